@@ -1,0 +1,180 @@
+"""The `fpplm` command. Each command imports what it needs when it runs, so that the others start fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fpplm_core.errors import DataError, FpplmError
+from tasks import exit_on_error
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Variant = Annotated[str, typer.Option(help="auto, fp32, fp16 or int8")]
+BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
+
+
+@app.callback(help="Retrain, check, gate and deploy sequence-labelling models.")
+def options(debug: Annotated[bool, typer.Option("--debug", help="show tracebacks")] = False) -> None:
+    if debug:
+        os.environ["FPPLM_DEBUG"] = "1"
+
+
+@app.command()
+def retrain() -> None:
+    """Runs what has changed of the pipeline, and shows scores, verdict, bundle and report."""
+    if not Path("dvc.yaml").exists():
+        raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run in the project's folder")
+    start = time.perf_counter()
+    from flows import retrain as flow
+
+    ran = flow.retrain()
+    typer.echo(f"\n{sum(ran.values())} of {len(ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
+    typer.echo(flow.summary())
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="annotated files, taken together as one training split")],
+    as_json: Annotated[bool, typer.Option("--json", help="the findings as JSON")] = False,
+) -> None:
+    """Checks annotated files as the pipeline does, with the settings of ./params.yaml; exits with 10 on errors."""
+    from fpplm_core import formats, params
+    from fpplm_core.errors import CheckFailed
+    from fpplm_core.labels import detect_scheme
+    from tasks import check as stage
+
+    settings = params.load()
+    reader = formats.get(settings.data.format)
+    sentences = list(chain.from_iterable(reader.read(file, settings.data) for file in files))
+    scheme = settings.data.scheme
+    if scheme == "auto":
+        scheme = detect_scheme(tag for sentence in sentences for tag in sentence.tags)
+    verdict = stage.check({"train": sentences}, scheme, settings, docs=None)
+    if as_json:
+        typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
+    else:
+        stage.show(verdict)
+    if verdict["errors"]:
+        raise CheckFailed(f"{verdict['errors']} kind(s) of error", where=", ".join(map(str, files)))
+
+
+@app.command()
+def predict(
+    bundle: BundlePath,
+    inputs: Annotated[list[str], typer.Argument(help="files; - is standard input")],
+    input_format: Annotated[
+        str, typer.Option("--format", help="text (a text a line), conll, jsonl (a key `text`); auto looks at the name")
+    ] = "auto",
+    to: Annotated[str, typer.Option(help="jsonl, or conll")] = "jsonl",
+    output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
+    device: Device = "auto",
+    variant: Variant = "auto",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
+    ] = False,
+) -> None:
+    """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
+    from flows import texts
+    from fpplm_core.serving import Predictor
+
+    if to not in ("jsonl", "conll"):
+        raise FpplmError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
+    predictor = Predictor.load(bundle, device, variant)
+    print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
+    with nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as stream:
+        write = texts.write_jsonl if to == "jsonl" else texts.write_conll
+        write = texts.write_explained if explain else write
+        progress(write(predictor, chain.from_iterable(texts.read(name, input_format) for name in inputs), stream))
+
+
+def progress(counts: Iterable[int]) -> None:
+    """Counts words as they are done, on stderr: a line that is written anew on a terminal, one line elsewhere."""
+    start, words = time.perf_counter(), 0
+    live = sys.stderr.isatty()
+    for count in counts:
+        words += count
+        if live:
+            print(f"\r{words:,} words, {words / (time.perf_counter() - start):,.0f} words/s", end="", file=sys.stderr)
+    rate = words / max(1e-9, time.perf_counter() - start)
+    print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
+
+
+@app.command()
+def evaluate(
+    bundle: BundlePath,
+    file: Annotated[Path, typer.Argument(help="annotated file")],
+    input_format: Annotated[str, typer.Option("--format", help="a module of fpplm_core/formats")] = "conll",
+    word_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = 0,
+    tag_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = -1,
+    as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
+    device: Device = "auto",
+    variant: Variant = "auto",
+) -> None:
+    """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
+    from types import SimpleNamespace
+
+    from fpplm_core import formats
+    from fpplm_core.labels import lenient_spans
+    from fpplm_core.params import EvaluateParams
+    from fpplm_core.scoring import score
+    from fpplm_core.serving import Predictor
+
+    columns = SimpleNamespace(word_column=word_column, tag_column=tag_column)
+    sentences = list(formats.get(input_format).read(file, columns))
+    predictor = Predictor.load(bundle, device, variant)
+    gold = [lenient_spans(s.tags) for s in sentences]
+    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
+    found = [[span for span, _ in row] for row in tagged]
+    scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
+    if as_json:
+        typer.echo(json.dumps(scores, indent=2, ensure_ascii=False))
+        return
+    rows = {**scores["types"], "all (micro)": scores | {"support": sum(map(len, gold))}}
+    typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
+    for name, row in rows.items():
+        numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
+        typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
+    typer.echo(f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}], {predictor.variant}")
+
+
+@app.command()
+def ablate(
+    plan: Annotated[Path, typer.Argument(help="arms, corpora and seeds")] = Path("benchmarks/ablation.yaml"),
+    results: Annotated[Path, typer.Option(help="folder of the ledger, tables and plots")] = Path("benchmarks/ablation"),
+    only_report: Annotated[bool, typer.Option("--report", help="run nothing, write the table anew")] = False,
+) -> None:
+    """Compares techniques: runs what the ledger lacks of arms × corpora × seeds, and writes the table."""
+    from flows import ablate as flow
+
+    if not only_report:
+        flow.ablate(plan, results / "runs.jsonl")
+    typer.echo(flow.write_outcome(plan, results))
+
+
+@app.command()
+def doctor() -> None:
+    """Says what is installed and found: each line ok, or what to type."""
+    from flows.doctor import lines
+
+    failed = 0
+    for name, found, advice in lines():
+        failed += advice is not None
+        typer.echo(f"{'ok  ' if advice is None else 'MISS'} {name:<18} {found}" + (f"  →  {advice}" if advice else ""))
+    if failed:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    debug = "--debug" in sys.argv or os.environ.get("FPPLM_DEBUG") == "1"
+    with exit_on_error(debug):
+        app()

@@ -1,0 +1,92 @@
+"""Viterbi decoding under legality rules, batched in numpy; the one decoder of training, evaluation and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpplm_core.batching import Arrays, by_length, collate
+from fpplm_core.encoding import Window
+
+FORBIDDEN = -1e4  # finite, so that sums stay finite; far below any logit
+
+
+def viterbi(logits: NDArray[np.float32], lengths: NDArray[np.intp], scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The best-scoring label path of each sentence (Viterbi 1967; Forney 1973).
+
+    *Shape:* logits (batch, words, K) with padding at the right, lengths (batch,) all at least 1,
+    scores (K+1, K+1): added for each pair of neighbouring labels, row K the start and column K the end.
+    Returns (batch, words) label indices; entries beyond a length are 0.
+    """
+    batch, words, count = logits.shape
+    pair = scores[:count, :count]
+    best = logits[:, 0] + scores[count, :count]
+    back = np.zeros((batch, words, count), dtype=np.int16)
+    final = best.copy()
+    for step in range(1, words):
+        candidates = best[:, :, None] + pair
+        back[:, step] = candidates.argmax(axis=1)
+        best = candidates.max(axis=1) + logits[:, step]
+        best -= best.max(axis=1, keepdims=True)  # only differences count; float32 would lose them in a book's sum
+        running = lengths > step
+        final[running] = best[running]
+    paths = np.zeros((batch, words), dtype=np.intp)
+    rows = np.arange(batch)
+    label = (final + scores[:count, count]).argmax(axis=1)
+    for step in range(words - 1, -1, -1):
+        inside = step < lengths
+        paths[inside, step] = label[inside]
+        moved = inside & (step > 0)
+        label[moved] = back[rows[moved], step, label[moved]]
+    return paths
+
+
+def legality_scores(legal: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """0 for a legal pair, FORBIDDEN for the others. *Shape:* as `legal`, (K+1, K+1)."""
+    return np.where(legal, 0.0, FORBIDDEN).astype(np.float32)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities over the last axis, same shape."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def word_logits(
+    windows: Sequence[Window], lengths: Sequence[int], budget: int, run: Callable[[Arrays], NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """The logits of every word of every sentence, from windows in batches of at most `budget` pieces.
+
+    *Shape:* `run` turns a batch into (batch, words, K); `lengths` are the sentences' numbers of words.
+    Returns one (words, K) array a sentence.
+    """
+    found: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(lengths)
+    for rows in by_length([len(window.ids) for window in windows], budget):
+        chosen = [windows[row] for row in rows]
+        logits = run(collate(chosen))
+        for window, values in zip(chosen, logits, strict=True):
+            if not len(found[window.sentence]):
+                shape = (lengths[window.sentence], values.shape[-1])
+                found[window.sentence] = np.zeros(shape, dtype=np.float32)
+            found[window.sentence][window.words] = values[: len(window.words)]
+    return found
+
+
+def decode(logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32]) -> list[NDArray[np.intp]]:
+    """The best label path of each sentence; sentences of like length are decoded together."""
+    found: list[NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)] * len(logits)
+    lengths = [len(values) for values in logits]
+    for batch in by_length(lengths, 8192):
+        longest = lengths[batch[0]]
+        rows = [row for row in batch if lengths[row]]
+        if not rows:
+            continue
+        padded = np.zeros((len(rows), longest, logits[rows[0]].shape[-1]), dtype=np.float32)
+        for place, row in enumerate(rows):
+            padded[place, : lengths[row]] = logits[row]
+        paths = viterbi(padded, np.array([lengths[row] for row in rows], dtype=np.intp), scores)
+        for place, row in enumerate(rows):
+            found[row] = paths[place, : lengths[row]]
+    return found

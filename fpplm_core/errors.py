@@ -1,0 +1,59 @@
+"""Every error a user can cause or meet, as one line that says what, where, what was got and what to do.
+
+    FpplmError            exit 1
+    ├── ParamsError       exit 2   params.yaml: unknown key, value out of range
+    ├── DataError         exit 3   a file or an annotation that cannot be read or used
+    ├── EncoderError      exit 4   the pretrained encoder cannot be found or loaded
+    ├── BundleError       exit 5   a bundle is incomplete, changed or too new
+    ├── DeviceError       exit 6   a device or provider was asked for that is not there
+    ├── StorageError      exit 7   the disk is full or not writable
+    ├── CheckFailed       exit 10  the data check found errors
+    └── GateFailed        exit 11  the model is not good enough to be exported
+
+Codes 10 and 11 are verdicts: running the same thing again gives the same answer, so nothing retries them.
+"""
+
+from __future__ import annotations
+
+
+class FpplmError(Exception):
+    """A message in four parts; `str()` gives the one line that is shown."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str = "", got: str = "", do: str = "") -> None:
+        self.what, self.where, self.got, self.do = what, where, got, do
+        head = f"{where}: {what}" if where else what
+        super().__init__(head + (f", got {got}" if got else "") + (f"; {do}" if do else ""))
+
+
+class ParamsError(FpplmError):
+    exit_code = 2
+
+
+class DataError(FpplmError):
+    exit_code = 3
+
+
+class EncoderError(FpplmError):
+    exit_code = 4
+
+
+class BundleError(FpplmError):
+    exit_code = 5
+
+
+class DeviceError(FpplmError):
+    exit_code = 6
+
+
+class StorageError(FpplmError):
+    exit_code = 7
+
+
+class CheckFailed(FpplmError):
+    exit_code = 10
+
+
+class GateFailed(FpplmError):
+    exit_code = 11

@@ -1,0 +1,95 @@
+"""CoNLL-style columns: one word a line, columns parted by tabs or blanks, an empty line after each sentence.
+
+A `-DOCSTART-` line begins a document. A line that begins with `#` and has another number of columns than the
+file is a comment. Line ends (LF or CRLF), a byte order mark, trailing blanks and a missing last newline do not
+matter. Where a file's first line holds a tab, tabs alone part its columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from fpplm_core.errors import DataError
+from fpplm_core.formats import Columns
+from fpplm_core.text import Sentence, read_text
+
+DOCUMENT = "-DOCSTART-"
+
+
+def read(path: Path, columns: Columns) -> Iterator[Sentence]:
+    lines = [line.rstrip(" \t\r") for line in read_text(path).split("\n")]
+    tabs, width = _layout(path, lines, wanted=1 if columns.word_column == columns.tag_column else 2)
+    word, tag = (_column(path, index, width) for index in (columns.word_column, columns.tag_column))
+    document: int | None = None
+    words: list[str] = []
+    tags: list[str] = []
+    numbers: list[int] = []
+
+    for number, line in enumerate([*lines, ""], start=1):
+        cells = _cells(line, tabs)
+        starts_document = _cells(line, tabs=False)[0] == DOCUMENT  # whatever parts its columns
+        if line and not starts_document:
+            if len(cells) == width:
+                words.append(cells[word])
+                tags.append(cells[tag])
+                numbers.append(number)
+            elif not line.startswith("#"):
+                raise DataError(
+                    "wrong number of columns",
+                    where=f"{path}:{number}",
+                    got=f"{len(cells)} in {line[:60]!r}, where the file's first line has {width}",
+                    do="mend the line (columns are parted by " + ("tabs)" if tabs else "blanks or tabs)"),
+                )
+            continue
+        if words:
+            yield Sentence(tuple(words), tuple(tags), str(path), tuple(numbers), document)
+            words, tags, numbers = [], [], []
+        if starts_document:
+            document = 0 if document is None else document + 1
+
+
+def _cells(line: str, tabs: bool) -> list[str]:
+    # Not str.split(): that would also cut at no-break spaces and other marks that may stand inside a word.
+    return line.split("\t") if tabs else re.split("[ \t]+", line)
+
+
+def _layout(path: Path, lines: list[str], wanted: int) -> tuple[bool, int]:
+    """Whether tabs alone part the columns, and how many there are, from the first line that holds a word."""
+    for number, line in enumerate(lines, start=1):
+        if line and not line.startswith("#") and not line.startswith(DOCUMENT):
+            tabs = "\t" in line
+            width = len(_cells(line, tabs))
+            if width < wanted:
+                raise DataError(
+                    "a line needs a word and a tag",
+                    where=f"{path}:{number}",
+                    got=repr(line[:60]),
+                    do="give columns parted by a tab or blanks",
+                )
+            return tabs, width
+    raise DataError("no sentence in the file", where=str(path), do="give one word and its tag a line")
+
+
+def _column(path: Path, index: int, width: int) -> int:
+    if not -width <= index < width:
+        raise DataError(
+            "no such column",
+            where=str(path),
+            got=f"column {index} of {width}",
+            do="set data.word_column and data.tag_column in params.yaml",
+        )
+    return index
+
+
+def write(sentences: Iterable[Sentence], stream: TextIO) -> None:
+    document: int | None = None
+    for sentence in sentences:
+        if sentence.document != document:
+            stream.write(f"{DOCUMENT}\tO\n\n")
+            document = sentence.document
+        for word, tag in zip(sentence.words, sentence.tags, strict=True):
+            stream.write(f"{word}\t{tag}\n")
+        stream.write("\n")

@@ -1,0 +1,208 @@
+"""The tagger: a pretrained encoder and a head over the first piece of each word."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fpplm_core import pretrained
+from fpplm_core.batching import Arrays
+from fpplm_core.encoding import SHAPES
+from fpplm_core.errors import DeviceError, EncoderError
+from fpplm_core.params import ModelParams
+
+
+def fingerprint(module: nn.Module) -> str:
+    """sha256 over the names, shapes and bytes of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(json.dumps([name, list(tensor.shape), str(tensor.dtype)]).encode())
+        digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that are trained or frozen together; `depth` is 0 for the head and grows towards the input."""
+
+    name: str
+    depth: int
+    modules: list[nn.Module]
+    parameters: dict[str, nn.Parameter]
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What a tagger is made of, beside its encoder: everything that its weights do not say.
+
+    `labels` are its K labels; `first_shape` is the token type of the first of `encoding.SHAPES`, None where the
+    encoder is not told about shapes; `mask_id` is the piece that stands for a hidden word. `second` are the labels of
+    a second task that training learns beside the first; none of it is in the tagger.
+    """
+
+    labels: Sequence[str]
+    first_shape: int | None
+    mask_id: int
+    second: Sequence[str] = ()
+
+
+class Tagger(nn.Module):
+    """Encoder, dropout, head.
+
+    `forward` is the exported graph: (batch, pieces) ids, mask and, with shapes, token types to (batch, pieces, K)
+    logits. Training looks at first pieces only: `encode`, then `words`, then `classify`.
+    """
+
+    def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelParams) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.blueprint = blueprint
+        self.shape_dropout = settings.shape_dropout
+        self.width = int(cast(Any, encoder).config.hidden_size)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.head: nn.Module = nn.Linear(self.width, len(blueprint.labels))
+        if settings.head == "mlp":
+            self.head = nn.Sequential(
+                nn.Linear(self.width, self.width), nn.ReLU(), nn.Dropout(settings.dropout), self.head
+            )
+        for layer in self.head.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        if blueprint.first_shape is not None:
+            _add_shapes(encoder, blueprint.first_shape)
+
+    def encode(
+        self, ids: Tensor, mask: Tensor, types: Tensor | None = None, embeddings: Tensor | None = None
+    ) -> Tensor:
+        """*Shape:* ids, mask, types (batch, pieces) to hidden states (batch, pieces, width).
+
+        `embeddings` (batch, pieces, width) stand in place of those of `ids`. In training a share of the rows sees no
+        shapes, so that the tagger also works where a client sends zeros.
+        """
+        inputs: dict[str, Tensor] = {"attention_mask": mask}
+        inputs |= {"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}
+        if self.blueprint.first_shape is not None and types is not None:
+            if self.training and self.shape_dropout:
+                types = types * (torch.rand(len(types), 1, device=types.device) >= self.shape_dropout)
+            inputs["token_type_ids"] = types
+        return cast(Tensor, self.encoder(**inputs).last_hidden_state)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """The embeddings of pieces. *Shape:* (batch, pieces) to (batch, pieces, width)."""
+        return cast(Tensor, cast(Any, self.encoder).get_input_embeddings()(ids))
+
+    def words(self, hidden: Tensor, first: Tensor) -> Tensor:
+        """The states of first pieces. *Shape:* (batch, pieces, width), (batch, words) to (batch, words, width)."""
+        return hidden.gather(1, first.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """float32 logits. *Shape:* (..., width) to (..., K)."""
+        return cast(Tensor, self.head(self.dropout(hidden))).float()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
+        return self.classify(self.encode(input_ids, attention_mask, token_type_ids))
+
+    def groups(self) -> list[Group]:
+        """Head, then the encoder's blocks from the top, then its embeddings; every parameter is in exactly one."""
+        blocks = self._blocks()
+        parts: list[tuple[str, list[nn.Module]]] = [("head", [self.dropout, self.head])]
+        parts += [(f"block{i}", [blocks[i]]) for i in reversed(range(len(blocks)))]
+        inside = {module for block in blocks for module in block.modules()}
+        rest = list(_top_modules(self.encoder, inside))
+        parts.append(("embeddings", rest))
+        loose = {id(parameter): name for name, parameter in self.named_parameters()}
+        groups = []
+        for depth, (name, modules) in enumerate(parts):
+            own = {id(p): p for module in modules for p in module.parameters()}
+            groups.append(Group(name, depth, modules, {loose.pop(key): p for key, p in own.items()}))
+        # Parameters that stand in no part, such as XLNet's mask_emb.
+        groups[-1].parameters.update({name: self.get_parameter(name) for name in loose.values()})
+        return groups
+
+    def _blocks(self) -> nn.ModuleList:
+        """The encoder's list of layers: the module list as long as its configuration says.
+
+        ALBERT, whose layers share their weights, has a list of as many groups of layers.
+        """
+        config = cast(Any, self.encoder).config
+        for count in (config.num_hidden_layers, getattr(config, "num_hidden_groups", None)):
+            for module in self.encoder.modules():
+                if isinstance(module, nn.ModuleList) and len(module) == count:
+                    return module
+        raise EncoderError(
+            "no list of layers found in the encoder", where="model.encoder", got=type(self.encoder).__name__
+        )
+
+
+def _add_shapes(encoder: nn.Module, first_shape: int) -> None:
+    """Grows the table of token types by one row a shape, equal to row 0: at first the encoder sees no difference."""
+    table = _type_table(encoder)
+    if table is None:
+        raise EncoderError(
+            "no table of token types found", where="model.shapes", got=type(encoder).__name__, do="set it to off"
+        )
+    old = table.weight.detach()
+    table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(SHAPES), -1)]))
+    table.num_embeddings = len(table.weight)
+
+
+def _type_table(encoder: nn.Module) -> nn.Embedding | None:
+    found = getattr(getattr(encoder, "embeddings", None), "token_type_embeddings", None)
+    return found if isinstance(found, nn.Embedding) else None
+
+
+def _top_modules(module: nn.Module, inside: set[nn.Module]) -> Iterator[nn.Module]:
+    """The largest modules below `module` that share none with `inside`."""
+    for child in module.children():
+        if child in inside:
+            continue
+        if inside.isdisjoint(child.modules()):
+            yield child
+        else:
+            yield from _top_modules(child, inside)
+
+
+def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelParams, seed: int) -> Tagger:
+    """A tagger whose head depends on `seed` alone; the global random state stays as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Tagger(encoder, blueprint, settings)
+
+
+def load_trained(weights: Path, blueprint: Blueprint, settings: ModelParams) -> Tagger:
+    """The tagger with weights that training has kept, in evaluation mode. Raises EncoderError and OSError."""
+    encoder = pretrained.load_encoder(settings.encoder, settings.revision, settings.attention)
+    model = Tagger(encoder, blueprint, settings)
+    model.load_state_dict(safetensors.torch.load_file(weights))
+    return model.eval()
+
+
+def choose_device(name: str) -> torch.device:
+    """Raises DeviceError where CUDA is asked for and not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("no CUDA device", where="train.device", got="cuda", do="set it to auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def runner(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:
+    """What `decoding.word_logits` wants: a batch's arrays to the (batch, words, K) logits of its owned words."""
+    device = next(model.parameters()).device
+
+    def run(arrays: Arrays) -> NDArray[np.float32]:
+        ids, mask, types, first, _ = (torch.from_numpy(array).to(device) for array in arrays)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            logits = model.classify(model.words(model.encode(ids, mask, types), first))
+        return cast(NDArray[np.float32], logits.cpu().numpy())
+
+    return run

@@ -1,0 +1,6 @@
+"""Tagging from a bundle, with numpy, onnxruntime and tokenizers alone: no torch, no transformers."""
+
+from fpplm_core.serving.bundle import Bundle, open_bundle
+from fpplm_core.serving.predictor import Entity, Predictor
+
+__all__ = ["Bundle", "Entity", "Predictor", "open_bundle"]

@@ -1,0 +1,223 @@
+"""The training loop as a generator. It names no technique: `contract` says what one may return.
+
+What a step draws depends on (seed, step, name) alone, so a resumed run equals an uncut one bit for bit, and switching
+one technique on reshuffles nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fpplm_core.contract import Batch, Clock, Step, Technique, derive_seed, seeded, tag_loss
+from fpplm_core.errors import FpplmError, ParamsError
+from fpplm_core.model import Group, Tagger
+from fpplm_core.schedules import SCHEDULES, layerwise
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a run; fields as in the `train` section of params.yaml, `steps` in all."""
+
+    seed: int
+    steps: int
+    lr: float
+    head_lr: float
+    layer_decay: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+    clip_norm: float
+    ema: float
+    bfloat16: bool = False
+
+
+class Report(NamedTuple):
+    """One finished step. `losses` are detached scalars on the device: reading them waits for it."""
+
+    step: int
+    losses: dict[str, Tensor]
+    lr: float
+
+
+@dataclass
+class State:
+    """Everything a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
+
+    model: Tagger
+    extras: nn.ModuleDict
+    groups: list[Group]
+    optimizer: torch.optim.AdamW
+    average: dict[str, Tensor]
+    frozen: set[str] = field(default_factory=set)
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        return {name: parameter for group in self.groups for name, parameter in group.parameters.items()}
+
+    def modules(self, technique: str) -> dict[str, Any]:
+        """The modules of a technique, by the names that it gave them."""
+        return dict(self.extras[technique].named_children())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it as named tensors, for a checkpoint."""
+        found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        found |= {f"extras.{name}": tensor for name, tensor in self.extras.state_dict().items()}
+        found |= {f"average.{name}": tensor for name, tensor in self.average.items()}
+        for name, parameter in self.parameters().items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                found[f"optimizer.{key}.{name}"] = value
+        return found
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `tensors`."""
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.model.load_state_dict(under("model."))
+        self.extras.load_state_dict(under("extras."))
+        for name, value in under("average.").items():
+            self.average[name].copy_(value)
+        parameters = self.parameters()
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            for name, value in under(f"optimizer.{key}.").items():
+                parameter = parameters[name]
+                self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
+
+
+def prepare(model: Tagger, techniques: Mapping[str, Technique], settings: Settings) -> State:
+    """The start of a run: optimizer groups, the techniques' modules, the average at the first weights."""
+    device = next(model.parameters()).device
+    extras = nn.ModuleDict()
+    for name, technique in techniques.items():
+        with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
+            extras[name] = nn.ModuleDict(technique.modules(model)).to(device)
+    groups = model.groups()
+    if own := dict(extras.named_parameters(prefix="extras")):
+        groups.append(Group("extras", 0, [extras], own))
+    rows = []
+    for group in groups:
+        for decays in (True, False):
+            chosen = [p for p in group.parameters.values() if (p.ndim > 1) == decays]
+            if chosen:
+                decay = settings.weight_decay if decays else 0.0
+                rows.append({"params": chosen, "weight_decay": decay, "group": group, "lr": 0.0})
+    optimizer = torch.optim.AdamW(rows, fused=True)
+    model.train()
+    average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    average |= {f"extras.{name}": p.detach().clone() for name, p in extras.named_parameters()}
+    return State(model, extras, groups, optimizer, average)
+
+
+def train_steps(
+    state: State,
+    batches: Callable[[int], Batch],
+    techniques: Mapping[str, Technique],
+    settings: Settings,
+    start: int = 0,
+) -> Iterator[Report]:
+    """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
+
+    `batches(step)` gives the batch of a step. Raises FpplmError where the loss is not finite, where two techniques
+    claim what one may own, and ParamsError where nothing is left to train.
+    """
+    device = next(state.model.parameters()).device
+    parameters = state.parameters()
+    for number in range(start, settings.steps):
+        # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
+        factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
+        clocks = {
+            name: Clock(number, settings.steps, settings.seed, name, factor, state.modules(name)) for name in techniques
+        }
+        _set_rates(state, techniques, settings, factor, clocks)
+        clean = batches(number).to(device)
+        offers = (t.on_inputs(clean, state.model, clocks[n]) for n, t in techniques.items())
+        batch = _owned("on_inputs", clean, offers)
+
+        with (
+            seeded(device, derive_seed(settings.seed, number, "dropout")),
+            torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16),
+        ):
+            hidden = state.model.words(state.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            changed = (t.on_hidden(hidden, batch, state.model, clocks[n]) for n, t in techniques.items())
+            hidden = _owned("on_hidden", hidden, changed)
+            logits = state.model.classify(hidden)
+            losses = {"tag": tag_loss(logits, batch.labels)}
+            step = Step(state.model, clean, batch, hidden, logits, state.average)
+            for name, technique in techniques.items():
+                with seeded(device, derive_seed(settings.seed, number, f"{name}/dropout")):
+                    own = technique.losses(step, clocks[name])
+                losses |= {f"{name}.{key}": value for key, value in own.items()}
+            loss = torch.stack([value.float() for value in losses.values()]).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+
+        trained = [p for p in parameters.values() if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise FpplmError(
+                "the loss or its gradient is not finite",
+                where=f"step {number}",
+                got=", ".join(f"{key} {float(value.detach()):.3g}" for key, value in losses.items()),
+                do="lower train.lr, or set train.precision to float32",
+            )
+        for name, technique in techniques.items():
+            technique.before_update(parameters, clocks[name])
+        state.optimizer.step()
+        for name, technique in techniques.items():
+            technique.after_update(parameters, clocks[name])
+        state.optimizer.zero_grad(set_to_none=True)
+        _update_average(state, settings, number)
+        yield Report(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor)
+
+
+def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:
+    given = [offer for offer in offers if offer is not None]
+    if len(given) > 1:
+        raise FpplmError(f"two techniques claim {hook}", where="technique.active", do="switch one of them off")
+    return given[0] if given else value
+
+
+def _set_rates(
+    state: State, techniques: Mapping[str, Technique], settings: Settings, factor: float, clocks: Mapping[str, Clock]
+) -> None:
+    """Sets each group's learning rate, freezes and thaws."""
+    scales = {
+        group.name: math.prod(t.lr_scale(group, clocks[name]) for name, t in techniques.items())
+        for group in state.groups
+    }
+    frozen = {name for name, scale in scales.items() if scale == 0.0}
+    if len(frozen) == len(state.groups):
+        raise ParamsError("every parameter is frozen", where="technique", do="leave at least the head to train")
+    for group in state.groups:
+        if (group.name in frozen) != (group.name in state.frozen):
+            _freeze(group, group.name in frozen)
+    state.frozen = frozen
+    for row in state.optimizer.param_groups:
+        group = row["group"]
+        base = settings.lr * layerwise(group.depth, settings.layer_decay) if group.depth else settings.head_lr
+        row["lr"] = base * factor * scales[group.name]
+
+
+def _freeze(group: Group, frozen: bool) -> None:
+    for parameter in group.parameters.values():
+        parameter.requires_grad_(not frozen)
+        parameter.grad = None
+    for module in group.modules:
+        module.train(not frozen)
+
+
+@torch.no_grad()
+def _update_average(state: State, settings: Settings, step: int) -> None:
+    """Exponential moving average in float32 (2212.05956), with a shorter memory on the first steps."""
+    decay = min(settings.ema, (1 + step) / (10 + step))
+    current = state.parameters()
+    averages = list(state.average.values())
+    torch._foreach_lerp_(averages, [current[name] for name in state.average], 1.0 - decay)

@@ -1,0 +1,177 @@
+"""Every encoder family that people bring: trained with all six techniques, resumed, exported, and the graph compared.
+
+Each is built tiny from its configuration, with random weights; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+
+from fpplm_core import params, techniques
+from fpplm_core.encoding import Encoder
+from fpplm_core.errors import EncoderError
+from fpplm_core.exporting import export_fp32
+from fpplm_core.model import Blueprint, Tagger, initialise
+from fpplm_core.pretrained import load_encoder, masked_lm_head, type_count
+from fpplm_core.training import State, prepare, train_steps
+from tests import tiny
+
+FAMILIES = (
+    "albert", "bert", "deberta-v2", "distilbert", "electra", "gpt2", "modernbert", "mpnet", "roberta", "xlm-roberta",
+    "xlnet",
+)  # fmt: skip
+WITHOUT_EXPORT = {"xlnet"}
+SIZES = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "vocab_size": 110,
+    "dim": 32, "hidden_dim": 48, "n_layers": 2, "n_heads": 2, "n_layer": 2, "n_head": 2, "n_embd": 32, "d_model": 32,
+    "d_inner": 48, "embedding_size": 32, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1,
+    "eos_token_id": 1, "cls_token_id": 1, "sep_token_id": 1,
+}  # fmt: skip
+STEPS = tiny.changed(steps=12)
+
+
+def build(family: str) -> Tagger:
+    # XLNet has no limit of positions, and refuses to be given one.
+    config = AutoConfig.for_model(
+        family, **{k: v for k, v in SIZES.items() if family != "xlnet" or "position" not in k}
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        encoder = AutoModel.from_config(config, attn_implementation="eager")
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None
+    return initialise(encoder, Blueprint(tiny.LABELS, type_count(config) or None, 4), tiny.MODEL, seed=1)
+
+
+def all_six() -> dict[str, techniques.Technique]:
+    return techniques.build(params.load(tiny.FILE).technique)
+
+
+def trained(family: str, cut: int | None = None) -> State:
+    """The end of a run with all six; with `cut`, of one that went on from a checkpoint."""
+    active, done = all_six(), 0
+    state = prepare(build(family), active, STEPS)
+    if cut is not None:
+        steps = train_steps(state, tiny.batch_of, active, STEPS)
+        for _ in range(cut):
+            next(steps)
+        checkpoint, done = tiny.saved(state), cut
+        state = prepare(build(family), active, STEPS)
+        state.restore(safetensors.torch.load(checkpoint))
+    for report in train_steps(state, tiny.batch_of, active, STEPS, done):
+        assert all(torch.isfinite(value) for value in report.losses.values())
+    return state
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_trains_with_all_six_resumes_and_exports(family, tmp_path: Path):
+    state = trained(family)
+    blocks = [group.name for group in state.groups if group.name.startswith("block")]
+    assert blocks == (["block0"] if family == "albert" else ["block1", "block0"])  # ALBERT's layers share their weights
+    assert {name for group in state.groups for name in group.parameters} == set(state.parameters())
+    assert tiny.saved(trained(family, cut=5)) == tiny.saved(state)
+
+    model, batch = state.model, tiny.batch_of(0)
+    path = tmp_path / "model.onnx"
+    if family in WITHOUT_EXPORT:
+        with pytest.raises(EncoderError, match="cannot be exported"):
+            export_fp32(model, path, 20)
+        return
+    export_fp32(model, path, 20)
+    feed = {"input_ids": batch.ids.numpy(), "attention_mask": batch.mask.numpy()}
+    if model.blueprint.first_shape is not None:
+        feed["token_type_ids"] = (batch.types - tiny.FIRST_SHAPE + model.blueprint.first_shape).clamp(min=0).numpy()
+    session = onnxruntime.InferenceSession(str(path))
+    assert {place.name for place in session.get_inputs()} == set(feed)
+    model.eval()
+    with torch.no_grad():
+        wanted = model(*(torch.from_numpy(feed[name]) for name in feed)).numpy()
+    (found,) = session.run(None, feed)
+    assert np.abs(found - wanted)[batch.mask.bool().numpy()].max() < 1e-4
+
+
+WITH_MASKED_LM = sorted({*FAMILIES} - {"gpt2", "xlnet"})
+
+
+@pytest.mark.parametrize("family", WITH_MASKED_LM)
+def test_the_masked_lm_head_is_the_one_that_the_encoder_was_saved_with(family, tmp_path: Path):
+    config = AutoConfig.for_model(family, **SIZES)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        whole = AutoModelForMaskedLM.from_config(config, attn_implementation="eager").eval()
+    whole.save_pretrained(tmp_path)
+    encoder = load_encoder(str(tmp_path), None, "eager").eval()
+    batch = tiny.batch_of(0)
+    with torch.no_grad():
+        wanted = whole(input_ids=batch.ids[:1], attention_mask=batch.mask[:1]).logits[0]
+        states = encoder(input_ids=batch.ids[:1], attention_mask=batch.mask[:1]).last_hidden_state[0]
+        assert torch.allclose(masked_lm_head(encoder)(states), wanted, atol=1e-5)
+    assert wanted.std() > 0
+
+
+def test_an_encoder_without_such_a_head_is_an_error_that_says_so(tiny_encoder: Path):
+    active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 0.1}})
+    with pytest.raises(EncoderError, match=r"technique.multi_task.masked_lm: the encoder has no head.*set it to 0"):
+        prepare(tiny.tagger(tiny_encoder), active, STEPS)
+    with pytest.raises(EncoderError, match="no head for hidden pieces"):
+        prepare(build("gpt2"), active, STEPS)
+
+
+TEXT = ["The Rivers of London", "a-b c.d, Ünïcode 中文 text", "don't U.S. 1,000 e-mail"] * 20
+
+
+def wordpiece() -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer.train_from_iterator(TEXT, trainers.WordPieceTrainer(vocab_size=90, special_tokens=special))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tokenizer
+
+
+def byte_level_bpe() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0))
+    return tokenizer
+
+
+def sentencepiece() -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=90, special_tokens=["<unk>", "</s>"], unk_token="<unk>")
+    tokenizer.train_from_iterator(TEXT, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return tokenizer
+
+
+@pytest.fixture(scope="module", params=[wordpiece, byte_level_bpe, sentencepiece], ids=lambda make: make.__name__)
+def encoder(request) -> Encoder:
+    return Encoder(request.param(), 16, 4)
+
+
+@given(st.lists(st.sampled_from([*" ".join(TEXT[:3]).split(), "\u200b", "x" * 40, "😀"]), min_size=1, max_size=12))
+def test_every_kind_of_tokenizer_gives_each_word_its_own_pieces(encoder, words):
+    """The pieces of a word in a window are those of the word alone, whatever stands beside it."""
+    alone = encoder.pieces(words)
+    assert all(alone)
+    owned = []
+    for window in encoder.windows([words]):
+        for word, first in zip(window.words, window.first, strict=True):
+            assert window.ids[first : first + len(alone[word])] == alone[word]
+            owned.append(word)
+    assert owned == list(range(len(words)))

@@ -1,0 +1,69 @@
+"""fpplm ablate through the real stages, on a project with a tiny encoder."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from tests.e2e.conftest import Project
+
+PLAN: dict[str, Any] = {
+    "epochs": 1,
+    "seeds": [1],
+    "references": ["plain"],
+    "corpora": {"small": {"train_sentences": 30, "noise": 0.2}},
+    "arms": {"plain": {"technique.active": []}, "no such encoder": {"model.encoder": "missing/folder"}},
+}
+
+
+def test_a_killed_ablation_leaves_no_stage_behind(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    plan = PLAN | {"epochs": 500, "arms": {"plain": PLAN["arms"]["plain"]}}
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    process = project.start("fpplm", "ablate", "plan.yaml", "--results", "results")
+    stage = None
+    while stage is None:
+        assert process.poll() is None, "it ended before it could be killed"
+        stage = next((child for child in psutil.Process(process.pid).children() if trains(child)), None)
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    for _ in range(300):
+        if not trains(stage):
+            return
+        time.sleep(0.1)
+    pytest.fail("the stage goes on alone")
+
+
+def trains(process: psutil.Process) -> bool:
+    """Whether it is a training stage; what has ended and is not yet cleared away is none."""
+    try:
+        return "tasks.train" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def test_runs_are_kept_and_a_failed_one_loses_nothing(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(PLAN, sort_keys=False))
+    command = ("fpplm", "ablate", "plan.yaml", "--results", "results")
+    done = project.run(*command)
+    assert done.returncode != 0
+    assert "small, no such encoder, seed 1: tasks.encode failed" in done.stderr and "Traceback" not in done.stderr
+    (line,) = (project.path / "results/runs.jsonl").read_text().splitlines()
+    row = json.loads(line)
+    tested = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["sentences"]
+    assert (row["arm"], row["seed"], len(row["counts"])) == ("plain", 1, tested)
+    assert row["seconds"] > 0 and row["peak_mb"] > 0
+
+    mended = PLAN | {"arms": {"plain": PLAN["arms"]["plain"]}}
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(mended, sort_keys=False))
+    again = project.ok(*command)
+    assert "1 runs, 1 done" in again and "| plain | 1 |" in again
+    assert (project.path / "results/runs.jsonl").read_text().splitlines() == [line]
+    assert (project.path / "results/plan.md").read_text().strip() in again
+    assert not (project.path / "outside.log").exists()

@@ -1,0 +1,103 @@
+"""What a bundle's user does: predict, evaluate, and meet a bundle that is not whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fpplm_core.errors import BundleError, DeviceError
+from fpplm_core.serving import Predictor, open_bundle
+from fpplm_core.serving.predictor import has_cuda
+from tests.e2e.conftest import Project
+
+TEXTS = ["Angela Merkel met Barack Obama in Paris .", "", "  naïve café — 東京 \u200b x", "word " * 300]
+
+
+@pytest.fixture
+def copy(trained: Project, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained.path / "bundle", tmp_path / "bundle"))
+
+
+def test_a_bundle_is_whole_and_says_where_it_comes_from(trained: Project) -> None:
+    manifest = open_bundle(trained.path / "bundle").manifest
+    assert set(manifest["data"]) == {f"data/wikigold/{split}.conll" for split in ("train", "dev", "test")}
+    assert manifest["parameters"]["train"]["epochs"] == 4
+    assert len(manifest["commit"]) == 40 and not manifest["uncommitted_changes"]
+    assert {"torch", "transformers"} <= set(manifest["packages"])
+    listed = set(manifest["files"]) | {"manifest.json"}
+    assert listed == {str(p.relative_to(trained.path / "bundle")) for p in (trained.path / "bundle").iterdir()}
+
+
+@pytest.mark.parametrize("name", ["model.fp32.onnx", "tokenizer.json", "config.json", "README.md", "manifest.json"])
+def test_a_changed_byte_is_refused_by_name(copy: Path, name: str) -> None:
+    raw = bytearray((copy / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (copy / name).write_bytes(raw)
+    with pytest.raises(BundleError, match=name):
+        open_bundle(copy)
+
+
+def test_a_missing_file_and_a_missing_bundle_are_refused(copy: Path) -> None:
+    (copy / "model.int8.onnx").unlink()
+    with pytest.raises(BundleError, match=r"model\.int8\.onnx"):
+        open_bundle(copy)
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        open_bundle(copy / "nowhere")
+
+
+@pytest.mark.skipif(has_cuda(), reason="CUDA is here")
+def test_cuda_asked_for_and_not_there_is_an_error(copy: Path) -> None:
+    with pytest.raises(DeviceError, match="--device cpu"):
+        Predictor.load(copy, device="cuda")
+    assert Predictor.load(copy).device == "cpu"
+
+
+def test_entities_are_characters_of_the_text(copy: Path) -> None:
+    predictor = Predictor.load(copy)
+    found = list(predictor.predict_many(TEXTS * 3))
+    assert len(found) == len(TEXTS) * 3 and found[: len(TEXTS)] == found[len(TEXTS) : 2 * len(TEXTS)]
+    for text, entities in zip(TEXTS, found, strict=False):
+        for entity in entities:
+            assert text[entity.start : entity.end] == entity.text and 0 < entity.score <= 1
+
+
+def test_one_text_and_many_agree(copy: Path) -> None:
+    predictor = Predictor.load(copy, variant="fp32")
+    assert [[e[:4] for e in row] for row in predictor.predict_many(TEXTS)] == [
+        [e[:4] for e in predictor.predict(text)] for text in TEXTS
+    ]
+
+
+def test_golden_sentences_of_the_bundle(copy: Path) -> None:
+    rows = json.loads((copy / "golden.json").read_text())
+    found = Predictor.load(copy, variant="fp32").tag([row["words"] for row in rows])
+    assert [[list(span) for span, _ in row] for row in found] == [row["spans"] for row in rows]
+
+
+def test_predict_reads_text_jsonl_and_conll(trained: Project, tmp_path: Path) -> None:
+    text = TEXTS[0]
+    out = [json.loads(line) for line in trained.ok("fpplm", "predict", "bundle", "-", stdin=f"{text}\n\n").splitlines()]
+    assert [row["text"] for row in out] == [text, ""]
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": text}) + "\n")
+    (row,) = trained.ok("fpplm", "predict", "bundle", str(tmp_path / "in.jsonl")).splitlines()
+    assert json.loads(row) == out[0]
+    (tmp_path / "in.conll").write_text("\n".join(f"{word}\tO" for word in text.split()) + "\n")
+    tagged = trained.ok("fpplm", "predict", "bundle", str(tmp_path / "in.conll"), "--to", "conll").splitlines()
+    assert [line.split("\t")[0] for line in tagged if line] == text.split()
+
+
+def test_evaluate_agrees_with_the_pipeline(trained: Project) -> None:
+    command = ("fpplm", "evaluate", "bundle", "data/wikigold/test.conll", "--variant", "fp32", "--json")
+    scores = json.loads(trained.ok(*command))
+    expected = json.loads((trained.path / "metrics/evaluate.json").read_text())["test"]
+    for key in ("f1", "precision", "recall", "words", "types", "confusion"):
+        assert scores[key] == expected[key]
+
+
+def test_onnx_and_torch_agree(trained: Project) -> None:
+    verdict = json.loads((trained.path / "metrics/verify.json").read_text())["variants"]["fp32 on cpu"]
+    assert verdict["accepted"] and verdict["sentences_with_other_spans"] == 0
+    assert 0 < verdict["max_logit_delta"] < 1e-3

@@ -1,0 +1,136 @@
+import copy
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from fpplm_core import pretrained
+from fpplm_core.batching import collate
+from fpplm_core.decoding import word_logits
+from fpplm_core.encoding import Encoder
+from fpplm_core.errors import DeviceError, EncoderError, ParamsError
+from fpplm_core.model import Blueprint, choose_device, fingerprint, initialise, load_trained, runner
+
+BLUEPRINT = Blueprint(["O", "B-X", "I-X", "E-X", "S-X"], None, 4)
+SENTENCES = [["The", "rivers", "of", "London"], [f"w{n}" for n in range(80)], ["\u200b"], [], ["Paris", ",", "1,000"]]
+
+
+@pytest.fixture
+def encoder(params):
+    return pretrained.load_encoder(params.model.encoder, None, params.model.attention)
+
+
+@pytest.fixture
+def windows(params):
+    tokenizer = pretrained.load_tokenizer(params.model.encoder).backend_tokenizer
+    return Encoder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
+
+
+def test_a_word_gets_the_same_logits_whatever_its_batch(encoder, windows, params):
+    model = initialise(encoder, BLUEPRINT, params.model, seed=1).eval()
+    lengths = [len(words) for words in SENTENCES]
+    alone = word_logits(windows, lengths, 1, runner(model))
+    together = word_logits(windows, lengths, 10_000, runner(model))
+    for one, other in zip(alone, together, strict=True):
+        assert np.allclose(one, other, atol=1e-5)
+    assert [len(values) for values in alone] == lengths
+
+
+def test_the_exported_graph_gives_at_first_pieces_what_the_runner_gives(encoder, windows, params):
+    model = initialise(encoder, BLUEPRINT, params.model, seed=1).eval()
+    arrays = collate(windows)
+    with torch.inference_mode():
+        graph = model(torch.from_numpy(arrays.ids), torch.from_numpy(arrays.mask)).numpy()
+    chosen = np.take_along_axis(graph, arrays.first[:, :, None], axis=1)
+    assert np.allclose(chosen, runner(model)(arrays), atol=1e-5)
+
+
+def test_a_head_depends_on_its_seed_alone(encoder, params):
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert fingerprint(initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=1)) == fingerprint(one)
+    assert fingerprint(initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=2)) != fingerprint(one)
+
+
+def test_kept_weights_make_the_same_model_again(encoder, params, tmp_path):
+    model = initialise(encoder, BLUEPRINT, params.model, seed=1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1)
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "model.safetensors")
+    loaded = load_trained(tmp_path / "model.safetensors", BLUEPRINT, params.model)
+    assert fingerprint(loaded) == fingerprint(model)
+    assert not any(module.training for module in loaded.modules())
+
+
+class Scalars(nn.Module):
+    """Tensors without dimensions, of several types."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(value))
+        self.register_buffer("count", torch.tensor(3))
+        self.register_buffer("flag", torch.tensor(True))
+        self.register_buffer("empty", torch.zeros(0, 4, dtype=torch.bfloat16))
+
+
+def test_a_fingerprint_sees_every_bit_and_name(encoder):
+    assert fingerprint(Scalars(1.0)) == fingerprint(Scalars(1.0))
+    assert fingerprint(Scalars(1.0)) != fingerprint(Scalars(1.0 + 2**-23))
+    assert fingerprint(Scalars(0.0)) != fingerprint(Scalars(-0.0))
+    assert fingerprint(nn.ModuleDict({"a": Scalars(1.0)})) != fingerprint(nn.ModuleDict({"b": Scalars(1.0)}))
+    other = copy.deepcopy(encoder)
+    next(other.parameters()).data[0, 0] += 1e-6
+    assert fingerprint(other) != fingerprint(encoder)
+
+
+def test_an_encoder_loads_in_float32_without_its_pooler(encoder, params):
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+    assert not any("pooler" in name for name, _ in encoder.named_parameters())
+    again = pretrained.load_encoder(params.model.encoder, None, "sdpa")
+    assert fingerprint(again) == fingerprint(encoder)
+
+
+def test_a_window_beyond_the_encoder_is_an_error(params):
+    tokenizer, config = pretrained.load_tokenizer(params.model.encoder), pretrained.load_config(params.model.encoder)
+    pretrained.check_window(128, config, tokenizer)
+    with pytest.raises(ParamsError, match=r"encode.window: longer than the encoder takes, got 129; at most 128"):
+        pretrained.check_window(129, config, tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("package:no_such_thing/model", r"no such package, got 'no_such_thing'; pip install no-such-thing"),
+        ("package:fpplm_core/no_such_folder", r"no such folder in the package"),
+        ("no/such/folder", r"cannot be loaded .*got 'no/such/folder'"),
+    ],
+)
+def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_do(name, message):
+    for load in (pretrained.load_tokenizer, pretrained.load_config):
+        with pytest.raises(EncoderError, match=message) as caught:
+            load(name)
+        assert "\n" not in str(caught.value) and str(caught.value).startswith("model.encoder: ")
+
+
+def test_an_encoder_without_weights_is_an_error(params, tmp_path, tiny_encoder):
+    for file in tiny_encoder.iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        pretrained.load_encoder(str(tmp_path), None, "eager")
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        pretrained.load_encoder(str(tmp_path), None, "eager")
+
+
+def test_a_device_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(DeviceError, match=r"train.device: no CUDA device"):
+        choose_device("cuda")
