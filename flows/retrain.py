@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,12 @@ def stage(name: str) -> State[Any]:
             status = re.search(r"exited with (-?\d+)", str(error.__cause__))
             if status is None:
                 raise
-            if int(status[1]) == INTERRUPTED and PREFECT_API_URL.value() is None:
+            # On Ctrl-C the stage says 130; `sh`, where it stands between, dies of the signal before the stage is done.
+            code = INTERRUPTED if int(status[1]) == -signal.SIGINT else int(status[1])
+            if code == INTERRUPTED and PREFECT_API_URL.value() is None:
                 # Ctrl-C has also ended Prefect's temporary server, and Prefect would look for it for minutes.
                 os._exit(INTERRUPTED)
-            raise StageError(name, int(status[1])) from None
+            raise StageError(name, code) from None
     if not done:
         print("   unchanged", flush=True)
         return Completed(name="Cached", message="unchanged since the last run", data=False)

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ METRICS = Path("metrics")
 REPORTS = Path("reports")
 SCRATCH = Path(".fpplm")
 WATCHED = "FPPLM_END_WITH_PARENT"  # set for a stage that DVC does not start
+GRACE = 2.0  # seconds in which a stage that Ctrl-C has reached as well ends by itself, and says so
 SHELLS = {"sh", "dash", "bash", "zsh", "ksh", "fish", "cmd.exe"}
 
 
@@ -53,6 +55,7 @@ def end_with_parent() -> None:
         process = process.parent()
     if process:
         process.wait()
+    time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -94,12 +94,13 @@ def test_killed_training_ends_with_the_same_bytes_and_lock(trained: Project, mak
     assert not list((project.path / ".fpplm/checkpoints").iterdir()), "the checkpoint of a finished run is removed"
 
 
-def test_ctrl_c_is_said_in_one_line_and_keeps_the_checkpoint(make_project: Make) -> None:
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_ctrl_c_is_said_in_one_line_and_keeps_the_checkpoint(make_project: Make, shell: str) -> None:
     project = make_project()
     project.set(train={"epochs": 50})
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         pytest.skip("started in the background by a shell that switches Ctrl-C off")
-    process = project.start("fpplm", "retrain")
+    process = project.start("fpplm", "retrain", SHELL=shell)
     while not steps_saved(project):
         assert process.poll() is None, "training ended before it could be interrupted"
         time.sleep(0.01)
