@@ -151,13 +151,14 @@ def evaluate(
 def ablate(
     plan: Annotated[Path, typer.Argument(help="arms, corpora and seeds")] = Path("benchmarks/ablation.yaml"),
     results: Annotated[Path, typer.Option(help="folder of the ledger, tables and plots")] = Path("benchmarks/ablation"),
+    workers: Annotated[int, typer.Option(min=1, help="runs at a time; they share the cores")] = 1,
     only_report: Annotated[bool, typer.Option("--report", help="run nothing, write the table anew")] = False,
 ) -> None:
     """Compares techniques: runs what the ledger lacks of arms × corpora × seeds, and writes the table."""
     from flows import ablate as flow
 
     if not only_report:
-        flow.ablate(plan, results / "runs.jsonl")
+        flow.ablate(plan, results / "runs.jsonl", workers)
     typer.echo(flow.write_outcome(plan, results))
 
 
