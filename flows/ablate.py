@@ -50,7 +50,8 @@ OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
 class Run(NamedTuple):
     """One cell of the grid: its place, the whole content of its params.yaml, and the modules to run.
 
-    Of train, `train_sentences` are taken, evenly spread (None: all), and `noise` of its mentions get a wrong label.
+    Of train and dev, `train_sentences` and `dev_sentences` are taken, evenly spread (None: all), and `noise` of train's
+    mentions get a wrong label.
     """
 
     corpus: str
@@ -59,6 +60,7 @@ class Run(NamedTuple):
     settings: dict[str, Any]
     modules: list[list[str]]
     train_sentences: int | None
+    dev_sentences: int | None
     noise: float
 
     @property
@@ -70,7 +72,7 @@ class Run(NamedTuple):
     def key(self) -> str:
         """The digest of what is asked for: parameters, data and encoder."""
         settings = {name: block for name, block in self.settings.items() if self.ours or name != "technique"}
-        inputs = [settings, self.modules, self.train_sentences, self.noise]
+        inputs = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
         inputs += [content(settings["data"]["path"]), content(settings["model"]["encoder"])]
         return digest_of(inputs)
 
@@ -109,8 +111,8 @@ def whole(plan: Path, ledger: Path, workers: int) -> None:
     runs = list(grid(plan))
     for corpus in params.read_yaml(plan)["corpora"].keys() - {run.corpus for run in runs}:
         print(f"{corpus} is left out: its folder is not there")
-    done = {(row["key"], row["code"]) for row in read_ledger(ledger)}
-    todo = [run for run in runs if (run.key, run.code) not in done]
+    finished = {(row["key"], row["code"]) for row in read_ledger(ledger)}
+    todo = [run for run in runs if (run.key, run.code) not in finished]
     print(f"{len(runs)} runs, {len(runs) - len(todo)} done")
     start = time.perf_counter()
     threads = max(1, len(os.sched_getaffinity(0)) // workers) if workers > 1 else None
@@ -121,8 +123,9 @@ def whole(plan: Path, ledger: Path, workers: int) -> None:
         with ledger.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         left = (time.perf_counter() - start) / number * (len(todo) - number)
-        print(f"{number}/{len(todo)} {run.corpus}, {run.arm}, seed {run.seed}: dev {row['dev_f1']:.4f}, "
-              f"test {row['test']['f1']:.4f}, {row['seconds']:.0f} s (about {left / 60:.0f} min left)", flush=True)  # fmt: skip
+        scores = f"dev {row['dev_f1']:.4f}, test {row['test']['f1']:.4f}, {row['seconds']:.0f} s"
+        done = f"{number}/{len(todo)} (about {left / 60:.0f} min left)"
+        print(f"{done} {run.corpus}, {run.arm}, seed {run.seed}: {scores}", flush=True)
 
 
 def grid(plan: Path) -> Iterator[Run]:
@@ -140,8 +143,8 @@ def grid(plan: Path) -> Iterator[Run]:
         settings, changes = copy.deepcopy(base), dict(own)
         trainer = changes.pop("trainer", None)
         common = {"train.seed": seed, "train.epochs": wanted["epochs"], "train.patience": wanted["epochs"]}
-        limits = {"train_sentences": None, "noise": 0.0, **where}
-        sentences, noise = limits.pop("train_sentences"), limits.pop("noise")
+        limits = {"train_sentences": None, "dev_sentences": None, "noise": 0.0, **where}
+        data = [limits.pop(name) for name in ("train_sentences", "dev_sentences", "noise")]
         for name, value in {**common, **limits, **changes}.items():
             change(settings, name, value, f"{plan}: {arm}")
         params.parse(settings, f"{plan}: {arm}")
@@ -149,7 +152,7 @@ def grid(plan: Path) -> Iterator[Run]:
         if trainer:
             modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in trainer.items())]]
         if (ROOT / settings["data"]["path"]).is_dir():
-            yield Run(corpus, arm, seed, settings, modules, sentences, noise)
+            yield Run(corpus, arm, seed, settings, modules, *data)
 
 
 def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
@@ -196,6 +199,8 @@ def execute(run: Run, threads: int | None) -> dict[str, Any]:
         if module[0] == "tasks.read":
             train = spread(load_corpus("train", folder / tasks.CORPUS), run.train_sentences)
             write_corpus(folder / tasks.CORPUS / "train.parquet", mislabelled(train, run.noise))
+            dev = spread(load_corpus("dev", folder / tasks.CORPUS), run.dev_sentences)
+            write_corpus(folder / tasks.CORPUS / "dev.parquet", dev)
         if module[0] in ("tasks.train", "benchmarks.peer"):
             seconds, memory = time.perf_counter() - start, usage.ru_maxrss
     row = result(run, folder) | {"seconds": seconds, "peak_mb": memory // 1024}

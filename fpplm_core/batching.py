@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fpplm_core.encoding import Window
 
+FIRST = 8  # pieces that keep their ids
 IntArray = NDArray[np.int64]
 
 
@@ -73,3 +75,17 @@ def collate(windows: Sequence[Window]) -> Arrays:
         arrays.first[row, : len(window.first)] = window.first
         arrays.owned[row, : len(window.first)] = 1
     return arrays
+
+
+def shown_pieces(windows: Sequence[Window], mask_id: int) -> IntArray:
+    """The pieces that windows show, ascending, with the hidden word's and the first ones.
+
+    The first ids stay what they are: RoBERTa's kind counts positions where an id is not its padding, 1.
+    """
+    shown = {piece for window in windows for piece in window.ids}
+    return np.array(sorted(shown | {mask_id} | set(range(FIRST))), dtype=np.int64)
+
+
+def renumbered(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
+    """The windows with each piece's place in `pieces` as its id."""
+    return [replace(window, ids=np.searchsorted(pieces, window.ids).tolist()) for window in windows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -81,6 +81,33 @@ class Tagger(nn.Module):
                 nn.init.zeros_(layer.bias)
         if blueprint.first_shape is not None:
             _add_shapes(encoder, blueprint.first_shape)
+        self.kept: tuple[Tensor, Tensor] | None = None
+
+    def keep_pieces(self, pieces: Tensor) -> None:
+        """Sets the embeddings of all other pieces aside; a piece's id is then its place in `pieces`.
+
+        A row that no window shows has no gradient, yet clipping, the optimizer, the average and every checkpoint would
+        go over it: in a large vocabulary that is most of a step. *Shape:* pieces (n,), ascending, with `mask_id`.
+        """
+        table = cast(nn.Embedding, cast(Any, self.encoder).get_input_embeddings())
+        self.kept = pieces, table.weight.detach()
+        table.weight = nn.Parameter(table.weight.detach()[pieces])
+        table.padding_idx = None  # padding's own row: no attention reaches it, so that it has no gradient anyway
+        mask_id = int(torch.searchsorted(pieces, self.blueprint.mask_id))
+        self.blueprint = replace(self.blueprint, mask_id=mask_id)
+
+    def all_pieces(self) -> None:
+        """Puts back what `keep_pieces` set aside."""
+        if self.kept is not None:
+            pieces, whole = self.kept
+            table = cast(nn.Embedding, cast(Any, self.encoder).get_input_embeddings())
+            table.weight = nn.Parameter(whole.index_copy(0, pieces, table.weight.detach()))
+            self.blueprint = replace(self.blueprint, mask_id=int(pieces[self.blueprint.mask_id]))
+            self.kept = None
+
+    def pretrained_ids(self, ids: Tensor) -> Tensor:
+        """The ids of pieces as the tokenizer gave them. *Shape:* any, kept."""
+        return ids if self.kept is None else self.kept[0][ids]
 
     def encode(
         self, ids: Tensor, mask: Tensor, types: Tensor | None = None, embeddings: Tensor | None = None

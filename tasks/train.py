@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fpplm_core import params, pretrained, techniques
-from fpplm_core.batching import collate, epoch_batches
+from fpplm_core.batching import collate, epoch_batches, renumbered, shown_pieces
 from fpplm_core.contract import IGNORED, Batch, Technique, averaged
 from fpplm_core.decoding import decode, legality_scores, softmax, word_logits
 from fpplm_core.encoding import Window
@@ -47,6 +47,9 @@ def train() -> None:
     encoder = load_encoder(settings.model)
     source = fingerprint(encoder)
     model = initialise(encoder, data.blueprint, settings.model, settings.train.seed).to(device)
+    pieces = shown_pieces([*data.windows, *data.dev], data.blueprint.mask_id)
+    data = data._replace(windows=renumbered(data.windows, pieces), dev=renumbered(data.dev, pieces))
+    model.keep_pieces(torch.from_numpy(pieces).to(device))
     bfloat16 = history.get("bfloat16")
     if bfloat16 is None:
         bfloat16 = choose_precision(settings.train, model, data)
@@ -65,6 +68,7 @@ def train() -> None:
     with averaged(state.average, model, state.extras):
         outcome = try_on_dev(state, active, data, settings.train.batch_pieces, bfloat16)
         outcome, corrected = correct_bias(model, active, data, outcome)
+        model.all_pieces()
         start = initialise(load_encoder(settings.model), data.blueprint, settings.model, settings.train.seed)
         findings["phases"] = {"learning rate": {"rises": (0.0, plan.warmup), "falls": (plan.warmup, 1.0)}} | phases
         findings["movement"] = movement(model, start)

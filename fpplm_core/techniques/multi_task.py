@@ -266,7 +266,9 @@ class MaskedLm(nn.Module):
         ids = clean.ids.index_put((rows, places), clean.ids.new_tensor(step.model.blueprint.mask_id))
         states = step.model.encode(ids, clean.mask, clean.types)[rows, places]
         guesses = self.head[0].to(states.device)(states).float()
-        return F.cross_entropy(guesses, clean.ids[rows, places]) / math.log(guesses.shape[-1])
+        return F.cross_entropy(guesses, step.model.pretrained_ids(clean.ids[rows, places])) / math.log(
+            guesses.shape[-1]
+        )
 
 
 class Anchor(nn.Module):

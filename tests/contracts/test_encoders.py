@@ -18,10 +18,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
 from fpplm_core import params, techniques
+from fpplm_core.batching import FIRST
 from fpplm_core.encoding import Encoder
 from fpplm_core.errors import EncoderError
 from fpplm_core.exporting import export_fp32
-from fpplm_core.model import Blueprint, Tagger, initialise
+from fpplm_core.model import Blueprint, Tagger, fingerprint, initialise
 from fpplm_core.pretrained import load_encoder, masked_lm_head, type_count
 from fpplm_core.training import State, prepare, train_steps
 from tests import tiny
@@ -98,6 +99,22 @@ def test_a_family_trains_with_all_six_resumes_and_exports(family, tmp_path: Path
         wanted = model(*(torch.from_numpy(feed[name]) for name in feed)).numpy()
     (found,) = session.run(None, feed)
     assert np.abs(found - wanted)[batch.mask.bool().numpy()].max() < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_gives_the_same_logits_with_the_pieces_of_the_data_alone(family):
+    """The one of RoBERTa's kind, which counts positions from ids, with its own padding id."""
+    model, batch = build(family).eval(), tiny.batch_of(0)
+    before, wanted = fingerprint(model), model(batch.ids, batch.mask).detach()
+    pieces = torch.tensor(sorted({*range(FIRST), *batch.ids.flatten().tolist(), 99}))
+    model.keep_pieces(pieces)
+    ids = torch.searchsorted(pieces, batch.ids)
+    assert torch.equal(model.pretrained_ids(ids), batch.ids)
+    assert model.blueprint.mask_id == 4 and len(model.embed(torch.arange(len(pieces)))) == len(pieces)
+    assert torch.equal(model(ids, batch.mask).detach(), wanted)
+    model.all_pieces()
+    assert fingerprint(model) == before
+    assert torch.equal(model(batch.ids, batch.mask).detach(), wanted)
 
 
 WITH_MASKED_LM = sorted({*FAMILIES} - {"gpt2", "xlnet"})

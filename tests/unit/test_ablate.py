@@ -20,7 +20,7 @@ PLAN = {
     "seeds": [1, 2],
     "references": ["plain"],
     "corpora": {
-        "small": {"data.path": "data/wikigold", "train_sentences": 7, "noise": 0.5},
+        "small": {"data.path": "data/wikigold", "train_sentences": 7, "dev_sentences": 5, "noise": 0.5},
         "whole": {"data.path": "data/wikigold"},
         "elsewhere": {"data.path": "data/not/here"},
     },
@@ -50,7 +50,10 @@ def test_the_grid_is_every_arm_on_every_corpus_with_every_seed(plan):
     for run in runs:
         assert run.settings["train"]["seed"] == run.seed
         assert run.settings["train"]["epochs"] == run.settings["train"]["patience"] == 3
-        assert (run.train_sentences, run.noise) == {"small": (7, 0.5), "whole": (None, 0.0)}[run.corpus]
+        assert (run.train_sentences, run.dev_sentences, run.noise) == {
+            "small": (7, 5, 0.5),
+            "whole": (None, None, 0.0),
+        }[run.corpus]
         assert (run.settings["technique"]["active"] == []) == (run.arm == "plain")
     assert {run.modules[-1][0] for run in runs if run.arm == "Trainer"} == {"benchmarks.peer"}
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.batching import by_length, collate, epoch_batches
+from fpplm_core.batching import FIRST, by_length, collate, epoch_batches, renumbered, shown_pieces
 from fpplm_core.encoding import Window
 
 sizes = st.lists(st.integers(1, 50), max_size=60)
@@ -92,3 +92,12 @@ def test_collate_pads_with_zeros_at_the_right(windows):
         assert arrays.mask[row].tolist() == [1] * len(window.ids) + padding
         assert arrays.first[row].tolist() == window.first + missing
         assert arrays.owned[row].tolist() == [1] * len(window.first) + missing
+
+
+@given(st.lists(st.lists(st.integers(0, 300), min_size=1, max_size=9), max_size=6), st.integers(0, 300))
+def test_renumbered_windows_are_the_same_pieces(rows, mask_id):
+    windows = [Window(0, ids, [0], [0], [0] * len(ids)) for ids in rows]
+    pieces = shown_pieces(windows, mask_id)
+    assert set(pieces.tolist()) == {piece for ids in rows for piece in ids} | {mask_id} | set(range(FIRST))
+    assert pieces[:FIRST].tolist() == list(range(FIRST)) and (np.diff(pieces) > 0).all()
+    assert [pieces[window.ids].tolist() for window in renumbered(windows, pieces)] == rows

@@ -530,3 +530,32 @@ def test_a_run_is_adamw_by_the_book(tagger):
         if report.step < 3:  # rounding grows from step to step
             trained = dict(state.model.named_parameters())
             assert all(torch.allclose(trained[name], named[name], rtol=1e-3, atol=3e-4) for name in named)
+
+
+@pytest.mark.parametrize("active", [[], ["multi_task", "resampling", "fuzzy_regions", "filter_pooling", "label_lm"]])
+def test_training_on_the_pieces_of_the_data_alone_is_training(tiny_encoder, active):
+    """All rows against those shown: the same steps, and rows that no window shows stay as they are."""
+    settings, active = tiny.changed(weight_decay=0.0), techniques.build({"active": active})
+    whole = tiny.run(tiny_encoder, active, settings)
+    pieces = torch.tensor(
+        sorted({*range(8), *(i for n in range(settings.steps) for i in tiny.batch_of(n).ids.flatten().tolist())})
+    )
+    model = tiny.tagger(tiny_encoder)
+    model.keep_pieces(pieces)
+    state = prepare(model, active, settings)
+
+    def batches(step):
+        batch = tiny.batch_of(step)
+        return batch._replace(ids=torch.searchsorted(pieces, batch.ids))
+
+    for _ in train_steps(state, batches, active, settings):
+        pass
+    model.all_pieces()
+    for (name, one), other in zip(whole.model.state_dict().items(), model.state_dict().values(), strict=True):
+        assert torch.allclose(one, other, atol=2e-5), name
+    table, first = (
+        model.encoder.get_input_embeddings().weight,
+        tiny.tagger(tiny_encoder).encoder.get_input_embeddings().weight,
+    )
+    shown = torch.zeros(len(table), dtype=torch.bool).index_fill(0, pieces, True)
+    assert torch.equal(table[~shown], first[~shown]) and not torch.equal(table[shown], first[shown])
