@@ -48,6 +48,19 @@ def legality_scores(legal: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.where(legal, 0.0, FORBIDDEN).astype(np.float32)
 
 
+def leaning(scores: NDArray[np.float32], f1: float, strength: float) -> NDArray[np.float32]:
+    """The scores with a cost on every O, so that decisions lean towards entities as F1 wants it.
+
+    Accuracy takes an entity from a probability of 1/2 on, F1 from F/2 on, where F is what can be reached (Lipton et al.
+    2014, 1402.1892, theorem 1): in log-odds log((2 − F) / F) earlier. Probabilities stay as they are.
+
+    *Shape:* as `viterbi`, label 0 is O. `f1` in ]0, 1], `strength` the share of that cost.
+    """
+    leaned = scores.copy()
+    leaned[:, 0] -= np.float32(strength * np.log((2 - f1) / f1))
+    return leaned
+
+
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities over the last axis, same shape."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))

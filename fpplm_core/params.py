@@ -110,6 +110,7 @@ class TrainParams(Section):
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Annotated[float, Field(gt=0)]
     ema: Annotated[float, Field(ge=0, lt=1)]
+    lean: Annotated[float, Field(ge=0, le=1)]
     patience: Annotated[int, Field(ge=1)]
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]

@@ -33,8 +33,8 @@ SURE = 0.9  # the teacher's probability of another label from which it corrects
 class Adversarial(Technique):
     epsilon: Annotated[float, Field(ge=0, le=10)] = 0.5
     input_every: Annotated[int, Field(ge=1)] = 3
-    budget: Annotated[float, Field(ge=0, le=10)] = 1.0
-    agree: Weight = 1.0
+    budget: Annotated[float, Field(ge=0, le=10)] = 0.5
+    agree: Weight = 0.5
     correct: Share = 0.0
     begin: Share = 0.3
     full: Share = 0.4

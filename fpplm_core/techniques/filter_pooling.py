@@ -27,9 +27,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FilterPooling(Technique):
-    rate: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    rate: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     window: Annotated[int, Field(ge=1)] = 2
-    cutoff: Annotated[float, Field(ge=0, le=0.5)] = 0.04
+    cutoff: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     begin: Share = 0.1
     full: Share = 0.2
     fade: Share = 0.8

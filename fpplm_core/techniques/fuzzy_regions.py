@@ -30,8 +30,8 @@ CLOSED = -1
 
 class FuzzyRegions(Technique):
     frozen: Annotated[float, Field(ge=0, le=0.9)] = 0.03
-    covered: Annotated[float, Field(ge=0, le=0.9)] = 0.15
-    rise: Annotated[float, Field(ge=0, le=0.5)] = 0.03
+    covered: Annotated[float, Field(ge=0, le=0.9)] = 0.08
+    rise: Annotated[float, Field(ge=0, le=0.5)] = 0.02
     order: Literal["top_down", "fuzziest"] = "top_down"
     moment: Literal["schedule", "settled"] = "schedule"
     settled: Annotated[float, Field(gt=0)] = 0.5

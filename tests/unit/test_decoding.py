@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.batching import Arrays
-from fpplm_core.decoding import FORBIDDEN, decode, legality_scores, softmax, viterbi, word_logits
+from fpplm_core.decoding import FORBIDDEN, decode, leaning, legality_scores, softmax, viterbi, word_logits
 from fpplm_core.encoding import Window
 from fpplm_core.labels import SCHEMES, faults, label_list, transitions
 
@@ -154,3 +154,26 @@ def test_every_words_logits_stand_at_its_place(case, budget):
     for sentence, values in enumerate(found):
         names = [100 * (sentence + 1) + word for word in range(lengths[sentence])]
         assert values.tolist() == [[name, -name] for name in names]
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.05, 1.0))
+def test_leaning_takes_an_entity_from_half_the_f1_on(chance, f1):
+    if abs(chance - f1 / 2) < 1e-3:
+        return
+    logits = [np.log(np.array([[1 - chance, chance]], dtype=np.float32))]
+    none = np.zeros((3, 3), dtype=np.float32)
+    (path,) = decode(logits, leaning(none, f1, 1.0))
+    assert path.tolist() == [int(chance > f1 / 2)]
+    assert np.array_equal(leaning(none, f1, 0.0), none)
+
+
+def test_leaning_costs_every_o_the_same_and_leaves_its_input_alone():
+    """A whole path: entities are found from p > F/2 on, wherever they stand."""
+    random = np.random.default_rng(0)
+    chances = random.uniform(0.01, 0.99, 40)
+    logits = [np.log(np.stack([1 - chances, chances], 1)).astype(np.float32)]
+    given_scores = np.zeros((3, 3), dtype=np.float32)
+    before = given_scores.copy()
+    (path,) = decode(logits, leaning(given_scores, 0.6, 1.0))
+    assert np.array_equal(path, (chances > 0.3).astype(int))
+    assert np.array_equal(given_scores, before)
