@@ -66,10 +66,8 @@ def train() -> None:
     findings = {name: technique.findings(state.modules(name)) for name, technique in active.items()}
     phases = {name: technique.phases(data.steps) for name, technique in active.items()}
     with averaged(state.average, model, state.extras):
-        outcome = try_on_dev(state, active, data, settings.train.batch_pieces, bfloat16)
+        outcome = try_on_dev(state, active, data, settings.train, bfloat16)
         outcome, corrected = correct_bias(model, active, data, outcome)
-        plain = outcome.f1
-        outcome = lean(data, outcome, settings.train.lean)
         model.all_pieces()
         start = initialise(load_encoder(settings.model), data.blueprint, settings.model, settings.train.seed)
         findings["phases"] = {"learning rate": {"rises": (0.0, plan.warmup), "falls": (plan.warmup, 1.0)}} | phases
@@ -85,7 +83,6 @@ def train() -> None:
         {
             "dev_f1": outcome.f1,
             "bias_corrected": corrected,
-            "gained_by_leaning": outcome.f1 - plain,
             "best_epoch": history["best_epoch"],
             "epochs": len(history["dev_f1"]),
             "steps": history["step"],
@@ -214,7 +211,7 @@ def fit(
             display.step(step, losses, report.lr, speed)
             if step in ends:
                 with averaged(state.average, state.model, state.extras):
-                    score = try_on_dev(state, active, data, settings.batch_pieces, plan.bfloat16).f1
+                    score = try_on_dev(state, active, data, settings, plan.bfloat16).f1
                 history["dev_f1"].append([step, score])
                 epoch = len(history["dev_f1"])
                 if score > history["best_f1"]:
@@ -237,15 +234,21 @@ class Outcome(NamedTuple):
     scores: NDArray[np.float32]
 
 
-def try_on_dev(state: State, active: dict[str, Technique], data: Data, budget: int, bfloat16: bool) -> Outcome:
+def try_on_dev(
+    state: State, active: dict[str, Technique], data: Data, settings: TrainParams, bfloat16: bool
+) -> Outcome:
     """Dev under the model's weights as they are, and the decoder that serving uses."""
-    logits = word_logits(data.dev, data.dev_lengths, 4 * budget, runner(state.model, bfloat16))
+    logits = word_logits(data.dev, data.dev_lengths, 4 * settings.batch_pieces, runner(state.model, bfloat16))
     scores = legality_scores(transitions(data.blueprint.labels))
     for name, technique in active.items():
         learned = technique.transitions(state.modules(name))
         if learned is not None:
             scores[:-1, :-1] += learned.cpu().numpy()
-    return Outcome(dev_f1(data, logits, scores), logits, scores)
+    f1 = dev_f1(data, logits, scores)
+    if f1 and settings.lean:
+        scores = leaning(scores, f1, settings.lean)
+        f1 = dev_f1(data, logits, scores)
+    return Outcome(f1, logits, scores)
 
 
 def dev_f1(data: Data, logits: list[NDArray[np.float32]], scores: NDArray[np.float32]) -> float:
@@ -276,15 +279,6 @@ def correct_bias(
                 outcome = Outcome(score, shifted, outcome.scores)
                 last.bias += bias.to(last.bias)
     return outcome, taken
-
-
-def lean(data: Data, outcome: Outcome, strength: float) -> Outcome:
-    """Decisions that lean towards entities, where that does not lower dev F1."""
-    if not strength or not outcome.f1:
-        return outcome
-    scores = leaning(outcome.scores, outcome.f1, strength)
-    f1 = dev_f1(data, outcome.logits, scores)
-    return Outcome(f1, outcome.logits, scores) if f1 >= outcome.f1 else outcome
 
 
 @torch.no_grad()
