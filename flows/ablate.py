@@ -32,6 +32,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import end_on_sigterm
 from flows.forest import forest
 from flows.outcome import table
 from fpplm_core import params
@@ -108,6 +109,7 @@ def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:
 
 @flow(name="ablate", log_prints=False)
 def whole(plan: Path, ledger: Path, workers: int) -> None:
+    end_on_sigterm()
     runs = list(grid(plan))
     for corpus in params.read_yaml(plan)["corpora"].keys() - {run.corpus for run in runs}:
         print(f"{corpus} is left out: its folder is not there")
@@ -117,8 +119,15 @@ def whole(plan: Path, ledger: Path, workers: int) -> None:
     start = time.perf_counter()
     threads = max(1, len(os.sched_getaffinity(0)) // workers) if workers > 1 else None
     waiting = {execute.submit(run, threads): run for run in todo}
+    failed: list[FpplmError] = []
     for number, future in enumerate(as_completed(list(waiting)), start=1):
-        run, row = waiting[future], future.result()
+        run = waiting[future]
+        try:
+            row = future.result()
+        except FpplmError as error:  # the others are worth their hours all the same
+            print(f"{number}/{len(todo)} failed: {error}", flush=True)
+            failed.append(error)
+            continue
         ledger.parent.mkdir(parents=True, exist_ok=True)
         with ledger.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -126,6 +135,8 @@ def whole(plan: Path, ledger: Path, workers: int) -> None:
         scores = f"dev {row['dev_f1']:.4f}, test {row['test']['f1']:.4f}, {row['seconds']:.0f} s"
         done = f"{number}/{len(todo)} (about {left / 60:.0f} min left)"
         print(f"{done} {run.corpus}, {run.arm}, seed {run.seed}: {scores}", flush=True)
+    if failed:
+        raise failed[0]
 
 
 def grid(plan: Path) -> Iterator[Run]:

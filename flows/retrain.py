@@ -32,6 +32,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
+from flows import end_on_sigterm
 from fpplm_core import params
 from fpplm_core.errors import FpplmError
 from tasks import BUNDLE, METRICS, read_json
@@ -90,6 +91,7 @@ def stage(name: str) -> State[Any]:
 @flow(name="retrain", log_prints=False)
 def retrain() -> dict[str, bool]:
     """Runs all stages, renders the report whatever happens; which stages ran. Raises StageError."""
+    end_on_sigterm()
     params.load()  # a wrong key is said before anything starts
     try:
         return {name: run_stage(name) for name in stages()}
