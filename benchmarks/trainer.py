@@ -18,7 +18,7 @@ from fpplm_core import params
 from fpplm_core.model import initialise
 from fpplm_core.training import Settings, prepare, train_steps
 from tasks.read import load_corpus
-from tasks.train import load_data, load_encoder, make_batch
+from tasks.train import choose_precision, keep_shown, load_data, load_encoder, make_batch
 
 
 def main() -> None:
@@ -50,12 +50,15 @@ def one_epoch(settings: params.Params) -> float:
     chosen = settings.train.model_copy(update={"epochs": 1})
     data = load_data(chosen)
     model = initialise(load_encoder(settings.model), data.blueprint, settings.model, chosen.seed)
-    plan = Settings(**chosen.model_dump(include=set(Settings.__dataclass_fields__)), steps=data.steps)
+    data = keep_shown(model, data)
+    bfloat16 = choose_precision(chosen, model, data)
+    numbers = chosen.model_dump(include=set(Settings.__dataclass_fields__))
+    plan = Settings(**numbers, steps=data.steps, bfloat16=bfloat16)
     state = prepare(model, {}, plan)
     start = time.perf_counter()
     for _ in train_steps(state, lambda n: make_batch(data, data.epochs[0][n]), {}, plan):
         pass
-    return data.words / (time.perf_counter() - start)
+    return sum(len(window.words) for window in data.windows) / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,7 @@ def train() -> None:
     encoder = load_encoder(settings.model)
     source = fingerprint(encoder)
     model = initialise(encoder, data.blueprint, settings.model, settings.train.seed).to(device)
-    pieces = shown_pieces([*data.windows, *data.dev], data.blueprint.mask_id)
-    data = data._replace(windows=renumbered(data.windows, pieces), dev=renumbered(data.dev, pieces))
-    model.keep_pieces(torch.from_numpy(pieces).to(device))
+    data = keep_shown(model, data)
     bfloat16 = history.get("bfloat16")
     if bfloat16 is None:
         bfloat16 = choose_precision(settings.train, model, data)
@@ -136,6 +134,13 @@ def load_data(settings: TrainParams) -> Data:
         dev_lengths=[len(s.words) for s in dev],
         dev_spans=[lenient_spans(s.tags) for s in dev],
     )
+
+
+def keep_shown(model: Tagger, data: Data) -> Data:
+    """Sets aside the embeddings of pieces that neither train nor dev shows; the data with the new ids."""
+    pieces = shown_pieces([*data.windows, *data.dev], data.blueprint.mask_id)
+    model.keep_pieces(torch.from_numpy(pieces).to(next(model.parameters()).device))
+    return data._replace(windows=renumbered(data.windows, pieces), dev=renumbered(data.dev, pieces))
 
 
 def deal(epochs: list[list[list[int]]], lengths: list[int], settings: TrainParams, first: int) -> list[list[list[int]]]:
