@@ -104,11 +104,11 @@ def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:
     With several workers, so many runs at a time share the cores: more is done in an hour, and `seconds` compare arms
     of the same ablation alone.
     """
-    whole.with_options(task_runner=ThreadPoolTaskRunner(max_workers=workers))(plan, ledger, workers)
+    run_missing.with_options(task_runner=ThreadPoolTaskRunner(max_workers=workers))(plan, ledger, workers)
 
 
 @flow(name="ablate", log_prints=False)
-def whole(plan: Path, ledger: Path, workers: int) -> None:
+def run_missing(plan: Path, ledger: Path, workers: int) -> None:
     end_on_sigterm()
     runs = list(grid(plan))
     for corpus in params.read_yaml(plan)["corpora"].keys() - {run.corpus for run in runs}:
@@ -117,7 +117,7 @@ def whole(plan: Path, ledger: Path, workers: int) -> None:
     todo = [run for run in runs if (run.key, run.code) not in finished]
     print(f"{len(runs)} runs, {len(runs) - len(todo)} done")
     start = time.perf_counter()
-    threads = max(1, len(os.sched_getaffinity(0)) // workers) if workers > 1 else None
+    threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
     waiting = {execute.submit(run, threads): run for run in todo}
     failed: list[FpplmError] = []
     for number, future in enumerate(as_completed(list(waiting)), start=1):
