@@ -152,7 +152,7 @@ def sensitivities(
     for group, names in members.items():
         own = [name for name in names if name in gradients]
         if own:
-            total = sum((parameters[name] * gradients[name]).abs().sum() for name in own)
+            total = sum(torch.linalg.vector_norm(parameters[name] * gradients[name], ord=1) for name in own)
             found[group] = torch.as_tensor(total) / sum(parameters[name].numel() for name in own)
     return found
 

@@ -61,23 +61,22 @@ class Resampling(Technique):
         for name, signal in rows.signals().items():
             gradient = parameters[name].grad
             if gradient is not None:
-                signal.lerp_(gradient.square().sum(1), 1 - MEMORY)
+                signal.lerp_(torch.linalg.vector_norm(gradient, dim=1).square_(), 1 - MEMORY)
                 if self.sampled(clock):
-                    rows.before[name] = parameters[name].detach().clone()
+                    rows.remember(name, parameters[name])
 
     @torch.no_grad()
     def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
         rows: Rows = clock.modules["rows"]
-        for name, before in rows.before.items():
+        for name in rows.drawn:
             chances = inclusion(rows.signals()[name], self.share, self.proportion, self.floor)
             drawn = torch.rand(chances.shape, generator=clock.generator(name, chances.device), device=chances.device)
             factor = ((drawn < chances) * (1 / chances).clamp(max=MOST)).unsqueeze(1)
             weight = parameters[name].data
-            scaled = before + factor * (weight - before)
-            weight.copy_(torch.where(factor == 1, weight, scaled))  # rounded, before + 1 · Δ is not W + Δ
+            torch.lerp(rows.before[name], weight, factor, out=weight)  # exact at 0 and at 1
             rows.updated += (factor > 0).double().mean()
             rows.steps += 1
-        rows.before.clear()
+        rows.drawn.clear()
         if self.guard:
             clock.modules["guard"].judge(parameters, self.guard)
 
@@ -103,11 +102,19 @@ class Rows(nn.Module):
     def __init__(self, matrices: Mapping[str, nn.Parameter]) -> None:
         super().__init__()
         self.names = list(matrices)
-        self.before: dict[str, Tensor] = {}  # between the two hooks of one step
+        self.before: dict[str, Tensor] = {}  # made once: new memory in every step costs as much as the update
+        self.drawn: list[str] = []  # between the two hooks of one step
         for index, matrix in enumerate(matrices.values()):
             self.register_buffer(f"s{index}", torch.zeros(len(matrix)))
         self.register_buffer("updated", torch.zeros((), dtype=torch.float64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def remember(self, name: str, matrix: nn.Parameter) -> None:
+        if name in self.before:
+            self.before[name].copy_(matrix)
+        else:
+            self.before[name] = matrix.detach().clone()
+        self.drawn.append(name)
 
     def signals(self) -> dict[str, Tensor]:
         return {name: self.get_buffer(f"s{index}") for index, name in enumerate(self.names)}
