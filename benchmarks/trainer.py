@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import machine
 from benchmarks.peer import train_peer
 from fpplm_core import params
-from fpplm_core.model import initialise
-from fpplm_core.training import Settings, prepare, train_steps
+from fpplm_core.training import train_steps
 from tasks.read import load_corpus
-from tasks.train import choose_precision, keep_shown, load_data, load_encoder, make_batch
+from tasks.train import start
+from tasks.training_data import make_batch
 
 
 def main() -> None:
@@ -47,18 +47,12 @@ def main() -> None:
 
 def one_epoch(settings: params.Params) -> float:
     """Words/s of one epoch of plain training."""
-    chosen = settings.train.model_copy(update={"epochs": 1})
-    data = load_data(chosen)
-    model = initialise(load_encoder(settings.model), data.blueprint, settings.model, chosen.seed)
-    data = keep_shown(model, data)
-    bfloat16 = choose_precision(chosen, model, data)
-    numbers = chosen.model_dump(include=set(Settings.__dataclass_fields__))
-    plan = Settings(**numbers, steps=data.steps, bfloat16=bfloat16)
-    state = prepare(model, {}, plan)
-    start = time.perf_counter()
-    for _ in train_steps(state, lambda n: make_batch(data, data.epochs[0][n]), {}, plan):
+    chosen = settings.model_copy(update={"train": settings.train.model_copy(update={"epochs": 1}), "technique": {}})
+    run = start(chosen, None)
+    began = time.perf_counter()
+    for _ in train_steps(run.state, lambda n: make_batch(run.data, run.data.order[n]), {}, run.plan):
         pass
-    return sum(len(window.words) for window in data.windows) / (time.perf_counter() - start)
+    return sum(len(window.words) for window in run.data.windows) / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ from tasks.read import load_corpus, write_corpus
 
 ROOT = Path.cwd()  # the project, as for every command
 SCRATCH = tasks.SCRATCH / "ablation"
-CODE = ("read", "encode", "checkpoint", "train", "evaluate")  # of tasks/: what a result depends on
+CODE = ("read", "encode", "checkpoint", "training_data", "train", "evaluate")  # of tasks/: what a result depends on
 OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fpplm_core import pretrained
+from fpplm_core import parallel, pretrained
 from fpplm_core.batching import Arrays
 from fpplm_core.encoding import SHAPES
 from fpplm_core.errors import DeviceError, EncoderError
@@ -123,7 +123,9 @@ class Tagger(nn.Module):
             if self.training and self.shape_dropout:
                 types = types * (torch.rand(len(types), 1, device=types.device) >= self.shape_dropout)
             inputs["token_type_ids"] = types
-        return cast(Tensor, self.encoder(**inputs).last_hidden_state)
+        with parallel.shared_out(inputs) as own:
+            states = cast(Tensor, self.encoder(**own).last_hidden_state)
+        return parallel.gather(states, whole=mask)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The embeddings of pieces. *Shape:* (batch, pieces) to (batch, pieces, width)."""
@@ -215,11 +217,19 @@ def load_trained(weights: Path, blueprint: Blueprint, settings: ModelParams) -> 
     return model.eval()
 
 
-def choose_device(name: str) -> torch.device:
-    """Raises DeviceError where CUDA is asked for and not there."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("no CUDA device", where="train.device", got="cuda", do="set it to auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+def choose_device(name: str, number: int = 0, wanted: int = 1) -> torch.device:
+    """The device of process `number` of `wanted`. Raises DeviceError where there are fewer CUDA devices."""
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not found):
+        return torch.device("cpu")
+    if found < wanted:
+        raise DeviceError(
+            f"{found or 'no'} CUDA device{'s' if found != 1 else ''}",
+            where="train.device",
+            got=f"{name} for {wanted} process{'es' if wanted > 1 else ''}",
+            do="set it to cpu" if not found else "set it to cpu, or train.processes to at most that",
+        )
+    return torch.device("cuda", number)
 
 
 def runner(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:

@@ -114,6 +114,7 @@ class TrainParams(Section):
     patience: Annotated[int, Field(ge=1)]
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
+    processes: Annotated[int, Field(ge=1)]
     checkpoint_steps: Annotated[int, Field(ge=1)]
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fpplm_core import parallel
 from fpplm_core.contract import Batch, Clock, Step, Technique, derive_seed, seeded, tag_loss
 from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import Group, Tagger
@@ -158,6 +159,7 @@ def train_steps(
                 losses |= {f"{name}.{key}": value for key, value in own.items()}
             loss = torch.stack([value.float() for value in losses.values()]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
+        parallel.add_up([p.grad for p in state.model.encoder.parameters() if p.grad is not None])
 
         trained = [p for p in parameters.values() if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm)

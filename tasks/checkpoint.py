@@ -54,7 +54,8 @@ class Checkpoint:
     def of(cls, settings: str) -> Checkpoint:
         """The checkpoint of the run with these settings, the encoded data, the code and the environment."""
         digest = hashlib.sha256(settings.encode())
-        own = [Path(__file__), Path(__file__).with_name("train.py"), Path("requirements.lock")]
+        here = Path(__file__).parent
+        own = [*(here / f"{name}.py" for name in ("checkpoint", "train", "training_data")), Path("requirements.lock")]
         for path in sorted([*ENCODED.iterdir(), *Path("fpplm_core").rglob("*.py"), *own]):
             digest.update(str(path).encode() + b"\0" + (path.read_bytes() if path.exists() else b""))
         digest.update(f"{sys.version} {torch.__version__} {torch.get_num_threads()}".encode())

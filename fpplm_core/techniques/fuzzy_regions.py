@@ -21,6 +21,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from fpplm_core import parallel
 from fpplm_core.contract import Clock, Step, Technique, tag_loss
 from fpplm_core.model import Group, Tagger
 
@@ -173,5 +174,6 @@ def probe(step: Step, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
         for name in closed:
             parameters[name].requires_grad_(False)
     gradients = {name: value for name, value in zip(closed, values, strict=True) if value is not None}
+    parallel.add_up(list(gradients.values()))
     with torch.no_grad():
         return sensitivities(parameters, gradients, members)

@@ -1,0 +1,126 @@
+"""Several processes that train as one: each encodes its share of a batch, and all of them see every state.
+
+Only the encoder is shared out. Its states are gathered (some hundred kilobytes), and everything above it, the head and
+what techniques make of the states, is computed by every process over the whole batch, with the same noise: a loss is
+normalised by the whole batch, and all processes hold the same weights after every step.
+Gradients of the encoder's weights are partial, so `add_up` sums them wherever they are taken.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def size() -> int:
+    """The number of processes that train together; 1 outside of `together`."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def shared_out(inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+    """This process's rows of a batch, and within it noise of its own.
+
+    All processes get as many rows: where they do not divide, some come twice.
+    """
+    if size() == 1:
+        yield inputs
+        return
+    first = next(iter(inputs.values()))
+    each = -(-len(first) // size())
+    own = torch.arange(rank() * each, (rank() + 1) * each, device=first.device) % len(first)
+    seed = int(torch.randint(2**62, ()))  # the same for all, as everything that is drawn outside
+    with torch.random.fork_rng([first.device] if first.device.type == "cuda" else []):
+        torch.manual_seed(seed + rank())
+        yield {name: tensor[own] for name, tensor in inputs.items()}
+
+
+def gather(own: Tensor, whole: Tensor) -> Tensor:
+    """All processes' shares one after the other, as many rows as `whole` has; gradients reach one's own share alone."""
+    return own if size() == 1 else cast(Tensor, _Gather.apply(own))[: len(whole)]  # type: ignore[no-untyped-call]
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, own: Tensor) -> Tensor:
+        parts = [torch.empty_like(own) for _ in range(size())]
+        dist.all_gather(parts, own.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient.chunk(size())[rank()]
+
+
+def add_up(gradients: Sequence[Tensor]) -> None:
+    """Each becomes its sum over all processes, in one message."""
+    if size() == 1 or not gradients:
+        return
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    for gradient, total in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+        gradient.copy_(total.view_as(gradient))
+
+
+@contextmanager
+def together(count: int, device: torch.device, helper: Callable[..., None], *arguments: Any) -> Iterator[None]:
+    """Within it, this process is number 0 of `count`; the others run `helper(*arguments)`, and end with it.
+
+    They share the cores, or have a CUDA device each. `helper` is a function of a module. A helper that dies makes the
+    next exchange fail here too.
+    """
+    if count == 1:
+        yield
+        return
+    threads = torch.get_num_threads()
+    with tempfile.TemporaryDirectory() as folder:
+        group = Group("nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count)
+        context = multiprocessing.get_context("spawn")
+        helpers = [
+            context.Process(target=_help, args=(group, number, helper, arguments), daemon=True)
+            for number in range(1, count)
+        ]
+        for process in helpers:
+            process.start()
+        try:
+            group.enter(0)
+            yield
+        finally:
+            for process in helpers:
+                process.join(10) if sys.exc_info()[0] is None else process.kill()
+            dist.destroy_process_group()
+            torch.set_num_threads(threads)
+
+
+class Group(NamedTuple):
+    """How processes meet, how many they are, and the threads of each."""
+
+    backend: str
+    meeting: str
+    processes: int
+    threads: int
+
+    def enter(self, number: int) -> None:
+        torch.set_num_threads(max(1, self.threads))
+        if self.backend == "nccl":
+            torch.cuda.set_device(number)
+        dist.init_process_group(self.backend, init_method=self.meeting, rank=number, world_size=self.processes)
+
+
+def _help(group: Group, number: int, helper: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    group.enter(number)
+    helper(*arguments)
+    dist.destroy_process_group()
