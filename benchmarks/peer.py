@@ -53,11 +53,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--bf16", type=int, default=0, help="1: the same number format as ours")
     options = parser.parse_args()
     settings = params.load()
     corpus = {split: load_corpus(split) for split in ("train", "dev", "test")}
     peer = train_peer(
-        corpus, settings.model, settings.train.epochs, settings.train.seed, options.rate, options.batch, ("dev", "test")
+        corpus,
+        settings.model,
+        settings.train.epochs,
+        settings.train.seed,
+        options.rate,
+        options.batch,
+        ("dev", "test"),
+        bf16=bool(options.bf16),
     )
     scores = {}
     for split, tags in peer.tags.items():
@@ -78,6 +86,7 @@ def train_peer(
     rate: float,
     batch: int,
     splits: tuple[str, ...] = (),
+    bf16: bool = False,
 ) -> Peer:
     """Trains, and tags these splits with the best epoch's weights."""
     set_seed(seed)
@@ -101,6 +110,8 @@ def train_peer(
             eval_strategy="epoch",
             save_strategy="epoch",
             save_total_limit=1,
+            save_only_model=True,
+            bf16=bf16,
             load_best_model_at_end=True,
             metric_for_best_model="f1",
             logging_strategy="no",

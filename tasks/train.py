@@ -156,6 +156,8 @@ def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history
                 display.epoch(step, epoch, score, speed)
             if score is not None or step % settings.checkpoint_steps == 0:
                 checkpoint.save(started.state, history)
+    if not history["best_f1"]:
+        print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
 
 
 def follow(started: Started, settings: TrainParams, history: dict[str, Any]) -> Iterator[tuple[Report, float | None]]:

@@ -134,3 +134,13 @@ def test_a_device_that_is_not_there_is_an_error(monkeypatch):
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
     with pytest.raises(DeviceError, match=r"train.device: no CUDA device"):
         choose_device("cuda")
+
+
+def test_each_process_has_a_device_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_device("auto", n, 2) for n in range(2)] == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert choose_device("cpu", 2, 3) == torch.device("cpu")
+    for name in ("auto", "cuda"):
+        with pytest.raises(DeviceError, match=r"train.device: 2 CUDA devices, got .* for 3 processes"):
+            choose_device(name, 0, 3)
