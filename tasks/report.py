@@ -5,14 +5,11 @@ Here the numbers are found and arranged; report.html, the template, says how the
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +20,12 @@ from fpplm_core.labels import Span
 from fpplm_core.metrics import MISSED, SPURIOUS
 from fpplm_core.params import read_yaml
 from tasks import BUNDLE, METRICS, PREDICTIONS, REPORTS, read_json, run, write_text
+from tasks.charts import training_charts
 
 STAGES = ("check", "train", "evaluate", "gate", "verify")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 ERROR_KINDS = ("wrong type", "wrong borders", "spurious", "missed")
 EXAMPLES = 7  # sentences of each kind of error
-DRAWN_POINTS = 500  # of a curve: more make the page heavy, and no screen shows them
-LEFT, RIGHT, TOP, BOTTOM = 46, 346, 14, 184  # the plotting area of a chart in CSS pixels
 
 
 class Error(NamedTuple):
@@ -115,12 +111,6 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
-def read_columns(path: Path) -> dict[str, list[float | None]]:
-    """The columns of a table of numbers, None where a cell is empty; none where it has no row or is not there."""
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
-    return {name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else ())}
-
-
 def classify_errors(row: Mapping[str, Any]) -> list[Error]:
     """One error for each wrong predicted span of a sentence, and one for each gold span that no prediction touches.
 
@@ -194,21 +184,6 @@ def graph_rows(verified: Mapping[str, Any] | None, timings: Mapping[str, Any] | 
         yield row | {"bytes": verified["bytes"][variant], "speed": speeds.get(name)}
 
 
-def training_charts(folder: Path) -> list[dict[str, Any]]:
-    """A chart of each loss, of the learning rate, and of dev F1 with its best epoch; of what has run."""
-    steps, epochs = read_columns(folder / "steps.csv"), read_columns(folder / "epochs.csv")
-    charts = [
-        line_chart(f"loss: {name}", "step", steps["step"], values, smoothed=True)
-        for name, values in steps.items()
-        if name not in ("step", "lr")
-    ]
-    if steps:
-        charts.append(line_chart("learning rate", "step", steps["step"], steps["lr"]))
-    if epochs:
-        charts.append(line_chart("dev F1", "epoch", epochs["epoch"], epochs["dev_f1"], dots=True))
-    return charts
-
-
 def coverage(findings: Mapping[str, Any] | None, steps: int) -> list[dict[str, Any]]:
     """A row for each group of weights: how far it moved and, where they were opened in turn, when, as a share."""
     if findings is None:
@@ -235,67 +210,6 @@ def measurements(findings: Mapping[str, Any] | None) -> list[tuple[str, str, flo
             inner = value.items() if isinstance(value, dict) else [("", value)]
             rows += [(technique, f"{name} {key}".strip(), v) for key, v in inner if isinstance(v, int | float)]
     return rows
-
-
-def line_chart(
-    title: str,
-    unit: str,
-    xs: Sequence[float | None],
-    ys: Sequence[float | None],
-    *,
-    smoothed: bool = False,
-    dots: bool = False,
-) -> dict[str, Any]:
-    """What an SVG of a curve needs: paths, ticks and, with `dots`, its points, the highest (the first) marked.
-
-    Where a value is None, its technique was off.
-    """
-    known = [(x, y) for x, y in zip(xs, ys, strict=True) if x is not None and y is not None]
-    points = [(x, y) for x, y in known if math.isfinite(y)]
-    chart = {"title": title, "unit": unit, "points": points, "not_finite": len(known) - len(points), "dots": []}
-    if not points:
-        return chart
-    x_ticks, y_ticks = ticks([x for x, _ in points], whole=True), ticks([y for _, y in points])
-    x_low, x_high = points[0][0], max(points[-1][0], points[0][0] + 1)
-
-    def across(x: float) -> float:
-        return round(LEFT + (RIGHT - LEFT) * (x - x_low) / (x_high - x_low), 1)
-
-    def down(y: float) -> float:
-        return round(BOTTOM - (BOTTOM - TOP) * (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]), 1)
-
-    def path(curve: Sequence[tuple[float, float]]) -> str:
-        thin = [*curve[:: math.ceil(len(curve) / DRAWN_POINTS)], curve[-1]]
-        return "M" + " ".join(f"{across(x)},{down(y)}" for x, y in thin)
-
-    best = max(points, key=lambda point: point[1])
-    return chart | {
-        "raw": path(points) if smoothed else None,
-        "line": path(running_mean(points) if smoothed else points),
-        "x_ticks": [(across(x), f"{x:g}") for x in x_ticks if x_low <= x <= x_high],
-        "y_ticks": [(down(y), f"{y:g}") for y in y_ticks],
-        "dots": [(across(x), down(y), (x, y) == best) for x, y in points] if dots else [],
-        "best": best,
-        "box": (LEFT, RIGHT, TOP, BOTTOM),
-    }
-
-
-def running_mean(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The exponential mean over about a sixtieth of the curve, so that it shows its trend and hardly lags."""
-    reach = max(3.0, len(points) / 60)
-    means = accumulate((y for _, y in points), lambda mean, y: mean + (y - mean) / reach)
-    return [(x, mean) for (x, _), mean in zip(points, means, strict=True)]
-
-
-def ticks(values: Sequence[float], whole: bool = False) -> list[float]:
-    """Round numbers in even steps that reach from the lowest to the highest value or beyond."""
-    low, high = min(values), max(values)
-    about = (high - low) / 4 or abs(high) / 4 or 1.0
-    power = 10.0 ** math.floor(math.log10(about))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= about * 0.999)
-    step = max(1.0, step) if whole else step
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [n * step for n in range(first, max(last, first + 1) + 1)]
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tasks.charts import DRAWN_POINTS, line_chart, ticks
 from tasks.report import (
-    DRAWN_POINTS,
     ERROR_KINDS,
     EXAMPLES,
     classify_errors,
     heat_map,
-    line_chart,
     mark_words,
     pick_examples,
     render,
-    ticks,
 )
 
 HOSTILE = "\"'><script>alert(1)</script>"
