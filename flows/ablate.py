@@ -151,17 +151,17 @@ def grid(plan: Path) -> Iterator[Run]:
         raise ParamsError(f"not a plan of an ablation ({error})", where=str(plan)) from None
     base = params.read_yaml(ROOT / "params.yaml")
     for seed, (corpus, where), (arm, own) in axes:
-        settings, changes = copy.deepcopy(base), dict(own)
-        trainer = changes.pop("trainer", None)
+        settings, changes, limits = copy.deepcopy(base), dict(own), dict(where)
+        trainer, of_corpus = changes.pop("trainer", None), limits.pop("trainer", {})
         common = {"train.seed": seed, "train.epochs": wanted["epochs"], "train.patience": wanted["epochs"]}
-        limits = {"train_sentences": None, "dev_sentences": None, "noise": 0.0, **where}
-        data = [limits.pop(name) for name in ("train_sentences", "dev_sentences", "noise")]
+        data = [limits.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
         for name, value in {**common, **limits, **changes}.items():
             change(settings, name, value, f"{plan}: {arm}")
         params.parse(settings, f"{plan}: {arm}")
         modules = [[name] for name in OURS]
         if trainer:
-            modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in trainer.items())]]
+            options = {**trainer, **of_corpus}
+            modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in options.items())]]
         if (ROOT / settings["data"]["path"]).is_dir():
             yield Run(corpus, arm, seed, settings, modules, *data)
 

@@ -74,6 +74,12 @@ def test_a_technique_does_not_change_the_trainer(plan):
     assert {one.arm for one, other in zip(before, after, strict=True) if one.key == other.key} == {"Trainer"}
 
 
+def test_a_corpus_may_want_another_rate_of_the_trainer(plan):
+    corpora = {name: where | {"trainer": {"rate": 2.0e-4}} for name, where in PLAN["corpora"].items()}
+    runs = [run for run in ablate.grid(plan(corpora=corpora)) if run.arm == "Trainer"]
+    assert runs and all({"--rate=0.0002", "--batch=8"} < set(run.modules[1]) for run in runs)
+
+
 @pytest.mark.parametrize(
     ("arms", "message"),
     [
