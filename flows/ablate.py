@@ -151,8 +151,9 @@ def grid(plan: Path) -> Iterator[Run]:
         raise ParamsError(f"not a plan of an ablation ({error})", where=str(plan)) from None
     base = params.read_yaml(ROOT / "params.yaml")
     for seed, (corpus, where), (arm, own) in axes:
-        settings, changes, limits = copy.deepcopy(base), dict(own), dict(where)
-        trainer, of_corpus = changes.pop("trainer", None), limits.pop("trainer", {})
+        settings, limits = copy.deepcopy(base), dict(where)
+        changes = {**own, **limits.pop("arms", {}).get(arm, {})}
+        trainer = changes.pop("trainer", None)
         common = {"train.seed": seed, "train.epochs": wanted["epochs"], "train.patience": wanted["epochs"]}
         data = [limits.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
         for name, value in {**common, **limits, **changes}.items():
@@ -160,8 +161,7 @@ def grid(plan: Path) -> Iterator[Run]:
         params.parse(settings, f"{plan}: {arm}")
         modules = [[name] for name in OURS]
         if trainer:
-            options = {**trainer, **of_corpus}
-            modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in options.items())]]
+            modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in trainer.items())]]
         if (ROOT / settings["data"]["path"]).is_dir():
             yield Run(corpus, arm, seed, settings, modules, *data)
 

@@ -74,10 +74,15 @@ def test_a_technique_does_not_change_the_trainer(plan):
     assert {one.arm for one, other in zip(before, after, strict=True) if one.key == other.key} == {"Trainer"}
 
 
-def test_a_corpus_may_want_another_rate_of_the_trainer(plan):
-    corpora = {name: where | {"trainer": {"rate": 2.0e-4}} for name, where in PLAN["corpora"].items()}
-    runs = [run for run in ablate.grid(plan(corpora=corpora)) if run.arm == "Trainer"]
-    assert runs and all({"--rate=0.0002", "--batch=8"} < set(run.modules[1]) for run in runs)
+def test_a_corpus_may_want_an_arm_otherwise(plan):
+    own = {"Trainer": {"trainer": {"rate": 2.0e-4, "batch": 4}}, "plain": {"train.lr": 1.0e-4}}
+    corpora = PLAN["corpora"] | {"small": PLAN["corpora"]["small"] | {"arms": own}}
+    runs = {(run.corpus, run.arm): run for run in ablate.grid(plan(corpora=corpora)) if run.seed == 1}
+    before = {(run.corpus, run.arm): run for run in ablate.grid(plan()) if run.seed == 1}
+    assert {"--rate=0.0002", "--batch=4"} < set(runs["small", "Trainer"].modules[1])
+    assert runs["small", "plain"].settings["train"]["lr"] == 1.0e-4
+    assert runs["small", "plain"].settings["technique"]["active"] == []
+    assert {cell for cell in runs if runs[cell].key != before[cell].key} == {("small", "Trainer"), ("small", "plain")}
 
 
 @pytest.mark.parametrize(
