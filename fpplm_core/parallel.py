@@ -19,6 +19,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from fpplm_core.errors import FpplmError
+
 
 def size() -> int:
     """The number of processes that train together; 1 outside of `together`."""
@@ -87,16 +89,16 @@ def together(count: int, device: torch.device, helper: Callable[..., None], *arg
         return
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        group = Group("nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count)
+        world = World("nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count)
         context = multiprocessing.get_context("spawn")
         helpers = [
-            context.Process(target=_help, args=(group, number, helper, arguments), daemon=True)
+            context.Process(target=_help, args=(world, number, helper, arguments), daemon=True)
             for number in range(1, count)
         ]
         for process in helpers:
             process.start()
+        world.enter(0)
         try:
-            group.enter(0)
             yield
         finally:
             for process in helpers:
@@ -105,7 +107,7 @@ def together(count: int, device: torch.device, helper: Callable[..., None], *arg
             torch.set_num_threads(threads)
 
 
-class Group(NamedTuple):
+class World(NamedTuple):
     """How processes meet, how many they are, and the threads of each."""
 
     backend: str
@@ -120,7 +122,10 @@ class Group(NamedTuple):
         dist.init_process_group(self.backend, init_method=self.meeting, rank=number, world_size=self.processes)
 
 
-def _help(group: Group, number: int, helper: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    group.enter(number)
-    helper(*arguments)
+def _help(world: World, number: int, helper: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    world.enter(number)
+    try:
+        helper(*arguments)
+    except FpplmError as error:
+        sys.exit(f"process {number}: {error}")
     dist.destroy_process_group()

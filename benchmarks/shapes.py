@@ -1,0 +1,40 @@
+"""What a client loses that sends zeros for token types: the bundle's test F1 with word shapes and without."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks import machine
+from fpplm_core.batching import Arrays
+from fpplm_core.labels import lenient_spans
+from fpplm_core.metrics import count, total
+from fpplm_core.serving import Predictor
+from tasks.read import load_corpus
+
+
+class Blind(Predictor):
+    """A predictor whose graph gets token type 0 throughout, as from a client that knows nothing of shapes."""
+
+    def _outputs(self, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
+        return super()._outputs(arrays._replace(types=np.zeros_like(arrays.types)), *names)
+
+
+def main() -> None:
+    sentences = load_corpus("test")
+    gold = [lenient_spans(s.tags) for s in sentences]
+    f1 = {}
+    for name, kind in {"shapes": Predictor, "zeros": Blind}.items():
+        tagged = kind.load("bundle", "cpu", "fp32").tag([s.words for s in sentences], [s.document for s in sentences])
+        found = [[span for span, _ in row] for row in tagged]
+        f1[name] = total(count(wanted, spans) for wanted, spans in zip(gold, found, strict=True)).f1
+    print({name: round(value, 4) for name, value in f1.items()})
+    machine.save("shapes.json", {"command": "python benchmarks/shapes.py", "test_f1": f1})
+
+
+if __name__ == "__main__":
+    main()
