@@ -8,13 +8,13 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.errors import DataError, ParamsError
 from tasks import exit_on_error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -82,19 +82,26 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
     ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
 ) -> None:
     """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
     from flows import texts
     from fpplm_core.serving import Predictor
 
     if to not in ("jsonl", "conll"):
-        raise FpplmError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
+        raise ParamsError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
+    if resume and (output == "-" or explain):
+        raise ParamsError(
+            "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
+        )
     predictor = Predictor.load(bundle, device, variant)
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
-    with nullcontext(sys.stdout) if output == "-" else Path(output).open("w", encoding="utf-8") as stream:
+    done = texts.cut_to_chunks(Path(output), to) if resume else 0
+    with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
         write = texts.write_jsonl if to == "jsonl" else texts.write_conll
         write = texts.write_explained if explain else write
-        progress(write(predictor, chain.from_iterable(texts.read(name, input_format) for name in inputs), stream))
+        every = chain.from_iterable(texts.read(name, input_format) for name in inputs)
+        progress(write(predictor, islice(every, done, None), out))
 
 
 def progress(counts: Iterable[int]) -> None:

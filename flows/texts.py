@@ -114,6 +114,24 @@ def write_explained(predictor: Predictor, texts: Iterable[Text], stream: TextIO)
         yield len(rows)
 
 
+def cut_to_chunks(path: Path, kind: str) -> int:
+    """Cuts what a run that was interrupted has written to whole chunks, and says how many texts these are.
+
+    Whole chunks, because neighbours in a chunk may be context: what is written on is what one run would have written.
+    """
+    if not path.exists():
+        return 0
+    texts = kept = size = end = 0
+    with path.open("r+b") as stream:
+        for line in stream:
+            size += len(line)
+            texts += line.endswith(b"\n") if kind == "jsonl" else line == b"\n"
+            if texts == kept + CHUNK:
+                kept, end = texts, size
+        stream.truncate(end)
+    return kept
+
+
 def _chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
     stream = iter(texts)
     while chunk := list(islice(stream, CHUNK)):

@@ -101,3 +101,16 @@ def test_onnx_and_torch_agree(trained: Project) -> None:
     verdict = json.loads((trained.path / "metrics/verify.json").read_text())["variants"]["fp32 on cpu"]
     assert verdict["accepted"] and verdict["sentences_with_other_spans"] == 0
     assert 0 < verdict["max_logit_delta"] < 1e-3
+
+
+def test_predict_goes_on_from_what_is_written(trained: Project, tmp_path: Path) -> None:
+    texts, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    texts.write_text("".join(f"Paris {n} .\n" for n in range(1500)))
+    command = ("fpplm", "predict", "bundle", str(texts), "-o", str(out))
+    trained.ok(*command)
+    whole = out.read_bytes()
+    out.write_bytes(whole[:-1000])
+    trained.ok(*command, "--resume")
+    assert out.read_bytes() == whole
+    done = trained.run("fpplm", "predict", "bundle", str(texts), "--resume")
+    assert done.returncode == 2 and "--resume" in done.stderr

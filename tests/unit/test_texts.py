@@ -1,0 +1,47 @@
+"""Predictions that were interrupted go on to the byte, wherever they were cut."""
+
+import pytest
+
+from flows import texts
+from fpplm_core.labels import Span
+from fpplm_core.serving.predictor import Entity, Text
+
+
+class Fake:
+    """Every first word is a name; what else is in the chunk shows in the score, as context would."""
+
+    def entities(self, chunk):
+        first = chunk[0].text
+        return [[Entity(t.text, "X", 0, 1, len(first) / 10)] if t.words else [] for t in chunk]
+
+    def tag(self, words, documents):
+        return [[(Span(0, 1, f"X{len(words[0])}"), 0.5)] if row else [] for row in words]
+
+
+def written(stream_path, kind, done, monkeypatch, count=11):
+    monkeypatch.setattr(texts, "CHUNK", 3)
+    rows = [Text(f"né{n} x", [(f"né{n}", 0, 3), ("x", 4, 5)] if n % 4 else []) for n in range(count)]
+    write = texts.write_jsonl if kind == "jsonl" else texts.write_conll
+    with stream_path.open("a" if done else "w", encoding="utf-8") as stream:
+        return sum(write(Fake(), rows[done:], stream))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "conll"])
+def test_a_run_that_was_cut_anywhere_goes_on_to_the_same_bytes(tmp_path, monkeypatch, kind):
+    path = tmp_path / "out"
+    written(path, kind, 0, monkeypatch)
+    whole = path.read_bytes()
+    kept = set()
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        done = texts.cut_to_chunks(path, kind)
+        kept.add(done)
+        written(path, kind, done, monkeypatch)
+        assert path.read_bytes() == whole, cut
+    assert kept == {0, 3, 6, 9}
+
+
+def test_nothing_to_go_on_from_is_a_beginning(tmp_path):
+    assert texts.cut_to_chunks(tmp_path / "none", "jsonl") == 0
+    (tmp_path / "empty").touch()
+    assert texts.cut_to_chunks(tmp_path / "empty", "conll") == 0
