@@ -14,7 +14,7 @@ from fpplm_core import parallel, params, pretrained, techniques
 from fpplm_core.contract import Technique, averaged
 from fpplm_core.model import Tagger, choose_device, fingerprint, initialise
 from fpplm_core.params import ModelParams, Params, TrainParams
-from fpplm_core.selection import correct_bias, try_on_dev
+from fpplm_core.selection import Outcome, correct_bias, try_on_dev
 from fpplm_core.training import Report, Settings, State, prepare, train_steps
 from tasks import METRICS, MODEL, run, write_json, write_tensors
 from tasks.checkpoint import Checkpoint, alone
@@ -185,7 +185,7 @@ def follow(started: Started, settings: TrainParams, history: dict[str, Any]) -> 
             return
 
 
-def look_at_dev(started: Started, settings: TrainParams) -> Any:
+def look_at_dev(started: Started, settings: TrainParams) -> Outcome:
     budget = 4 * settings.batch_pieces
     return try_on_dev(started.state, started.active, started.data.dev, budget, settings.lean, started.plan.bfloat16)
 
