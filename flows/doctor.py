@@ -96,10 +96,10 @@ def _encoder() -> str:
 
 def _data() -> str:
     from fpplm_core import params
-    from tasks.read import read_splits
+    from tasks.read import given
 
-    splits, _ = read_splits(params.load().data)
-    return ", ".join(f"{split} {len(part)} sentences" for split, part in splits.items())
+    splits = given(params.load().data)
+    return ", ".join(f"{split} {sum(1 for _ in sentences)} sentences" for split, sentences in splits.items())
 
 
 def _disk() -> Line:

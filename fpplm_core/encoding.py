@@ -8,13 +8,17 @@ Needs numpy and tokenizers alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import islice, pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,25 @@ class Window:
     types: list[int]
 
 
+def runs(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
+    """A stream in runs of `size` rows, each with up to `margin` rows on both sides: (rows, places of its own ones)."""
+    stream = iter(rows)
+    held: list[T] = []
+    begin = 0
+    while True:
+        held += islice(stream, begin + size + margin - len(held))
+        end = min(begin + size, len(held))
+        if begin == end:
+            return
+        yield held, range(begin, end)
+        begin = min(margin, end)
+        held = held[end - begin :]
+
+
 SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
 
+@lru_cache(100_000)
 def shape(word: str) -> int:
     """The index in SHAPES of how a word is written: what an encoder that lower-cases its input cannot see."""
     if any(char.isdigit() for char in word):
@@ -86,7 +106,10 @@ class Encoder:
 
     def pieces(self, words: Iterable[str]) -> list[list[int]]:
         """The pieces of each word, at least one and at most a window full."""
-        words = list(words)
+        return self._fitted(self._encoded(list(words)))
+
+    def _encoded(self, words: list[str]) -> list[list[int]]:
+        """The pieces of each word as the tokenizer gives them: none, some, or more than a window holds."""
         new = list(dict.fromkeys(word for word in words if word not in self._pieces))
         if len(self._pieces) + len(new) > 500_000:  # bounded memory on endless streams
             self._pieces.clear()
@@ -95,32 +118,34 @@ class Encoder:
         readable = [word.encode("utf-8", "replace").decode() for word in new]
         for word, encoded in zip(new, self.tokenizer.encode_batch(readable, add_special_tokens=False), strict=True):
             self._pieces[word] = encoded.ids
-        found = []
-        for word in words:
-            ids = self._pieces[word]
-            if not ids:
-                self.pieceless += 1
-                ids = [self.filler]
-            elif len(ids) > self.room:
-                self.cut_words += 1
-                ids = ids[: self.room]
-            found.append(ids)
-        return found
+        return [self._pieces[word] for word in words]
+
+    def _fitted(self, parts: list[list[int]], begin: int = 0, end: int | None = None) -> list[list[int]]:
+        """Each word's pieces as a window shows them; the odd words in parts[begin:end] are counted."""
+        self.pieceless += sum(not ids for ids in parts[begin:end])
+        self.cut_words += sum(len(ids) > self.room for ids in parts[begin:end])
+        return [ids[: self.room] or [self.filler] for ids in parts]
 
     def windows(
-        self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
+        self,
+        sentences: Sequence[Sequence[str]],
+        documents: Sequence[int | None] | None = None,
+        own: range | None = None,
     ) -> list[Window]:
         """The windows of all sentences, in order; a sentence without words has none.
 
         `documents` numbers the document of each sentence; None is a document of its own, without neighbours.
+        With `own`, the windows of these sentences alone: the others are their neighbours.
         """
+        own = range(len(sentences)) if own is None else own
         flat = [word for words in sentences for word in words]
-        parts = self.pieces(flat)
+        bounds = np.cumsum([0, *map(len, sentences)]).tolist()
+        parts = self._fitted(self._encoded(flat), bounds[own.start], bounds[own.stop])
         types = [0 if self.first_shape is None else self.first_shape + shape(word) for word in flat]
         lengths = np.array([len(part) for part in parts], dtype=np.intp)
-        bounds = np.cumsum([0, *map(len, sentences)]).tolist()
         found = []
-        for number, (begin, finish) in enumerate(pairwise(bounds)):
+        for number in own:
+            begin, finish = bounds[number : number + 2]
             low, high = self._document(number, bounds, documents)
             for start, end, owned in cut(lengths[begin:finish], self.room, self.stride):
                 left, right = self._widen(lengths, (low, begin + start, begin + end, high))
@@ -169,6 +194,8 @@ def cut(lengths: NDArray[np.intp], room: int, stride: int) -> list[tuple[int, in
     if not len(lengths):
         return []
     ends = np.cumsum(lengths)
+    if ends[-1] <= room:
+        return [(0, len(lengths), range(len(lengths)))]
     bounds = []
     start = 0
     while True:

@@ -14,14 +14,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from fpplm_core.errors import DataError, FpplmError, StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 # None of the libraries below is to report anything to anybody, unless the user has said so.
 for _variable, _value in {
@@ -43,6 +47,7 @@ BUNDLE = Path("bundle")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
 SCRATCH = Path(".fpplm")
+BATCH = 10_000  # sentences that a stage holds at a time
 WATCHED = "FPPLM_END_WITH_PARENT"  # set for a stage that DVC does not start
 GRACE = 2.0  # seconds in which a stage that Ctrl-C has reached as well ends by itself, and says so
 SHELLS = {"sh", "dash", "bash", "zsh", "ksh", "fish", "cmd.exe"}
@@ -138,21 +143,23 @@ def read_json(path: Path) -> Any:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[Any]], types: Mapping[str, Any]) -> None:
-    """A Parquet file; `types` are pyarrow types by column."""
-    import pyarrow as pa
+def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    """A Parquet file, a row group a batch, in place as a whole or not at all."""
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([pa.field(name, types[name]) for name in columns])
-    pq.write_table(pa.table(dict(columns), schema=schema), path, compression="zstd")
+    partial = path.with_name(path.name + ".partial")
+    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    partial.replace(path)
 
 
-def read_table(path: Path) -> dict[str, list[Any]]:
-    """Columns by name. Raises DataError where the file, made by an earlier stage, is missing."""
+def open_table(path: Path) -> ParquetFile:
+    """Raises DataError where the file, made by an earlier stage, is missing."""
     import pyarrow.parquet as pq
 
     try:
-        return dict(pq.read_table(path).to_pydict())
+        return pq.ParquetFile(path)
     except FileNotFoundError:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None

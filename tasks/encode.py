@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from fpplm_core import params, pretrained
-from fpplm_core.encoding import Encoder, Window
+from fpplm_core.encoding import Encoder, Window, runs
 from fpplm_core.errors import ParamsError
 from fpplm_core.labels import INNER_SCHEME, label_list, lenient_spans, to_tags
 from fpplm_core.metrics import types_of
 from fpplm_core.params import ModelParams
 from fpplm_core.text import Sentence
-from tasks import CORPUS, ENCODED, SPLITS, read_table, run, write_json, write_table
-from tasks.read import load_corpus
+from tasks import BATCH, CORPUS, ENCODED, SPLITS, open_table, run, write_json, write_table
+from tasks.read import distinct_tags, open_corpus, stream_corpus
 
-TYPES = {
-    "sentence": pa.int32(),
-    "ids": pa.list_(pa.int32()),
-    "words": pa.list_(pa.int32()),
-    "first": pa.list_(pa.int32()),
-    "types": pa.list_(pa.int16()),
-}
-LABELS = {"labels": pa.list_(pa.int16()), "second": pa.list_(pa.int16())}
+SCHEMA = pa.schema(
+    {
+        "sentence": pa.int32(),
+        "ids": pa.list_(pa.int32()),
+        "words": pa.list_(pa.int32()),
+        "first": pa.list_(pa.int32()),
+        "types": pa.list_(pa.int16()),
+    }
+)
+LABELS = pa.list_(pa.int16())
+Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one a word or none at all
 
 
 def main() -> None:
@@ -37,43 +43,77 @@ def main() -> None:
     first_shape = choose_shapes(settings.model, tokenizer)
     encoder = Encoder(tokenizer.backend_tokenizer, sizes.window, sizes.stride, sizes.context, first_shape)
 
-    train = load_corpus("train")
-    labels = label_list(types_of(s.tags for s in train))
-    index = {label: number for number, label in enumerate(labels)}
-    beside, apart = load_second(train)
-    second = sorted({tag for tags in [*beside.values(), *(s.tags for s in apart)] for tag in tags})
-    second_index = {label: number for number, label in enumerate(second)}
+    labels = label_list(types_of([distinct_tags(open_corpus("train"))]))
+    second = sorted(distinct_tags(open_corpus("second"))) if (CORPUS / "second.parquet").exists() else []
+    apart = bool(second) and file_of("second") != file_of("train")
     counts = {}
     for split in SPLITS:
-        sentences = load_corpus(split)
-        encoder.pieceless = encoder.cut_words = 0
-        windows = encoder.windows([s.words for s in sentences], [s.document for s in sentences])
-        columns = {name: [getattr(window, name) for window in windows] for name in TYPES}
-        if split == "train":
-            gold = [to_tags(lenient_spans(s.tags), len(s.tags), INNER_SCHEME) for s in sentences]
-            columns["labels"] = [[index[gold[w.sentence][word]] for word in w.words] for w in windows]
-            other = [[second_index[tag] for tag in beside.get(s.lines, ())] for s in sentences]
-            columns["second"] = [[other[w.sentence][word] for word in w.words if other[w.sentence]] for w in windows]
-        write_table(ENCODED / f"{split}.parquet", columns, TYPES | (LABELS if split == "train" else {}))
-        counts[split] = {
-            "sentences": len(sentences),
-            "words": sum(len(s.words) for s in sentences),
-            "windows": len(windows),
-            "pieces": sum(len(window.ids) for window in windows),
-            "words_without_pieces": encoder.pieceless,
-            "words_longer_than_a_window": encoder.cut_words,
-        }
+        sentences = stream_corpus(split)
+        tasks = ("labels", "second") if split == "train" else ()
+        if tasks:
+            rows = with_labels(sentences, labels, iter(()) if apart or not second else stream_corpus("second"), second)
+        else:
+            rows = ((sentence, {}) for sentence in sentences)
+        counts[split] = write_windows(ENCODED / f"{split}.parquet", rows, encoder, tasks)
         print(f"{split}: {counts[split]['windows']} windows, {counts[split]['pieces']} pieces")
     (ENCODED / "second.parquet").unlink(missing_ok=True)
     if apart:
-        windows = encoder.windows([s.words for s in apart], [s.document for s in apart])
-        columns = {name: [getattr(window, name) for window in windows] for name in TYPES}
-        columns["second"] = [[second_index[apart[w.sentence].tags[word]] for word in w.words] for w in windows]
-        write_table(ENCODED / "second.parquet", columns, TYPES | LABELS)
+        index = {label: number for number, label in enumerate(second)}
+        rows = ((s, {"second": [index[tag] for tag in s.tags]}) for s in stream_corpus("second"))
+        write_windows(ENCODED / "second.parquet", rows, encoder, ("second",))
     # What stands for a hidden word; an encoder without such a piece (GPT-2) gets its filler.
     mask_id = encoder.filler if tokenizer.mask_token_id is None else tokenizer.mask_token_id
     facts = {"labels": labels, "first_shape": first_shape, "mask_id": mask_id, "second": second}
     write_json(ENCODED / "encoding.json", {**facts, "counts": counts})
+
+
+def with_labels(
+    train: Iterable[Sentence], labels: list[str], beside: Iterator[Sentence], second: list[str]
+) -> Iterator[Labelled]:
+    """Train's sentences with their labels, and with those of `beside`, another reading of the same file.
+
+    Both stand in the order of the file; a sentence that `beside` lacks has no label of the second task.
+    """
+    index, other = ({label: number for number, label in enumerate(names)} for names in (labels, second))
+    reading = next(beside, None)
+    for s in train:
+        while reading is not None and reading.lines[0] < s.lines[0]:
+            reading = next(beside, None)
+        tags = to_tags(lenient_spans(s.tags), len(s.tags), INNER_SCHEME)
+        found = reading.tags if reading is not None and reading.lines == s.lines else ()
+        yield s, {"labels": [index[tag] for tag in tags], "second": [other[tag] for tag in found]}
+
+
+def write_windows(path: Path, rows: Iterable[Labelled], encoder: Encoder, tasks: Sequence[str]) -> dict[str, int]:
+    """Writes the windows of a stream of sentences with the labels of these tasks, and counts what was seen."""
+    count: Counter[str] = Counter()
+    encoder.pieceless = encoder.cut_words = 0
+    schema = pa.schema([*SCHEMA, *(pa.field(task, LABELS) for task in tasks)])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        # A sentence has at least one piece: neighbours that are farther than `context` sentences show none.
+        for held, own in runs(rows, BATCH, encoder.context):
+            windows = encoder.windows([s.words for s, _ in held], [s.document for s, _ in held], own)
+            columns = {name: [getattr(window, name) for window in windows] for name in SCHEMA.names}
+            columns["sentence"] = [w.sentence - own.start + count["sentences"] for w in windows]
+            for task in tasks:
+                labels = [held[w.sentence][1][task] for w in windows]
+                columns[task] = [[one[word] for word in w.words if one] for w, one in zip(windows, labels, strict=True)]
+            count["sentences"] += len(own)
+            count["words"] += sum(len(w.words) for w in windows)
+            count["windows"] += len(windows)
+            count["pieces"] += sum(len(w.ids) for w in windows)
+            yield pa.RecordBatch.from_pydict(columns, schema)
+
+    write_table(path, batches(), schema)
+    sizes = {name: count[name] for name in ("sentences", "words", "windows", "pieces")}
+    return {**sizes, "words_without_pieces": encoder.pieceless, "words_longer_than_a_window": encoder.cut_words}
+
+
+def file_of(split: str) -> str | None:
+    """The file that a part of the corpus was read from; None where it has no sentence."""
+    first = next(stream_corpus(split), None)
+    return first.file if first else None
 
 
 def choose_shapes(settings: ModelParams, tokenizer: Any) -> int | None:
@@ -91,14 +131,6 @@ def choose_shapes(settings: ModelParams, tokenizer: Any) -> int | None:
     return count if wanted and count else None
 
 
-def load_second(train: list[Sentence]) -> tuple[dict[tuple[int, ...], tuple[str, ...]], list[Sentence]]:
-    """The second task's labels of train's sentences by their lines, and its sentences that are none of train."""
-    if not (CORPUS / "second.parquet").exists():
-        return {}, []
-    second, files = load_corpus("second"), {s.file for s in train}
-    return {s.lines: s.tags for s in second if s.file in files}, [s for s in second if s.file not in files]
-
-
 class Encoded(NamedTuple):
     """The windows of a split; for train, by window, its words' labels and those of the second task ([] = none)."""
 
@@ -108,8 +140,8 @@ class Encoded(NamedTuple):
 
 
 def load_windows(split: str) -> Encoded:
-    rows = read_table(ENCODED / f"{split}.parquet")
-    windows = [Window(*row) for row in zip(*(rows[name] for name in TYPES), strict=True)]
+    rows = open_table(ENCODED / f"{split}.parquet").read().to_pydict()
+    windows = [Window(*row) for row in zip(*(rows[name] for name in SCHEMA.names), strict=True)]
     return Encoded(windows, rows.get("labels", []), rows.get("second", []))
 
 

@@ -1,112 +1,171 @@
-"""read: the raw files in any format become one form, build/corpus/*.parquet, with file and line of every word."""
+"""read: the raw files in any format become one form, build/corpus/*.parquet, with file and line of every word.
+
+Sentences go from file to file in batches; a split is cut by a number a sentence, so that the whole is never held.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow.parquet import ParquetFile
 
 from fpplm_core import formats, params
 from fpplm_core.errors import DataError
 from fpplm_core.labels import detect_scheme
 from fpplm_core.params import DataParams
 from fpplm_core.text import Sentence
-from tasks import CORPUS, SPLITS, read_table, run, write_json, write_table
+from tasks import BATCH, CORPUS, SPLITS, open_table, run, write_json, write_table
 
-TYPES = {
-    "words": pa.list_(pa.string()),
-    "tags": pa.list_(pa.string()),
-    "file": pa.string(),
-    "lines": pa.list_(pa.int32()),
-    "document": pa.int32(),
-}
+SCHEMA = pa.schema(
+    {
+        "words": pa.list_(pa.string()),
+        "tags": pa.list_(pa.string()),
+        "file": pa.string(),
+        "lines": pa.list_(pa.int32()),
+        "document": pa.int32(),
+    }
+)
 
 
 def main() -> None:
     settings = params.load().data
-    splits, notes = read_splits(settings)
+    folder = CORPUS.with_name(CORPUS.name + ".partial")  # the corpus is in place as a whole or not at all
+    shutil.rmtree(folder, ignore_errors=True)
+    notes = write_splits(settings, folder)
+    corpus = {split: open_corpus(split, folder) for split in SPLITS}
     scheme = settings.scheme
     if scheme == "auto":
-        scheme = detect_scheme(tag for sentences in splits.values() for s in sentences for tag in s.tags)
+        scheme = detect_scheme(chain.from_iterable(map(distinct_tags, corpus.values())))
         notes.append(f"tag scheme {scheme}, seen from the tags")
-    for split, sentences in splits.items():
-        write_corpus(CORPUS / f"{split}.parquet", sentences)
-        print(f"{split}: {len(sentences)} sentences, {sum(len(s.words) for s in sentences)} words")
-    (CORPUS / "second.parquet").unlink(missing_ok=True)
+    for split, data in corpus.items():
+        words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(columns=["lines"]))
+        print(f"{split}: {data.metadata.num_rows} sentences, {words} words")
     if settings.second is not None:
-        second = read_second(settings, splits["train"])
-        write_corpus(CORPUS / "second.parquet", second)
-        notes.append(f"second task: {len(second)} sentences, {len({t for s in second for t in s.tags})} labels")
-    write_json(CORPUS / "corpus.json", {"scheme": scheme, "notes": notes})
+        write_corpus(folder / "second.parquet", read_second(settings, corpus["train"]))
+        second = open_corpus("second", folder)
+        notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
+    write_json(folder / "corpus.json", {"scheme": scheme, "notes": notes})
+    shutil.rmtree(CORPUS, ignore_errors=True)
+    folder.rename(CORPUS)
     for note in notes:
         print(note)
 
 
-def read_splits(settings: DataParams) -> tuple[dict[str, list[Sentence]], list[str]]:
-    """The three splits, cut from train where a file is not given, and what was done in words. Raises DataError."""
+def given(settings: DataParams) -> dict[str, Iterator[Sentence]]:
+    """The sentences of each split that has a file, as streams. Raises DataError, also while they are read."""
     reader = formats.get(settings.format)
     folder = Path(settings.path)
     if not folder.is_dir():
         raise DataError("no such folder", where="data.path", got=repr(settings.path), do="name the folder of the data")
     files = {"train": settings.train, "dev": settings.dev, "test": settings.test}
-    splits = {split: list(reader.read(folder / name, settings)) for split, name in files.items() if name}
-    notes = []
-    random = np.random.default_rng(settings.split_seed)
-    for split, share in (("test", settings.test_fraction), ("dev", settings.dev_fraction)):
-        if split not in splits:
-            splits["train"], splits[split], unit = cut(splits["train"], share, random)
-            notes.append(
-                f"{split} was cut from train: {share:.0%} of its {unit}, seed {settings.split_seed}, "
-                f"{len(splits[split])} sentences"
-            )
-    return {split: splits[split] for split in SPLITS}, notes
+    return {split: reader.read(folder / name, settings) for split, name in files.items() if name}
 
 
-def read_second(settings: DataParams, train: list[Sentence]) -> list[Sentence]:
+def write_splits(settings: DataParams, folder: Path) -> list[str]:
+    """The three splits, cut from train where a file is not given; what was done in words. Raises DataError."""
+    splits = given(settings)
+    for split, sentences in splits.items():
+        write_corpus(folder / f"{split}.parquet", sentences)
+    shares = {"test": settings.test_fraction, "dev": settings.dev_fraction}
+    shares = {split: share for split, share in shares.items() if split not in splits}
+    if not shares:
+        return []
+    whole = (folder / "train.parquet").rename(folder / "whole.parquet")
+    documents = open_table(whole).read(["document"])["document"].fill_null(-1).to_numpy()
+    try:
+        part, units = cut(documents, shares, np.random.default_rng(settings.split_seed))
+    except ValueError as error:
+        where = str(Path(settings.path) / settings.train)
+        raise DataError("too small to cut a split from", where=where, got=str(error)) from None
+    for split in ("train", *shares):
+        write_table(folder / f"{split}.parquet", chosen(open_table(whole), part == split), SCHEMA)
+    whole.unlink()
+    return [
+        f"{split} was cut from train: {share:.0%} of its {units[split]}, seed {settings.split_seed}, "
+        f"{np.count_nonzero(part == split)} sentences"
+        for split, share in shares.items()
+    ]
+
+
+def cut(
+    documents: NDArray[np.int32], shares: Mapping[str, float], random: np.random.Generator
+) -> tuple[NDArray[np.str_], dict[str, str]]:
+    """(split of each sentence, unit of each share): whole documents where all are marked (>= 0), else sentences.
+
+    Each share is taken of what those before it left. Raises ValueError where that is less than two units.
+    """
+    part = np.full(len(documents), "train")
+    unit = {}
+    for split, share in shares.items():
+        rest = np.flatnonzero(part == "train")
+        by_document = bool((documents[rest] >= 0).all())
+        keys = documents[rest] if by_document else rest
+        units = np.unique(keys)
+        if len(units) < 2:
+            raise ValueError("one document or sentence")
+        number = min(len(units) - 1, max(1, round(len(units) * share)))
+        part[rest[np.isin(keys, units[random.permutation(len(units))[:number]])]] = split
+        unit[split] = "documents" if by_document else "sentences"
+    return part, unit
+
+
+def chosen(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for batch in data.iter_batches(BATCH):
+        yield batch.filter(pa.array(rows[start : start + len(batch)]))
+        start += len(batch)
+
+
+def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
     """The sentences of the second task; where they are train's own, without what was cut from it. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
     if (own.train, own.format, own.tag_column) == (settings.train, settings.format, settings.tag_column):
         raise DataError(
             "the second task is the first", where="data.second", do="give another tag_column or another train"
         )
-    second = list(formats.get(own.format).read(Path(own.path) / own.train, own))
+    second = formats.get(own.format).read(Path(own.path) / own.train, own)
     if own.train != settings.train:
         return second
-    kept = {s.lines for s in train}
-    return [s for s in second if s.lines in kept]
+    kept = {lines[0] for batch in train.iter_batches(columns=["lines"]) for lines in batch["lines"].to_pylist()}
+    return (s for s in second if s.lines[0] in kept)
 
 
-def cut(
-    sentences: list[Sentence], share: float, random: np.random.Generator
-) -> tuple[list[Sentence], list[Sentence], str]:
-    """(kept, taken, unit): whole documents where they are marked, else sentences. Raises DataError below two."""
-    by_document = sentences[0].document is not None
-    keys = [s.document if by_document else index for index, s in enumerate(sentences)]
-    units = sorted(Counter(keys))
-    if len(units) < 2:
-        raise DataError("too small to cut a split from", where=sentences[0].file, got="one document or sentence")
-    number = min(len(units) - 1, max(1, round(len(units) * share)))
-    taken = {units[index] for index in random.permutation(len(units))[:number]}
-    return (
-        [s for s, key in zip(sentences, keys, strict=True) if key not in taken],
-        [s for s, key in zip(sentences, keys, strict=True) if key in taken],
-        "documents" if by_document else "sentences",
-    )
+def distinct_tags(data: ParquetFile) -> set[str]:
+    columns = (batch["tags"] for batch in data.iter_batches(columns=["tags"]))
+    return {tag for column in columns for tag in column.flatten().unique().to_pylist()}
 
 
-def write_corpus(path: Path, sentences: list[Sentence]) -> None:
-    write_table(path, {name: [getattr(s, name) for s in sentences] for name in TYPES}, TYPES)
+def write_corpus(path: Path, sentences: Iterable[Sentence]) -> None:
+    write_table(path, batches(sentences), SCHEMA)
+
+
+def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:
+    stream = iter(sentences)
+    while held := list(islice(stream, BATCH)):
+        yield pa.RecordBatch.from_pydict({name: [getattr(s, name) for s in held] for name in SCHEMA.names}, SCHEMA)
+
+
+def open_corpus(split: str, folder: Path = CORPUS) -> ParquetFile:
+    """A split as this stage wrote it. Raises DataError where it is missing."""
+    return open_table(folder / f"{split}.parquet")
+
+
+def stream_corpus(split: str, folder: Path = CORPUS) -> Iterator[Sentence]:
+    """The sentences of a split, one after another. Raises DataError where it is missing."""
+    for batch in open_corpus(split, folder).iter_batches(BATCH):
+        words, tags, lines = (map(tuple, batch[name].to_pylist()) for name in ("words", "tags", "lines"))
+        yield from map(Sentence, words, tags, batch["file"].to_pylist(), lines, batch["document"].to_pylist())
 
 
 def load_corpus(split: str, folder: Path = CORPUS) -> list[Sentence]:
-    """A split as this stage wrote it. Raises DataError where it is missing."""
-    rows = read_table(folder / f"{split}.parquet")
-    return [
-        Sentence(tuple(words), tuple(tags), file, tuple(lines), document)
-        for words, tags, file, lines, document in zip(*(rows[name] for name in TYPES), strict=True)
-    ]
+    """A split as a whole, for those that need it in memory. Raises DataError where it is missing."""
+    return list(stream_corpus(split, folder))
 
 
 if __name__ == "__main__":

@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
 from fpplm_core.errors import DataError
 from fpplm_core.formats import Columns
-from fpplm_core.text import Sentence, read_text
+from fpplm_core.text import Sentence, read_lines
 
 DOCUMENT = "-DOCSTART-"
 
 
 def read(path: Path, columns: Columns) -> Iterator[Sentence]:
-    lines = [line.rstrip(" \t\r") for line in read_text(path).split("\n")]
-    tabs, width = _layout(path, lines, wanted=1 if columns.word_column == columns.tag_column else 2)
+    lines = (line.rstrip(" \t\r") for line in read_lines(path))
+    head = list(_until_word(lines))  # a line of it that begins with # may be a word: the first sure word's line tells
+    tabs, width = _layout(path, head, wanted=1 if columns.word_column == columns.tag_column else 2)
     word, tag = (_column(path, index, width) for index in (columns.word_column, columns.tag_column))
     document: int | None = None
     words: list[str] = []
     tags: list[str] = []
     numbers: list[int] = []
 
-    for number, line in enumerate([*lines, ""], start=1):
-        cells = _cells(line, tabs)
-        starts_document = _cells(line, tabs=False)[0] == DOCUMENT  # whatever parts its columns
+    for number, line in enumerate(chain(head, lines, [""]), start=1):
+        starts_document = line.startswith(DOCUMENT) and _cells(line, tabs=False)[0] == DOCUMENT  # by tabs or blanks
         if line and not starts_document:
+            cells = _cells(line, tabs)
             if len(cells) == width:
                 words.append(cells[word])
                 tags.append(cells[tag])
@@ -56,21 +58,33 @@ def _cells(line: str, tabs: bool) -> list[str]:
     return line.split("\t") if tabs else re.split("[ \t]+", line)
 
 
-def _layout(path: Path, lines: list[str], wanted: int) -> tuple[bool, int]:
-    """Whether tabs alone part the columns, and how many there are, from the first line that holds a word."""
-    for number, line in enumerate(lines, start=1):
-        if line and not line.startswith("#") and not line.startswith(DOCUMENT):
-            tabs = "\t" in line
-            width = len(_cells(line, tabs))
-            if width < wanted:
-                raise DataError(
-                    "a line needs a word and a tag",
-                    where=f"{path}:{number}",
-                    got=repr(line[:60]),
-                    do="give columns parted by a tab or blanks",
-                )
-            return tabs, width
-    raise DataError("no sentence in the file", where=str(path), do="give one word and its tag a line")
+def _until_word(lines: Iterator[str]) -> Iterator[str]:
+    """The lines up to the first that surely holds a word, which is the last."""
+    for line in lines:
+        yield line
+        if _is_word(line):
+            return
+
+
+def _is_word(line: str) -> bool:
+    return bool(line) and not line.startswith(("#", DOCUMENT))
+
+
+def _layout(path: Path, head: list[str], wanted: int) -> tuple[bool, int]:
+    """Whether tabs alone part the columns, and how many there are, from the last line of `head`."""
+    line = head[-1] if head else ""
+    if not _is_word(line):
+        raise DataError("no sentence in the file", where=str(path), do="give one word and its tag a line")
+    tabs = "\t" in line
+    width = len(_cells(line, tabs))
+    if width < wanted:
+        raise DataError(
+            "a line needs a word and a tag",
+            where=f"{path}:{len(head)}",
+            got=repr(line[:60]),
+            do="give columns parted by a tab or blanks",
+        )
+    return tabs, width
 
 
 def _column(path: Path, index: int, width: int) -> int:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.errors import DataError
-from fpplm_core.text import is_invisible, read_text, split_words
+from fpplm_core.text import is_invisible, read_lines, split_words
 
 anything = st.text(st.characters(codec=None, categories=None))  # lone surrogates too
 tricky = st.text(st.sampled_from("aB1'’s-.,_@&/:+ \t\n\u00a0\u0301\u200b\u4e2d\u30a2\U0001f600\U00011000İßſ\0"))
@@ -97,12 +97,22 @@ def test_bytes_that_are_no_text_are_an_error(tmp_path, content, message):
     path = tmp_path / "text"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
-        read_text(path)
+        list(read_lines(path))
     assert caught.value.where.startswith(str(path))
 
 
 @given(st.text())
 def test_text_is_read_as_written_but_for_a_byte_order_mark(tmp_path_factory, text):
+    text = text.replace("\0", "")
     path = tmp_path_factory.getbasetemp() / "text"
-    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\0", "").encode())
-    assert read_text(path) == text.replace("\0", "")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert "\n".join(read_lines(path)) == text.removesuffix("\n")
+
+
+def test_a_bad_byte_far_into_a_file_has_its_line_and_what_stands_before_it_is_read(tmp_path):
+    path = tmp_path / "text"
+    path.write_bytes("ä\r\n".encode() * 300_000 + b"\n\xe4\n")
+    lines = read_lines(path)
+    assert [next(lines) for _ in range(300_001)] == ["ä\r"] * 300_000 + [""]
+    with pytest.raises(DataError, match=r"text:300002: not valid UTF-8, got byte 0xe4"):
+        next(lines)
