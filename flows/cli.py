@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -52,14 +53,18 @@ def check(
     from fpplm_core.errors import CheckFailed
     from fpplm_core.labels import detect_scheme
     from tasks import check as stage
+    from tasks.read import distinct_tags, open_corpus, write_corpus
 
     settings = params.load()
     reader = formats.get(settings.data.format)
-    sentences = list(chain.from_iterable(reader.read(file, settings.data) for file in files))
-    scheme = settings.data.scheme
-    if scheme == "auto":
-        scheme = detect_scheme(tag for sentence in sentences for tag in sentence.tags)
-    verdict = stage.check({"train": sentences}, scheme, settings, docs=None)
+    with tempfile.TemporaryDirectory() as folder:
+        sentences = chain.from_iterable(reader.read(file, settings.data) for file in files)
+        write_corpus(Path(folder, "train.parquet"), sentences)
+        train = open_corpus("train", Path(folder))
+        scheme = settings.data.scheme
+        if scheme == "auto":
+            scheme = detect_scheme(distinct_tags(train))
+        verdict = stage.check({"train": train}, scheme, settings, docs=None)
     if as_json:
         typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
     else:

@@ -87,7 +87,8 @@ def _judged(batch: pa.RecordBatch, scheme: str) -> pd.DataFrame:
     of_tags = [_tag_fault(*triple, scheme) for triple in contexts]
     return pd.DataFrame(
         {name: column([found.get(name) for found in of_tags], context) for name in _TAG_CHECKS}
-        | {name: column([found.get(name) for found in of_words], word) for name in _WORD_CHECKS}
+        | {name: column([found.get(name) for found in of_words], word) for name in _WORD_CHECKS},
+        dtype=object,
     )
 
 
@@ -166,7 +167,8 @@ def sentences(
             "long_sentence": column(
                 table["pieces"] > room, lambda i: f"{table['pieces'][i]} pieces, a window holds {room}"
             ),
-        }
+        },
+        dtype=object,
     )
 
 

@@ -1,0 +1,160 @@
+"""read, check and encode on corpora of 10 thousand, 100 thousand and a million sentences: seconds and peak memory.
+
+A corpus is WikiGold's training split over and over, perturbed from the second time on, so that sentences differ and the
+vocabulary grows. Each stage is a process of its own, as DVC runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from html import escape
+from math import log10
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from fpplm_core import formats
+from fpplm_core.text import Sentence
+
+WIKIGOLD = ROOT / "data" / "wikigold"
+STAGES = {"read": "#2a7f62", "check": "#b3423a", "encode": "#3a66b3"}
+SWAPPED, CHANGED = 0.1, 0.02  # shares of the words that become another word of the corpus, or a new one
+CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+WIDTH, HEIGHT, LEFT, GAP = 860, 360, 56, 100  # pixels: the whole, beside a panel
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="sentences in train")
+    options = parser.parse_args()
+    results: dict[str, dict[str, Any]] = {}
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            project(Path(scratch), size)
+            results[str(size)] = {stage: measure(stage, Path(scratch)) for stage in STAGES}
+            counts = json.loads((Path(scratch) / "build/encoded/encoding.json").read_text())["counts"]["train"]
+            results[str(size)]["words"] = counts["words"]
+        print(size, json.dumps(results[str(size)]), flush=True)
+    # Late: it takes torch, and what this process holds when a stage starts counts as the stage's peak.
+    from benchmarks import machine
+
+    machine.save("scale.json", {"command": " ".join(["python", *sys.argv]), "sentences": results})
+    (machine.RESULTS / "scale.svg").write_text(plot(results))
+
+
+def project(folder: Path, size: int) -> None:
+    """A params.yaml and a corpus with this many sentences in train."""
+    data = folder / "data"
+    data.mkdir()
+    for split in ("dev", "test"):
+        (data / f"{split}.conll").write_bytes((WIKIGOLD / f"{split}.conll").read_bytes())
+    with (data / "train.conll").open("w", encoding="utf-8") as stream:
+        formats.get("conll").write(sentences(size), stream)
+    yaml = YAML()
+    values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values["data"]["path"] = "data"
+    with (folder / "params.yaml").open("w", encoding="utf-8") as stream:
+        yaml.dump(values, stream)
+
+
+def sentences(size: int) -> Iterator[Sentence]:
+    random = np.random.default_rng(0)
+    columns = SimpleNamespace(word_column=0, tag_column=-1)
+    corpus = list(formats.get("conll").read(WIKIGOLD / "train.conll", columns))
+    words = [word for sentence in corpus for word in sentence.words]
+    documents = 1 + (corpus[-1].document or 0)
+    for number in range(size):
+        turn, place = divmod(number, len(corpus))
+        sentence = corpus[place]
+        found = list(sentence.words)
+        if turn:
+            chance = random.random(len(found))
+            for index in np.flatnonzero(chance < SWAPPED + CHANGED).tolist():
+                if chance[index] < CHANGED:
+                    middle = int(random.integers(len(found[index])))
+                    other = CHARACTERS[random.integers(len(CHARACTERS))]
+                    found[index] = found[index][:middle] + other + found[index][middle + 1 :]
+                else:
+                    found[index] = words[random.integers(len(words))]
+        yield replace(sentence, words=tuple(found), document=turn * documents + (sentence.document or 0))
+
+
+def measure(stage: str, folder: Path) -> dict[str, float]:
+    start = time.perf_counter()
+    with (folder / f"{stage}.log").open("w") as log:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", f"tasks.{stage}"]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{stage} failed:\n{(folder / f'{stage}.log').read_text()[-2000:]}")
+    return {"seconds": round(seconds, 1), "peak_mb": usage.ru_maxrss // 1024}
+
+
+def plot(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Seconds and peak memory against sentences, both axes logarithmic. Readable in light and dark."""
+    sizes = sorted(results, key=int)
+    panels = {
+        "seconds": {stage: [results[size][stage]["seconds"] for size in sizes] for stage in STAGES},
+        "peak_mb": {stage: [results[size][stage]["peak_mb"] for size in sizes] for stage in STAGES},
+    }
+    width = (WIDTH - 2 * LEFT - 2 * GAP) / 2
+    xs = [log10(int(size)) for size in sizes]
+    shapes = []
+    for left, (name, lines) in zip((LEFT, 2 * LEFT + width + GAP), panels.items(), strict=True):
+        values = [value for line in lines.values() for value in line]
+        low, high = int(log10(min(values))), int(log10(max(values))) + 1
+
+        def x(value: float, left: float = left) -> float:
+            return left + (value - xs[0]) / ((xs[-1] - xs[0]) or 1) * width
+
+        def y(value: float, low: int = low, high: int = high) -> float:
+            return HEIGHT - 40 - (log10(value) - low) / (high - low) * (HEIGHT - 90)
+
+        title = {"seconds": "seconds", "peak_mb": "peak resident memory, MB"}[name]
+        shapes.append(f'<text x="{left}" y="20" font-weight="bold">{title}</text>')
+        for power in range(low, high + 1):
+            line = y(10**power)
+            shapes += [
+                f'<line x1="{left}" x2="{left + width}" y1="{line:.1f}" y2="{line:.1f}" stroke="#8a8a8a44"/>',
+                f'<text x="{left - 6}" y="{line + 4:.1f}" text-anchor="end">{10**power:,}</text>',
+            ]
+        for size, place in zip(sizes, xs, strict=True):
+            shapes.append(f'<text x="{x(place):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{int(size):,}</text>')
+        ends = sorted((y(line[-1]), stage) for stage, line in lines.items())
+        below = 0.0
+        for end, stage in ends:
+            line, colour = lines[stage], STAGES[stage]
+            points = [(x(place), y(value)) for place, value in zip(xs, line, strict=True)]
+            path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
+            below = max(end + 4, below + 15)  # names that would cover each other are moved apart
+            shapes += [
+                f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
+                *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" fill="{colour}"/>' for a, b in points),
+                f'<text x="{left + width + 8}" y="{below:.1f}" fill="{colour}">{escape(stage)} {line[-1]:,.0f}</text>',
+            ]
+    body = "\n".join(shapes)
+    caption = f'<text x="{WIDTH / 2}" y="{HEIGHT - 2}" text-anchor="middle">sentences</text>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="13" fill="#767676">\n{body}\n{caption}\n</svg>\n'
+    )
+
+
+if __name__ == "__main__":
+    main()
