@@ -124,7 +124,7 @@ class Encoder:
         """Each word's pieces as a window shows them; the odd words in parts[begin:end] are counted."""
         self.pieceless += sum(not ids for ids in parts[begin:end])
         self.cut_words += sum(len(ids) > self.room for ids in parts[begin:end])
-        return [ids[: self.room] or [self.filler] for ids in parts]
+        return [ids if 0 < len(ids) <= self.room else ids[: self.room] or [self.filler] for ids in parts]
 
     def windows(
         self,

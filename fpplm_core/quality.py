@@ -8,8 +8,8 @@ sentences  one row a sentence
 splits     one row a split and type, and one a split
 
 A split is read from Parquet (words, tags, file, lines, document) in batches. Of a batch every distinct word, and every
-distinct tag between its neighbours, is judged once; of the whole some 40 bytes a sentence are kept, texts as hashes of
-64 bits (among a million sentences, two that differ have the same with a chance of 3 in 10^8).
+distinct tag between its neighbours, is judged once. Of the whole some numbers a sentence are kept, texts as hashes of
+64 bits (that any two of a million different sentences have the same one has a chance of 3 in 10^8).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _judged(batch: pa.RecordBatch, scheme: str) -> pd.DataFrame:
         """Of every row what was found of its kind."""
         cells = np.full(len(which), None, dtype=object)
         for row in np.flatnonzero(np.array([find is not None for find in finds], dtype=bool)[which]).tolist():
-            file = batch["file"][int(np.searchsorted(ends, row, side="right"))]
+            file = batch["file"][int(np.searchsorted(ends, row, side="right"))].as_py()
             cells[row] = f"{file}:{lines[row]}: {finds[which[row]]}"
         return cells
 
@@ -120,56 +120,59 @@ def sentences(
     """One row a sentence of every split; `piece_counts` says of words how many pieces they have, `room` how many
     pieces one window holds.
     """
-    order, files, parts = list(corpus), dict[str, int](), []
-    for split, batch in _batches(corpus, ["words", "tags", "file", "lines"]):
-        words, word = _distinct(batch["words"].flatten())
-        file, of_file = _distinct(batch["file"])
-        codes = [files.setdefault(name, len(files)) for name in file.to_pylist()]
-        columns = {
-            "split": np.full(len(batch), order.index(split), dtype=np.int8),
-            "file": np.array(codes, dtype=np.int32)[of_file],
-            "line": pc.list_element(batch["lines"], 0).to_numpy(),
-            "words": batch["words"].value_lengths().to_numpy(),
-            "pieces": _sums(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], _ends(batch["words"])),
-            "text": _hashes(batch["words"]),
-            "tags": _hashes(batch["tags"]),
-        }
-        parts.append(pd.DataFrame(columns))
-    table = pd.concat(parts, ignore_index=True)
-    names = list(files)
-    row = pd.Series(np.arange(len(table)))
-    texts = table.groupby("text", sort=False)["tags"]
-    in_split = row.groupby([table["split"], table["text"]], sort=False).transform("min")
-    anywhere = row.groupby(table["text"], sort=False).transform("min")
+    order, files = list(corpus), list[str]()
+    table = pd.concat(_summaries(corpus, piece_counts, files), ignore_index=True)
+    number = pd.Series(np.arange(len(table)))
     trained = table["split"] == order.index("train")
-    in_train = table["text"].map(row[trained].groupby(table["text"][trained], sort=False).min())
+    # The first sentence with the same text in the split, anywhere, and in train (-1 where there is none).
+    in_split = number.groupby([table["split"], table["text"]], sort=False).transform("min").to_numpy()
+    anywhere = number.groupby(table["text"], sort=False).transform("min").to_numpy()
+    first = number[trained].groupby(table["text"][trained], sort=False).min()
+    in_train = table["text"].map(first).fillna(-1).to_numpy(dtype=np.intp)
+    readings = table.groupby("text", sort=False)["tags"]
+    ambiguous = readings.transform("min") != readings.transform("max")
+    leaked = ~trained & (in_train >= 0) & (table["words"] >= leakage_words)
+    file, line, pieces = (table[name].to_numpy() for name in ("file", "line", "pieces"))
 
-    def place(number: float) -> str:
-        return f"{names[table['file'][number]]}:{table['line'][number]}"
+    def place(i: int) -> str:
+        return f"{files[file[i]]}:{line[i]}"
 
-    def column(finds: pd.Series[bool], said: Callable[[int], str]) -> NDArray[np.object_]:
+    def column(finds: Any, said: Callable[[int], str]) -> NDArray[np.object_]:
         cells = np.full(len(table), None, dtype=object)
-        for number in np.flatnonzero(finds).tolist():
-            cells[number] = f"{place(number)}: {said(number)}"
+        for i in np.flatnonzero(finds).tolist():
+            cells[i] = f"{place(i)}: {said(i)}"
         return cells
 
-    return pd.DataFrame(
-        {
-            "duplicate": column(in_split != row, lambda i: f"also at {place(in_split[i])}"),
-            "conflicting_duplicate": column(
-                (texts.transform("min") != texts.transform("max")) & (anywhere != row),
-                lambda i: f"tagged in another way at {place(anywhere[i])}",
-            ),
-            "leakage": column(
-                ~trained & in_train.notna() & (table["words"] >= leakage_words),
-                lambda i: f"in train at {place(in_train[i])}",
-            ),
-            "long_sentence": column(
-                table["pieces"] > room, lambda i: f"{table['pieces'][i]} pieces, a window holds {room}"
-            ),
-        },
-        dtype=object,
-    )
+    columns = {
+        "duplicate": column(in_split != number, lambda i: f"also at {place(in_split[i])}"),
+        "conflicting_duplicate": column(
+            ambiguous & (anywhere != number), lambda i: f"tagged in another way at {place(anywhere[i])}"
+        ),
+        "leakage": column(leaked, lambda i: f"in train at {place(in_train[i])}"),
+        "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
+    }
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _summaries(
+    corpus: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], files: list[str]
+) -> Iterator[pd.DataFrame]:
+    """What is kept of every sentence; `files` is filled with the names that the numbers in `file` stand for."""
+    for split, batch in _batches(corpus, ["words", "tags", "file", "lines"]):
+        words, word = _distinct(batch["words"].flatten())
+        names, name = _distinct(batch["file"])
+        files += [one for one in names.to_pylist() if one not in files]
+        yield pd.DataFrame(
+            {
+                "split": np.full(len(batch), list(corpus).index(split), dtype=np.int8),
+                "file": np.array([files.index(one) for one in names.to_pylist()], dtype=np.int32)[name],
+                "line": pc.list_element(batch["lines"], 0).to_numpy(),
+                "words": batch["words"].value_lengths().to_numpy(),
+                "pieces": _sums(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], _ends(batch["words"])),
+                "text": _hashes(batch["words"]),
+                "tags": _hashes(batch["tags"]),
+            }
+        )
 
 
 def splits(corpus: Corpus, sizes: Mapping[str, Mapping[str, Any]], min_examples: int) -> pd.DataFrame:
@@ -179,7 +182,7 @@ def splits(corpus: Corpus, sizes: Mapping[str, Mapping[str, Any]], min_examples:
     rows: list[dict[str, str | None]] = []
     for split, data in corpus.items():
         first = next(data.iter_batches(1, columns=["file"]), None)
-        file = first["file"][0].as_py() if first else split
+        file = split if first is None else first["file"][0].as_py()
         what = "no sentence" if first is None else "no entity" if not counts[split] else None
         rows.append({"empty_split": f"{file}:1: {split} has {what}" if what else None})
         for kind in types:

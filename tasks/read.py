@@ -44,7 +44,7 @@ def main() -> None:
         scheme = detect_scheme(chain.from_iterable(map(distinct_tags, corpus.values())))
         notes.append(f"tag scheme {scheme}, seen from the tags")
     for split, data in corpus.items():
-        words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(columns=["lines"]))
+        words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(BATCH, columns=["lines"]))
         print(f"{split}: {data.metadata.num_rows} sentences, {words} words")
     if settings.second is not None:
         write_corpus(folder / "second.parquet", read_second(settings, corpus["train"]))
@@ -132,12 +132,12 @@ def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
     second = formats.get(own.format).read(Path(own.path) / own.train, own)
     if own.train != settings.train:
         return second
-    kept = {lines[0] for batch in train.iter_batches(columns=["lines"]) for lines in batch["lines"].to_pylist()}
+    kept = {lines[0] for batch in train.iter_batches(BATCH, columns=["lines"]) for lines in batch["lines"].to_pylist()}
     return (s for s in second if s.lines[0] in kept)
 
 
 def distinct_tags(data: ParquetFile) -> set[str]:
-    columns = (batch["tags"] for batch in data.iter_batches(columns=["tags"]))
+    columns = (batch["tags"] for batch in data.iter_batches(BATCH, columns=["tags"]))
     return {tag for column in columns for tag in column.flatten().unique().to_pylist()}
 
 

@@ -1,0 +1,163 @@
+"""The read stage: streams that are written in batches, and splits that are cut from them."""
+
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpplm_core import formats
+from fpplm_core.errors import DataError
+from fpplm_core.text import Sentence
+from tasks import CORPUS, read
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = {"dev": None, "test": None, "format": "conll"}
+
+
+def sentence(number: int, document: int | None = None) -> Sentence:
+    words = tuple(f"w{number}x{place}" for place in range(1 + number % 4))
+    tags = ("B-X",) + ("O",) * (len(words) - 1)
+    return Sentence(words, tags, "some.conll", tuple(range(5 * number + 1, 5 * number + 1 + len(words))), document)
+
+
+def slow_cut(sentences: list[Sentence], share: float, random: np.random.Generator) -> tuple[list, list, str]:
+    """A cut as lists."""
+    by_document = sentences[0].document is not None
+    keys = [s.document if by_document else index for index, s in enumerate(sentences)]
+    units = sorted(Counter(keys))
+    number = min(len(units) - 1, max(1, round(len(units) * share)))
+    taken = {units[index] for index in random.permutation(len(units))[:number]}
+    return (
+        [s for s, key in zip(sentences, keys, strict=True) if key not in taken],
+        [s for s, key in zip(sentences, keys, strict=True) if key in taken],
+        "documents" if by_document else "sentences",
+    )
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=4, max_size=12),
+    st.booleans(),
+    st.floats(0.01, 0.5),
+    st.floats(0.01, 0.5),
+    st.integers(0, 5),
+)
+def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, dev, seed):
+    documents = np.repeat(np.arange(len(sizes)), sizes) if marked else np.full(sum(sizes), -1)
+    whole = [sentence(number, int(of) if marked else None) for number, of in enumerate(documents)]
+    random = np.random.default_rng(seed)
+    rest, for_test, unit = slow_cut(whole, test, random)
+    train, for_dev, _ = slow_cut(rest, dev, random)
+    part, units = read.cut(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
+        assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
+    assert units == {"test": unit, "dev": unit}
+
+
+@pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
+def test_what_is_too_small_for_two_cuts_is_an_error(documents):
+    with pytest.raises(ValueError, match="one document or sentence"):
+        read.cut(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@given(st.integers(0, 30))
+def test_what_is_written_in_batches_is_read_back(tmp_path_factory, size, number):
+    folder = tmp_path_factory.getbasetemp() / "batches"
+    wanted = [sentence(index, index // 3 if index % 2 else None) for index in range(number)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(read, "BATCH", size)
+        read.write_corpus(folder / "train.parquet", iter(wanted))
+        assert read.load_corpus("train", folder) == list(read.stream_corpus("train", folder)) == wanted
+        data = read.open_corpus("train", folder)
+        assert read.distinct_tags(data) == {tag for s in wanted for tag in s.tags}
+    assert data.metadata.num_row_groups == -(-number // size)
+    assert data.schema_arrow.equals(read.SCHEMA)
+    assert [path.name for path in folder.iterdir()] == ["train.parquet"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Runs the stage in a folder with some data, with other settings than the repository's."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+
+    def run(content: str, batch: int = 10_000, **changes: object) -> dict[str, list[Sentence]]:
+        from fpplm_core import params
+
+        Path("data/train.conll").write_text(content)
+        values = params.read_yaml(ROOT / "params.yaml")
+        values["data"] |= DATA | {"path": "data"} | changes
+        monkeypatch.setattr(read.params, "load", lambda: params.parse(values, "params.yaml"))
+        monkeypatch.setattr(read, "BATCH", batch)
+        read.main()
+        return {path.stem: read.load_corpus(path.stem) for path in CORPUS.glob("*.parquet")}
+
+    return run
+
+
+def text(sentences: int, documents: int = 0) -> str:
+    rows = []
+    for number in range(sentences):
+        if documents and number % (sentences // documents) == 0:
+            rows.append("-DOCSTART-\tX\tO\n")
+        rows.append(f"a{number}\tNN\tB-X\nb\tVB\tO\n")
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize("documents", [0, 10])
+def test_the_batches_change_nothing(project, capsys, documents):
+    second = {"tag_column": 1}
+    made = [project(text(40, documents), size, second=second) for size in (1, 7, 10_000)]
+    assert made[0] == made[1] == made[2]
+    assert sum(len(made[0][split]) for split in ("train", "dev", "test")) == 40
+    assert [s.lines for s in made[0]["second"]] == [s.lines for s in made[0]["train"]]
+    assert {tag for s in made[0]["second"] for tag in s.tags} == {"NN", "VB"}
+    said = capsys.readouterr().out.splitlines()
+    assert said[: len(said) // 3] == said[len(said) // 3 : 2 * len(said) // 3]
+    unit = "documents" if documents else "sentences"
+    assert f"test was cut from train: 20% of its {unit}, seed 42, 8 sentences" in said
+
+
+def test_an_error_beyond_the_first_batch_has_its_line_and_leaves_the_corpus_as_it_was(project):
+    before = project(text(40), batch=7)
+    with pytest.raises(DataError, match=r"data/train.conll:121: wrong number of columns"):
+        project(text(40) + "\none\ttwo\n", batch=7)
+    assert {path.stem: read.load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
+    assert project(text(40), batch=7) == before  # what was left half done is no hindrance
+
+
+def test_one_sentence_cannot_be_cut(project):
+    with pytest.raises(
+        DataError, match=r"data/train.conll: too small to cut a split from, got one document or sentence"
+    ):
+        project(text(1))
+
+
+def peak(work) -> int:
+    tracemalloc.start()
+    work()
+    try:
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "BATCH", 500)
+    columns = type("Columns", (), {"word_column": 0, "tag_column": -1})
+
+    def copy(sentences: int) -> int:
+        path = tmp_path / f"{sentences}.conll"
+        path.write_text(text(sentences))
+        corpus = tmp_path / f"{sentences}.parquet"
+        used = peak(lambda: read.write_corpus(corpus, formats.get("conll").read(path, columns)))
+        assert pq.read_metadata(corpus).num_rows == sentences
+        return used
+
+    copy(1_000)  # what is imported and compiled once
+    assert copy(20_000) < 1.5 * copy(2_000)
