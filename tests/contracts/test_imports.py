@@ -155,3 +155,19 @@ def test_serving_starts_without_torch_transformers_pandas_and_pydantic():
     assert done.returncode == 0, done.stderr
     done = start_blocked("fpplm_core.params")  # the block is one
     assert done.returncode != 0 and "blocked: " in done.stderr
+
+
+HEAVY = {"torch", "transformers", "great_expectations", "datasets", "onnxruntime", "onnx", "pandas", "prefect"}
+NEEDED = {
+    "read": set(),
+    "encode": {"torch", "transformers"},
+    "check": HEAVY - {"datasets", "onnxruntime", "onnx", "prefect"},
+}
+
+
+@pytest.mark.parametrize("stage", NEEDED)
+def test_a_stage_starts_without_what_it_does_not_need(stage):
+    """What it imports itself: transformers takes torch along, Great Expectations and pyarrow's arrays pandas."""
+    code = f"import sys, tasks.{stage}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) & HEAVY <= NEEDED[stage]
