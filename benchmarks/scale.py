@@ -1,4 +1,4 @@
-"""read, check and encode on corpora of 10 thousand, 100 thousand and a million sentences: seconds and peak memory.
+"""read, check and encode on corpora of 10 thousand, 100 thousand and a million sentences: time and peak memory.
 
 A corpus is WikiGold's training split over and over, perturbed from the second time on, so that sentences differ and the
 vocabulary grows. Each stage is a process of its own, as DVC runs it.
@@ -15,8 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from html import escape
-from math import log10
+from math import ceil, floor, log10
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +30,7 @@ from fpplm_core.text import Sentence
 
 WIKIGOLD = ROOT / "data" / "wikigold"
 STAGES = {"read": "#2a7f62", "check": "#b3423a", "encode": "#3a66b3"}
+PANELS = {"cpu_seconds": "processor seconds", "peak_mb": "peak resident memory, MB"}
 SWAPPED, CHANGED = 0.1, 0.02  # shares of the words that become another word of the corpus, or a new one
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 WIDTH, HEIGHT, LEFT, GAP = 860, 360, 56, 100  # pixels: the whole, beside a panel
@@ -103,57 +103,59 @@ def measure(stage: str, folder: Path) -> dict[str, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{stage} failed:\n{(folder / f'{stage}.log').read_text()[-2000:]}")
-    return {"seconds": round(seconds, 1), "peak_mb": usage.ru_maxrss // 1024}
+    processor = usage.ru_utime + usage.ru_stime
+    return {"seconds": round(seconds, 1), "cpu_seconds": round(processor, 1), "peak_mb": usage.ru_maxrss // 1024}
 
 
 def plot(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Seconds and peak memory against sentences, both axes logarithmic. Readable in light and dark."""
+    """Processor time and peak memory against sentences, all axes logarithmic. Readable in light and dark."""
     sizes = sorted(results, key=int)
-    panels = {
-        "seconds": {stage: [results[size][stage]["seconds"] for size in sizes] for stage in STAGES},
-        "peak_mb": {stage: [results[size][stage]["peak_mb"] for size in sizes] for stage in STAGES},
-    }
     width = (WIDTH - 2 * LEFT - 2 * GAP) / 2
-    xs = [log10(int(size)) for size in sizes]
-    shapes = []
-    for left, (name, lines) in zip((LEFT, 2 * LEFT + width + GAP), panels.items(), strict=True):
-        values = [value for line in lines.values() for value in line]
-        low, high = int(log10(min(values))), int(log10(max(values))) + 1
-
-        def x(value: float, left: float = left) -> float:
-            return left + (value - xs[0]) / ((xs[-1] - xs[0]) or 1) * width
-
-        def y(value: float, low: int = low, high: int = high) -> float:
-            return HEIGHT - 40 - (log10(value) - low) / (high - low) * (HEIGHT - 90)
-
-        title = {"seconds": "seconds", "peak_mb": "peak resident memory, MB"}[name]
+    shapes = [f'<text x="{WIDTH / 2}" y="{HEIGHT - 2}" text-anchor="middle">sentences (dashed: proportional)</text>']
+    for left, (name, title) in zip((LEFT, 2 * LEFT + width + GAP), PANELS.items(), strict=True):
+        lines = {stage: [results[size][stage][name] for size in sizes] for stage in STAGES}
         shapes.append(f'<text x="{left}" y="20" font-weight="bold">{title}</text>')
-        for power in range(low, high + 1):
-            line = y(10**power)
-            shapes += [
-                f'<line x1="{left}" x2="{left + width}" y1="{line:.1f}" y2="{line:.1f}" stroke="#8a8a8a44"/>',
-                f'<text x="{left - 6}" y="{line + 4:.1f}" text-anchor="end">{10**power:,}</text>',
-            ]
-        for size, place in zip(sizes, xs, strict=True):
-            shapes.append(f'<text x="{x(place):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{int(size):,}</text>')
-        ends = sorted((y(line[-1]), stage) for stage, line in lines.items())
-        below = 0.0
-        for end, stage in ends:
-            line, colour = lines[stage], STAGES[stage]
-            points = [(x(place), y(value)) for place, value in zip(xs, line, strict=True)]
-            path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-            below = max(end + 4, below + 15)  # names that would cover each other are moved apart
-            shapes += [
-                f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
-                *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" fill="{colour}"/>' for a, b in points),
-                f'<text x="{left + width + 8}" y="{below:.1f}" fill="{colour}">{escape(stage)} {line[-1]:,.0f}</text>',
-            ]
+        shapes += panel([int(size) for size in sizes], lines, left, width)
     body = "\n".join(shapes)
-    caption = f'<text x="{WIDTH / 2}" y="{HEIGHT - 2}" text-anchor="middle">sentences</text>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="13" fill="#767676">\n{body}\n{caption}\n</svg>\n'
+        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
     )
+
+
+def panel(sizes: list[int], lines: Mapping[str, list[float]], left: float, width: float) -> list[str]:
+    values = [value for line in lines.values() for value in line]
+    low, high = floor(log10(min(values))), ceil(log10(max(values)))
+    top, bottom = 50, HEIGHT - 40
+
+    def path(sizes: list[int], values: list[float]) -> list[tuple[float, float]]:
+        across = [left + width * log10(size / first) / log10(last / first) for size in sizes]
+        return [
+            (x, bottom - (log10(v) - low) / (high - low) * (bottom - top)) for x, v in zip(across, values, strict=True)
+        ]
+
+    def drawn(points: list[tuple[float, float]], style: str) -> str:
+        return f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" fill="none" {style}/>'
+
+    first, last = min(sizes), max(sizes)
+    shapes = []
+    for power in range(low, high + 1):
+        ends = path([first, last], [10.0**power] * 2)
+        shapes.append(drawn(ends, 'stroke="#8a8a8a" stroke-opacity="0.3"'))
+        shapes.append(f'<text x="{left - 6}" y="{ends[0][1] + 4:.1f}" text-anchor="end">{10**power:,}</text>')
+    for size, (x, _) in zip(sizes, path(sizes, [1.0] * len(sizes)), strict=True):
+        shapes.append(f'<text x="{x:.1f}" y="{HEIGHT - 20}" text-anchor="middle">{size:,}</text>')
+    if min(values) * last / first <= 10**high:
+        guide = path([first, last], [min(values), min(values) * last / first])
+        shapes.append(drawn(guide, 'stroke="#8a8a8a" stroke-dasharray="3"'))
+    below = 0.0
+    for stage, line in sorted(lines.items(), key=lambda item: -item[1][-1]):
+        points, colour = path(sizes, line), STAGES[stage]
+        below = max(points[-1][1] + 4, below + 15)  # names that would cover each other are moved apart
+        shapes.append(drawn(points, f'stroke="{colour}" stroke-width="2"'))
+        shapes += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in points]
+        shapes.append(f'<text x="{left + width + 8}" y="{below:.1f}" fill="{colour}">{stage} {line[-1]:,.0f}</text>')
+    return shapes
 
 
 if __name__ == "__main__":

@@ -46,14 +46,12 @@ def main() -> None:
     labels = label_list(types_of([distinct_tags(open_corpus("train"))]))
     second = sorted(distinct_tags(open_corpus("second"))) if (CORPUS / "second.parquet").exists() else []
     apart = bool(second) and file_of("second") != file_of("train")
+    beside = stream_corpus("second") if second and not apart else iter(())
     counts = {}
     for split in SPLITS:
         sentences = stream_corpus(split)
         tasks = ("labels", "second") if split == "train" else ()
-        if tasks:
-            rows = with_labels(sentences, labels, iter(()) if apart or not second else stream_corpus("second"), second)
-        else:
-            rows = ((sentence, {}) for sentence in sentences)
+        rows = with_labels(sentences, labels, beside, second) if tasks else ((s, {}) for s in sentences)
         counts[split] = write_windows(ENCODED / f"{split}.parquet", rows, encoder, tasks)
         print(f"{split}: {counts[split]['windows']} windows, {counts[split]['pieces']} pieces")
     (ENCODED / "second.parquet").unlink(missing_ok=True)
