@@ -36,7 +36,8 @@ def read(path: Path, columns: Columns) -> Iterator[Sentence]:
         )
     word, tag = (_column(path, index, rows.column_names) for index in (columns.word_column, columns.tag_column))
     name = _namer(rows.features[tag])
-    for number, (words, tags) in enumerate(zip(rows[word], rows[tag], strict=True), start=1):
+    for number, row in enumerate(rows.select_columns(list({word, tag})), start=1):
+        words, tags = row[word], row[tag]
         if not (isinstance(words, list) and isinstance(tags, list) and len(words) == len(tags)):
             raise DataError(
                 "words and tags do not match",
