@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from math import ceil, floor, log10
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,7 +52,8 @@ def main() -> None:
     # Late: it takes torch, and what this process holds when a stage starts counts as the stage's peak.
     from benchmarks import machine
 
-    machine.save("scale.json", {"command": " ".join(["python", *sys.argv]), "sentences": results})
+    versions = {name: metadata.version(name) for name in ("pyarrow", "pandas", "great-expectations")}
+    machine.save("scale.json", {"command": " ".join(["python", *sys.argv]), "versions": versions, "sentences": results})
     (machine.RESULTS / "scale.svg").write_text(plot(results))
 
 
