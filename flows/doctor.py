@@ -53,9 +53,9 @@ def _runtime() -> Line:
         return "onnxruntime", "not installed", "pip install 'fpplm[serve]'"
     if len(found) > 1:
         return "onnxruntime", ", ".join(found), "they overwrite each other: pip uninstall both, then install one"
-    from fpplm_core.serving.predictor import has_cuda
+    from fpplm_core.serving.sessions import has
 
-    return "onnxruntime", f"{found[0]}, {'CUDA' if has_cuda() else 'CPU only'}", None
+    return "onnxruntime", f"{found[0]}, {'CUDA' if has('cuda') else 'CPU only'}", None
 
 
 def _devices() -> Line:

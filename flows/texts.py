@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -13,7 +12,7 @@ from fpplm_core import formats
 from fpplm_core.errors import DataError
 from fpplm_core.labels import to_tags
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.predictor import CHUNK, Text
+from fpplm_core.serving.predictor import CHUNK, Text, entities
 from fpplm_core.text import split_words
 
 SUFFIXES = {".conll": "conll", ".iob2": "conll", ".bio": "conll", ".tsv": "conll", ".jsonl": "jsonl"}
@@ -79,10 +78,9 @@ def _read_conll(name: str) -> Iterator[Text]:
 
 def write_jsonl(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
     """A line a text; yields the number of words of each chunk once it is written."""
-    for chunk in _chunks(texts):
-        tagged = predictor.entities(chunk)
-        for text, entities in zip(chunk, tagged, strict=True):
-            rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities]
+    for chunk, tagged in predictor.stream(texts):
+        for text, spans in zip(chunk, tagged, strict=True):
+            rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities(text, spans)]
             stream.write(json.dumps({"text": text.text, "entities": rows}, ensure_ascii=False) + "\n")
         stream.flush()
         yield sum(len(text.words) for text in chunk)
@@ -90,9 +88,7 @@ def write_jsonl(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> 
 
 def write_conll(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
     """A word and its IOB2 tag a line; yields as `write_jsonl` does."""
-    for chunk in _chunks(texts):
-        words = [[word for word, _, _ in text.words] for text in chunk]
-        tagged = predictor.tag(words, [text.document for text in chunk])
+    for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
             tags = to_tags([span for span, _ in spans], len(text.words), "IOB2")
             rows = [f"{word}\t{tag}\n" for (word, _, _), tag in zip(text.words, tags, strict=True)]
@@ -130,9 +126,3 @@ def cut_to_chunks(path: Path, kind: str) -> int:
                 kept, end = texts, size
         stream.truncate(end)
     return kept
-
-
-def _chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
-    stream = iter(texts)
-    while chunk := list(islice(stream, CHUNK)):
-        yield chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,24 +67,35 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
-def word_logits(
-    windows: Sequence[Window], lengths: Sequence[int], budget: int, run: Callable[[Arrays], NDArray[np.float32]]
-) -> list[NDArray[np.float32]]:
-    """The logits of every word of every sentence, from windows in batches of at most `budget` pieces.
+def batches_of(windows: Sequence[Window], budget: int) -> list[list[Window]]:
+    """The windows in batches of like length, of at most `budget` pieces."""
+    return [[windows[row] for row in rows] for rows in by_length([len(window.ids) for window in windows], budget)]
 
-    *Shape:* `run` turns a batch into (batch, words, K); `lengths` are the sentences' numbers of words.
+
+def gathered(
+    batches: Iterable[Sequence[Window]], results: Iterable[NDArray[np.float32]], lengths: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    """The logits of every word of every sentence, from those of the batches that its windows are in.
+
+    *Shape:* `results` are (batch, words, K); `lengths` are the sentences' numbers of words.
     Returns one (words, K) array a sentence.
     """
     found: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(lengths)
-    for rows in by_length([len(window.ids) for window in windows], budget):
-        chosen = [windows[row] for row in rows]
-        logits = run(collate(chosen))
-        for window, values in zip(chosen, logits, strict=True):
+    for batch, logits in zip(batches, results, strict=True):
+        for window, values in zip(batch, logits, strict=True):
             if not len(found[window.sentence]):
                 shape = (lengths[window.sentence], values.shape[-1])
                 found[window.sentence] = np.zeros(shape, dtype=np.float32)
             found[window.sentence][window.words] = values[: len(window.words)]
     return found
+
+
+def word_logits(
+    windows: Sequence[Window], lengths: Sequence[int], budget: int, run: Callable[[Arrays], NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """The logits of every word of every sentence; `run` turns a batch's arrays into (batch, words, K)."""
+    batches = batches_of(windows, budget)
+    return gathered(batches, (run(collate(batch)) for batch in batches), lengths)
 
 
 def decode(logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32]) -> list[NDArray[np.intp]]:

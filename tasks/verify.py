@@ -27,7 +27,7 @@ from fpplm_core.metrics import count, total
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import CARD, CONFIG, GOLDEN, LABEL_LM, TOKENIZER, graph_name, seal, sha256
-from fpplm_core.serving.predictor import has_cuda
+from fpplm_core.serving.sessions import has
 from tasks import (
     BUNDLE,
     ENCODED,
@@ -69,7 +69,7 @@ def main() -> None:
     wanted = decoder.spans(reference)
     for device, variants in PREFERENCE.items():
         for variant in (v for v in variants if v in made):
-            if device == "cuda" and not has_cuda():
+            if device == "cuda" and not has("cuda"):
                 continue
             predictor = Predictor.load(BUNDLE, device, variant)
             logits = predictor.logits(words, [s.document for s in sentences])

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from fpplm_core.batching import Arrays
-from fpplm_core.decoding import decode, softmax, word_logits
-from fpplm_core.encoding import Encoder
-from fpplm_core.errors import BundleError, DeviceError
+from fpplm_core.batching import Arrays, collate
+from fpplm_core.decoding import batches_of, decode, gathered, softmax
+from fpplm_core.encoding import Encoder, Window
+from fpplm_core.errors import BundleError
 from fpplm_core.labels import Span, lenient_spans
 from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
+from fpplm_core.serving.sessions import Session, cores, has, open_session, require
 from fpplm_core.text import split_words
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TEMPERATURE = 2.0  # of what the label language model reads, as in its training
 CHUNK = 1024  # texts that are sorted by length and tagged together
 
@@ -58,6 +58,10 @@ class Word(NamedTuple):
     written_score: float
 
 
+# The batches of some sentences, their results as they come, and the sentences' numbers of words.
+_Begun = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
+
+
 class Predictor:
     """A loaded bundle.
 
@@ -66,11 +70,8 @@ class Predictor:
     [Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.98), ...]
     """
 
-    def __init__(
-        self, bundle: Bundle, session: ort.InferenceSession, device: str, variant: str, threads: int | None = None
-    ) -> None:
-        self.bundle, self.session, self.device, self.variant = bundle, session, device, variant
-        self.threads = threads
+    def __init__(self, bundle: Bundle, device: str, variant: str, threads: int | None = None) -> None:
+        self.bundle, self.device, self.variant, self.threads = bundle, device, variant, threads
         config = bundle.config
         self.labels: list[str] = config["labels"]
         self.scores: NDArray[np.float32] = np.array(config["transitions"], dtype=np.float32)
@@ -78,39 +79,41 @@ class Predictor:
         self.encoder = Encoder(tokenizer, config["window"], config["stride"], config["context"], config["first_shape"])
         refine = config.get("label_lm") or {"below": 0.0, "use": False}
         self.below, self.refines = float(refine["below"]), bool(refine["use"])
-        self.batch_pieces = 1024 if device == "cpu" else 32768  # what its caches hold; see docs/decisions/0005
+        self.batch_pieces = 256 if device == "cpu" else 32768  # what a core's caches hold; docs/performance.md
+        # Several batches: a core each on the CPU, where operators that share all cores wait for each other.
+        self.lanes = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
 
     @classmethod
     def load(
         cls, path: Path | str, device: str = "auto", variant: str = "auto", threads: int | None = None
     ) -> Predictor:
-        """Opens a bundle on `device` (auto, cpu, cuda), with the preferred variant for it unless one is named.
+        """Opens a bundle on a device (auto, cpu, cuda, tensorrt), with the preferred variant for it, or the one named.
 
-        Raises BundleError for a bundle that is not whole or lacks the variant, and DeviceError where CUDA is
+        Raises BundleError for a bundle that is not whole or lacks the variant, and DeviceError where a GPU is
         asked for and not there; `auto` takes the CPU then, and `device` tells which it was.
         """
         bundle = open_bundle(path)
-        if device not in ("auto", *PROVIDERS):
-            raise DeviceError("unknown device", got=repr(device), do="use auto, cpu or cuda")
-        wanted = ("cuda" if has_cuda() else "cpu") if device == "auto" else device
-        if wanted == "cuda" and not has_cuda():
-            raise DeviceError(
-                "ONNX Runtime has no CUDA here",
-                got=f"providers {', '.join(ort.get_available_providers())}",
-                do="install onnxruntime-gpu and the NVIDIA driver, or use --device cpu",
-            )
-        preferred = bundle.variants[wanted]
+        wanted = ("cuda" if has("cuda") else "cpu") if device == "auto" else device
+        require(wanted)
+        preferred = bundle.variants["cpu" if wanted == "cpu" else "cuda"]
         chosen = preferred[0] if variant == "auto" else variant
         if chosen not in preferred:
             raise BundleError(
                 "no such variant in the bundle", where=str(bundle.path), got=repr(chosen), do=f"it has {preferred}"
             )
-        session = open_session(bundle.path / graph_name(chosen), wanted, threads)
-        if session.get_providers()[0] != PROVIDERS[wanted]:
-            raise DeviceError(
-                "ONNX Runtime could not start CUDA", got=str(session.get_providers()), do="use --device cpu"
-            )
-        return cls(bundle, session, wanted, chosen, threads)
+        return cls(bundle, wanted, chosen, threads)
+
+    @cached_property
+    def session(self) -> Session:
+        """The graph, run by all threads at once: the fastest for one batch."""
+        return open_session(self.bundle.path / graph_name(self.variant), self.device, self.threads)
+
+    @cached_property
+    def lane(self) -> Session:
+        """The graph, run by the thread that calls it: the fastest for several batches."""
+        if self.device != "cpu":
+            return self.session
+        return open_session(self.bundle.path / graph_name(self.variant), self.device, threads=1)
 
     def predict(self, text: str) -> list[Entity]:
         """The entities of one text of any length."""
@@ -118,23 +121,22 @@ class Predictor:
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
         """The entities of each text, in order, while reading at most CHUNK texts ahead."""
-        stream = iter(texts)
-        while chunk := list(islice(stream, CHUNK)):
-            yield from self.entities([Text(text, split_words(text)) for text in chunk])
+        known = (Text(text, split_words(text)) for text in texts)
+        for chunk, tagged in self.stream(known):
+            for text, spans in zip(chunk, tagged, strict=True):
+                yield entities(text, spans)
 
-    def entities(self, texts: Sequence[Text]) -> list[list[Entity]]:
-        """The entities of texts whose words are known."""
-        found = []
-        tagged = self.tag([[word[0] for word in t.words] for t in texts], [t.document for t in texts])
-        for (text, words, _), spans in zip(texts, tagged, strict=True):
-            places = [(words[span.start][1], words[span.end - 1][2]) for span, _ in spans]
-            found.append(
-                [
-                    Entity(text[start:end], span.type, start, end, score)
-                    for (start, end), (span, score) in zip(places, spans, strict=True)
-                ]
-            )
-        return found
+    def stream(self, texts: Iterable[Text]) -> Iterator[tuple[list[Text], list[list[tuple[Span, float]]]]]:
+        """Chunks of at most CHUNK texts with the spans of each, in order; while one is tagged, the next is prepared."""
+        source = iter(texts)
+        begun: deque[tuple[list[Text], _Begun]] = deque()
+        while chunk := list(islice(source, CHUNK)):
+            begun.append((chunk, self._begin([[w[0] for w in t.words] for t in chunk], [t.document for t in chunk])))
+            if len(begun) == 2:
+                done, state = begun.popleft()
+                yield done, self._spans(gathered(*state))
+        for done, state in begun:
+            yield done, self._spans(gathered(*state))
 
     def tag(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
@@ -143,7 +145,24 @@ class Predictor:
 
         `documents`, as `Encoder.windows` takes them, matter to a tagger that was trained with context.
         """
-        logits = self.logits(sentences, documents)
+        return self._spans(self.logits(sentences, documents))
+
+    def logits(
+        self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
+    ) -> list[NDArray[np.float32]]:
+        """The (words, K) logits of each sentence."""
+        return gathered(*self._begin(sentences, documents))
+
+    def _begin(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> _Begun:
+        """Windows and batches, and the results of these as they come."""
+        batches = batches_of(self.encoder.windows(sentences, documents), self.batch_pieces)
+        if len(batches) > 1 or self.device != "cpu":
+            results = self.lanes.map(partial(self._run, self.lane), batches)
+        else:
+            results = map(partial(self._run, self.session), batches)
+        return batches, results, [len(words) for words in sentences]
+
+    def _spans(self, logits: list[NDArray[np.float32]]) -> list[list[tuple[Span, float]]]:
         found = []
         for values, path in zip(logits, decode(logits, self.scores), strict=True):
             spans = lenient_spans([self.labels[label] for label in path])
@@ -154,13 +173,6 @@ class Predictor:
                 found.append([])
         return found
 
-    def logits(
-        self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
-    ) -> list[NDArray[np.float32]]:
-        """The (words, K) logits of each sentence."""
-        windows = self.encoder.windows(sentences, documents)
-        return word_logits(windows, [len(words) for words in sentences], self.batch_pieces, self._run)
-
     def explain(self, words: Sequence[str]) -> list[Word]:
         """What the tagger says about each word of a sentence, and what the label language model writes.
 
@@ -169,9 +181,10 @@ class Predictor:
         if not words:
             return []
         _ = self.label_lm  # first: without it, the tagger's graph does not give states
-        windows, lengths = self.encoder.windows([words]), [len(words)]
+        batches = batches_of(self.encoder.windows([words]), self.batch_pieces)
         own, written = (
-            word_logits(windows, lengths, self.batch_pieces, run)[0] for run in (self._tagged, self._written)
+            gathered(batches, [run(self.session, collate(batch)) for batch in batches], [len(words)])[0]
+            for run in (self._tagged, self._written)
         )
         chances = softmax(own), softmax(written)
         paths = [decode([values], self.scores)[0] for values in (own, written)]
@@ -181,10 +194,11 @@ class Predictor:
             for word, a, b, first, second in rows
         ]
 
-    def _run(self, arrays: Arrays) -> NDArray[np.float32]:
+    def _run(self, session: Session, batch: Sequence[Window]) -> NDArray[np.float32]:
+        arrays = collate(batch)
         if not self.refines:
-            return self._tagged(arrays)
-        logits, states = self._outputs(arrays, "logits", "states")
+            return self._tagged(session, arrays)
+        logits, states = self._outputs(session, arrays, "logits", "states")
         doubtful = self._doubtful(logits, arrays)
         if not doubtful.any():
             return logits
@@ -192,11 +206,11 @@ class Predictor:
         mean = (np.log(softmax(logits)) + written) / 2  # the geometric mean of both distributions
         return np.where(doubtful[:, :, None], mean, logits)
 
-    def _tagged(self, arrays: Arrays) -> NDArray[np.float32]:
-        return self._outputs(arrays, "logits")[0]
+    def _tagged(self, session: Session, arrays: Arrays) -> NDArray[np.float32]:
+        return self._outputs(session, arrays, "logits")[0]
 
-    def _written(self, arrays: Arrays) -> NDArray[np.float32]:
-        logits, states = self._outputs(arrays, "logits", "states")
+    def _written(self, session: Session, arrays: Arrays) -> NDArray[np.float32]:
+        logits, states = self._outputs(session, arrays, "logits", "states")
         return self._write(logits, states, arrays)
 
     def _write(self, logits: NDArray[np.float32], states: NDArray[np.float32], arrays: Arrays) -> NDArray[np.float32]:
@@ -207,22 +221,22 @@ class Predictor:
             "states": states,
             "counted": arrays.owned == 1,
         }
-        (written,) = self.label_lm.run(None, inputs)
+        (written,) = self.label_lm.run(["written"], inputs)
         return np.asarray(written)
 
     def _doubtful(self, logits: NDArray[np.float32], arrays: Arrays) -> NDArray[np.bool_]:
         return np.asarray((softmax(logits).max(axis=2) < self.below) & (arrays.owned == 1))
 
-    def _outputs(self, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
+    def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
         """The graph's outputs of these names at the words' first pieces. *Shape:* (batch, words, …) each."""
         inputs = {"input_ids": arrays.ids, "attention_mask": arrays.mask}
         if self.encoder.first_shape is not None:
             inputs["token_type_ids"] = arrays.types
-        found = self.session.run(list(names), inputs)
+        found = session.run(list(names), inputs)
         return [np.take_along_axis(np.asarray(values), arrays.first[:, :, None], axis=1) for values in found]
 
     @cached_property
-    def label_lm(self) -> ort.InferenceSession:
+    def label_lm(self) -> Session:
         if not self.below:
             raise BundleError(
                 "carries no label language model",
@@ -232,22 +246,10 @@ class Predictor:
         return open_session(self.bundle.path / LABEL_LM, self.device, self.threads)
 
 
-def has_cuda() -> bool:
-    """Whether ONNX Runtime was built with CUDA and the machine has a driver: both are needed."""
-    if PROVIDERS["cuda"] not in ort.get_available_providers():
-        return False
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
-def open_session(graph: Path, device: str, threads: int | None = None) -> ort.InferenceSession:
-    """A session on the device's provider; on CUDA, what has no kernel there runs on the CPU."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    providers: list[Any] = list(dict.fromkeys([PROVIDERS[device], PROVIDERS["cpu"]]))
-    return ort.InferenceSession(str(graph), options, providers=providers)
+def entities(text: Text, spans: Iterable[tuple[Span, float]]) -> list[Entity]:
+    """Spans over the words of a text as characters of it."""
+    found = []
+    for span, score in spans:
+        start, end = text.words[span.start][1], text.words[span.end - 1][2]
+        found.append(Entity(text.text[start:end], span.type, start, end, score))
+    return found

@@ -1,0 +1,166 @@
+"""How ONNX Runtime opens a graph on a device, and how a GPU sees a few shapes only."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from fpplm_core.errors import DeviceError
+
+# What each device needs, the first being the one that was asked for; the later ones take what it has no kernel for.
+PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
+}
+# Bytes are scarcer than launches in a batch of more pieces than this: it is not recorded as a CUDA graph.
+RECORDED_PIECES = 2048
+Feeds = Mapping[str, NDArray[Any]]
+
+
+class Session(Protocol):
+    def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
+        """The outputs of these names. *Shape:* everything is (batch, pieces, …)."""
+        ...
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has(device: str) -> bool:
+    """Whether ONNX Runtime was built with the device's provider and, for a GPU, the machine has a driver."""
+    if PROVIDERS[device][0] not in ort.get_available_providers():
+        return False
+    if device == "cpu":
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def require(device: str) -> None:
+    """Raises DeviceError where the device is not one of PROVIDERS or not here."""
+    if device not in PROVIDERS:
+        raise DeviceError("unknown device", got=repr(device), do=f"use auto, {', '.join(PROVIDERS)}")
+    if not has(device):
+        raise DeviceError(
+            f"ONNX Runtime has no {device} here",
+            got=f"providers {', '.join(ort.get_available_providers())}",
+            do="install onnxruntime-gpu and the NVIDIA driver, or use --device cpu",
+        )
+
+
+def open_session(graph: Path, device: str, threads: int | None = None) -> Session:
+    """A session on the device's provider, with `threads` on the CPU. Raises DeviceError where it does not start."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if device == "cpu":
+        # ONNX Runtime adds up scalars in the fused operator: 7 times the time of Add and LayerNormalization, which are
+        # vectorised (version 1.31, docs/performance.md).
+        slow = ["SkipLayerNormFusion"]
+        return cast(Session, ort.InferenceSession(str(graph), options, PROVIDERS[device], disabled_optimizers=slow))
+    settings: dict[str, dict[str, str]] = {
+        "CUDAExecutionProvider": {"enable_cuda_graph": "1"} if device == "cuda" else {},
+        "TensorrtExecutionProvider": {
+            "trt_fp16_enable": "1",
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(Path.home() / ".cache" / "fpplm" / "tensorrt"),  # building takes minutes
+        },
+    }
+    providers = [(name, settings.get(name, {})) for name in PROVIDERS[device]]
+    session = ort.InferenceSession(str(graph), options, providers)
+    if session.get_providers()[0] != PROVIDERS[device][0]:
+        raise DeviceError(
+            f"ONNX Runtime could not start {device}", got=str(session.get_providers()), do="use --device cpu"
+        )
+    return Padded(session, "cuda", record=device == "cuda")
+
+
+def rounded(size: int) -> int:
+    """The next size of three binary digits, 1 2 3 4 5 6 7 8 10 12 14 16 20 …: at most a quarter more, mostly less."""
+    step = 1 << max(0, size.bit_length() - 3)
+    return -(-size // step) * step
+
+
+class Padded:
+    """A session that sees few shapes, whatever comes: rows and pieces are padded up to `rounded` sizes.
+
+    So its memory is bounded, and a batch of few pieces, in which launching takes longer than computing, keeps buffers
+    of its own on the device and, with `record`, a CUDA graph.
+    """
+
+    def __init__(self, session: ort.InferenceSession, memory: str, record: bool) -> None:
+        self.session, self.memory, self.record = session, memory, record
+        self.outputs = {output.name: output for output in session.get_outputs()}
+        self.bound: dict[tuple[Any, ...], _Bound] = {}
+
+    def run(self, names: Sequence[str] | None, feeds: Feeds) -> list[NDArray[Any]]:
+        names = list(names or self.outputs)
+        batch, pieces = next(iter(feeds.values())).shape[:2]
+        shape = rounded(batch), max(8, rounded(pieces))
+        padded = {name: _pad(np.asarray(value), shape) for name, value in feeds.items()}
+        found = self._small(names, padded, shape) if shape[0] * shape[1] <= RECORDED_PIECES else None
+        if found is None:
+            options = ort.RunOptions()
+            options.add_run_config_entry("gpu_graph_id", "-1")  # not recorded
+            found = self.session.run(names, padded, options)
+        return [np.asarray(values)[:batch, :pieces] for values in found]
+
+    def _small(self, names: list[str], feeds: Feeds, shape: tuple[int, int]) -> list[NDArray[Any]] | None:
+        """Through buffers that stay; None where an output's width is not known beforehand."""
+        key = (*shape, *names)
+        if key not in self.bound:
+            widths = [self.outputs[name].shape[2:] for name in names]
+            if not all(isinstance(size, int) for width in widths for size in width):
+                return None
+            self.bound[key] = _Bound(self, feeds, {n: (*shape, *w) for n, w in zip(names, widths, strict=True)})
+        return self.bound[key].run(feeds)
+
+
+class _Bound:
+    """Buffers on the device for one shape, and the binding of the graph to them."""
+
+    def __init__(self, owner: Padded, feeds: Feeds, outputs: Mapping[str, tuple[int, ...]]) -> None:
+        self.session = owner.session
+        self.binding = self.session.io_binding()
+        self.options = ort.RunOptions()
+        self.options.add_run_config_entry("gpu_graph_id", str(len(owner.bound) + 1) if owner.record else "-1")
+        self.inputs = {name: ort.OrtValue.ortvalue_from_numpy(v, owner.memory, 0) for name, v in feeds.items()}
+        self.outputs = {
+            name: ort.OrtValue.ortvalue_from_shape_and_type(shape, _type(owner.outputs[name].type), owner.memory, 0)
+            for name, shape in outputs.items()
+        }
+        for name, value in self.inputs.items():
+            self.binding.bind_ortvalue_input(name, value)
+        for name, value in self.outputs.items():
+            self.binding.bind_ortvalue_output(name, value)
+
+    def run(self, feeds: Feeds) -> list[NDArray[Any]]:
+        for name, value in feeds.items():
+            self.inputs[name].update_inplace(value)
+        self.session.run_with_iobinding(self.binding, self.options)
+        return [value.numpy() for value in self.outputs.values()]
+
+
+def _pad(value: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Zeros (False) at the end of the first two axes, where a mask calls them padding."""
+    wider = np.zeros((*shape, *value.shape[2:]), dtype=value.dtype)
+    wider[: value.shape[0], : value.shape[1]] = value
+    return wider
+
+
+def _type(name: str) -> Any:
+    return {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64}[name]

@@ -1,0 +1,85 @@
+"""How a GPU's session sees few shapes: tried on the CPU, where the same binding and padding run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from fpplm_core.errors import DeviceError
+from fpplm_core.serving.sessions import RECORDED_PIECES, Padded, has, require, rounded
+
+WIDTH = 3
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """logits[b, p] = table[id] · mask + the row's number of masked-in pieces: padding in either axis would show."""
+    table = np.arange(50 * WIDTH, dtype=np.float32).reshape(50, WIDTH)
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["wide"]),
+        helper.make_node("Mul", ["vectors", "wide"], ["shown"]),
+        helper.make_node("ReduceSum", ["wide", "one"], ["count"], keepdims=1),
+        helper.make_node("Add", ["shown", "count"], ["logits"]),
+    ]
+    arrays = {"table": table, "last": np.array([2]), "one": np.array([1])}
+    sizes = ["batch", "pieces"]
+    inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, sizes) for n in ("input_ids", "attention_mask")]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [*sizes, WIDTH])]
+    constants = [numpy_helper.from_array(value, name) for name, value in arrays.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs, constants),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    onnx.save(model, str(path))
+    return path
+
+
+@given(st.integers(1, 10**6))
+def test_a_rounded_size_is_never_smaller_and_little_larger(size: int) -> None:
+    found = rounded(size)
+    assert size <= found <= size * 1.25
+    assert rounded(found) == found
+
+
+def test_there_are_few_rounded_sizes() -> None:
+    assert len({rounded(size) for size in range(1, 4097)}) <= 4 * 12
+
+
+def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph: Path) -> None:
+    plain = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    padded = Padded(plain, "cpu", record=False)
+    random = np.random.default_rng(0)
+    for _ in range(10_000):
+        shape = int(random.integers(1, 40)), int(random.integers(1, 260))
+        feeds = {"input_ids": random.integers(0, 50, shape), "attention_mask": random.integers(0, 2, shape)}
+        (wanted,), (found,) = plain.run(["logits"], feeds), padded.run(["logits"], feeds)
+        assert np.array_equal(wanted, found), shape
+    small = [key for key in padded.bound if key[0] * key[1] > RECORDED_PIECES]
+    assert not small
+    assert len(padded.bound) <= 300
+
+
+def test_an_answer_is_not_overwritten_by_the_next(graph: Path) -> None:
+    padded = Padded(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
+    feeds = [{"input_ids": np.full((2, 3), n), "attention_mask": np.ones((2, 3), dtype=np.int64)} for n in (1, 7)]
+    (first,) = padded.run(["logits"], feeds[0])
+    kept = first.copy()
+    padded.run(["logits"], feeds[1])
+    assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize("device", [*(d for d in ("cuda", "tensorrt") if not has(d)), "tpu"])
+def test_a_device_that_is_not_there_is_refused_and_not_replaced(device: str) -> None:
+    with pytest.raises(DeviceError, match=device):
+        require(device)
