@@ -20,8 +20,7 @@ PROVIDERS = {
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
 }
-# Bytes are scarcer than launches in a batch of more pieces than this: it is not recorded as a CUDA graph.
-RECORDED_PIECES = 2048
+RECORDED_ROWS = 8  # in a larger batch, computing takes longer than launching: it keeps no buffers and no CUDA graph
 Feeds = Mapping[str, NDArray[Any]]
 
 
@@ -98,8 +97,8 @@ def rounded(size: int) -> int:
 class Padded:
     """A session that sees few shapes, whatever comes: rows and pieces are padded up to `rounded` sizes.
 
-    So its memory is bounded, and a batch of few pieces, in which launching takes longer than computing, keeps buffers
-    of its own on the device and, with `record`, a CUDA graph.
+    So its memory is bounded. A batch of few rows, in which launching takes longer than computing, has buffers of its
+    own on the device and, with `record`, a CUDA graph.
     """
 
     def __init__(self, session: ort.InferenceSession, memory: str, record: bool) -> None:
@@ -110,9 +109,10 @@ class Padded:
     def run(self, names: Sequence[str] | None, feeds: Feeds) -> list[NDArray[Any]]:
         names = list(names or self.outputs)
         batch, pieces = next(iter(feeds.values())).shape[:2]
-        shape = rounded(batch), max(8, rounded(pieces))
+        small = batch <= RECORDED_ROWS
+        shape = 1 << (batch - 1).bit_length() if small else rounded(batch), max(8, rounded(pieces))
         padded = {name: _pad(np.asarray(value), shape) for name, value in feeds.items()}
-        found = self._small(names, padded, shape) if shape[0] * shape[1] <= RECORDED_PIECES else None
+        found = self._small(names, padded, shape) if small else None
         if found is None:
             options = ort.RunOptions()
             options.add_run_config_entry("gpu_graph_id", "-1")  # not recorded
@@ -152,7 +152,7 @@ class _Bound:
         for name, value in feeds.items():
             self.inputs[name].update_inplace(value)
         self.session.run_with_iobinding(self.binding, self.options)
-        return [value.numpy() for value in self.outputs.values()]
+        return [value.numpy().copy() for value in self.outputs.values()]  # on the CPU, numpy() is the buffer itself
 
 
 def _pad(value: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
-from fpplm_core.serving.sessions import RECORDED_PIECES, Padded, has, require, rounded
+from fpplm_core.serving.sessions import RECORDED_ROWS, Padded, has, require, rounded
 
 WIDTH = 3
 
@@ -65,9 +65,8 @@ def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph:
         feeds = {"input_ids": random.integers(0, 50, shape), "attention_mask": random.integers(0, 2, shape)}
         (wanted,), (found,) = plain.run(["logits"], feeds), padded.run(["logits"], feeds)
         assert np.array_equal(wanted, found), shape
-    small = [key for key in padded.bound if key[0] * key[1] > RECORDED_PIECES]
-    assert not small
-    assert len(padded.bound) <= 300
+    assert all(key[0] <= RECORDED_ROWS for key in padded.bound)
+    assert len(padded.bound) <= 4 * 20
 
 
 def test_an_answer_is_not_overwritten_by_the_next(graph: Path) -> None:
