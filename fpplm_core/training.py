@@ -7,7 +7,7 @@ one technique on reshuffles nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +21,7 @@ from fpplm_core.model import Group, Tagger
 from fpplm_core.schedules import SCHEDULES, layerwise
 
 T = TypeVar("T")
+LOOK_EVERY = 20  # steps between two looks at what a GPU has computed: each waits for it
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,27 @@ class Settings:
 
 
 class Report(NamedTuple):
-    """One finished step. `losses` are detached scalars on the device: reading them waits for it."""
+    """One finished step. `losses` and the gradient's `norm` are detached scalars on the device."""
 
     step: int
     losses: dict[str, Tensor]
     lr: float
+    norm: Tensor
+
+
+def read(reports: Sequence[Report]) -> list[dict[str, float]]:
+    """The losses of steps, by one transfer. Raises FpplmError for the first step whose gradient was not finite."""
+    values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), r.norm)]).tolist())
+    found = [{name: next(values) for name in (*report.losses, "norm")} for report in reports]
+    for report, losses in zip(reports, found, strict=True):
+        if not math.isfinite(losses.pop("norm")):
+            raise FpplmError(
+                "the loss or its gradient is not finite",
+                where=f"step {report.step}",
+                got=", ".join(f"{key} {value:.3g}" for key, value in losses.items()),
+                do="lower train.lr, or set train.precision to float32",
+            )
+    return found
 
 
 @dataclass
@@ -127,11 +144,13 @@ def train_steps(
 ) -> Iterator[Report]:
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
-    `batches(step)` gives the batch of a step. Raises FpplmError where the loss is not finite, where two techniques
-    claim what one may own, and ParamsError where nothing is left to train.
+    `batches(step)` gives the batch of a step. Raises FpplmError where the loss is not finite (on a GPU up to LOOK_EVERY
+    steps later: asking waits for it), where two techniques claim what one may own, and ParamsError where nothing is
+    left to train.
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
+    unseen: list[Report] = []
     for number in range(start, settings.steps):
         # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
         factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
@@ -163,13 +182,11 @@ def train_steps(
 
         trained = [p for p in parameters.values() if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm)
-        if not math.isfinite(float(norm)):
-            raise FpplmError(
-                "the loss or its gradient is not finite",
-                where=f"step {number}",
-                got=", ".join(f"{key} {float(value.detach()):.3g}" for key, value in losses.items()),
-                do="lower train.lr, or set train.precision to float32",
-            )
+        report = Report(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor, norm)
+        unseen.append(report)
+        if device.type == "cpu" or len(unseen) == LOOK_EVERY:
+            read(unseen)
+            unseen.clear()
         for name, technique in techniques.items():
             technique.before_update(parameters, clocks[name])
         state.optimizer.step()
@@ -177,7 +194,9 @@ def train_steps(
             technique.after_update(parameters, clocks[name])
         state.optimizer.zero_grad(set_to_none=True)
         _update_average(state, settings, number)
-        yield Report(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor)
+        yield report
+    if unseen:
+        read(unseen)
 
 
 def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:

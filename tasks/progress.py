@@ -19,7 +19,7 @@ class Display:
     """Where progress shows: a bar on a terminal, plain lines elsewhere, and curves for DVC and TensorBoard."""
 
     def __init__(self, steps: int, history: dict[str, Any]) -> None:
-        self.history = history
+        self.history, self.shown = history, len(history["losses"])
         self.terminal = Console().is_terminal
         columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TimeRemainingColumn())
         self.bar = Progress(*(TextColumn(c) if isinstance(c, str) else c for c in columns), disable=not self.terminal)
@@ -38,9 +38,14 @@ class Display:
         self.board.close()
         self._write_curves()
 
-    def step(self, step: int, losses: dict[str, float], lr: float, speed: float) -> None:
-        self.log(step, {**{f"loss/{name}": value for name, value in losses.items()}, "lr": lr, "words_per_s": speed})
-        self.bar.update(self.task, completed=step, description=f"loss {sum(losses.values()):.3f} {speed:,.0f} words/s")
+    def steps(self, speed: float) -> None:
+        """Shows the steps that the history has got since the last time."""
+        for losses, lr in zip(self.history["losses"][self.shown :], self.history["lr"][self.shown :], strict=True):
+            self.shown += 1
+            values = {f"loss/{name}": value for name, value in losses.items()}
+            self.log(self.shown, {**values, "lr": lr, "words_per_s": speed})
+            said = f"loss {sum(losses.values()):.3f} {speed:,.0f} words/s"
+            self.bar.update(self.task, completed=self.shown, description=said)
 
     def epoch(self, step: int, epoch: int, score: float, speed: float) -> None:
         self.log(step, {"dev_f1": score})

@@ -15,7 +15,7 @@ from fpplm_core.contract import Technique, averaged
 from fpplm_core.model import Tagger, choose_device, fingerprint, initialise
 from fpplm_core.params import ModelParams, Params, TrainParams
 from fpplm_core.selection import Outcome, correct_bias, try_on_dev
-from fpplm_core.training import Report, Settings, State, prepare, train_steps
+from fpplm_core.training import LOOK_EVERY, Report, Settings, State, prepare, read, train_steps
 from tasks import METRICS, MODEL, run, write_json, write_tensors
 from tasks.checkpoint import Checkpoint, alone
 from tasks.progress import CURVES, Display
@@ -149,7 +149,7 @@ def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history
             step, epoch = history["step"], len(history["dev_f1"])
             trained += sum(len(windows[row].words) for row in order[report.step])
             speed = trained / (time.perf_counter() - began)
-            display.step(step, history["losses"][-1], report.lr, speed)
+            display.steps(speed)
             if score is not None:
                 if history["best_epoch"] == epoch:
                     checkpoint.save_best(started.state)
@@ -165,12 +165,17 @@ def follow(started: Started, settings: TrainParams, history: dict[str, Any]) -> 
     data, state, plan = started.data, started.state, started.plan
     if history["stopped"]:
         return
+    look = 1 if started.device.type == "cpu" else LOOK_EVERY
+    unread: list[Report] = []
     steps = train_steps(state, lambda n: make_batch(data, data.order[n]), started.active, plan, history["step"])
     for report in steps:
         step = report.step + 1
         history["step"] = step
-        history["losses"].append({name: float(value) for name, value in report.losses.items()})
-        history["lr"].append(report.lr)
+        unread.append(report)
+        if step in data.ends or step % settings.checkpoint_steps == 0 or len(unread) >= look:
+            history["losses"] += read(unread)
+            history["lr"] += [one.lr for one in unread]
+            unread.clear()
         score = None
         if step in data.ends:
             with averaged(state.average, state.model, state.extras):

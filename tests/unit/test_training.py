@@ -18,7 +18,7 @@ from fpplm_core.contract import IGNORED, Batch, Clock, Step, Technique, averaged
 from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import Blueprint, Tagger, fingerprint, initialise
 from fpplm_core.params import load
-from fpplm_core.training import Settings, State, prepare, train_steps
+from fpplm_core.training import Settings, State, prepare, read, train_steps
 from tests import tiny
 
 LABELS = ["O", "B-X", "I-X", "E-X", "S-X"]
@@ -377,6 +377,14 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_step(tagger, at, va
         next(steps)
     assert "tag " in caught.value.got
     assert frozen_bytes(state) == before  # nothing of it went into the weights
+
+
+def test_losses_of_several_steps_are_read_at_once_and_the_first_bad_step_is_named(tagger):
+    reports = list(train_steps(start(tagger, {}), batch_of, {}, SETTINGS))
+    assert read(reports) == [{"tag": float(report.losses["tag"])} for report in reports]
+    bad = [r._replace(norm=torch.tensor(math.nan)) if r.step in (1, 3) else r for r in reports]
+    with pytest.raises(FpplmError, match=r"step 1: .*not finite.*tag "):
+        read(bad)
 
 
 def test_averaged_weights_are_lent_and_given_back(tagger):
