@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 Job = Callable[[], dict[str, Any]]
@@ -43,6 +44,11 @@ def serve(prepare: Callable[[dict[str, Any]], tuple[dict[str, Job], dict[str, An
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         say({"seconds": seconds, "peak_bytes": peak, **found})
+
+
+def load_texts(folder: Path) -> list[str]:
+    """The sentences of FOLDER/texts.json, lists of words, as plain text."""
+    return [" ".join(words) for words in json.loads((folder / "texts.json").read_text(encoding="utf-8"))]
 
 
 def one_by_one(tag: Callable[[str], Any], texts: Sequence[str]) -> dict[str, Any]:

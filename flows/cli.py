@@ -174,6 +174,20 @@ def ablate(
     typer.echo(flow.write_outcome(plan, results))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(help="train, predict, pipeline; peers installs what predict can compare with")],
+) -> None:
+    """Measures our speed and that of the peers, in turn; --rounds, --device (benchmarks/README.md)."""
+    import subprocess
+
+    if not Path("benchmarks/__main__.py").exists():
+        raise DataError("no benchmarks here", where="benchmarks", do="run it in a checkout of fpplm")
+    module = ["benchmarks.peers"] if what == "peers" else ["benchmarks", what]
+    raise typer.Exit(subprocess.run([sys.executable, "-m", *module, *context.args], check=False).returncode)
+
+
 @app.command()
 def doctor() -> None:
     """Says what is installed and found: each line ok, or what to type."""

@@ -1,0 +1,286 @@
+"""`fpplm bench`: our path and its peers, in turn on the same machine, data and model; medians, spread, ratios, a plot.
+
+train      words/s and memory of training: the Trainer and ours, at the same sentences a step
+predict    words/s over a corpus and the latency of one sentence: the bundle, transformers' pipeline, a plain ONNX
+           Runtime loop, and those of the peers that `python -m benchmarks.peers` has installed
+pipeline   what stands around the work: commands and stages with nothing to do
+
+Run it on an idle machine, after `make retrain`; results go to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bars import bars
+
+HERE = Path(__file__).parent
+FOLDER = Path(".fpplm/bench")
+PEERS = Path(".fpplm/peers")
+SHOWN = ("words_per_s", "latency_ms", "seconds", "ratio", "latency_ratio", "share_of_peak", "padding", "peak_bytes")
+STAGES = ("read", "check", "encode", "train", "evaluate", "gate", "export", "verify")
+TRAIN: dict[str, tuple[str, dict[str, Any], str | None]] = {  # script, task, the rival with as much in a step
+    "Trainer": ("trainer", {"batch": 8, "bf16": False}, None),
+    "Trainer, bf16": ("trainer", {"batch": 8, "bf16": True}, None),
+    "Trainer, 32 sentences": ("trainer", {"batch": 32, "bf16": False}, None),
+    "fpplm plain": ("fpplm_train", {"plain": True, "batch_pieces": 256, "precision": "auto"}, "Trainer"),
+    "fpplm plain, float32": ("fpplm_train", {"plain": True, "batch_pieces": 256, "precision": "float32"}, "Trainer"),
+    "fpplm plain, 1,024 pieces": (
+        "fpplm_train",
+        {"plain": True, "batch_pieces": 1024, "precision": "auto"},
+        "Trainer, 32 sentences",
+    ),
+    "fpplm, all six": ("fpplm_train", {"plain": False, "batch_pieces": 256, "precision": "auto"}, "Trainer"),
+}
+
+
+class Arm:
+    """A running arm (benchmarks/arm.py); `facts` is what it says of itself."""
+
+    def __init__(self, python: str, script: Path, task: Mapping[str, Any]) -> None:
+        self.process = subprocess.Popen(
+            [python, str(script), json.dumps(task)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(FOLDER / f"{script.stem}.log").open("w"),
+            text=True,
+        )
+        self.facts = self._answer()
+
+    def ask(self, job: str) -> dict[str, Any]:
+        assert self.process.stdin
+        self.process.stdin.write(job + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            name = Path(str(self.process.args[1])).stem  # type: ignore[index]
+            raise RuntimeError(f"the arm {name} ended; see {FOLDER / name}.log")
+        return dict(json.loads(line))
+
+
+Answers = dict[str, dict[str, list[dict[str, Any]]]]
+
+
+def in_turn(arms: Mapping[str, Arm], rounds: int, warm_up: int) -> Answers:
+    """The answers by arm and job, asked in turn: A B A B …; the first `warm_up` rounds are not kept."""
+    found: Answers = {name: {job: [] for job in arm.facts["jobs"]} for name, arm in arms.items()}
+    for turn in range(-warm_up, rounds):
+        for name, arm in arms.items():
+            for job, answers in found[name].items():
+                answer = arm.ask(job)
+                if turn >= 0:
+                    answers.append(answer)
+        print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
+    return found
+
+
+def start(arms: Mapping[str, tuple[str, Path, Mapping[str, Any]]]) -> dict[str, Arm]:
+    """Those that start; of the others it says where to look."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    started = {}
+    for name, (python, script, task) in arms.items():
+        try:
+            started[name] = Arm(python, script, task)
+        except RuntimeError as error:
+            print(f"left out: {name} ({error})", file=sys.stderr)
+    return started
+
+
+def spread(values: Iterable[float]) -> list[float]:
+    """The lowest, the median, the highest."""
+    known = sorted(values)
+    return [known[0], statistics.median(known), known[-1]]
+
+
+def ratios(ours: Iterable[float], theirs: Iterable[float]) -> list[float]:
+    """The spread of ours / theirs over the rounds, each round's own pair."""
+    return spread(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def floor(answers: Answers) -> dict[str, float]:
+    """What the machine reached at best, over all rounds: flops by number format, and bytes_per_s of copying."""
+    return {
+        job: max(value for one in rows for key, value in one.items() if key in ("flops", "bytes_per_s"))
+        for job, rows in answers.pop("floor").items()
+    }
+
+
+def train(options: argparse.Namespace) -> dict[str, Any]:
+    chosen = {"device": options.device}
+    arms = {
+        name: (sys.executable, HERE / f"arms/{script}.py", task | chosen) for name, (script, task, _) in TRAIN.items()
+    }
+    running = start(arms | {"floor": (sys.executable, HERE / "arms/floor.py", chosen)})
+    answers = in_turn(running, options.rounds, warm_up=0)
+    limits = floor(answers)
+    rates = {name: [one["words"] / one["seconds"] for one in jobs["train"]] for name, jobs in answers.items()}
+    memory = {name: max(one["peak_bytes"] for one in jobs["train"]) for name, jobs in answers.items()}
+    rivals = {name: rival for name, (_, _, rival) in TRAIN.items() if rival in rates and name in rates}
+    rows = {name: jobs["train"][0] for name, jobs in answers.items() if "pieces" in jobs["train"][0]}
+    weights = encoder_weights()
+    return {
+        "words_per_s": {name: spread(values) for name, values in rates.items()},
+        "ratio": {f"{n} / {r}": ratios(rates[n], rates[r]) for n, r in rivals.items()},
+        "peak_bytes": memory,
+        "padding": {name: one["padded_pieces"] / one["pieces"] - 1 for name, one in rows.items()},
+        # Forward and backward are three products with each weight, two operations a product.
+        "share_of_peak": {
+            name: 6 * weights * one["pieces"] / one["words"] * statistics.median(rates[name]) / limits[one["precision"]]
+            for name, one in rows.items()
+            if "plain" in name
+        },
+        "floor": limits,
+        "arms": {name: running[name].facts for name in rates},
+        "runs": answers,
+        "plot": {
+            "training, words/s": {name: spread(values) for name, values in rates.items()},
+            "peak memory, GB": {name: [value / 1e9] * 3 for name, value in memory.items()},
+        },
+    }
+
+
+def predict(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.tagger import prepare
+
+    words = prepare(FOLDER)
+    base = {"folder": str(FOLDER), "device": options.device}
+    arms: dict[str, tuple[str, Path, Mapping[str, Any]]] = {
+        f"fpplm {variant}": (sys.executable, HERE / "arms/fpplm_predict.py", base | {"variant": variant})
+        for variant in json.loads((FOLDER / "bundle/config.json").read_text())["variants"][options.device]
+    }
+    gpu = options.device != "cpu"
+    batches = [8, 32, 128, 512] if gpu else [1, 8, 32]
+    kinds = ["float16", "float32"] if gpu else ["float32"]
+    for kind in kinds:
+        task = base | {"dtype": kind, "batches": batches}
+        arms[f"transformers pipeline, {kind}"] = (sys.executable, HERE / "arms/pipeline.py", task)
+    arms["ONNX Runtime loop"] = (sys.executable, HERE / "arms/onnxruntime_loop.py", base | {"batches": batches})
+    for python in sorted(PEERS.glob("*/bin/python")):
+        name = python.parts[-3]
+        arms[name] = (str(python.absolute()), HERE / f"peers/{name}.py", base)
+    running = start(arms | {"floor": (sys.executable, HERE / "arms/floor.py", {"device": options.device})})
+    answers = in_turn(running, options.rounds, warm_up=1)
+    limits = floor(answers)
+    rates = {name: [words / one["seconds"] for one in jobs["corpus"]] for name, jobs in answers.items()}
+    latency = {name: [one["median_ms"] for one in jobs["each"]] for name, jobs in answers.items()}
+    rivals = [name for name in rates if not name.startswith("fpplm")]
+    ours = [name for name in rates if name.startswith("fpplm")]
+    weights, pieces = encoder_weights(), pieces_per_word(FOLDER)
+    formats = {"fpplm int8": "int8", "fpplm fp32": "float32", "fpplm fp16": "float16" if gpu else "float32"}
+    return {
+        "words": words,
+        "words_per_s": {name: spread(values) for name, values in rates.items()},
+        "latency_ms": {name: spread(values) for name, values in latency.items()},
+        "latency_p95_ms": {name: spread(one["p95_ms"] for one in jobs["each"]) for name, jobs in answers.items()},
+        "ratio": {f"{n} / {r}": ratios(rates[n], rates[r]) for n in ours for r in rivals},
+        "latency_ratio": {f"{n} / {r}": ratios(latency[n], latency[r]) for n in ours for r in rivals},
+        "peak_bytes": {name: max(one["peak_bytes"] for one in jobs["corpus"]) for name, jobs in answers.items()},
+        "share_of_peak": {
+            name: 2 * weights * pieces * statistics.median(rates[name]) / limits[formats[name]] for name in ours
+        },
+        "floor": limits,
+        "arms": {name: running[name].facts for name in rates},
+        "plot": {
+            "tagging a corpus, words/s": {name: spread(values) for name, values in rates.items()},
+            "one sentence, median ms": {name: spread(values) for name, values in latency.items()},
+        },
+    }
+
+
+def pipeline(options: argparse.Namespace) -> dict[str, Any]:
+    fpplm = Path(sys.executable).parent / "fpplm"
+    commands: dict[str, list[str]] = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "fpplm --help": [str(fpplm), "--help"],
+        "import fpplm_core.serving.predictor": [sys.executable, "-c", "import fpplm_core.serving.predictor"],
+        "fpplm predict, one sentence": [str(fpplm), "predict", "bundle", str(FOLDER / "one.txt")],
+        "dvc repro, nothing to do": [str(fpplm.with_name("dvc")), "repro", "--quiet"],
+        "fpplm retrain, nothing to do": [str(fpplm), "retrain"],
+        **{f"import tasks.{n}": [sys.executable, "-c", f"import tasks.{n}"] for n in STAGES},
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "one.txt").write_text("Angela Merkel visited Paris .\n", encoding="utf-8")
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for turn in range(-1, options.rounds):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            if turn >= 0:
+                seconds[name].append(time.perf_counter() - began)
+        print(f"round {turn + 1} of {options.rounds}", file=sys.stderr, flush=True)
+    found = {name: spread(values) for name, values in seconds.items()}
+    return {"seconds": found, "plot": {"seconds": found}}
+
+
+def encoder_weights() -> int:
+    """The weights that a piece is multiplied with: those of the encoder's matrices, embeddings left out."""
+    import torch
+
+    from fpplm_core import params
+    from fpplm_core.pretrained import load_encoder
+
+    settings = params.load().model
+    encoder = load_encoder(settings.encoder, settings.revision, "eager")
+    return sum(m.weight.numel() for m in encoder.modules() if isinstance(m, torch.nn.Linear))
+
+
+def pieces_per_word(folder: Path) -> float:
+    from tokenizers import Tokenizer
+
+    sentences = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
+    encoded = Tokenizer.from_file(str(folder / "bundle/tokenizer.json")).encode_batch(sentences, is_pretokenized=True)
+    return sum(len(one.ids) for one in encoded) / sum(map(len, sentences))
+
+
+def show(result: Mapping[str, Any]) -> None:
+    for key in (
+        "words_per_s",
+        "latency_ms",
+        "seconds",
+        "ratio",
+        "latency_ratio",
+        "share_of_peak",
+        "padding",
+        "peak_bytes",
+    ):
+        for name, value in result.get(key, {}).items():
+            low, middle, high = value if isinstance(value, list) else [value] * 3
+            extent = "" if low == high else f"  [{low:,.4g}, {high:,.4g}]"
+            print(f"{key:<16}{name:<52}{middle:>12,.4g}{extent}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("fpplm bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    benches: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+        "train": train,
+        "predict": predict,
+        "pipeline": pipeline,
+    }
+    parser.add_argument("bench", choices=benches)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu")
+    options = parser.parse_args()
+    result = benches[options.bench](options)
+    from benchmarks import machine
+
+    name = options.bench if options.device == "cpu" else f"{options.bench}-{options.device}"
+    (HERE / "results" / f"{name}.svg").write_text(bars(result.pop("plot")), encoding="utf-8")
+    command = " ".join(["fpplm bench", *sys.argv[1:]])
+    machine.save(f"{name}.json", {"command": command, **result})
+    show(result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Our training: runs of one epoch over the whole of train, as the stage makes them; the steps alone are timed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.arm import Job, serve
+from fpplm_core import params
+from fpplm_core.params import Params
+from fpplm_core.training import read, train_steps
+from tasks.train import start
+from tasks.training_data import make_batch
+
+
+def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
+    """*task:* plain (bool), device, and what params.yaml calls batch_pieces and precision."""
+    settings = params.load()
+    train = settings.train.model_copy(
+        update={"epochs": 1, **{name: task[name] for name in ("batch_pieces", "precision", "device")}}
+    )
+    plain = {"technique": {}} if task["plain"] else {}
+    settings = settings.model_copy(update={"train": train, **plain})
+    return {"train": lambda: run(settings)}, {"threads": torch.get_num_threads(), **task}
+
+
+def run(settings: Params) -> dict[str, Any]:
+    precision = settings.train.precision
+    started = start(settings, None if precision == "auto" else precision == "bfloat16")
+    data = started.data
+    if started.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    steps = train_steps(started.state, lambda n: make_batch(data, data.order[n]), started.active, started.plan)
+    losses = read(list(steps))
+    seconds = time.perf_counter() - began
+    rows = [data.windows[row] for batch in data.order for row in batch]
+    padded = sum(max(len(data.windows[row].ids) for row in batch) * len(batch) for batch in data.order)
+    return {
+        "seconds": seconds,
+        "words": sum(len(window.words) for window in rows),
+        "pieces": sum(len(window.ids) for window in rows),
+        "padded_pieces": padded,
+        "steps": len(data.order),
+        "precision": "bfloat16" if started.plan.bfloat16 else "float32",
+        "loss": losses[-1]["tag"],
+        "gpu_peak_bytes": torch.cuda.max_memory_allocated() if started.device.type == "cuda" else None,
+    }
+
+
+if __name__ == "__main__":
+    serve(prepare, ["torch", "transformers"])

@@ -1,0 +1,35 @@
+"""transformers' Trainer as its token-classification example uses it: one epoch over the whole of train a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.arm import Job, serve
+from benchmarks.peer import train_peer
+from fpplm_core import params
+from tasks.read import load_corpus
+
+
+def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
+    """*task:* batch (sentences), bf16 (bool), device."""
+    settings = params.load()
+    corpus = {split: load_corpus(split) for split in ("train", "dev")}
+    words = sum(len(s.words) for s in corpus["train"])
+
+    def run() -> dict[str, Any]:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        peer = train_peer(corpus, settings.model, 1, 1, 3e-4, task["batch"], bf16=task["bf16"])
+        gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+        return {"seconds": words / peer.words_per_s, "words": words, "gpu_peak_bytes": gpu}
+
+    return {"train": run}, {"threads": torch.get_num_threads(), **task}
+
+
+if __name__ == "__main__":
+    serve(prepare, ["torch", "transformers"])

@@ -1,0 +1,32 @@
+"""A bar chart as SVG: a bar a row with its spread, groups one below the other. Readable in light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+WIDTH, LABEL, VALUE, ROW = 860, 260, 190, 22  # pixels: the whole, the names, the numbers, a row
+
+
+def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], ours: str = "fpplm") -> str:
+    """*groups:* title → name → the lowest, the median and the highest value; names that begin with `ours` stand out."""
+    shapes, y = [], 0.0
+    for title, group in groups.items():
+        y += 1.5 * ROW
+        shapes.append(f'<text x="0" y="{y}" font-weight="bold">{escape(title)}</text>')
+        scale = (WIDTH - LABEL - VALUE) / max(high for _, _, high in group.values())
+        for name, (low, middle, high) in group.items():
+            y += ROW
+            colour = "#2a7f62" if name.startswith(ours) else "#8a8a8a"
+            shapes += [
+                f'<text x="0" y="{y}">{escape(name)}</text>',
+                f'<rect x="{LABEL}" y="{y - 13}" width="{middle * scale:.1f}" height="14" fill="{colour}"/>',
+                f'<line x1="{LABEL + low * scale:.1f}" x2="{LABEL + high * scale:.1f}" y1="{y - 6}" y2="{y - 6}" '
+                'stroke="#b3423a" stroke-width="2"/>',
+                f'<text x="{WIDTH}" y="{y}" text-anchor="end">{middle:,.4g} [{low:,.4g}, {high:,.4g}]</text>',
+            ]
+    body = "\n".join(shapes)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + ROW}" font-family="sans-serif" '
+        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
+    )
