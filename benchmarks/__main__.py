@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peers, tagging
 from benchmarks.bars import bars
 
 HERE = Path(__file__).parent
 FOLDER = Path(".fpplm/bench")
-PEERS = Path(".fpplm/peers")
 SHOWN = ("words_per_s", "latency_ms", "seconds", "ratio", "latency_ratio", "share_of_peak", "padding", "peak_bytes")
 STAGES = ("read", "check", "encode", "train", "evaluate", "gate", "export", "verify")
 TRAIN: dict[str, tuple[str, dict[str, Any], str | None]] = {  # script, task, the rival with as much in a step
@@ -161,15 +161,14 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
         for variant in json.loads((FOLDER / "bundle/config.json").read_text())["variants"][options.device]
     }
     gpu = options.device != "cpu"
-    batches = [8, 32, 128, 512] if gpu else [1, 8, 32]
+    sizes = [8, 32, 128, 512] if gpu else list(tagging.SIZES)
     kinds = ["float16", "float32"] if gpu else ["float32"]
     for kind in kinds:
-        task = base | {"dtype": kind, "batches": batches}
+        task = base | {"dtype": kind, "sizes": sizes}
         arms[f"transformers pipeline, {kind}"] = (sys.executable, HERE / "arms/pipeline.py", task)
-    arms["ONNX Runtime loop"] = (sys.executable, HERE / "arms/onnxruntime_loop.py", base | {"batches": batches})
-    for python in sorted(PEERS.glob("*/bin/python")):
-        name = python.parts[-3]
-        arms[name] = (str(python.absolute()), HERE / f"peers/{name}.py", base)
+    arms["ONNX Runtime loop"] = (sys.executable, HERE / "arms/onnxruntime_loop.py", base | {"sizes": sizes})
+    for name in filter(peers.ready, peers.NAMES):
+        arms[name] = (str(peers.python(name)), peers.script(name), base)
     running = start(arms | {"floor": (sys.executable, HERE / "arms/floor.py", {"device": options.device})})
     answers = in_turn(running, options.rounds, warm_up=1)
     limits = floor(answers)

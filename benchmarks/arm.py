@@ -41,14 +41,15 @@ def serve(prepare: Callable[[dict[str, Any]], tuple[dict[str, Job], dict[str, An
         start = time.perf_counter()
         found = jobs[line.strip()]()
         seconds = time.perf_counter() - start
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        say({"seconds": seconds, "peak_bytes": peak, **found})
+        say({"seconds": seconds, "peak_bytes": peak_bytes(), **found})
 
 
-def load_texts(folder: Path) -> list[str]:
-    """The sentences of FOLDER/texts.json, lists of words, as plain text."""
-    return [" ".join(words) for words in json.loads((folder / "texts.json").read_text(encoding="utf-8"))]
+def peak_bytes() -> int:
+    """The most memory that this process has held."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the process was forked from
+        return 1024 * int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def one_by_one(tag: Callable[[str], Any], texts: Sequence[str]) -> dict[str, Any]:

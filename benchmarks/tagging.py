@@ -32,14 +32,14 @@ def plain(task: dict[str, Any]) -> list[str]:
 
 
 def jobs(
-    tag: Callable[[Sequence[Any], int], Sequence[Sequence[Any]]], texts: Sequence[Any]
+    tag: Callable[[Sequence[Any], int], Sequence[Sequence[Any]]], texts: Sequence[Any], sizes: Sequence[int] = SIZES
 ) -> tuple[dict[str, arm.Job], dict[str, Any]]:
     """The jobs `corpus` and `each`, and the batch size, of a few the fastest on the first texts.
 
-    `tag` gives the entities of each text, and takes a batch size.
+    `tag` gives the entities of each text, and takes a batch size, one of `sizes`.
     """
     few = texts[:LATENCY_TEXTS]
-    best = arm.fastest(lambda size: tag(few, size), SIZES)
+    best = arm.fastest(lambda size: tag(few, size), sizes)
     made = {
         "corpus": lambda: {"entities": sum(map(len, tag(texts, best)))},
         "each": lambda: arm.one_by_one(lambda text: tag([text], 1), few),

@@ -1,4 +1,4 @@
-"""The bundle: entities with offsets and scores, from plain text."""
+"""The bundle: plain text to entities with offsets and scores."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.arm import Job, load_texts, one_by_one, serve
+from benchmarks import arm, tagging
 from fpplm_core.serving import Predictor
 
 
-def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
+def prepare(task: dict[str, Any]) -> tuple[dict[str, arm.Job], dict[str, Any]]:
     """*task:* folder (with bundle and texts.json), device, variant."""
-    folder = Path(task["folder"])
-    predictor = Predictor.load(folder / "bundle", task["device"], task["variant"])
-    texts = load_texts(folder)
-    jobs: dict[str, Job] = {
+    predictor = Predictor.load(Path(task["folder"], "bundle"), task["device"], task["variant"])
+    texts = tagging.plain(task)
+    jobs: dict[str, arm.Job] = {
         "corpus": lambda: {"entities": sum(map(len, predictor.predict_many(texts)))},
-        "each": lambda: one_by_one(predictor.predict, texts[:100]),
+        "each": lambda: arm.one_by_one(predictor.predict, texts[: tagging.LATENCY_TEXTS]),
     }
     return jobs, {"variant": predictor.variant, "batch_pieces": predictor.batch_pieces}
 
 
 if __name__ == "__main__":
-    serve(prepare, ["onnxruntime-gpu", "tokenizers"])
+    arm.serve(prepare, ["onnxruntime-gpu", "tokenizers"])

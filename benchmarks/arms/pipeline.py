@@ -1,4 +1,4 @@
-"""transformers' token-classification pipeline with the same weights, at the best of a few batch sizes."""
+"""transformers' token-classification pipeline with the tagger's weights: plain text to entities."""
 
 from __future__ import annotations
 
@@ -6,30 +6,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
+sys.path[0] = str(Path(__file__).parents[2])
+from benchmarks import arm, tagging
+
+tagging.offline()
 from transformers import pipeline
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.arm import Job, fastest, load_texts, one_by_one, serve
 
-
-def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
-    """*task:* folder (with hf and texts.json), device, dtype."""
-    folder, texts = Path(task["folder"]), load_texts(Path(task["folder"]))
+def prepare(task: dict[str, Any]) -> tuple[dict[str, arm.Job], dict[str, Any]]:
+    """*task:* folder (with hf and texts.json), device, dtype, sizes (batches to choose from)."""
     tag = pipeline(
         "token-classification",
-        model=str(folder / "hf"),
+        model=str(Path(task["folder"], "hf")),
         aggregation_strategy="simple",
         device=-1 if task["device"] == "cpu" else 0,
         dtype=task["dtype"],
     )
-    batch = fastest(lambda size: tag(texts[:100], batch_size=size), task["batches"])
-    jobs: dict[str, Job] = {
-        "corpus": lambda: {"entities": sum(map(len, tag(texts, batch_size=batch)))},
-        "each": lambda: one_by_one(tag, texts[:100]),
-    }
-    return jobs, {"batch": batch, "threads": torch.get_num_threads()}
+    return tagging.jobs(lambda texts, size: tag(list(texts), batch_size=size), tagging.plain(task), task["sizes"])
 
 
 if __name__ == "__main__":
-    serve(prepare, ["torch", "transformers"])
+    arm.serve(prepare, ["torch", "transformers", "tokenizers"])
