@@ -21,26 +21,30 @@ def viterbi(logits: NDArray[np.float32], lengths: NDArray[np.intp], scores: NDAr
     Returns (batch, words) label indices; entries beyond a length are 0.
     """
     batch, words, count = logits.shape
-    pair = scores[:count, :count]
-    best = logits[:, 0] + scores[count, :count]
-    back = np.zeros((batch, words, count), dtype=np.int16)
-    final = best.copy()
+    order = np.argsort(-lengths, kind="stable")  # so that the sentences which go on at a step stand in front
+    running = np.searchsorted(-lengths[order], -np.arange(words), side="left")
+    emitted = np.ascontiguousarray(logits[order].transpose(1, 0, 2))
+    into = np.ascontiguousarray(scores[:count, :count].T)  # (to, from): reductions over the last axis are fast
+    best = emitted[0] + scores[count, :count]
+    back = np.zeros((words, batch, count), dtype=np.int16)
     for step in range(1, words):
-        candidates = best[:, :, None] + pair
-        back[:, step] = candidates.argmax(axis=1)
-        best = candidates.max(axis=1) + logits[:, step]
-        best -= best.max(axis=1, keepdims=True)  # only differences count; float32 would lose them in a book's sum
-        running = lengths > step
-        final[running] = best[running]
-    paths = np.zeros((batch, words), dtype=np.intp)
+        n = running[step]
+        candidates = best[:n, None, :] + into
+        back[step, :n] = candidates.argmax(axis=2)
+        ahead = candidates.max(axis=2) + emitted[step, :n]
+        # Only differences count; float32 would lose them in a book's sum.
+        best[:n] = ahead - ahead.max(axis=1, keepdims=True)
+    paths = np.zeros((words, batch), dtype=np.intp)
+    label = (best + scores[:count, count]).argmax(axis=1)
     rows = np.arange(batch)
-    label = (final + scores[:count, count]).argmax(axis=1)
     for step in range(words - 1, -1, -1):
-        inside = step < lengths
-        paths[inside, step] = label[inside]
-        moved = inside & (step > 0)
-        label[moved] = back[rows[moved], step, label[moved]]
-    return paths
+        n = running[step]
+        paths[step, :n] = label[:n]
+        if step:
+            label[:n] = back[step, rows[:n], label[:n]]
+    found = np.empty((batch, words), dtype=np.intp)
+    found[order] = paths.T
+    return found
 
 
 def legality_scores(legal: NDArray[np.bool_]) -> NDArray[np.float32]:

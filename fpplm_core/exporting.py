@@ -112,13 +112,28 @@ def derive_fp16(source: Path, path: Path) -> None:
 
 def derive_int8(source: Path, path: Path) -> None:
     """Weights in int8, a scale a channel; activations quantised as they come (docs/decisions/0005)."""
+    _quantise(source, path, [])
+
+
+def derive_mixed(source: Path, path: Path) -> None:
+    """As `derive_int8`, but matrices that narrow stay in float32: the head, and those behind a block's widest layer.
+
+    The activations before them have the outliers that a common scale suits least.
+    """
+    graph = onnx.load(str(source)).graph
+    sizes = {one.name: tuple(one.dims) for one in graph.initializer}
+    matrices = {n.name: sizes[n.input[1]] for n in graph.node if n.op_type == "MatMul" and n.input[1] in sizes}
+    _quantise(source, path, [name for name, (rows, columns) in matrices.items() if rows > columns])
+
+
+def _quantise(source: Path, path: Path, left: list[str]) -> None:
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # advice on pre-processing, which the exporter has already done
     try:
-        quantize_dynamic(source, path, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(source, path, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=left)
     finally:
         root.setLevel(level)
 
 
-DERIVE = {"fp16": derive_fp16, "int8": derive_int8}
+DERIVE = {"fp16": derive_fp16, "int8": derive_int8, "mixed": derive_mixed}

@@ -16,7 +16,7 @@ from fpplm_core.errors import ParamsError
 Share = Annotated[float, Field(ge=0, le=1)]
 Cut = Annotated[float, Field(gt=0, le=0.5)]
 Severity = Literal["error", "warning", "off"]
-Variant = Literal["fp32", "fp16", "int8"]
+Variant = Literal["fp32", "fp16", "int8", "mixed"]
 
 
 class Section(BaseModel):

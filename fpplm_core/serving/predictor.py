@@ -79,7 +79,7 @@ class Predictor:
         self.encoder = Encoder(tokenizer, config["window"], config["stride"], config["context"], config["first_shape"])
         refine = config.get("label_lm") or {"below": 0.0, "use": False}
         self.below, self.refines = float(refine["below"]), bool(refine["use"])
-        self.batch_pieces = 256 if device == "cpu" else 32768  # what a core's caches hold; docs/performance.md
+        self.batch_pieces = 128 if device == "cpu" else 32768  # docs/performance.md
         # Several batches: a core each on the CPU, where operators that share all cores wait for each other.
         self.lanes = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
 
@@ -165,8 +165,8 @@ class Predictor:
     def _spans(self, logits: list[NDArray[np.float32]]) -> list[list[tuple[Span, float]]]:
         found = []
         for values, path in zip(logits, decode(logits, self.scores), strict=True):
-            spans = lenient_spans([self.labels[label] for label in path])
-            if spans:
+            if path.any():  # label 0 is O
+                spans = lenient_spans([self.labels[label] for label in path])
                 chosen = softmax(values)[np.arange(len(path)), path]
                 found.append([(span, float(chosen[span.start : span.end].mean())) for span in spans])
             else:
