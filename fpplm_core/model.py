@@ -56,6 +56,21 @@ class Blueprint:
     second: Sequence[str] = ()
 
 
+class Dropout(nn.Dropout):
+    """Dropout whose draws are cheap on the CPU: 16 bits a number, four numbers a draw.
+
+    torch draws numbers one by one there, which was an eighth of a training step. The rate is exact to 1/65536.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        if not self.training or not self.p or values.device.type != "cpu":
+            return super().forward(values)
+        level = round(self.p * 2**16)
+        draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        kept = draws.view(torch.int16)[: values.numel()].view(values.shape) >= level - 2**15
+        return values * kept.to(values.dtype).mul_(2**16 / (2**16 - level))
+
+
 class Tagger(nn.Module):
     """Encoder, dropout, head.
 
@@ -69,16 +84,19 @@ class Tagger(nn.Module):
         self.blueprint = blueprint
         self.shape_dropout = settings.shape_dropout
         self.width = int(cast(Any, encoder).config.hidden_size)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.head: nn.Module = nn.Linear(self.width, len(blueprint.labels))
         if settings.head == "mlp":
             self.head = nn.Sequential(
-                nn.Linear(self.width, self.width), nn.ReLU(), nn.Dropout(settings.dropout), self.head
+                nn.Linear(self.width, self.width), nn.ReLU(), Dropout(settings.dropout), self.head
             )
         for layer in self.head.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=0.02)
                 nn.init.zeros_(layer.bias)
+        for module in encoder.modules():
+            if type(module) is nn.Dropout:
+                module.__class__ = Dropout  # the same rate and mode, other draws
         if blueprint.first_shape is not None:
             _add_shapes(encoder, blueprint.first_shape)
         self.kept: tuple[Tensor, Tensor] | None = None

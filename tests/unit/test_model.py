@@ -11,7 +11,7 @@ from fpplm_core.batching import collate
 from fpplm_core.decoding import word_logits
 from fpplm_core.encoding import Encoder
 from fpplm_core.errors import DeviceError, EncoderError, ParamsError
-from fpplm_core.model import Blueprint, choose_device, fingerprint, initialise, load_trained, runner
+from fpplm_core.model import Blueprint, Dropout, choose_device, fingerprint, initialise, load_trained, runner
 
 BLUEPRINT = Blueprint(["O", "B-X", "I-X", "E-X", "S-X"], None, 4)
 SENTENCES = [["The", "rivers", "of", "London"], [f"w{n}" for n in range(80)], ["\u200b"], [], ["Paris", ",", "1,000"]]
@@ -144,3 +144,32 @@ def test_each_process_has_a_device_of_its_own(monkeypatch):
     for name in ("auto", "cuda"):
         with pytest.raises(DeviceError, match=r"train.device: 2 CUDA devices, got .* for 3 processes"):
             choose_device(name, 0, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(1,), (7, 3), (64, 50, 33)])
+def test_dropout_keeps_the_mean_and_its_gradient_is_its_mask(shape, dtype):
+    dropout = Dropout(0.1)
+    torch.manual_seed(0)
+    values = torch.ones(shape, dtype=dtype, requires_grad=True)
+    found = dropout(values)
+    found.sum().backward()
+    assert torch.equal(found, values.grad)
+    assert set(found.unique().tolist()) <= {0.0, float(torch.tensor(1 / 0.9, dtype=dtype))}
+    torch.manual_seed(0)
+    assert torch.equal(dropout(values), found)
+    if values.numel() > 10_000:
+        share = float((found == 0).float().mean())
+        assert abs(share - 0.1) < 5 * (0.1 * 0.9 / values.numel()) ** 0.5
+        others = (found[1:] == 0) & (found[:-1] == 0)  # neighbouring draws are independent
+        assert abs(float(others.float().mean()) - 0.01) < 0.003
+    assert torch.equal(dropout.eval()(values), values)
+    assert torch.equal(Dropout(0.0)(values), values)
+
+
+def test_an_encoder_gets_that_dropout_and_keeps_its_rates(encoder, params):
+    before = [m.p for m in encoder.modules() if isinstance(m, nn.Dropout)]
+    model = initialise(encoder, BLUEPRINT, params.model, 1)
+    after = [m for m in model.encoder.modules() if isinstance(m, nn.Dropout)]
+    assert before and [m.p for m in after] == before
+    assert {type(m) for m in after} == {Dropout}
