@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 # None of the libraries below is to report anything to anybody, unless the user has said so.
-# oneDNN keeps 0.3 MB for each shape of a bfloat16 product: 1,024 of them, as by default, are as much as the model takes.
+# oneDNN keeps 0.3 MB for each shape of a bfloat16 product: of 1,024, as by default, as much as the model takes.
 for _variable, _value in {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",
