@@ -155,7 +155,7 @@ def test_dropout_keeps_the_mean_and_its_gradient_is_its_mask(shape, dtype):
     found = dropout(values)
     found.sum().backward()
     assert torch.equal(found, values.grad)
-    assert set(found.unique().tolist()) <= {0.0, float(torch.tensor(1 / 0.9, dtype=dtype))}
+    assert bool(((found == 0) | ((found.float() - 1 / 0.9).abs() < 0.01)).all())
     torch.manual_seed(0)
     assert torch.equal(dropout(values), found)
     if values.numel() > 10_000:
