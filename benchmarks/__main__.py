@@ -1,6 +1,7 @@
 """`fpplm bench`: our path and its peers, in turn on the same machine, data and model; medians, spread, ratios, a plot.
 
-train      words/s and memory of training: the Trainer and ours, at the same sentences a step
+train      words/s and memory of training: the Trainer and ours, with as much in a step
+techniques what a step costs with each technique by itself, and with all
 predict    words/s over a corpus and the latency of one sentence: the bundle, transformers' pipeline, a plain ONNX
            Runtime loop, and those of the peers that `python -m benchmarks.peers` has installed
 pipeline   what stands around the work: commands and stages with nothing to do
@@ -25,20 +26,30 @@ from benchmarks.bars import bars
 
 HERE = Path(__file__).parent
 FOLDER = Path(".fpplm/bench")
-SHOWN = ("words_per_s", "latency_ms", "seconds", "ratio", "latency_ratio", "share_of_peak", "padding", "peak_bytes")
+SHOWN = (
+    "words_per_s",
+    "ms_per_step",
+    "latency_ms",
+    "seconds",
+    "ratio",
+    "latency_ratio",
+    "share_of_peak",
+    "padding",
+    "peak_bytes",
+)
 STAGES = ("read", "check", "encode", "train", "evaluate", "gate", "export", "verify")
 TRAIN: dict[str, tuple[str, dict[str, Any], str | None]] = {  # script, task, the rival with as much in a step
     "Trainer": ("trainer", {"batch": 8, "bf16": False}, None),
     "Trainer, bf16": ("trainer", {"batch": 8, "bf16": True}, None),
     "Trainer, 32 sentences": ("trainer", {"batch": 32, "bf16": False}, None),
-    "fpplm plain": ("fpplm_train", {"plain": True, "batch_pieces": 256, "precision": "auto"}, "Trainer"),
-    "fpplm plain, float32": ("fpplm_train", {"plain": True, "batch_pieces": 256, "precision": "float32"}, "Trainer"),
+    "fpplm plain": ("fpplm_train", {"techniques": [], "batch_pieces": 256, "precision": "auto"}, "Trainer"),
+    "fpplm plain, float32": ("fpplm_train", {"techniques": [], "batch_pieces": 256, "precision": "float32"}, "Trainer"),
     "fpplm plain, 1,024 pieces": (
         "fpplm_train",
-        {"plain": True, "batch_pieces": 1024, "precision": "auto"},
+        {"techniques": [], "batch_pieces": 1024, "precision": "auto"},
         "Trainer, 32 sentences",
     ),
-    "fpplm, all six": ("fpplm_train", {"plain": False, "batch_pieces": 256, "precision": "auto"}, "Trainer"),
+    "fpplm, all six": ("fpplm_train", {"techniques": None, "batch_pieces": 256, "precision": "auto"}, "Trainer"),
 }
 
 
@@ -128,7 +139,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     rates = {name: [one["words"] / one["seconds"] for one in jobs["train"]] for name, jobs in answers.items()}
     memory = {name: max(one["peak_bytes"] for one in jobs["train"]) for name, jobs in answers.items()}
     rivals = {name: rival for name, (_, _, rival) in TRAIN.items() if rival in rates and name in rates}
-    rows = {name: jobs["train"][0] for name, jobs in answers.items() if "pieces" in jobs["train"][0]}
+    rows = {name: jobs["train"][-1] for name, jobs in answers.items() if "pieces" in jobs["train"][-1]}
     weights = encoder_weights()
     return {
         "words_per_s": {name: spread(values) for name, values in rates.items()},
@@ -148,6 +159,23 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
             "training, words/s": {name: spread(values) for name, values in rates.items()},
             "peak memory, GB": {name: [value / 1e9] * 3 for name, value in memory.items()},
         },
+    }
+
+
+def techniques(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("multi_task", "resampling", "fuzzy_regions", "filter_pooling", "label_lm", "adversarial")
+    on = {"plain": [], **{name: [name] for name in names}, "all six": None}
+    base = {"device": options.device, "batch_pieces": 256, "precision": "auto"}
+    script = HERE / "arms/fpplm_train.py"
+    running = start({name: (sys.executable, script, base | {"techniques": which}) for name, which in on.items()})
+    answers = in_turn(running, options.rounds, warm_up=0)
+    steps = {n: [1000 * one["seconds"] / one["steps"] for one in jobs["train"]] for n, jobs in answers.items()}
+    return {
+        "ms_per_step": {name: spread(values) for name, values in steps.items()},
+        "ratio": {f"{name} / plain": ratios(values, steps["plain"]) for name, values in steps.items()},
+        "peak_bytes": {name: max(one["peak_bytes"] for one in jobs["train"]) for name, jobs in answers.items()},
+        "arms": {name: running[name].facts for name in steps},
+        "plot": {"a step of training, ms": {name: spread(values) for name, values in steps.items()}},
     }
 
 
@@ -264,6 +292,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("fpplm bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     benches: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
         "train": train,
+        "techniques": techniques,
         "predict": predict,
         "pipeline": pipeline,
     }

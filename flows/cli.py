@@ -177,7 +177,9 @@ def ablate(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(help="train, predict, pipeline; peers installs what predict can compare with")],
+    what: Annotated[
+        str, typer.Argument(help="train, techniques, predict, pipeline; peers: installs what predict compares with")
+    ],
 ) -> None:
     """Measures our speed and that of the peers, in turn; --rounds, --device (benchmarks/README.md)."""
     import subprocess

@@ -19,13 +19,13 @@ from tasks.training_data import make_batch
 
 
 def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
-    """*task:* plain (bool), device, and what params.yaml calls batch_pieces and precision."""
+    """*task:* techniques (names, null = those that ship), device, and params.yaml's batch_pieces and precision."""
     settings = params.load()
     train = settings.train.model_copy(
         update={"epochs": 1, **{name: task[name] for name in ("batch_pieces", "precision", "device")}}
     )
-    plain = {"technique": {}} if task["plain"] else {}
-    settings = settings.model_copy(update={"train": train, **plain})
+    on = {} if task["techniques"] is None else {"active": task["techniques"]}
+    settings = settings.model_copy(update={"train": train, "technique": settings.technique | on})
     return {"train": lambda: run(settings)}, {"threads": torch.get_num_threads(), **task}
 
 
