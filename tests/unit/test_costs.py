@@ -22,8 +22,8 @@ from tests import tiny
 SHIPPED = params.load(Path("params.yaml"))
 STEPS = 12
 ALL_SIX = SHIPPED.technique["active"]
-# Passes of the encoder in STEPS steps beyond the one that each takes: adversarial asks the averaged weights from a progress
-# of 0.3 on (8 steps), and attacks the embeddings every third step from there to 0.8 (2 steps of 2 passes).
+# Passes of the encoder in STEPS steps beyond the one that each takes: adversarial asks the averaged weights from 0.3 of
+# the run on (8 steps), and attacks the embeddings every third step from there to 0.8 (2 steps of 2 passes).
 BEYOND = {"adversarial": 12}
 
 
