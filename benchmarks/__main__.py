@@ -205,7 +205,11 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     rivals = [name for name in rates if not name.startswith("fpplm")]
     ours = [name for name in rates if name.startswith("fpplm")]
     weights, pieces = encoder_weights(), pieces_per_word(FOLDER)
-    formats = {"fpplm int8": "int8", "fpplm fp32": "float32", "fpplm fp16": "float16" if gpu else "float32"}
+    formats = {
+        "fpplm int8": "int8",
+        "fpplm fp32": "float32",
+        "fpplm fp16": "float16" if gpu else "float32",
+    }  # not mixed
     return {
         "words": words,
         "words_per_s": {name: spread(values) for name, values in rates.items()},
@@ -215,7 +219,9 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
         "latency_ratio": {f"{n} / {r}": ratios(latency[n], latency[r]) for n in ours for r in rivals},
         "peak_bytes": {name: max(one["peak_bytes"] for one in jobs["corpus"]) for name, jobs in answers.items()},
         "share_of_peak": {
-            name: 2 * weights * pieces * statistics.median(rates[name]) / limits[formats[name]] for name in ours
+            name: 2 * weights * pieces * statistics.median(rates[name]) / limits[formats[name]]
+            for name in ours
+            if name in formats
         },
         "floor": limits,
         "arms": {name: running[name].facts for name in rates},

@@ -10,15 +10,26 @@ from transformers import AutoModelForTokenClassification
 
 from fpplm_core import params, pretrained
 from fpplm_core.model import Blueprint, load_trained
-from tasks import BUNDLE, MODEL, read_json
+from fpplm_core.serving.bundle import CONFIG, graph_name, seal
+from tasks import BUNDLE, GRAPHS, MODEL, read_json
 from tasks.read import load_corpus
+from tasks.verify import PREFERENCE
 
 
 def prepare(folder: Path) -> int:
     """Writes FOLDER/{bundle,hf,texts.json} from the trained tagger; the words of dev and test, which the texts are."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copytree(BUNDLE, folder / "bundle")
+    bundle = folder / "bundle"
+    shutil.copytree(BUNDLE, bundle)
+    config = read_json(bundle / CONFIG)
+    made = [v for v in PREFERENCE["cpu"] if (GRAPHS / graph_name(v)).exists()]
+    for variant in made:  # those too that `verify` has left out
+        shutil.copyfile(GRAPHS / graph_name(variant), bundle / graph_name(variant))
+    (bundle / CONFIG).write_text(
+        json.dumps(config | {"variants": config["variants"] | {"cpu": made}}), encoding="utf-8"
+    )
+    seal(bundle, {})
     sentences = [s.words for split in ("dev", "test") for s in load_corpus(split)]
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")
     settings = params.load().model

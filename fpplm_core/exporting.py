@@ -118,7 +118,7 @@ def derive_int8(source: Path, path: Path) -> None:
 def derive_mixed(source: Path, path: Path) -> None:
     """As `derive_int8`, but matrices that narrow stay in float32: the head, and those behind a block's widest layer.
 
-    The activations before them have the outliers that a common scale suits least.
+    The activations before them have the outliers that a common scale suits least (docs/decisions/0005).
     """
     graph = onnx.load(str(source)).graph
     sizes = {one.name: tuple(one.dims) for one in graph.initializer}
