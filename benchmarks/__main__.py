@@ -273,7 +273,9 @@ def pieces_per_word(folder: Path) -> float:
     from tokenizers import Tokenizer
 
     sentences = json.loads((folder / "texts.json").read_text(encoding="utf-8"))
-    encoded = Tokenizer.from_file(str(folder / "bundle/tokenizer.json")).encode_batch(sentences, is_pretokenized=True)
+    tokenizer = Tokenizer.from_file(str(folder / "bundle/tokenizer.json"))
+    tokenizer.no_padding()
+    encoded = tokenizer.encode_batch(sentences, is_pretokenized=True)
     return sum(len(one.ids) for one in encoded) / sum(map(len, sentences))
 
 
