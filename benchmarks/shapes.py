@@ -14,14 +14,15 @@ from fpplm_core.batching import Arrays
 from fpplm_core.labels import lenient_spans
 from fpplm_core.metrics import count, total
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.sessions import Session
 from tasks.read import load_corpus
 
 
 class Blind(Predictor):
     """A predictor whose graph gets token type 0 throughout, as from a client that knows nothing of shapes."""
 
-    def _outputs(self, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
-        return super()._outputs(arrays._replace(types=np.zeros_like(arrays.types)), *names)
+    def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
+        return super()._outputs(session, arrays._replace(types=np.zeros_like(arrays.types)), *names)
 
 
 def main() -> None:
