@@ -1,21 +1,22 @@
 """Predictions that were interrupted go on to the byte, wherever they were cut."""
 
+from itertools import islice
+
 import pytest
 
 from flows import texts
 from fpplm_core.labels import Span
-from fpplm_core.serving.predictor import Entity, Text
+from fpplm_core.serving.predictor import Text
 
 
 class Fake:
     """Every first word is a name; what else is in the chunk shows in the score, as context would."""
 
-    def entities(self, chunk):
-        first = chunk[0].text
-        return [[Entity(t.text, "X", 0, 1, len(first) / 10)] if t.words else [] for t in chunk]
-
-    def tag(self, words, documents):
-        return [[(Span(0, 1, f"X{len(words[0])}"), 0.5)] if row else [] for row in words]
+    def stream(self, rows):
+        source = iter(rows)
+        while chunk := list(islice(source, texts.CHUNK)):
+            score = len(chunk[0].text) / 10
+            yield chunk, [[(Span(0, 1, f"X{len(chunk)}"), score)] if t.words else [] for t in chunk]
 
 
 def written(stream_path, kind, done, monkeypatch, count=11):
