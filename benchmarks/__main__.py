@@ -17,15 +17,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks import peers, tagging
 from benchmarks.bars import bars
+from benchmarks.turns import FOLDER, floor, in_turn, ratios, spread, start
 
 HERE = Path(__file__).parent
-FOLDER = Path(".fpplm/bench")
 SHOWN = (
     "words_per_s",
     "ms_per_step",
@@ -51,81 +51,6 @@ TRAIN: dict[str, tuple[str, dict[str, Any], str | None]] = {  # script, task, th
     ),
     "fpplm, all six": ("fpplm_train", {"techniques": None, "batch_pieces": 256, "precision": "auto"}, "Trainer"),
 }
-
-
-class Arm:
-    """A running arm (benchmarks/arm.py); `facts` is what it says of itself."""
-
-    def __init__(self, python: str, script: Path, task: Mapping[str, Any]) -> None:
-        self.process = subprocess.Popen(
-            [python, str(script), json.dumps(task)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(FOLDER / f"{script.stem}.log").open("w"),
-            text=True,
-        )
-        self.facts = self._answer()
-
-    def ask(self, job: str) -> dict[str, Any]:
-        assert self.process.stdin
-        self.process.stdin.write(job + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        if not line:
-            name = Path(str(self.process.args[1])).stem  # type: ignore[index]
-            raise RuntimeError(f"the arm {name} ended; see {FOLDER / name}.log")
-        return dict(json.loads(line))
-
-
-Answers = dict[str, dict[str, list[dict[str, Any]]]]
-
-
-def in_turn(arms: Mapping[str, Arm], rounds: int, warm_up: int) -> Answers:
-    """The answers by arm and job, asked in turn: A B A B …; the first `warm_up` rounds are not kept."""
-    found: Answers = {name: {job: [] for job in arm.facts["jobs"]} for name, arm in arms.items()}
-    for turn in range(-warm_up, rounds):
-        for name, arm in arms.items():
-            for job, answers in found[name].items():
-                answer = arm.ask(job)
-                if turn >= 0:
-                    answers.append(answer)
-        print(f"round {turn + 1} of {rounds}", file=sys.stderr, flush=True)
-    return found
-
-
-def start(arms: Mapping[str, tuple[str, Path, Mapping[str, Any]]]) -> dict[str, Arm]:
-    """Those that start; of the others it says where to look."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    started = {}
-    for name, (python, script, task) in arms.items():
-        try:
-            started[name] = Arm(python, script, task)
-        except RuntimeError as error:
-            print(f"left out: {name} ({error})", file=sys.stderr)
-    return started
-
-
-def spread(values: Iterable[float]) -> list[float]:
-    """The lowest, the median, the highest."""
-    known = sorted(values)
-    return [known[0], statistics.median(known), known[-1]]
-
-
-def ratios(ours: Iterable[float], theirs: Iterable[float]) -> list[float]:
-    """The spread of ours / theirs over the rounds, each round's own pair."""
-    return spread(a / b for a, b in zip(ours, theirs, strict=True))
-
-
-def floor(answers: Answers) -> dict[str, float]:
-    """What the machine reached at best, over all rounds: flops by number format, and bytes_per_s of copying."""
-    return {
-        job: max(value for one in rows for key, value in one.items() if key in ("flops", "bytes_per_s"))
-        for job, rows in answers.pop("floor").items()
-    }
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:
@@ -183,12 +108,12 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.tagger import prepare
 
     words = prepare(FOLDER)
+    gpu = options.device != "cpu"
     base = {"folder": str(FOLDER), "device": options.device}
     arms: dict[str, tuple[str, Path, Mapping[str, Any]]] = {
         f"fpplm {variant}": (sys.executable, HERE / "arms/fpplm_predict.py", base | {"variant": variant})
-        for variant in json.loads((FOLDER / "bundle/config.json").read_text())["variants"][options.device]
+        for variant in json.loads((FOLDER / "bundle/config.json").read_text())["variants"]["cuda" if gpu else "cpu"]
     }
-    gpu = options.device != "cpu"
     sizes = [8, 32, 128, 512] if gpu else list(tagging.SIZES)
     kinds = ["float16", "float32"] if gpu else ["float32"]
     for kind in kinds:
@@ -197,7 +122,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     arms["ONNX Runtime loop"] = (sys.executable, HERE / "arms/onnxruntime_loop.py", base | {"sizes": sizes})
     for name in filter(peers.ready, peers.NAMES):
         arms[name] = (str(peers.python(name)), peers.script(name), base)
-    running = start(arms | {"floor": (sys.executable, HERE / "arms/floor.py", {"device": options.device})})
+    running = start(arms | {"floor": (sys.executable, HERE / "arms/floor.py", {"device": "cuda" if gpu else "cpu"})})
     answers = in_turn(running, options.rounds, warm_up=1)
     limits = floor(answers)
     rates = {name: [words / one["seconds"] for one in jobs["corpus"]] for name, jobs in answers.items()}
@@ -205,11 +130,8 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     rivals = [name for name in rates if not name.startswith("fpplm")]
     ours = [name for name in rates if name.startswith("fpplm")]
     weights, pieces = encoder_weights(), pieces_per_word(FOLDER)
-    formats = {
-        "fpplm int8": "int8",
-        "fpplm fp32": "float32",
-        "fpplm fp16": "float16" if gpu else "float32",
-    }  # not mixed
+    half = "float16" if gpu else "float32"  # hardly a CPU computes in float16
+    formats = {"fpplm int8": "int8", "fpplm fp32": "float32", "fpplm fp16": half}  # mixed has no peak of its own
     return {
         "words": words,
         "words_per_s": {name: spread(values) for name, values in rates.items()},
@@ -280,16 +202,7 @@ def pieces_per_word(folder: Path) -> float:
 
 
 def show(result: Mapping[str, Any]) -> None:
-    for key in (
-        "words_per_s",
-        "latency_ms",
-        "seconds",
-        "ratio",
-        "latency_ratio",
-        "share_of_peak",
-        "padding",
-        "peak_bytes",
-    ):
+    for key in SHOWN:
         for name, value in result.get(key, {}).items():
             low, middle, high = value if isinstance(value, list) else [value] * 3
             extent = "" if low == high else f"  [{low:,.4g}, {high:,.4g}]"
@@ -306,7 +219,7 @@ def main() -> None:
     }
     parser.add_argument("bench", choices=benches)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu", help="tensorrt: predict alone")
     options = parser.parse_args()
     result = benches[options.bench](options)
     from benchmarks import machine

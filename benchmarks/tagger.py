@@ -26,9 +26,8 @@ def prepare(folder: Path) -> int:
     made = [v for v in PREFERENCE["cpu"] if (GRAPHS / graph_name(v)).exists()]
     for variant in made:  # those too that `verify` has left out
         shutil.copyfile(GRAPHS / graph_name(variant), bundle / graph_name(variant))
-    (bundle / CONFIG).write_text(
-        json.dumps(config | {"variants": config["variants"] | {"cpu": made}}), encoding="utf-8"
-    )
+    config["variants"]["cpu"] = made
+    (bundle / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     seal(bundle, {})
     sentences = [s.words for split in ("dev", "test") for s in load_corpus(split)]
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")

@@ -20,7 +20,7 @@ from tasks import exit_on_error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
-Variant = Annotated[str, typer.Option(help="auto, fp32, fp16 or int8")]
+Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
 BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
 
 

@@ -21,7 +21,6 @@ from fpplm_core.model import Group, Tagger
 from fpplm_core.schedules import SCHEDULES, layerwise
 
 T = TypeVar("T")
-LOOK_EVERY = 20  # steps between two looks at what a GPU has computed: each waits for it
 
 
 @dataclass(frozen=True)
@@ -144,13 +143,12 @@ def train_steps(
 ) -> Iterator[Report]:
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
-    `batches(step)` gives the batch of a step. Raises FpplmError where the loss is not finite (on a GPU up to LOOK_EVERY
-    steps later: asking waits for it), where two techniques claim what one may own, and ParamsError where nothing is
-    left to train.
+    `batches(step)` gives the batch of a step. Raises FpplmError where two techniques claim what one may own, and
+    ParamsError where nothing is left to train. A loss that is not finite is an FpplmError too: on the CPU before it
+    changes anything, on a GPU, where asking waits, when the caller gives reports to `read`.
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
-    unseen: list[Report] = []
     for number in range(start, settings.steps):
         # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
         factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
@@ -183,10 +181,8 @@ def train_steps(
         trained = [p for p in parameters.values() if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm)
         report = Report(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor, norm)
-        unseen.append(report)
-        if device.type == "cpu" or len(unseen) == LOOK_EVERY:
-            read(unseen)
-            unseen.clear()
+        if device.type == "cpu":
+            read([report])
         for name, technique in techniques.items():
             technique.before_update(parameters, clocks[name])
         state.optimizer.step()
@@ -195,8 +191,6 @@ def train_steps(
         state.optimizer.zero_grad(set_to_none=True)
         _update_average(state, settings, number)
         yield report
-    if unseen:
-        read(unseen)
 
 
 def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:

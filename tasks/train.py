@@ -15,11 +15,13 @@ from fpplm_core.contract import Technique, averaged
 from fpplm_core.model import Tagger, choose_device, fingerprint, initialise
 from fpplm_core.params import ModelParams, Params, TrainParams
 from fpplm_core.selection import Outcome, correct_bias, try_on_dev
-from fpplm_core.training import LOOK_EVERY, Report, Settings, State, prepare, read, train_steps
+from fpplm_core.training import Report, Settings, State, prepare, read, train_steps
 from tasks import METRICS, MODEL, run, write_json, write_tensors
 from tasks.checkpoint import Checkpoint, alone
 from tasks.progress import CURVES, Display
 from tasks.training_data import Data, keep_shown, load_data, make_batch
+
+LOOK_EVERY = 20  # steps whose losses are read from a GPU together: reading waits for it
 
 
 def main() -> None:

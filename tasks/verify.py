@@ -1,4 +1,4 @@
-"""verify: assembles the bundle and runs every graph through the serving code over the whole test split.
+"""verify: assembles the bundle and runs every graph through the serving code over dev and test.
 
 The float32 graph must give torch's spans; another variant may lose a little F1, or it is left out of the bundle.
 """

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.arm import Job, serve
 from fpplm_core import params
 from fpplm_core.params import Params

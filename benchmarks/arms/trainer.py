@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.arm import Job, serve
 from benchmarks.peer import train_peer
 from fpplm_core import params

@@ -90,7 +90,7 @@ class Predictor:
         """Opens a bundle on a device (auto, cpu, cuda, tensorrt), with the preferred variant for it, or the one named.
 
         Raises BundleError for a bundle that is not whole or lacks the variant, and DeviceError where a GPU is
-        asked for and not there; `auto` takes the CPU then, and `device` tells which it was.
+        asked for and not there or does not start; `auto` takes the CPU then, and `device` tells which it was.
         """
         bundle = open_bundle(path)
         wanted = ("cuda" if has("cuda") else "cpu") if device == "auto" else device
@@ -101,7 +101,10 @@ class Predictor:
             raise BundleError(
                 "no such variant in the bundle", where=str(bundle.path), got=repr(chosen), do=f"it has {preferred}"
             )
-        return cls(bundle, wanted, chosen, threads)
+        predictor = cls(bundle, wanted, chosen, threads)
+        if wanted != "cpu":
+            _ = predictor.session  # a GPU that does not start is said here, not by the first text
+        return predictor
 
     @cached_property
     def session(self) -> Session:

@@ -71,21 +71,19 @@ def open_session(graph: Path, device: str, threads: int | None = None) -> Sessio
         # vectorised (version 1.31, docs/performance.md).
         slow = ["SkipLayerNormFusion"]
         return cast(Session, ort.InferenceSession(str(graph), options, PROVIDERS[device], disabled_optimizers=slow))
-    settings: dict[str, dict[str, str]] = {
-        "CUDAExecutionProvider": {"enable_cuda_graph": "1"} if device == "cuda" else {},
-        "TensorrtExecutionProvider": {
-            "trt_fp16_enable": "1",
-            "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(Path.home() / ".cache" / "fpplm" / "tensorrt"),  # building takes minutes
-        },
+    settings = {
+        "trt_fp16_enable": "1",
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(Path.home() / ".cache" / "fpplm" / "tensorrt"),  # building takes minutes
     }
-    providers = [(name, settings.get(name, {})) for name in PROVIDERS[device]]
-    session = ort.InferenceSession(str(graph), options, providers)
-    if session.get_providers()[0] != PROVIDERS[device][0]:
-        raise DeviceError(
-            f"ONNX Runtime could not start {device}", got=str(session.get_providers()), do="use --device cpu"
-        )
-    return Padded(session, "cuda", record=device == "cuda")
+    # CUDA graphs want every node on the GPU: a graph that cannot have that runs without them.
+    for record in (True, False) if device == "cuda" else (False,):
+        own = {"enable_cuda_graph": "1"} if record else settings if device == "tensorrt" else {}
+        providers = [(PROVIDERS[device][0], own), *((name, {}) for name in PROVIDERS[device][1:])]
+        session = ort.InferenceSession(str(graph), options, providers)
+        if session.get_providers()[0] == PROVIDERS[device][0]:
+            return Padded(session, "cuda", record)
+    raise DeviceError(f"ONNX Runtime could not start {device}", got=str(session.get_providers()), do="use --device cpu")
 
 
 def rounded(size: int) -> int:
@@ -103,35 +101,28 @@ class Padded:
 
     def __init__(self, session: ort.InferenceSession, memory: str, record: bool) -> None:
         self.session, self.memory, self.record = session, memory, record
-        self.outputs = {output.name: output for output in session.get_outputs()}
+        self.widths = {output.name: output.shape[2:] for output in session.get_outputs()}
         self.bound: dict[tuple[Any, ...], _Bound] = {}
 
-    def run(self, names: Sequence[str] | None, feeds: Feeds) -> list[NDArray[Any]]:
-        names = list(names or self.outputs)
+    def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
         batch, pieces = next(iter(feeds.values())).shape[:2]
         small = batch <= RECORDED_ROWS
         shape = 1 << (batch - 1).bit_length() if small else rounded(batch), max(8, rounded(pieces))
         padded = {name: _pad(np.asarray(value), shape) for name, value in feeds.items()}
-        found = self._small(names, padded, shape) if small else None
-        if found is None:
+        if small:
+            key = (*shape, *names)
+            if key not in self.bound:
+                self.bound[key] = _Bound(self, padded, {name: (*shape, *self.widths[name]) for name in names})
+            found = self.bound[key].run(padded)
+        else:
             options = ort.RunOptions()
             options.add_run_config_entry("gpu_graph_id", "-1")  # not recorded
-            found = self.session.run(names, padded, options)
+            found = self.session.run(list(names), padded, options)
         return [np.asarray(values)[:batch, :pieces] for values in found]
-
-    def _small(self, names: list[str], feeds: Feeds, shape: tuple[int, int]) -> list[NDArray[Any]] | None:
-        """Through buffers that stay; None where an output's width is not known beforehand."""
-        key = (*shape, *names)
-        if key not in self.bound:
-            widths = [self.outputs[name].shape[2:] for name in names]
-            if not all(isinstance(size, int) for width in widths for size in width):
-                return None
-            self.bound[key] = _Bound(self, feeds, {n: (*shape, *w) for n, w in zip(names, widths, strict=True)})
-        return self.bound[key].run(feeds)
 
 
 class _Bound:
-    """Buffers on the device for one shape, and the binding of the graph to them."""
+    """Buffers on the device for one shape, and the binding of the graph to them; outputs are float32."""
 
     def __init__(self, owner: Padded, feeds: Feeds, outputs: Mapping[str, tuple[int, ...]]) -> None:
         self.session = owner.session
@@ -140,7 +131,7 @@ class _Bound:
         self.options.add_run_config_entry("gpu_graph_id", str(len(owner.bound) + 1) if owner.record else "-1")
         self.inputs = {name: ort.OrtValue.ortvalue_from_numpy(v, owner.memory, 0) for name, v in feeds.items()}
         self.outputs = {
-            name: ort.OrtValue.ortvalue_from_shape_and_type(shape, _type(owner.outputs[name].type), owner.memory, 0)
+            name: ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, owner.memory, 0)
             for name, shape in outputs.items()
         }
         for name, value in self.inputs.items():
@@ -152,7 +143,8 @@ class _Bound:
         for name, value in feeds.items():
             self.inputs[name].update_inplace(value)
         self.session.run_with_iobinding(self.binding, self.options)
-        return [value.numpy().copy() for value in self.outputs.values()]  # on the CPU, numpy() is the buffer itself
+        # On the CPU, numpy() is the buffer itself.
+        return [value.numpy().copy() for value in self.outputs.values()]
 
 
 def _pad(value: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -160,7 +152,3 @@ def _pad(value: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     wider = np.zeros((*shape, *value.shape[2:]), dtype=value.dtype)
     wider[: value.shape[0], : value.shape[1]] = value
     return wider
-
-
-def _type(name: str) -> Any:
-    return {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int64)": np.int64}[name]
