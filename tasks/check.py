@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tasks.read import open_corpus
 
 DATA_DOCS = REPORTS / "data_docs"
 EXAMPLES = 20  # of each check in metrics/check.json
-LISTED = 200  # of each check in Data Docs, Great Expectations' own limit
+LISTED = 200  # of each check in Data Docs and in the reasons of tasks/incoming.py, Great Expectations' own limit
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         )
 
 
-def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None) -> dict[str, Any]:
+def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, examples: int = EXAMPLES) -> dict[str, Any]:
     """Runs every check that is not off; writes Data Docs to `docs` where it is given."""
     tokenizer = pretrained.load_tokenizer(settings.model.encoder, settings.model.revision)
     encoder = Encoder(tokenizer.backend_tokenizer, settings.encode.window, settings.encode.stride)
@@ -56,7 +56,7 @@ def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None) -> d
         "splits": [quality.splits(corpus, statistics, settings.check.min_examples)],
     }
     severities = {name: level for name, level in settings.check.severities().items() if level != "off"}
-    found = validate(tables, severities, docs)
+    found = validate(tables, severities, docs, examples)
     return {
         "errors": sum(c["severity"] == "error" and c["found"] > 0 for c in found.values()),
         "warnings": sum(c["severity"] == "warning" and c["found"] > 0 for c in found.values()),
@@ -66,7 +66,10 @@ def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None) -> d
 
 
 def validate(
-    tables: Mapping[str, Iterable[pd.DataFrame]], severities: dict[str, str], docs: Path | None
+    tables: Mapping[str, Iterable[pd.DataFrame]],
+    severities: dict[str, str],
+    docs: Path | None,
+    examples: int = EXAMPLES,
 ) -> dict[str, Any]:
     """Each check as an expectation that its column is empty: by name its severity, rows, finds and examples.
 
@@ -110,7 +113,7 @@ def validate(
                     row = found.setdefault(name, new)
                     row["rows"] += result.result["element_count"]
                     row["found"] += result.result["unexpected_count"]
-                    row["examples"] = [*row["examples"], *result.result["partial_unexpected_list"]][:EXAMPLES]
+                    row["examples"] = [*row["examples"], *result.result["partial_unexpected_list"]][:examples]
         if docs is not None:
             context.build_data_docs()
     return {name: found[name] for name in severities}
@@ -126,11 +129,17 @@ def show(verdict: dict[str, Any]) -> None:
         style = {"error": "bold red", "warning": "yellow"}[row["severity"]] if row["found"] else "dim"
         table.add_row(name, row["severity"], str(row["found"]), str(row["rows"]), style=style)
     console.print(table)
+    for line in findings(verdict, shown=5):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def findings(verdict: Mapping[str, Any], shown: int) -> Iterator[str]:
+    """A line for each of the first rows that a check has found, and for how many more there are."""
     for name, row in verdict["checks"].items():
-        for example in row["examples"][:5]:
-            console.print(f"{row['severity']} {name}: {example}", markup=False, highlight=False, soft_wrap=True)
-        if row["found"] > 5:
-            console.print(f"  … and {row['found'] - 5} more rows of {name}", highlight=False)
+        examples = row["examples"][:shown]
+        yield from (f"{row['severity']} {name}: {example}" for example in examples)
+        if row["found"] > len(examples):
+            yield f"  … and {row['found'] - len(examples)} more rows of {name}"
 
 
 if __name__ == "__main__":

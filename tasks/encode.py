@@ -78,7 +78,7 @@ def with_labels(
         while reading is not None and reading.lines[0] < s.lines[0]:
             reading = next(beside, None)
         tags = to_tags(lenient_spans(s.tags), len(s.tags), INNER_SCHEME)
-        found = reading.tags if reading is not None and reading.lines == s.lines else ()
+        found = reading.tags if reading and (reading.file, reading.lines) == (s.file, s.lines) else ()
         yield s, {"labels": [index[tag] for tag in tags], "second": [other[tag] for tag in found]}
 
 

@@ -6,8 +6,10 @@ Sentences go from file to file in batches; a split is cut by a number a sentence
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, islice
+from dataclasses import replace
+from itertools import chain, count, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,9 @@ from fpplm_core.params import DataParams
 from fpplm_core.text import Sentence
 from tasks import BATCH, CORPUS, SPLITS, open_table, run, write_json, write_table
 
+DROPS = "drops"  # folder in data.path: what tasks/incoming.py has accepted since, for train alone
+SUFFIXES = {".conll": "conll", ".jsonl": "jsonl"}  # of files that name their format
+UNFINISHED = (".partial", ".tmp")
 SCHEMA = pa.schema(
     {
         "words": pa.list_(pa.string()),
@@ -37,11 +42,10 @@ def main() -> None:
     settings = params.load().data
     folder = CORPUS.with_name(CORPUS.name + ".partial")  # the corpus is in place as a whole or not at all
     shutil.rmtree(folder, ignore_errors=True)
-    notes = write_splits(settings, folder)
+    notes = write_splits(settings, folder) + add_drops(settings, folder)
     corpus = {split: open_corpus(split, folder) for split in SPLITS}
-    scheme = settings.scheme
-    if scheme == "auto":
-        scheme = detect_scheme(chain.from_iterable(map(distinct_tags, corpus.values())))
+    scheme = scheme_of(settings, corpus.values())
+    if settings.scheme == "auto":
         notes.append(f"tag scheme {scheme}, seen from the tags")
     for split, data in corpus.items():
         words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(BATCH, columns=["lines"]))
@@ -77,9 +81,8 @@ def write_splits(settings: DataParams, folder: Path) -> list[str]:
     if not shares:
         return []
     whole = (folder / "train.parquet").rename(folder / "whole.parquet")
-    documents = open_table(whole).read(["document"])["document"].fill_null(-1).to_numpy()
     try:
-        part, units = cut(documents, shares, np.random.default_rng(settings.split_seed))
+        part, units = cut(documents_of(whole), shares, np.random.default_rng(settings.split_seed))
     except ValueError as error:
         where = str(Path(settings.path) / settings.train)
         raise DataError("too small to cut a split from", where=where, got=str(error)) from None
@@ -122,6 +125,48 @@ def chosen(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatc
         start += len(batch)
 
 
+def documents_of(path: Path) -> NDArray[np.int32]:
+    """The document of each sentence, -1 where none is marked."""
+    documents: NDArray[np.int32] = open_table(path).read(["document"])["document"].fill_null(-1).to_numpy()
+    return documents
+
+
+def add_drops(settings: DataParams, folder: Path) -> list[str]:
+    """Puts the sentences of data.path/drops behind those of train; what was done in words. Raises DataError.
+
+    It comes after dev and test are cut, which so remain what they were. The drops' documents get numbers of their own.
+    """
+    files = finished(Path(settings.path) / DROPS)
+    if not files:
+        return []
+    own = (folder / "train.parquet").rename(folder / "own.parquet")
+    numbers = count(int(documents_of(own).max(initial=-1)) + 1)
+    added = chain.from_iterable(renumbered(read_file(file, settings), numbers) for file in files)
+    train = open_table(own)
+    write_table(folder / "train.parquet", chain(train.iter_batches(BATCH), batches(added)), SCHEMA)
+    own.unlink()
+    more = open_corpus("train", folder).metadata.num_rows - train.metadata.num_rows
+    return [f"{DROPS}: {more} sentences of {len(files)} file(s) were added to train"]
+
+
+def finished(folder: Path) -> list[Path]:
+    """The files of a folder in name order, without hidden ones and others that are still being written."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in found if p.is_file() and not p.name.startswith(".") and p.suffix not in UNFINISHED]
+
+
+def read_file(path: Path, settings: DataParams) -> Iterator[Sentence]:
+    """The sentences of a file in the format that its suffix names, else data.format. Raises DataError."""
+    return formats.get(SUFFIXES.get(path.suffix, settings.format)).read(path, settings)
+
+
+def renumbered(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterator[Sentence]:
+    """The same sentences, the documents that they mark numbered in turn."""
+    known: dict[int, int] = defaultdict(lambda: next(numbers))
+    for s in sentences:
+        yield s if s.document is None else replace(s, document=known[s.document])
+
+
 def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
     """The sentences of the second task; where they are train's own, without what was cut from it. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
@@ -129,11 +174,20 @@ def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
         raise DataError(
             "the second task is the first", where="data.second", do="give another tag_column or another train"
         )
-    second = formats.get(own.format).read(Path(own.path) / own.train, own)
+    path = Path(own.path) / own.train
+    second = formats.get(own.format).read(path, own)
     if own.train != settings.train:
         return second
-    kept = {lines[0] for batch in train.iter_batches(BATCH, columns=["lines"]) for lines in batch["lines"].to_pylist()}
+    rows = (row for batch in train.iter_batches(BATCH, columns=["file", "lines"]) for row in batch.to_pylist())
+    kept = {row["lines"][0] for row in rows if row["file"] == str(path)}  # drops have no labels of a second task
     return (s for s in second if s.lines[0] in kept)
+
+
+def scheme_of(settings: DataParams, corpus: Iterable[ParquetFile]) -> str:
+    """The tag scheme that data.scheme names, or all tags show where it is auto. Raises DataError."""
+    if settings.scheme != "auto":
+        return settings.scheme
+    return detect_scheme(chain.from_iterable(map(distinct_tags, corpus)))
 
 
 def distinct_tags(data: ParquetFile) -> set[str]:
@@ -149,6 +203,12 @@ def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:
     stream = iter(sentences)
     while held := list(islice(stream, BATCH)):
         yield pa.RecordBatch.from_pydict({name: [getattr(s, name) for s in held] for name in SCHEMA.names}, SCHEMA)
+
+
+def as_train(files: Iterable[Path], settings: DataParams, folder: Path) -> ParquetFile:
+    """Files, taken together as the train split of a corpus in `folder`. Raises DataError."""
+    write_corpus(folder / "train.parquet", chain.from_iterable(read_file(file, settings) for file in files))
+    return open_corpus("train", folder)
 
 
 def open_corpus(split: str, folder: Path = CORPUS) -> ParquetFile:

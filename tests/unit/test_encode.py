@@ -82,3 +82,9 @@ def test_second_labels_are_found_by_their_lines(numbers, others):
         gold = to_tags(lenient_spans(s.tags), 2, INNER_SCHEME)
         assert [LABELS[label] for label in labels["labels"]] == gold
         assert [second[label] for label in labels["second"]] == ([f"T{number}", "T"] if number in others else [])
+
+
+def test_a_sentence_of_another_file_has_no_second_label_although_its_lines_are_the_same():
+    train = [sentence(1), replace(sentence(1), file="drop")]
+    beside = iter([replace(sentence(1), tags=("T", "T"))])
+    assert [labels["second"] for _, labels in encode.with_labels(train, LABELS, beside, ["T"])] == [[0, 0], []]

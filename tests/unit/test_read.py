@@ -1,8 +1,10 @@
 """The read stage: streams that are written in batches, and splits that are cut from them."""
 
+import json
 import tracemalloc
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -161,3 +163,93 @@ def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
 
     copy(1_000)  # what is imported and compiled once
     assert copy(20_000) < 1.5 * copy(2_000)
+
+
+def drop(name: str, content: str) -> None:
+    Path("data/drops").mkdir(exist_ok=True)
+    Path("data/drops", name).write_text(content)
+
+
+def row(word: str, document: int | None = None) -> str:
+    return json.dumps(
+        {"tokens": [word, "b"], "tags": ["B-X", "O"]} | ({} if document is None else {"document": document})
+    )
+
+
+@pytest.mark.parametrize("documents", [0, 10])
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_drops_follow_train_and_leave_dev_and_test_alone(project, capsys, documents, size):
+    before = project(text(40, documents), size)
+    drop("b.jsonl", "\n".join([row("b0", 9), row("b1", 9), row("b2"), row("b3", 4), row("b4", 9)]))
+    drop("a.conll", text(4, 2).replace("a", "drop"))
+    drop("a.jsonl", row("a0", 0))
+    for name in (".hidden.conll", "c.conll.partial", "c.tmp"):
+        drop(name, "not yet")
+    Path("data/drops/folder.conll").mkdir()
+    after = project(text(40, documents), size)
+    own = after["train"][: len(before["train"])]
+    assert (own, after["dev"], after["test"]) == (before["train"], before["dev"], before["test"])
+    added = after["train"][len(own) :]
+    assert [s.words[0] for s in added] == ["drop0", "drop1", "drop2", "drop3", "a0", "b0", "b1", "b2", "b3", "b4"]
+    assert {s.file for s in added} == {f"data/drops/{name}" for name in ("a.conll", "a.jsonl", "b.jsonl")}
+    first = 1 + max((s.document for s in own if s.document is not None), default=-1)
+    assert [None if s.document is None else s.document - first for s in added] == [0, 0, 1, 1, 2, 3, 3, None, 4, 3]
+    assert "drops: 10 sentences of 3 file(s) were added to train" in capsys.readouterr().out
+    assert sorted(path.name for path in CORPUS.iterdir()) == [
+        "corpus.json",
+        *(f"{s}.parquet" for s in ("dev", "test", "train")),
+    ]
+
+
+def test_drops_join_a_train_beside_given_splits(project):
+    Path("data/other.conll").write_text("o\tNN\tB-X\n")
+    splits = {"dev": "other.conll", "test": "other.conll"}
+    before = project(text(4), **splits)
+    Path("data/drops").mkdir()
+    assert project(text(4), **splits) == before  # an empty folder adds nothing
+    drop("a.jsonl", row("new"))
+    after = project(text(4), **splits)
+    assert [s.words for s in after["train"]] == [*(s.words for s in before["train"]), ("new", "b")]
+    assert (after["dev"], after["test"]) == (before["dev"], before["test"])
+
+
+def test_drops_have_no_labels_of_the_second_task(project):
+    """Although their sentences stand in lines that train's have too."""
+    before = project(text(20), second={"tag_column": 1})
+    drop("a.conll", text(20).replace("a", "drop").replace("NN", "XX"))
+    after = project(text(20), second={"tag_column": 1})
+    assert len(after["train"]) == len(before["train"]) + 20
+    assert after["second"] == before["second"]
+
+
+def test_an_unreadable_drop_is_an_error_that_leaves_the_corpus_as_it_was(project):
+    before = project(text(40))
+    drop("a.jsonl", row("a") + "\n{")
+    with pytest.raises(DataError, match=r"data/drops/a.jsonl:2: not valid JSON"):
+        project(text(40))
+    assert {path.stem: read.load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
+
+
+def test_drops_take_part_in_the_scheme(project):
+    project(text(40))
+    assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "IOB2"
+    drop("a.conll", "s\tNN\tS-X\n")
+    project(text(40))
+    assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "BIOES"
+
+
+def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "BATCH", 500)
+    settings = SimpleNamespace(path=str(tmp_path), format="conll", word_column=0, tag_column=-1)
+    (tmp_path / "drops").mkdir()
+    (tmp_path / "train.conll").write_text(text(10))
+
+    def add(sentences: int) -> int:
+        (tmp_path / "drops/a.conll").write_text(text(sentences))
+        read.as_train([tmp_path / "train.conll"], settings, tmp_path)
+        used = peak(lambda: read.add_drops(settings, tmp_path))
+        assert pq.read_metadata(tmp_path / "train.parquet").num_rows == sentences + 10
+        return used
+
+    add(1_000)
+    assert add(20_000) < 1.5 * add(2_000)

@@ -1,0 +1,373 @@
+"""New files become part of train or go to quarantine, whatever they hold and whenever the process is killed."""
+
+import errno
+import json
+import os
+import shutil
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from fpplm_core.errors import DataError
+from tasks import incoming, read
+
+TRAIN = "Ann\tB-PER\nmet\tO\nBob\tB-PER\n\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n\nshe\tO\nleft\tO\nRome\tB-LOC\n"
+DEV = "he\tO\nsaw\tO\nthe\tO\nriver\tO\nin\tO\nParis\tB-LOC\n"
+TEST = "they\tO\nlike\tO\nAnn\tB-PER\n"
+GOOD = "Eve\tB-PER\nsleeps\tO\n\nin\tO\nLondon\tB-LOC\n"
+BAD = "Eve\tI-PER\nsleeps\tO\n\nin\tO\n\u200b\tB-LOC\nLon\x07don\tO\n"
+LEAK = GOOD + "\n" + DEV
+BIOES = "Eve\tS-PER\nsleeps\tO\n\nin\tO\nNew\tB-LOC\nYork\tE-LOC\n"
+FOLDER, QUARANTINE, DROPS = Path("incoming"), Path("incoming/quarantine"), Path("data/drops")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, params):
+    """Runs `take` in a folder with a small corpus, with some settings changed."""
+    monkeypatch.chdir(tmp_path)
+    lay_out()
+
+    def take(check: dict[str, object] = {}, **data: object) -> list[incoming.Drop]:  # noqa: B006
+        own = {"path": "data", "incoming": "incoming"} | data
+        changes = {"data": params.data.model_copy(update=own), "check": params.check.model_copy(update=check)}
+        return incoming.take(params.model_copy(update=changes))
+
+    return take
+
+
+def lay_out() -> None:
+    for folder in ("data", "incoming"):
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(folder).mkdir()
+    for split, content in {"train": TRAIN, "dev": DEV, "test": TEST}.items():
+        Path(f"data/{split}.conll").write_text(content)
+
+
+def put(**files: str) -> None:
+    """Files of these stems in the folder."""
+    for stem, content in files.items():
+        (FOLDER / f"{stem}.conll").write_text(content)
+
+
+def tree() -> dict[str, bytes]:
+    """Every file of the project but the corpus's own."""
+    return {str(p): p.read_bytes() for folder in (FOLDER, DROPS) for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def reason(name: str) -> list[str]:
+    return (QUARANTINE / f"{name}.reason.txt").read_text(encoding="utf-8").splitlines()
+
+
+def test_without_a_folder_or_a_file_nothing_happens(project):
+    assert project() == project(incoming=None) == []
+    assert tree() == {} and not DROPS.exists()
+    with pytest.raises(DataError, match=r"data.incoming: no such folder, got 'none'"):
+        project(incoming="none")
+
+
+def test_good_files_become_drops_that_read_adds_to_train(project, params):
+    put(b=GOOD, a=GOOD.replace("Eve", "Zoe"))
+    row = {"tokens": ["I", "see", "Kim"], "tags": ["O", "O", "B-PER"]}
+    (FOLDER / "c.jsonl").write_text(json.dumps(row))
+    assert project() == [
+        incoming.Drop("a.conll", True, 2, ""),
+        incoming.Drop("b.conll", True, 2, ""),
+        incoming.Drop("c.jsonl", True, 1, ""),
+    ]
+    names = sorted(path.name for path in DROPS.iterdir())
+    assert sorted(name[9:] for name in names) == ["a.conll", "b.conll", "c.jsonl"]
+    assert set(tree()) == {f"data/drops/{name}" for name in names}
+    assert (DROPS / f"{incoming.digest(DROPS / names[0])}-{names[0][9:]}").exists()
+    settings = params.data.model_copy(update={"path": "data"})
+    read.write_splits(settings, Path("corpus"))
+    read.add_drops(settings, Path("corpus"))
+    words = {s.words[0] for s in read.stream_corpus("train", Path("corpus"))}
+    assert words == {"Ann", "in", "she", "Eve", "Zoe", "I"}
+    assert project() == []
+
+
+def test_a_bad_file_goes_to_quarantine_with_every_finding(project):
+    put(bad=BAD, good=GOOD)
+    (bad, good) = project()
+    said = "errors: illegal_transition 1, control_character 1; warnings: invisible_word 1"
+    assert bad == incoming.Drop("bad.conll", False, 2, said)
+    assert good.accepted
+    assert (QUARANTINE / "bad.conll").read_text() == BAD and not (FOLDER / "bad.conll").exists()
+    assert reason("bad.conll") == [
+        said,
+        "error illegal_transition: incoming/bad.conll:1: I-PER cannot follow the sentence start in IOB2",
+        "error control_character: incoming/bad.conll:6: control or replacement character: 'Lon\\x07don'",
+        "warning invisible_word: incoming/bad.conll:5: invisible characters alone: '\\u200b'",
+    ]
+
+
+def test_severities_are_those_of_the_parameters(project):
+    put(bad=BAD)
+    (drop,) = project({"illegal_transition": "warning", "control_character": "off", "invisible_word": "off"})
+    assert drop == incoming.Drop("bad.conll", True, 2, "", "warnings: illegal_transition 1")
+
+
+def test_the_findings_are_listed_up_to_a_limit(project):
+    put(bad=GOOD + "\n" + "\n\n".join(["x\tI-PER"] * 210))
+    project({"duplicate": "off", "conflicting_duplicate": "off"})
+    lines = reason("bad.conll")
+    assert lines[0] == "errors: illegal_transition 210"
+    assert [line.split(":")[2] for line in lines[1:-1]] == [str(n) for n in range(7, 407, 2)]
+    assert lines[-1] == "  … and 10 more rows of illegal_transition"
+
+
+def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
+    put(good=GOOD)
+    (drop,) = project(dict.fromkeys(("few_examples", "unknown_type", "empty_split", "leakage"), "error"))
+    assert drop == incoming.Drop("good.conll", True, 2, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.conll", "Ann\tB-PER\nmet\n", "incoming/a.conll:2: wrong number of columns"),
+        ("a.conll", "", "incoming/a.conll: no sentence in the file"),
+        ("a.conll", b"caf\xe9\tO\n", "incoming/a.conll:1: not valid UTF-8"),
+        ("a.conll", "PK\0\0", "incoming/a.conll: not a text file"),
+        ("a.jsonl", '{"tokens": ["a"], "tags": []}', "incoming/a.jsonl:1: lengths differ"),
+        ("a.jsonl", GOOD, "incoming/a.jsonl:1: not valid JSON"),
+        ("a.txt", GOOD, "unknown kind of file '.txt'; name it .conll or .jsonl"),
+        ("README", GOOD, "unknown kind of file ''"),
+        ("a\nb.conll", GOOD, "characters in the file's name that cannot be shown: 'a\\nb.conll'"),
+        ("caf\udce9.conll", GOOD, "characters in the file's name that cannot be shown: 'caf\\udce9.conll'"),
+        ("a.conll", "Ann\tO\n", "errors: empty_split 1"),
+    ],
+)
+def test_an_unusable_file_goes_to_quarantine(project, name, content, said):
+    (FOLDER / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (drop,) = project()
+    assert (drop.name, drop.accepted) == (name, False)
+    assert drop.reason.startswith(said) and "\n" not in drop.reason
+    assert reason(name)[0] == drop.reason
+    assert not DROPS.exists() and not (FOLDER / name).exists() and (QUARANTINE / name).exists()
+
+
+def test_a_link_goes_to_quarantine_and_its_file_stays(project):
+    Path("elsewhere.conll").write_text(GOOD)
+    (FOLDER / "a.conll").symlink_to(Path("elsewhere.conll").resolve())
+    (drop,) = project()
+    assert drop.reason == "a link, where a file is wanted"
+    assert Path("elsewhere.conll").read_text() == GOOD and (QUARANTINE / "a.conll").is_symlink()
+
+
+def test_what_is_still_being_written_is_left_alone(project):
+    names = ["a.conll.partial", "b.tmp", ".c.conll", ".d.conll.Xy12"]
+    for name in names:
+        (FOLDER / name).write_text("half")
+    (FOLDER / "folder.conll").mkdir()
+    assert project() == []
+    assert set(tree()) == {f"incoming/{name}" for name in names}
+
+
+def test_a_duplicate_goes_to_quarantine_under_whatever_name(project):
+    put(a=GOOD, b=GOOD)
+    first, second = project()
+    (kept,) = DROPS.iterdir()
+    assert first.accepted and kept.name[9:] == "a.conll"
+    assert second == incoming.Drop(
+        "b.conll", False, 2, f"a duplicate: the same content is in the training set as {kept}"
+    )
+    for _ in range(2):  # quarantine keeps them all
+        put(a=GOOD)
+        (again,) = project()
+        assert not again.accepted and again.reason.startswith("a duplicate")
+    assert {p.name for p in QUARANTINE.glob("*.conll")} == {"a.conll", "2-a.conll", "b.conll"}
+    assert {p.name[:-11] for p in QUARANTINE.glob("*.reason.txt")} == {"a.conll", "2-a.conll", "b.conll"}
+    assert list(DROPS.iterdir()) == [kept]
+
+
+def test_quarantine_overwrites_nothing(project):
+    for content in (BAD, BAD + "\n", BAD + "\n\n"):
+        put(a=content)
+        project()
+    assert {p.name: p.read_text() for p in QUARANTINE.glob("*.conll")} == {
+        "a.conll": BAD,
+        "2-a.conll": BAD + "\n",
+        "3-a.conll": BAD + "\n\n",
+    }
+
+
+IN_BIOES = {TRAIN: BIOES + "\nin\tO\nRome\tS-LOC\n", DEV: DEV.replace("B-", "S-"), TEST: TEST.replace("B-", "S-")}
+IN_BIOE = {TRAIN: "Eve\tB-PER\n\nNew\tB-LOC\nYork\tE-LOC\n", DEV: DEV, TEST: TEST}
+OTHERS = ("Eve\tB-PER\n", "New\tB-LOC\nYork\tI-LOC\n", "New\tB-LOC\nYork\tE-LOC\n")
+
+
+@pytest.mark.parametrize("malformed", ["error", "warning", "off"])
+@pytest.mark.parametrize("scheme", ["auto", "fixed"])
+@pytest.mark.parametrize(
+    ("corpus", "own", "drop", "found"),
+    [
+        ({}, "IOB2", BIOES, "BIOES"),
+        ({}, "IOB2", OTHERS[2], "BIOE"),
+        ({}, "IOB2", OTHERS[1] + "\nRome\tS-LOC\n", "BIOES"),  # one such tag would make all look like BIOES
+        (IN_BIOES, "BIOES", GOOD, "IOB2"),
+        (IN_BIOES, "BIOES", OTHERS[1], "IOB2"),
+        (IN_BIOE, "BIOE", OTHERS[1], "IOB2"),
+        (IN_BIOE, "BIOE", BIOES, "BIOES"),
+        ({}, "IOB2", OTHERS[0], None),
+        (IN_BIOES, "BIOES", BIOES, None),
+        (IN_BIOES, "BIOES", OTHERS[2], None),  # has no S, and is BIOES nevertheless
+        (IN_BIOE, "BIOE", OTHERS[0], None),
+        (IN_BIOE, "BIOE", OTHERS[2], None),
+    ],
+)
+def test_a_drop_in_another_scheme_is_refused_whatever_the_severities(
+    project, corpus, own, drop, found, scheme, malformed
+):
+    for split, content in {"train": TRAIN, "dev": DEV, "test": TEST}.items():
+        Path(f"data/{split}.conll").write_text(corpus.get(content, content))
+    put(a=drop)
+    severities = dict.fromkeys(("malformed_tag", "illegal_transition"), malformed)
+    (drop,) = project(severities, scheme=scheme if scheme == "auto" else own)
+    assert drop.accepted == (found is None)
+    if found:
+        assert drop.reason.startswith(f"tags in another scheme ({found}) than the corpus's ({own}); convert them")
+
+
+def test_a_drop_that_begins_entities_with_inside_is_refused(project):
+    put(a="Eve\tI-PER\n")
+    (drop,) = project({"illegal_transition": "off"})
+    assert not drop.accepted
+    assert drop.reason == "tags in another scheme (the prefixes I) than the corpus's (IOB2); convert them"
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_leak_is_what_its_severity_says(project, cut):
+    data = {"dev": None, "dev_fraction": 0.5} if cut else {}
+    sentence = LEAK if not cut else "\n\n".join([TRAIN, GOOD])  # one of train's three is dev
+    place = "incoming/a.conll:7" if not cut else "incoming/a.conll:"
+    words = {"leakage_words": 3}
+    put(a=sentence)
+    (drop,) = project({"leakage": "error", **words}, **data)
+    assert not drop.accepted and drop.reason.startswith("errors: leakage ")
+    lines = [line for line in reason("a.conll") if line.startswith("error leakage: ")]
+    assert lines and all(f": in train at {place}" in line for line in lines)
+    assert all(line.startswith(f"error leakage: data/{'train' if cut else 'dev'}.conll:") for line in lines)
+    put(a=sentence)
+    (drop,) = project({"leakage": "warning", **words}, **data)
+    assert drop.accepted and drop.reason == ""
+    assert drop.note == f"warnings: leakage {len(lines)}"
+    put(b=sentence + "\n\n" + TEST.replace("Ann", "Zoe"))
+    (drop,) = project({"leakage": "off", **words}, **data)
+    assert drop == incoming.Drop("b.conll", True, drop.sentences, "")
+
+
+def test_a_short_sentence_is_no_leak(project):
+    put(a=LEAK)
+    (drop,) = project({"leakage": "error", "leakage_words": 7})
+    assert drop.accepted and not drop.note
+
+
+def test_a_corpus_that_cannot_be_read_is_no_fault_of_the_files(project):
+    put(a=GOOD)
+    Path("data/dev.conll").write_text("a\tO\nb\n")
+    before = tree()
+    with pytest.raises(DataError, match=r"data/dev.conll:2"):
+        project()
+    assert tree() == before
+
+
+class Kill(BaseException):
+    """What no handler catches."""
+
+
+def on_another_device(patch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def across(source, target):
+        if Path(source).parent == FOLDER and Path(target).parent == DROPS:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        replace(source, target)
+
+    patch.setattr(os, "replace", across)
+
+
+def killed_at(step: int, after: bool, patch: pytest.MonkeyPatch) -> None:
+    """Ends the process at a step: before or after a rename or removal, or at the beginning or the middle of a copy."""
+    steps = count()
+
+    def dying(work, half_done=None):
+        def call(*paths, **options):
+            inside = not options and not str(paths[0]).startswith("/")  # not in temporary folders
+            if not inside or next(steps) != step:
+                return work(*paths, **options)
+            if after:
+                with suppress(OSError):
+                    (half_done or work)(*paths)
+            raise Kill
+
+        return call
+
+    def half(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:5])
+
+    patch.setattr(os, "replace", dying(os.replace))
+    patch.setattr(os, "unlink", dying(os.unlink))
+    patch.setattr(shutil, "copyfile", dying(shutil.copyfile, half))
+
+
+def found(corpus, *_):
+    """A data check that takes no time."""
+    first = next(s for s in corpus["train"].read(["words"])["words"].to_pylist())
+    return {"checks": {"some": {"severity": "error", "found": int(first == ["bad"]), "examples": ["here"]}}}
+
+
+@pytest.mark.parametrize("other_device", [False, True])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_kill_at_any_point_changes_nothing_in_the_end(project, monkeypatch, after, other_device):
+    monkeypatch.setattr(incoming, "check", found)
+    if other_device:
+        on_another_device(monkeypatch)
+    files = {"a": GOOD, "b": "bad\tO\n", "c": GOOD, "d": GOOD + GOOD.replace("Eve", "Zoe")}
+    put(**files)
+    whole = {drop.name: drop for drop in project()}
+    wanted = tree()
+    assert len(wanted) == 6 and [drop.accepted for drop in whole.values()] == [True, False, False, True]
+    for step in range(100):
+        lay_out()
+        put(**files)
+        with monkeypatch.context() as patch:
+            killed_at(step, after, patch)
+            try:
+                project()
+            except Kill:
+                died = True
+            else:
+                died = False
+        between = list(tree().values())
+        assert all(content.encode() in between for content in files.values())
+        rest = {drop.name: drop for drop in project()}
+        assert tree() == wanted, step
+        assert rest.items() <= whole.items()
+        if not died:
+            break
+    # claim and move a and d; the reasons and moves of b and c: or more steps where a move is a copy
+    assert step == (14 if other_device else 8) and not rest
+
+
+def test_a_copy_to_another_file_system_waits_for_the_disk(project, monkeypatch):
+    events = []
+    put(a=GOOD)
+    on_another_device(monkeypatch)
+    monkeypatch.setattr(incoming, "sync", lambda path: events.append((path.suffix, len(list(FOLDER.iterdir())))))
+    assert [drop.accepted for drop in project()] == [True]
+    assert events == [(".partial", 1), ("", 1)]
+    assert [path.read_text() for path in DROPS.iterdir()] == [GOOD] and not list(FOLDER.iterdir())
+
+
+def test_another_error_of_the_disk_is_passed_on(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "a").write_text("x")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        incoming.move(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a").read_text() == "x"

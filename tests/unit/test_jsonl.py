@@ -1,0 +1,135 @@
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpplm_core import formats
+from fpplm_core.errors import DataError
+from fpplm_core.text import Sentence
+
+jsonl = formats.get("jsonl")
+COLUMNS = SimpleNamespace(word_column=7, tag_column=-9)  # have no meaning here
+GOOD = '{"tokens": ["a"], "tags": ["O"]}\n'
+
+
+def read(path: Path, content: str | bytes) -> list[Sentence]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return list(jsonl.read(path, COLUMNS))
+
+
+def test_it_is_a_format_by_being_there():
+    assert "jsonl" in formats.names()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("head", ["", "\ufeff"])
+def test_sentences_have_file_line_and_document(tmp_path, head, end):
+    path = tmp_path / "a.jsonl"
+    rows = [
+        '{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"], "document": 3}',
+        "",
+        ' \t{"tags": ["O"], "tokens": ["\\u2028"]} ',
+        '{"tokens": [], "tags": []}',
+        '{"document": 0, "tokens": ["x"], "tags": ["O"]}',
+    ]
+    assert read(path, head + end.join(rows)) == [
+        Sentence(("Ann", "slept"), ("B-PER", "O"), str(path), (1, 1), 3),
+        Sentence(("\u2028",), ("O",), str(path), (3,)),
+        Sentence(("x",), ("O",), str(path), (5,), 0),
+    ]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+pairs = st.lists(st.tuples(texts, texts), min_size=1, max_size=4)
+documents = st.none() | st.integers(0, 2**31 - 1)
+
+
+@given(st.lists(st.tuples(pairs, documents), min_size=1, max_size=5))
+def test_what_is_written_is_read_back(tmp_path_factory, rows):
+    path = tmp_path_factory.getbasetemp() / "round.jsonl"
+    made = [
+        Sentence(*zip(*cells, strict=True), str(path), (number,) * len(cells), document)
+        for number, (cells, document) in enumerate(rows, start=1)
+    ]
+    stream = io.StringIO(newline="")
+    jsonl.write(made, stream)
+    assert read(path, stream.getvalue()) == made
+    assert stream.getvalue().count("\n") == len(made)
+
+
+def test_all_planes_survive(tmp_path):
+    words = (*(chr(plane << 16 | 0x1234) for plane in range(17)), "\0", "\x1f", "\x7f", "\x85", "\u2029", "\ufeff")
+    stream = io.StringIO(newline="")
+    jsonl.write([Sentence(words, ("O",) * len(words), "", ())], stream)
+    assert read(tmp_path / "planes.jsonl", stream.getvalue())[0].words == words
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "not valid JSON"),
+        (GOOD + GOOD, "not valid JSON"),  # two in a line
+        ("[" * 100_000, "not valid JSON"),
+        ('{"tokens": ["a"], "tags": ["O"], "document": ' + "9" * 5000 + "}", "not valid JSON"),
+        ("[]", "wrong keys, got 'list'"),
+        ("3", "wrong keys, got 'int'"),
+        ('{"tokens": ["a"]}', "wrong keys, got 'tokens'"),
+        ('{"tokens": ["a"], "tags": ["O"], "doc": 1}', "wrong keys, got 'doc, tags, tokens'"),
+        ('{"tokens": ["a", "b"], "tags": ["O"]}', "lengths differ, got 2 tokens and 1 tags"),
+        ('{"tokens": [], "tags": ["O"]}', "lengths differ, got 0 tokens and 1 tags"),
+        ('{"tokens": "ab", "tags": ["O", "O"]}', "tokens: not a list of strings, got 'ab'"),
+        ('{"tokens": ["a"], "tags": [0]}', "tags: not a list of strings, got [0]"),
+        ('{"tokens": [null], "tags": ["O"]}', "tokens: not a list of strings, got [None]"),
+        ('{"tokens": ["\\ud83d"], "tags": ["O"]}', "tokens: half of a surrogate pair"),
+        *(
+            (GOOD.replace("}", f', "document": {value}}}'), "no number of a document")
+            for value in ('"1"', "1.0", "-1", "true", "null", "2147483648")
+        ),
+        (b'{"tokens": ["caf\xe9"], "tags": ["O"]}', "not valid UTF-8, got byte 0xe9"),
+    ],
+)
+def test_a_malformed_line_is_an_error_with_its_place(tmp_path, line, said):
+    path = tmp_path / "a.jsonl"
+    raw = line if isinstance(line, bytes) else line.rstrip("\n").replace("\n", " ").encode()
+    with pytest.raises(DataError) as caught:
+        read(path, GOOD.encode() + b"\n" + raw + b"\n")
+    message = str(caught.value)
+    assert message.startswith(f"{path}:3: {said}")
+    assert "\n" not in message and len(message) < len(str(path)) + 300
+
+
+def test_what_stands_before_a_bad_line_is_streamed(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(GOOD + "{")
+    stream = jsonl.read(path, COLUMNS)
+    assert next(stream).words == ("a",)
+    with pytest.raises(DataError, match=":2: not valid JSON"):
+        next(stream)
+
+
+@pytest.mark.parametrize("content", ["", "\ufeff", "\n \n", '{"tokens": [], "tags": []}\n'])
+def test_a_file_without_a_sentence_is_an_error(tmp_path, content):
+    with pytest.raises(DataError, match=r"a.jsonl: no sentence in the file"):
+        read(tmp_path / "a.jsonl", content)
+
+
+def test_a_missing_file_a_folder_and_a_binary_are_errors(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        list(jsonl.read(tmp_path / "none.jsonl", COLUMNS))
+    with pytest.raises(DataError, match="a folder stands where a file is wanted"):
+        list(jsonl.read(tmp_path, COLUMNS))
+    with pytest.raises(DataError, match="zero bytes"):
+        read(tmp_path / "a.jsonl", json.dumps("x").encode("utf-16"))
+
+
+@given(st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_give_sentences_or_an_error_with_a_place(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "bytes.jsonl"
+    try:
+        assert read(path, content)
+    except DataError as error:
+        assert error.where.startswith(str(path))
