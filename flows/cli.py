@@ -31,16 +31,97 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="show tracebacks
 
 
 @app.command()
-def retrain() -> None:
+def retrain(
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", "-S", help="a value for this run: train.lr=1e-4")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="folder of the data, instead of params.yaml's")] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="put into production what earns it")] = False,
+    busy: Annotated[str, typer.Option(help="where another retraining works here: wait, skip or fail")] = "wait",
+    notify: Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")] = None,
+) -> None:
     """Runs what has changed of the pipeline, and shows scores, verdict, bundle and report."""
-    if not Path("dvc.yaml").exists():
-        raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run in the project's folder")
+    in_project()
+    if busy not in ("wait", "skip", "fail"):
+        raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")
     start = time.perf_counter()
     from flows import retrain as flow
 
-    ran = flow.retrain()
-    typer.echo(f"\n{sum(ran.values())} of {len(ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
-    typer.echo(flow.summary())
+    run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify)
+    if run.ran:
+        typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
+        typer.echo(flow.summary())
+    typer.echo(flow.said(verdict, promote))
+
+
+def in_project() -> None:
+    if not Path("dvc.yaml").exists():
+        raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run in the project's folder")
+
+
+@app.command()
+def models() -> None:
+    """The registered versions: which is in production, scores, dates, data."""
+    in_project()
+    from flows.views import models as table
+
+    typer.echo(table())
+
+
+@app.command()
+def runs(last: Annotated[int, typer.Option(min=1, help="how many")] = 20) -> None:
+    """The retrainings of this folder: when, what ran, what was decided and why."""
+    in_project()
+    from flows.views import runs as table
+
+    typer.echo(table(last))
+
+
+@app.command()
+def promote(
+    version: Annotated[
+        str | None, typer.Argument(help="a registered version, such as v2; none: what ./bundle holds")
+    ] = None,
+) -> None:
+    """Puts a model into production, whatever its verdict was."""
+    in_project()
+    from flows import promotion, workspace
+    from fpplm_core import params
+
+    with workspace.alone("fail"):
+        typer.echo(f"{promotion.promote_by_hand(params.load(), version)} is in production")
+
+
+@app.command()
+def rollback() -> None:
+    """Puts the version before the present one into production again."""
+    in_project()
+    from flows import promotion, workspace
+
+    with workspace.alone("fail"):
+        now, before = promotion.roll_back()
+    typer.echo(f"{now} is in production, as before {before}")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="a version, such as v1, or a bundle's folder")],
+    after: Annotated[str, typer.Argument(help="likewise")] = "bundle",
+) -> None:
+    """How two models differ: parameters, data, code, scores on the present test split, and spans, with examples."""
+    in_project()
+    from flows.views import diff as table
+
+    typer.echo(table(before, after))
+
+
+@app.command()
+def reproduce(version: Annotated[str, typer.Argument(help="a registered version, such as v1")]) -> None:
+    """Trains a version again from its code, parameters and data, and says whether the same came out."""
+    in_project()
+    from flows.reproduce import reproduce as again
+
+    typer.echo(again(version))
 
 
 @app.command()
@@ -49,22 +130,15 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="the findings as JSON")] = False,
 ) -> None:
     """Checks annotated files as the pipeline does, with the settings of ./params.yaml; exits with 10 on errors."""
-    from fpplm_core import formats, params
+    from fpplm_core import params
     from fpplm_core.errors import CheckFailed
-    from fpplm_core.labels import detect_scheme
     from tasks import check as stage
-    from tasks.read import distinct_tags, open_corpus, write_corpus
+    from tasks.read import as_train, scheme_of
 
     settings = params.load()
-    reader = formats.get(settings.data.format)
     with tempfile.TemporaryDirectory() as folder:
-        sentences = chain.from_iterable(reader.read(file, settings.data) for file in files)
-        write_corpus(Path(folder, "train.parquet"), sentences)
-        train = open_corpus("train", Path(folder))
-        scheme = settings.data.scheme
-        if scheme == "auto":
-            scheme = detect_scheme(distinct_tags(train))
-        verdict = stage.check({"train": train}, scheme, settings, docs=None)
+        train = as_train(files, settings.data, Path(folder))
+        verdict = stage.check({"train": train}, scheme_of(settings.data, [train]), settings, docs=None)
     if as_json:
         typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
     else:
@@ -188,6 +262,20 @@ def bench(
         raise DataError("no benchmarks here", where="benchmarks", do="run it in a checkout of fpplm")
     module = ["benchmarks.peers"] if what == "peers" else ["benchmarks", what]
     raise typer.Exit(subprocess.run([sys.executable, "-m", *module, *context.args], check=False).returncode)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="a new or empty folder")],
+    train: Annotated[Path, typer.Argument(help="annotated file; .jsonl, or CoNLL columns with any other ending")],
+    dev: Annotated[Path | None, typer.Option(help="likewise; without it cut from train")] = None,
+    test: Annotated[Path | None, typer.Option(help="likewise; without it cut from train")] = None,
+) -> None:
+    """Makes a project for data of your own, ready for `fpplm retrain`."""
+    from flows import project
+
+    project.create(directory, train, dev, test)
+    typer.echo(f"{directory} is ready; go on with: cd {directory} && fpplm retrain")
 
 
 @app.command()

@@ -11,8 +11,13 @@ import os
 import re
 import signal
 import sys
+from asyncio import CancelledError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 import tasks  # first: it switches telemetry off before the libraries look
 
@@ -26,49 +31,64 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get(
 import networkx as nx
 from dvc.exceptions import ReproductionError
 from dvc.repo import Repo
+from dvc.stage import PipelineStage
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
-from flows import end_on_sigterm
+from flows import changes, end_on_sigterm, history, promotion, sources, workspace
+from flows.history import Run, Verdict
 from fpplm_core import params
-from fpplm_core.errors import FpplmError
-from tasks import BUNDLE, METRICS, read_json
+from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError, WorkspaceBusy
+from fpplm_core.params import Params
+from tasks import BUNDLE, LAST_ERROR, METRICS, REPORTS, read_json, write_json
 from tasks.report import render
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages speak for themselves
 INTERRUPTED = 130
-DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__()} - {7} | {INTERRUPTED}
+FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
+DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
 
 
 class StageError(FpplmError):
     """A stage ended with another exit code than 0; its own message has been printed by the stage."""
 
     def __init__(self, stage: str, code: int) -> None:
-        super().__init__(f"the stage {stage} failed", got=f"exit code {code}", do=f"again by hand: dvc repro {stage}")
+        cause = LAST_ERROR.read_text(encoding="utf-8").strip() if LAST_ERROR.exists() else ""
+        got = f"exit code {code}" + (f" ({cause})" if cause else "")
+        super().__init__(f"the stage {stage} failed", got=got, do=f"again by hand: dvc repro {stage}")
         self.exit_code = code if code > 0 else 1
         self.decided = code in DECIDED
 
 
 def is_fault(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Whether trying again may help."""
+    """Whether trying again may help: after a crash, a full disk, a remote that was away; not after a verdict."""
     error = state.result(raise_on_failure=False)
-    return not (isinstance(error, StageError) and error.decided)
+    if isinstance(error, StageError):
+        return not error.decided
+    return not isinstance(error, FpplmError) or isinstance(error, FAULTS)
 
 
-@task(
-    task_run_name="{name}",
-    cache_policy=NO_CACHE,  # DVC is the cache
-    retries=2,
-    retry_delay_seconds=[2, 20],
-    retry_condition_fn=is_fault,
-)
+def again(delays: Sequence[float]) -> dict[str, Any]:
+    """Options of a task that is tried again after so many seconds each; DVC is the cache."""
+    return {
+        "cache_policy": NO_CACHE,
+        "retries": len(delays),
+        "retry_delay_seconds": list(delays),
+        "retry_condition_fn": is_fault,
+    }
+
+
+@task(task_run_name="{name}", **again([2, 20]))
 def stage(name: str) -> State[Any]:
     """Brings one stage up to date. Raises StageError."""
     print(f"── {name}", flush=True)
+    LAST_ERROR.unlink(missing_ok=True)
     with Repo() as repo:
+        before = [out.hash_info for out in repo.stage.load_one(name=name).outs]
         try:
             done = repo.reproduce(name, single_item=True)
         except ReproductionError as error:
@@ -81,36 +101,131 @@ def stage(name: str) -> State[Any]:
                 # Ctrl-C has also ended Prefect's temporary server, and Prefect would look for it for minutes.
                 os._exit(INTERRUPTED)
             raise StageError(name, code) from None
-    if not done:
+        except CancelledError:  # it took longer than its task may
+            for child in psutil.Process().children(recursive=True):
+                child.kill()  # what hangs may hang on SIGTERM as well
+            raise
+    workspace.keep_lock_file()
+    # A stage that is to run always has changed something only where its output is another one.
+    if not done or (done[0].always_changed and [out.hash_info for out in done[0].outs] == before):
         print("   unchanged", flush=True)
         return Completed(name="Cached", message="unchanged since the last run", data=False)
-    publish(name)
+    with told():
+        publish(name)
     return Completed(message="ran", data=True)
 
 
+@task(**again([10, 60, 300]))
+def decide(settings: Params, promote: bool) -> Verdict:
+    """The new bundle against production, and into production where that is asked for. Raises RegistryError."""
+    return promotion.decide(settings, promote)
+
+
 @flow(name="retrain", log_prints=False)
-def retrain() -> dict[str, bool]:
-    """Runs all stages, renders the report whatever happens; which stages ran. Raises StageError."""
+def retrain(
+    overrides: list[str] | None = None,
+    data: str | None = None,
+    promote: bool = True,
+    busy: workspace.Busy = "wait",
+    stage_hours: float = 24,
+    notify: str | None = None,
+) -> tuple[Run, Verdict]:
+    """From new data to a verdict: takes in drops, runs all stages, compares, promotes; renders the report in any case.
+
+    Args:
+        overrides: values of params.yaml for this run, such as `train.lr=1e-4`.
+        data: the same for data.path.
+        promote: commit, register and put into production what earns it; otherwise only say so.
+        busy: what to do where another retraining is at work in this folder: wait, skip, fail.
+        stage_hours: after which a stage counts as hanging, is ended and tried again.
+        notify: a Prefect notification block, such as `slack-webhook/ops`, told of every verdict but `unchanged`.
+
+    Raises:
+        StageError, or another FpplmError.
+    """
     end_on_sigterm()
-    params.load()  # a wrong key is said before anything starts
+    wanted = [*(overrides or []), *([f"data.path={data}"] if data else [])]
+    run, verdict = Run.begin(overrides=wanted, promote=promote), Verdict("failed", ["ended before its end"])
     try:
-        return {name: run_stage(name) for name in stages()}
+        with workspace.alone(busy):
+            for mended in workspace.mend():
+                print(f"mended: {mended}", flush=True)
+            with workspace.overridden(wanted):
+                verdict = work(run, promote, stage_hours)
+    except WorkspaceBusy as error:
+        verdict = Verdict("skipped", [str(error)])
+        if busy == "fail":
+            raise
+    except Exception as error:
+        verdict = Verdict("failed", [str(error)])
+        raise
     finally:
-        create_link_artifact(key="report", link=render().resolve().as_uri(), link_text="report.html")
+        run.end(verdict)
+        tell(verdict, notify)
+    return run, verdict
 
 
-def run_stage(name: str) -> bool:
+def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
+    """What `retrain` does once the folder is its own. Raises as it does."""
+    settings = params.load()  # a wrong key is said before anything starts
+    verdict = None
+    try:
+        sources.take_in(settings, commit=promote)
+        run.note(facts=changes.facts(settings))
+        timed = stage.with_options(timeout_seconds=3600 * stage_hours)
+        for name in stages():
+            with run.timing(name):
+                run.ran[name] = run_stage(timed, name)
+        verdict = decide(settings, promote)
+    finally:
+        show(run, verdict)
+    return verdict
+
+
+def show(run: Run, verdict: Verdict | None) -> None:
+    """The page of this run, and Prefect's artifacts of it."""
+    found = history.summary(run, verdict)
+    write_json(REPORTS / "run.json", found)
+    page = render().resolve().as_uri()
+    with told():
+        create_markdown_artifact(history.markdown(found), key="retraining", description="what changed, and the verdict")
+        create_link_artifact(page, key="report", link_text="report.html")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What Prefect's server is told: that it is away fails no run."""
+    try:
+        yield
+    except Exception as error:  # whatever the connection raises
+        print(f"warning: Prefect's server could not be told: {error}", file=sys.stderr, flush=True)
+
+
+def tell(verdict: Verdict, notify: str | None) -> None:
+    """Tells a notification block; that it cannot be told fails no run."""
+    if notify is None or verdict.verdict == "unchanged":
+        return
+    title = f"fpplm {Path.cwd().name}: {history.state(verdict._asdict())} {verdict.version or ''}".strip()
+    try:
+        block: Any = Block.load(notify)
+        block.notify(body="\n".join(verdict.reasons), subject=title)
+    except Exception as error:  # whatever a block raises, the run has already ended well or not
+        print(f"warning: {notify} cannot be told: {error}", file=sys.stderr, flush=True)
+
+
+def run_stage(timed: Any, name: str) -> bool:
     """Runs the task; False where DVC found nothing to do. Raises StageError."""
-    state = stage(name, return_state=True)
+    state = timed(name, return_state=True)
     if not state.is_completed():
         state.result()  # raises what the task raised
-    return state.name != "Cached"
+    return bool(state.name != "Cached")
 
 
 def stages() -> list[str]:
     """The names of dvc.yaml's stages, each after those it depends on."""
     with Repo() as repo:
-        return [found.name for found in nx.dfs_postorder_nodes(repo.index.graph)]
+        found = nx.dfs_postorder_nodes(repo.index.graph)
+        return [one.name for one in found if isinstance(one, PipelineStage)]  # the others are .dvc files
 
 
 def publish(name: str) -> None:
@@ -152,3 +267,12 @@ def summary() -> str:
             f"      →  {', '.join(entities) or 'no entity'}",
         ]
     )
+
+
+def said(verdict: Verdict, promote: bool) -> str:
+    """The verdict in a line, and what to do with it."""
+    reason = verdict.reasons[0]
+    if verdict.version:
+        return f"verdict  {verdict.version} is in production: {reason}"
+    advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""
+    return f"verdict  {verdict.verdict}: {reason}{advice}"

@@ -7,8 +7,11 @@
     ├── BundleError       exit 5   a bundle is incomplete, changed or too new
     ├── DeviceError       exit 6   a device or provider was asked for that is not there
     ├── StorageError      exit 7   the disk is full or not writable
+    ├── InputsChanged     exit 8   a file or parameter was edited while a stage used it
+    ├── WorkspaceBusy     exit 9   another retraining works in this folder
     ├── CheckFailed       exit 10  the data check found errors
-    └── GateFailed        exit 11  the model is not good enough to be exported
+    ├── GateFailed        exit 11  the model is not good enough to be exported
+    └── RegistryError     exit 12  Git, DVC or a remote of theirs has refused; nothing in production has changed
 
 Codes 10 and 11 are verdicts: running the same thing again gives the same answer, so nothing retries them.
 """
@@ -51,9 +54,21 @@ class StorageError(FpplmError):
     exit_code = 7
 
 
+class InputsChanged(FpplmError):
+    exit_code = 8
+
+
+class WorkspaceBusy(FpplmError):
+    exit_code = 9
+
+
 class CheckFailed(FpplmError):
     exit_code = 10
 
 
 class GateFailed(FpplmError):
     exit_code = 11
+
+
+class RegistryError(FpplmError):
+    exit_code = 12

@@ -44,6 +44,7 @@ class DataParams(Section):
     dev_fraction: Cut
     test_fraction: Cut
     split_seed: Annotated[int, Field(ge=0)]
+    incoming: Annotated[str, Field(min_length=1)] | None
     second: SecondParams | None
 
     @field_validator("format")
@@ -52,6 +53,12 @@ class DataParams(Section):
         if name not in formats.names():
             raise ValueError(f"use one of {', '.join(formats.names())}")
         return name
+
+    @model_validator(mode="after")
+    def _outside(self) -> DataParams:
+        if self.incoming and Path(self.incoming).is_relative_to(self.path):
+            raise ValueError(f"incoming {self.incoming} must not lie in path {self.path}, which makes the model")
+        return self
 
 
 class CheckParams(Section):
@@ -141,6 +148,14 @@ class VerifyParams(Section):
     max_f1_loss: Share
 
 
+class PromotionParams(Section):
+    alpha: Cut
+    margin: Share
+    max_type_loss: Share
+    min_speed: Annotated[float, Field(ge=0)]
+    max_size: Annotated[float, Field(ge=0)]
+
+
 class Params(Section):
     data: DataParams
     check: CheckParams
@@ -152,6 +167,7 @@ class Params(Section):
     gate: GateParams
     export: ExportParams
     verify: VerifyParams
+    promotion: PromotionParams
 
 
 def load(path: Path | str = "params.yaml") -> Params:

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ BUNDLE = Path("bundle")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
 SCRATCH = Path(".fpplm")
+LAST_ERROR = SCRATCH / "error.txt"
 BATCH = 10_000  # sentences that a stage holds at a time
 WATCHED = "FPPLM_END_WITH_PARENT"  # set for a stage that DVC does not start
 GRACE = 2.0  # seconds in which a stage that Ctrl-C has reached as well ends by itself, and says so
@@ -72,8 +73,10 @@ if {"DVC_STAGE", WATCHED} & set(os.environ):  # before the stage imports what ta
 
 def run(stage: Callable[[], None]) -> None:
     """Runs a stage as a command. `--debug`, or FPPLM_DEBUG=1, shows tracebacks."""
+    from tasks.frozen import frozen_inputs  # only stages need it
+
     debug = "--debug" in sys.argv[1:] or os.environ.get("FPPLM_DEBUG") == "1"
-    with exit_on_error(debug):
+    with exit_on_error(debug), frozen_inputs(os.environ.get("DVC_STAGE")):
         stage()
 
 
@@ -92,6 +95,9 @@ def exit_on_error(debug: bool) -> Iterator[None]:
         if debug:
             traceback.print_exc()
         known = as_fpplm_error(error)
+        if "DVC_STAGE" in os.environ:  # the flow says why a stage failed, and sees no more of it than its exit code
+            with suppress(OSError):
+                write_text(LAST_ERROR, f"{known or f'{type(error).__name__}: {error}'}\n")
         if known is None:
             print(f"error: unexpected {type(error).__name__}: {error}; run again with --debug", file=sys.stderr)
             sys.exit(1)

@@ -55,6 +55,7 @@ def facts(root: Path) -> dict[str, Any]:
     results, manifest = load_results(root), read_if_there(root / BUNDLE / "manifest.json")
     if results["verify"] and manifest and manifest["model_sha256"] != results["train"]["model_sha256"]:
         results["verify"] = None  # of the model before
+    comparison = read_if_there(root / REPORTS / "comparison.json")
     states = {stage: judge(stage, result) for stage, result in results.items()}
     bundled = manifest if results["verify"] else None
     findings = read_if_there(root / REPORTS / "training" / "findings.json") if results["train"] else None
@@ -74,6 +75,8 @@ def facts(root: Path) -> dict[str, Any]:
         "parameters": read_yaml(settings) if settings.exists() else {},
         "bundled": bundled,
         "older_bundle": None if bundled else manifest,
+        "run": read_if_there(root / REPORTS / "run.json"),
+        "comparison": comparison if comparison and manifest and comparison["candidate"] == manifest["digest"] else None,
         "data_docs": (root / REPORTS / "data_docs" / "index.html").exists(),
         "version": __version__,
         "now": datetime.now(UTC),

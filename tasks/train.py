@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -67,6 +70,7 @@ def train() -> None:
             "epochs": len(history["dev_f1"]),
             "steps": history["step"],
             "precision": precision,
+            "threads": torch.get_num_threads(),
             "encoder_sha256": started.source,
             "model_sha256": trained,
         },
@@ -140,14 +144,19 @@ def choose_precision(settings: TrainParams, model: Tagger, data: Data) -> bool:
 
 
 def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history: dict[str, Any]) -> None:
-    """Trains on from where `history` stands; shows and saves what happens."""
+    """Trains on from where `history` stands; shows and saves what happens.
+
+    SIGTERM has the step finished and saved; then the process ends with the code that a shell gives for it.
+    """
+    terminated = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     windows, order = started.data.windows, started.data.order
     if history["step"]:
         started.state.restore(checkpoint.tensors())
         print(f"going on from step {history['step']} of {started.plan.steps}", flush=True)
     with Display(started.plan.steps, history) as display:
         began, trained = time.perf_counter(), 0
-        for report, score in follow(started, settings, history):
+        for report, score, last in follow(started, settings, history, terminated):
             step, epoch = history["step"], len(history["dev_f1"])
             trained += sum(len(windows[row].words) for row in order[report.step])
             speed = trained / (time.perf_counter() - began)
@@ -156,14 +165,22 @@ def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history
                 if history["best_epoch"] == epoch:
                     checkpoint.save_best(started.state)
                 display.epoch(step, epoch, score, speed)
-            if score is not None or step % settings.checkpoint_steps == 0:
+            if score is not None or step % settings.checkpoint_steps == 0 or last:
                 checkpoint.save(started.state, history)
+            if last:
+                print(
+                    f"stopped at step {step} of {started.plan.steps}; the same command goes on there", file=sys.stderr
+                )
+                sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
     if not history["best_f1"]:
         print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
 
 
-def follow(started: Started, settings: TrainParams, history: dict[str, Any]) -> Iterator[tuple[Report, float | None]]:
-    """Trains on, a report a step, with dev's F1 where an epoch ends; keeps the history, and stops by it."""
+def follow(
+    started: Started, settings: TrainParams, history: dict[str, Any], terminated: threading.Event
+) -> Iterator[tuple[Report, float | None, bool]]:
+    """Trains on and keeps the history: a step's report, dev's F1 where an epoch ends, whether it was `terminated`."""
     data, state, plan = started.data, started.state, started.plan
     if history["stopped"]:
         return
@@ -174,7 +191,8 @@ def follow(started: Started, settings: TrainParams, history: dict[str, Any]) -> 
         step = report.step + 1
         history["step"] = step
         unread.append(report)
-        if step in data.ends or step % settings.checkpoint_steps == 0 or len(unread) >= look:
+        last = terminated.is_set()
+        if step in data.ends or step % settings.checkpoint_steps == 0 or len(unread) >= look or last:
             history["losses"] += read(unread)
             history["lr"] += [one.lr for one in unread]
             unread.clear()
@@ -187,7 +205,7 @@ def follow(started: Started, settings: TrainParams, history: dict[str, Any]) -> 
             if score > history["best_f1"]:
                 history["best_f1"], history["best_epoch"] = score, epoch
             history["stopped"] = epoch - history["best_epoch"] >= settings.patience or step == plan.steps
-        yield report, score
+        yield report, score, last
         if history["stopped"]:
             return
 
@@ -204,7 +222,7 @@ def help_to_train(checkpoint: Checkpoint, bfloat16: bool) -> None:
     started = start(settings, bfloat16)
     if history["step"]:
         started.state.restore(checkpoint.tensors())
-    for _ in follow(started, settings.train, history):
+    for _ in follow(started, settings.train, history, threading.Event()):
         pass
 
 

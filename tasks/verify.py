@@ -219,7 +219,7 @@ def lineage(settings: Params) -> dict[str, Any]:
         "fpplm": fpplm_core.__version__,
         "commit": git("log", "-1", "--format=%H", "--", *SOURCES),
         "uncommitted_changes": bool(git("status", "--porcelain", "--", *SOURCES)),
-        "parameters": settings.model_dump(),
+        "parameters": settings.model_dump(exclude={"promotion"}),
         "data": {str(path): sha256(path) for path in files},
         "lock_sha256": sha256(Path("requirements.lock")) if Path("requirements.lock").exists() else None,
         "encoder_sha256": trained["encoder_sha256"],

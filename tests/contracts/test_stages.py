@@ -44,6 +44,11 @@ def products(stage: str) -> list[str]:
     return [name for kind in ("outs", "metrics", "plots") for name in names(STAGES[stage].get(kind, []))]
 
 
+def declared(stage: str) -> set[str]:
+    """The sections of params.yaml that a stage declares."""
+    return {entry.split(".")[0] for entry in STAGES[stage].get("params", [])}
+
+
 def source(stage: str) -> Path:
     return Path(STAGES[stage]["cmd"].removeprefix("python -m ").replace(".", "/") + ".py")
 
@@ -120,8 +125,8 @@ def sections_read(tree: ast.AST) -> set[str]:
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in {
                 f"{name}.{dump}" for name in whole for dump in DUMPS
             }:
-                chosen = [word.value for word in node.keywords if word.arg == "include"]
-                found |= set(ast.literal_eval(chosen[0])) if chosen else set(Params.model_fields)
+                chosen = {word.arg: set(ast.literal_eval(word.value)) for word in node.keywords}
+                found |= chosen.get("include", set(Params.model_fields)) - chosen.get("exclude", set())
     return found & set(Params.model_fields)
 
 
@@ -136,24 +141,35 @@ def helper(settings: TrainParams, everything: Params):
 """
     assert sections_read(ast.parse(code)) == {"data", "gate", "check", "encode", "model"}
     assert sections_read(ast.parse("def f(s: Params):\n    s.model_dump()")) == set(Params.model_fields)
+    rest = sections_read(ast.parse("def f(s: Params):\n    s.model_dump(exclude={'gate'})"))
+    assert rest == set(Params.model_fields) - {"gate"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_the_sections_that_it_reads(stage):
     own = sections_read(ast.parse((ROOT / source(stage)).read_text(encoding="utf-8")))
-    declared = {entry.split(".")[0] for entry in STAGES[stage]["params"]}
-    assert own and own <= declared <= set(Params.model_fields)
+    assert own <= declared(stage) <= set(Params.model_fields)
+    assert bool(own) == (stage != "environment")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_no_section_that_it_does_not_read(stage):
     """It would run again for nothing."""
     own = sections_read(ast.parse((ROOT / source(stage)).read_text(encoding="utf-8")))
-    assert set(STAGES[stage]["params"]) == own
+    assert set(STAGES[stage].get("params", [])) == own
 
 
-def test_every_section_is_read_by_some_stage():
-    assert {entry for stage in STAGES.values() for entry in stage["params"]} == set(Params.model_fields)
+def test_every_section_is_read_by_some_stage_but_what_decides_on_a_finished_model():
+    compared = sections_read(ast.parse((ROOT / "tasks/compare.py").read_text(encoding="utf-8")))
+    assert compared == {"promotion"}
+    assert set().union(*map(declared, STAGES)) == set(Params.model_fields) - compared
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_depends_on_the_lock_depends_on_what_is_installed(stage):
+    """And the stage that looks at it runs always."""
+    assert ("requirements.lock" in deps(stage)) == ("build/environment.json" in deps(stage))
+    assert STAGES[stage].get("always_changed", False) == (stage == "environment")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ import yaml
 from tests.e2e.conftest import Project, kill_group
 
 Make = Callable[[], Project]
-STAGES = ["read", "check", "encode", "train", "evaluate", "gate", "export", "verify"]
+STAGES = ["environment", "read", "check", "encode", "train", "evaluate", "gate", "export", "verify"]
 
 
 def model_digest(project: Project) -> str:
@@ -49,7 +50,28 @@ def test_second_run_runs_nothing(trained: Project) -> None:
     assert f"0 of {len(STAGES)} stages ran" in output
     assert output.count("unchanged") == len(STAGES)
     assert (trained.path / "dvc.lock").read_bytes() == before
-    assert "up to date" in trained.ok("dvc", "repro")
+    output = trained.ok("dvc", "repro")
+    assert re.findall(r"Running stage '(\w+)'", output) == ["environment"], "it is to run always, nothing else"
+    assert output.count("didn't change, skipping") == len(STAGES) - 1
+    assert (trained.path / "dvc.lock").read_bytes() == before
+
+
+OTHER_TORCH = """
+from importlib import metadata
+_version = metadata.version
+metadata.version = lambda name: "9.9.9" if name == "torch" else _version(name)
+"""
+
+
+def test_another_torch_trains_again(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    assert "build/environment.json" not in project.ok("dvc", "status", "train")
+    (tmp_path / "sitecustomize.py").write_text(OTHER_TORCH)
+    project.ok("dvc", "repro", "environment", PYTHONPATH=str(tmp_path))
+    assert json.loads((project.path / "build/environment.json").read_text())["torch"] == "9.9.9"
+    assert re.search(r"modified:\s+build/environment.json", project.ok("dvc", "status", "train"))
+    plan = project.ok("dvc", "repro", "--dry", "train")
+    assert "Running stage 'train'" in plan and "Stage 'encode' didn't change" in plan
 
 
 def test_dvc_commands_work(trained: Project) -> None:

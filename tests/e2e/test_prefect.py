@@ -50,7 +50,7 @@ def test_flow_on_a_server_leaves_runs_and_artifacts(trained: Project, server: st
     rows = [row for row in ask(server, "task_runs") if row["flow_run_id"] == run["id"]]
     states = {row["name"]: row["state_name"] for row in rows}
     assert states.pop("gate") == "Completed"
-    assert set(states.values()) == {"Cached"} and len(states) == 7
+    assert set(states.values()) == {"Cached"} and len(states) == 8
     assert {"gate", "report"} <= {row["key"] for row in ask(server, "artifacts")}
 
 

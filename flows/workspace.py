@@ -1,0 +1,188 @@
+"""The project's folder during a retraining: one at a time, mended after a crash, with parameters of this run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from filelock import FileLock, Timeout
+
+from fpplm_core.errors import ParamsError, WorkspaceBusy
+from tasks import SCRATCH, write_text
+
+Busy = Literal["wait", "skip", "fail"]
+LOCK = SCRATCH / "retrain.lock"
+OWNER = SCRATCH / "retrain.owner.json"
+PARAMS = Path("params.yaml")
+LOOK = 5.0  # seconds between two tries for the lock
+
+
+@contextmanager
+def alone(busy: Busy = "wait") -> Iterator[None]:
+    """Holds this folder's lock, which names its owner. The operating system lets go of it however the owner ends.
+
+    Raises:
+        WorkspaceBusy: another run holds it, and `busy` is not to wait.
+    """
+    SCRATCH.mkdir(exist_ok=True)
+    lock = FileLock(LOCK)
+    said = False
+    while True:
+        try:
+            lock.acquire(timeout=0 if busy != "wait" else LOOK)
+            break
+        except Timeout:
+            if busy != "wait":
+                raise WorkspaceBusy(
+                    "another retraining is at work here", where=str(Path.cwd()), got=owner(), do="wait for its end"
+                ) from None
+            if not said:
+                print(f"waiting for another retraining: {owner()}", file=sys.stderr, flush=True)
+                said = True
+    try:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+        write_text(OWNER, json.dumps(who) + "\n")
+        yield
+    finally:
+        OWNER.unlink(missing_ok=True)
+        lock.release()
+
+
+def owner() -> str:
+    """Who holds the lock, in words."""
+    try:
+        who = json.loads(OWNER.read_text(encoding="utf-8"))
+        return f"process {who['pid']} on {who['host']}, since {who['since']}"
+    except (OSError, ValueError, KeyError):
+        return "a process that has just begun"
+
+
+def mend() -> list[str]:
+    """Takes away what a killed run may have left half done, and says what.
+
+    DVC writes dvc.lock and its table of locks in place, and Git leaves its lock files behind: a process killed at that
+    moment would stop every later run. Call it with the folder's lock held.
+    """
+    done = []
+    table = Path(".dvc/tmp/rwlock")
+    if table.exists() and not _names_the_living(table):
+        table.unlink()
+        done.append(f"{table} named processes that are gone")
+    if not _git_is_running():
+        for lock in (*Path(".git").glob("*.lock"), *Path(".git/refs").rglob("*.lock")):
+            lock.unlink(missing_ok=True)
+            done.append(f"{lock} was left by a Git that is gone")
+    kept, lock_file = SCRATCH / "dvc.lock", Path("dvc.lock")
+    if kept.exists() and not _is_whole(lock_file):
+        write_text(lock_file, kept.read_text(encoding="utf-8"))
+        done.append("dvc.lock was cut off; it is again as after the last finished stage")
+    if take_back():
+        done.append("params.yaml is as before the values of a run that was killed")
+    return done
+
+
+def keep_lock_file() -> None:
+    """Keeps dvc.lock as it is now, for `mend`."""
+    lock_file = Path("dvc.lock")
+    if lock_file.exists() and _is_whole(lock_file):
+        write_text(SCRATCH / "dvc.lock", lock_file.read_text(encoding="utf-8"))
+
+
+def _is_whole(lock_file: Path) -> bool:
+    """Whether it is all that DVC wrote: a cut leaves a line, a list or a stage without its end."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        text = lock_file.read_text(encoding="utf-8")
+        found = YAML(typ="safe", pure=True).load(text)
+    except (OSError, UnicodeDecodeError, YAMLError):
+        return False
+    stages = found.get("stages") if isinstance(found, dict) else None
+    return text.endswith("\n") and isinstance(stages, dict) and all(s and "cmd" in s for s in stages.values())
+
+
+def _names_the_living(table: Path) -> bool:
+    """Whether some process in DVC's table of locks still runs; its number may have gone to another process since."""
+    try:
+        locks = json.loads(table.read_text(encoding="utf-8"))
+        read = [info for infos in locks["read"].values() for info in infos]
+        infos = [*read, *locks["write"].values()]
+        return any(_is_running(int(info["pid"]), str(info["cmd"])) for info in infos)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_running(pid: int, command: str) -> bool:
+    try:
+        return command.rsplit(maxsplit=1)[-1] in " ".join(psutil.Process(pid).cmdline())
+    except (psutil.Error, IndexError):
+        return False
+
+
+def _git_is_running() -> bool:
+    """Whether a `git` works in this repository."""
+    for process in psutil.process_iter(["name"]):
+        try:
+            if process.info["name"] == "git" and Path(process.cwd()).is_relative_to(Path.cwd()):
+                return True
+        except (psutil.Error, OSError):
+            continue
+    return False
+
+
+BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
+
+
+@contextmanager
+def overridden(settings: Sequence[str]) -> Iterator[None]:
+    """Has settings such as `train.lr=1e-4` in params.yaml, comments kept, as `dvc exp run -S` writes them.
+
+    They go when the run ends, or at the next one's start where it was killed; `settle` keeps them.
+
+    Raises:
+        ParamsError: one is no `key=value`, or its key is unknown.
+    """
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.utils.hydra import apply_overrides
+
+    settle()
+    if settings:
+        text = PARAMS.read_text(encoding="utf-8")
+        write_text(DURING, text)
+        try:
+            apply_overrides(str(DURING), list(settings))
+        except InvalidArgumentError as error:
+            wrong = str(error.__cause__ or error).splitlines()[0]
+            raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
+        write_text(BEFORE, text)
+        write_text(PARAMS, DURING.read_text(encoding="utf-8"))
+    try:
+        yield
+    finally:
+        take_back()
+
+
+def settle() -> None:
+    """params.yaml as it is now is what the project has from now on."""
+    BEFORE.unlink(missing_ok=True)
+
+
+def take_back() -> bool:
+    """params.yaml as it was before a run set values in it, unless somebody has changed it since."""
+    if not BEFORE.exists():
+        return False
+    same = PARAMS.read_bytes() == DURING.read_bytes()
+    if same:
+        write_text(PARAMS, BEFORE.read_text(encoding="utf-8"))
+    settle()
+    return same
