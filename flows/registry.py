@@ -133,7 +133,8 @@ def manifest_of(version: str) -> dict[str, Any]:
 
 def save(paths: Sequence[str], message: str) -> None:
     """Commits these paths alone, where they differ from HEAD."""
-    there = [path for path in paths if Path(path).exists()]
+    ignored = subprocess.run(["git", "check-ignore", "--", *paths], capture_output=True, text=True, check=False)
+    there = [path for path in paths if Path(path).exists() and path not in ignored.stdout.splitlines()]
     git("add", "--", *there)
     if git("diff", "--cached", "--name-only", "--", *there):
         git(*_identity(), "commit", "--quiet", "--message", message, "--", *there)

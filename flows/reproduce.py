@@ -57,7 +57,7 @@ def clone(name: str) -> Path:
     registry.git("clone", "--quiet", "--no-checkout", ".", str(folder))
     registry.git("-C", str(folder), "checkout", "--quiet", "--detach", registry.versions()[name].commit)
     with Repo() as repo:
-        remotes, cache = repo.config["remote"], repo.cache.local.path
+        remotes, cache = repo.config["remote"], repo.cache.local_cache_dir
     with Config(dvc_dir=str((folder / ".dvc").resolve())).edit("local") as local:
         local["cache"] = {"dir": cache}
         local["remote"] = dict(remotes)  # with whole paths: those in .dvc/config are relative to the project
