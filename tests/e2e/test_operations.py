@@ -1,4 +1,4 @@
-"""examples/operations.py, as a user runs it, with a tiny encoder: schedule, drops, promotion, rollback, reproduction."""
+"""examples/operations.py as a user runs it, with a tiny encoder: schedule, drops, promotion, rollback, reproduction."""
 
 from __future__ import annotations
 
