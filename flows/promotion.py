@@ -53,7 +53,7 @@ def taken_out(incumbent: str | None) -> str | None:
     """The version with this folder's model where it has been in production and is not any more."""
     model = read_json(METRICS / "train.json")["model_sha256"]
     for name in {name for _, name in registry.assignments()} - {incumbent}:
-        trained = json.loads(registry.git("show", f"{registry.versions()[name].commit}:{METRICS}/train.json"))
+        trained = json.loads(registry.git("show", f"{registry.versions()[name].commit}:./{METRICS}/train.json"))
         if trained["model_sha256"] == model:
             return name
     return None

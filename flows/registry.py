@@ -43,6 +43,12 @@ def git(*arguments: str, given: str | None = None) -> str:
     return done.stdout.strip()
 
 
+def artifact() -> str:
+    """The name of the model in tags; with the project's folder, where that is a part of a larger repository."""
+    folder = git("rev-parse", "--show-prefix").rstrip("/")
+    return f"{folder}={ARTIFACT}" if folder else ARTIFACT
+
+
 def is_repository() -> bool:
     return subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False).returncode == 0
 
@@ -60,13 +66,13 @@ def fetch() -> None:
 def _tags(pattern: str) -> list[Tag]:
     """Those whose names match, in the order of time, as GTO and DVC take them."""
     form = "%(refname:strip=2)%09%(taggerdate:iso-strict)%09%(*objectname)%09%(contents:subject)"
-    found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{ARTIFACT}{pattern}")
+    found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{artifact()}{pattern}")
     return [Tag(*line.split("\t", 3)) for line in found.splitlines()]
 
 
 def versions() -> dict[str, Tag]:
     """The registered versions by name, the oldest first."""
-    return {tag.name.removeprefix(f"{ARTIFACT}@"): tag for tag in _tags("@v*")}
+    return {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
 
 
 def assignments() -> list[tuple[str, str]]:
@@ -119,7 +125,8 @@ def bundle_of(version: str) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        Repo.get(".", str(BUNDLE), out=str(partial), rev=versions()[version].commit)
+        top, path = git("rev-parse", "--show-toplevel"), git("rev-parse", "--show-prefix") + str(BUNDLE)
+        Repo.get(top, path, out=str(partial), rev=versions()[version].commit)
     except Exception as error:  # each storage library has its own
         do = "the DVC remote must hold it (dvc remote list)"
         raise RegistryError("cannot fetch the bundle", where=version, got=str(error), do=do) from None
@@ -165,7 +172,7 @@ def promote(message: str, data: Sequence[str]) -> str:
     version = known.get(commit) or _next_version()
     if version == in_production():
         return version
-    registration = [] if commit in known else [(f"{ARTIFACT}@{version}", f"{version}: {message}")]
+    registration = [] if commit in known else [(f"{artifact()}@{version}", f"{version}: {message}")]
     _move([*registration, _assignment(version)], commit, with_branch=True)
     return version
 
@@ -243,6 +250,6 @@ def _next_version() -> str:
 
 def _assignment(version: str) -> tuple[str, str]:
     """GTO numbers all stage tags of an artifact in one row."""
-    names = git("tag", "--list", f"{ARTIFACT}#*").splitlines()
+    names = git("tag", "--list", f"{artifact()}#*").splitlines()
     number = max((int(name.rsplit("#", 1)[1]) for name in names), default=0) + 1
-    return f"{ARTIFACT}#{STAGE}#{number}", f"{version} into {STAGE}"
+    return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}"

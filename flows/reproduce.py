@@ -51,11 +51,12 @@ def reproduce(version: str) -> str:
 
 def clone(name: str) -> Path:
     """The version's commit in a folder of its own, with this project's DVC cache and remotes, and its data."""
-    folder = SCRATCH / "reproduce" / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    registry.git("clone", "--quiet", "--no-checkout", ".", str(folder))
-    registry.git("-C", str(folder), "checkout", "--quiet", "--detach", registry.versions()[name].commit)
+    whole = SCRATCH / "reproduce" / name
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    registry.git("clone", "--quiet", "--no-checkout", registry.git("rev-parse", "--show-toplevel"), str(whole))
+    registry.git("-C", str(whole), "checkout", "--quiet", "--detach", registry.versions()[name].commit)
+    folder = whole / registry.git("rev-parse", "--show-prefix")
     with Repo() as repo:
         remotes, cache = repo.config["remote"], repo.cache.local_cache_dir
     with Config(dvc_dir=str((folder / ".dvc").resolve())).edit("local") as local:

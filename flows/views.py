@@ -25,7 +25,7 @@ def models() -> str:
 
 
 def scores_at(commit: str) -> str:
-    test = json.loads(registry.git("show", f"{commit}:metrics/evaluate.json"))["test"]
+    test = json.loads(registry.git("show", f"{commit}:./metrics/evaluate.json"))["test"]
     return f"{test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
 
 
@@ -34,8 +34,8 @@ def data_at(commit: str) -> str:
     from ruamel.yaml import YAML
 
     reader = YAML(typ="safe", pure=True)
-    path = reader.load(registry.git("show", f"{commit}:params.yaml"))["data"]["path"]
-    stages = reader.load(registry.git("show", f"{commit}:dvc.lock"))["stages"]
+    path = reader.load(registry.git("show", f"{commit}:./params.yaml"))["data"]["path"]
+    stages = reader.load(registry.git("show", f"{commit}:./dvc.lock"))["stages"]
     return f"{path} " + next(dep["md5"] for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
 
 

@@ -41,17 +41,17 @@ seal(Path("bundle"), {})
 class Place:
     """A project whose bundle is a text, a bare repository and a DVC remote beside it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.path = root, root / "project"
-        self.path.mkdir()
+    def __init__(self, root: Path, within: str = "") -> None:
+        self.root, self.path, self.within = root, root / "project" / within, within
+        self.path.mkdir(parents=True)
         (self.path / "dvc.yaml").write_text(yaml.safe_dump(PROJECT))
         (self.path / "make.py").write_text(MAKE.replace("ROOT", repr(str(ROOT))))
         (self.path / ".gitignore").write_text("/bundle\n/.fpplm\n")
         (self.path / "params.yaml").write_text("{}\n")
-        self("git", "init", "-q", "-b", "main")
+        self("git", "init", "-q", "-b", "main", str(root / "project"))
         self("git", "config", "user.name", "t")
         self("git", "config", "user.email", "t@localhost")
-        self("dvc", "init", "-q")
+        self("dvc", "init", "-q", *(["--subdir"] if within else []))
         self("dvc", "remote", "add", "-q", "-d", "store", str(root / "store"))
         self("git", "init", "-q", "--bare", "-b", "main", str(root / "bare.git"))
         self("git", "remote", "add", "origin", str(root / "bare.git"))
@@ -82,7 +82,7 @@ class Place:
             "artifacts",
             "get",
             str(self.root / "bare.git"),
-            "tagger",
+            f"{self.within}:tagger" if self.within else "tagger",
             "--stage",
             stage,
             "-o",
@@ -315,3 +315,16 @@ def test_an_s3_server_that_refuses_or_is_gone(place: Place, bucket: str) -> None
     assert place.delivered() == "one"
     registry.promote("second", ["text.txt"])
     assert place.delivered() == "two"
+
+
+def test_a_project_that_is_a_folder_of_a_larger_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path, within="models/ner")
+    monkeypatch.chdir(place.path)
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    registry.promote("first", ["text.txt"])
+    assert place("git", "tag").split() == ["models/ner=tagger#production#1", "models/ner=tagger@v1.0.0"]
+    place.train("two")
+    registry.promote("second", ["text.txt"])
+    assert place.delivered() == "two"
+    registry.assign(registry.previous())
+    assert place.delivered() == "one"
