@@ -39,7 +39,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
-from flows import changes, end_on_sigterm, history, promotion, sources, workspace
+from flows import cache, changes, end_on_sigterm, history, promotion, sources, workspace
 from flows.history import Run, Verdict
 from fpplm_core import params
 from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError, WorkspaceBusy
@@ -148,7 +148,7 @@ def retrain(
     run, verdict = Run.begin(overrides=wanted, promote=promote), Verdict("failed", ["ended before its end"])
     try:
         with workspace.alone(busy):
-            for mended in workspace.mend():
+            for mended in (*workspace.mend(), *cache.mend()):
                 print(f"mended: {mended}", flush=True)
             with workspace.overridden(wanted):
                 verdict = work(run, promote, stage_hours)

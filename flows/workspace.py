@@ -22,6 +22,7 @@ Busy = Literal["wait", "skip", "fail"]
 LOCK = SCRATCH / "retrain.lock"
 OWNER = SCRATCH / "retrain.owner.json"
 PARAMS = Path("params.yaml")
+LOCK_FILE, KEPT = Path("dvc.lock"), SCRATCH / "dvc.lock"
 LOOK = 5.0  # seconds between two tries for the lock
 
 
@@ -74,17 +75,20 @@ def mend() -> list[str]:
     """
     done = []
     table = Path(".dvc/tmp/rwlock")
-    if table.exists() and not _names_the_living(table):
+    if table.exists() and _is_stale(table):
         table.unlink()
         done.append(f"{table} named processes that are gone")
     if not _git_is_running():
         for lock in (*Path(".git").glob("*.lock"), *Path(".git/refs").rglob("*.lock")):
             lock.unlink(missing_ok=True)
             done.append(f"{lock} was left by a Git that is gone")
-    kept, lock_file = SCRATCH / "dvc.lock", Path("dvc.lock")
-    if kept.exists() and not _is_whole(lock_file):
-        write_text(lock_file, kept.read_text(encoding="utf-8"))
-        done.append("dvc.lock was cut off; it is again as after the last finished stage")
+    if LOCK_FILE.exists() and not _is_whole(LOCK_FILE):
+        if KEPT.exists():
+            write_text(LOCK_FILE, KEPT.read_text(encoding="utf-8"))
+            done.append("dvc.lock was cut off; it is again as after the last finished stage")
+        else:
+            LOCK_FILE.unlink()
+            done.append("dvc.lock was cut off; DVC finds in its cache what has been made, or makes it again")
     if take_back():
         done.append("params.yaml is as before the values of a run that was killed")
     return done
@@ -92,34 +96,40 @@ def mend() -> list[str]:
 
 def keep_lock_file() -> None:
     """Keeps dvc.lock as it is now, for `mend`."""
-    lock_file = Path("dvc.lock")
-    if lock_file.exists() and _is_whole(lock_file):
-        write_text(SCRATCH / "dvc.lock", lock_file.read_text(encoding="utf-8"))
+    if LOCK_FILE.exists() and _is_whole(LOCK_FILE):
+        write_text(KEPT, LOCK_FILE.read_text(encoding="utf-8"))
 
 
 def _is_whole(lock_file: Path) -> bool:
-    """Whether it is all that DVC wrote: a cut leaves a line, a list or a stage without its end."""
+    """Whether DVC can read it: a cut leaves a line, a list or a stage without its end.
+
+    One that has only lost entries is whole: DVC looks for these in its cache, or makes them again.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
+    from voluptuous import Invalid
 
     try:
         text = lock_file.read_text(encoding="utf-8")
-        found = YAML(typ="safe", pure=True).load(text)
-    except (OSError, UnicodeDecodeError, YAMLError):
+        found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(text))
+    except (OSError, UnicodeDecodeError, YAMLError, Invalid):
         return False
-    stages = found.get("stages") if isinstance(found, dict) else None
-    return text.endswith("\n") and isinstance(stages, dict) and all(s and "cmd" in s for s in stages.values())
+    return text.endswith("\n") and bool(found.get("stages"))
 
 
-def _names_the_living(table: Path) -> bool:
-    """Whether some process in DVC's table of locks still runs; its number may have gone to another process since."""
+def _is_stale(table: Path) -> bool:
+    """Whether DVC's table of locks is cut off, or names processes none of which runs.
+
+    The number of one that is gone may have come to another process since; DVC would wait for that.
+    """
     try:
         locks = json.loads(table.read_text(encoding="utf-8"))
-        read = [info for infos in locks["read"].values() for info in infos]
-        infos = [*read, *locks["write"].values()]
-        return any(_is_running(int(info["pid"]), str(info["cmd"])) for info in infos)
+        read = [info for infos in locks.get("read", {}).values() for info in infos]
+        infos = [*read, *locks.get("write", {}).values()]
+        return bool(infos) and not any(_is_running(int(info["pid"]), str(info["cmd"])) for info in infos)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        return True
 
 
 def _is_running(pid: int, command: str) -> bool:

@@ -15,12 +15,13 @@ from typing import Any
 
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import Tensor, nn
 
 from fpplm_core.contract import SecondGraph
-from fpplm_core.errors import EncoderError
+from fpplm_core.errors import EncoderError, StorageError
 from fpplm_core.model import Tagger
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # the last where the tagger is told about word shapes
@@ -132,6 +133,9 @@ def _quantise(source: Path, path: Path, left: list[str]) -> None:
     root.setLevel(logging.ERROR)  # advice on pre-processing, which the exporter has already done
     try:
         quantize_dynamic(source, path, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=left)
+    except DecodeError as error:  # its own helper file beside the source, which onnx cuts off without a word
+        do = "free or change the place, run again"
+        raise StorageError("cannot be written (the disk is full)", where=str(path), got=str(error), do=do) from None
     finally:
         root.setLevel(level)
 

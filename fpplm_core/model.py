@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -22,12 +22,13 @@ from fpplm_core.errors import DeviceError, EncoderError
 from fpplm_core.params import ModelParams
 
 
-def fingerprint(module: nn.Module) -> str:
+def fingerprint(weights: nn.Module | Mapping[str, Tensor]) -> str:
     """sha256 over the names, shapes and bytes of all weights."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights
+    for name, tensor in sorted(tensors.items()):
         digest.update(json.dumps([name, list(tensor.shape), str(tensor.dtype)]).encode())
-        digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from fpplm_core import metrics, params
 from fpplm_core.decoding import decode, softmax, word_logits
 from fpplm_core.labels import INNER_SCHEME, Span, legal, lenient_spans, to_tags
-from fpplm_core.model import Blueprint, choose_device, load_trained, runner
+from fpplm_core.model import choose_device, runner
 from fpplm_core.scoring import mentions, score
 from fpplm_core.text import Sentence
 from tasks import ENCODED, METRICS, MODEL, PREDICTIONS, REPORTS, read_json, run, write_json, write_text
 from tasks.encode import load_windows
 from tasks.read import load_corpus
+from tasks.trained import load_model
 
 PLOTS = REPORTS / "evaluation"
 
 
 def main() -> None:
     settings = params.load()
-    blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
+    blueprint, model = load_model(settings.model)
     labels, transition_scores = blueprint.labels, np.load(MODEL / "transitions.npy")
-    device = choose_device(settings.train.device)
-    model = load_trained(MODEL / "model.safetensors", blueprint, settings.model).to(device)
+    model = model.to(choose_device(settings.train.device))
     seen = mentions(load_corpus("train"))
     without_pieces = read_json(ENCODED / "encoding.json")["counts"]
     scores: dict[str, Any] = {}

@@ -11,25 +11,25 @@ from torch import nn
 from fpplm_core import exporting, params, techniques
 from fpplm_core.contract import SecondGraph
 from fpplm_core.errors import ParamsError
-from fpplm_core.model import Blueprint, Tagger, load_trained
+from fpplm_core.model import Tagger
 from fpplm_core.serving.bundle import LABEL_LM, graph_name
-from tasks import GRAPHS, MODEL, read_json, run
+from tasks import GRAPHS, MODEL, run, whole_folder
+from tasks.trained import load_model
 
 
 def main() -> None:
     settings = params.load()
-    blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
-    model = load_trained(MODEL / "model.safetensors", blueprint, settings.model)
+    _, model = load_model(settings.model)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it would say that torchvision is not there
-    GRAPHS.mkdir(parents=True, exist_ok=True)
-    source = GRAPHS / graph_name("fp32")
-    refine = settings.export.refine_below > 0
-    exporting.export_fp32(model, source, settings.export.opset, with_states=refine)
-    if refine:
-        exporting.export_second(second_graph(model, settings.technique), GRAPHS / LABEL_LM, settings.export.opset)
-    for variant in settings.export.variants:
-        if variant in exporting.DERIVE:
-            exporting.DERIVE[variant](source, GRAPHS / graph_name(variant))
+    with whole_folder(GRAPHS) as graphs:
+        source = graphs / graph_name("fp32")
+        refine = settings.export.refine_below > 0
+        exporting.export_fp32(model, source, settings.export.opset, with_states=refine)
+        if refine:
+            exporting.export_second(second_graph(model, settings.technique), graphs / LABEL_LM, settings.export.opset)
+        for variant in settings.export.variants:
+            if variant in exporting.DERIVE:
+                exporting.DERIVE[variant](source, graphs / graph_name(variant))
     for path in sorted(GRAPHS.glob("*.onnx")):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

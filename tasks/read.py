@@ -5,7 +5,6 @@ Sentences go from file to file in batches; a split is cut by a number a sentence
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -22,7 +21,7 @@ from fpplm_core.errors import DataError
 from fpplm_core.labels import detect_scheme
 from fpplm_core.params import DataParams
 from fpplm_core.text import Sentence
-from tasks import BATCH, CORPUS, SPLITS, open_table, run, write_json, write_table
+from tasks import BATCH, CORPUS, SPLITS, open_table, run, whole_folder, write_json, write_table
 
 DROPS = "drops"  # folder in data.path: what tasks/incoming.py has accepted since, for train alone
 SUFFIXES = {".conll": "conll", ".jsonl": "jsonl"}  # of files that name their format
@@ -40,8 +39,14 @@ SCHEMA = pa.schema(
 
 def main() -> None:
     settings = params.load().data
-    folder = CORPUS.with_name(CORPUS.name + ".partial")  # the corpus is in place as a whole or not at all
-    shutil.rmtree(folder, ignore_errors=True)
+    with whole_folder(CORPUS) as folder:
+        notes = read(settings, folder)
+    for note in notes:
+        print(note)
+
+
+def read(settings: DataParams, folder: Path) -> list[str]:
+    """Writes the splits to a folder, with corpus.json; what is worth saying of them. Raises DataError."""
     notes = write_splits(settings, folder) + add_drops(settings, folder)
     corpus = {split: open_corpus(split, folder) for split in SPLITS}
     scheme = scheme_of(settings, corpus.values())
@@ -55,10 +60,7 @@ def main() -> None:
         second = open_corpus("second", folder)
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
     write_json(folder / "corpus.json", {"scheme": scheme, "notes": notes})
-    shutil.rmtree(CORPUS, ignore_errors=True)
-    folder.rename(CORPUS)
-    for note in notes:
-        print(note)
+    return notes
 
 
 def given(settings: DataParams) -> dict[str, Iterator[Sentence]]:

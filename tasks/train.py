@@ -35,6 +35,8 @@ def main() -> None:
 def train() -> None:
     settings = params.load()
     checkpoint = Checkpoint.of(settings.model_dump_json(include={"model", "encode", "train", "technique"}))
+    if checkpoint.discard_damaged():
+        print(f"{checkpoint.folder}: damaged, thrown away; training starts anew", flush=True)
     history = checkpoint.history()
     started = start(settings, history.get("bfloat16"))
     state, active, plan, data = started.state, started.active, started.plan, started.data

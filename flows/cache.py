@@ -1,0 +1,39 @@
+"""What DVC's cache holds of the stages' outputs, compared with its names, which are hashes.
+
+DVC takes the files of its cache on trust once they are there: one that the disk has damaged, or that somebody has
+edited, would come back as the model of this run, and be pushed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+
+
+def mend() -> list[str]:
+    """Removes the files of the cache that are not what dvc.lock says, and says which; DVC makes them again."""
+    with Repo() as repo:
+        outs = [out for one in repo.index.stages if isinstance(one, PipelineStage) for out in one.outs]
+        objects = {name for out in outs if out.use_cache and out.hash_info for name in _objects(out)}
+        files = {name: Path(repo.cache.local.oid_to_path(name)) for name in sorted(objects)}
+    damaged = [file for name, file in files.items() if file.exists() and _md5(file) != name.removesuffix(".dir")]
+    for file in damaged:
+        file.unlink()
+    return [f"{file} was damaged; it is made again" for file in damaged]
+
+
+def _objects(out: Any) -> Iterator[str]:
+    """The names of an output's files in the cache; of a folder's list and of the files that it names."""
+    yield out.hash_info.value
+    if out.hash_info.isdir:
+        yield from (info.value for _, _, info in out.get_obj() or ())
+
+
+def _md5(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
