@@ -87,6 +87,7 @@ def stage(name: str) -> State[Any]:
     """Brings one stage up to date. Raises StageError."""
     print(f"── {name}", flush=True)
     LAST_ERROR.unlink(missing_ok=True)
+    others = set(psutil.Process().children(recursive=True))  # Prefect's temporary server
     with Repo() as repo:
         before = [out.hash_info for out in repo.stage.load_one(name=name).outs]
         try:
@@ -102,7 +103,7 @@ def stage(name: str) -> State[Any]:
                 os._exit(INTERRUPTED)
             raise StageError(name, code) from None
         except CancelledError:  # it took longer than its task may
-            for child in psutil.Process().children(recursive=True):
+            for child in set(psutil.Process().children(recursive=True)) - others:
                 child.kill()  # what hangs may hang on SIGTERM as well
             raise
     workspace.keep_lock_file()
