@@ -193,7 +193,7 @@ def execute(run: Run, threads: int | None) -> dict[str, Any]:
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     seconds, memory = 0.0, 0
     log = folder / "log.txt"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), tasks.WATCHED: "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), tasks.WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     for module in run.modules:

@@ -107,7 +107,7 @@ def state(run: Mapping[str, Any]) -> str:
     return "running" if here and psutil.pid_exists(int(run.get("pid", -1))) else "killed"
 
 
-def summary(run: Run, verdict: Verdict | None) -> dict[str, Any]:
+def summary(run: Run, verdict: Verdict) -> dict[str, Any]:
     """What the page of a run shows: what changed since the run before it, the seconds of its stages, the verdict."""
     every = runs()
     own = next(one for one in every if one["run"] == run.name)
@@ -120,7 +120,7 @@ def summary(run: Run, verdict: Verdict | None) -> dict[str, Any]:
         "changes": [change._asdict() for change in changed],
         "ran": run.ran,
         "seconds": run.seconds,
-        **(verdict._asdict() if verdict else {"verdict": "failed", "reasons": [], "version": None, "model": None}),
+        **verdict._asdict(),
     }
 
 

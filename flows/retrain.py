@@ -49,6 +49,7 @@ from tasks.report import render
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages speak for themselves
 INTERRUPTED = 130
+ENDED = Verdict("failed", ["ended before its end"])
 FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
 DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
 
@@ -146,7 +147,7 @@ def retrain(
     """
     end_on_sigterm()
     wanted = [*(overrides or []), *([f"data.path={data}"] if data else [])]
-    run, verdict = Run.begin(overrides=wanted, promote=promote), Verdict("failed", ["ended before its end"])
+    run, verdict = Run.begin(overrides=wanted, promote=promote), ENDED
     try:
         with workspace.alone(busy):
             for mended in (*workspace.mend(), *cache.mend()):
@@ -169,7 +170,7 @@ def retrain(
 def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
     """What `retrain` does once the folder is its own. Raises as it does."""
     settings = params.load()  # a wrong key is said before anything starts
-    verdict = None
+    verdict = ENDED
     try:
         sources.take_in(settings, commit=promote)
         run.note(facts=changes.facts(settings))
@@ -178,12 +179,15 @@ def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
             with run.timing(name):
                 run.ran[name] = run_stage(timed, name)
         verdict = decide(settings, promote)
+    except Exception as error:
+        verdict = Verdict("failed", [str(error)])
+        raise
     finally:
         show(run, verdict)
     return verdict
 
 
-def show(run: Run, verdict: Verdict | None) -> None:
+def show(run: Run, verdict: Verdict) -> None:
     """The page of this run, and Prefect's artifacts of it."""
     found = history.summary(run, verdict)
     write_json(REPORTS / "run.json", found)

@@ -52,18 +52,22 @@ REPORTS = Path("reports")
 SCRATCH = Path(".fpplm")
 LAST_ERROR = SCRATCH / "error.txt"
 BATCH = 10_000  # sentences that a stage holds at a time
-WATCHED = "FPPLM_END_WITH_PARENT"  # set for a stage that DVC does not start
+WATCHED = "FPPLM_END_WITH"  # the number of the process that has started a stage, where that is not DVC
 GRACE = 2.0  # seconds in which a stage that Ctrl-C has reached as well ends by itself, and says so
 SHELLS = {"sh", "dash", "bash", "zsh", "ksh", "fish", "cmd.exe"}
 
 
 def end_with_parent() -> None:
     """Ends this stage when what started it is gone: killed with -9, DVC or an ablation cannot end its stages."""
-    process = psutil.Process().parent()
-    if process and process.name().lower() in SHELLS:  # some shells stay between, others become the command
-        process = process.parent()
-    if process:
-        process.wait()
+    with suppress(psutil.NoSuchProcess):  # it is gone already
+        if WATCHED in os.environ:
+            process: psutil.Process | None = psutil.Process(int(os.environ[WATCHED]))
+        else:
+            process = psutil.Process().parent()
+            if process and process.name().lower() in SHELLS:  # some shells stay between, others become the command
+                process = process.parent()
+        if process:
+            process.wait()
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -170,11 +170,11 @@ def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history
             if score is not None or step % settings.checkpoint_steps == 0 or last:
                 checkpoint.save(started.state, history)
             if last:
-                print(
-                    f"stopped at step {step} of {started.plan.steps}; the same command goes on there", file=sys.stderr
-                )
-                sys.exit(128 + signal.SIGTERM)
+                break
     signal.signal(signal.SIGTERM, before)
+    if terminated.is_set():  # perhaps after the last look at it: then the last epoch's end has been saved
+        print(f"stopped at step {history['step']}; the same command goes on there", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGTERM)
     if not history["best_f1"]:
         print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
 

@@ -148,7 +148,7 @@ def test_an_installed_wheel_brings_what_it_copies(folder: Path, tmp_path: Path) 
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "params.yaml", "dvc.yaml", "requirements.lock"):
         shutil.copyfile(ROOT / name, source / name)
-    for name in (".gitignore", ".dvcignore"):
+    for name in (".gitignore", ".dvcignore", "prefect.yaml"):
         shutil.copyfile(ROOT / name, source / name)
     pip = (sys.executable, "-m", "pip")
     offline = ("--no-deps", "--no-index", "--quiet")

@@ -73,6 +73,7 @@ def test_values_of_a_run_are_taken_back_where_it_is_not_promoted(project: Projec
     assert "the stage gate failed" in reason and "test F1" in reason and "dvc repro gate" in reason
     page = (project.path / "reports/report.html").read_text()
     assert "gate.min_f1" in page and "0.99" in page, "the report says what changed since the run before"
+    assert "the stage gate failed" in page
 
 
 def test_values_of_a_promoted_run_stay(trained: Project, tmp_path: Path) -> None:
