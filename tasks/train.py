@@ -173,7 +173,8 @@ def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history
                 break
     signal.signal(signal.SIGTERM, before)
     if terminated.is_set():  # perhaps after the last look at it: then the last epoch's end has been saved
-        print(f"stopped at step {history['step']}; the same command goes on there", file=sys.stderr, flush=True)
+        done = f"{history['step']} of {started.plan.steps}"
+        print(f"stopped at step {done}; the same command goes on there", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGTERM)
     if not history["best_f1"]:
         print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
