@@ -53,7 +53,7 @@ def taken_out(incumbent: str | None) -> str | None:
     """The version with this folder's model where it has been in production and is not any more."""
     model = read_json(METRICS / "train.json")["model_sha256"]
     for name in {name for _, name in registry.assignments()} - {incumbent}:
-        trained = json.loads(registry.git("show", f"{registry.versions()[name].commit}:./{METRICS}/train.json"))
+        trained = json.loads(registry.git("show", f"{registry.commit_of(name)}:./{METRICS}/train.json"))
         if trained["model_sha256"] == model:
             return name
     return None
@@ -78,7 +78,11 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
         DataError: this folder's parameters or data are not those that the bundle was made of.
         RegistryError: Git, DVC or a remote has refused.
     """
-    made_of = changes.between(open_bundle(BUNDLE).manifest, changes.facts(settings))
+    manifest = open_bundle(BUNDLE).manifest
+    if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
+        do = "the run after it came to no bundle; see the report"
+        raise DataError("of an earlier model than metrics/ are", where=str(BUNDLE), do=do)
+    made_of = changes.between(manifest, changes.facts(settings))
     if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
         do = "set them as they were (fpplm diff shows them), run fpplm retrain, then fpplm promote"
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)

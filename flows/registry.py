@@ -58,9 +58,10 @@ def has_remote() -> bool:
 
 
 def fetch() -> None:
-    """The tags as the remote repository has them: it, not this folder, says what is in production."""
+    """The model's tags as the remote repository has them: it, not this folder, says what is in production."""
     if has_remote():
-        git("fetch", "--quiet", REMOTE, "+refs/tags/*:refs/tags/*")
+        own = [f"refs/tags/{artifact()}{mark}*" for mark in "@#"]
+        git("fetch", "--quiet", "--no-tags", REMOTE, *(f"+{refs}:{refs}" for refs in own))
 
 
 def _tags(pattern: str) -> list[Tag]:
@@ -72,7 +73,14 @@ def _tags(pattern: str) -> list[Tag]:
 
 def versions() -> dict[str, Tag]:
     """The registered versions by name, the oldest first."""
-    return {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
+    found = {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
+    return {name: tag for name, tag in found.items() if not name.endswith("!")}  # GTO's mark of one taken back
+
+
+def commit_of(version: str) -> str:
+    """Where a version stands; GTO can also assign a commit that is registered under no name."""
+    tag = versions().get(version)
+    return tag.commit if tag else version
 
 
 def assignments() -> list[tuple[str, str]]:
@@ -126,7 +134,7 @@ def bundle_of(version: str) -> Path:
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         top, path = git("rev-parse", "--show-toplevel"), git("rev-parse", "--show-prefix") + str(BUNDLE)
-        Repo.get(top, path, out=str(partial), rev=versions()[version].commit)
+        Repo.get(top, path, out=str(partial), rev=commit_of(version))
     except Exception as error:  # each storage library has its own
         do = "the DVC remote must hold it (dvc remote list)"
         raise RegistryError("cannot fetch the bundle", where=version, got=str(error), do=do) from None
@@ -147,9 +155,10 @@ def save(paths: Sequence[str], message: str) -> None:
         git(*_identity(), "commit", "--quiet", "--message", message, "--", *there)
 
 
-def uncommitted_code() -> list[str]:
-    """Files of code that differ from HEAD: a version whose commit lacks them could not be made again."""
-    return git("diff", "--name-only", "HEAD", "--", *CODE).splitlines()
+def require_committed_code() -> None:
+    """Raises RegistryError for code that differs from HEAD: a version without it could not be made again."""
+    if changed := git("diff", "--name-only", "HEAD", "--", *CODE).splitlines():
+        raise RegistryError("code that is not committed", got=", ".join(changed[:5]), do="commit it, then again")
 
 
 def promote(message: str, data: Sequence[str]) -> str:
@@ -160,10 +169,7 @@ def promote(message: str, data: Sequence[str]) -> str:
     Raises:
         RegistryError: nothing in production has changed.
     """
-    if changed := uncommitted_code():
-        raise RegistryError(
-            "code that is not committed", got=", ".join(changed[:5]), do="commit it, then fpplm promote"
-        )
+    require_committed_code()
     fetch()
     push_bytes()
     save(["dvc.lock", str(METRICS), "params.yaml", *data], f"Model: {message}")
@@ -180,7 +186,7 @@ def promote(message: str, data: Sequence[str]) -> str:
 def assign(version: str) -> None:
     """Puts a registered version into production. Raises RegistryError, BundleError."""
     bundle_of(version)  # one that cannot be fetched, or is damaged, stays out
-    _move([_assignment(version)], versions()[version].commit, with_branch=False)
+    _move([_assignment(version)], commit_of(version), with_branch=False)
 
 
 def push_bytes() -> None:
@@ -251,5 +257,6 @@ def _next_version() -> str:
 def _assignment(version: str) -> tuple[str, str]:
     """GTO numbers all stage tags of an artifact in one row."""
     names = git("tag", "--list", f"{artifact()}#*").splitlines()
-    number = max((int(name.rsplit("#", 1)[1]) for name in names), default=0) + 1
+    numbers = (name.rsplit("#", 1)[1] for name in names)
+    number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
     return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}"

@@ -55,7 +55,7 @@ def clone(name: str) -> Path:
     shutil.rmtree(whole, ignore_errors=True)
     whole.parent.mkdir(parents=True, exist_ok=True)
     registry.git("clone", "--quiet", "--no-checkout", registry.git("rev-parse", "--show-toplevel"), str(whole))
-    registry.git("-C", str(whole), "checkout", "--quiet", "--detach", registry.versions()[name].commit)
+    registry.git("-C", str(whole), "checkout", "--quiet", "--detach", registry.commit_of(name))
     folder = whole / registry.git("rev-parse", "--show-prefix")
     with Repo() as repo:
         remotes, cache = repo.config["remote"], repo.cache.local_cache_dir

@@ -39,7 +39,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
-from flows import cache, changes, end_on_sigterm, history, promotion, sources, workspace
+from flows import cache, changes, end_on_sigterm, history, promotion, registry, sources, workspace
 from flows.history import Run, Verdict
 from fpplm_core import params
 from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError, WorkspaceBusy
@@ -170,6 +170,8 @@ def retrain(
 def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
     """What `retrain` does once the folder is its own. Raises as it does."""
     settings = params.load()  # a wrong key is said before anything starts
+    if promote and registry.is_repository():
+        registry.require_committed_code()  # likewise
     verdict = ENDED
     try:
         sources.take_in(settings, commit=promote)
