@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from zoneinfo import ZoneInfo
 
 from flows.server import DEFAULT, POOL, api_url
-from flows.workspace import Busy
+from flows.workspace import Busy, set_values
 from fpplm_core import params
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 
@@ -125,17 +125,11 @@ def dates(rule: CronSchedule | IntervalSchedule) -> list[Any]:
 
 def check(parameters: dict[str, Any]) -> None:
     """What a run would say in the night, said now. Raises ParamsError."""
-    from dvc.exceptions import InvalidArgumentError
-    from dvc.utils.hydra import apply_overrides
     from prefect.blocks.core import Block
 
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copyfile("params.yaml", Path(folder, "params.yaml"))
-        try:
-            apply_overrides(str(copy), parameters.get("overrides", []))
-        except InvalidArgumentError as error:
-            wrong = str(error.__cause__ or error).splitlines()[0]
-            raise ParamsError("cannot be set", where="--set", got=wrong, do="write train.lr=1e-4") from None
+        set_values(copy, parameters.get("overrides", []))
         params.load(copy)
     if (busy := parameters.get("busy", "wait")) not in get_args(Busy):
         raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")

@@ -71,11 +71,11 @@ class Run:
         self.note(ended=now(), took=took, ran=self.ran, seconds=self.seconds, **verdict._asdict())
 
 
-def add(run: str, path: Path = LEDGER, **facts: Any) -> None:
+def add(run: str, **facts: Any) -> None:
     """Appends an event of a run; it is on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    LEDGER.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps({"run": run, **facts}, ensure_ascii=False)
-    with path.open("ab+") as stream:
+    with LEDGER.open("ab+") as stream:
         stream.seek(0, os.SEEK_END)
         if stream.tell():
             stream.seek(-1, os.SEEK_END)

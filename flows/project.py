@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc.utils.hydra import apply_overrides
 
 from flows import registry
+from flows.workspace import set_values
 from fpplm_core import formats, params
 from fpplm_core.errors import DataError, RegistryError
 from tasks import write_text
@@ -69,7 +69,7 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
             if (TEMPLATES / name).exists():
                 shutil.copyfile(TEMPLATES / name, name)
         shutil.copyfile(TEMPLATES / "params.yaml", "params.yaml")
-        apply_overrides("params.yaml", overrides)
+        set_values(Path("params.yaml"), overrides)
         params.load()
         write_text(Path("dvc.yaml"), with_installed_code((TEMPLATES / "dvc.yaml").read_text(encoding="utf-8")))
         write_text(Path("README.md"), README.format(name=Path.cwd().name, train=f"train{suffix}".ljust(14)))

@@ -12,9 +12,9 @@ from typing import Any
 
 from dvc.config import Config
 from dvc.repo import Repo
-from dvc.utils.hydra import apply_overrides
 
 from flows import changes, registry
+from flows.workspace import set_values
 from fpplm_core import params
 from fpplm_core.errors import FpplmError
 from fpplm_core.serving.bundle import open_bundle
@@ -36,7 +36,7 @@ def reproduce(version: str) -> str:
         if change.kind in ("environment", "packages"):
             print(f"another environment: {change.name} was {change.before}, is {change.after}", flush=True)
     trained = read_json(folder / METRICS / "train.json")
-    apply_overrides(str(folder / "params.yaml"), [f"train.precision={trained['precision']}"])  # where it was measured
+    set_values(folder / "params.yaml", [f"train.precision={trained['precision']}"])  # where it was measured
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
     threads = str(trained["threads"])  # sums of another number of threads round differently

@@ -31,7 +31,10 @@ def take_in(settings: Params, commit: bool) -> None:
     if pointer.exists():
         try:
             with Repo() as repo:
-                repo.update([str(pointer)]) if imported else repo.add([settings.data.path])
+                if imported:
+                    repo.update([str(pointer)])
+                else:
+                    repo.add([settings.data.path])
         except (DvcException, OSError) as error:
             raise RegistryError("DVC cannot bring the data up to date", where=str(pointer), got=str(error)) from None
     if commit and registry.is_repository():

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from typing import Literal
 import psutil
 from filelock import FileLock, Timeout
 
+from flows import registry
 from fpplm_core.errors import ParamsError, WorkspaceBusy
 from tasks import SCRATCH, write_text
 
@@ -78,10 +79,9 @@ def mend() -> list[str]:
     if table.exists() and _is_stale(table):
         table.unlink()
         done.append(f"{table} named processes that are gone")
-    if not _git_is_running():
-        for lock in (*Path(".git").glob("*.lock"), *Path(".git/refs").rglob("*.lock")):
-            lock.unlink(missing_ok=True)
-            done.append(f"{lock} was left by a Git that is gone")
+    for lock in _git_locks():
+        lock.unlink(missing_ok=True)
+        done.append(f"{lock} was left by a Git that is gone")
     if LOCK_FILE.exists() and not _is_whole(LOCK_FILE):
         if KEPT.exists():
             write_text(LOCK_FILE, KEPT.read_text(encoding="utf-8"))
@@ -139,15 +139,16 @@ def _is_running(pid: int, command: str) -> bool:
         return False
 
 
-def _git_is_running() -> bool:
-    """Whether a `git` works in this repository."""
+def _git_locks() -> list[Path]:
+    """The lock files of this repository, which may be larger than the project; none while a `git` works there."""
+    if not registry.is_repository():
+        return []
+    top, folder = Path(registry.git("rev-parse", "--show-toplevel")), Path(registry.git("rev-parse", "--git-dir"))
     for process in psutil.process_iter(["name"]):
-        try:
-            if process.info["name"] == "git" and Path(process.cwd()).is_relative_to(Path.cwd()):
-                return True
-        except (psutil.Error, OSError):
-            continue
-    return False
+        with suppress(psutil.Error, OSError):
+            if process.info["name"] == "git" and Path(process.cwd()).is_relative_to(top):
+                return []
+    return [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]
 
 
 BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
@@ -162,24 +163,29 @@ def overridden(settings: Sequence[str]) -> Iterator[None]:
     Raises:
         ParamsError: one is no `key=value`, or its key is unknown.
     """
-    from dvc.exceptions import InvalidArgumentError
-    from dvc.utils.hydra import apply_overrides
-
     settle()
     if settings:
         text = PARAMS.read_text(encoding="utf-8")
         write_text(DURING, text)
-        try:
-            apply_overrides(str(DURING), list(settings))
-        except InvalidArgumentError as error:
-            wrong = str(error.__cause__ or error).splitlines()[0]
-            raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
+        set_values(DURING, settings)
         write_text(BEFORE, text)
         write_text(PARAMS, DURING.read_text(encoding="utf-8"))
     try:
         yield
     finally:
         take_back()
+
+
+def set_values(file: Path, settings: Sequence[str]) -> None:
+    """Writes values such as `train.lr=1e-4` into a params.yaml, comments kept. Raises ParamsError."""
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.utils.hydra import apply_overrides
+
+    try:
+        apply_overrides(str(file), list(settings))
+    except InvalidArgumentError as error:
+        wrong = str(error.__cause__ or error).splitlines()[0]
+        raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
 
 
 def settle() -> None:

@@ -132,6 +132,25 @@ def test_code_that_is_not_committed_holds_a_promotion_up(trained: Project, tmp_p
     assert done.returncode == 12 and "not committed" in done.stderr and "flows/__init__.py" in done.stderr
 
 
+def test_code_that_is_not_committed_is_said_before_anything_runs(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.commit()
+    with (project.path / "tasks/read.py").open("a") as file:
+        file.write("# changed\n")
+    done = project.run("fpplm", "retrain", "--promote")
+    assert done.returncode == 12 and "tasks/read.py" in done.stderr
+    assert "── read" not in done.stdout
+
+
+def test_a_bundle_of_an_earlier_model_is_not_promoted(project: Project) -> None:
+    """As after a run whose gate said no: metrics are the new model's, the bundle is the old one."""
+    trained = project.path / "metrics/train.json"
+    trained.write_text(json.dumps(json.loads(trained.read_text()) | {"model_sha256": "0" * 64}))
+    done = project.run("fpplm", "promote")
+    assert done.returncode == 3 and "of an earlier model" in done.stderr
+    assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
+
+
 def test_no_such_version_and_nothing_to_go_back_to(promoted: Project) -> None:
     done = promoted.run("fpplm", "promote", "v7")
     assert done.returncode == 3 and "known: v1.0.0" in done.stderr

@@ -182,7 +182,26 @@ def test_a_remote_that_is_away(place: Place) -> None:
     assert place.delivered() == "two"
 
 
-def test_a_damaged_bundle_never_gets_into_production(place: Place) -> None:
+def test_tags_of_other_things_stay_as_they_are(place: Place) -> None:
+    place("git", "tag", "release")
+    place("git", "push", "-q", "origin", "release")
+    registry.promote("first", ["text.txt"])
+    place("git", "tag", "-f", "release", "HEAD")
+    mine = place("git", "rev-parse", "release")
+    registry.fetch()
+    assert place("git", "rev-parse", "release") == mine
+
+
+def test_a_stage_that_gto_has_assigned_to_a_commit_without_a_version(place: Place) -> None:
+    registry.promote("first", ["text.txt"])
+    place.train("two")
+    place("git", "commit", "-qam", "not registered")
+    place("git", "tag", "-a", "-m", "by hand", "tagger#production#2", "HEAD")
+    head = place("git", "rev-parse", "HEAD").strip()
+    assert (registry.bundle_of(head) / "model.txt").read_text() == "two"
+
+
+def test_a_damaged_copy_is_fetched_anew(place: Place) -> None:
     registry.promote("first", ["text.txt"])
     place.train("two")
     registry.promote("second", ["text.txt"])

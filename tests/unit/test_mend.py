@@ -146,6 +146,16 @@ def test_locks_of_a_git_that_is_gone() -> None:
     git("commit", "-q", "--allow-empty", "-m", "second")
 
 
+def test_locks_of_a_repository_that_is_larger_than_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    git("init", "-q", "-b", "main")
+    lock = Path(".git/index.lock").resolve()
+    lock.touch()
+    Path("models/ner").mkdir(parents=True)
+    monkeypatch.chdir("models/ner")
+    (said,) = workspace.mend()
+    assert "index.lock" in said and not lock.exists()
+
+
 def test_locks_of_a_git_at_work_stay() -> None:
     git("init", "-q", "-b", "main")
     with subprocess.Popen(["git", "cat-file", "--batch"], stdin=subprocess.PIPE) as busy:
