@@ -7,21 +7,19 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import nullcontext
-from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows import cli_bundle
 from fpplm_core.errors import DataError, ParamsError
 from tasks import exit_on_error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
-Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
-BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
+app.add_typer(cli_bundle.app)
+Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="a value of params.yaml: train.lr=1e-4")]
+Notify = Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")]
 
 
 @app.callback(help="Retrain, check, gate and deploy sequence-labelling models.")
@@ -32,13 +30,11 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="show tracebacks
 
 @app.command()
 def retrain(
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", "-S", help="a value for this run: train.lr=1e-4")
-    ] = None,
+    overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(help="folder of the data, instead of params.yaml's")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="put into production what earns it")] = False,
     busy: Annotated[str, typer.Option(help="where another retraining works here: wait, skip or fail")] = "wait",
-    notify: Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")] = None,
+    notify: Notify = None,
 ) -> None:
     """Runs what has changed of the pipeline, and shows scores, verdict, bundle and report."""
     in_project()
@@ -148,92 +144,6 @@ def check(
 
 
 @app.command()
-def predict(
-    bundle: BundlePath,
-    inputs: Annotated[list[str], typer.Argument(help="files; - is standard input")],
-    input_format: Annotated[
-        str, typer.Option("--format", help="text (a text a line), conll, jsonl (a key `text`); auto looks at the name")
-    ] = "auto",
-    to: Annotated[str, typer.Option(help="jsonl, or conll")] = "jsonl",
-    output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
-    device: Device = "auto",
-    variant: Variant = "auto",
-    explain: Annotated[
-        bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
-) -> None:
-    """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
-    from flows import texts
-    from fpplm_core.serving import Predictor
-
-    if to not in ("jsonl", "conll"):
-        raise ParamsError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
-    if resume and (output == "-" or explain):
-        raise ParamsError(
-            "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
-        )
-    predictor = Predictor.load(bundle, device, variant)
-    print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
-    done = texts.cut_to_chunks(Path(output), to) if resume else 0
-    with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
-        write = texts.write_jsonl if to == "jsonl" else texts.write_conll
-        write = texts.write_explained if explain else write
-        every = chain.from_iterable(texts.read(name, input_format) for name in inputs)
-        progress(write(predictor, islice(every, done, None), out))
-
-
-def progress(counts: Iterable[int]) -> None:
-    """Counts words as they are done, on stderr: a line that is written anew on a terminal, one line elsewhere."""
-    start, words = time.perf_counter(), 0
-    live = sys.stderr.isatty()
-    for count in counts:
-        words += count
-        if live:
-            print(f"\r{words:,} words, {words / (time.perf_counter() - start):,.0f} words/s", end="", file=sys.stderr)
-    rate = words / max(1e-9, time.perf_counter() - start)
-    print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
-
-
-@app.command()
-def evaluate(
-    bundle: BundlePath,
-    file: Annotated[Path, typer.Argument(help="annotated file")],
-    input_format: Annotated[str, typer.Option("--format", help="a module of fpplm_core/formats")] = "conll",
-    word_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = 0,
-    tag_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = -1,
-    as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
-    device: Device = "auto",
-    variant: Variant = "auto",
-) -> None:
-    """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
-    from types import SimpleNamespace
-
-    from fpplm_core import formats
-    from fpplm_core.labels import lenient_spans
-    from fpplm_core.params import EvaluateParams
-    from fpplm_core.scoring import score
-    from fpplm_core.serving import Predictor
-
-    columns = SimpleNamespace(word_column=word_column, tag_column=tag_column)
-    sentences = list(formats.get(input_format).read(file, columns))
-    predictor = Predictor.load(bundle, device, variant)
-    gold = [lenient_spans(s.tags) for s in sentences]
-    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
-    found = [[span for span, _ in row] for row in tagged]
-    scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
-    if as_json:
-        typer.echo(json.dumps(scores, indent=2, ensure_ascii=False))
-        return
-    rows = {**scores["types"], "all (micro)": scores | {"support": sum(map(len, gold))}}
-    typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
-    for name, row in rows.items():
-        numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
-        typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
-    typer.echo(f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}], {predictor.variant}")
-
-
-@app.command()
 def ablate(
     plan: Annotated[Path, typer.Argument(help="arms, corpora and seeds")] = Path("benchmarks/ablation.yaml"),
     results: Annotated[Path, typer.Option(help="folder of the ledger, tables and plots")] = Path("benchmarks/ablation"),
@@ -283,12 +193,10 @@ def schedule(
     cron: Annotated[str | None, typer.Option(help='such as "0 3 * * 1"; without it and --every: nightly')] = None,
     every: Annotated[str | None, typer.Option(help="instead of --cron: seconds, or 30m, 12h, 7d")] = None,
     timezone: Annotated[str, typer.Option(help="such as Europe/Berlin")] = "UTC",
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", "-S", help="a value for these runs: train.lr=1e-4")
-    ] = None,
+    overrides: Overrides = None,
     only_report: Annotated[bool, typer.Option("--only-report", help="put nothing into production")] = False,
     busy: Annotated[str | None, typer.Option(help="where another retraining works here: wait, skip or fail")] = None,
-    notify: Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")] = None,
+    notify: Notify = None,
     off: Annotated[bool, typer.Option("--off", help="take the schedule away")] = False,
 ) -> None:
     """Lets the retraining run by itself, with the server and worker of `fpplm up`; replaces an earlier schedule."""

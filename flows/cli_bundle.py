@@ -1,0 +1,107 @@
+"""The commands of `fpplm` that take a bundle: they need no project, and no torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fpplm_core.errors import ParamsError
+
+app = typer.Typer()
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
+Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
+BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
+
+
+@app.command()
+def predict(
+    bundle: BundlePath,
+    inputs: Annotated[list[str], typer.Argument(help="files; - is standard input")],
+    input_format: Annotated[
+        str, typer.Option("--format", help="text (a text a line), conll, jsonl (a key `text`); auto looks at the name")
+    ] = "auto",
+    to: Annotated[str, typer.Option(help="jsonl, or conll")] = "jsonl",
+    output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
+    device: Device = "auto",
+    variant: Variant = "auto",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
+) -> None:
+    """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
+    from flows import texts
+    from fpplm_core.serving import Predictor
+
+    if to not in ("jsonl", "conll"):
+        raise ParamsError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
+    if resume and (output == "-" or explain):
+        raise ParamsError(
+            "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
+        )
+    predictor = Predictor.load(bundle, device, variant)
+    print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
+    done = texts.cut_to_chunks(Path(output), to) if resume else 0
+    with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
+        write = texts.write_jsonl if to == "jsonl" else texts.write_conll
+        write = texts.write_explained if explain else write
+        every = chain.from_iterable(texts.read(name, input_format) for name in inputs)
+        progress(write(predictor, islice(every, done, None), out))
+
+
+def progress(counts: Iterable[int]) -> None:
+    """Counts words as they are done, on stderr: a line that is written anew on a terminal, one line elsewhere."""
+    start, words = time.perf_counter(), 0
+    live = sys.stderr.isatty()
+    for count in counts:
+        words += count
+        if live:
+            print(f"\r{words:,} words, {words / (time.perf_counter() - start):,.0f} words/s", end="", file=sys.stderr)
+    rate = words / max(1e-9, time.perf_counter() - start)
+    print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
+
+
+@app.command()
+def evaluate(
+    bundle: BundlePath,
+    file: Annotated[Path, typer.Argument(help="annotated file")],
+    input_format: Annotated[str, typer.Option("--format", help="a module of fpplm_core/formats")] = "conll",
+    word_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = 0,
+    tag_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = -1,
+    as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
+    device: Device = "auto",
+    variant: Variant = "auto",
+) -> None:
+    """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
+    from types import SimpleNamespace
+
+    from fpplm_core import formats
+    from fpplm_core.labels import lenient_spans
+    from fpplm_core.params import EvaluateParams
+    from fpplm_core.scoring import score
+    from fpplm_core.serving import Predictor
+
+    columns = SimpleNamespace(word_column=word_column, tag_column=tag_column)
+    sentences = list(formats.get(input_format).read(file, columns))
+    predictor = Predictor.load(bundle, device, variant)
+    gold = [lenient_spans(s.tags) for s in sentences]
+    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
+    found = [[span for span, _ in row] for row in tagged]
+    scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
+    if as_json:
+        typer.echo(json.dumps(scores, indent=2, ensure_ascii=False))
+        return
+    rows = {**scores["types"], "all (micro)": scores | {"support": sum(map(len, gold))}}
+    typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
+    for name, row in rows.items():
+        numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
+        typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
+    typer.echo(f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}], {predictor.variant}")
