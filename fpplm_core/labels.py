@@ -1,16 +1,25 @@
 """Tag schemes: which tag may follow which, spans from tags and back.
 
-A scheme is a set of prefixes and two rules: what may open or continue an entity, and what an entity that has
-begun still needs. From these two everything else follows: validation, spans, and the Viterbi decoder's mask.
+A scheme is a set of prefixes, each with one of four roles, and two rules: what may open or continue an entity, and
+what an entity that has begun still needs. From these everything else follows: validation, spans, repair, and the
+Viterbi decoder's mask.
 
+IOB1   I continues or begins, B begins right behind an entity of its type alone:  I-PER I-PER B-PER O
 IOB2   B begins, I continues:                                 B-PER I-PER O    B-PER O
+IO     I alone; neighbours of one type are one entity:        I-PER I-PER O    I-PER O
 BIOES  an entity of one word is S, a longer one ends in E:    B-PER E-PER O    S-PER O
+BILOU  the same with L and U                                  B-PER L-PER O    U-PER O
+BMES   the same with M inside                                 B-PER E-PER O    S-PER O
+BMEWO  the same with M and W                                  B-PER E-PER O    W-PER O
 BIOE   the article's scheme without S (one word is B alone):  B-PER E-PER O    B-PER O
+TAGS   a tag a word and no entity, as parts of speech: each word is read as an entity of that type
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,11 +29,21 @@ from fpplm_core.errors import DataError
 
 OUTSIDE = "O"
 INNER_SCHEME = "BIOES"
-SCHEMES: dict[str, frozenset[str]] = {
-    "IOB2": frozenset("BI"),
-    "BIOES": frozenset("BIES"),
-    "BIOE": frozenset("BIE"),
+# The prefixes of each scheme in the order B, I, E, S of their roles.
+SCHEMES: dict[str, str] = {
+    "IOB1": "BI",
+    "IOB2": "BI",
+    "IO": "I",
+    "BIOES": "BIES",
+    "BILOU": "BILU",
+    "BMES": "BMES",
+    "BMEWO": "BMEW",
+    "BIOE": "BIE",
+    "TAGS": "S",
 }
+ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+DETECTED = ("IOB2", "IO", "IOB1", "BIOE", "BIOES", "BMES", "BILOU", "BMEWO")
+SHOWN = 3  # malformed tags that an error names
 
 
 class Span(NamedTuple):
@@ -36,10 +55,11 @@ class Span(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """Why the tag of a word (0-based) of a sentence is wrong."""
+    """Why the tag of a word (0-based) of a sentence is wrong: by itself, or as a transition."""
 
     word: int
     reason: str
+    transition: bool = False
 
 
 def split_tag(tag: str) -> tuple[str, str]:
@@ -55,53 +75,103 @@ def split_tag(tag: str) -> tuple[str, str]:
     return prefix, kind
 
 
-def detect_scheme(tags: Iterable[str]) -> str:
-    """The scheme whose prefixes explain all `tags`; malformed tags do not count.
+class Detected(NamedTuple):
+    """A scheme, and the counts that speak for it in words."""
 
-    Raises DataError where no scheme has these prefixes, or none has only I (IOB1 and IO begin entities with I).
+    scheme: str
+    evidence: str
+
+
+# How often a tag stands behind another one; None is the edge of a sentence.
+Pairs = Mapping[tuple[str | None, str | None], int]
+
+
+def pairs_of(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, str | None]]:
+    """The pairs of neighbours in all sentences, each of which has a tag at least."""
+    counts: Counter[tuple[str | None, str | None]] = Counter()
+    for tags in sentences:
+        counts.update(zip([None, *tags], [*tags, None], strict=True))
+    return counts
+
+
+def detect_scheme(pairs: Pairs) -> Detected:
+    """The scheme that fewest tags break, of several the first in the order of DETECTED.
+
+    Where no tag is O or PREFIX-TYPE, it is TAGS. Raises DataError where more tags are malformed than inside entities.
     """
-    prefixes = set()
-    for tag in set(tags):
-        try:
-            prefixes.add(split_tag(tag)[0])
-        except ValueError:
-            continue
-    prefixes.discard(OUTSIDE)
-    if "S" in prefixes:
-        scheme = "BIOES"
-    elif "E" in prefixes:
-        scheme = "BIOE"
-    else:
-        scheme = "IOB2"
-    unknown = prefixes - SCHEMES[scheme]
-    if unknown or prefixes == {"I"}:
-        raise DataError(
-            "the tag scheme is not one of " + ", ".join(SCHEMES),
-            where="data.scheme",
-            got=f"the prefixes {', '.join(sorted(prefixes))}",
-            do="convert the tags, or name the scheme in params.yaml to see each bad line in the data check",
+    counts: Counter[str] = Counter()  # of prefixes
+    malformed: Counter[str] = Counter()
+    for (_, tag), number in pairs.items():
+        if tag is not None:
+            try:
+                counts[split_tag(tag)[0]] += number
+            except ValueError:
+                malformed[tag] += number
+    inside = counts.total() - counts[OUTSIDE]
+    if malformed and not counts:
+        return Detected("TAGS", f"{len(malformed)} tags, none of them O or PREFIX-TYPE")
+    broken = {scheme: misfits(pairs, scheme) for scheme in DETECTED}
+    scheme = min(broken, key=broken.__getitem__)
+    said = ", ".join(f"{counts[prefix]} {prefix}-" for prefix in sorted(counts) if prefix != OUTSIDE) or "no entity"
+    if malformed.total() > inside:
+        got = f"{said}, and {malformed.total()} tags such as {', '.join(map(repr, list(malformed)[:SHOWN]))}"
+        do = (
+            f"convert them, or name a scheme (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
         )
-    return scheme
+        raise DataError("the tags show no scheme that is known", where="data.scheme", got=got, do=do)
+    others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
+    return Detected(scheme, f"{said}; {broken[scheme]} break it (of others {others})" if inside else said)
 
 
-def _open(prefix: str) -> bool:
-    """True where the entity of this tag may go on in the next word."""
-    return prefix in "BI"
+def misfits(pairs: Pairs, scheme: str) -> int:
+    """How many tags, and ends of sentences, are malformed, or may not stand in this scheme where they stand."""
+    return sum(number for pair, number in pairs.items() if not _fits(*pair, scheme))
 
 
-def _must_go_on(prefix: str, scheme: str) -> bool:
+def _fits(before: str | None, after: str | None, scheme: str) -> bool:
+    if after is not None and not _known(after, scheme):
+        return False
+    return legal(before if before is None or _known(before, scheme) else None, after, scheme)
+
+
+def _known(tag: str, scheme: str) -> bool:
+    """Whether a tag is well-formed, and O or of a prefix that the scheme has."""
+    try:
+        prefix, _ = split_tag(tag)
+    except ValueError:
+        return False
+    return prefix == OUTSIDE or prefix in SCHEMES[scheme]
+
+
+@lru_cache(10_000)
+def _role(tag: str | None) -> tuple[str, str]:
+    """The role and type of a tag, of None as of O. Raises ValueError where it is malformed."""
+    if tag is None:
+        return OUTSIDE, ""
+    prefix, kind = split_tag(tag)
+    return ROLES.get(prefix, prefix), kind
+
+
+def _must_go_on(role: str, scheme: str) -> bool:
     """True where the entity of this tag is unfinished without another word."""
-    return (scheme == "BIOES" and prefix in "BI") or (scheme == "BIOE" and prefix == "I")
+    if scheme == "BIOE":
+        return role == "I"
+    return role in "BI" and "E" in map(ROLES.get, SCHEMES[scheme])
 
 
 def legal(previous: str | None, current: str | None, scheme: str) -> bool:
     """Whether `current` may follow `previous`; None stands for the sentence's edge. Both tags are well-formed."""
-    before, kind_before = split_tag(previous) if previous is not None else (OUTSIDE, "")
+    before, kind_before = _role(previous)
     if current is None:
         return not _must_go_on(before, scheme)
-    after, kind_after = split_tag(current)
-    if after in "IE":
-        return _open(before) and kind_before == kind_after
+    after, kind_after = _role(current)
+    goes_on = before in ("B", "I") and kind_before == kind_after
+    if scheme == "IO":
+        return True
+    if scheme == "IOB1":
+        return after != "B" or goes_on
+    if after in ("I", "E"):
+        return goes_on
     return not _must_go_on(before, scheme)
 
 
@@ -121,15 +191,15 @@ def faults(tags: Sequence[str], scheme: str) -> list[Fault]:
             previous = None
             continue
         if not legal(previous, tag, scheme):
-            found.append(Fault(index, f"{tag} cannot follow {previous or 'the sentence start'} in {scheme}"))
+            found.append(Fault(index, f"{tag} cannot follow {previous or 'the sentence start'} in {scheme}", True))
         previous = tag
     if previous is not None and not legal(previous, None, scheme):
-        found.append(Fault(len(tags) - 1, f"{previous} cannot end a sentence in {scheme}"))
+        found.append(Fault(len(tags) - 1, f"{previous} cannot end a sentence in {scheme}", True))
     return found
 
 
 def _prefixes(scheme: str) -> str:
-    return ", ".join(sorted(SCHEMES[scheme] | {OUTSIDE}))
+    return ", ".join(sorted(SCHEMES[scheme] + OUTSIDE))
 
 
 def spans(tags: Sequence[str], scheme: str) -> list[Span]:
@@ -152,34 +222,60 @@ def lenient_spans(tags: Sequence[str]) -> list[Span]:
     open_type = ""
     for index, tag in enumerate(tags):
         try:
-            prefix, kind = split_tag(tag)
+            role, kind = _role(tag)
         except ValueError:
-            prefix, kind = OUTSIDE, ""
-        if prefix in "IE" and kind == open_type:
+            role, kind = OUTSIDE, ""
+        if role in "IE" and kind == open_type:
             found[-1] = found[-1]._replace(end=index + 1)
-        elif prefix != OUTSIDE:
+        elif role != OUTSIDE:
             found.append(Span(index, index + 1, kind))
-        open_type = kind if _open(prefix) else ""
+        open_type = kind if role in "BI" else ""
     return found
 
 
+def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
+    """The tags without illegal transitions: as conlleval reads them, or without the entities that have one (discard).
+
+    Where a tag is malformed or has a prefix that the scheme lacks, all stay what they are: nothing is guessed.
+    """
+    bad = faults(tags, scheme)
+    if not bad or any(not fault.transition for fault in bad):
+        return list(tags)
+    entities = lenient_spans(tags)
+    if how == "discard":
+        words = {fault.word for fault in bad}
+        entities = [span for span in entities if words.isdisjoint(range(span.start, span.end))]
+    return to_tags(entities, len(tags), scheme)
+
+
 def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """The tags of `length` words with these non-overlapping entities."""
+    """The tags of `length` words with these non-overlapping entities, from left to right.
+
+    Raises ValueError where the scheme cannot say it: IO has no border between neighbours of one type, TAGS no entity of
+    several words.
+    """
     tags = [OUTSIDE] * length
-    for start, end, kind in entities:
-        prefixes = ["B"] + ["I"] * (end - start - 1)
-        if scheme in ("BIOES", "BIOE") and end - start > 1:
-            prefixes[-1] = "E"
-        elif scheme == "BIOES":
-            prefixes = ["S"]
-        tags[start:end] = [f"{prefix}-{kind}" for prefix in prefixes]
+    letters = dict(zip(map(ROLES.__getitem__, SCHEMES[scheme]), SCHEMES[scheme], strict=True))
+    last = Span(-1, -1, "")
+    for span in entities:
+        start, end, kind = span
+        adjoins = last.end == start and last.type == kind
+        if (scheme == "IO" and adjoins) or (scheme == "TAGS" and end - start > 1):
+            raise ValueError(f"{scheme} cannot say {kind} over the words {start + 1} to {end}")
+        begin = "I" if scheme == "IO" or (scheme == "IOB1" and not adjoins) else "B"
+        roles = [begin] + ["I"] * (end - start - 1)
+        if "E" in letters and end - start > 1:
+            roles[-1] = "E"
+        elif "S" in letters:
+            roles = ["S"]
+        tags[start:end] = [f"{letters[role]}-{kind}" for role in roles]
+        last = span
     return tags
 
 
 def label_list(types: Iterable[str], scheme: str = INNER_SCHEME) -> list[str]:
     """All tags of these types: O first, then by type, then in the order B, I, E, S."""
-    ordered = [prefix for prefix in "BIES" if prefix in SCHEMES[scheme]]
-    return [OUTSIDE] + [f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in ordered]
+    return [OUTSIDE] + [f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in SCHEMES[scheme]]
 
 
 def transitions(labels: Sequence[str], scheme: str = INNER_SCHEME) -> NDArray[np.bool_]:

@@ -1,20 +1,23 @@
 """Sentences of words, and how text becomes both.
 
-`read_lines` turns bytes into text, line by line, or says why it cannot; `split_words` is the pre-tokeniser that
-serving applies to plain text.
+`read_lines` turns bytes into text, line by line, or says why it cannot; `words_of` is the pre-tokeniser of training on
+texts and of serving.
 """
 
 from __future__ import annotations
 
 import codecs
+import importlib
 import io
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple, cast
 
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, ParamsError
 
 HEAD = 65536  # bytes at a file's beginning that are searched for zeros
 
@@ -24,7 +27,8 @@ class Sentence:
     """Words with their tags and where they stand.
 
     `tags` has one tag a word, in the scheme of the file; `lines` one 1-based line number a word; `document`
-    counts the documents of a file from 0, or is None where the file marks none.
+    counts the documents of a file from 0, or is None where the file marks none. Where the file holds the text as it
+    was written, it is `text`, and `offsets` has (start, end) of each word, in characters of it; else both are None.
     """
 
     words: tuple[str, ...]
@@ -32,6 +36,50 @@ class Sentence:
     file: str
     lines: tuple[int, ...]
     document: int | None = None
+    text: str | None = None
+    offsets: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def place(self) -> str:
+        """file:line of the first word."""
+        return f"{self.file}:{self.lines[0]}" if self.lines else self.file
+
+
+class Mention(NamedTuple):
+    """An entity over the characters `start` (included) to `end` (excluded) of a text; `place` is file:line of it.
+
+    An empty `place` is that of its text.
+    """
+
+    start: int
+    end: int
+    label: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotated:
+    """A text with mentions over its characters, which may overlap, as annotation tools give it.
+
+    `line` is the 1-based line at which the text stands in the file, whose own lines it consists of where `plain`.
+    `words` has (start, end) of each word where the file gives them.
+    """
+
+    text: str
+    mentions: tuple[Mention, ...]
+    file: str
+    line: int
+    document: int | None = None
+    words: tuple[tuple[int, int], ...] | None = None
+    plain: bool = False
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    def line_of(self, place: int) -> int:
+        """The line of the file with this character of the text."""
+        return self.line + (self.text.count("\n", 0, place) if self.plain else 0)
 
 
 def read_lines(path: Path | str) -> Iterator[str]:
@@ -68,13 +116,17 @@ def _decode(raw: bytes, where: str) -> str:
 
 # `\w` leaves out combining marks, without which words of Hindi, Arabic or decomposed Latin would fall apart.
 _MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M")
-_IDEOGRAPH = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+# Scripts without blanks between words: Chinese and Japanese, Thai, Lao, Burmese, Khmer.
+_UNSPACED = (
+    "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
 _WORD = re.compile(
     rf"""
       ['’](?:s|re|ve|ll|d|m|t)\b                         # English clitics stand alone: John 's
-    | [{_IDEOGRAPH}]                                     # Chinese and Japanese: a character is a word
-    | (?:[^\W_{_IDEOGRAPH}][{_MARKS}]*)+                 # letters and digits with their marks,
-      (?:[-.,:/@&+_](?:[^\W_{_IDEOGRAPH}][{_MARKS}]*)+)*   # joined inside: 1,000  e-mail  U.S
+    | [{_UNSPACED}][{_MARKS}]*                           # there, a character with its marks is a word
+    | (?:[^\W_{_UNSPACED}][{_MARKS}]*)+                  # letters and digits with their marks,
+      (?:[-.,:/@&+_](?:[^\W_{_UNSPACED}][{_MARKS}]*)+)*    # joined inside: 1,000  e-mail  U.S
     | \S                                                # any other mark by itself
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -84,6 +136,50 @@ _WORD = re.compile(
 def split_words(text: str) -> list[tuple[str, int, int]]:
     """Words of plain text as (word, start, end), in characters of `text`; nothing but white space is left out."""
     return [(match[0], *match.span()) for match in _WORD.finditer(text)]
+
+
+_BLANKS = re.compile(r"\S+")
+_CHARACTER = re.compile(rf"\S[{_MARKS}]*")
+
+
+def words_of(text: str, rule: str = "rules") -> list[tuple[int, int]]:
+    """(start, end) of each word, in characters of `text`, from left to right; white space alone is left out.
+
+    rules       `split_words`, for any language: a character is a word where a script has no blanks
+    blanks      what stands between white space
+    characters  every character with its marks
+    MODULE:NAME a function from a text to its words in order, as jieba:lcut; what it leaves out must be white space
+
+    Raises ParamsError where there is no such rule or function, or its words are not those of the text.
+    """
+    if rule == "rules":
+        return [(start, end) for _, start, end in split_words(text)]
+    if rule in ("blanks", "characters"):
+        return [match.span() for match in (_BLANKS if rule == "blanks" else _CHARACTER).finditer(text)]
+    found, place = [], 0
+    for word in _segmenter(rule)(text):
+        start = text.find(word, place)
+        if start < 0 or text[place:start].strip():
+            what = "a segmenter's words are not those of the text"
+            raise ParamsError(what, where=f"data.words: {rule}", got=repr(word))
+        place = start + len(word)
+        if bare := word.strip():
+            start += word.index(bare)
+            found.append((start, start + len(bare)))
+    if text[place:].strip():
+        got = repr(text[place:][:60])
+        raise ParamsError("a segmenter leaves out the end of a text", where=f"data.words: {rule}", got=got)
+    return found
+
+
+@lru_cache
+def _segmenter(rule: str) -> Callable[[str], Iterable[str]]:
+    module, _, name = rule.partition(":")
+    try:
+        return cast(Callable[[str], Iterable[str]], getattr(importlib.import_module(module), name))
+    except (ImportError, AttributeError, ValueError) as error:
+        do = "use rules, blanks, characters, or MODULE:FUNCTION of an installed segmenter"
+        raise ParamsError(f"no such rule for words ({error})", where="data.words", got=repr(rule), do=do) from None
 
 
 def is_invisible(word: str) -> bool:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Columns
+from fpplm_core.formats import Options
 from fpplm_core.text import Sentence
 
 
-def read(path: Path, columns: Columns) -> Iterator[Sentence]:
+def read(path: Path, columns: Options) -> Iterator[Sentence]:
     import datasets  # takes seconds
 
     try:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TextIO
 
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Columns
+from fpplm_core.formats import Options
 from fpplm_core.text import Sentence, read_lines
 
 DOCUMENT = "-DOCSTART-"
 
 
-def read(path: Path, columns: Columns) -> Iterator[Sentence]:
+def read(path: Path, columns: Options) -> Iterator[Sentence]:
     lines = (line.rstrip(" \t\r") for line in read_lines(path))
     head = list(_until_word(lines))  # a line of it that begins with # may be a word: the first sure word's line tells
     tabs, width = _layout(path, head, wanted=1 if columns.word_column == columns.tag_column else 2)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Columns
+from fpplm_core.formats import Options
 from fpplm_core.text import Sentence, read_lines
 
 KEYS = {"tokens", "tags"}
 LARGEST = 2**31 - 1  # document that the corpus has room for
 
 
-def read(path: Path, columns: Columns) -> Iterator[Sentence]:
+def read(path: Path, columns: Options) -> Iterator[Sentence]:
     empty = True
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip(" \t\r"):

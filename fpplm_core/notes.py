@@ -1,0 +1,29 @@
+"""What reading or writing has changed or passed over: counted by kind, with the first places. Nothing is silent."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+EXAMPLES = 20  # places kept of each kind
+
+
+class Notes:
+    """Counts by kind, such as "relations are not read", and the first EXAMPLES places (file:line: what) of each."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.places: defaultdict[str, list[str]] = defaultdict(list)
+
+    def add(self, kind: str, place: str, number: int = 1) -> None:
+        if number:
+            self.counts[kind] += number
+            if len(self.places[kind]) < EXAMPLES:
+                self.places[kind].append(place)
+
+    def lines(self, shown: int = 3) -> Iterator[str]:
+        """A line a kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`."""
+        for kind, number in self.counts.items():
+            places = self.places[kind][:shown]
+            more = ", …" if number > len(places) else ""
+            yield f"{kind}: {number} ({', '.join(places)}{more})"
