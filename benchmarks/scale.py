@@ -18,7 +18,6 @@ from dataclasses import replace
 from importlib import metadata
 from math import ceil, floor, log10
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,8 +62,7 @@ def project(folder: Path, size: int) -> None:
     data.mkdir()
     for split in ("dev", "test"):
         (data / f"{split}.conll").write_bytes((WIKIGOLD / f"{split}.conll").read_bytes())
-    with (data / "train.conll").open("w", encoding="utf-8") as stream:
-        formats.get("conll").write(sentences(size), stream)
+    formats.get("conll").write(sentences(size), data / "train.conll")
     yaml = YAML()
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["path"] = "data"
@@ -74,8 +72,7 @@ def project(folder: Path, size: int) -> None:
 
 def sentences(size: int) -> Iterator[Sentence]:
     random = np.random.default_rng(0)
-    columns = SimpleNamespace(word_column=0, tag_column=-1)
-    corpus = list(formats.get("conll").read(WIKIGOLD / "train.conll", columns))
+    corpus = list(formats.get("conll").read(WIKIGOLD / "train.conll", formats.Options()))
     words = [word for sentence in corpus for word in sentence.words]
     documents = 1 + (corpus[-1].document or 0)
     for number in range(size):

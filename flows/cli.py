@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows import cli_bundle
+from flows import cli_bundle, cli_data
 from fpplm_core.errors import DataError, ParamsError
 from tasks import exit_on_error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(cli_data.app)
 app.add_typer(cli_bundle.app)
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="a value of params.yaml: train.lr=1e-4")]
 Notify = Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")]
@@ -121,29 +120,6 @@ def reproduce(version: Annotated[str, typer.Argument(help="a registered version,
 
 
 @app.command()
-def check(
-    files: Annotated[list[Path], typer.Argument(help="annotated files, taken together as one training split")],
-    as_json: Annotated[bool, typer.Option("--json", help="the findings as JSON")] = False,
-) -> None:
-    """Checks annotated files as the pipeline does, with the settings of ./params.yaml; exits with 10 on errors."""
-    from fpplm_core import params
-    from fpplm_core.errors import CheckFailed
-    from tasks import check as stage
-    from tasks.read import as_train, scheme_of
-
-    settings = params.load()
-    with tempfile.TemporaryDirectory() as folder:
-        train = as_train(files, settings.data, Path(folder))
-        verdict = stage.check({"train": train}, scheme_of(settings.data, [train]), settings, docs=None)
-    if as_json:
-        typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
-    else:
-        stage.show(verdict)
-    if verdict["errors"]:
-        raise CheckFailed(f"{verdict['errors']} kind(s) of error", where=", ".join(map(str, files)))
-
-
-@app.command()
 def ablate(
     plan: Annotated[Path, typer.Argument(help="arms, corpora and seeds")] = Path("benchmarks/ablation.yaml"),
     results: Annotated[Path, typer.Option(help="folder of the ledger, tables and plots")] = Path("benchmarks/ablation"),
@@ -177,7 +153,7 @@ def bench(
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="a new or empty folder")],
-    train: Annotated[Path, typer.Argument(help="annotated file; .jsonl, or CoNLL columns with any other ending")],
+    train: Annotated[Path, typer.Argument(help="annotated file of any format that docs/data.md names")],
     dev: Annotated[Path | None, typer.Option(help="likewise; without it cut from train")] = None,
     test: Annotated[Path | None, typer.Option(help="likewise; without it cut from train")] = None,
 ) -> None:

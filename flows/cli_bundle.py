@@ -16,6 +16,13 @@ import typer
 from fpplm_core.errors import ParamsError
 
 app = typer.Typer()
+
+
+def as_column(given: str | None) -> int | str | None:
+    """A column as a number where it is one, else as a name."""
+    return int(given) if given is not None and given.lstrip("-").isdigit() else given
+
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
 Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
 BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
@@ -26,7 +33,10 @@ def predict(
     bundle: BundlePath,
     inputs: Annotated[list[str], typer.Argument(help="files; - is standard input")],
     input_format: Annotated[
-        str, typer.Option("--format", help="text (a text a line), conll, jsonl (a key `text`); auto looks at the name")
+        str,
+        typer.Option(
+            "--format", help="text (a text a line), jsonl (a key `text`), or a format of docs/data.md; auto looks"
+        ),
     ] = "auto",
     to: Annotated[str, typer.Option(help="jsonl, or conll")] = "jsonl",
     output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
@@ -53,7 +63,7 @@ def predict(
     with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
         write = texts.write_jsonl if to == "jsonl" else texts.write_conll
         write = texts.write_explained if explain else write
-        every = chain.from_iterable(texts.read(name, input_format) for name in inputs)
+        every = chain.from_iterable(texts.read(name, input_format, predictor.cut) for name in inputs)
         progress(write(predictor, islice(every, done, None), out))
 
 
@@ -73,26 +83,28 @@ def progress(counts: Iterable[int]) -> None:
 def evaluate(
     bundle: BundlePath,
     file: Annotated[Path, typer.Argument(help="annotated file")],
-    input_format: Annotated[str, typer.Option("--format", help="a module of fpplm_core/formats")] = "conll",
-    word_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = 0,
-    tag_column: Annotated[int, typer.Option(help="0-based, negative from the right")] = -1,
+    input_format: Annotated[str, typer.Option("--format", help="a format of docs/data.md; auto looks")] = "auto",
+    word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
+    tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
     device: Device = "auto",
     variant: Variant = "auto",
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
-    from types import SimpleNamespace
-
+    from flows.texts import tags_words
     from fpplm_core import formats
-    from fpplm_core.labels import lenient_spans
+    from fpplm_core.labels import Span, lenient_spans
     from fpplm_core.params import EvaluateParams
     from fpplm_core.scoring import score
     from fpplm_core.serving import Predictor
 
-    columns = SimpleNamespace(word_column=word_column, tag_column=tag_column)
-    sentences = list(formats.get(input_format).read(file, columns))
     predictor = Predictor.load(bundle, device, variant)
-    gold = [lenient_spans(s.tags) for s in sentences]
+    options = formats.Options(as_column(word_column), as_column(tag_column), words=predictor.words)
+    sentences = list(formats.read_sentences(file, input_format, options))
+    if tags_words(predictor.labels):
+        gold = [[Span(i, i + 1, tag) for i, tag in enumerate(s.tags)] for s in sentences]
+    else:
+        gold = [lenient_spans(s.tags) for s in sentences]
     tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
     found = [[span for span, _ in row] for row in tagged]
     scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
@@ -104,4 +116,5 @@ def evaluate(
     for name, row in rows.items():
         numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
         typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
-    typer.echo(f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}], {predictor.variant}")
+    interval = f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}]"
+    typer.echo(f"{interval}, token accuracy {scores['token_accuracy']:.4f}, {predictor.variant}")

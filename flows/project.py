@@ -8,6 +8,7 @@ import shutil
 import sys
 from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -52,19 +53,19 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
     Inside a Git repository it becomes a part of that one. A split that is not given will be cut from train.
 
     Raises:
-        DataError: the folder holds something, a file is missing, or the files are of several formats.
+        DataError: the folder holds something, or a file is missing or of no known format.
         RegistryError: Git or DVC has refused.
     """
     files = {split: file.resolve() for split, file in (("train", train), ("dev", dev), ("test", test)) if file}
     check(directory, files)
-    suffix = train.suffix
-    settings = {"path": DATA, "format": format_of(train)}
-    settings |= {split: f"{split}{suffix}" if split in files else "null" for split in ("train", "dev", "test")}
+    names = {split: f"{split}{file.suffix}" for split, file in files.items()}
+    settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}
     overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]
     (directory / DATA).mkdir(parents=True)
     with chdir(directory):
         for split, file in files.items():
-            shutil.copyfile(file, DATA / f"{split}{suffix}")
+            copy = shutil.copytree if file.is_dir() else shutil.copyfile
+            copy(file, DATA / names[split])
         for name in COPIED:
             if (TEMPLATES / name).exists():
                 shutil.copyfile(TEMPLATES / name, name)
@@ -72,7 +73,7 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
         set_values(Path("params.yaml"), overrides)
         params.load()
         write_text(Path("dvc.yaml"), with_installed_code((TEMPLATES / "dvc.yaml").read_text(encoding="utf-8")))
-        write_text(Path("README.md"), README.format(name=Path.cwd().name, train=f"train{suffix}".ljust(14)))
+        write_text(Path("README.md"), README.format(name=Path.cwd().name, train=names["train"].ljust(14)))
         record()
 
 
@@ -81,16 +82,17 @@ def check(directory: Path, files: dict[str, Path]) -> None:
     if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
         raise DataError("not empty", where=str(directory), do="name a new folder, or an empty one")
     for file in files.values():
-        if not file.is_file():
-            raise DataError("no such file", where=str(file), do="name an annotated file")
-        formats.get(format_of(file))
-    if len({file.suffix for file in files.values()}) > 1:
-        names = ", ".join(file.name for file in files.values())
-        raise DataError("one format for all files is wanted", got=names, do="give files with the same ending")
+        formats.detect(file)
 
 
-def format_of(file: Path) -> str:
-    return "jsonl" if file.suffix == ".jsonl" else "conll"
+def settings_here(overrides: list[str]) -> params.Params:
+    """The settings of ./params.yaml, or a new project's, with these values set. Raises ParamsError."""
+    own = Path("params.yaml")
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "params.yaml"
+        shutil.copyfile(own if own.exists() else TEMPLATES / "params.yaml", copy)
+        set_values(copy, overrides)
+        return params.load(copy)
 
 
 def with_installed_code(graph: str) -> str:

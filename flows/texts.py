@@ -4,34 +4,47 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from fpplm_core import formats
+from fpplm_core.alignment import joined
 from fpplm_core.errors import DataError
-from fpplm_core.labels import to_tags
+from fpplm_core.labels import Span, to_tags
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.predictor import CHUNK, Text, entities
-from fpplm_core.text import split_words
+from fpplm_core.text import Sentence
 
-SUFFIXES = {".conll": "conll", ".iob2": "conll", ".bio": "conll", ".tsv": "conll", ".jsonl": "jsonl"}
+TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with a text a line
 
 
-def read(name: str, kind: str) -> Iterator[Text]:
-    """The texts of a file, or of standard input for `-`. Raises DataError."""
+def read(name: str, kind: str, cut: Callable[[str], Text]) -> Iterator[Text]:
+    """The texts of a file, or of standard input for `-`; `cut` finds the words of one that gives none.
+
+    `kind` is text (a text a line), jsonl (an object with a key `text` a line), or a module of fpplm_core/formats, whose
+    annotations do not matter; auto looks at the name, and then into the file. Raises DataError.
+    """
     if kind == "auto":
-        kind = SUFFIXES.get(Path(name).suffix.lower(), "text")
-    if kind == "conll":
-        yield from _read_conll(name)
-    elif kind in ("text", "jsonl"):
+        kind = _told(name)
+    if kind in ("text", "jsonl"):
         for number, line in enumerate(_lines(name), start=1):
             text = line.rstrip("\r\n")
-            if kind == "jsonl":
-                text = _text_of(text, f"{name}:{number}")
-            yield Text(text, split_words(text))
+            yield cut(_text_of(text, f"{name}:{number}") if kind == "jsonl" else text)
     else:
-        raise DataError("unknown input format", where="--format", got=repr(kind), do="use text, conll or jsonl")
+        yield from _read_format(Path("/dev/stdin" if name == "-" else name), kind, cut)
+
+
+def _told(name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    if name == "-" or (suffix in TEXT_SUFFIXES and not Path(name).is_dir()):
+        return "text"
+    if suffix == ".jsonl":
+        return "jsonl"
+    if suffix in (".conll", ".bio", ".tsv"):
+        return "conll"
+    kind, _ = formats.detect(Path(name))
+    return kind
 
 
 def _lines(name: str) -> Iterator[str]:
@@ -59,21 +72,21 @@ def _text_of(line: str, where: str) -> str:
     return str(value["text"])
 
 
-class _WordsOnly:
-    """The columns of a file that is to be tagged: its first is the word, tags need not be there."""
-
-    word_column = 0
-    tag_column = 0
-
-
-def _read_conll(name: str) -> Iterator[Text]:
-    """Sentences as texts: their words with a blank between them."""
-    for sentence in formats.get("conll").read(Path("/dev/stdin" if name == "-" else name), _WordsOnly()):
-        words, place = [], 0
-        for word in sentence.words:
-            words.append((word, place, place + len(word)))
-            place += len(word) + 1
-        yield Text(" ".join(sentence.words), words, sentence.document)
+def _read_format(path: Path, kind: str, cut: Callable[[str], Text]) -> Iterator[Text]:
+    """Texts as their file has them; sentences without one as their words with a blank between them."""
+    words_only = formats.Options(0, 0) if kind == "conll" else formats.Options()  # tags need not be there
+    for record in formats.get(kind).read(path, words_only):
+        if isinstance(record, Sentence):
+            offsets, text = record.offsets, record.text
+            if offsets is None or text is None:
+                offsets, text = tuple(joined(record.words)), " ".join(record.words)
+            words = [(word, *place) for word, place in zip(record.words, offsets, strict=True)]
+            yield Text(text, words, record.document)
+        elif record.words is not None:
+            words = [(record.text[start:end], start, end) for start, end in record.words]
+            yield Text(record.text, words, record.document)
+        else:
+            yield cut(record.text)._replace(document=record.document)
 
 
 def write_jsonl(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
@@ -87,14 +100,26 @@ def write_jsonl(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> 
 
 
 def write_conll(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
-    """A word and its IOB2 tag a line; yields as `write_jsonl` does."""
+    """A word and its IOB2 tag a line, or its tag alone of a tagger of words; yields as `write_jsonl` does."""
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
-            tags = to_tags([span for span, _ in spans], len(text.words), "IOB2")
+            tags = plain_tags([span for span, _ in spans], len(text.words), predictor.labels)
             rows = [f"{word}\t{tag}\n" for (word, _, _), tag in zip(text.words, tags, strict=True)]
             stream.write("".join(rows) + "\n")
         stream.flush()
         yield sum(len(text.words) for text in chunk)
+
+
+def plain_tags(spans: Sequence[Span], length: int, labels: Sequence[str]) -> list[str]:
+    """IOB2 tags; of a tagger whose labels are a tag a word (parts of speech), these as they were in the data."""
+    if tags_words(labels):
+        return [tag.removeprefix("S-") for tag in to_tags(spans, length, "TAGS")]
+    return to_tags(spans, length, "IOB2")
+
+
+def tags_words(labels: Sequence[str]) -> bool:
+    """Whether a tagger of these labels gives a tag a word, and no entities."""
+    return all(label == "O" or label.startswith("S-") for label in labels)
 
 
 def write_explained(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:

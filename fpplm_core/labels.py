@@ -43,7 +43,8 @@ SCHEMES: dict[str, str] = {
 }
 ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 DETECTED = ("IOB2", "IO", "IOB1", "BIOE", "BIOES", "BMES", "BILOU", "BMEWO")
-SHOWN = 3  # malformed tags that an error names
+EXAMPLES = 3  # tags that an error names, by how often they are
+SHOWN = 20  # characters of each
 
 
 class Span(NamedTuple):
@@ -65,12 +66,12 @@ class Fault(NamedTuple):
 def split_tag(tag: str) -> tuple[str, str]:
     """`B-creative-work` as ("B", "creative-work"), `O` as ("O", "").
 
-    Raises ValueError where the tag is neither `O` nor a one-letter prefix, a hyphen and a type.
+    Raises ValueError where the tag is neither `O` nor a prefix (one letter but O), a hyphen and a type.
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
     prefix, hyphen, kind = tag.partition("-")
-    if len(prefix) != 1 or not hyphen or not kind or kind != kind.strip():
+    if len(prefix) != 1 or prefix == OUTSIDE or not hyphen or not kind or kind != kind.strip():
         raise ValueError(f"{tag!r} is not O or PREFIX-TYPE")
     return prefix, kind
 
@@ -97,30 +98,38 @@ def pairs_of(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, st
 def detect_scheme(pairs: Pairs) -> Detected:
     """The scheme that fewest tags break, of several the first in the order of DETECTED.
 
-    Where no tag is O or PREFIX-TYPE, it is TAGS. Raises DataError where more tags are malformed than inside entities.
+    Where no tag is O or has a prefix of a scheme, it is TAGS. Raises DataError where more tags have none than have one.
     """
-    counts: Counter[str] = Counter()  # of prefixes
-    malformed: Counter[str] = Counter()
+    prefixes: Counter[str] = Counter()
+    foreign: Counter[str] = Counter()  # tags that no scheme has
     for (_, tag), number in pairs.items():
         if tag is not None:
-            try:
-                counts[split_tag(tag)[0]] += number
-            except ValueError:
-                malformed[tag] += number
-    inside = counts.total() - counts[OUTSIDE]
-    if malformed and not counts:
-        return Detected("TAGS", f"{len(malformed)} tags, none of them O or PREFIX-TYPE")
+            prefix = _prefix(tag)
+            if prefix in (OUTSIDE, *ROLES):
+                prefixes[prefix] += number
+            else:
+                foreign[tag] += number
+    if foreign and not prefixes:
+        return Detected("TAGS", f"{len(foreign)} different tags, none of them O or PREFIX-TYPE")
+    outside = prefixes.pop(OUTSIDE, 0)
+    said = ", ".join(f"{prefixes[prefix]} {prefix}-" for prefix in sorted(prefixes)) or f"no entity in {outside} tags"
+    if foreign.total() > prefixes.total():
+        examples = ", ".join(repr(tag[:SHOWN]) for tag, _ in foreign.most_common(EXAMPLES))
+        got = f"{said}, and {foreign.total()} tags such as {examples}"
+        do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
+        raise DataError("the tags show no scheme that is known", where="data.scheme", got=got, do=do)
     broken = {scheme: misfits(pairs, scheme) for scheme in DETECTED}
     scheme = min(broken, key=broken.__getitem__)
-    said = ", ".join(f"{counts[prefix]} {prefix}-" for prefix in sorted(counts) if prefix != OUTSIDE) or "no entity"
-    if malformed.total() > inside:
-        got = f"{said}, and {malformed.total()} tags such as {', '.join(map(repr, list(malformed)[:SHOWN]))}"
-        do = (
-            f"convert them, or name a scheme (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
-        )
-        raise DataError("the tags show no scheme that is known", where="data.scheme", got=got, do=do)
     others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
-    return Detected(scheme, f"{said}; {broken[scheme]} break it (of others {others})" if inside else said)
+    return Detected(scheme, f"{said}; {broken[scheme]} break it (of others {others})" if prefixes else said)
+
+
+def _prefix(tag: str) -> str:
+    """The prefix of a tag, "" where it is malformed."""
+    try:
+        return split_tag(tag)[0]
+    except ValueError:
+        return ""
 
 
 def misfits(pairs: Pairs, scheme: str) -> int:
@@ -136,11 +145,7 @@ def _fits(before: str | None, after: str | None, scheme: str) -> bool:
 
 def _known(tag: str, scheme: str) -> bool:
     """Whether a tag is well-formed, and O or of a prefix that the scheme has."""
-    try:
-        prefix, _ = split_tag(tag)
-    except ValueError:
-        return False
-    return prefix == OUTSIDE or prefix in SCHEMES[scheme]
+    return _prefix(tag) in (OUTSIDE, *SCHEMES[scheme])
 
 
 @lru_cache(10_000)
@@ -191,7 +196,8 @@ def faults(tags: Sequence[str], scheme: str) -> list[Fault]:
             previous = None
             continue
         if not legal(previous, tag, scheme):
-            found.append(Fault(index, f"{tag} cannot follow {previous or 'the sentence start'} in {scheme}", True))
+            before = tags[index - 1] if index else "the sentence start"
+            found.append(Fault(index, f"{tag} cannot follow {before} in {scheme}", True))
         previous = tag
     if previous is not None and not legal(previous, None, scheme):
         found.append(Fault(len(tags) - 1, f"{previous} cannot end a sentence in {scheme}", True))
@@ -237,15 +243,17 @@ def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
     """The tags without illegal transitions: as conlleval reads them, or without the entities that have one (discard).
 
     Where a tag is malformed or has a prefix that the scheme lacks, all stay what they are: nothing is guessed.
+    An entity has an illegal transition where its tags are not those that the scheme gives it.
     """
     bad = faults(tags, scheme)
     if not bad or any(not fault.transition for fault in bad):
         return list(tags)
     entities = lenient_spans(tags)
-    if how == "discard":
-        words = {fault.word for fault in bad}
-        entities = [span for span in entities if words.isdisjoint(range(span.start, span.end))]
-    return to_tags(entities, len(tags), scheme)
+    mended = to_tags(entities, len(tags), scheme)
+    if how == "conlleval":
+        return mended
+    kept = [span for span in entities if mended[span.start : span.end] == list(tags[span.start : span.end])]
+    return to_tags(kept, len(tags), scheme)
 
 
 def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from fpplm_core import formats
 from fpplm_core.errors import ParamsError
+from fpplm_core.notes import Notes
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Cut = Annotated[float, Field(gt=0, le=0.5)]
@@ -28,8 +30,8 @@ class SecondParams(Section):
 
     train: str | None = None
     format: str | None = None
-    word_column: int | None = None
-    tag_column: int | None = None
+    word_column: int | str | None = None
+    tag_column: int | str | None = None
 
 
 class DataParams(Section):
@@ -38,9 +40,14 @@ class DataParams(Section):
     dev: str | None
     test: str | None
     format: str
-    word_column: int
-    tag_column: int
-    scheme: Literal["auto", "IOB2", "BIOES", "BIOE"]
+    word_column: int | str | None
+    tag_column: int | str | None
+    separator: Literal["auto", "tab", "blank", "comma", "semicolon"]
+    scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
+    repair: Literal["refuse", "conlleval", "discard"]
+    words: Annotated[str, Field(pattern=r"^(rules|blanks|characters|[\w.]+:\w+)$")]
+    misaligned: Literal["refuse", "expand", "split"]
+    overlap: Literal["refuse", "longest", "first"]
     dev_fraction: Cut
     test_fraction: Cut
     split_seed: Annotated[int, Field(ge=0)]
@@ -50,9 +57,14 @@ class DataParams(Section):
     @field_validator("format")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in formats.names():
-            raise ValueError(f"use one of {', '.join(formats.names())}")
+        if name not in ("auto", *formats.names()):
+            raise ValueError(f"use auto, or one of {', '.join(formats.names())}")
         return name
+
+    def options(self, notes: Notes) -> formats.Options:
+        """How files are read, with a place for what is worth saying of them."""
+        own = self.model_dump(include={field.name for field in fields(formats.Options)})
+        return formats.Options(**own, notes=notes)
 
     @model_validator(mode="after")
     def _outside(self) -> DataParams:

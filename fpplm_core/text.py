@@ -19,7 +19,9 @@ from typing import NamedTuple, cast
 
 from fpplm_core.errors import DataError, ParamsError
 
+SHOWN = 60  # characters of a word that an error names
 HEAD = 65536  # bytes at a file's beginning that are searched for zeros
+Range = tuple[int, int]  # start (included) and end (excluded), in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Sentence:
     lines: tuple[int, ...]
     document: int | None = None
     text: str | None = None
-    offsets: tuple[tuple[int, int], ...] | None = None
+    offsets: tuple[Range, ...] | None = None
 
     @property
     def place(self) -> str:
@@ -70,7 +72,7 @@ class Annotated:
     file: str
     line: int
     document: int | None = None
-    words: tuple[tuple[int, int], ...] | None = None
+    words: tuple[Range, ...] | None = None
     plain: bool = False
 
     @property
@@ -115,11 +117,13 @@ def _decode(raw: bytes, where: str) -> str:
 
 
 # `\w` leaves out combining marks, without which words of Hindi, Arabic or decomposed Latin would fall apart.
+# With them go the voicing marks of half-width Katakana, and what chooses a variant of an ideograph.
 _MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M")
+_MARKS += "\uff9e\uff9f\U000e0100-\U000e01ef"
 # Scripts without blanks between words: Chinese and Japanese, Thai, Lao, Burmese, Khmer.
 _UNSPACED = (
-    "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d"
+    "\U00020000-\U000323af\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9fe\uaa60-\uaa7f\u1780-\u17ff"
 )
 _WORD = re.compile(
     rf"""
@@ -142,7 +146,7 @@ _BLANKS = re.compile(r"\S+")
 _CHARACTER = re.compile(rf"\S[{_MARKS}]*")
 
 
-def words_of(text: str, rule: str = "rules") -> list[tuple[int, int]]:
+def words_of(text: str, rule: str = "rules") -> list[Range]:
     """(start, end) of each word, in characters of `text`, from left to right; white space alone is left out.
 
     rules       `split_words`, for any language: a character is a word where a script has no blanks
@@ -150,26 +154,43 @@ def words_of(text: str, rule: str = "rules") -> list[tuple[int, int]]:
     characters  every character with its marks
     MODULE:NAME a function from a text to its words in order, as jieba:lcut; what it leaves out must be white space
 
-    Raises ParamsError where there is no such rule or function, or its words are not those of the text.
+    Raises ParamsError where there is no such rule or function, it fails, or its words are not those of the text.
     """
     if rule == "rules":
         return [(start, end) for _, start, end in split_words(text)]
     if rule in ("blanks", "characters"):
         return [match.span() for match in (_BLANKS if rule == "blanks" else _CHARACTER).finditer(text)]
+    where = f"data.words: {rule}"
     found, place = [], 0
-    for word in _segmenter(rule)(text):
+    for word in _segmented(text, rule):
         start = text.find(word, place)
         if start < 0 or text[place:start].strip():
-            what = "a segmenter's words are not those of the text"
-            raise ParamsError(what, where=f"data.words: {rule}", got=repr(word))
+            raise ParamsError("a segmenter's words are not those of the text", where=where, got=repr(word[:SHOWN]))
         place = start + len(word)
-        if bare := word.strip():
-            start += word.index(bare)
-            found.append((start, start + len(bare)))
+        found.append(bare(text, start, place))
     if text[place:].strip():
-        got = repr(text[place:][:60])
-        raise ParamsError("a segmenter leaves out the end of a text", where=f"data.words: {rule}", got=got)
-    return found
+        got = repr(text[place:][:SHOWN])
+        raise ParamsError("a segmenter leaves out the end of a text", where=where, got=got)
+    return [(start, end) for start, end in found if start < end]
+
+
+def bare(text: str, start: int, end: int) -> Range:
+    """The same range without the white space at its edges, empty where there is nothing else in it."""
+    inside = text[start:end]
+    start += len(inside) - len(inside.lstrip())
+    return start, start + len(inside.strip())
+
+
+def _segmented(text: str, rule: str) -> list[str]:
+    function = _segmenter(rule)
+    try:
+        words = list(function(text))
+    except Exception as error:  # it is not ours: whatever it raises
+        raise ParamsError("a segmenter fails", where=f"data.words: {rule}", got=repr(error)[:SHOWN]) from error
+    for word in words:
+        if not isinstance(word, str):
+            raise ParamsError("a segmenter gives no words", where=f"data.words: {rule}", got=repr(word)[:SHOWN])
+    return words
 
 
 @lru_cache
@@ -177,9 +198,10 @@ def _segmenter(rule: str) -> Callable[[str], Iterable[str]]:
     module, _, name = rule.partition(":")
     try:
         return cast(Callable[[str], Iterable[str]], getattr(importlib.import_module(module), name))
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a module that is imported may raise anything
         do = "use rules, blanks, characters, or MODULE:FUNCTION of an installed segmenter"
-        raise ParamsError(f"no such rule for words ({error})", where="data.words", got=repr(rule), do=do) from None
+        reason = " ".join(str(error).split())
+        raise ParamsError(f"no such rule for words ({reason})", where="data.words", got=repr(rule), do=do) from None
 
 
 def is_invisible(word: str) -> bool:

@@ -1,25 +1,27 @@
-"""check: Great Expectations over three tables of the corpus; errors stop the pipeline, with the rows listed."""
+"""check: Great Expectations over the tables of fpplm_core/quality; errors stop the pipeline, with the rows listed."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
 import pandas as pd
+from great_expectations.expectations.expectation import Expectation
 from rich.console import Console
 from rich.table import Table
 
 from fpplm_core import params, pretrained, quality
 from fpplm_core.encoding import Encoder
-from fpplm_core.errors import CheckFailed
+from fpplm_core.errors import CheckFailed, ParamsError
 from fpplm_core.params import Params
 from fpplm_core.quality import Corpus
-from tasks import CORPUS, METRICS, REPORTS, SPLITS, read_json, run, write_json
+from tasks import CORPUS, METRICS, REPORTS, SPLITS, expectations, read_json, run, write_json
 from tasks.read import open_corpus
 
 DATA_DOCS = REPORTS / "data_docs"
@@ -30,7 +32,9 @@ LISTED = 200  # of each check in Data Docs and in the reasons of tasks/incoming.
 def main() -> None:
     settings = params.load()
     corpus = {split: open_corpus(split) for split in SPLITS}
-    verdict = check(corpus, read_json(CORPUS / "corpus.json")["scheme"], settings, DATA_DOCS)
+    read = read_json(CORPUS / "corpus.json")
+    verdict = check(corpus, read["scheme"], settings, DATA_DOCS)
+    verdict |= {"scheme": f"{read['scheme']}: {read['evidence']}", "reading": read["changes"]}
     write_json(METRICS / "check.json", verdict)
     show(verdict)
     if verdict["errors"]:
@@ -42,7 +46,8 @@ def main() -> None:
 
 
 def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, examples: int = EXAMPLES) -> dict[str, Any]:
-    """Runs every check that is not off; writes Data Docs to `docs` where it is given."""
+    """Runs every expectation that is not off; writes Data Docs to `docs` where it is given."""
+    suites = expectations.load(settings.check.severities())
     tokenizer = pretrained.load_tokenizer(settings.model.encoder, settings.model.revision)
     encoder = Encoder(tokenizer.backend_tokenizer, settings.encode.window, settings.encode.stride)
     statistics = quality.statistics(corpus)
@@ -55,23 +60,18 @@ def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, exam
         "sentences": [quality.sentences(corpus, piece_counts, encoder.room, settings.check.leakage_words)],
         "splits": [quality.splits(corpus, statistics, settings.check.min_examples)],
     }
-    severities = {name: level for name, level in settings.check.severities().items() if level != "off"}
-    found = validate(tables, severities, docs, examples)
-    return {
-        "errors": sum(c["severity"] == "error" and c["found"] > 0 for c in found.values()),
-        "warnings": sum(c["severity"] == "warning" and c["found"] > 0 for c in found.values()),
-        "checks": found,
-        "statistics": statistics,
-    }
+    found = validate(tables, suites, docs, examples)
+    failed = Counter(row["severity"] for row in found.values() if row["failed"])
+    return {"errors": failed["error"], "warnings": failed["warning"], "checks": found, "statistics": statistics}
 
 
 def validate(
     tables: Mapping[str, Iterable[pd.DataFrame]],
-    severities: dict[str, str],
+    suites: Mapping[str, list[Expectation]],
     docs: Path | None,
     examples: int = EXAMPLES,
 ) -> dict[str, Any]:
-    """Each check as an expectation that its column is empty: by name its severity, rows, finds and examples.
+    """Each expectation by name: its severity, rows, finds, whether these are too many, and examples.
 
     A table comes in one part or more. Great Expectations validates one after another, and the finds add up.
     """
@@ -90,14 +90,14 @@ def validate(
             "fpplm", {"class_name": "SiteBuilder", "store_backend": store, "show_how_to_buttons": False}
         )
         source = context.data_sources.add_pandas("fpplm")
-        for table, parts in tables.items():
-            suite = context.suites.add(gx.ExpectationSuite(name=table))
-            for name in (name for name in severities if name in quality.CHECKS[table]):
-                level = "critical" if severities[name] == "error" else "warning"
-                suite.add_expectation(gx.expectations.ExpectColumnValuesToBeNull(column=name, severity=level))
+        for table, suite in suites.items():
+            if not suite:
+                continue
             asset = source.add_dataframe_asset(table)
             batch = asset.add_batch_definition_whole_dataframe(table)
-            definition = gx.ValidationDefinition(name=table, data=batch, suite=suite)
+            definition = gx.ValidationDefinition(
+                name=table, data=batch, suite=context.suites.add(gx.ExpectationSuite(name=table, expectations=suite))
+            )
             checkpoint = context.checkpoints.add(
                 gx.Checkpoint(
                     name=table,
@@ -105,41 +105,75 @@ def validate(
                     result_format={"result_format": "SUMMARY", "partial_unexpected_count": LISTED},
                 )
             )
-            for part in parts:
+            names = {str(expectation.id): expectations.name_of(expectation) for expectation in suite}
+            for part in tables[table]:
                 (outcome,) = checkpoint.run(batch_parameters={"dataframe": part}).run_results.values()
                 for result in outcome.results:
-                    name = str(result.expectation_config.kwargs["column"])
-                    new = {"severity": severities[name], "table": table, "rows": 0, "found": 0, "examples": []}
-                    row = found.setdefault(name, new)
-                    row["rows"] += result.result["element_count"]
-                    row["found"] += result.result["unexpected_count"]
-                    row["examples"] = [*row["examples"], *result.result["partial_unexpected_list"]][:examples]
+                    config = result.expectation_config
+                    row = found.setdefault(names[str(config.id)], _row(config, table))
+                    _add(row, result, len(part), examples)
         if docs is not None:
             context.build_data_docs()
-    return {name: found[name] for name in severities}
+    for row in found.values():
+        allowed = (1 - row.pop("mostly")) * row["rows"]
+        row["failed"] = row["found"] > allowed
+    return found
+
+
+def _row(config: Any, table: str) -> dict[str, Any]:
+    severity = "error" if config.severity == "critical" else "warning"
+    row: dict[str, Any] = {"severity": severity, "table": table, "rows": 0, "found": 0, "failed": False}
+    return row | {"mostly": float(config.kwargs.get("mostly", 1)), "examples": []}
+
+
+def _add(row: dict[str, Any], result: Any, rows: int, examples: int) -> None:
+    """Adds what an expectation came to on one part of its table. One that is not about rows is found once a part.
+
+    Raises ParamsError where it could not be tried, as for a column that the table lacks.
+    """
+    raised = result.exception_info or {}
+    raised = raised if "raised_exception" in raised else next(iter(raised.values()), {})
+    if raised.get("raised_exception"):
+        said = str(raised["exception_message"]).splitlines()[0][:100]
+        where = f"{expectations.SUITES}: {row['table']}, {result.expectation_config.type}"
+        raise ParamsError(f"the expectation cannot be tried ({said})", where=where)
+    seen = result.result
+    row["rows"] += seen.get("element_count", rows)
+    if "unexpected_count" in seen:
+        row["found"] += seen["unexpected_count"]
+        new = seen["partial_unexpected_list"]
+    else:
+        row["found"] += not result.success
+        new = [] if result.success else [f"observed {seen.get('observed_value')}"]
+    row["examples"] = [*row["examples"], *map(str, new)][:examples]
 
 
 def show(verdict: dict[str, Any]) -> None:
-    """A table of all checks, then the first rows of each that found something."""
+    """A table of what was found, then the first rows of each with what to do, and how many checks found nothing."""
     console = Console()
+    found = {name: row for name, row in verdict["checks"].items() if row["found"]}
     table = Table(title="data check", title_justify="left")
     for column in ("check", "severity", "found", "of rows"):
         table.add_column(column, justify="left" if column in ("check", "severity") else "right")
-    for name, row in verdict["checks"].items():
-        style = {"error": "bold red", "warning": "yellow"}[row["severity"]] if row["found"] else "dim"
+    for name, row in found.items():
+        style = {"error": "bold red", "warning": "yellow"}[row["severity"]] if row["failed"] else "dim"
         table.add_row(name, row["severity"], str(row["found"]), str(row["rows"]), style=style)
-    console.print(table)
+    if found:
+        console.print(table)
     for line in findings(verdict, shown=5):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{len(verdict['checks']) - len(found)} of {len(verdict['checks'])} checks found nothing")
 
 
 def findings(verdict: Mapping[str, Any], shown: int) -> Iterator[str]:
-    """A line for each of the first rows that a check has found, and for how many more there are."""
+    """A line for each of the first rows that a check has found, for how many more there are, and for what to do."""
     for name, row in verdict["checks"].items():
         examples = row["examples"][:shown]
         yield from (f"{row['severity']} {name}: {example}" for example in examples)
         if row["found"] > len(examples):
             yield f"  … and {row['found'] - len(examples)} more rows of {name}"
+        if row["found"] and name in quality.ADVICE:
+            yield f"  → {quality.ADVICE[name][1]}"
 
 
 if __name__ == "__main__":

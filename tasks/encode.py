@@ -16,7 +16,7 @@ from fpplm_core.labels import INNER_SCHEME, label_list, lenient_spans, to_tags
 from fpplm_core.metrics import types_of
 from fpplm_core.params import ModelParams
 from fpplm_core.text import Sentence
-from tasks import BATCH, CORPUS, ENCODED, SPLITS, open_table, run, write_json, write_table
+from tasks import BATCH, CORPUS, ENCODED, SPLITS, open_table, read_json, run, write_json, write_table
 from tasks.read import distinct_tags, open_corpus, stream_corpus
 
 SCHEMA = pa.schema(
@@ -43,7 +43,8 @@ def main() -> None:
     first_shape = choose_shapes(settings.model, tokenizer)
     encoder = Encoder(tokenizer.backend_tokenizer, sizes.window, sizes.stride, sizes.context, first_shape)
 
-    labels = label_list(types_of([distinct_tags(open_corpus("train"))]))
+    scheme = "TAGS" if read_json(CORPUS / "corpus.json")["scheme"] == "TAGS" else INNER_SCHEME
+    labels = label_list(types_of([distinct_tags(open_corpus("train"))]), scheme)
     second = sorted(distinct_tags(open_corpus("second"))) if (CORPUS / "second.parquet").exists() else []
     apart = bool(second) and file_of("second") != file_of("train")
     beside = stream_corpus("second") if second and not apart else iter(())

@@ -74,11 +74,18 @@ def read_spans(
 def write_predictions(
     split: str, sentences: list[Sentence], gold: list[list[Span]], predicted: list[list[Span]]
 ) -> None:
-    """One JSON line a sentence: words, place, gold and predicted spans, and its tp, fp, fn."""
+    """One JSON line a sentence: words, place, gold and predicted spans over words, and its tp, fp, fn.
+
+    Where the corpus holds the text, also that, and the predicted entities in characters of it.
+    """
     lines = []
     for sentence, wanted, found in zip(sentences, gold, predicted, strict=True):
         row = {"file": sentence.file, "line": sentence.lines[0], "words": sentence.words}
         row |= {"gold": wanted, "predicted": found, **metrics.count(wanted, found)._asdict()}
+        if sentence.text is not None and sentence.offsets is not None:
+            bounds = [(sentence.offsets[span.start][0], sentence.offsets[span.end - 1][1]) for span in found]
+            entities = [{"label": s.type, "start": a, "end": b} for s, (a, b) in zip(found, bounds, strict=True)]
+            row |= {"text": sentence.text, "entities": entities}
         lines.append(json.dumps(row, ensure_ascii=False))
     write_text(PREDICTIONS / f"{split}.jsonl", "\n".join(lines) + "\n")
 

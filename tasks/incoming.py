@@ -12,7 +12,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,20 +22,22 @@ from pyarrow.parquet import ParquetFile
 
 from fpplm_core import quality
 from fpplm_core.errors import DataError
-from fpplm_core.labels import detect_scheme, faults, label_list
+from fpplm_core.labels import detect_scheme, misfits
+from fpplm_core.notes import Notes
 from fpplm_core.params import Params
+from fpplm_core.text import Sentence
 from tasks import SPLITS, write_text
 from tasks.check import LISTED, check, findings
 from tasks.read import (
     DROPS,
-    SUFFIXES,
-    as_train,
-    distinct_tags,
+    Pair,
     finished,
     open_corpus,
+    pairs_in,
     read_file,
     scheme_of,
-    stream_corpus,
+    settle,
+    write_corpus,
     write_splits,
 )
 
@@ -77,9 +80,9 @@ def take(settings: Params) -> list[Drop]:
     if not files:
         return done
     with tempfile.TemporaryDirectory() as folder:
-        write_splits(settings.data, Path(folder))
+        write_splits(settings.data, Path(folder), Notes())
         corpus = {split: open_corpus(split, Path(folder)) for split in SPLITS}
-        scheme = scheme_of(settings.data, corpus.values())
+        scheme, _ = scheme_of(settings.data, corpus.values())
         for path in files:
             verdict = judge(path, drops, corpus, scheme, settings)
             if verdict.against:
@@ -94,7 +97,7 @@ def take(settings: Params) -> list[Drop]:
 def resume(claimed: Path, drops: Path, settings: Params) -> Drop:
     """Ends the move of a file that was accepted by a run that was killed."""
     target = deliver(claimed, drops)
-    return Drop(target.name[DIGITS + 1 :], True, sum(1 for _ in read_file(target, settings.data)), "")
+    return Drop(target.name[DIGITS + 1 :], True, sum(1 for _ in read_drop(target, settings, Notes())), "")
 
 
 def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: str, settings: Params) -> Verdict:
@@ -102,26 +105,35 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
     if fault := name_fault(path):
         return Verdict(0, [fault])
     few = settings.check.model_copy(update={"few_examples": "off"})  # of a drop alone it says nothing
+    notes = Notes()
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            drop = as_train([path], settings.data, Path(scratch))
+            write_corpus(Path(scratch) / "train.parquet", read_drop(path, settings, notes))
         except DataError as error:
             return Verdict(0, [str(error)])
+        fault = scheme_fault(pairs_in(open_corpus("train", Path(scratch))), scheme, settings)
+        settle(["train"], settings.data, Path(scratch), scheme, notes)
+        drop = open_corpus("train", Path(scratch))
         sentences = drop.metadata.num_rows
-        if fault := duplicate(path, drops):
-            return Verdict(sentences, [fault])
+        if known := duplicate(path, drops):
+            return Verdict(sentences, [known])
         verdict = check({"train": drop}, scheme, settings.model_copy(update={"check": few}), None, LISTED)
         checks = verdict["checks"] | leakage({**corpus, "train": drop}, settings)
-        fault = scheme_fault(Path(scratch), scheme)
     counts = {
         level: [f"{name} {row['found']}" for name, row in checks.items() if row["severity"] == level and row["found"]]
         for level in ("error", "warning")
     }
-    note = "; ".join(f"{level}s: {', '.join(found)}" for level, found in counts.items() if found)
+    lines = [f"{level}s: {', '.join(found)}" for level, found in counts.items() if found]
+    note = "; ".join([*lines, *notes.lines()])
     if fault or counts["error"]:
         against = "; ".join(part for part in (fault, note) if part)
         return Verdict(sentences, [against, *findings({"checks": checks}, LISTED)])
     return Verdict(sentences, [], note)
+
+
+def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
+    """The sentences of a file in whatever format it is seen to be. Raises DataError."""
+    return read_file(path, settings.data.model_copy(update={"format": "auto"}), notes)
 
 
 def name_fault(path: Path) -> str:
@@ -129,8 +141,6 @@ def name_fault(path: Path) -> str:
         return "a link, where a file is wanted"
     if not path.name.isprintable():
         return f"characters in the file's name that cannot be shown: {path.name!a}"
-    if path.suffix not in SUFFIXES:
-        return f"unknown kind of file {path.suffix!r}; name it {' or '.join(SUFFIXES)}"
     return ""
 
 
@@ -158,21 +168,18 @@ def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, An
     return {"leakage": row}
 
 
-def scheme_fault(folder: Path, scheme: str) -> str:
-    """Whether a drop's tags are in another scheme than the corpus's, and would make the corpus look like that."""
-    tags = distinct_tags(open_corpus("train", folder))
+def scheme_fault(pairs: Counter[Pair], scheme: str, settings: Params) -> str:
+    """Whether a drop's tags are in another scheme than the corpus's, which would read them wrongly."""
+    if settings.data.scheme != "auto":
+        return ""
     try:
-        own, together = detect_scheme(tags), detect_scheme(tags | set(label_list(["X"], scheme)))
-        if together == scheme and (own == scheme or broken(folder, own) >= broken(folder, scheme)):
-            return ""
+        own, evidence = detect_scheme(pairs)
     except DataError as error:
-        own = error.got
-    return f"tags in another scheme ({own}) than the corpus's ({scheme}); convert them"
-
-
-def broken(folder: Path, scheme: str) -> int:
-    """In how many places the tags of a drop are not of this scheme."""
-    return sum(len(faults(s.tags, scheme)) for s in stream_corpus("train", folder))
+        own, evidence = "unknown", error.got
+    tags = "TAGS" in (own, scheme)
+    if own == scheme or (not tags and own != "unknown" and misfits(pairs, scheme) <= misfits(pairs, own)):
+        return ""
+    return f"tags in another scheme ({own}: {evidence}) than the corpus's ({scheme}); convert them"
 
 
 def quarantine(path: Path, lines: list[str]) -> None:

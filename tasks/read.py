@@ -1,11 +1,12 @@
 """read: the raw files in any format become one form, build/corpus/*.parquet, with file and line of every word.
 
 Sentences go from file to file in batches; a split is cut by a number a sentence, so that the whole is never held.
+What was changed on the way (mentions, tags) and what was passed over stands in corpus.json, counted, with its places.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, count, islice
@@ -18,13 +19,13 @@ from pyarrow.parquet import ParquetFile
 
 from fpplm_core import formats, params
 from fpplm_core.errors import DataError
-from fpplm_core.labels import detect_scheme
+from fpplm_core.labels import Detected, detect_scheme, repair
+from fpplm_core.notes import Notes
 from fpplm_core.params import DataParams
 from fpplm_core.text import Sentence
 from tasks import BATCH, CORPUS, SPLITS, open_table, run, whole_folder, write_json, write_table
 
 DROPS = "drops"  # folder in data.path: what tasks/incoming.py has accepted since, for train alone
-SUFFIXES = {".conll": "conll", ".jsonl": "jsonl"}  # of files that name their format
 UNFINISHED = (".partial", ".tmp")
 SCHEMA = pa.schema(
     {
@@ -33,8 +34,11 @@ SCHEMA = pa.schema(
         "file": pa.string(),
         "lines": pa.list_(pa.int32()),
         "document": pa.int32(),
+        "text": pa.string(),
+        "offsets": pa.list_(pa.list_(pa.int32(), 2)),
     }
 )
+Pair = tuple[str | None, str | None]
 
 
 def main() -> None:
@@ -47,35 +51,61 @@ def main() -> None:
 
 def read(settings: DataParams, folder: Path) -> list[str]:
     """Writes the splits to a folder, with corpus.json; what is worth saying of them. Raises DataError."""
-    notes = write_splits(settings, folder) + add_drops(settings, folder)
+    seen = Notes()
+    notes = write_splits(settings, folder, seen) + add_drops(settings, folder, seen)
     corpus = {split: open_corpus(split, folder) for split in SPLITS}
-    scheme = scheme_of(settings, corpus.values())
-    if settings.scheme == "auto":
-        notes.append(f"tag scheme {scheme}, seen from the tags")
+    scheme, evidence = scheme_of(settings, corpus.values())
+    notes.append(f"tag scheme {scheme}: {evidence}")
     for split, data in corpus.items():
         words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(BATCH, columns=["lines"]))
         print(f"{split}: {data.metadata.num_rows} sentences, {words} words")
+    settle(SPLITS, settings, folder, scheme, seen)
     if settings.second is not None:
-        write_corpus(folder / "second.parquet", read_second(settings, corpus["train"]))
+        write_corpus(folder / "second.parquet", read_second(settings, corpus["train"], seen))
         second = open_corpus("second", folder)
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
-    write_json(folder / "corpus.json", {"scheme": scheme, "notes": notes})
+    notes += seen.lines()
+    changes = {kind: {"count": number, "places": seen.places[kind]} for kind, number in seen.counts.items()}
+    write_json(folder / "corpus.json", {"scheme": scheme, "evidence": evidence, "notes": notes, "changes": changes})
     return notes
 
 
-def given(settings: DataParams) -> dict[str, Iterator[Sentence]]:
+def settle(splits: Iterable[str], settings: DataParams, folder: Path, scheme: str, notes: Notes) -> None:
+    """What is done to the tags of these splits once their scheme is known.
+
+    With data.repair, illegal transitions are mended and noted. A tag a word (TAGS) becomes an entity of that word.
+    """
+
+    def mended(sentence: Sentence) -> Sentence:
+        tags = tuple(repair(sentence.tags, scheme, settings.repair))
+        for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
+            if old != new:
+                notes.add(f"tags repaired ({settings.repair})", f"{sentence.file}:{line}: {old} to {new}")
+        return replace(sentence, tags=tags)
+
+    def entities(sentence: Sentence) -> Sentence:
+        return replace(sentence, tags=tuple(f"S-{tag}" if tag else tag for tag in sentence.tags))
+
+    if scheme == "TAGS" or settings.repair != "refuse":
+        for split in splits:
+            path = folder / f"{split}.parquet"
+            before = path.rename(folder / "before.parquet")
+            write_corpus(path, map(entities if scheme == "TAGS" else mended, sentences_of(open_table(before))))
+            before.unlink()
+
+
+def given(settings: DataParams, notes: Notes) -> dict[str, Iterator[Sentence]]:
     """The sentences of each split that has a file, as streams. Raises DataError, also while they are read."""
-    reader = formats.get(settings.format)
     folder = Path(settings.path)
     if not folder.is_dir():
         raise DataError("no such folder", where="data.path", got=repr(settings.path), do="name the folder of the data")
     files = {"train": settings.train, "dev": settings.dev, "test": settings.test}
-    return {split: reader.read(folder / name, settings) for split, name in files.items() if name}
+    return {split: read_file(folder / name, settings, notes) for split, name in files.items() if name}
 
 
-def write_splits(settings: DataParams, folder: Path) -> list[str]:
+def write_splits(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
     """The three splits, cut from train where a file is not given; what was done in words. Raises DataError."""
-    splits = given(settings)
+    splits = given(settings, notes)
     for split, sentences in splits.items():
         write_corpus(folder / f"{split}.parquet", sentences)
     shares = {"test": settings.test_fraction, "dev": settings.dev_fraction}
@@ -133,7 +163,7 @@ def documents_of(path: Path) -> NDArray[np.int32]:
     return documents
 
 
-def add_drops(settings: DataParams, folder: Path) -> list[str]:
+def add_drops(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
     """Puts the sentences of data.path/drops behind those of train; what was done in words. Raises DataError.
 
     It comes after dev and test are cut, which so remain what they were. The drops' documents get numbers of their own.
@@ -141,9 +171,10 @@ def add_drops(settings: DataParams, folder: Path) -> list[str]:
     files = finished(Path(settings.path) / DROPS)
     if not files:
         return []
+    settings = settings.model_copy(update={"format": "auto"})  # each by itself
     own = (folder / "train.parquet").rename(folder / "own.parquet")
     numbers = count(int(documents_of(own).max(initial=-1)) + 1)
-    added = chain.from_iterable(renumbered(read_file(file, settings), numbers) for file in files)
+    added = chain.from_iterable(renumbered(read_file(file, settings, notes), numbers) for file in files)
     train = open_table(own)
     write_table(folder / "train.parquet", chain(train.iter_batches(BATCH), batches(added)), SCHEMA)
     own.unlink()
@@ -157,9 +188,9 @@ def finished(folder: Path) -> list[Path]:
     return [p for p in found if p.is_file() and not p.name.startswith(".") and p.suffix not in UNFINISHED]
 
 
-def read_file(path: Path, settings: DataParams) -> Iterator[Sentence]:
-    """The sentences of a file in the format that its suffix names, else data.format. Raises DataError."""
-    return formats.get(SUFFIXES.get(path.suffix, settings.format)).read(path, settings)
+def read_file(path: Path, settings: DataParams, notes: Notes) -> Iterator[Sentence]:
+    """The sentences of a file as data.format and its other settings say. Raises DataError."""
+    return formats.read_sentences(path, settings.format, settings.options(notes))
 
 
 def renumbered(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterator[Sentence]:
@@ -169,7 +200,7 @@ def renumbered(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterato
         yield s if s.document is None else replace(s, document=known[s.document])
 
 
-def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
+def read_second(settings: DataParams, train: ParquetFile, notes: Notes) -> Iterator[Sentence]:
     """The sentences of the second task; where they are train's own, without what was cut from it. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
     if (own.train, own.format, own.tag_column) == (settings.train, settings.format, settings.tag_column):
@@ -177,7 +208,7 @@ def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
             "the second task is the first", where="data.second", do="give another tag_column or another train"
         )
     path = Path(own.path) / own.train
-    second = formats.get(own.format).read(path, own)
+    second = read_file(path, own, notes)
     if own.train != settings.train:
         return second
     rows = (row for batch in train.iter_batches(BATCH, columns=["file", "lines"]) for row in batch.to_pylist())
@@ -185,11 +216,27 @@ def read_second(settings: DataParams, train: ParquetFile) -> Iterator[Sentence]:
     return (s for s in second if s.lines[0] in kept)
 
 
-def scheme_of(settings: DataParams, corpus: Iterable[ParquetFile]) -> str:
+def scheme_of(settings: DataParams, corpus: Iterable[ParquetFile]) -> Detected:
     """The tag scheme that data.scheme names, or all tags show where it is auto. Raises DataError."""
     if settings.scheme != "auto":
-        return settings.scheme
-    return detect_scheme(chain.from_iterable(map(distinct_tags, corpus)))
+        return Detected(settings.scheme, "as data.scheme says")
+    return detect_scheme(sum(map(pairs_in, corpus), Counter[Pair]()))
+
+
+def pairs_in(data: ParquetFile) -> Counter[Pair]:
+    """How often each tag stands behind each other one; None is a sentence's edge."""
+    counts = Counter[Pair]()
+    for batch in data.iter_batches(BATCH, columns=["tags"]):
+        encoded = batch["tags"].flatten().dictionary_encode()
+        names = [*encoded.dictionary.to_pylist(), None]
+        edge, tags = len(names) - 1, encoded.indices.to_numpy().astype(np.int64)
+        lengths = batch["tags"].value_lengths().to_numpy()
+        ends = np.cumsum(lengths[lengths > 0])
+        row = np.insert(tags, ends, edge)  # an edge behind every sentence
+        codes, times = np.unique(np.append(edge, row[:-1]) * len(names) + row, return_counts=True)
+        pairs = zip(codes.tolist(), times.tolist(), strict=True)
+        counts.update({(names[code // len(names)], names[code % len(names)]): number for code, number in pairs})
+    return counts
 
 
 def distinct_tags(data: ParquetFile) -> set[str]:
@@ -207,10 +254,16 @@ def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict({name: [getattr(s, name) for s in held] for name in SCHEMA.names}, SCHEMA)
 
 
-def as_train(files: Iterable[Path], settings: DataParams, folder: Path) -> ParquetFile:
-    """Files, taken together as the train split of a corpus in `folder`. Raises DataError."""
-    write_corpus(folder / "train.parquet", chain.from_iterable(read_file(file, settings) for file in files))
-    return open_corpus("train", folder)
+def as_corpus(
+    files: Mapping[str, Iterable[Path]], settings: DataParams, folder: Path, notes: Notes
+) -> tuple[dict[str, ParquetFile], str, str]:
+    """Files as the splits of a corpus in `folder`, its tag scheme and what speaks for it. Raises DataError."""
+    for split, paths in files.items():
+        sentences = (read_file(path, settings, notes) for path in paths)
+        write_corpus(folder / f"{split}.parquet", chain.from_iterable(sentences))
+    scheme, evidence = scheme_of(settings, (open_corpus(split, folder) for split in files))
+    settle(files, settings, folder, scheme, notes)
+    return {split: open_corpus(split, folder) for split in files}, scheme, evidence
 
 
 def open_corpus(split: str, folder: Path = CORPUS) -> ParquetFile:
@@ -220,9 +273,15 @@ def open_corpus(split: str, folder: Path = CORPUS) -> ParquetFile:
 
 def stream_corpus(split: str, folder: Path = CORPUS) -> Iterator[Sentence]:
     """The sentences of a split, one after another. Raises DataError where it is missing."""
-    for batch in open_corpus(split, folder).iter_batches(BATCH):
+    return sentences_of(open_corpus(split, folder))
+
+
+def sentences_of(data: ParquetFile) -> Iterator[Sentence]:
+    for batch in data.iter_batches(BATCH):
         words, tags, lines = (map(tuple, batch[name].to_pylist()) for name in ("words", "tags", "lines"))
-        yield from map(Sentence, words, tags, batch["file"].to_pylist(), lines, batch["document"].to_pylist())
+        rest = (batch[name].to_pylist() for name in ("document", "text"))
+        offsets = (None if row is None else tuple(map(tuple, row)) for row in batch["offsets"].to_pylist())
+        yield from map(Sentence, words, tags, batch["file"].to_pylist(), lines, *rest, offsets)
 
 
 def load_corpus(split: str, folder: Path = CORPUS) -> list[Sentence]:

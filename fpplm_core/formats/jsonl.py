@@ -1,69 +1,107 @@
-"""JSON lines: a sentence a line, `{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"], "document": 0}`.
+"""JSON lines: a sentence a line, `{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"]}`.
 
-`document`, a number that sentences of one document share, may be left out. The whole words of a line have its number.
-Empty lines and sentences without words are passed over; a key of another name is an error. Columns have no meaning.
+tokens, tags  of one length
+document      a number that sentences of one document share; may be left out
+text, offsets the text as it was written and [start, end] of each token, in characters of it; both or neither. Offsets
+              go from left to right; words that are written as one, as Spanish `del`, have the same
+
+The whole words of a line have its number. Empty lines are passed over, sentences without words are noted; a key of
+another name is an error. Columns have no meaning. A file that is one list of such objects is read too. `write` cannot
+hold a sentence without words, nor document or offsets that `read` refuses.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options
-from fpplm_core.text import Sentence, read_lines
+from fpplm_core.formats import Holding, Options
+from fpplm_core.formats._json import document_of, first_value, read_values, shown, write_lines
+from fpplm_core.text import Sentence
 
+HOLDS: frozenset[Holding] = frozenset({"tags", "words", "text", "documents"})
 KEYS = {"tokens", "tags"}
-LARGEST = 2**31 - 1  # document that the corpus has room for
+PLACES = {"text", "offsets"}
 
 
-def read(path: Path, columns: Options) -> Iterator[Sentence]:
+def recognise(path: Path, head: str) -> str | None:
+    row = first_value(head, path)
+    if isinstance(row, dict) and all(isinstance(row.get(key), list) for key in KEYS):
+        return 'objects with "tokens" and "tags"'
+    return None
+
+
+def read(path: Path, options: Options) -> Iterator[Sentence]:
     empty = True
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip(" \t\r"):
-            continue
-        words, tags, document = _row(line, f"{path}:{number}")
-        if words:
+    for line, row in read_values(path):
+        sentence = _sentence(row, str(path), line)
+        if sentence.words:
             empty = False
-            yield Sentence(tuple(words), tuple(tags), str(path), (number,) * len(words), document)
+            yield sentence
+        else:
+            options.notes.add("sentences without words are passed over", f"{path}:{line}")
     if empty:
         raise DataError("no sentence in the file", where=str(path), do='give {"tokens": [...], "tags": [...]} a line')
 
 
-def _row(line: str, where: str) -> tuple[list[str], list[str], int | None]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"not valid JSON ({error})", where=where, got=repr(line[:60]), do="mend the line") from None
-    if not isinstance(row, dict) or row.keys() - {"document"} != KEYS:
+def _sentence(row: Any, file: str, line: int) -> Sentence:
+    where = f"{file}:{line}"
+    keys = row.keys() - {"document"} if isinstance(row, dict) else None
+    if keys not in (KEYS, KEYS | PLACES):
         got = ", ".join(sorted(row))[:60] if isinstance(row, dict) else type(row).__name__
-        raise DataError("wrong keys", where=where, got=repr(got), do="give tokens, tags and, if you like, document")
+        do = "give tokens, tags and, if you like, document, and text with offsets"
+        raise DataError("wrong keys", where=where, got=repr(got), do=do)
     words, tags = (_texts(row[key], f"{where}: {key}") for key in ("tokens", "tags"))
     if len(words) != len(tags):
         got = f"{len(words)} tokens and {len(tags)} tags"
         raise DataError("lengths differ", where=where, got=got, do="give one tag a token")
-    document = row.get("document")
-    if "document" in row and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
-        do = f"give a whole number from 0 to {LARGEST}, or leave it out"
-        raise DataError("no number of a document", where=where, got=repr(document)[:60], do=do)
-    return words, tags, document
+    document = document_of(row, where)
+    if keys == KEYS:
+        return Sentence(words, tags, file, (line,) * len(words), document)
+    (text,) = _texts([row["text"]], f"{where}: text")
+    offsets = _offsets(row["offsets"], len(words), len(text), where)
+    return Sentence(words, tags, file, (line,) * len(words), document, text, offsets)
 
 
-def _texts(value: Any, where: str) -> list[str]:
+def _texts(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise DataError("not a list of strings", where=where, got=repr(value)[:60], do="give strings in quotes")
-    try:
-        "".join(value).encode()
-    except UnicodeEncodeError:
-        raise DataError("half of a surrogate pair, which is no character", where=where, do="mend the line") from None
-    return value
+        raise DataError("not a list of strings", where=where, got=shown(value), do="give strings in quotes")
+    return tuple(value)
 
 
-def write(sentences: Iterable[Sentence], stream: TextIO) -> None:
-    for sentence in sentences:
-        row: dict[str, Any] = {"tokens": sentence.words, "tags": sentence.tags}
-        if sentence.document is not None:
-            row["document"] = sentence.document
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+def _offsets(value: Any, words: int, length: int, where: str) -> tuple[tuple[int, int], ...]:
+    found = []
+    for pair in value if isinstance(value, list) else [value]:
+        if not isinstance(pair, list) or [type(place) for place in pair] != [int, int]:
+            do = "give whole numbers, [[0, 3], [4, 9]]"
+            raise DataError("not [start, end]", where=f"{where}: offsets", got=shown(pair), do=do)
+        found.append((pair[0], pair[1]))
+    if len(found) != words:
+        got = f"{words} tokens and {len(found)} offsets"
+        raise DataError("lengths differ", where=where, got=got, do="give one [start, end] a token")
+    for before, after in pairwise([(0, 0), *found]):
+        if not (before == after or before[1] <= after[0] <= after[1] <= length):
+            got = f"{shown(list(after))} behind {shown(list(before))}, in a text of {length} characters"
+            raise DataError("offsets out of order", where=where, got=got, do="give them from left to right")
+    return tuple(found)
+
+
+def write(records: Iterable[Sentence], path: Path) -> None:
+    write_lines(map(_row, records), path)
+
+
+def _row(sentence: Sentence) -> dict[str, Any]:
+    if not sentence.words:
+        raise DataError("a sentence without words", where=sentence.place, do="take it out")
+    row: dict[str, Any] = {"tokens": sentence.words, "tags": sentence.tags}
+    if sentence.document is not None:
+        row["document"] = sentence.document
+        document_of(row, sentence.place)
+    if sentence.text is not None and sentence.offsets is not None:
+        offsets = [list(pair) for pair in sentence.offsets]
+        _offsets(offsets, len(sentence.words), len(sentence.text), sentence.place)
+        row |= {"text": sentence.text, "offsets": offsets}
+    return row

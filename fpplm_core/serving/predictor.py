@@ -21,7 +21,7 @@ from fpplm_core.errors import BundleError
 from fpplm_core.labels import Span, lenient_spans
 from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
 from fpplm_core.serving.sessions import Session, cores, has, open_session, require
-from fpplm_core.text import split_words
+from fpplm_core.text import words_of
 
 TEMPERATURE = 2.0  # of what the label language model reads, as in its training
 CHUNK = 1024  # texts that are sorted by length and tagged together
@@ -78,6 +78,7 @@ class Predictor:
         tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
         self.encoder = Encoder(tokenizer, config["window"], config["stride"], config["context"], config["first_shape"])
         refine = config.get("label_lm") or {"below": 0.0, "use": False}
+        self.words: str = config.get("words", "rules")  # bundles of before do not say
         self.below, self.refines = float(refine["below"]), bool(refine["use"])
         self.batch_pieces = 128 if device == "cpu" else 32768  # docs/performance.md
         # Several batches: a core each on the CPU, where operators that share all cores wait for each other.
@@ -124,10 +125,14 @@ class Predictor:
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
         """The entities of each text, in order, while reading at most CHUNK texts ahead."""
-        known = (Text(text, split_words(text)) for text in texts)
+        known = (self.cut(text) for text in texts)
         for chunk, tagged in self.stream(known):
             for text, spans in zip(chunk, tagged, strict=True):
                 yield entities(text, spans)
+
+    def cut(self, text: str) -> Text:
+        """A text with its words, by the rule with which the training texts were cut."""
+        return Text(text, [(text[start:end], start, end) for start, end in words_of(text, self.words)])
 
     def stream(self, texts: Iterable[Text]) -> Iterator[tuple[list[Text], list[list[tuple[Span, float]]]]]:
         """Chunks of at most CHUNK texts with the spans of each, in order; while one is tagged, the next is prepared."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -14,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fpplm_core import params, pretrained, techniques
 from fpplm_core.batching import by_length, epoch_batches
 from fpplm_core.encoding import Encoder
-from fpplm_core.formats import conll
+from fpplm_core.formats import Options, conll
 from fpplm_core.serving import sessions
 from fpplm_core.training import train_steps
 from tests import tiny
@@ -43,7 +42,7 @@ def test_a_technique_shares_the_pass_of_the_step(tiny_encoder, names):
 def lengths() -> list[int]:
     """The pieces of WikiGold's training sentences under the encoder that ships."""
     tokenizer = pretrained.load_tokenizer(SHIPPED.model.encoder).backend_tokenizer
-    sentences = conll.read(Path("data/wikigold/train.conll"), SimpleNamespace(word_column=0, tag_column=-1))
+    sentences = conll.read(Path("data/wikigold/train.conll"), Options())
     windows = Encoder(tokenizer, SHIPPED.encode.window, SHIPPED.encode.stride).windows([s.words for s in sentences])
     return [len(window.ids) for window in windows]
 

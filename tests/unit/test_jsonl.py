@@ -1,7 +1,5 @@
-import io
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,10 +7,11 @@ from hypothesis import strategies as st
 
 from fpplm_core import formats
 from fpplm_core.errors import DataError
+from fpplm_core.formats import Options
 from fpplm_core.text import Sentence
 
 jsonl = formats.get("jsonl")
-COLUMNS = SimpleNamespace(word_column=7, tag_column=-9)  # have no meaning here
+COLUMNS = Options(word_column=7, tag_column=-9)  # have no meaning here
 GOOD = '{"tokens": ["a"], "tags": ["O"]}\n'
 
 
@@ -48,24 +47,55 @@ pairs = st.lists(st.tuples(texts, texts), min_size=1, max_size=4)
 documents = st.none() | st.integers(0, 2**31 - 1)
 
 
-@given(st.lists(st.tuples(pairs, documents), min_size=1, max_size=5))
+@st.composite
+def sentences(draw):
+    """Words with or without a text, in which neighbours may share a place and blanks stand between the others."""
+    words, tags = zip(*draw(pairs), strict=True)
+    if draw(st.booleans()):
+        return words, tags, draw(documents), None, None
+    text, offsets = draw(texts), []
+    for word in words:
+        if not offsets or draw(st.booleans()):
+            offsets.append((len(text), len(text) + len(word)))
+            text += word + draw(texts)
+        else:
+            offsets.append(offsets[-1])
+    return words, tags, draw(documents), text, tuple(offsets)
+
+
+@given(st.lists(sentences(), min_size=1, max_size=5))
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "round.jsonl"
     made = [
-        Sentence(*zip(*cells, strict=True), str(path), (number,) * len(cells), document)
-        for number, (cells, document) in enumerate(rows, start=1)
+        Sentence(words, tags, str(path), (number,) * len(words), *rest)
+        for number, (words, tags, *rest) in enumerate(rows, start=1)
     ]
-    stream = io.StringIO(newline="")
-    jsonl.write(made, stream)
-    assert read(path, stream.getvalue()) == made
-    assert stream.getvalue().count("\n") == len(made)
+    jsonl.write(made, path)
+    assert list(jsonl.read(path, Options())) == made
+    assert path.read_bytes().count(b"\n") == len(made)
+    assert jsonl.recognise(path, path.read_text())
 
 
 def test_all_planes_survive(tmp_path):
+    path = tmp_path / "planes.jsonl"
     words = (*(chr(plane << 16 | 0x1234) for plane in range(17)), "\0", "\x1f", "\x7f", "\x85", "\u2029", "\ufeff")
-    stream = io.StringIO(newline="")
-    jsonl.write([Sentence(words, ("O",) * len(words), "", ())], stream)
-    assert read(tmp_path / "planes.jsonl", stream.getvalue())[0].words == words
+    jsonl.write([Sentence(words, ("O",) * len(words), "", ())], path)
+    assert next(jsonl.read(path, COLUMNS)).words == words
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ((("a", "b"), -1), "no number of a document"),
+        ((("a", "b"), None, "ab", ((0, 1), (1, 3))), "offsets out of order"),
+        ((("a", "b"), None, "ab", ((0, 1),)), "lengths differ"),
+        (((), None), "a sentence without words"),
+    ],
+)
+def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
+    words, *rest = rest
+    with pytest.raises(DataError, match=f"^src.conll(:9)?: .*{said}"):
+        jsonl.write([Sentence(words, ("O",) * len(words), "src.conll", (9,) * len(words), *rest)], tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +105,7 @@ def test_all_planes_survive(tmp_path):
         (GOOD + GOOD, "not valid JSON"),  # two in a line
         ("[" * 100_000, "not valid JSON"),
         ('{"tokens": ["a"], "tags": ["O"], "document": ' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"tokens": ["a"], "tags": ["B-X"], "tags": ["O"]}', "not valid JSON (the key 'tags' stands twice)"),
         ("[]", "wrong keys, got 'list'"),
         ("3", "wrong keys, got 'int'"),
         ('{"tokens": ["a"]}', "wrong keys, got 'tokens'"),
@@ -84,7 +115,25 @@ def test_all_planes_survive(tmp_path):
         ('{"tokens": "ab", "tags": ["O", "O"]}', "tokens: not a list of strings, got 'ab'"),
         ('{"tokens": ["a"], "tags": [0]}', "tags: not a list of strings, got [0]"),
         ('{"tokens": [null], "tags": ["O"]}', "tokens: not a list of strings, got [None]"),
-        ('{"tokens": ["\\ud83d"], "tags": ["O"]}', "tokens: half of a surrogate pair"),
+        ('{"tokens": ["\\ud83d"], "tags": ["O"]}', "half of a surrogate pair"),
+        (GOOD.replace("}", ', "text": "a"}'), "wrong keys, got 'tags, text, tokens'"),
+        (GOOD.replace("}", ', "offsets": [[0, 1]]}'), "wrong keys"),
+        *(
+            (f'{{"tokens": ["a", "b"], "tags": ["O", "O"], "text": "a b", "offsets": {offsets}}}', said)
+            for offsets, said in [
+                ("[[0, 1]]", "lengths differ, got 2 tokens and 1 offsets"),
+                ("[[0, 1], [2, 4]]", "offsets out of order, got [2, 4] behind [0, 1], in a text of 3 characters"),
+                ("[[2, 3], [0, 1]]", "offsets out of order"),
+                ("[[0, 2], [1, 3]]", "offsets out of order"),
+                ("[[-1, 0], [0, 1]]", "offsets out of order"),
+                ("[[0, 1], [3, 2]]", "offsets out of order"),
+                ("[[0, 1], [2, true]]", "offsets: not [start, end], got [2, True]"),
+                ("[[0, 1], [2, 3.0]]", "offsets: not [start, end]"),
+                ("[[0, 1], 2]", "offsets: not [start, end]"),
+                ("null", "offsets: not [start, end]"),
+            ]
+        ),
+        ('{"tokens": ["a"], "tags": ["O"], "text": 1, "offsets": [[0, 1]]}', "text: not a list of strings, got [1]"),
         *(
             (GOOD.replace("}", f', "document": {value}}}'), "no number of a document")
             for value in ('"1"', "1.0", "-1", "true", "null", "2147483648")
@@ -115,6 +164,13 @@ def test_what_stands_before_a_bad_line_is_streamed(tmp_path):
 def test_a_file_without_a_sentence_is_an_error(tmp_path, content):
     with pytest.raises(DataError, match=r"a.jsonl: no sentence in the file"):
         read(tmp_path / "a.jsonl", content)
+
+
+def test_sentences_without_words_are_noted(tmp_path):
+    options, path = Options(), tmp_path / "a.jsonl"
+    path.write_text('{"tokens": [], "tags": []}\n' + GOOD)
+    assert len(list(jsonl.read(path, options))) == 1
+    assert options.notes.places == {"sentences without words are passed over": [f"{path}:1"]}
 
 
 def test_a_missing_file_a_folder_and_a_binary_are_errors(tmp_path):

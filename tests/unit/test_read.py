@@ -151,13 +151,12 @@ def peak(work) -> int:
 
 def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(read, "BATCH", 500)
-    columns = type("Columns", (), {"word_column": 0, "tag_column": -1})
 
     def copy(sentences: int) -> int:
         path = tmp_path / f"{sentences}.conll"
         path.write_text(text(sentences))
         corpus = tmp_path / f"{sentences}.parquet"
-        used = peak(lambda: read.write_corpus(corpus, formats.get("conll").read(path, columns)))
+        used = peak(lambda: read.write_corpus(corpus, formats.get("conll").read(path, formats.Options())))
         assert pq.read_metadata(corpus).num_rows == sentences
         return used
 

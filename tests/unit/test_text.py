@@ -1,11 +1,13 @@
+import sys
 import unicodedata
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.errors import DataError
-from fpplm_core.text import is_invisible, read_lines, split_words
+from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.text import bare, is_invisible, read_lines, split_words, words_of
 
 anything = st.text(st.characters(codec=None, categories=None))  # lone surrogates too
 tricky = st.text(st.sampled_from("aB1'’s-.,_@&/:+ \t\n\u00a0\u0301\u200b\u4e2d\u30a2\U0001f600\U00011000İßſ\0"))
@@ -52,6 +54,15 @@ def test_white_space_parts_texts(one, other):
         ("我在北京。", ["我", "在", "北", "京", "。"]),
         ("東京タワーは高い", ["東", "京", "タ", "ワ", "ー", "は", "高", "い"]),
         ("iPhone用户", ["iPhone", "用", "户"]),
+        ("二〇〇四年々", ["二", "〇", "〇", "四", "年", "々"]),
+        ("ｶﾞｲﾄﾞ ガイド", ["ｶﾞ", "ｲ", "ﾄﾞ", "ガ", "イ", "ド"]),
+        ("葛\U000e0100飾区", ["葛\U000e0100", "飾", "区"]),
+        ("𠮷野家𫝆", ["𠮷", "野", "家", "𫝆"]),
+        ("ไปที่น้ำ 2567", ["ไ", "ป", "ที่", "น้", "ำ", "2567"]),  # vowel and tone signs stay with their letter
+        ("ປະເທດລາວ", ["ປ", "ະ", "ເ", "ທ", "ດ", "ລ", "າ", "ວ"]),
+        ("ខ្មែរ។", ["ខ្", "មែ", "រ", "។"]),
+        ("မြန်မာ", ["မြ", "န်", "မာ"]),
+        ("กรุงเทพABC", ["ก", "รุ", "ง", "เ", "ท", "พ", "ABC"]),
         ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
         ("cafe\u0301 São", ["cafe\u0301", "São"]),
         ("\u0301a", ["\u0301", "a"]),
@@ -62,6 +73,122 @@ def test_white_space_parts_texts(one, other):
 )
 def test_golden_splits(text, words):
     assert [word for word, _, _ in split_words(text)] == words
+
+
+UNSPACED = [(0xE01, 0xE4F), (0xE81, 0xEDD), (0x1000, 0x1049), (0x1780, 0x17DD), (0x4E00, 0x4FFF), (0x20000, 0x3134F)]
+
+
+@given(st.lists(st.sampled_from(UNSPACED).flatmap(lambda ends: st.integers(*ends)).map(chr)).map("".join))
+def test_without_blanks_a_character_with_its_marks_is_a_word(text):
+    marked = [index > 0 and unicodedata.category(char)[0] == "M" for index, char in enumerate(text)]
+    starts = [index for index, mark in enumerate(marked) if not mark]
+    wanted = [text[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)] if text else []
+    assert [word for word, _, _ in split_words(text)] == wanted
+
+
+@given(st.one_of(anything, tricky), st.sampled_from(["rules", "blanks", "characters"]))
+def test_every_rule_leaves_out_white_space_alone(text, rule):
+    place = 0
+    for start, end in words_of(text, rule):
+        assert start < end and not text[place:start].strip()
+        assert not any(char.isspace() for char in text[start:end])
+        place = end
+    assert not text[place:].strip()
+
+
+@given(st.one_of(anything, tricky))
+def test_rules_cut_as_they_say(text):
+    assert words_of(text) == [(start, end) for _, start, end in split_words(text)]
+    assert [text[start:end] for start, end in words_of(text, "blanks")] == text.split()
+    characters = [text[start:end] for start, end in words_of(text, "characters")]
+    assert all(
+        len(unicodedata.normalize("NFC", one)) == 1 or unicodedata.category(one[1])[0] == "M" for one in characters
+    )
+
+
+@given(st.text(st.sampled_from(" \n\u00a0\u2028ab\u200b")), st.data())
+def test_a_bare_range_has_no_white_space_at_its_edges(text, data):
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    first, last = bare(text, start, end)
+    assert text[first:last] == text[start:end].strip()
+    assert start <= first <= last <= end
+
+
+@pytest.fixture
+def segmenter(monkeypatch):
+    """Makes a module with a segmenter; its rule."""
+
+    def make(function) -> str:
+        name = f"segmenter_of_text_{id(function)}"
+        module = ModuleType(name)
+        module.cut = function
+        monkeypatch.setitem(sys.modules, name, module)
+        return f"{name}:cut"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "places"),
+    [
+        ("", [], []),
+        (" \n", [" ", "\n"], []),
+        ("ab c", ["ab", "c"], [(0, 2), (3, 4)]),
+        ("ab c", ["ab", " ", "c"], [(0, 2), (3, 4)]),
+        (" ab c", [" ab", " c"], [(1, 3), (4, 5)]),
+        ("aaa", ["a", "aa", ""], [(0, 1), (1, 3)]),
+        ("\U00020000的", ("\U00020000", "的"), [(0, 1), (1, 2)]),
+        ("New York", ["New York"], [(0, 8)]),
+    ],
+)
+def test_a_segmenter_may_cut_words(segmenter, text, words, places):
+    assert words_of(text, segmenter(lambda _: words)) == places
+    assert words_of(text, segmenter(lambda _: (word for word in words))) == places
+
+
+def broken(text):
+    raise KeyError("line\nbreak")
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda text: ["我在", "北"], "leaves out the end of a text, got '京'"),
+        (lambda text: [], "leaves out the end of a text, got '我在北京'"),
+        (lambda text: ["在", "北京"], "words are not those of the text, got '在'"),
+        (lambda text: ["我", "京"], "words are not those of the text, got '京'"),
+        (lambda text: ["我在北京", "京"], "words are not those of the text, got '京'"),
+        (lambda text: ["x" * 999], f"words are not those of the text, got '{'x' * 60}'"),
+        (lambda text: [("我在", "r"), ("北京", "ns")], "gives no words, got ('我在', 'r')"),
+        (lambda text: None, "a segmenter fails, got TypeError("),
+        (lambda: [], "a segmenter fails, got TypeError("),
+        (broken, r"a segmenter fails, got KeyError('line\nbreak')"),
+        ("我在北京", "a segmenter fails, got TypeError("),
+    ],
+)
+def test_a_segmenter_that_fails_or_changes_the_text_is_an_error(segmenter, function, said):
+    rule = segmenter(function)
+    with pytest.raises(ParamsError) as caught:
+        words_of("我在北京", rule)
+    assert caught.value.where == f"data.words: {rule}"
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["", "rule", ":", "json", "json:", "json:none", "no_such_module:cut", ".json:loads", "js\0on:loads", "os.no:x"],
+)
+def test_a_rule_that_is_not_there_is_an_error(rule):
+    with pytest.raises(ParamsError, match=r"^data.words: no such rule for words \(.+\), got .*; use rules, blanks"):
+        words_of("text", rule)
+
+
+def test_a_segmenter_whose_module_does_not_load_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "half_a_module.py").write_text("raise RuntimeError('no\\nmodel')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ParamsError, match=r"no such rule for words \(no model\)"):
+        words_of("text", "half_a_module:cut")
 
 
 @given(st.text(st.characters(categories=["L", "Nd"], max_codepoint=0x2FFF), min_size=1))

@@ -1,0 +1,64 @@
+"""Rows of Parquet and Arrow files (.arrow: a stream, as Hugging Face datasets writes it, or a file), as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from fpplm_core.errors import DataError
+
+BATCH = 1000  # rows that are held
+
+
+def schema_of(path: Path) -> Any:
+    """The pyarrow.Schema of a file. Raises DataError."""
+    with ExitStack() as stack:
+        return _opened(path, stack)[0]
+
+
+def rows_of(path: Path, columns: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """The Python values of these columns (0-based) in each row. Raises DataError."""
+    with ExitStack() as stack:
+        _, batches = _opened(path, stack)
+        while True:
+            try:
+                batch = next(batches, None)
+                if batch is None:
+                    return
+                batch.validate(full=True)  # a damaged file may point anywhere
+                values = [batch.column(number).to_pylist() for number in columns]
+            except Exception as error:  # whatever the library makes of damaged bytes
+                raise _unreadable(path, error) from None
+            yield from zip(*values, strict=True)
+
+
+def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
+    """The schema, and the record batches."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        stream = stack.enter_context(path.open("rb"))
+        mark = stream.read(6)
+        stream.seek(0)
+        if mark[:4] == b"PAR1":
+            file = stack.enter_context(pq.ParquetFile(stream, page_checksum_verification=True))
+            return file.schema_arrow, file.iter_batches(BATCH)
+        if mark == b"ARROW1":
+            reader = stack.enter_context(pa.ipc.open_file(stream))
+            return reader.schema, (reader.get_batch(number) for number in range(reader.num_record_batches))
+        reader = stack.enter_context(pa.ipc.open_stream(stream))
+        return reader.schema, iter(reader)
+    except FileNotFoundError:
+        raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
+    except IsADirectoryError:
+        raise DataError("a folder stands where a file is wanted", where=str(path), do="name the file") from None
+    except Exception as error:  # whatever the library makes of damaged bytes
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return DataError(f"no Parquet or Arrow file that can be read ({reason})", where=str(path), do="write it anew")

@@ -1,0 +1,261 @@
+"""Every format in fpplm_core/formats: what it takes in comes out again, or is refused with its place."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import permutations, product
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fpplm_core import formats
+from fpplm_core.alignment import joined, to_annotated
+from fpplm_core.conversion import convert
+from fpplm_core.errors import DataError
+from fpplm_core.formats import Options
+from fpplm_core.labels import Span, lenient_spans, to_tags
+from fpplm_core.text import Annotated, Mention, Sentence
+from tests.contracts.mutations import mutated
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = formats.names()
+WITH_TAGS = [name for name in NAMES if "tags" in formats.get(name).HOLDS]
+WITH_MENTIONS = [name for name in NAMES if name not in WITH_TAGS]
+SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "hugging_face": ".parquet", "docbin": ".spacy", "brat": ""}
+OPTIONAL = {"docbin": "spacy"}  # libraries that a format needs and a service may lack
+FUZZED = 1000  # files a format
+
+# All planes, combining marks, zero width, right to left, emoji with joiners, other blanks and line ends.
+ODD = [
+    "e\u0301",
+    "\u200b",
+    "\u05d0\u05d1",
+    "\u0627\u0644",
+    "👩‍👩‍👧",
+    "🇵🇹",
+    "\U00020000",
+    "\u00a0",
+    "\u2028",
+    "\x85",
+    "\t",
+    "\r\n",
+    "\r",
+    "\ufeff",
+    '"',
+    "\\",
+    "#",
+    "|",
+    "-",
+    "_",
+    "*",
+    "(",
+]
+characters = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(ODD))
+words = st.one_of(
+    st.from_regex(r"[A-Za-z]{1,6}", fullmatch=True), st.lists(characters, min_size=1, max_size=5).map("".join)
+)
+labels = st.sampled_from(["PER", "creative-work", "Ort_é", "地"])
+plain_words = st.from_regex(r"[A-Za-z]{1,6}", fullmatch=True)
+
+
+@st.composite
+def sentences(draw, word=words, documents=True) -> Sentence:
+    """A sentence with legal IOB2 tags, with its text or without."""
+    own = draw(st.lists(word, min_size=1, max_size=6))
+    spans, place = [], 0
+    while place < len(own):
+        end = place + draw(st.integers(1, 2))
+        if draw(st.booleans()) and end <= len(own):
+            spans.append(Span(place, end, draw(labels)))
+        place = end
+    text = offsets = None
+    if draw(st.booleans()):
+        text, offsets = " ".join(own), tuple(joined(own))
+    document = draw(st.none() | st.integers(0, 3)) if documents else None
+    return Sentence(
+        tuple(own), tuple(to_tags(spans, len(own), "IOB2")), "made", (1,) * len(own), document, text, offsets
+    )
+
+
+@st.composite
+def annotated(draw, word=words, overlaps=True) -> Annotated:
+    """A text whose mentions begin and end where they like, or at words."""
+    text = " ".join(draw(st.lists(word, min_size=1, max_size=6)))
+    mentions = []
+    places = list(range(len(text) + 1))
+    last = 0
+    for _ in range(draw(st.integers(0, 3))):
+        low = 0 if overlaps else last
+        if low >= len(text):
+            break
+        start = draw(st.sampled_from(places[low:-1]))
+        end = draw(st.sampled_from(places[start + 1 :]))
+        mentions.append(Mention(start, end, draw(labels)))
+        last = end
+    return Annotated(text, tuple(mentions), "made", 1)
+
+
+def records_of(name: str, **kinds):
+    return st.lists(sentences(**kinds) if name in WITH_TAGS else annotated(**kinds), min_size=1, max_size=4)
+
+
+def target(folder: Path, name: str, stem: str = "made") -> Path:
+    for library in filter(None, [OPTIONAL.get(name)]):
+        pytest.importorskip(library)
+    return folder / f"{stem}{SUFFIXES.get(name, '.txt')}"
+
+
+def fresh(factory, name: str) -> Path:
+    return target(factory.mktemp("formats"), name)
+
+
+def content(record, holds) -> tuple:
+    document = record.document if "documents" in holds else None
+    if isinstance(record, Sentence):
+        return record.words, record.tags, document, *((record.text, record.offsets) if "text" in holds else ())
+    return record.text, sorted((m.start, m.end, m.label) for m in record.mentions), document
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_is_read_back_or_refused(name, tmp_path_factory):
+    module = formats.get(name)
+
+    @given(records_of(name))
+    def check(records):
+        path = fresh(tmp_path_factory, name)
+        try:
+            module.write(records, path)
+        except DataError as error:
+            assert "made:1" in str(error)
+            return
+        found = list(module.read(path, Options()))
+        assert [content(r, module.HOLDS) for r in found] == [content(r, module.HOLDS) for r in records]
+
+    check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_text_is_never_refused_and_recognised_as_what_it_is(name, tmp_path_factory):
+    module = formats.get(name)
+
+    @settings(max_examples=15)
+    @given(records_of(name, word=plain_words, **({} if name in WITH_TAGS else {"overlaps": False})))
+    def check(records):
+        if name in WITH_TAGS:
+            records = [replace(r, document=None) for r in records]
+        else:
+            records = [whole_words(r) for r in records]
+        path = fresh(tmp_path_factory, name)
+        module.write(records, path)
+        assert len(list(module.read(path, Options()))) == len(records)
+        assert formats.detect(path)[0] == name
+
+    check()
+
+
+def whole_words(record: Annotated) -> Annotated:
+    """Every word a mention: what formats of whole words can hold."""
+    places = [match.span() for match in re.finditer(r"\S+", record.text)]
+    return replace(record, mentions=tuple(Mention(*place, "PER") for place in places))
+
+
+@pytest.mark.parametrize(("first", "second"), list(permutations(NAMES, 2)), ids="-".join)
+def test_there_and_back_again(first, second, tmp_path_factory):
+    """Words and mentions come back through any other format; of odd text, or a conversion is refused."""
+
+    @settings(max_examples=6)
+    @given(records_of(first))
+    def check(records):
+        folder = tmp_path_factory.mktemp("pairs")
+        paths = [target(folder, name, f"{place}") for place, name in enumerate((first, second, first))]
+        try:
+            formats.get(first).write(records, paths[0])
+            convert(paths[0], paths[1], options(), first, second)
+            convert(paths[1], paths[2], options(), second, first)
+        except DataError as error:
+            assert re.search(r"(made|\d)(\.\w+)?(/\S+)?:\d+", str(error)), error
+            return
+        before, after = (mentions_in(path, first) for path in (paths[0], paths[2]))
+        assert after == before
+
+    check()
+
+
+def options() -> Options:
+    return Options(words="blanks", misaligned="split")
+
+
+def mentions_in(path: Path, name: str) -> Counter:
+    """Each mention by its record, surface without white space, and label."""
+    found: Counter = Counter()
+    for number, record in enumerate(formats.get(name).read(path, Options())):
+        whole = to_annotated(record) if isinstance(record, Sentence) else record
+        found.update((number, "".join(whole.text[m.start : m.end].split()), m.label) for m in whole.mentions)
+    return found
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> dict[str, Path]:
+    """The beginning of the bundled corpus in every format."""
+    folder = tmp_path_factory.mktemp("real")
+    lines = (ROOT / "data/wikigold/train.conll").read_text(encoding="utf-8").splitlines(keepends=True)[:400]
+    source = folder / "source.conll"
+    source.write_text("".join(lines), encoding="utf-8")
+    made = {}
+    for name in NAMES:
+        if name in OPTIONAL and not _there(OPTIONAL[name]):
+            continue
+        made[name] = folder / f"real-{name}{SUFFIXES.get(name, '.txt')}"
+        convert(source, made[name], Options(), "conll", name)
+    return made
+
+
+def _there(library: str) -> bool:
+    try:
+        __import__(library)
+    except ImportError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(NAMES, ["conll", "jsonl_spans"])), ids="-".join)
+def test_a_real_corpus_keeps_every_mention(real, first, second, tmp_path):
+    if first not in real:
+        pytest.skip(f"{OPTIONAL[first]} is not installed")
+    path = target(tmp_path, second)
+    convert(real[first], path, options(), first, second)
+    wanted = [entity for s in formats.get("conll").read(real["conll"], Options()) for entity in lenient_spans(s.tags)]
+    found = mentions_in(path, second)
+    assert found.total() == len(wanted) > 40
+    assert Counter(label for _, _, label in found.elements()) == Counter(span.type for span in wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mutated_file_is_refused_with_its_line_or_read_without_loss(name, real, tmp_path):
+    """What a mutation does not touch is read as before, where the file is read at all."""
+    if name not in real:
+        pytest.skip(f"{OPTIONAL[name]} is not installed")
+    chance = random.Random(name)
+    module = formats.get(name)
+    # A damaged mark of a document gives all behind it other numbers; a document's sentences may share one text.
+    holds = module.HOLDS - {"documents", "text"}
+    clean = Counter(repr(content(r, holds)) for r in module.read(real[name], Options()))
+    read = 0
+    for number in range(FUZZED):
+        path = tmp_path / f"{number}{SUFFIXES.get(name, '.txt')}"
+        touched = mutated(real[name], path, chance)
+        try:
+            list(formats.read_sentences(path, name, Options(misaligned="split", overlap="longest")))
+            found = Counter(repr(content(r, holds)) for r in module.read(path, Options(overlap="longest")))
+        except DataError as error:
+            assert path.name in str(error), error
+            continue
+        read += 1
+        lost = (clean - found).total()
+        assert lost <= touched, (number, lost, touched)
+    assert 0 < read < FUZZED
