@@ -42,6 +42,7 @@ SCHEMES: dict[str, str] = {
     "TAGS": "S",
 }
 ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+LETTERS = {scheme: {ROLES[letter]: letter for letter in letters} for scheme, letters in SCHEMES.items()}
 DETECTED = ("IOB2", "IO", "IOB1", "BIOE", "BIOES", "BMES", "BILOU", "BMEWO")
 EXAMPLES = 3  # tags that an error names, by how often they are
 SHOWN = 20  # characters of each
@@ -98,7 +99,8 @@ def pairs_of(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, st
 def detect_scheme(pairs: Pairs) -> Detected:
     """The scheme that fewest tags break, of several the first in the order of DETECTED.
 
-    Where no tag is O or has a prefix of a scheme, it is TAGS. Raises DataError where more tags have none than have one.
+    Where no tag is O or has a prefix of a scheme, it is TAGS. Raises DataError where fewer tags have such a prefix than
+    are neither.
     """
     prefixes: Counter[str] = Counter()
     foreign: Counter[str] = Counter()  # tags that no scheme has
@@ -161,7 +163,7 @@ def _must_go_on(role: str, scheme: str) -> bool:
     """True where the entity of this tag is unfinished without another word."""
     if scheme == "BIOE":
         return role == "I"
-    return role in "BI" and "E" in map(ROLES.get, SCHEMES[scheme])
+    return role in "BI" and "E" in LETTERS[scheme]
 
 
 def legal(previous: str | None, current: str | None, scheme: str) -> bool:
@@ -263,7 +265,7 @@ def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
     several words.
     """
     tags = [OUTSIDE] * length
-    letters = dict(zip(map(ROLES.__getitem__, SCHEMES[scheme]), SCHEMES[scheme], strict=True))
+    letters = LETTERS[scheme]
     last = Span(-1, -1, "")
     for span in entities:
         start, end, kind = span

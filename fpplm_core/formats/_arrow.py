@@ -15,7 +15,12 @@ BATCH = 1000  # rows that are held
 def schema_of(path: Path) -> Any:
     """The pyarrow.Schema of a file. Raises DataError."""
     with ExitStack() as stack:
-        return _opened(path, stack)[0]
+        schema = _opened(path, stack)[0]
+    try:
+        _ = schema.names  # they are decoded when they are asked for
+    except ValueError as error:
+        raise _unreadable(path, error) from None
+    return schema
 
 
 def rows_of(path: Path, columns: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ def _record(doc: Any, path: Path, line: int) -> Annotated:
         do = "set them: doc.set_ents(…, default='outside')"
         raise DataError(what, where=f"{path}:{line}", got=repr(doc.text[:60]), do=do)
     mentions = tuple(Mention(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents)
-    words = tuple((token.idx, token.idx + len(token)) for token in doc if not token.is_space)
+    words = tuple((token.idx, token.idx + len(token)) for token in doc if token.text.strip())
     return Annotated(doc.text, mentions, str(path), line, words=words)
 
 
@@ -118,18 +117,40 @@ def write(records: Iterable[Annotated], path: Path) -> None:
     path.write_bytes(made.to_bytes())
 
 
+def _words(record: Annotated) -> list[Range]:
+    """(start, end) of each word that is not of white space alone."""
+    text, last = record.text, 0
+    found = []
+    for start, end in words_of(text) if record.words is None else record.words:
+        if not last <= start < end <= len(text):
+            got = f"{start} to {end} behind {last}, in a text of {len(text)} characters"
+            raise DataError("words out of order", where=record.place, got=got, do="mend them")
+        _check_gap(text[last:start], record)
+        last = end
+        if text[start:end].strip():
+            found.append((start, end))
+    _check_gap(text[last:], record)
+    return found
+
+
+def _check_gap(gap: str, record: Annotated) -> None:
+    if gap.strip():
+        what = "text that belongs to no word"
+        raise DataError(what, where=record.place, got=repr(gap[:60]), do="choose another format")
+
+
 def _tokens(record: Annotated) -> tuple[list[Range], list[bool]]:
-    """(start, end) of each token, which hold the text but for the blanks behind those of which it is true."""
+    """(start, end) of each token, and whether a blank stands behind it that belongs to none."""
     text = record.text
-    words = words_of(text) if record.words is None else [word for word in record.words if text[slice(*word)].strip()]
+    try:
+        "".join([text, *(mention.label for mention in record.mentions)]).encode()
+    except UnicodeEncodeError:
+        what, do = "half of a surrogate pair, which is no character", "mend the text or its labels"
+        raise DataError(what, where=record.place, got=f"{text[:60]!a}", do=do) from None
     tokens: list[Range] = []
     spaces: list[bool] = []
-    for (_, start), (end, _) in pairwise([(0, 0), *words, (len(text), len(text))]):
-        if not start <= end or text[start:end].strip():
-            got, do = f"{text[start:end].strip()[:60]!r} between {start} and {end}", "choose another format"
-            raise DataError("words out of order, or that leave out text", where=record.place, got=got, do=do)
     place = 0
-    for start, end in [*words, (len(text), len(text))]:
+    for start, end in [*_words(record), (len(text), len(text))]:
         if start > place and text[place] == " " and tokens:
             spaces[-1] = True
             place += 1

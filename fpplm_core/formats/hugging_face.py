@@ -207,19 +207,18 @@ def _columns(features: dict[str, Any], words: int | str | None, tags: int | str 
     word = _named(features, words, where) or _only(free, WORDS, free, "word", where)
     others = [name for name in lists if name != word]
     tag = tag or _only(others, (), others, "tag", where)
-    for kind, name in (("word", word), ("tag", tag)):
-        if name is None:
-            do = f"name it (data.{kind}_column), a list in each row"
-            got = ", ".join(features)[:200]
-            raise DataError(f"no column of {kind}s", where=where, got=got, do=do)
-        if name not in (texts if kind == "word" else lists):
-            what = (
-                "a column of words that are no lists of texts" if kind == "word" else "a column of tags without lists"
-            )
-            got, do = repr(name[:60]), f"choose data.{kind}_column among {', '.join(lists)[:200]}"
-            raise DataError(what, where=where, got=got, do=do)
-    assert word is not None and tag is not None
-    return word, tag
+    return _needed(word, "word", texts, features, where), _needed(tag, "tag", lists, features, where)
+
+
+def _needed(name: str | None, kind: str, fit: list[str], features: dict[str, Any], where: str) -> str:
+    """The column. Raises DataError where there is none, or it is not among those that fit."""
+    do = f"name a column of lists (data.{kind}_column)"
+    if name is None:
+        raise DataError(f"no column of {kind}s", where=where, got=", ".join(features)[:200], do=do)
+    if name not in fit:
+        what = "words that are no lists of texts" if kind == "word" else "tags that are no lists"
+        raise DataError(what, where=where, got=f"{name[:60]!r}, {shown(features[name])}", do=do)
+    return name
 
 
 def _only(columns: list[str], known: Sequence[str], rest: Sequence[str], kind: str, where: str) -> str | None:

@@ -5,8 +5,9 @@
                            "entities": [[0, 3, "PER"]]}]}]
 
 orth, ner  a word and its tag, as it stands, whatever its scheme. A missing tag, `-` with spaCy, is an error: it is no O
-raw        the text (`space`, of tokens, says no more, and is not read). Where it consists of the words and white space between them, sentences have their part of it, each
-           up to the first word of the next; else it is noted and not read. It may be missing
+raw        the text. Where it consists of the words and white space between them, sentences have their part of it, each
+           up to the first word of the next; else it is noted and not read. It may be missing. What tokens have as
+           `space` says no more, and is not read
 entities   the same in characters, as spaCy writes it; must say what the tags say where it is not empty
 id         items with an id are documents, counted from 0; those without are of no document
 

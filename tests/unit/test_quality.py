@@ -1,5 +1,4 @@
 import io
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,22 +7,21 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from fpplm_core import quality
-from fpplm_core.labels import faults, lenient_spans
 from fpplm_core.params import load
-from fpplm_core.text import Sentence, is_invisible
+from fpplm_core.text import Sentence
 from tasks.read import SCHEMA, batches
 
-ROOM, LEAKAGE_WORDS, MIN_EXAMPLES = 8, 3, 2
+ROOM, STRIDE, LEAKAGE_WORDS, NEAR, MAX_WORD, SHARE, DRIFT = 8, 2, 3, 0.8, 30, 0.75, 0.2
+LEAST = {"min_sentences": 3, "min_examples": 2, "min_test_examples": 0}
 CLEAN = {
     "train": ["EU/B-ORG rejects/O German/B-MISC call/O", "Paris/B-LOC and/O New/B-LOC York/I-LOC", "Ann/B-PER met/O"],
-    "dev": ["he/O saw/O Berlin/B-LOC", "Ann/B-PER slept/O"],
-    "test": ["Bob/B-PER left/O Rome/B-LOC", "no/O more/O"],
+    "dev": ["he/O saw/O Berlin/B-LOC", "Ann/B-PER slept/O", "they/O slept/O"],
+    "test": ["Bob/B-PER left/O Rome/B-LOC", "no/O more/O", "so/O what/O"],
 }
-MORE = ["the/O EU/B-ORG", "Ann/B-PER or/O Bob/B-PER", "a/O German/B-MISC"]  # so that no type is rare
+# So that no type is rare, and none is everywhere.
+MORE = ["the/O EU/B-ORG", "Ann/B-PER or/O Bob/B-PER", "a/O German/B-MISC", "it/O rained/O"]
 Corpus = dict[str, list[Sentence]]
 
 
@@ -81,40 +79,138 @@ def untag(split: str) -> Callable[[Corpus], None]:
     return lambda corpus: corpus.update({split: [replace(s, tags=("O",) * len(s.tags)) for s in corpus[split]]})
 
 
-# check, damage, split and line where it is found, what is said about it
+def together(*damages: Callable[[Corpus], None]) -> Callable[[Corpus], None]:
+    def damage(corpus: Corpus) -> None:
+        for one in damages:
+            one(corpus)
+
+    return damage
+
+
+def mark(split: str, *documents: int) -> Callable[[Corpus], None]:
+    """Marks the documents of a split's sentences."""
+
+    def damage(corpus: Corpus) -> None:
+        corpus[split] = [replace(s, document=n) for s, n in zip(corpus[split], documents, strict=True)]
+
+    return damage
+
+
+def more(split: str, row: str, number: int) -> Callable[[Corpus], None]:
+    """Adds sentences, each of which has another word in place of #."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return together(*(add(split, row.replace("#", f"{letters[n // 26]}{letters[n % 26]}x")) for n in range(number)))
+
+
+def keep(split: str, number: int) -> Callable[[Corpus], None]:
+    return lambda corpus: corpus.update({split: corpus[split][:number]})
+
+
+FEW = ("unknown_type", "few_examples", "always_present")
+LONG = "the/O quick/O brown/O fox/O jumps/O over/O him/O"
+# check, damage, split and line where it is found, what is said about it, and which other check finds it too
 DAMAGES = [
-    ("malformed_tag", tag("train", 0, 1, "BORG"), "train", 2, "malformed tag: 'BORG' is not O or PREFIX-TYPE"),
-    ("malformed_tag", tag("dev", 1, 1, "S-PER"), "dev", 6, "unknown prefix 'S' in 'S-PER': IOB2 has B, I, O"),
-    ("malformed_tag", tag("test", 1, 1, ""), "test", 6, "malformed tag: '' is not O or PREFIX-TYPE"),
-    ("illegal_transition", tag("test", 0, 1, "I-LOC"), "test", 2, "I-LOC cannot follow B-PER in IOB2"),
-    ("illegal_transition", tag("dev", 0, 0, "I-LOC"), "dev", 1, "I-LOC cannot follow the sentence start in IOB2"),
-    ("empty_word", word("train", 1, 1, ""), "train", 7, "a word without a visible character"),
-    ("empty_word", word("dev", 0, 2, "\u00a0"), "dev", 3, "a word without a visible character"),
-    ("control_character", word("train", 0, 3, "ca\x07ll"), "train", 4, r"replacement character: 'ca\x07ll'"),
-    ("control_character", word("test", 1, 0, "n\ufffd"), "test", 5, r"replacement character: 'n\ufffd'"),
-    ("control_character", word("test", 1, 0, "n\x9f"), "test", 5, r"replacement character: 'n\x9f'"),
-    ("invisible_word", word("test", 0, 1, "\u200b"), "test", 2, r"invisible characters alone: '\u200b'"),
-    ("invisible_word", word("train", 2, 1, "\ufeff\u200d"), "train", 12, r"alone: '\ufeff\u200d'"),
-    ("zero_width", word("train", 2, 1, "m\u200bet"), "train", 12, r"zero-width character: 'm\u200bet'"),
-    ("zero_width", word("dev", 0, 0, "h\u00ade"), "dev", 1, r"zero-width character: 'h\xade'"),
-    ("duplicate", add("train", "the/O EU/B-ORG"), "train", 100, "also at train.conll:14"),
-    ("duplicate", add("test", "no/O more/O"), "test", 100, "also at test.conll:5"),
-    ("conflicting_duplicate", add("dev", "Ann/B-PER met/B-PER"), "dev", 100, "in another way at train.conll:11"),
-    ("leakage", add("dev", "Ann/B-PER or/O Bob/B-PER"), "dev", 100, "in train at train.conll:17"),
+    ("malformed_tag", tag("train", 0, 1, "BORG"), "train:2", "malformed tag: 'BORG' is not O or PREFIX-TYPE"),
+    ("malformed_tag", tag("dev", 1, 1, "S-PER"), "dev:6", "unknown prefix 'S' in 'S-PER': IOB2 has B, I, O"),
+    ("malformed_tag", tag("test", 1, 1, ""), "test:6", "malformed tag: '' is not O or PREFIX-TYPE"),
+    ("illegal_transition", tag("test", 0, 1, "I-LOC"), "test:2", "I-LOC cannot follow B-PER in IOB2"),
+    ("illegal_transition", tag("dev", 0, 0, "I-LOC"), "dev:1", "I-LOC cannot follow the sentence start in IOB2"),
+    ("empty_word", word("train", 1, 1, ""), "train:7", "a word without a visible character"),
+    ("empty_word", word("dev", 0, 1, "\u00a0"), "dev:2", "a word without a visible character"),
+    ("control_character", word("train", 0, 3, "ca\x07ll"), "train:4", r"replacement character: 'ca\x07ll'"),
+    ("control_character", word("test", 1, 0, "n\ufffd"), "test:5", r"replacement character: 'n\ufffd'"),
+    ("control_character", word("test", 1, 0, "n\x9f"), "test:5", r"replacement character: 'n\x9f'"),
+    ("invisible_word", word("test", 0, 1, "\u200b"), "test:2", r"invisible characters alone: '\u200b'"),
+    ("invisible_word", word("train", 2, 1, "\ufeff\u200d"), "train:12", r"alone: '\ufeff\u200d'"),
+    ("zero_width", word("train", 2, 1, "m\u200bet"), "train:12", r"zero-width character: 'm\u200bet'"),
+    ("zero_width", word("dev", 0, 0, "h\u00ade"), "dev:1", r"zero-width character: 'h\xade'"),
+    ("byte_order_mark", word("dev", 0, 0, "\ufeffhe"), "dev:1", r"byte order mark: '\ufeffhe'"),
+    ("mojibake", word("train", 1, 1, "CafÃ©"), "train:7", "'CafÃ©' looks like 'Café' in a wrong encoding"),
+    ("mojibake", word("test", 1, 0, "donâ€™t"), "test:5", "looks like 'don’t' in a wrong encoding"),
+    ("mojibake", together(word("test", 1, 0, "sÃ"), word("test", 1, 1, "©")), "test:5", "looks like 'sé' in a wrong"),
     (
-        "leakage",
-        add("test", CLEAN["train"][0]),
-        "test",
-        100,
-        "train.conll:1",
+        "not_normalised",
+        together(word("dev", 0, 1, "sûr"), word("dev", 1, 1, "été"), word("test", 1, 0, "cafe\u0301")),
+        "test:5",
+        r"'cafe\u0301' is not in NFC, which most words are in",
     ),
-    ("unknown_type", tag("test", 1, 1, "B-creative-work"), "test", 1, "creative-work: 1 in test, none in train"),
-    ("long_sentence", add("dev", " ".join(["x/O"] * 9)), "dev", 100, "9 pieces, a window holds 8"),
-    ("few_examples", add("train", "a/O b/B-RARE"), "train", 1, "RARE: 1 in train, wanted 2"),
-    ("empty_split", drop("dev"), "dev", 1, "dev has no sentence"),
-    ("empty_split", untag("test"), "test", 1, "test has no entity"),
+    ("mixed_script", word("dev", 0, 1, "s\u0430w"), "dev:2", "Cyrillic letters in a word of Latin ones: 's\u0430w'"),
+    (
+        "mixed_script",
+        word("dev", 0, 1, "Mосква"),
+        "dev:2",
+        "Latin letters in a word of Cyrillic ones: 'Mосква' (M U+004D",
+    ),
+    ("unknown_pieces", word("dev", 1, 1, "qq"), "dev:6", "the encoder knows no piece of 'qq'"),
+    ("personal_data", word("test", 1, 0, "jo@a-b.org"), "test:5", "an e-mail address (jo…)"),
+    ("personal_data", add("dev", "tel/O :/O 030/O 12/O 34/O 56/O"), "dev:102", "a phone number (03…)"),
+    ("personal_data", add("test", "pay/O DE89/O 3704/O 0044/O 0532/O 0130/O 00/O"), "test:101", "an IBAN (DE…)"),
+    ("entity_edge", add("train", "in/O Rome/B-LOC ,/I-LOC ok/O"), "train:102", "LOC 'Rome ,' ends with ','"),
+    ("entity_edge", add("train", "in/O (/B-LOC Rome/I-LOC )/O"), "train:101", "LOC '( Rome' begins with '('"),
+    ("entity_edge", add("train", "in/O Oslo/O -/B-LOC"), "train:102", "LOC '-' is of punctuation alone"),
+    ("duplicate", add("train", "the/O EU/B-ORG"), "train:100", "also at train.conll:14"),
+    ("duplicate", add("test", "no/O more/O"), "test:100", "also at test.conll:5"),
+    ("conflicting_duplicate", add("dev", "Ann/B-PER met/B-PER"), "dev:100", "in another way at train.conll:11"),
+    (
+        "near_duplicate",
+        together(add("dev", LONG), add("dev", LONG.replace("the", "The"))),
+        "dev:100",
+        "nearly the sentence at dev.conll:100 (100% alike)",
+    ),
+    ("leakage", add("dev", "Ann/B-PER or/O Bob/B-PER"), "dev:100", "in train at train.conll:17"),
+    ("leakage", add("test", CLEAN["train"][0]), "test:100", "train.conll:1"),
+    ("near_leakage", add("test", CLEAN["train"][0].replace("rej", "Rej")), "test:100", "at train.conll:1 (100% alike)"),
+    ("long_sentence", add("dev", f"{LONG} too/O now/O"), "dev:100", "9 pieces, a window holds 8"),
+    (
+        "merged_sentence",
+        add("dev", " ".join(f"w{number}/O" for number in range(201))),
+        "dev:100",
+        "201 words, half of all have 2.5",
+        "long_sentence",
+    ),
+    ("long_word", word("dev", 0, 1, "ab" * 16), "dev:2", "a word of 32 characters: 'abababababababababab'…"),
+    (
+        "foreign_script",
+        together(more("train", "abcdefghijklmnopq#/O", 60), add("dev", "где/O он/O")),
+        "dev:100",
+        "most letters are Cyrillic, few of the corpus are",
+    ),
+    (
+        "document_leakage",
+        together(add("dev", CLEAN["train"][0]), mark("dev", 0, 0, 0, 4)),
+        "dev:100",
+        "train has 1 of this document's 1 sentences",
+        "leakage",
+    ),
+    (
+        "document_leakage",
+        together(add("dev", CLEAN["dev"][0]), mark("dev", 0, 1, 2, 3)),
+        "dev:100",
+        "the same document as at dev.conll:1",
+        "duplicate",
+    ),
+    (
+        "conflicting_mention",
+        together(more("dev", "#/O in/O Bonn/B-LOC", 3), add("dev", "Bonn/B-PER")),
+        "dev:100",
+        "'Bonn' is LOC 3 times (dev.conll:102), PER 1 times (dev.conll:100)",
+    ),
+    (
+        "untagged_mention",
+        together(more("dev", "#/O Bad/B-LOC Ems/I-LOC", 3), add("dev", "at/O Bad/O Ems/O")),
+        "dev:101",
+        "'Bad Ems' is untagged 1 times, first here, and tagged 3 times (dev.conll:101)",
+    ),
+    ("empty_split", drop("dev"), "dev:1", "dev has no sentence"),
+    ("empty_split", untag("test"), "test:1", "test has no entity"),
+    ("few_sentences", keep("train", 2), "train:1", "2 sentences in train, wanted 3", *FEW),
+    ("label_drift", more("dev", "#/B-MISC", 40), "dev:1", "types in dev against train: MISC 22% to 95%, PER 33% to 2%"),
+    ("always_present", keep("dev", 2), "dev:1", "every one of the 2 sentences of dev has an entity"),
+    ("always_present", together(keep("dev", 1)), "dev:1", "every one of the 1 sentences of dev has LOC"),
+    ("unknown_type", tag("test", 1, 1, "B-creative-work"), "test:1", "creative-work: 1 in test, none in train"),
+    ("few_examples", add("train", "a/O b/B-RARE"), "train:1", "RARE: 1 in train, wanted 2"),
 ]
-CHECKS = sorted({name for name, *_ in DAMAGES})
+CHECKS = sorted({*(name for name, *_ in DAMAGES), "few_test_examples"})
 
 
 def parquet(corpus: Corpus) -> quality.Corpus:
@@ -129,18 +225,25 @@ def parquet(corpus: Corpus) -> quality.Corpus:
 
 
 def lengths(words: list[str]) -> list[int]:
-    """As many pieces as a word has characters, at least one."""
-    return [max(1, len(word)) for word in words]
+    """As many pieces as a word has characters, at least one, and at most a window full."""
+    return [min(max(1, len(word)), ROOM) for word in words]
+
+
+def unknown(words: list[str]) -> list[bool]:
+    return ["qq" in word for word in words]
 
 
 def tables(
-    corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words)
+    corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words), **least: int
 ) -> dict[str, list[pd.DataFrame]]:
     data = parquet(corpus)
+    sizes = quality.statistics(data, pieces, ROOM, STRIDE)
     return {
-        "tokens": list(quality.tokens(data, scheme)),
-        "sentences": [quality.sentences(data, pieces, ROOM, LEAKAGE_WORDS)],
-        "splits": [quality.splits(data, quality.statistics(data), MIN_EXAMPLES)],
+        "tokens": list(quality.tokens(data, scheme, unknown)),
+        "sentences": [quality.sentences(data, pieces, ROOM, LEAKAGE_WORDS, NEAR, MAX_WORD)],
+        "documents": [quality.documents(data, LEAKAGE_WORDS)],
+        "mentions": [quality.mentions(data, scheme, SHARE)],
+        "splits": [quality.splits(data, sizes, scheme, **LEAST | least, drift=DRIFT)],
     }
 
 
@@ -155,26 +258,38 @@ def found_in(made: dict[str, list[pd.DataFrame]]) -> dict[str, list[str]]:
     return found
 
 
-def test_there_is_a_damage_for_every_check():
-    settings = load(Path(__file__).resolve().parents[2] / "params.yaml")
-    assert sorted(settings.check.severities()) == CHECKS
+def test_there_is_a_damage_and_advice_for_every_check():
     assert {name: tuple(part.columns) for name, (part,) in tables(clean()).items()} == quality.CHECKS
     assert sorted(name for names in quality.CHECKS.values() for name in names) == CHECKS
+    assert sorted(quality.ADVICE) == CHECKS
+    settings = load(Path(__file__).resolve().parents[2] / "params.yaml")
+    assert sorted(settings.check.severities()) == CHECKS
 
 
 def test_a_clean_corpus_has_nothing_to_find():
     assert found_in(tables(clean())) == {}
 
 
-@pytest.mark.parametrize(("check", "damage", "split", "line", "reason"), DAMAGES)
-def test_a_damage_is_found_by_its_check_at_its_place_and_by_no_other(check, damage, split, line, reason):
+@pytest.mark.parametrize(("check", "damage", "where", "reason", "others"), [(*d[:4], set(d[4:])) for d in DAMAGES])
+def test_a_damage_is_found_by_its_check_at_its_place_and_by_no_other(check, damage, where, reason, others):
     corpus = clean()
     damage(corpus)
     found = found_in(tables(corpus))
-    assert set(found) == {check}
+    assert set(found) == {check} | others
     (said,) = found[check]
+    split, line = where.split(":")
     assert said.startswith((f"{split}.conll:{line}: ", f"{split}:{line}: "))
-    assert said.endswith(reason)
+    assert reason in said
+
+
+def test_a_type_too_rare_to_be_measured():
+    found = found_in(tables(clean(), min_test_examples=1))
+    assert found == {
+        "few_test_examples": [
+            *(f"dev.conll:1: {kind}: 0 in dev, wanted 1" for kind in ("MISC", "ORG")),
+            *(f"test.conll:1: {kind}: 0 in test, wanted 1" for kind in ("MISC", "ORG")),
+        ]
+    }
 
 
 def test_short_sentences_in_two_splits_are_no_leak():
@@ -192,8 +307,7 @@ def test_a_sentence_that_just_fits_a_window_is_not_long():
 def test_without_a_wish_no_type_is_rare():
     corpus = clean()
     add("train", "a/O b/B-RARE")(corpus)
-    data = parquet(corpus)
-    assert quality.splits(data, quality.statistics(data), 0)["few_examples"].isna().all()
+    assert "few_examples" not in found_in(tables(corpus, min_examples=0))
 
 
 def test_what_ends_too_early_is_found_in_the_schemes_that_mark_ends():
@@ -205,168 +319,104 @@ def test_what_ends_too_early_is_found_in_the_schemes_that_mark_ends():
     assert "illegal_transition" not in found_in(tables(corpus, "BIOE"))
 
 
-def slow_tokens(corpus: Corpus, scheme: str) -> list[dict[str, str | None]]:
-    """The rows of `tokens` by a loop over words."""
-    rows = []
-    for part in corpus.values():
-        for s in part:
-            found = {fault.word: fault.reason for fault in faults(s.tags, scheme)}
-            for index, (line, word) in enumerate(zip(s.lines, s.words, strict=True)):
-                reason, shown = found.get(index), word.strip()
-                bad_tag = reason is not None and reason.startswith(("malformed", "unknown"))
-                hidden = bool(shown) and is_invisible(word)
-                wrong = {
-                    "malformed_tag": reason if bad_tag else None,
-                    "illegal_transition": None if bad_tag else reason,
-                    "empty_word": None if shown else "a word without a visible character",
-                    "control_character": f"control or replacement character: {word!a}"
-                    if shown and quality._CONTROL.search(word)
-                    else None,
-                    "invisible_word": f"invisible characters alone: {word!a}" if hidden else None,
-                    "zero_width": f"zero-width character: {word!a}"
-                    if quality._ZERO_WIDTH.search(word) and not hidden
-                    else None,
-                }
-                rows.append({name: said and f"{s.file}:{line}: {said}" for name, said in wrong.items()})
-    return rows
-
-
-def slow_sentences(corpus: Corpus) -> list[dict[str, str | None]]:
-    """The rows of `sentences` by a loop over sentences, with all texts in memory."""
-    every = [(split, s, " ".join(s.words), " ".join(s.tags)) for split, part in corpus.items() for s in part]
-    first: dict[object, Sentence] = {}
-    readings: dict[str, set[str]] = {}
-    for split, s, text, tags in every:
-        first.setdefault(text, s)
-        first.setdefault((split, text), s)
-        readings.setdefault(text, set()).add(tags)
-    rows = []
-    for split, s, text, _ in every:
-        before, anywhere, trained = first[split, text], first[text], first.get(("train", text))
-        pieces = sum(lengths(s.words))
-        leaks = split != "train" and trained and len(s.words) >= LEAKAGE_WORDS
-        wrong = {
-            "duplicate": f"also at {place(before)}" if before is not s else None,
-            "conflicting_duplicate": f"tagged in another way at {place(anywhere)}"
-            if len(readings[text]) > 1 and anywhere is not s
-            else None,
-            "leakage": f"in train at {place(trained)}" if leaks else None,
-            "long_sentence": f"{pieces} pieces, a window holds {ROOM}" if pieces > ROOM else None,
-        }
-        rows.append({name: said and f"{place(s)}: {said}" for name, said in wrong.items()})
-    return rows
-
-
-def place(sentence: Sentence) -> str:
-    return f"{sentence.file}:{sentence.lines[0]}"
-
-
-def slow_statistics(part: list[Sentence]) -> dict[str, object]:
-    sizes = [len(s.words) for s in part]
-    return {
-        "sentences": len(part),
-        "documents": len({(s.file, s.document) for s in part if s.document is not None}),
-        "words": sum(sizes),
-        "words_in_entities": sum(tag != "O" for s in part for tag in s.tags),
-        "entities": dict(sorted(Counter(span.type for s in part for span in lenient_spans(s.tags)).items())),
-        "length_median": float(np.median(sizes)) if part else 0.0,
-        "length_p95": pytest.approx(float(np.quantile(sizes, 0.95))) if part else 0.0,
-        "length_max": max(sizes, default=0),
-    }
-
-
-some_words = st.one_of(
-    st.sampled_from(["a", "Paris", "a b", "\u200b", "m\u200bet", "x\ufffd", "", "\u00a0", "\x1c", "\x07"]),
-    st.text(max_size=3),
-)
-some_tags = st.sampled_from(["O", "B-A", "I-A", "I-B", "E-A", "S-A", "x", "Q-A", "B-", ""])
-rows_of_words = st.lists(st.tuples(some_words, some_tags), min_size=1, max_size=5)
-
-
-@st.composite
-def corpora(draw) -> Corpus:
-    """Three splits with few distinct sentences, so that many are alike."""
-    pool = draw(st.lists(rows_of_words, min_size=1, max_size=4))
-    corpus: Corpus = {}
-    for split in ("train", "dev", "test"):
-        corpus[split], line = [], draw(st.integers(1, 5))
-        for pairs in draw(st.lists(st.sampled_from(pool), max_size=6)):
-            words = tuple(word for word, _ in pairs)
-            tags = tuple(tag if draw(st.booleans()) else "O" for _, tag in pairs)
-            file = f"{split}{draw(st.integers(0, 1))}.conll"
-            document = draw(st.sampled_from([None, 0, 1]))
-            corpus[split].append(Sentence(words, tags, file, tuple(range(line, line + len(words))), document))
-            line += len(words) + 1
-    return corpus
-
-
-@pytest.mark.parametrize("size", [1, 2, 10_000])
-@settings(max_examples=30)
-@given(corpus=corpora(), scheme=st.sampled_from(["IOB2", "BIOES", "BIOE"]))
-def test_columns_are_those_of_a_loop_over_words_whatever_the_batches(size, corpus, scheme):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quality, "SENTENCES", size)
-        patch.setattr(quality, "ROWS", 3 * size)
-        made = tables(corpus, scheme, lengths)
-        data = parquet(corpus)
-        found = quality.statistics(data)
-    tokens = pd.concat(made["tokens"])
-    assert tokens.to_dict("records") == slow_tokens(corpus, scheme)
-    assert made["sentences"][0].to_dict("records") == slow_sentences(corpus)
-    assert found == {split: slow_statistics(part) for split, part in corpus.items()}
-    assert all(len(part) < 3 * size + 5 * size for part in made["tokens"])
-
-
 def test_statistics_count_what_is_there():
     corpus = clean()
-    found = quality.statistics(parquet(corpus | {"dev": []}))
-    lengths = [len(s.words) for s in corpus["train"]]
+    found = quality.statistics(parquet(corpus | {"dev": []}), lengths, ROOM, STRIDE)
+    sizes = [len(s.words) for s in corpus["train"]]
+    letters = sum(char.isalpha() for s in corpus["train"] for word in s.words for char in word)
     assert found["train"] == {
-        "sentences": 6,
+        "sentences": 7,
         "documents": 0,
-        "words": sum(lengths),
+        "words": 19,
         "words_in_entities": 10,
+        "entity_share": 10 / 19,
+        "sentences_with_entities": 6,
         "entities": {"LOC": 2, "MISC": 2, "ORG": 2, "PER": 3},
-        "length_median": float(np.median(lengths)),
-        "length_p95": pytest.approx(float(np.quantile(lengths, 0.95))),
+        "sentences_with": {"LOC": 1, "MISC": 2, "ORG": 2, "PER": 2},
+        "length_median": 2.0,
+        "length_p95": pytest.approx(float(np.quantile(sizes, 0.95))),
         "length_max": 4,
+        "letters": {"Latin": letters},
+        "pieces": letters,
+        "windows": 12,
+        "sentences_of_several_windows": 2,
     }
-    assert found["dev"] == dict.fromkeys(found["train"], 0) | {"entities": {}}
+    assert found["dev"] == dict.fromkeys(found["train"], 0) | {"entities": {}, "sentences_with": {}, "letters": {}}
     marked = [replace(s, document=number // 2) for number, s in enumerate(corpus["train"])]
-    assert quality.statistics(parquet({"train": marked}))["train"]["documents"] == 3
+    assert quality.statistics(parquet({"train": marked}), lengths, ROOM, STRIDE)["train"]["documents"] == 4
+
+
+def changed(corpus: Corpus) -> list[str]:
+    before, after = (quality.statistics(parquet(one), lengths, ROOM, STRIDE) for one in (clean(), corpus))
+    return quality.drift(before, after, DRIFT)
+
+
+def test_drift_says_what_has_changed_since_an_earlier_run():
+    assert changed(clean()) == []
+    assert changed(clean() | {"new": clean()["dev"]}) == ["new: is new"]
+    assert changed({"train": clean()["train"]}) == ["dev: is gone", "test: is gone"]
+    corpus = clean()
+    more("train", "#/B-NEW", 40)(corpus)
+    tag("test", 0, 0, "O")(corpus)
+    found = changed(corpus)
+    assert found[:2] == [
+        "train: the type NEW is new (40)",
+        "train: types: NEW 0% to 82%, PER 33% to 6%, LOC 22% to 4% (distance 0.79)",
+    ]
+    assert "train: sentences: 7 to 47" in found
+    assert "test: the type PER is gone (1 before)" in found
+    assert quality.drift({"train": {"entities": {}}}, {"train": {"entities": {}, "words": 5}}, DRIFT) == []
+
+
+def test_parts_of_speech_have_no_mentions_and_no_edges():
+    rows = [f"{word}/S-NOUN ./S-PUNCT" for word in ("cat", "dog", "cow")]
+    corpus = {split: sentences(f"{split}.conll", rows) for split in ("train", "dev", "test")}
+    made = tables(corpus, "TAGS")
+    assert len(made["mentions"][0]) == 0
+    assert list(made["mentions"][0].columns) == list(quality.CHECKS["mentions"])
+    assert found_in(made) == {}
+    assert {"entity_edge", "always_present"} <= set(found_in(tables(corpus, "BIOES")))
+
+
+def validated(made: dict[str, list[pd.DataFrame]], severities: dict[str, str], docs: Path | None = None):
+    from tasks import check, expectations
+
+    return check.validate(made, expectations.load(severities, Path("no.yaml")), docs)
 
 
 def test_great_expectations_finds_the_same():
-    from tasks.check import EXAMPLES, validate
+    from tasks.check import EXAMPLES
 
     severities = dict.fromkeys(CHECKS, "warning") | {"duplicate": "error"}
-    verdict = validate(tables(clean()), severities, None)
+    verdict = validated(tables(clean()), severities)
     assert {name: row["found"] for name, row in verdict.items()} == dict.fromkeys(CHECKS, 0)
 
-    corpus = clean()
-    for check, damage, *_ in DAMAGES:
-        if check != "empty_split":
-            damage(corpus)
-    untag("dev")(corpus)
-    made = tables(corpus)
-    wanted = found_in(made)
+    damaged = [tables(clean(), min_test_examples=1)]
+    for _, damage, *_ in DAMAGES:
+        corpus = clean()
+        damage(corpus)
+        damaged.append(tables(corpus))
+    made = {
+        name: pd.concat([part for one in damaged for part in one[name]], ignore_index=True) for name in quality.CHECKS
+    }
+    wanted = found_in({name: [table] for name, table in made.items()})
     assert set(wanted) == set(CHECKS)
-    del severities["zero_width"]  # off
-    made["tokens"] = [made["tokens"][0].iloc[:20], made["tokens"][0].iloc[20:]]  # validated one after another
-    verdict = validate(made, severities, None)
-    assert list(verdict) == list(severities)
+    parts = {name: [table.iloc[:20], table.iloc[20:]] for name, table in made.items()}  # validated one after another
+    verdict = validated(parts, severities | {"zero_width": "off"})
+    assert set(verdict) == set(CHECKS) - {"zero_width"}
     for name, row in verdict.items():
         assert row["severity"] == severities[name]
-        assert row["rows"] == sum(map(len, made[row["table"]]))
+        assert row["rows"] == len(made[row["table"]])
         assert row["found"] == len(wanted[name])
         assert row["examples"] == wanted[name][:EXAMPLES]
 
 
 def test_more_finds_than_are_listed_are_counted(tmp_path):
-    from tasks.check import EXAMPLES, LISTED, validate
+    from tasks.check import EXAMPLES, LISTED
 
     parts = [pd.DataFrame({"empty_word": [f"f:{line}: empty" for line in range(LISTED * 3)]}, dtype=object)] * 2
-    verdict = validate({"tokens": parts}, {"empty_word": "error"}, tmp_path / "docs")
+    severities = dict.fromkeys(CHECKS, "off") | {"empty_word": "error"}
+    verdict = validated({"tokens": parts}, severities, tmp_path / "docs")
     assert verdict["empty_word"]["found"] == verdict["empty_word"]["rows"] == LISTED * 6
     assert verdict["empty_word"]["examples"] == [f"f:{line}: empty" for line in range(EXAMPLES)]
     pages = list((tmp_path / "docs/validations").rglob("*.html"))

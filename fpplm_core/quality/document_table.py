@@ -1,0 +1,54 @@
+"""The table with one row a document of dev and test, where documents are marked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fpplm_core.quality.stream import Corpus, batches, cells, hashes, joined
+
+DOCUMENT_CHECKS = ("document_leakage",)
+SHARE = 0.5  # of a document's sentences that train has, from which on the document is in train
+
+
+def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
+    """One row a document of every split but train; sentences of fewer than `leakage_words` words do not count."""
+    parts = [_summary(split, batch) for split, batch in batches(corpus, ["words", "file", "lines", "document"])]
+    sentences = pd.concat(parts, ignore_index=True)
+    counted = sentences["words"] >= leakage_words
+    trained = sentences["text"][counted & (sentences["split"] == "train")].unique()
+    sentences = sentences.assign(counted=counted, known=counted & sentences["text"].isin(trained))
+    marked = sentences[sentences["document"] >= 0].groupby(["split", "file", "document"], sort=False)
+    table = marked.agg({"counted": "sum", "known": "sum", "line": "first"}).reset_index()
+    # All its sentences in their order, as one number.
+    table["text"] = [hash(tuple(texts.tolist())) for _, texts in marked["text"]]
+    first = pd.Series(np.arange(len(table))).groupby(table["text"], sort=False).transform("min").to_numpy()
+    leaked = (table["counted"] > 0) & ((table["known"] >= SHARE * table["counted"]) | (first != table.index))
+    kept = np.flatnonzero(table["split"] != "train")
+
+    def place(i: int) -> str:
+        return f"{table['file'][i]}:{table['line'][i]}"
+
+    def said(row: int) -> str:
+        i = kept[row]
+        if first[i] != i:
+            return f"{place(i)}: the same document as at {place(first[i])}"
+        return f"{place(i)}: train has {table['known'][i]} of this document's {table['counted'][i]} sentences"
+
+    column = cells(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), said)
+    return pd.DataFrame({"document_leakage": column}, dtype=object)
+
+
+def _summary(split: str, batch: pa.RecordBatch) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "split": split,
+            "file": batch["file"].to_pandas(),
+            "document": batch["document"].fill_null(-1).to_numpy(),
+            "line": pc.list_element(batch["lines"], 0).to_numpy(),
+            "words": batch["words"].value_lengths().to_numpy(),
+            "text": hashes(joined(batch["words"])),
+        }
+    )

@@ -1,0 +1,150 @@
+"""The table with one row a distinct mention, case kept: whether all its readings agree.
+
+Two passes. The first keeps of every mention a hash of its words, its type and its place. The second looks for the texts
+of those in doubt, and for words without a tag that have the hash of a mention.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fpplm_core.labels import OUTSIDE
+from fpplm_core.quality.stream import (
+    Corpus,
+    Grams,
+    Hashes,
+    batches,
+    cells,
+    distinct,
+    ends,
+    entities,
+    hashes,
+    in_context,
+    place_of,
+    which,
+)
+
+MENTION_CHECKS = ("conflicting_mention", "untagged_mention")
+LONGEST = 6  # words of a mention that is looked for where it is not tagged
+_COLUMNS = ["words", "tags", "file", "lines"]
+_READING = ["text", "kind", "number", "file", "line"]
+_WRITTEN = r"[\p{Lu}\p{Lt}\p{Nd}]"  # a capital letter or a digit: a word without is often no name
+
+
+class _Untagged(NamedTuple):
+    """Of a mention, where it first stands without a tag, and its text."""
+
+    place: str
+    text: str
+
+
+def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame:
+    """One row a distinct mention of all splits, in the order in which they first stand there; none in the scheme TAGS.
+
+    A reading (a type, or no tag) is in doubt where another has at least `conflict_share` of all, in ]0.5, 1]: of a
+    mention that is truly ambiguous none has so much.
+    """
+    if scheme == "TAGS":
+        return pd.DataFrame(columns=MENTION_CHECKS, dtype=object)
+    kinds, files = list[str](), list[str]()
+    every = pd.concat([_summary(batch, kinds, files) for _, batch in batches(corpus, _COLUMNS)], ignore_index=True)
+    readings = every.groupby(["text", "kind"], sort=False).agg({"words": "size", "file": "first", "line": "first"})
+    readings = readings.reset_index().rename(columns={"words": "number"})
+    of_mention = readings.groupby("text", sort=False)["number"]
+    most, total = of_mention.transform("max"), of_mention.transform("sum")
+    doubted = readings[(most < total) & (most >= conflict_share * total)]
+    doubted = doubted.sort_values("number", ascending=False, kind="stable")
+    table = every.drop_duplicates("text", ignore_index=True)
+    row_of = {text: row for row, text in enumerate(table["text"].tolist())}
+    tagged = table["text"].map(readings.groupby("text")["number"].sum()).to_numpy()
+    sought = table[(tagged >= 2) & table["written"] & (table["words"] <= LONGEST)]
+    texts, untagged, times = _second_look(corpus, doubted["text"].unique(), sought)
+
+    parts_of: dict[int, list[str]] = {}
+    conflicts = {}
+    for text, kind, number, file, line in zip(*(doubted[name].tolist() for name in _READING), strict=True):
+        place = f"{files[file]}:{line}"
+        parts = parts_of.setdefault(text, [])
+        parts.append(f"{kinds[kind]} {number} times ({place})")
+        conflicts[row_of[text]] = f"{place}: {texts[text]!r} is {', '.join(parts)}"  # the last is the rarest
+    missing = {}
+    for text, (place, shown) in untagged.items():
+        row = row_of[text]
+        if tagged[row] >= conflict_share * (tagged[row] + times[text]):
+            where = f"{files[table['file'][row]]}:{table['line'][row]}"
+            said = f"{shown!r} is untagged {times[text]} times, first here, and tagged {tagged[row]} times ({where})"
+            missing[row] = f"{place}: {said}"
+    columns = zip(MENTION_CHECKS, (conflicts, missing), strict=True)
+    return pd.DataFrame({name: cells(len(table), found, found.__getitem__) for name, found in columns}, dtype=object)
+
+
+def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.DataFrame:
+    """What is kept of every mention; the lists are filled with the names that the numbers stand for."""
+    words, word = distinct(batch["words"].flatten())
+    own = hashes(words)[word]
+    spans = entities(*in_context(batch["tags"]))
+    kinds += [name for name in spans.names if name not in kinds]
+    names, name = distinct(batch["file"])
+    files += [one for one in names.to_pylist() if one not in files]
+    sentence = np.searchsorted(ends(batch["words"]), spans.start, side="right")
+    length = spans.end - spans.start
+    written = np.concatenate([[0], np.cumsum(which(words, _WRITTEN)[word])])
+    return pd.DataFrame(
+        {
+            "text": Grams(own).between(spans.start, spans.end),
+            "first": own[spans.start],
+            "words": length.astype(np.int32),
+            "written": (written[spans.end] > written[spans.start]) | (length > 1),
+            "kind": np.array([kinds.index(one) for one in spans.names], dtype=np.int32)[spans.kind],
+            "file": np.array([files.index(one) for one in names.to_pylist()], dtype=np.int32)[name[sentence]],
+            "line": batch["lines"].flatten().to_numpy()[spans.start],
+        }
+    )
+
+
+def _second_look(
+    corpus: Corpus, doubted: Hashes, sought: pd.DataFrame
+) -> tuple[dict[int, str], dict[int, _Untagged], dict[int, int]]:
+    """By hash: the texts of doubted mentions; of those sought, where one first stands untagged, and how often."""
+    sought = sought.sort_values("text")
+    keys, lengths, firsts = (sought[name].to_numpy() for name in ("text", "words", "first"))
+    texts: dict[int, str] = {}
+    untagged: dict[int, _Untagged] = {}
+    times = np.zeros(len(keys), dtype=np.int64)
+    for _, batch in batches(corpus, _COLUMNS) if len(keys) or len(doubted) else []:
+        words, word = distinct(batch["words"].flatten())
+        own = hashes(words)
+        grams = Grams(own[word])
+        contexts, context = in_context(batch["tags"])
+        spans = entities(contexts, context)
+        place = place_of(batch)
+
+        def text(start: int, end: int, words: pa.StringArray = words, word: NDArray[np.int32] = word) -> str:
+            return " ".join(words[number].as_py() for number in word[start:end].tolist())
+
+        tagged = grams.between(spans.start, spans.end)
+        for number in np.flatnonzero(np.isin(tagged, doubted)).tolist():
+            if int(tagged[number]) not in texts:
+                texts[int(tagged[number])] = text(spans.start[number], spans.end[number])
+        outside = np.array([tag == OUTSIDE for _, tag, _ in contexts], dtype=bool)[context]
+        start = np.flatnonzero(np.isin(own, firsts)[word] & outside)
+        # Where the words without a tag that begin there end, in the sentence.
+        borders = np.union1d(np.flatnonzero(~outside), ends(batch["words"]))
+        stop = borders[np.searchsorted(borders, start, side="right")]
+        for length in np.unique(lengths).tolist():
+            begin = start[start + length <= stop]
+            found = grams.between(begin, begin + length)
+            key = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
+            same = (keys[key] == found) & (lengths[key] == length)
+            begin, key = begin[same], key[same]
+            np.add.at(times, key, 1)
+            for number, first in zip(*np.unique(key, return_index=True), strict=True):
+                where = int(begin[first])
+                if int(keys[number]) not in untagged:
+                    untagged[int(keys[number])] = _Untagged(place(where), text(where, where + length))
+    return texts, untagged, dict(zip(keys.tolist(), times.tolist(), strict=True))

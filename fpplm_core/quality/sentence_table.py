@@ -1,0 +1,187 @@
+"""The table with one row a sentence: sentences that are there twice, too long, or in a strange script."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fpplm_core.quality.near import Sketches, alike, sketch, together
+from fpplm_core.quality.scripts import letters
+from fpplm_core.quality.stream import Corpus, Numbers, batches, cells, distinct, ends, hashes, joined, place_of, sums
+
+SENTENCE_CHECKS = (
+    "duplicate",
+    "conflicting_duplicate",
+    "near_duplicate",
+    "leakage",
+    "near_leakage",
+    "long_sentence",
+    "merged_sentence",
+    "long_word",
+    "foreign_script",
+)
+RARE = 0.01  # a script with a smaller share of all letters is foreign
+LEAST_LETTERS = 4  # of a sentence in a foreign script: a formula has fewer
+MEDIANS, WORDS = 20, 200  # a sentence of more medians and more words is several
+Near = dict[int, tuple[int, float]]  # by sentence, another one that it is nearly like, and how alike both are
+_ADDRESS = re.compile(r"(?i)(?:https?|ftp)://|www\.")  # may be long
+
+
+def sentences(
+    corpus: Corpus,
+    piece_counts: Callable[[list[str]], Sequence[int]],
+    room: int,
+    leakage_words: int,
+    near: float,
+    max_word: int,
+) -> pd.DataFrame:
+    """One row a sentence of every split.
+
+    `piece_counts` says of words how many pieces they have, `room` how many pieces one window holds. A sentence of
+    fewer than `leakage_words` words is in train by chance; `near` is the share of the pairs of words of two sentences
+    that both must have, in ]0, 1], and `max_word` the characters that a word may have.
+    """
+    order, files, scripts = list(corpus), list[str](), Counter[str]()
+    long_words: dict[int, str] = {}
+    parts: list[pd.DataFrame] = []
+    drawn: list[Sketches] = []
+    rows = 0
+    for split, batch in batches(corpus, ["words", "tags", "file", "lines"]):
+        part = _summary(batch, piece_counts, files, scripts).assign(split=np.int8(order.index(split)))
+        drawn.append(sketch(batch["words"].filter(pa.array(_long(part["words"], leakage_words))), near))
+        long_words |= {rows + number: said for number, said in _long_words(batch, max_word).items()}
+        rows += len(part)
+        parts.append(part)
+    table = pd.concat(parts, ignore_index=True)
+    parts.clear()
+    number = pd.Series(np.arange(len(table)))
+    split_of, size = table["split"].to_numpy(), table["words"].to_numpy()
+    trained = split_of == order.index("train")
+    # The first sentence with the same text in the split, anywhere, and in train (-1 where there is none).
+    in_split = number.groupby([table["split"], table["text"]], sort=False).transform("min").to_numpy()
+    anywhere = number.groupby(table["text"], sort=False).transform("min").to_numpy()
+    first = number[trained].groupby(table["text"][trained], sort=False).min()
+    in_train = table["text"].map(first).fillna(-1).to_numpy(dtype=np.intp)
+    readings = table.groupby("text", sort=False)["tags"]
+    ambiguous = readings.transform("min") != readings.transform("max")
+    leaked = ~trained & (in_train >= 0) & (size >= leakage_words)
+    file, line, pieces = (table[name].to_numpy() for name in ("file", "line", "pieces"))
+
+    def place(i: int) -> str:
+        return f"{files[file[i]]}:{line[i]}"
+
+    def column(finds: Any, said: Callable[[int], str]) -> NDArray[np.object_]:
+        return cells(len(table), np.flatnonzero(finds).tolist(), lambda i: f"{place(i)}: {said(i)}")
+
+    sketched = np.flatnonzero(_long(table["words"], leakage_words))
+    near_in_split, near_in_train = _near(drawn, near, sketched, split_of, trained, in_split, in_train)
+
+    def nearly(found: Near) -> NDArray[np.object_]:
+        cell = "{}: nearly the sentence at {} ({:.0%} alike)"
+        return cells(len(table), found, lambda i: cell.format(place(i), place(found[i][0]), found[i][1]))
+
+    medians = pd.Series(size).groupby(split_of).transform("median").to_numpy()
+    rare = [script for script, letters in scripts.items() if letters < RARE * scripts.total()]
+    foreign = table["script"].isin(rare) & (table["letters"] >= LEAST_LETTERS)
+    columns = {
+        "duplicate": column(in_split != number, lambda i: f"also at {place(in_split[i])}"),
+        "conflicting_duplicate": column(
+            ambiguous & (anywhere != number), lambda i: f"tagged in another way at {place(anywhere[i])}"
+        ),
+        "near_duplicate": nearly(near_in_split),
+        "leakage": column(leaked, lambda i: f"in train at {place(in_train[i])}"),
+        "near_leakage": nearly(near_in_train),
+        "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
+        "merged_sentence": column(
+            (size > MEDIANS * medians) & (size > WORDS), lambda i: f"{size[i]} words, half of all have {medians[i]:g}"
+        ),
+        "long_word": cells(len(table), long_words, lambda i: long_words[i]),
+        "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, few of the corpus are"),
+    }
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _summary(
+    batch: pa.RecordBatch,
+    piece_counts: Callable[[list[str]], Sequence[int]],
+    files: list[str],
+    scripts: Counter[str],
+) -> pd.DataFrame:
+    """What is kept of every sentence.
+
+    `files` is filled with the names that the numbers in `file` stand for, `scripts` with the letters of each script.
+    """
+    words, word = distinct(batch["words"].flatten())
+    last = ends(batch["words"])
+    names, name = distinct(batch["file"])
+    files += [one for one in names.to_pylist() if one not in files]
+    by_script = {script: sums(number[word], last) for script, number in letters(words).items()}
+    scripts.update({script: int(number.sum()) for script, number in by_script.items()})
+    total = sum(by_script.values(), np.zeros(len(batch), dtype=np.int64))
+    most = np.full(len(batch), None, dtype=object)
+    for script, number in by_script.items():
+        most[2 * number > total] = script
+    return pd.DataFrame(
+        {
+            "file": np.array([files.index(one) for one in names.to_pylist()], dtype=np.int32)[name],
+            "line": pc.list_element(batch["lines"], 0).to_numpy(),
+            "words": batch["words"].value_lengths().to_numpy(),
+            "pieces": sums(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], last),
+            "text": hashes(joined(batch["words"])),
+            "tags": hashes(joined(batch["tags"])),
+            "letters": total.astype(np.int32),
+            "script": most,
+        }
+    )
+
+
+def _long(words: pd.Series[int], leakage_words: int) -> NDArray[np.bool_]:
+    """The sentences that are compared with others: of two words at least, as pairs are compared."""
+    return words.to_numpy() >= max(2, leakage_words)
+
+
+def _long_words(batch: pa.RecordBatch, longest: int) -> dict[int, str]:
+    """By sentence, what is said of its first word that is too long, with its place."""
+    words = batch["words"].flatten()
+    place, last = place_of(batch), ends(batch["words"])
+    found: dict[int, str] = {}
+    for row in np.flatnonzero(pc.utf8_length(words).to_numpy() > longest).tolist():
+        text = words[row].as_py()
+        if not _ADDRESS.match(text):
+            said = f"{place(row)}: a word of {len(text)} characters: {text[:20]!r}…"
+            found.setdefault(int(np.searchsorted(last, row, side="right")), said)
+    return found
+
+
+def _near(
+    drawn: list[Sketches],
+    near: float,
+    sketched: Numbers,
+    split_of: NDArray[np.int8],
+    trained: NDArray[np.bool_],
+    in_split: Numbers,
+    in_train: Numbers,
+) -> tuple[Near, Near]:
+    """In the same split, and of others in train; of a sentence that is twice in a split, the first is compared."""
+    sketches = together(drawn)
+    own = in_split[sketched] == sketched
+
+    def found(among: NDArray[np.bool_], earlier: NDArray[np.bool_] | None = None) -> Near:
+        others = None if earlier is None else np.flatnonzero(own & earlier)
+        pairs = alike(sketches, near, np.flatnonzero(own & among), others)
+        return {int(sketched[one]): (int(sketched[other]), share) for one, (other, share) in pairs.items()}
+
+    in_same: Near = {}
+    for split in np.unique(split_of):
+        in_same |= found(split_of[sketched] == split)
+    firsts = found(~trained[sketched] & (in_train[sketched] < 0), trained[sketched])
+    copies = np.flatnonzero(np.isin(in_split, np.array(list(firsts), dtype=np.intp))).tolist()
+    return in_same, {i: firsts[int(in_split[i])] for i in copies}

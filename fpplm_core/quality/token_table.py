@@ -1,0 +1,250 @@
+"""The table with one row a word: what is wrong with a word, its tag, or its entity's edge."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from ftfy import fix_encoding
+from ftfy.badness import is_bad
+from numpy.typing import NDArray
+
+from fpplm_core.labels import faults
+from fpplm_core.quality import personal
+from fpplm_core.quality.scripts import script_of
+from fpplm_core.quality.stream import (
+    Corpus,
+    Entities,
+    batches,
+    cells,
+    distinct,
+    ends,
+    entities,
+    in_context,
+    joined,
+    place_of,
+    which,
+)
+from fpplm_core.text import is_invisible
+
+_TAG_CHECKS = ("malformed_tag", "illegal_transition")
+_WORD_CHECKS = (
+    "empty_word",
+    "control_character",
+    "invisible_word",
+    "byte_order_mark",
+    "zero_width",
+    "mojibake",
+    "not_normalised",
+    "mixed_script",
+    "unknown_pieces",
+)
+TOKEN_CHECKS = (*_TAG_CHECKS, *_WORD_CHECKS, "personal_data", "entity_edge")
+ROWS = 500_000  # of one table, or little more
+
+# C0 and C1 controls, the replacement character, and code points that are no characters.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
+_MARK = "\ufeff"
+_ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064]")
+# What the first byte of a character in UTF-8 becomes when it is read as Windows-1252, and what the others become.
+_LEAD = "[Â-ô]$"
+_FOLLOWING = "^[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+_LATIN_ALIKE = set("AaBCcEeHKMOoPpTXxy")  # letters that look like Cyrillic or Greek ones, and such that look like them
+_ALIKE = {"Cyrillic": set("АаВСсЕеНКМОоРрТХхуІіЈјЅѕ"), "Greek": set("ΑΒΕΖΗΙΚΜΝΟοΡΤΥΧ")}
+
+
+def tokens(corpus: Corpus, scheme: str, unknown: Callable[[list[str]], Sequence[bool]]) -> Iterator[pd.DataFrame]:
+    """One row a word of every split, in tables of about ROWS rows.
+
+    `unknown` says of words which of them the encoder's tokenizer turns into no piece, or into unknown pieces alone.
+    """
+    form = _normal_form(corpus)
+    held: list[pd.DataFrame] = []
+    for _, batch in batches(corpus, ["words", "tags", "file", "lines"]):
+        held.append(_judged(batch, scheme, form, unknown))
+        if sum(map(len, held)) >= ROWS:
+            yield pd.concat(held, ignore_index=True)
+            held = []
+    if held:
+        yield pd.concat(held, ignore_index=True)
+
+
+def _judged(
+    batch: pa.RecordBatch, scheme: str, form: str, unknown: Callable[[list[str]], Sequence[bool]]
+) -> pd.DataFrame:
+    words, word = distinct(batch["words"].flatten())
+    contexts, context = in_context(batch["tags"])
+    place = place_of(batch)
+
+    def column(finds: list[str | None], kind: NDArray[np.integer]) -> NDArray[np.object_]:
+        """Of every row what was found of its kind."""
+        rows = np.flatnonzero(np.array([find is not None for find in finds], dtype=bool)[kind]).tolist()
+        return cells(len(kind), rows, lambda row: f"{place(row)}: {finds[kind[row]]}")
+
+    texts = words.to_pylist()
+    # Printable ASCII has no fault.
+    plain = which(words, "^[!-~]+$").tolist()
+    of_words = [{} if good else _word_faults(text, form) for good, text in zip(plain, texts, strict=True)]
+    for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
+        if not of_words[number].keys() & {"empty_word", "invisible_word"}:
+            reason = f"the encoder knows no piece of {texts[number]!r}"
+            of_words[number] = of_words[number] | {"unknown_pieces": reason}
+    of_tags = [_tag_fault(*triple, scheme) for triple in contexts]
+    columns = {name: column([found.get(name) for found in of_tags], context) for name in _TAG_CHECKS}
+    columns |= {name: column([found.get(name) for found in of_words], word) for name in _WORD_CHECKS}
+    for row, reason in _parted_mojibake(batch, words, word).items():
+        columns["mojibake"][row] = columns["mojibake"][row] or f"{place(row)}: {reason}"
+    finds = {"personal_data": _personal(batch)}
+    tagged = scheme != "TAGS"
+    finds["entity_edge"] = _edges(batch, words, word, entities(contexts, context)) if tagged else {}
+    for name, found in finds.items():
+        columns[name] = cells(len(word), found, lambda row, found=found: f"{place(row)}: {found[row]}")  # type: ignore[misc]
+    return pd.DataFrame(columns, dtype=object)
+
+
+def _normal_form(corpus: Corpus) -> str:
+    """NFC or NFD: the form of most of the words that it makes a difference to."""
+    counts: Counter[str] = Counter()
+    for _, batch in batches(corpus, ["words"]):
+        words, word = distinct(batch["words"].flatten())
+        times = np.bincount(word, minlength=len(words))
+        for number in np.flatnonzero(which(words, "[^\\x00-\\x7f]")).tolist():
+            counts[_form(words[number].as_py())] += int(times[number])
+    return "NFD" if counts["NFD"] > counts["NFC"] else "NFC"
+
+
+@lru_cache(100_000)
+def _form(word: str) -> str:
+    """NFC or NFD where the word is in that form alone, "mixed" where it is in none, "" where there is no difference."""
+    composed, decomposed = unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word)
+    if composed == decomposed:
+        return ""
+    return {composed: "NFC", decomposed: "NFD"}.get(word, "mixed")
+
+
+@lru_cache(100_000)
+def _word_faults(word: str, form: str) -> dict[str, str]:
+    """By check, what is wrong with a word in a corpus of this normal form."""
+    if not word.strip():
+        return {"empty_word": "a word without a visible character"}
+    found = {}
+    if _CONTROL.search(word):
+        found["control_character"] = f"control or replacement character: {word!a}"
+    if is_invisible(word):
+        return found | {"invisible_word": f"invisible characters alone: {word!a}"}
+    if _MARK in word:
+        found["byte_order_mark"] = f"byte order mark: {word!a}"
+    elif _ZERO_WIDTH.search(word):
+        found["zero_width"] = f"zero-width character: {word!a}"
+    if "control_character" not in found and (reason := _mojibake(word)):
+        found["mojibake"] = reason
+    if _form(word) not in ("", form):
+        found["not_normalised"] = f"{word!a} is not in {form}, which most words are in"
+    if reason := _mixed(word):
+        found["mixed_script"] = reason
+    return found
+
+
+def _mojibake(text: str) -> str:
+    """What a text was before it was decoded wrongly; "" where nothing speaks for that."""
+    mended = fix_encoding(text) if is_bad(text) else text
+    return f"{text!r} looks like {mended!r} in a wrong encoding" if mended != text else ""
+
+
+def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:
+    """The same of words whose damaged character was cut into several, by the first of them."""
+    lead, following = which(words, _LEAD)[word], which(words, _FOLLOWING)[word]
+    found = {}
+    last = ends(batch["words"])
+    for row in np.flatnonzero(lead[:-1] & following[1:]).tolist():
+        end = int(last[np.searchsorted(last, row, side="right")])
+        parts = [words[number].as_py() for number in word[row : min(row + 3, end)].tolist()]
+        parts = parts[:2] if len(parts) < 3 or not following[row + 2] else parts
+        if len(parts) > 1 and (reason := _mojibake("".join(parts))):
+            found[row] = reason
+    return found
+
+
+def _mixed(word: str) -> str:
+    """Whether some letters of a run are of another script than most, and all of these look like letters of that one."""
+    for is_letters, group in groupby(word, str.isalpha):
+        run = "" if not is_letters else "".join(group)
+        if run.isascii():
+            continue
+        scripts = [script_of(char) for char in run]
+        for other, alike in _ALIKE.items():
+            few = "Latin" if 3 <= scripts.count(other) > scripts.count("Latin") else other
+            odd = {char for char, script in zip(run, scripts, strict=True) if script == few}
+            if {"Latin", other} <= set(scripts) and odd <= (_LATIN_ALIKE if few == "Latin" else alike):
+                chars = ", ".join(f"{char} U+{ord(char):04X}" for char in sorted(odd))
+                return f"{few} letters in a word of {other if few == 'Latin' else 'Latin'} ones: {word!r} ({chars})"
+    return ""
+
+
+def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> dict[str, str]:
+    """By check, what is wrong with a tag; of a sentence's last, why it cannot end rather than why it cannot follow."""
+    tags = [one for one in (before, tag, after) if one is not None]
+    found = [fault.reason for fault in faults(tags, scheme) if fault.word == (before is not None)]
+    malformed = any(reason.startswith(("malformed", "unknown")) for reason in found)
+    return {_TAG_CHECKS[0 if malformed else 1]: found[-1]} if found else {}
+
+
+def _personal(batch: pa.RecordBatch) -> dict[int, str]:
+    """By word, what begins there."""
+    found: dict[int, str] = {}
+    starts = np.concatenate([[0], ends(batch["words"])])
+    for number in np.flatnonzero(which(joined(batch["words"]), personal.LIKELY)).tolist():
+        for place, what in personal.find(batch["words"][number].as_py()):
+            found.setdefault(int(starts[number]) + place, what)
+    return found
+
+
+# What belongs to an entity at its edge though it is no word: signs of numbers and marks, and what closes a pair.
+_MAY_BEGIN = re.compile(r"[#@§~+\-−±<>≥≤$€£¥¢₹₽₩]")
+_MAY_END = re.compile(r"[%‰°′″+#*™®©$€£¥¢₹₽₩]")
+_PAIRS = {")": "(", "]": "[", "}": "{", "''": "``", "”": "“„", "“": "„", "’": "‘‚", "»": "«", "«": "»", "›": "‹",
+          "》": "《", "〉": "〈", "」": "「", "』": "『", "）": "（", "】": "【", "!": "¡",
+          "?": "¿", ">": "<"}  # fmt: skip
+_ABBREVIATION = re.compile(r"(?i)[^\W\d_]|.*\..*|inc|ltd|co|corp|bros|jr|sr|st|dr|llc|ltda|cia|etc|no|vs|mt|ave")
+
+
+def _edges(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32], spans: Entities) -> dict[int, str]:
+    """By word, why an entity should not begin or end with it."""
+    marks = which(words, r"^[\p{P}\p{S}]+$")[word]
+    last = set((ends(batch["words"]) - 1).tolist())
+    found: dict[int, str] = {}
+    for number in np.flatnonzero(marks[spans.start] | marks[spans.end - 1]).tolist():
+        start, end = int(spans.start[number]), int(spans.end[number])
+        texts = [words[place].as_py() for place in word[start:end].tolist()]
+        kind, shown = spans.names[spans.kind[number]], " ".join(texts)
+        if all(marks[start:end]):
+            if not _MAY_END.fullmatch(shown):
+                found[start] = f"{kind} {shown!r} is of punctuation alone"
+            continue
+        if marks[start] and not _may_begin(texts):
+            found[start] = f"{kind} {shown!r} begins with {texts[0]!r}"
+        if marks[end - 1] and not _may_end(texts, end - 1 in last):
+            found[end - 1] = f"{kind} {shown!r} ends with {texts[-1]!r}"
+    return found
+
+
+def _may_begin(texts: list[str]) -> bool:
+    closed = any(texts[0] in _PAIRS.get(text, "") for text in texts[1:])
+    return bool(_MAY_BEGIN.fullmatch(texts[0])) or closed or texts[0] in texts[1:]
+
+
+def _may_end(texts: list[str], in_the_end: bool) -> bool:
+    mark, before = texts[-1], texts[:-1]
+    if mark == ".":
+        return not in_the_end or bool(_ABBREVIATION.fullmatch(before[-1]))
+    if mark in ("!", "?", "...", "…") and (not in_the_end or len(before) > 2):  # a name that ends so, a title
+        return True
+    opened = any(text in _PAIRS.get(mark, "") for text in before)
+    return bool(_MAY_END.fullmatch(mark)) or opened or (mark in before and mark not in (",", "-", ";", ":"))
