@@ -22,7 +22,7 @@ from tasks import write_text
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its advice on what to commit: that is done here
 CHECKOUT = Path(__file__).resolve().parents[1]
 TEMPLATES = CHECKOUT if (CHECKOUT / "dvc.yaml").exists() else Path(sys.prefix, "share/fpplm")  # where a wheel has them
-COPIED = ("requirements.lock", ".gitignore", ".dvcignore", "prefect.yaml")
+COPIED = ("requirements.lock", ".gitignore", ".dvcignore", "prefect.yaml", "expectations.yaml")
 DATA = Path("data/corpus")
 README = """# {name}
 

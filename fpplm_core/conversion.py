@@ -23,18 +23,6 @@ from fpplm_core.labels import SCHEMES, detect_scheme, faults, lenient_spans, pai
 from fpplm_core.notes import Notes
 from fpplm_core.text import Annotated, Sentence, words_of
 
-SUFFIXES = {
-    ".conll": "conll",
-    ".bio": "conll",
-    ".tsv": "conll",
-    ".conllu": "conllu",
-    ".iob2": "iob2",
-    ".jsonl": "jsonl",
-    ".spacy": "docbin",
-    ".csv": "csv",
-    ".parquet": "hugging_face",
-    "": "brat",
-}
 Record = Sentence | Annotated
 
 
@@ -90,10 +78,10 @@ def format_of(target: Path, name: str) -> str:
     """The format of a file to be written: as named, or as its suffix says. Raises ParamsError."""
     if name != "auto":
         return name
-    if target.suffix not in SUFFIXES:
+    if target.suffix not in formats.SUFFIXES:
         do = f"name its format, one of {', '.join(formats.names())}"
         raise ParamsError("a suffix that says no format", where=str(target), got=repr(target.suffix), do=do)
-    return SUFFIXES[target.suffix]
+    return formats.SUFFIXES[target.suffix]
 
 
 def _change(
@@ -148,9 +136,8 @@ def _note_losses(record: Record, writer: Format, notes: Notes) -> None:
     if isinstance(record, Sentence):
         if record.text is not None and "text" not in writer.HOLDS and record.text != " ".join(record.words):
             notes.add("white space between words is not kept", record.place)
-    elif record.words is not None and "words" not in writer.HOLDS:
-        if list(record.words) != words_of(record.text):
-            notes.add("word borders are not kept: readers will cut words by their own rule", record.place)
+    elif "words" not in writer.HOLDS and record.words not in (None, tuple(words_of(record.text))):
+        notes.add("word borders are not kept: readers will cut words by their own rule", record.place)
 
 
 def _compare(wanted: Iterator[Record], written: Path, writer: Format) -> int:
@@ -170,8 +157,7 @@ def _content(record: Record, writer: Format) -> tuple[Any, ...]:
     if isinstance(record, Sentence):
         rest = (record.text, record.offsets) if "text" in writer.HOLDS else ()
         return (record.words, record.tags, document, *rest)
-    words = record.words if "words" in writer.HOLDS else None
-    return (record.text, sorted((m.start, m.end, m.label) for m in record.mentions), document, words)
+    return (record.text, sorted((m.start, m.end, m.label) for m in record.mentions), document)
 
 
 def _remove(path: Path) -> None:

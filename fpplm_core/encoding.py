@@ -108,6 +108,12 @@ class Encoder:
         """The pieces of each word, at least one and at most a window full."""
         return self._fitted(self._encoded(list(words)))
 
+    def unknown(self, words: list[str]) -> list[bool]:
+        """Of which words the tokenizer knows nothing: they have no piece, or only that for unknown ones."""
+        names = ("[UNK]", "<unk>")
+        blank = {index for name in names if (index := self.tokenizer.token_to_id(name)) is not None}
+        return [blank.issuperset(ids) for ids in self._encoded(words)]
+
     def _encoded(self, words: list[str]) -> list[list[int]]:
         """The pieces of each word as the tokenizer gives them: none, some, or more than a window holds."""
         new = list(dict.fromkeys(word for word in words if word not in self._pieces))

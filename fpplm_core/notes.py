@@ -22,8 +22,8 @@ class Notes:
                 self.places[kind].append(place)
 
     def lines(self, shown: int = 3) -> Iterator[str]:
-        """A line a kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`."""
+        """A line a kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`, without the number where it is 1."""
         for kind, number in self.counts.items():
             places = self.places[kind][:shown]
             more = ", …" if number > len(places) else ""
-            yield f"{kind}: {number} ({', '.join(places)}{more})"
+            yield f"{kind}{f': {number}' if number > 1 else ''} ({', '.join(places)}{more})"

@@ -109,6 +109,7 @@ class CheckParams(Section):
     leakage_words: Annotated[int, Field(ge=1)]
     near: Annotated[float, Field(gt=0, le=1)]
     max_word: Annotated[int, Field(ge=1)]
+    conflict_share: Annotated[float, Field(gt=0.5, le=1)]
     min_examples: Annotated[int, Field(ge=0)]
     min_test_examples: Annotated[int, Field(ge=0)]
     min_sentences: Annotated[int, Field(ge=0)]

@@ -79,10 +79,6 @@ class Annotated:
     def place(self) -> str:
         return f"{self.file}:{self.line}"
 
-    def line_of(self, place: int) -> int:
-        """The line of the file with this character of the text."""
-        return self.line + (self.text.count("\n", 0, place) if self.plain else 0)
-
 
 def read_lines(path: Path | str) -> Iterator[str]:
     """The lines of a UTF-8 file as a stream, without their newlines and without a byte order mark.

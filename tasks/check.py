@@ -50,15 +50,21 @@ def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, exam
     suites = expectations.load(settings.check.severities())
     tokenizer = pretrained.load_tokenizer(settings.model.encoder, settings.model.revision)
     encoder = Encoder(tokenizer.backend_tokenizer, settings.encode.window, settings.encode.stride)
-    statistics = quality.statistics(corpus)
 
     def piece_counts(words: list[str]) -> list[int]:
         return [len(pieces) for pieces in encoder.pieces(words)]
 
+    wanted, room = settings.check, encoder.room
+    statistics = quality.statistics(corpus, piece_counts, room, settings.encode.stride)
+    least = wanted.min_sentences, wanted.min_examples, wanted.min_test_examples
     tables = {
-        "tokens": quality.tokens(corpus, scheme),
-        "sentences": [quality.sentences(corpus, piece_counts, encoder.room, settings.check.leakage_words)],
-        "splits": [quality.splits(corpus, statistics, settings.check.min_examples)],
+        "tokens": quality.tokens(corpus, scheme, encoder.unknown),
+        "sentences": [
+            quality.sentences(corpus, piece_counts, room, wanted.leakage_words, wanted.near, wanted.max_word)
+        ],
+        "documents": [quality.documents(corpus, wanted.leakage_words)],
+        "mentions": [quality.mentions(corpus, scheme, wanted.conflict_share)],
+        "splits": [quality.splits(corpus, statistics, scheme, *least, wanted.drift)],
     }
     found = validate(tables, suites, docs, examples)
     failed = Counter(row["severity"] for row in found.values() if row["failed"])
@@ -102,7 +108,7 @@ def validate(
                 gx.Checkpoint(
                     name=table,
                     validation_definitions=[context.validation_definitions.add(definition)],
-                    result_format={"result_format": "SUMMARY", "partial_unexpected_count": LISTED},
+                    result_format={"result_format": "SUMMARY", "partial_unexpected_count": max(LISTED, examples)},
                 )
             )
             names = {str(expectation.id): expectations.name_of(expectation) for expectation in suite}

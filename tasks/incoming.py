@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from pyarrow.parquet import ParquetFile
 
-from fpplm_core import quality
+from fpplm_core import formats, quality
 from fpplm_core.errors import DataError
 from fpplm_core.labels import detect_scheme, misfits
 from fpplm_core.notes import Notes
@@ -42,6 +42,7 @@ from tasks.read import (
 )
 
 QUARANTINE = "quarantine"
+LEAKAGE = ("leakage", "near_leakage")
 ACCEPTED = ".accepted-"  # begins the name of a file that is on its way to the drops
 DIGITS = 8  # of the content's hash, in the name of a drop
 
@@ -104,7 +105,8 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
     """Checks a file as `fpplm check` does, in the corpus's tag scheme, and against the corpus's dev and test."""
     if fault := name_fault(path):
         return Verdict(0, [fault])
-    few = settings.check.model_copy(update={"few_examples": "off"})  # of a drop alone it says nothing
+    # Of a drop alone these say nothing.
+    few = settings.check.model_copy(update=dict.fromkeys(("few_examples", "few_sentences", "always_present"), "off"))
     notes = Notes()
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -133,7 +135,8 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
 
 def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
     """The sentences of a file in whatever format it is seen to be. Raises DataError."""
-    return read_file(path, settings.data.model_copy(update={"format": "auto"}), notes)
+    name, _ = formats.detect(path)
+    return read_file(path, settings.data.model_copy(update={"format": name}), notes)
 
 
 def name_fault(path: Path) -> str:
@@ -158,19 +161,22 @@ def digest(path: Path) -> str:
 
 
 def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, Any]:
-    """The check of this name with the drop as train; empty where it is off."""
-    severity = settings.check.leakage
-    if severity == "off":
-        return {}
-    table = quality.sentences(corpus, lambda words: [0] * len(words), 0, settings.check.leakage_words)
-    found = table["leakage"].dropna().tolist()
-    row = {"severity": severity, "table": "sentences", "rows": len(table), "found": len(found), "examples": found}
-    return {"leakage": row}
+    """The checks of leakage, as far as they are on, with the drop as train."""
+    wanted = settings.check
+    severities = {name: level for name, level in wanted.severities().items() if name in LEAKAGE and level != "off"}
+    table = quality.sentences(
+        corpus, lambda words: [0] * len(words), 0, wanted.leakage_words, wanted.near, wanted.max_word
+    )
+    found = {name: table[name].dropna().tolist() for name in severities}
+    return {
+        name: {"severity": severities[name], "rows": len(table), "found": len(rows), "examples": rows}
+        for name, rows in found.items()
+    }
 
 
 def scheme_fault(pairs: Counter[Pair], scheme: str, settings: Params) -> str:
     """Whether a drop's tags are in another scheme than the corpus's, which would read them wrongly."""
-    if settings.data.scheme != "auto":
+    if settings.data.scheme == "TAGS":
         return ""
     try:
         own, evidence = detect_scheme(pairs)

@@ -19,6 +19,19 @@ from fpplm_core.notes import Notes
 from fpplm_core.text import Annotated, Sentence
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
+# Of files whose content tells nothing, and of files that are to be written.
+SUFFIXES = {
+    ".conll": "conll",
+    ".bio": "conll",
+    ".tsv": "conll",
+    ".conllu": "conllu",
+    ".iob2": "iob2",
+    ".jsonl": "jsonl",
+    ".spacy": "docbin",
+    ".csv": "csv",
+    ".parquet": "hugging_face",
+    "": "brat",  # a folder
+}
 SHOWN = 10  # texts that are refused
 HEAD = 65536  # bytes of a file by which its format is told
 
@@ -75,9 +88,14 @@ def get(name: str) -> Format:
 
 
 def detect(path: Path) -> tuple[str, str]:
-    """The format of a file or folder, and by what it was told. Raises DataError where none or several fit."""
+    """The format of a file or folder, and by what it was told: its content, or else its name.
+
+    Raises DataError where none or several fit.
+    """
     head = _head(path)
     found = {name: reason for name in names() if (reason := get(name).recognise(path, head))}
+    if not found and path.is_file() and path.suffix in SUFFIXES and path.suffix:
+        return SUFFIXES[path.suffix], f"the name ends in {path.suffix}"
     if len(found) != 1:
         what = "of several formats at once" if found else "of no known format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])

@@ -6,6 +6,7 @@ of those in doubt, and for words without a tag that have the hash of a mention.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -109,14 +110,14 @@ def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.Da
 
 def _second_look(
     corpus: Corpus, doubted: Hashes, sought: pd.DataFrame
-) -> tuple[dict[int, str], dict[int, _Untagged], dict[int, int]]:
+) -> tuple[dict[int, str], dict[int, _Untagged], Counter[int]]:
     """By hash: the texts of doubted mentions; of those sought, where one first stands untagged, and how often."""
     sought = sought.sort_values("text")
-    keys, lengths, firsts = (sought[name].to_numpy() for name in ("text", "words", "first"))
+    by_length = {length: sought[sought["words"] == length] for length in range(1, LONGEST + 1)}
     texts: dict[int, str] = {}
     untagged: dict[int, _Untagged] = {}
-    times = np.zeros(len(keys), dtype=np.int64)
-    for _, batch in batches(corpus, _COLUMNS) if len(keys) or len(doubted) else []:
+    times: Counter[int] = Counter()
+    for _, batch in batches(corpus, _COLUMNS) if len(sought) or len(doubted) else []:
         words, word = distinct(batch["words"].flatten())
         own = hashes(words)
         grams = Grams(own[word])
@@ -132,19 +133,19 @@ def _second_look(
             if int(tagged[number]) not in texts:
                 texts[int(tagged[number])] = text(spans.start[number], spans.end[number])
         outside = np.array([tag == OUTSIDE for _, tag, _ in contexts], dtype=bool)[context]
-        start = np.flatnonzero(np.isin(own, firsts)[word] & outside)
-        # Where the words without a tag that begin there end, in the sentence.
         borders = np.union1d(np.flatnonzero(~outside), ends(batch["words"]))
-        stop = borders[np.searchsorted(borders, start, side="right")]
-        for length in np.unique(lengths).tolist():
-            begin = start[start + length <= stop]
-            found = grams.between(begin, begin + length)
-            key = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
-            same = (keys[key] == found) & (lengths[key] == length)
-            begin, key = begin[same], key[same]
-            np.add.at(times, key, 1)
-            for number, first in zip(*np.unique(key, return_index=True), strict=True):
-                where = int(begin[first])
-                if int(keys[number]) not in untagged:
-                    untagged[int(keys[number])] = _Untagged(place(where), text(where, where + length))
-    return texts, untagged, dict(zip(keys.tolist(), times.tolist(), strict=True))
+        for length, part in by_length.items():
+            if not len(part):
+                continue
+            begin = np.flatnonzero(np.isin(own, part["first"])[word] & outside)
+            # The words without a tag that begin there end behind these, or in the end of the sentence.
+            begin = begin[begin + length <= borders[np.searchsorted(borders, begin, side="right")]]
+            found, keys = grams.between(begin, begin + length), part["text"].to_numpy()
+            same = keys[np.minimum(np.searchsorted(keys, found), len(keys) - 1)] == found
+            begin, found = begin[same], found[same]
+            for key, first, number in zip(*np.unique(found, return_index=True, return_counts=True), strict=True):
+                times[int(key)] += int(number)
+                if int(key) not in untagged:
+                    where = int(begin[first])
+                    untagged[int(key)] = _Untagged(place(where), text(where, where + length))
+    return texts, untagged, times

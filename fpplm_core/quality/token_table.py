@@ -83,22 +83,22 @@ def _judged(
     contexts, context = in_context(batch["tags"])
     place = place_of(batch)
 
-    def column(finds: list[str | None], kind: NDArray[np.integer]) -> NDArray[np.object_]:
+    def column(name: str, faults: dict[int, dict[str, str]], kind: NDArray[np.integer]) -> NDArray[np.object_]:
         """Of every row what was found of its kind."""
-        rows = np.flatnonzero(np.array([find is not None for find in finds], dtype=bool)[kind]).tolist()
+        finds = {number: found[name] for number, found in faults.items() if name in found}
+        rows = np.flatnonzero(np.isin(kind, list(finds))).tolist() if finds else []
         return cells(len(kind), rows, lambda row: f"{place(row)}: {finds[kind[row]]}")
 
     texts = words.to_pylist()
-    # Printable ASCII has no fault.
-    plain = which(words, "^[!-~]+$").tolist()
-    of_words = [{} if good else _word_faults(text, form) for good, text in zip(plain, texts, strict=True)]
+    odd = np.flatnonzero(~which(words, "^[!-~]+$")).tolist()  # printable ASCII has no fault
+    of_words = {number: _word_faults(texts[number], form) for number in odd}
     for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
-        if not of_words[number].keys() & {"empty_word", "invisible_word"}:
-            reason = f"the encoder knows no piece of {texts[number]!r}"
-            of_words[number] = of_words[number] | {"unknown_pieces": reason}
-    of_tags = [_tag_fault(*triple, scheme) for triple in contexts]
-    columns = {name: column([found.get(name) for found in of_tags], context) for name in _TAG_CHECKS}
-    columns |= {name: column([found.get(name) for found in of_words], word) for name in _WORD_CHECKS}
+        known = of_words.get(number, {})
+        if not known.keys() & {"empty_word", "invisible_word"}:
+            of_words[number] = known | {"unknown_pieces": f"the encoder knows no piece of {texts[number]!r}"}
+    of_tags = {number: _tag_fault(*triple, scheme) for number, triple in enumerate(contexts)}
+    columns = {name: column(name, of_tags, context) for name in _TAG_CHECKS}
+    columns |= {name: column(name, of_words, word) for name in _WORD_CHECKS}
     for row, reason in _parted_mojibake(batch, words, word).items():
         columns["mojibake"][row] = columns["mojibake"][row] or f"{place(row)}: {reason}"
     finds = {"personal_data": _personal(batch)}

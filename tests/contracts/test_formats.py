@@ -166,7 +166,7 @@ def whole_words(record: Annotated) -> Annotated:
     return replace(record, mentions=tuple(Mention(*place, "PER") for place in places))
 
 
-@pytest.mark.parametrize(("first", "second"), list(permutations(NAMES, 2)), ids="-".join)
+@pytest.mark.parametrize(("first", "second"), list(permutations(NAMES, 2)), ids=lambda name: name)
 def test_there_and_back_again(first, second, tmp_path_factory):
     """Words and mentions come back through any other format; of odd text, or a conversion is refused."""
 
@@ -225,7 +225,7 @@ def _there(library: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("first", "second"), list(product(NAMES, ["conll", "jsonl_spans"])), ids="-".join)
+@pytest.mark.parametrize(("first", "second"), list(product(NAMES, ["conll", "jsonl_spans"])), ids=lambda name: name)
 def test_a_real_corpus_keeps_every_mention(real, first, second, tmp_path):
     if first not in real:
         pytest.skip(f"{OPTIONAL[first]} is not installed")

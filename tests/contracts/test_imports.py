@@ -28,7 +28,7 @@ def under(path: str) -> list[Path]:
 
 def plugins(folder: str) -> set[str]:
     """The modules of a folder that is a registry."""
-    return {".".join(file.with_suffix("").parts) for file in under(f"fpplm_core/{folder}") if file.stem != "__init__"}
+    return {".".join(file.with_suffix("").parts) for file in under(f"fpplm_core/{folder}") if file.stem[0] != "_"}
 
 
 def test_there_is_something_to_look_at():
@@ -56,18 +56,22 @@ def test_stages_know_no_flow(file):
     assert not outside(file) & {"flows", "prefect"}
 
 
-def test_great_expectations_is_imported_by_one_task_alone():
+def test_great_expectations_is_imported_by_the_check_alone():
     assert {file for files in FILES.values() for file in files if "great_expectations" in outside(file)} == {
-        Path("tasks/check.py")
+        Path("tasks/check.py"),
+        Path("tasks/expectations.py"),
     }
 
 
 @pytest.mark.parametrize("file", [file for files in FILES.values() for file in files], ids=str)
 def test_every_import_can_be_seen_in_the_source(file):
-    """No relative import, which the graph does not follow; modules by computed name in the two registries alone."""
+    """No relative import, which the graph does not follow; modules by computed name in the two registries alone.
+
+    text.py loads the segmenter that a user names.
+    """
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
-    registries = {Path(f"fpplm_core/{name}/__init__.py") for name in ("formats", "techniques")}
+    registries = {Path(f"fpplm_core/{name}") for name in ("formats/__init__.py", "techniques/__init__.py", "text.py")}
     called = {ast.unparse(node.func).split(".")[-1] for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not called & {"import_module", "__import__", "run_module", "exec"} or file in registries
 
@@ -81,9 +85,12 @@ ROOMS = {
     "text": {"errors"},
     "labels": {"errors"},
     "errors": set(),
-    "formats": {"errors", "text"},
+    "notes": set(),
+    "alignment": {"errors", "text", "labels", "formats"},  # the options of reading
+    "formats": {"errors", "text", "labels", "notes", "alignment"},
+    "conversion": {"errors", "text", "labels", "notes", "alignment", "formats"},
     "encoding": {"errors", "text", "labels"},
-    "quality": {"errors", "text", "labels"},
+    "quality": {"errors", "text", "labels", "encoding"},
     "metrics": {"errors", "text", "labels"},
     "schedules": set(),
     "batching": {"encoding"},

@@ -19,7 +19,7 @@ STAGES: dict[str, dict[str, Any]] = GRAPH["stages"]
 SETTINGS = params.load(ROOT / "params.yaml")
 # Modules by computed name: the folder that a stage loads them from, and how.
 REGISTRIES = {
-    ("read",): ("fpplm_core/formats", "formats.get("),
+    ("read",): ("fpplm_core/formats", "formats.read_sentences("),
     ("train", "export"): ("fpplm_core/techniques", "techniques.build("),
 }
 closure = cache(graph.closure)

@@ -269,7 +269,7 @@ def test_clean_random_corpora_have_nothing_to_find(seed):
 
 
 CORPORA = ["gum_open", "ncbi_disease", "uner_pt_bosque", "uner_zh_gsdsimp", "wikigold", "wnut17"]
-# What each check may find in the six corpora together: in all of them its finds were looked at, and most are defects.
+# What each check finds in the six corpora together; more would be false alarms that were not there before.
 MOST = {
     "byte_order_mark": 1, "zero_width": 2, "mojibake": 0, "not_normalised": 0, "mixed_script": 0, "personal_data": 46,
     "entity_edge": 18, "near_duplicate": 27, "near_leakage": 3, "long_word": 0, "merged_sentence": 0,

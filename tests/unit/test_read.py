@@ -4,7 +4,6 @@ import json
 import tracemalloc
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core import formats, params
 from fpplm_core.errors import DataError
+from fpplm_core.notes import Notes
 from fpplm_core.text import Sentence
 from tasks import CORPUS, read
 
@@ -232,23 +232,23 @@ def test_an_unreadable_drop_is_an_error_that_leaves_the_corpus_as_it_was(project
 def test_drops_take_part_in_the_scheme(project):
     project(text(40))
     assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "IOB2"
-    drop("a.conll", "s\tNN\tS-X\n")
+    drop("a.conll", "b\tNN\tB-X\ne\tNN\tE-X\n\n" * 40)
     project(text(40))
-    assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "BIOES"
+    assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "BIOE"
 
 
 def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(read, "BATCH", 500)
-    settings = SimpleNamespace(path=str(tmp_path), format="conll", word_column=0, tag_column=-1)
+    settings = params.load(ROOT / "params.yaml").data.model_copy(update={"path": str(tmp_path)})
     (tmp_path / "drops").mkdir()
     (tmp_path / "train.conll").write_text(text(10))
 
     def add(sentences: int) -> int:
         (tmp_path / "drops/a.conll").write_text(text(sentences))
-        read.as_train([tmp_path / "train.conll"], settings, tmp_path)
-        used = peak(lambda: read.add_drops(settings, tmp_path))
+        read.write_corpus(tmp_path / "train.parquet", read.read_file(tmp_path / "train.conll", settings, Notes()))
+        used = peak(lambda: read.add_drops(settings, tmp_path, Notes()))
         assert pq.read_metadata(tmp_path / "train.parquet").num_rows == sentences + 10
         return used
 
     add(1_000)
-    assert add(20_000) < 1.5 * add(2_000)
+    assert add(40_000) < 1.5 * add(10_000)
