@@ -1,33 +1,49 @@
 """Damages corpora in known ways, with a seed, and tells which damages the data check finds, and whether at their line.
 
     python benchmarks/damages.py DATA          # DATA/NAME/{train,dev,test}.conll; NAME … behind it: these alone
-    python benchmarks/damages.py DATA --spacy  # beside `spacy debug data` on the same copies, where spaCy is installed
+    python benchmarks/damages.py DATA --spacy  # beside `spacy debug data` on the same damages, where spaCy is installed
 
 A copy holds all damages to words, tags and sentences, each in a sentence of its own; those to whole splits, and those
 that make a file unreadable, have copies of their own. The clean corpus is checked first: it must show no error.
+
+spaCy gives counts and no places, so that each damage is shown to it alone, and what counts is what it says beyond what
+it says of the clean corpus. Its files are what `fpplm convert` writes; where that refuses a copy, they are made of the
+words and tags as spaCy's own converter does it. Every word of the clean train has a vector, which is more than any
+vectors in use give, so that its check of words without vectors sees each word that a damage makes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
+import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from great_expectations.expectations.metrics.map_metric_provider import column_map_condition_auxilliary_methods as limit
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from fpplm_core.conversion import convert
 from fpplm_core.errors import DataError
+from fpplm_core.formats import Options
 from fpplm_core.labels import Span, lenient_spans, to_tags
 from fpplm_core.notes import Notes
 from fpplm_core.params import Params, load
+from fpplm_core.quality.mention_table import LONGEST
 from tasks import check as stage
 from tasks.read import as_corpus
 
+# Great Expectations lists 200 finds of a check, and the damage may stand behind more that are true.
+limit.MAX_RESULT_RECORDS = 10_000_000  # type: ignore[attr-defined]
 SEED = 1
 SPLITS = ("train", "dev", "test")
 RESULTS = ROOT / "benchmarks" / "results"
@@ -42,6 +58,9 @@ class Corpus:
         self.chance = chance
         self.splits = {split: list(_sentences(folder / f"{split}.conll")) for split in SPLITS}
         self.touched: set[int] = set()
+        self.heads: dict[str, Row] = {split: [split] for split in SPLITS}  # stand for the file as a whole
+        self.cut: Row | None = None  # a word's first part, of which its entity is; then train is texts with mentions
+        self.crossing: Sentence | None = None  # begins inside an entity of the sentence before it
 
     def pick(self, split: str, wanted: Callable[[Sentence], Any], least: int = 4, most: int = 60) -> Sentence:
         """A sentence of a split that no damage has touched yet; raises LookupError where there is none such."""
@@ -74,7 +93,26 @@ class Corpus:
                     places[id(row)] = f"{path}:{len(lines)}"
                 lines.append("")
             path.write_bytes("\n".join([*lines, ""]).encode("utf-8", "surrogateescape"))
+            places[id(self.heads[split])] = str(path)
+        if self.cut is not None:
+            (folder / "train.conll").unlink()
+            self._write_texts(folder / "train.jsonl", places)
         return places
+
+    def _write_texts(self, path: Path, places: dict[int, str]) -> None:
+        lines = list[str]()
+        for sentence in filter(lambda s: not is_document(s), self.splits["train"]):
+            text, starts = "", list[int]()
+            for row in sentence:
+                starts.append(len(text))
+                text += row[0] if row is self.cut else row[0] + " "
+                places[id(row)] = f"{path}:{len(lines) + 1}"
+            mentions = [
+                {"start": starts[s.start], "end": starts[s.end - 1] + len(sentence[s.end - 1][0]), "label": s.type}
+                for s in entities(sentence)
+            ]
+            lines.append(json.dumps({"text": text.rstrip(" "), "entities": mentions}, ensure_ascii=False))
+        path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
     def types(self) -> list[str]:
         found = Counter(span.type for s in self.splits["train"] for span in entities(s))
@@ -213,7 +251,7 @@ def foreign(corpus: Corpus) -> Row:
     return sentence[0]
 
 
-def often(corpus: Corpus, least: int) -> tuple[Sentence, Span]:
+def often(corpus: Corpus, least: int, wanted: Callable[[str], Any] = bool) -> tuple[Sentence, Span]:
     """A mention that is tagged with one type alone, at least so often, in a sentence that nothing has touched."""
     kinds: dict[str, Counter[str]] = {}
     for _, span, text in corpus.mentions():
@@ -224,6 +262,7 @@ def often(corpus: Corpus, least: int) -> tuple[Sentence, Span]:
         if len(kinds[text]) == 1
         and kinds[text].total() >= least
         and len(text) > 3
+        and wanted(text)
         and id(sentence) not in corpus.touched
         and len(entities(sentence)) == len({s[:2] for s in entities(sentence)})
     ]
@@ -241,10 +280,26 @@ def relabel(corpus: Corpus) -> Row:
     return sentence[span.start]
 
 
+def sought(text: str) -> bool:
+    """Of the mentions that untagged_mention looks for: several words, a capital or a digit, and not too long."""
+    words = text.split(" ")
+    return len(words) <= LONGEST and (len(words) > 1 or any(c.isupper() or c.istitle() or c.isdecimal() for c in text))
+
+
 def forget(corpus: Corpus) -> Row:
-    sentence, span = often(corpus, 5)
+    sentence, span = often(corpus, 5, sought)
     retag(sentence, [s for s in entities(sentence) if s != span])
     return sentence[span.start]
+
+
+def punctuation(corpus: Corpus) -> Row:
+    def fit(sentence: Sentence) -> Row | None:
+        return outside(sentence, lambda word: word in (",", ";", ":", "，", "、", "。"))
+
+    row = fit(corpus.pick("train", fit))
+    assert row is not None
+    row[-1] = f"B-{corpus.types()[0]}"
+    return row
 
 
 def new_type(split: str) -> Callable[[Corpus], Row]:
@@ -253,9 +308,33 @@ def new_type(split: str) -> Callable[[Corpus], Row]:
         row = outside(sentence)
         assert row is not None
         row[-1] = f"B-New{split}"
-        return corpus.splits[split][0][0]  # said of the file
+        return corpus.splits[split][0][0]  # it is said of the file, at its first line
 
     return damage
+
+
+def blank_in_entity(corpus: Corpus) -> Row:
+    """A word of white space that an entity takes along."""
+    sentence = corpus.pick("train", lambda s: any(span.end < len(s) for span in entities(s)))
+    span = next(span for span in entities(sentence) if span.end < len(sentence))
+    row = [*sentence[span.end - 1]]
+    row[0], row[-1] = "\u00a0", f"I-{span.type}"
+    sentence.insert(span.end, row)
+    return row
+
+
+def across(corpus: Corpus) -> Row:
+    """An empty line inside an entity."""
+    sentence = corpus.pick("train", lambda s: any(span.end - span.start > 1 for span in entities(s)), least=6)
+    middle = next(span.start + 1 for span in entities(sentence) if span.end - span.start > 1)
+    behind = sentence[middle:]
+    del sentence[middle:]
+    train = corpus.splits["train"]
+    place = next(number for number, one in enumerate(train) if one is sentence)
+    train.insert(place + 1, behind)
+    corpus.touched.add(id(behind))
+    corpus.crossing = behind
+    return behind[0]
 
 
 class Damage(NamedTuple):
@@ -295,6 +374,12 @@ INSIDE = [
     Damage("sentence twice, a word changed", "near_duplicate", copy_into("train", another_word, least=25)),
     Damage("training sentence in test", "leakage", copy_into("test", lambda s: None)),
     Damage("nearly a training sentence in test", "near_leakage", copy_into("test", another_word, least=25)),
+    Damage("training sentence in dev", "leakage", copy_into("dev", lambda s: None)),
+    Damage("entity with white space at its edge", "empty_word", blank_in_entity),
+    Damage("tag missing (-)", "malformed_tag", tag_damage(lambda _: "-")),
+    Damage("tag without a type", "malformed_tag", tag_damage(lambda _: "B-")),
+    Damage("sentence border inside an entity", "illegal_transition", across),
+    Damage("entity of punctuation alone", "entity_edge", punctuation),
     Damage("blank lines lost", "merged_sentence", merge),
     Damage("sentence beyond the window", "long_sentence", merge),
     Damage("sentence in another script", "foreign_script", foreign),
@@ -336,7 +421,48 @@ def document_twice(corpus: Corpus) -> Row:
     return copied[1][0]
 
 
+def few_left(corpus: Corpus) -> Row:
+    train = corpus.splits["train"]
+    corpus.splits["train"] = [s for s in train if not is_document(s)][:90]
+    return corpus.splits["train"][0][0]
+
+
+def always_a_type(corpus: Corpus) -> Row:
+    kind = corpus.types()[0]
+    train = corpus.splits["train"]
+    corpus.splits["train"] = [s for s in train if any(span.type == kind for span in entities(s))]
+    return corpus.splits["train"][0][0]
+
+
+def few_in_test(corpus: Corpus) -> Row:
+    """Of the most frequent type, test keeps one mention."""
+    kept, kind = 0, corpus.types()[0]
+    for sentence in corpus.splits["test"]:
+        if not is_document(sentence):
+            spans = entities(sentence)
+            left = [s for s in spans if s.type == kind][: 1 - kept]
+            kept += len(left)
+            retag(sentence, [s for s in spans if s.type != kind or s in left])
+    return corpus.splits["test"][0][0]
+
+
+def type_gone(corpus: Corpus) -> Row:
+    """A type that dev has is tagged nowhere in train."""
+    held = {span.type for s in corpus.splits["dev"] for span in entities(s)}
+    kind = next((kind for kind in reversed(corpus.types()) if kind in held), None)
+    if kind is None or len(corpus.types()) < 2:
+        raise LookupError("there is one type")
+    for sentence in corpus.splits["train"]:
+        if not is_document(sentence):
+            retag(sentence, [span for span in entities(sentence) if span.type != kind])
+    return corpus.splits["dev"][0][0]
+
+
 APART = [
+    Damage("few training sentences", "few_sentences", few_left),
+    Damage("type in every training sentence", "always_present", always_a_type),
+    Damage("type with one example in test", "few_test_examples", few_in_test),
+    Damage("type gone from train", "unknown_type", type_gone),
     Damage("other types in test", "label_drift", other_types),
     Damage("dev without an entity", "empty_split", no_entity),
     Damage("no sentence without an entity", "always_present", only_with_entities),
@@ -354,7 +480,35 @@ def line_damage(change: Callable[[Row], None]) -> Callable[[Corpus], Row]:
     return damage
 
 
+def no_dev(corpus: Corpus) -> Row:
+    corpus.splits["dev"] = []
+    return corpus.heads["dev"]
+
+
+def cut_word(corpus: Corpus) -> Row:
+    """An entity that ends inside its last word, in texts with mentions."""
+
+    def fit(sentence: Sentence) -> int | None:
+        for span in entities(sentence):
+            word = sentence[span.end - 1][0]
+            if len(word) > 4 and word.isascii() and word.isalpha():
+                return span.end - 1
+        return None
+
+    sentence = corpus.pick("train", fit)
+    place = fit(sentence)
+    assert place is not None
+    row = sentence[place]
+    rest = [*row]
+    row[0], rest[0], rest[-1] = row[0][:-2], row[0][-2:], "O"
+    sentence.insert(place + 1, rest)
+    corpus.cut = row
+    return row
+
+
 UNREADABLE = [
+    Damage("dev without a sentence", "read", no_dev),
+    Damage("mention that ends inside a word", "read", cut_word),
     Damage("a column is missing", "read", line_damage(lambda row: row.pop())),
     Damage("a column too many", "read", line_damage(lambda row: row.append("O"))),
     Damage("bytes that are no UTF-8", "read", line_damage(lambda row: row.__setitem__(0, "caf\udce9"))),
@@ -362,18 +516,26 @@ UNREADABLE = [
 
 
 class Found(NamedTuple):
-    """Of a damage: whether its check found it at its line, or at all; None where the corpus has no place for it."""
+    """Of a damage: whether its check found it at its line, or at all; None where the corpus has no place for it.
+
+    `spacy` is what `spacy debug data` says beyond what it says of the clean corpus; None where it was not asked.
+    """
 
     damage: str
     check: str
     at_line: bool | None
     found: bool | None
+    spacy: list[str] | None = None
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    return {split: next(folder.glob(f"{split}.*")) for split in SPLITS}
 
 
 def examine(folder: Path, settings: Params) -> tuple[dict[str, Any] | None, str]:
     """The verdict on three files, or what reading them said."""
     with tempfile.TemporaryDirectory() as scratch:
-        files = {split: [folder / f"{split}.conll"] for split in SPLITS}
+        files = {split: [path] for split, path in files_of(folder).items()}
         try:
             corpus, scheme, _ = as_corpus(files, settings.data, Path(scratch), Notes())
         except DataError as error:
@@ -381,18 +543,28 @@ def examine(folder: Path, settings: Params) -> tuple[dict[str, Any] | None, str]
         return stage.check(corpus, scheme, settings, None, examples=1_000_000), ""
 
 
-def judged(damage: Damage, row: Row | None, places: dict[int, str], verdict: dict[str, Any] | None, said: str) -> Found:
+def finds(verdict: dict[str, Any] | None, check: str, folder: Path) -> set[str]:
+    """What a check lists, from the file's name on."""
+    return (
+        {example.removeprefix(f"{folder}/") for example in verdict["checks"][check]["examples"]} if verdict else set()
+    )
+
+
+def judged(
+    damage: Damage, row: Row | None, place: str, verdict: dict[str, Any] | None, said: str, copy: Path, known: set[str]
+) -> Found:
+    """`known` is what the check lists of the clean corpus; a find of the damage is another one."""
     if row is None:
         return Found(damage.name, damage.check, None, None)
-    place = f"{places[id(row)]}:"
     if damage.check == "read":
-        return Found(damage.name, damage.check, said.startswith(place), bool(said))
-    check = verdict["checks"][damage.check] if verdict else {"examples": [], "found": 0}
-    return Found(damage.name, damage.check, any(e.startswith(place) for e in check["examples"]), check["found"] > 0)
+        return Found(damage.name, damage.check, place in said, bool(said))
+    new = finds(verdict, damage.check, copy) - known
+    at_line = any(find.startswith(place.removeprefix(f"{copy}/")) for find in new)
+    return Found(damage.name, damage.check, at_line, bool(new))
 
 
-def damaged(folder: Path, damages: list[Damage], target: Path) -> tuple[dict[str, Row | None], dict[int, str]]:
-    """A copy with these damages: the row of each, and the places of all rows."""
+def damaged(folder: Path, damages: list[Damage], target: Path) -> tuple[Corpus, dict[str, Row | None], dict[int, str]]:
+    """A copy with these damages, the row of each, and the places of all rows."""
     corpus = Corpus(folder, random.Random(SEED))
     rows: dict[str, Row | None] = {}
     for damage in damages:
@@ -400,10 +572,10 @@ def damaged(folder: Path, damages: list[Damage], target: Path) -> tuple[dict[str
             rows[damage.name] = damage.apply(corpus)
         except LookupError:
             rows[damage.name] = None
-    return rows, corpus.write(target)
+    return corpus, rows, corpus.write(target)
 
 
-def run(folder: Path, settings: Params, target: Path) -> tuple[dict[str, Any], list[Found]]:
+def run(folder: Path, settings: Params, target: Path, spacy: bool = False) -> tuple[dict[str, Any], list[Found]]:
     """The verdict on the clean corpus, and what became of each damage."""
     clean, said = examine(folder, settings)
     if clean is None:
@@ -411,10 +583,148 @@ def run(folder: Path, settings: Params, target: Path) -> tuple[dict[str, Any], l
     results = []
     for number, damages in enumerate([INSIDE, *([damage] for damage in [*APART, *UNREADABLE])]):
         copy = target / f"{number}"
-        rows, places = damaged(folder, damages, copy)
+        _, rows, places = damaged(folder, damages, copy)
         verdict, said = examine(copy, settings)
-        results += [judged(damage, rows[damage.name], places, verdict, said) for damage in damages]
+        for damage in damages:
+            row, known = rows[damage.name], finds(clean, damage.check, folder) if damage.check != "read" else set()
+            place = "" if row is None else f"{places[id(row)]}:"
+            results.append(judged(damage, row, place, verdict, said, copy, known))
+    if spacy:
+        said_of = beside(folder, target / "spacy")
+        results = [found._replace(spacy=said_of[found.damage]) for found in results]
     return clean, results
+
+
+# What spaCy's debug data warns of where there is a component `ner`, all of it: by name, the message and whether more of
+# it counts as a find (a number before it or behind it), or only that it is there.
+SPACY_CHECKS = {
+    "no evaluation docs": (r"No evaluation docs", False),
+    "train and dev overlap": (r"(\d+) training examples also in evaluation data", True),
+    "under 2,000 examples": (r"⚠ Low number of examples to train a new pipeline", False),
+    "under 100 examples": (r"✘ Low number of examples to train a new pipeline", False),
+    "misaligned tokens": (r"(\d+) misaligned tokens in the \w+ data", True),
+    "words without vectors": (r"(\d+) words in training data without vectors", True),
+    "missing values": (r"(\d+) missing value\(s\)", True),
+    "empty label": (r"Empty label found in train data", False),
+    "model labels not in train": (r"Some model labels are not present in the train data", False),
+    "white space entities": (r"(\d+) invalid whitespace entity spans", True),
+    "50 examples of a label or fewer": (r"Low number of examples for label '.*'", False),
+    "no text without a label": (r"No examples for texts WITHOUT new label '.*'", False),
+    "entities across sentences": (r"(\d+) entity span\(s\) crossing sentence boundaries", True),
+}
+NO_DOC, STOPPED = "error, no Doc is made", "error, no report"
+LANGUAGES = {"uner_pt_bosque": "pt", "uner_zh_gsdsimp": "zh"}
+
+
+class Spacy:
+    """`spacy debug data` with a small configuration, labels and vectors of a clean corpus."""
+
+    def __init__(self, folder: Path, work: Path) -> None:
+        work.mkdir(parents=True)
+        self.work, self.lang = work, LANGUAGES.get(folder.name, "en")
+        self.config = work / "config.cfg"
+        self._spacy("init", "config", str(self.config), "--pipeline", "ner", "--lang", self.lang)
+        corpus = Corpus(folder, random.Random(SEED))
+        clean = work / "clean"
+        corpus.write(clean)
+        self.files = self.save(corpus, clean)
+        self._vectors(self.files["train"], work / "vectors")
+        self._spacy("init", "labels", str(self.config), str(work / "labels"), *self._paths(self.files))
+        self.with_labels = work / "labels.cfg"
+        read = f'@readers = "spacy.read_labels.v1"\npath = "{work / "labels" / "ner.json"}"'
+        self.with_labels.write_text(
+            f"{self.config.read_text()}\n[initialize.components.ner]\n\n[initialize.components.ner.labels]\n{read}\n"
+        )
+        self.clean = self.ask(self.files, labels=False), self.ask(self.files, labels=True)
+
+    def _spacy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        plain = {"WASABI_LOG_FRIENDLY": "1", "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1", "COLUMNS": "500"}
+        command = [sys.executable, "-m", "spacy", *arguments]
+        env = os.environ | plain
+        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=env, check=False)
+
+    def _paths(self, files: dict[str, Path]) -> list[str]:
+        paths = [f"--paths.{split}={path}" for split, path in files.items()]
+        vectors = self.work / "vectors"
+        return [*paths, f"--initialize.vectors={vectors}"] if vectors.exists() else paths
+
+    def _vectors(self, train: Path, target: Path) -> None:
+        import numpy
+        import spacy
+        from spacy.tokens import DocBin
+        from spacy.vectors import Vectors
+
+        nlp = spacy.blank(self.lang)
+        docs = DocBin().from_disk(train).get_docs(nlp.vocab)
+        words = sorted({token.text for doc in docs for token in nlp.make_doc(doc.text)})
+        for word in words:
+            nlp.vocab.strings.add(word)
+        nlp.vocab.vectors = Vectors(strings=nlp.vocab.strings, data=numpy.ones((len(words), 4), "f"), keys=words)
+        nlp.to_disk(target)
+
+    def save(self, corpus: Corpus, folder: Path) -> dict[str, Path]:
+        """train and dev as .spacy; raises ValueError where spaCy makes no Doc of the tags."""
+        made = {}
+        for split in ("train", "dev"):
+            made[split] = folder / f"{split}.spacy"
+            try:
+                convert(files_of(folder)[split], made[split], Options(notes=Notes()))
+            except DataError:
+                self._docs(corpus, split).to_disk(made[split])
+        return made
+
+    def _docs(self, corpus: Corpus, split: str) -> Any:
+        """The words and tags as Docs, a sentence each; two that an entity joins become one, with their border."""
+        from spacy.tokens import Doc, DocBin
+        from spacy.vocab import Vocab
+
+        vocab, found = Vocab(), DocBin(attrs=["ENT_IOB", "ENT_TYPE", "SENT_START"])
+        sentences = [s for s in corpus.splits[split] if not is_document(s)]
+        for sentence, behind in zip(sentences, [*sentences[1:], []], strict=True):
+            if sentence is corpus.crossing:
+                continue
+            rows = [*sentence, *behind] if behind and behind is corpus.crossing else sentence
+            tags = ["" if row[-1] == "-" else row[-1] for row in rows]  # as a Doc has it where none was given
+            spaces = [row is not corpus.cut for row in rows]
+            starts = [number in (0, len(sentence)) for number in range(len(rows))]
+            words = [row[0].encode("utf-8", "surrogateescape").decode("utf-8") for row in rows]
+            found.add(Doc(vocab, words=words, spaces=spaces, ents=tags, sent_starts=starts))
+        return found
+
+    def ask(self, files: dict[str, Path], labels: bool) -> Counter[str]:
+        """By check, or by check and label, the number that it gives; 1 where it is said without one."""
+        config = self.with_labels if labels else self.config
+        done = self._spacy("debug", "data", str(config), *self._paths(files), "--verbose")
+        counts: Counter[str] = Counter()
+        for line in done.stdout.split("\n"):
+            for name, (pattern, counted) in SPACY_CHECKS.items():
+                if match := re.search(pattern, line):
+                    counts[name if counted else f"{name}: {match[0]}"] += int(match[1]) if counted else 1
+        if "Named Entity Recognition" not in done.stdout:
+            counts[STOPPED] += 1
+        return counts
+
+
+def beside(folder: Path, work: Path) -> dict[str, list[str] | None]:
+    """By damage, the checks of spaCy that find it where it is alone; None where the corpus has no place for it."""
+    tool = Spacy(folder, work)
+
+    def ask(damage: Damage) -> list[str] | None:
+        copy = work / damage.name.replace(" ", "_")
+        corpus, rows, _ = damaged(folder, [damage], copy)
+        if rows[damage.name] is None:
+            return None
+        try:
+            files = tool.save(corpus, copy)
+        except ValueError:
+            return [NO_DOC]
+        labels = damage.apply is type_gone  # of a model that was trained before
+        said, clean = tool.ask(files, labels), tool.clean[labels]
+        return sorted({name.partition(":")[0] for name, number in said.items() if number > clean[name]})
+
+    damages = [*INSIDE, *APART, *UNREADABLE]
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip([d.name for d in damages], pool.map(ask, damages), strict=True))
 
 
 def main() -> None:
@@ -422,27 +732,31 @@ def main() -> None:
     folders = [
         p for p in sorted(Path(data).iterdir()) if (p / "train.conll").exists() and (not names or p.name in names)
     ]
-    settings = load(ROOT / "params.yaml")
-    table: dict[str, dict[str, Any]] = {}
+    settings, path = load(ROOT / "params.yaml"), RESULTS / "damages.json"
+    table: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if names and path.exists() else {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as scratch:
-            clean, results = run(folder, settings, Path(scratch))
+            clean, results = run(folder, settings, Path(scratch), "--spacy" in sys.argv)
         missed = [found for found in results if found.at_line is False]
         counts = Counter(found.at_line for found in results)
         print(f"{folder.name}: clean {clean['errors']} errors, {clean['warnings']} kinds of warning; ", end="")
-        print(
-            f"damages found at their line {counts[True]}, missed {counts[False]}, no place for {counts[None]}",
-            flush=True,
-        )
+        print(f"damages found at their line {counts[True]}, missed {counts[False]}, no place for {counts[None]}")
         for found in missed:
             print(f"  MISSED {found.damage} ({found.check}); found elsewhere: {found.found}")
+        for found in results:
+            if found.spacy:
+                print(f"  spaCy finds {found.damage}: {', '.join(found.spacy)}")
+        sys.stdout.flush()
         table[folder.name] = {
             "clean": {name: row["found"] for name, row in clean["checks"].items() if row["found"]},
             "clean_errors": clean["errors"],
             "damages": {found.damage: found.at_line for found in results},
         }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "damages.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        if "--spacy" in sys.argv:
+            table[folder.name]["spacy"] = {found.damage: found.spacy for found in results}
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps(dict(sorted(table.items())), indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

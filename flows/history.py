@@ -107,7 +107,16 @@ def state(run: Mapping[str, Any]) -> str:
     return "running" if here and psutil.pid_exists(int(run.get("pid", -1))) else "killed"
 
 
-def summary(run: Run, verdict: Verdict) -> dict[str, Any]:
+def drift(run: Run, threshold: float) -> list[str]:
+    """How the data differ from those of the last run that checked its own, in words; `threshold` as check.drift."""
+    from fpplm_core import quality  # takes a second
+
+    checked = [one["statistics"] for one in runs() if "statistics" in one and one["run"] != run.name]
+    own = next((one.get("statistics") for one in runs() if one["run"] == run.name), None)
+    return quality.drift(checked[-1], own, threshold) if checked and own else []
+
+
+def summary(run: Run, verdict: Verdict, threshold: float) -> dict[str, Any]:
     """What the page of a run shows: what changed since the run before it, the seconds of its stages, the verdict."""
     every = runs()
     own = next(one for one in every if one["run"] == run.name)
@@ -118,6 +127,7 @@ def summary(run: Run, verdict: Verdict) -> dict[str, Any]:
         "started": own["started"],
         "before": before[-1]["started"] if before else None,
         "changes": [change._asdict() for change in changed],
+        "drift": drift(run, threshold),
         "ran": run.ran,
         "seconds": run.seconds,
         **verdict._asdict(),
@@ -137,6 +147,7 @@ def markdown(found: Mapping[str, Any]) -> str:
             *(f"- {reason}" for reason in found["reasons"]),
             f"\n## Changes, {since}\n\n| | | before | after |\n| --- | --- | --- | --- |",
             *changed,
+            *(f"\nData: {said}" for said in found["drift"]),
             "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
             *timed,
         ]

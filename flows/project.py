@@ -17,6 +17,7 @@ from flows import registry
 from flows.workspace import set_values
 from fpplm_core import formats, params
 from fpplm_core.errors import DataError, RegistryError
+from fpplm_core.formats.hugging_face import POINTER
 from tasks import write_text
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its advice on what to commit: that is done here
@@ -58,7 +59,8 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
     """
     files = {split: file.resolve() for split, file in (("train", train), ("dev", dev), ("test", test)) if file}
     check(directory, files)
-    names = {split: f"{split}{file.suffix}" for split, file in files.items()}
+    suffixes = {split: POINTER if file.name.endswith(POINTER) else file.suffix for split, file in files.items()}
+    names = {split: f"{split}{suffix}" for split, suffix in suffixes.items()}
     settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}
     overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]
     (directory / DATA).mkdir(parents=True)
@@ -82,7 +84,9 @@ def check(directory: Path, files: dict[str, Path]) -> None:
     if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
         raise DataError("not empty", where=str(directory), do="name a new folder, or an empty one")
     for file in files.values():
-        formats.detect(file)
+        name, reason = formats.detect(file)
+        if name == "brat" and file.is_file():
+            raise DataError("one of two files", where=str(file), got=reason, do="name the folder that holds them")
 
 
 def settings_here(overrides: list[str]) -> params.Params:

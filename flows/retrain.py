@@ -180,18 +180,22 @@ def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
         for name in stages():
             with run.timing(name):
                 run.ran[name] = run_stage(timed, name)
+            if name == "check":
+                run.note(statistics=read_json(METRICS / "check.json")["statistics"])
+                for change in history.drift(run, settings.check.drift):
+                    print(f"since the last run: {change}", flush=True)
         verdict = decide(settings, promote)
     except Exception as error:
         verdict = Verdict("failed", [str(error)])
         raise
     finally:
-        show(run, verdict)
+        show(run, verdict, settings.check.drift)
     return verdict
 
 
-def show(run: Run, verdict: Verdict) -> None:
-    """The page of this run, and Prefect's artifacts of it."""
-    found = history.summary(run, verdict)
+def show(run: Run, verdict: Verdict, drift: float) -> None:
+    """The page of this run, and Prefect's artifacts of it; `drift` as in params.yaml."""
+    found = history.summary(run, verdict, drift)
     write_json(REPORTS / "run.json", found)
     page = render().resolve().as_uri()
     with told():

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import psutil
 from filelock import FileLock, Timeout
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from flows import registry
+from fpplm_core import params
 from fpplm_core.errors import ParamsError, WorkspaceBusy
 from tasks import SCRATCH, write_text
 
@@ -177,15 +181,41 @@ def overridden(settings: Sequence[str]) -> Iterator[None]:
 
 
 def set_values(file: Path, settings: Sequence[str]) -> None:
-    """Writes values such as `train.lr=1e-4` into a params.yaml, comments kept. Raises ParamsError."""
+    """Writes values such as `train.lr=1e-4` into a params.yaml, all else as it stands. Raises ParamsError."""
     from dvc.exceptions import InvalidArgumentError
     from dvc.utils.hydra import apply_overrides
 
-    try:
-        apply_overrides(str(file), list(settings))
-    except InvalidArgumentError as error:
-        wrong = str(error.__cause__ or error).splitlines()[0]
-        raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
+    with TemporaryDirectory() as folder:  # DVC's own file loses the style of lists, and is not always YAML
+        copy = Path(folder) / "params.json"
+        copy.write_text(json.dumps(params.read_yaml(file)), encoding="utf-8")
+        try:
+            apply_overrides(str(copy), list(settings))
+        except InvalidArgumentError as error:
+            wrong = str(error.__cause__ or error).splitlines()[0]
+            raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
+        wanted = json.loads(copy.read_text(encoding="utf-8"))
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
+    document = yaml.load(file.read_text(encoding="utf-8"))
+    _set(document, wanted)
+    with file.open("w", encoding="utf-8") as stream:
+        yaml.dump(document, stream)
+
+
+def _set(own: Any, wanted: dict[str, Any]) -> None:
+    """Makes the values of a document equal to others, and touches no further one."""
+    for key, value in wanted.items():
+        if isinstance(value, dict) and isinstance(own.get(key), dict):
+            _set(own[key], value)
+        elif key not in own or own[key] != value:
+            if isinstance(value, list) and isinstance(own.get(key), CommentedSeq):
+                own[key][:] = value  # a new list would put the comments behind the old one to the wrong place
+                own[key].fa.set_flow_style()
+            else:
+                own[key] = value
+    for key in own.keys() - wanted.keys():
+        del own[key]
 
 
 def settle() -> None:

@@ -2,7 +2,7 @@
 
 Where one side holds tags and the other mentions over characters, fpplm_core/alignment.py stands between. What the
 target cannot hold by its nature (document borders, white space between words, …) is noted and counted; a mention is
-never lost: it is written, or the conversion is refused with its place.
+never lost: it is written, or the conversion is refused with its place, if `Options` does not say otherwise.
 """
 
 from __future__ import annotations
@@ -35,34 +35,38 @@ def convert(
     scheme: str = "auto",
     mend: str = "refuse",
 ) -> int:
-    """Writes `target` anew; the number of its records. What is worth saying goes to `options.notes`.
+    """Writes `target` anew, as TARGET.partial until it is whole; the number of its records.
 
-    Formats are modules of fpplm_core/formats; auto is told from the source's content and the target's suffix. Tags keep
-    their scheme (auto), or get another one. `mend` is what becomes of illegal transitions where tags must be read:
-    refuse, conlleval or discard.
+    What is worth saying goes to `options.notes`. Formats are modules of fpplm_core/formats; auto is told from the
+    source's content and the target's suffix. Tags keep their scheme (auto), or get another one. `mend` is what becomes
+    of illegal transitions where tags must be read: refuse, conlleval or discard.
 
     Raises:
         DataError: the source cannot be read, or the target exists or cannot hold a record; then nothing is written.
         ParamsError: unknown format or scheme.
     """
-    if target.exists():
-        raise DataError("exists already", where=str(target), do="take it away, or name another target")
+    partial_target = target.with_name(f"{target.name}.partial")
+    for path in (target, partial_target):
+        if path.exists():
+            raise DataError("exists already", where=str(path), do="take it away, or name another target")
     if source_format == "auto":
         source_format, reason = formats.detect(source)
         options.notes.add(f"read as {source_format} ({reason})", str(source))
-    if scheme not in ("auto", *SCHEMES):
-        raise ParamsError("unknown scheme", where="--scheme", got=repr(scheme), do=f"use one of {', '.join(SCHEMES)}")
+    known = ["auto", *(name for name in SCHEMES if name != "TAGS")]
+    if scheme not in known:
+        raise ParamsError("no scheme of entities", where="--scheme", got=repr(scheme), do=f"use {', '.join(known)}")
     reader, writer = formats.get(source_format), formats.get(format_of(target, target_format))
     change = _change(reader, writer, source, options, scheme, mend)
 
     def records(options: Options) -> Iterator[Record]:
         for record in reader.read(source, options):
             changed = change(record, options)
+            if isinstance(changed, Sentence) and not changed.words:
+                options.notes.add("texts without a word are passed over", record.place)
+                continue
             _note_losses(changed, writer, options.notes)
             yield changed
 
-    partial_target = target.with_name(f"{target.name}.partial")
-    _remove(partial_target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         writer.write(records(options), partial_target)
@@ -90,20 +94,35 @@ def _change(
     """What makes a record of the target's kind from one of the source's."""
     to_kind = "tags" if "tags" in writer.HOLDS else "mentions"
     if "tags" not in reader.HOLDS:
-        return partial(_from_mentions, to_kind=to_kind, scheme=scheme)
+        if to_kind == "tags":
+            return partial(_tagged, scheme=scheme)
+        return _of_whole_words if "overlaps" not in writer.HOLDS else _unchanged
     if to_kind == "tags" and scheme == "auto" and mend == "refuse":
-        return lambda sentence, _: sentence
+        return _unchanged
     quiet = replace(options, notes=Notes())
-    own, evidence = detect_scheme(pairs_of(s.tags for s in reader.read(source, quiet) if s.tags))
+    try:
+        own, evidence = detect_scheme(pairs_of(s.tags for s in reader.read(source, quiet) if s.tags))
+    except DataError as error:
+        raise (
+            error if error.where != "data.scheme" else DataError(error.what, where=str(source), got=error.got)
+        ) from None
     options.notes.add(f"tag scheme {own}: {evidence}", str(source))
     if own == "TAGS":
-        raise DataError("a tag a word is no mention", where=str(source), do="choose a format that holds tags")
+        do = "choose a format that holds tags, and neither a scheme nor a repair"
+        raise DataError("a tag a word is no mention", where=str(source), do=do)
     return partial(_from_tags, to_kind=to_kind, own=own, scheme=own if scheme == "auto" else scheme, mend=mend)
 
 
-def _from_mentions(record: Annotated, options: Options, to_kind: str, scheme: str) -> Record:
-    if to_kind == "mentions":
-        return record
+def _unchanged(record: Record, options: Options) -> Record:
+    return record
+
+
+def _of_whole_words(record: Annotated, options: Options) -> Record:
+    annotated = to_annotated(to_sentence(record, options))
+    return replace(record, mentions=annotated.mentions, words=annotated.words)
+
+
+def _tagged(record: Annotated, options: Options, scheme: str) -> Record:
     sentence = to_sentence(record, options)
     return sentence if scheme in ("auto", "IOB2") else _in_scheme(sentence, scheme)
 
@@ -118,7 +137,11 @@ def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, sch
         raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)
     sentence = replace(sentence, tags=tags)
     if to_kind == "mentions":
-        return to_annotated(sentence)
+        annotated = to_annotated(sentence)
+        words = tuple(dict.fromkeys(annotated.words or ()))
+        if words != annotated.words:
+            options.notes.add("words of a multiword token become the token", sentence.place)
+        return replace(annotated, words=words)
     return sentence if scheme == own else _in_scheme(sentence, scheme)
 
 

@@ -79,7 +79,8 @@ def validate(
 ) -> dict[str, Any]:
     """Each expectation by name: its severity, rows, finds, whether these are too many, and examples.
 
-    A table comes in one part or more. Great Expectations validates one after another, and the finds add up.
+    A table comes in one part or more. Great Expectations validates one after another, and the finds add up; it takes
+    what a table's index says for columns. Raises ParamsError for an expectation that cannot be tried.
     """
     found: dict[str, Any] = {}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch:
@@ -111,9 +112,14 @@ def validate(
                     result_format={"result_format": "SUMMARY", "partial_unexpected_count": max(LISTED, examples)},
                 )
             )
-            names = {str(expectation.id): expectations.name_of(expectation) for expectation in suite}
+            names: dict[str, str] = {}
+            for expectation in suite:
+                name = expectations.name_of(expectation, table)
+                times = sum(other.partition(" ")[0] == name for other in names.values())
+                names[str(expectation.id)] = f"{name} {times + 1}" if times else name
             for part in tables[table]:
-                (outcome,) = checkpoint.run(batch_parameters={"dataframe": part}).run_results.values()
+                rows = part.reset_index() if isinstance(part.index, pd.MultiIndex) else part
+                (outcome,) = checkpoint.run(batch_parameters={"dataframe": rows}).run_results.values()
                 for result in outcome.results:
                     config = result.expectation_config
                     row = found.setdefault(names[str(config.id)], _row(config, table))

@@ -2,7 +2,7 @@
 
 Every check of fpplm_core/quality is an expectation of its own, `expect_no_CHECK`: its column is empty. Its severity is
 that of params.yaml; a project may tolerate a share of rows (`mostly`), and add any other expectation of Great
-Expectations about the tables' columns, with a severity in the file.
+Expectations about the tables' columns and the names in their index, with a severity in the file.
 """
 
 from __future__ import annotations
@@ -49,14 +49,17 @@ def load(severities: Mapping[str, str], path: Path = SUITES) -> dict[str, list[E
     suites = read_yaml(path) if path.exists() else every
     if not isinstance(suites, Mapping) or not suites.keys() <= quality.CHECKS.keys():
         raise ParamsError("tables are wanted", where=str(path), got=repr(suites)[:60], do=f"use {', '.join(every)}")
-    return {
-        table: [
-            expectation
-            for number, entry in enumerate(entries or [], start=1)
-            if (expectation := _expectation(entry, severities, f"{path}: {table}, entry {number}"))
-        ]
-        for table, entries in suites.items()
-    }
+    found: dict[str, list[Expectation]] = {}
+    for table, given in suites.items():
+        entries = [] if given is None else given
+        if not isinstance(entries, list):
+            raise ParamsError(
+                "a list is wanted", where=f"{path}: {table}", got=repr(entries)[:60], do="give one, or []"
+            )
+        own = {check: severities[check] for check in quality.CHECKS[table]}
+        made = [_expectation(entry, own, f"{path}: {table}, entry {i}") for i, entry in enumerate(entries, start=1)]
+        found[table] = [expectation for expectation in made if expectation]
+    return found
 
 
 def _expectation(entry: Any, severities: Mapping[str, str], where: str) -> Expectation | None:
@@ -64,13 +67,23 @@ def _expectation(entry: Any, severities: Mapping[str, str], where: str) -> Expec
         raise ParamsError("an expectation has a type", where=where, got=repr(entry)[:60], do="write {type: expect_…}")
     kwargs = dict(entry)
     name = kwargs.pop("type")
-    check = name.removeprefix(PREFIX)
-    own = check if name.startswith(PREFIX) and check in severities else None
-    severity = severities[own] if own else kwargs.pop("severity", "error")
+    if not isinstance(kwargs.get("mostly", 1), int | float):
+        raise ParamsError("mostly is a share of rows", where=where, got=repr(kwargs["mostly"])[:60], do="use 0 to 1")
+    if name.startswith(PREFIX):
+        check = name.removeprefix(PREFIX)
+        if check not in severities:
+            do = f"use {PREFIX} with one of {', '.join(severities)}"
+            raise ParamsError("no check of this table", where=where, got=repr(name)[:60], do=do)
+        if more := kwargs.keys() - {"mostly"}:
+            do = f"take it out; params.yaml has the severity (check.{check})"
+            raise ParamsError("a check takes mostly alone", where=where, got=", ".join(map(repr, more)), do=do)
+        severity = severities[check]
+    else:
+        severity = kwargs.pop("severity", "error")
     if severity == "off":
         return None
-    if severity not in SEVERITIES:
-        raise ParamsError("unknown severity", where=where, got=repr(severity), do="use error or warning")
+    if severity not in list(SEVERITIES):
+        raise ParamsError("unknown severity", where=where, got=repr(severity)[:60], do="use error or warning")
     try:
         return ExpectationConfiguration(type=name, kwargs=kwargs, severity=SEVERITIES[severity]).to_domain_obj()
     except (GreatExpectationsError, ValidationError, TypeError, ValueError) as error:
@@ -78,11 +91,10 @@ def _expectation(entry: Any, severities: Mapping[str, str], where: str) -> Expec
         raise ParamsError(f"no such expectation ({said})", where=where, got=repr(dict(entry))[:100]) from None
 
 
-def name_of(expectation: Expectation) -> str:
-    """The check, or the type and column of another expectation."""
+def name_of(expectation: Expectation, table: str) -> str:
+    """The check, or the type of another expectation with its table and column."""
     name = expectation.expectation_type
-    check = name.removeprefix(PREFIX)
-    if any(check in checks for checks in quality.CHECKS.values()):
-        return check
+    if name.startswith(PREFIX):
+        return name.removeprefix(PREFIX)
     column = getattr(expectation, "column", None)
-    return f"{name}({column})" if column else name
+    return f"{name}({table}.{column})" if column else f"{name}({table})"

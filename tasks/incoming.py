@@ -22,12 +22,13 @@ from pyarrow.parquet import ParquetFile
 
 from fpplm_core import formats, quality
 from fpplm_core.errors import DataError
+from fpplm_core.formats.hugging_face import POINTER
 from fpplm_core.labels import detect_scheme, misfits
 from fpplm_core.notes import Notes
 from fpplm_core.params import Params
 from fpplm_core.text import Sentence
-from tasks import SPLITS, write_text
-from tasks.check import LISTED, check, findings
+from tasks import SPLITS, expectations, write_text
+from tasks.check import LISTED, check, findings, validate
 from tasks.read import (
     DROPS,
     Pair,
@@ -122,7 +123,7 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
         verdict = check({"train": drop}, scheme, settings.model_copy(update={"check": few}), None, LISTED)
         checks = verdict["checks"] | leakage({**corpus, "train": drop}, settings)
     counts = {
-        level: [f"{name} {row['found']}" for name, row in checks.items() if row["severity"] == level and row["found"]]
+        level: [f"{name} {row['found']}" for name, row in checks.items() if row["severity"] == level and row["failed"]]
         for level in ("error", "warning")
     }
     lines = [f"{level}s: {', '.join(found)}" for level, found in counts.items() if found]
@@ -134,8 +135,11 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
 
 
 def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
-    """The sentences of a file in whatever format it is seen to be. Raises DataError."""
-    name, _ = formats.detect(path)
+    """The sentences of a file in whatever format it is seen to be. Raises DataError, also where one file is not all."""
+    name, reason = formats.detect(path)
+    if name == "brat" or path.name.endswith(POINTER):
+        do = "convert it to a format of one file, with fpplm convert"
+        raise DataError("a drop moves alone, and this one needs other files", where=str(path), got=reason, do=do)
     return read_file(path, settings.data.model_copy(update={"format": name}), notes)
 
 
@@ -161,17 +165,16 @@ def digest(path: Path) -> str:
 
 
 def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, Any]:
-    """The checks of leakage, as far as they are on, with the drop as train."""
+    """The checks of leakage, as far as they are expected, with the drop as train."""
     wanted = settings.check
-    severities = {name: level for name, level in wanted.severities().items() if name in LEAKAGE and level != "off"}
+    expected = expectations.load(wanted.severities()).get("sentences", [])
+    suite = [one for one in expected if expectations.name_of(one, "sentences") in LEAKAGE]
+    if not suite:
+        return {}
     table = quality.sentences(
         corpus, lambda words: [0] * len(words), 0, wanted.leakage_words, wanted.near, wanted.max_word
     )
-    found = {name: table[name].dropna().tolist() for name in severities}
-    return {
-        name: {"severity": severities[name], "rows": len(table), "found": len(rows), "examples": rows}
-        for name, rows in found.items()
-    }
+    return validate({"sentences": [table]}, {"sentences": suite}, None, LISTED)
 
 
 def scheme_fault(pairs: Counter[Pair], scheme: str, settings: Params) -> str:

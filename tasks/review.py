@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from fpplm_core import params
 from fpplm_core.decoding import softmax
-from fpplm_core.errors import FpplmError
+from fpplm_core.errors import DataError, FpplmError
 from fpplm_core.labels import OUTSIDE, lenient_spans, split_tag
 from fpplm_core.params import Params
 from fpplm_core.text import Sentence
@@ -49,16 +50,19 @@ class Doubt(NamedTuple):
 def review(folds: int) -> list[Doubt]:
     """The doubtful words of dev and test, and of train where there are folds (0, or >= 2), the most doubtful first.
 
-    They are also written to reports/review.jsonl. Raises DataError where nothing was trained yet.
+    They are also written to reports/review.jsonl. Raises DataError where nothing was trained yet, or train is one
+    document, which leaves nothing to train on.
     """
     settings = params.load()
     doubts: list[Doubt] = []
     for split in ("dev", "test"):
         doubts += doubtful(load_corpus(split), PREDICTIONS / f"{split}_logits.npy", read_labels(Path()))
     train = load_corpus("train") if folds else []
-    for number in range(folds):
+    part = fold_of(train, folds)
+    if len(set(part)) == 1:
+        raise DataError("train is one document, which is not parted", where=train[0].file, do="use --folds 0")
+    for number in sorted(set(part)):
         folder = SCRATCH / "review" / f"{number}"
-        part = fold_of(train, folds)
         held = [s for s, own in zip(train, part, strict=True) if own == number]
         train_without(folder, [s for s, own in zip(train, part, strict=True) if own != number], held, settings)
         doubts += doubtful(held, folder / PREDICTIONS / "test_logits.npy", read_labels(folder))
@@ -73,9 +77,9 @@ def read_labels(folder: Path) -> list[str]:
 
 
 def fold_of(sentences: Sequence[Sentence], folds: int) -> list[int]:
-    """The part of each sentence: documents, or sentences where none is marked, are dealt out in turn."""
+    """The part of each sentence, below `folds`: documents, or sentences where none is marked, are dealt out in turn."""
     units: dict[tuple[str, int], int] = {}
-    keys = [(s.file, i if s.document is None else s.document) for i, s in enumerate(sentences)]
+    keys = [(s.file, -1 - i if s.document is None else s.document) for i, s in enumerate(sentences)]
     return [units.setdefault(key, len(units)) % folds for key in keys]
 
 
@@ -111,9 +115,12 @@ def doubtful(sentences: Sequence[Sentence], logits: Path, labels: Sequence[str])
     given = [types_of_words(s) for s in sentences]
     known = [[kind in index for kind in row] for row in given]  # a type that train lacks has no chance to be right
     rows = np.split(chances, np.cumsum([len(row) for row in given])[:-1])
-    issues = find_label_issues(
-        [[index.get(kind, 0) for kind in row] for row in given], list(rows), return_indices_ranked_by="self_confidence"
-    )
+    numbers = [[index.get(kind, 0) for kind in row] for row in given]
+    if len({number for row in numbers for number in row}) < 2:
+        return []  # confident learning compares types
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a rare type it says that not all errors may be found
+        issues = find_label_issues(numbers, list(rows), return_indices_ranked_by="self_confidence", n_jobs=1)
     found: dict[int, list[int]] = {}
     for sentence, word in issues:
         if known[sentence][word]:

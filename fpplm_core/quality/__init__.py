@@ -1,13 +1,14 @@
 """What can be wrong with annotated data, as tables with one column a check.
 
 A check's column holds, for every row, what is wrong with it in words, after file and line, or None. Whoever checks
-the tables (Great Expectations in the pipeline) needs one rule only: these columns are empty.
+the tables (Great Expectations in the pipeline) needs one rule only: these columns are empty. What a row stands for is
+its index, by which a project can expect more of its data:
 
-tokens     one row a word
-sentences  one row a sentence
-documents  one row a document of dev and test
-mentions   one row a distinct mention
-splits     one row a split and type, and one a split
+tokens     one row a word; no more of it
+sentences  one row a sentence: split, words, pieces (how many)
+documents  one row a document of dev and test: split, sentences (how many)
+mentions   one row a distinct mention: mention (its words, with blanks between), count (how often it is tagged)
+splits     one row a split and type, and one a split: split, type (missing in a split's own row), count (of entities)
 """
 
 from fpplm_core.quality.advice import ADVICE

@@ -14,14 +14,18 @@ SHARE = 0.5  # of a document's sentences that train has, from which on the docum
 
 
 def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
-    """One row a document of every split but train; sentences of fewer than `leakage_words` words do not count."""
+    """One row a document of every split but train, which with its number of sentences is the index.
+
+    Sentences of fewer than `leakage_words` words are not held against train.
+    """
     parts = [_summary(split, batch) for split, batch in batches(corpus, ["words", "file", "lines", "document"])]
     sentences = pd.concat(parts, ignore_index=True)
     counted = sentences["words"] >= leakage_words
     trained = sentences["text"][counted & (sentences["split"] == "train")].unique()
     sentences = sentences.assign(counted=counted, known=counted & sentences["text"].isin(trained))
     marked = sentences[sentences["document"] >= 0].groupby(["split", "file", "document"], sort=False)
-    table = marked.agg({"counted": "sum", "known": "sum", "line": "first"}).reset_index()
+    table = marked.agg({"counted": "sum", "known": "sum", "line": "first", "text": "size"}).reset_index()
+    table = table.rename(columns={"text": "sentences"})
     # All its sentences in their order, as one number.
     table["text"] = [hash(tuple(texts.tolist())) for _, texts in marked["text"]]
     first = pd.Series(np.arange(len(table))).groupby(table["text"], sort=False).transform("min").to_numpy()
@@ -38,7 +42,8 @@ def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
         return f"{place(i)}: train has {table['known'][i]} of this document's {table['counted'][i]} sentences"
 
     column = cells(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), said)
-    return pd.DataFrame({"document_leakage": column}, dtype=object)
+    index = pd.MultiIndex.from_frame(table.loc[kept, ["split", "sentences"]])
+    return pd.DataFrame({"document_leakage": column}, index, dtype=object)
 
 
 def _summary(split: str, batch: pa.RecordBatch) -> pd.DataFrame:

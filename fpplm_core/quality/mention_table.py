@@ -1,7 +1,7 @@
 """The table with one row a distinct mention, case kept: whether all its readings agree.
 
-Two passes. The first keeps of every mention a hash of its words, its type and its place. The second looks for the texts
-of those in doubt, and for words without a tag that have the hash of a mention.
+Two passes. The first keeps of every mention a hash of its words, its type and its place. The second looks for the text
+of each distinct one, and for words without a tag that have the hash of a mention.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from fpplm_core.labels import OUTSIDE
 from fpplm_core.quality.stream import (
     Corpus,
     Grams,
-    Hashes,
     batches,
     cells,
     distinct,
@@ -47,11 +46,13 @@ class _Untagged(NamedTuple):
 def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame:
     """One row a distinct mention of all splits, in the order in which they first stand there; none in the scheme TAGS.
 
+    The index has its text, and how often it is tagged.
+
     A reading (a type, or no tag) is in doubt where another has at least `conflict_share` of all, in ]0.5, 1]: of a
     mention that is truly ambiguous none has so much.
     """
     if scheme == "TAGS":
-        return pd.DataFrame(columns=MENTION_CHECKS, dtype=object)
+        return pd.DataFrame({}, _index([], []), MENTION_CHECKS, dtype=object)
     kinds, files = list[str](), list[str]()
     every = pd.concat([_summary(batch, kinds, files) for _, batch in batches(corpus, _COLUMNS)], ignore_index=True)
     readings = every.groupby(["text", "kind"], sort=False).agg({"words": "size", "file": "first", "line": "first"})
@@ -64,7 +65,7 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame
     row_of = {text: row for row, text in enumerate(table["text"].tolist())}
     tagged = table["text"].map(readings.groupby("text")["number"].sum()).to_numpy()
     sought = table[(tagged >= 2) & table["written"] & (table["words"] <= LONGEST)]
-    texts, untagged, times = _second_look(corpus, doubted["text"].unique(), sought)
+    texts, untagged, times = _second_look(corpus, sought)
 
     parts_of: dict[int, list[str]] = {}
     conflicts = {}
@@ -81,7 +82,12 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame
             said = f"{shown!r} is untagged {times[text]} times, first here, and tagged {tagged[row]} times ({where})"
             missing[row] = f"{place}: {said}"
     columns = zip(MENTION_CHECKS, (conflicts, missing), strict=True)
-    return pd.DataFrame({name: cells(len(table), found, found.__getitem__) for name, found in columns}, dtype=object)
+    made = {name: cells(len(table), found, found.__getitem__) for name, found in columns}
+    return pd.DataFrame(made, _index([texts[text] for text in row_of], tagged.tolist()), dtype=object)
+
+
+def _index(texts: list[str], counts: list[int]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_arrays([texts, counts], names=["mention", "count"])
 
 
 def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.DataFrame:
@@ -108,16 +114,14 @@ def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.Da
     )
 
 
-def _second_look(
-    corpus: Corpus, doubted: Hashes, sought: pd.DataFrame
-) -> tuple[dict[int, str], dict[int, _Untagged], Counter[int]]:
-    """By hash: the texts of doubted mentions; of those sought, where one first stands untagged, and how often."""
+def _second_look(corpus: Corpus, sought: pd.DataFrame) -> tuple[dict[int, str], dict[int, _Untagged], Counter[int]]:
+    """By hash: the text of each mention; of those sought, where one first stands untagged, and how often."""
     sought = sought.sort_values("text")
     by_length = {length: sought[sought["words"] == length] for length in range(1, LONGEST + 1)}
     texts: dict[int, str] = {}
     untagged: dict[int, _Untagged] = {}
     times: Counter[int] = Counter()
-    for _, batch in batches(corpus, _COLUMNS) if len(sought) or len(doubted) else []:
+    for _, batch in batches(corpus, _COLUMNS):
         words, word = distinct(batch["words"].flatten())
         own = hashes(words)
         grams = Grams(own[word])
@@ -128,10 +132,10 @@ def _second_look(
         def text(start: int, end: int, words: pa.StringArray = words, word: NDArray[np.int32] = word) -> str:
             return " ".join(words[number].as_py() for number in word[start:end].tolist())
 
-        tagged = grams.between(spans.start, spans.end)
-        for number in np.flatnonzero(np.isin(tagged, doubted)).tolist():
-            if int(tagged[number]) not in texts:
-                texts[int(tagged[number])] = text(spans.start[number], spans.end[number])
+        tagged, firsts = np.unique(grams.between(spans.start, spans.end), return_index=True)
+        for key, number in zip(tagged.tolist(), firsts.tolist(), strict=True):
+            if key not in texts:
+                texts[key] = text(spans.start[number], spans.end[number])
         outside = np.array([tag == OUTSIDE for _, tag, _ in contexts], dtype=bool)[context]
         borders = np.union1d(np.flatnonzero(~outside), ends(batch["words"]))
         for length, part in by_length.items():

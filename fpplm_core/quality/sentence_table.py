@@ -43,7 +43,7 @@ def sentences(
     near: float,
     max_word: int,
 ) -> pd.DataFrame:
-    """One row a sentence of every split.
+    """One row a sentence of every split, which with its number of words and of pieces is the index.
 
     `piece_counts` says of words how many pieces they have, `room` how many pieces one window holds. A sentence of
     fewer than `leakage_words` words is in train by chance; `near` is the share of the pairs of words of two sentences
@@ -106,7 +106,9 @@ def sentences(
         "long_word": cells(len(table), long_words, lambda i: long_words[i]),
         "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, few of the corpus are"),
     }
-    return pd.DataFrame(columns, dtype=object)
+    of_split = pd.Categorical.from_codes(split_of, pd.Index(order))
+    index = pd.MultiIndex.from_arrays([of_split, size, pieces], names=["split", "words", "pieces"])
+    return pd.DataFrame(columns, index, dtype=object)
 
 
 def _summary(

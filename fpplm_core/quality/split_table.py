@@ -37,13 +37,14 @@ def splits(
     min_test_examples: int,
     drift: float,
 ) -> pd.DataFrame:
-    """One row a split, then one row a split and type; `sizes` are its `statistics`.
+    """One row a split, then one row a split and type; `sizes` are its `statistics`. The index has the entities' number.
 
     `drift` is the Jensen-Shannon distance of two distributions of types from which on they differ, in [0, 1].
     """
     counts: dict[str, Counter[str]] = {split: Counter(size["entities"]) for split, size in sizes.items()}
     types = sorted({kind for part in counts.values() for kind in part})
     rows: list[dict[str, str | None]] = []
+    keys: list[tuple[str, str | None, int]] = []
     for split, data in corpus.items():
         first = next(data.iter_batches(1, columns=["file"]), None)
         file = split if first is None else first["file"][0].as_py()
@@ -58,6 +59,7 @@ def splits(
         few = split == "train" and 0 < number < min_sentences
         everywhere = number and scheme != "TAGS" and not always and sizes[split]["sentences_with_entities"] == number
         changed = None if split == "train" else _changed(counts["train"], counts[split], drift)
+        keys.append((split, None, counts[split].total()))
         rows.append(
             {
                 "empty_split": cell(what and f"{split} has {what}"),
@@ -71,6 +73,7 @@ def splits(
             unknown = f"{kind}: {here} in {split}, none in train" if here and not trained else None
             rare = split == "train" and 0 < here < min_examples
             unsure = split != "train" and trained and number and here < min_test_examples
+            keys.append((split, kind, here))
             rows.append(
                 {
                     "always_present": cell(_always(split, number, kind) if kind in always else None),
@@ -81,7 +84,8 @@ def splits(
                     ),
                 }
             )
-    return pd.DataFrame(rows, columns=SPLIT_CHECKS, dtype=object)
+    index = pd.MultiIndex.from_tuples(keys, names=["split", "type", "count"])
+    return pd.DataFrame(rows, index, SPLIT_CHECKS, dtype=object)
 
 
 def _always(split: str, number: int, what: str) -> str:

@@ -31,6 +31,11 @@ def remove(path: Path) -> None:
     (path / TRAIN).unlink()
 
 
+def of_no_scheme(path: Path) -> None:
+    for split in ("train", "dev", "test"):
+        (path / f"data/wikigold/{split}.conll").write_text(GOOD.replace("B-", "X-"))
+
+
 def make_folder(path: Path) -> None:
     remove(path)
     (path / TRAIN).mkdir()
@@ -39,12 +44,12 @@ def make_folder(path: Path) -> None:
 FILES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "missing file": (remove, ["train.conll", "no such file"]),
     "empty file": (write(TRAIN, ""), ["train.conll", "no sentence"]),
-    "a directory": (make_folder, ["train.conll", "folder"]),
+    "a directory": (make_folder, ["train.conll", "of no known format"]),
     "binary file": (write(TRAIN, b"\x7fELF\0\0\1"), ["train.conll", "text"]),
     "not UTF-8": (write(TRAIN, GOOD.encode() + b"caf\xe9\tO\n"), ["train.conll:4", "UTF-8"]),
     "wrong column count": (write(TRAIN, GOOD + "one\ttwo\tO\n"), ["train.conll:4", "columns"]),
     "words without tags": (write(TRAIN, "EU\nrejects\n"), ["train.conll:1", "a word and a tag"]),
-    "IOB1 tags": (write(TRAIN, GOOD.replace("B-", "X-")), ["data.scheme", "X"]),
+    "tags of no scheme": (of_no_scheme, ["data.scheme", "no scheme that is known", "'X-ORG'"]),
 }
 
 

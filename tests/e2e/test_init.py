@@ -49,11 +49,12 @@ def project(folder: Path) -> Installed:
 def test_everything_is_there_and_committed(project: Installed) -> None:
     assert project.ok("git", "status", "--porcelain") == ""
     kept = set(project.ok("git", "ls-files").splitlines())
-    assert {"params.yaml", "dvc.yaml", "requirements.lock", "README.md", "data/corpus.dvc", ".dvc/config"} <= kept
+    assert {"params.yaml", "dvc.yaml", "expectations.yaml", "README.md", "data/corpus.dvc", ".dvc/config"} <= kept
+    assert (project.path / "expectations.yaml").read_bytes() == (ROOT / "expectations.yaml").read_bytes()
     assert not [name for name in kept if name.endswith((".py", ".txt", ".conll"))], "no code, and the data are DVC's"
     assert "corpus" not in project.ok("dvc", "status", "data/corpus.dvc")
     settings = load(project.path / "params.yaml")
-    assert (settings.data.path, settings.data.format, settings.data.dev) == ("data/corpus", "conll", "dev.txt")
+    assert (settings.data.path, settings.data.format, settings.data.dev) == ("data/corpus", "auto", "dev.txt")
     assert settings.gate.min_f1 == settings.gate.min_type_f1 == 0
     for split in SIZES:
         copy = project.path / "data/corpus" / getattr(settings.data, split)
@@ -101,13 +102,16 @@ def test_it_runs_at_once_and_then_has_nothing_to_do(project: Installed, tiny_enc
         (("taggers/mine", "my train.txt"), "taggers/mine: not empty"),
         (("my dev.txt", "my train.txt"), "my dev.txt: not empty"),
         (("new", "nowhere.txt"), "nowhere.txt: no such file"),
-        (("new", "guard"), "guard: no such file"),
-        (("new", "my train.txt", "--dev", "guard/sitecustomize.py"), "one format for all files is wanted"),
+        (("new", "guard"), "guard: of no known format"),
+        (("new", "my train.txt", "--dev", "guard/sitecustomize.py"), "sitecustomize.py: of no known format"),
+        (("new", "one.ann"), "one.ann: one of two files"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(
     project: Installed, folder: Path, arguments: tuple[str, ...], said: str
 ) -> None:
+    (folder / "one.txt").write_text("Ann")
+    (folder / "one.ann").write_text("T1\tPER 0 3\tAnn\n")
     before = sorted((folder / "taggers/mine").iterdir())
     done = Installed(folder / ".").run("fpplm", "init", *arguments, PYTHONPATH=f"{folder / 'guard'}:{ROOT}")
     assert done.returncode == 3 and said in done.stderr and "Traceback" not in done.stderr
@@ -132,14 +136,16 @@ def test_inside_a_repository_it_becomes_a_part_of_it(folder: Path, tmp_path: Pat
     assert "read" in inner.ok("dvc", "dag", **alone)
 
 
-def test_json_lines_are_known_by_their_ending(folder: Path, tmp_path: Path) -> None:
+def test_every_file_is_read_in_its_own_format(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"]}\n' * 10)
     guarded = {"PYTHONPATH": f"{folder / 'guard'}:{ROOT}"}
-    Installed(tmp_path).ok("fpplm", "init", "made", "mine.jsonl", **guarded)
+    Installed(tmp_path).ok("fpplm", "init", "made", "mine.jsonl", "--dev", str(folder / "my dev.txt"), **guarded)
     made = Installed(tmp_path / "made")
     assert load(made.path / "params.yaml").data.train == "train.jsonl"
     assert "train.jsonl" in (made.path / "README.md").read_text()
-    assert "train: 6 sentences" in made.ok("python", "-m", "tasks.read", **guarded)
+    said = made.ok("python", "-m", "tasks.read", **guarded)
+    assert "train: 8 sentences" in said and "dev: 27 sentences" in said
+    assert "read as jsonl" in said and "read as conll" in said
 
 
 def test_an_installed_wheel_brings_what_it_copies(folder: Path, tmp_path: Path) -> None:
@@ -148,7 +154,7 @@ def test_an_installed_wheel_brings_what_it_copies(folder: Path, tmp_path: Path) 
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "params.yaml", "dvc.yaml", "requirements.lock"):
         shutil.copyfile(ROOT / name, source / name)
-    for name in (".gitignore", ".dvcignore", "prefect.yaml"):
+    for name in ("expectations.yaml", ".gitignore", ".dvcignore", "prefect.yaml"):
         shutil.copyfile(ROOT / name, source / name)
     pip = (sys.executable, "-m", "pip")
     offline = ("--no-deps", "--no-index", "--quiet")
@@ -163,4 +169,5 @@ def test_an_installed_wheel_brings_what_it_copies(folder: Path, tmp_path: Path) 
     # The other packages are this Python's; its own fpplm, an editable one, is found only through a .pth file there.
     others = {"PYTHONPATH": sysconfig.get_path("purelib")}
     Installed(tmp_path).ok(str(python), "-c", code, **others)
+    assert (tmp_path / "made/expectations.yaml").read_bytes() == (ROOT / "expectations.yaml").read_bytes()
     assert (tmp_path / "made/dvc.yaml").read_text() == with_installed_code((ROOT / "dvc.yaml").read_text())

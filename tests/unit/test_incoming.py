@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from itertools import count
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.errors import DataError
+from fpplm_core.notes import Notes
+from fpplm_core.quality import ADVICE
 from tasks import incoming, read
 
 TRAIN = "Ann\tB-PER\nmet\tO\nBob\tB-PER\n\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n\nshe\tO\nleft\tO\nRome\tB-LOC\n"
@@ -71,20 +74,26 @@ def test_good_files_become_drops_that_read_adds_to_train(project, params):
     put(b=GOOD, a=GOOD.replace("Eve", "Zoe"))
     row = {"tokens": ["I", "see", "Kim"], "tags": ["O", "O", "B-PER"]}
     (FOLDER / "c.jsonl").write_text(json.dumps(row))
+    (FOLDER / "d.jsonl").write_text(json.dumps({"text": "You see Kim", "label": [[8, 11, "PER"]]}))  # of doccano
+    (FOLDER / "e.txt").write_text(GOOD.replace("Eve", "Tom"))
+    (FOLDER / "README").write_text(GOOD.replace("Eve", "Liz"))
     assert project() == [
+        incoming.Drop("README", True, 2, ""),
         incoming.Drop("a.conll", True, 2, ""),
         incoming.Drop("b.conll", True, 2, ""),
         incoming.Drop("c.jsonl", True, 1, ""),
+        incoming.Drop("d.jsonl", True, 1, ""),
+        incoming.Drop("e.txt", True, 2, ""),
     ]
     names = sorted(path.name for path in DROPS.iterdir())
-    assert sorted(name[9:] for name in names) == ["a.conll", "b.conll", "c.jsonl"]
+    assert sorted(name[9:] for name in names) == ["README", "a.conll", "b.conll", "c.jsonl", "d.jsonl", "e.txt"]
     assert set(tree()) == {f"data/drops/{name}" for name in names}
     assert (DROPS / f"{incoming.digest(DROPS / names[0])}-{names[0][9:]}").exists()
     settings = params.data.model_copy(update={"path": "data"})
-    read.write_splits(settings, Path("corpus"))
-    read.add_drops(settings, Path("corpus"))
+    read.write_splits(settings, Path("corpus"), Notes())
+    read.add_drops(settings, Path("corpus"), Notes())
     words = {s.words[0] for s in read.stream_corpus("train", Path("corpus"))}
-    assert words == {"Ann", "in", "she", "Eve", "Zoe", "I"}
+    assert words == {"Ann", "in", "she", "Eve", "Zoe", "I", "You", "Tom", "Liz"}
     assert project() == []
 
 
@@ -98,8 +107,11 @@ def test_a_bad_file_goes_to_quarantine_with_every_finding(project):
     assert reason("bad.conll") == [
         said,
         "error illegal_transition: incoming/bad.conll:1: I-PER cannot follow the sentence start in IOB2",
+        f"  → {ADVICE['illegal_transition'][1]}",
         "error control_character: incoming/bad.conll:6: control or replacement character: 'Lon\\x07don'",
+        f"  → {ADVICE['control_character'][1]}",
         "warning invisible_word: incoming/bad.conll:5: invisible characters alone: '\\u200b'",
+        f"  → {ADVICE['invisible_word'][1]}",
     ]
 
 
@@ -109,13 +121,22 @@ def test_severities_are_those_of_the_parameters(project):
     assert drop == incoming.Drop("bad.conll", True, 2, "", "warnings: illegal_transition 1")
 
 
+@pytest.mark.parametrize(("mostly", "refused"), [(0.5, ""), (0.9, "errors: leakage 1")])
+def test_what_the_projects_expectations_tolerate_refuses_no_drop(project, mostly, refused):
+    tolerated = "tokens: [{type: expect_no_control_character, mostly: 0.5}]\n"
+    Path("expectations.yaml").write_text(f"{tolerated}sentences: [{{type: expect_no_leakage, mostly: {mostly}}}]\n")
+    put(a=LEAK + "\n" + BAD.replace("I-PER", "B-PER"))  # one of the two sentences of dev and test is in it
+    (drop,) = project({"leakage": "error"})
+    assert (drop.reason, drop.accepted) == (refused, not refused)
+
+
 def test_the_findings_are_listed_up_to_a_limit(project):
-    put(bad=GOOD + "\n" + "\n\n".join(["x\tI-PER"] * 210))
-    project({"duplicate": "off", "conflicting_duplicate": "off"})
+    put(bad=GOOD + "\n" + "\n\n".join(["x\tB-PER\ny\tO\nz\tI-PER"] * 210))
+    project(dict.fromkeys(("duplicate", "conflicting_duplicate", "always_present"), "off"))
     lines = reason("bad.conll")
     assert lines[0] == "errors: illegal_transition 210"
-    assert [line.split(":")[2] for line in lines[1:-1]] == [str(n) for n in range(7, 407, 2)]
-    assert lines[-1] == "  … and 10 more rows of illegal_transition"
+    assert [line.split(":")[2] for line in lines[1:-2]] == [str(n) for n in range(9, 809, 4)]
+    assert lines[-2:] == ["  … and 10 more rows of illegal_transition", f"  → {ADVICE['illegal_transition'][1]}"]
 
 
 def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
@@ -132,9 +153,10 @@ def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
         ("a.conll", b"caf\xe9\tO\n", "incoming/a.conll:1: not valid UTF-8"),
         ("a.conll", "PK\0\0", "incoming/a.conll: not a text file"),
         ("a.jsonl", '{"tokens": ["a"], "tags": []}', "incoming/a.jsonl:1: lengths differ"),
-        ("a.jsonl", GOOD, "incoming/a.jsonl:1: not valid JSON"),
-        ("a.txt", GOOD, "unknown kind of file '.txt'; name it .conll or .jsonl"),
-        ("README", GOOD, "unknown kind of file ''"),
+        ("a.jsonl", '{"tokens": ["a"], "tags": ["O"', "incoming/a.jsonl:1: not valid JSON"),
+        ("a.txt", "The cat sat.\nOn the mat.\n", "incoming/a.txt: of no known format, got 'The cat sat."),
+        ("README", "", "incoming/README: of no known format, got ''"),
+        ("a.dataset.yaml", "dataset: x\nsplit: train\n", "incoming/a.dataset.yaml: a drop moves alone"),
         ("a\nb.conll", GOOD, "characters in the file's name that cannot be shown: 'a\\nb.conll'"),
         ("caf\udce9.conll", GOOD, "characters in the file's name that cannot be shown: 'caf\\udce9.conll'"),
         ("a.conll", "Ann\tO\n", "errors: empty_split 1"),
@@ -147,6 +169,15 @@ def test_an_unusable_file_goes_to_quarantine(project, name, content, said):
     assert drop.reason.startswith(said) and "\n" not in drop.reason
     assert reason(name)[0] == drop.reason
     assert not DROPS.exists() and not (FOLDER / name).exists() and (QUARANTINE / name).exists()
+
+
+def test_a_text_and_its_brat_file_would_be_parted(project):
+    """Each by itself in the drops, neither could be read any more."""
+    (FOLDER / "a.txt").write_text("Eve sleeps")
+    (FOLDER / "a.ann").write_text("T1\tPER 0 3\tEve\n")
+    first, second = project()
+    assert first.reason.startswith("incoming/a.ann: a drop moves alone, and this one needs other files")
+    assert second.reason.startswith("incoming/a.txt: of no known format") and not DROPS.exists()
 
 
 def test_a_link_goes_to_quarantine_and_its_file_stays(project):
@@ -206,7 +237,6 @@ OTHERS = ("Eve\tB-PER\n", "New\tB-LOC\nYork\tI-LOC\n", "New\tB-LOC\nYork\tE-LOC\
     [
         ({}, "IOB2", BIOES, "BIOES"),
         ({}, "IOB2", OTHERS[2], "BIOE"),
-        ({}, "IOB2", OTHERS[1] + "\nRome\tS-LOC\n", "BIOES"),  # one such tag would make all look like BIOES
         (IN_BIOES, "BIOES", GOOD, "IOB2"),
         (IN_BIOES, "BIOES", OTHERS[1], "IOB2"),
         (IN_BIOE, "BIOE", OTHERS[1], "IOB2"),
@@ -228,14 +258,37 @@ def test_a_drop_in_another_scheme_is_refused_whatever_the_severities(
     (drop,) = project(severities, scheme=scheme if scheme == "auto" else own)
     assert drop.accepted == (found is None)
     if found:
-        assert drop.reason.startswith(f"tags in another scheme ({found}) than the corpus's ({own}); convert them")
+        evidence, end = drop.reason.split(f") than the corpus's ({own}); convert them")
+        assert re.match(rf"tags in another scheme \({found}: \d B-.*; 0 break it \(of others .*\)$", evidence)
+        assert ("malformed_tag" in end or "illegal_transition" in end) == (malformed != "off")
+
+
+@pytest.mark.parametrize(("malformed", "accepted"), [("error", False), ("warning", True), ("off", True)])
+def test_one_foreign_tag_is_no_other_scheme_but_a_malformed_tag(project, params, malformed, accepted):
+    """With it in train the corpus still shows IOB2."""
+    put(a=OTHERS[1] + "\nRome\tS-LOC\n")
+    (drop,) = project({"malformed_tag": malformed})
+    assert drop.accepted == accepted
+    assert (drop.reason or drop.note) == ("" if malformed == "off" else f"{malformed}s: malformed_tag 1")
+    settings = params.data.model_copy(update={"path": "data"})
+    Path("corpus").mkdir()
+    read.read(settings, Path("corpus"))
+    assert json.loads(Path("corpus/corpus.json").read_text())["scheme"] == "IOB2"
+
+
+@pytest.mark.parametrize("malformed", ["error", "off"])
+def test_tags_of_no_scheme_are_refused_whatever_the_severities(project, malformed):
+    put(a="Eve\tper\nsees\tO\nRome\tloc\n")
+    (drop,) = project({"malformed_tag": malformed})
+    said = "tags in another scheme (unknown: no entity in 1 tags, and 2 tags such as 'loc', 'per')"
+    assert not drop.accepted and drop.reason.startswith(f"{said} than the corpus's (IOB2); convert them")
 
 
 def test_a_drop_that_begins_entities_with_inside_is_refused(project):
     put(a="Eve\tI-PER\n")
     (drop,) = project({"illegal_transition": "off"})
-    assert not drop.accepted
-    assert drop.reason == "tags in another scheme (the prefixes I) than the corpus's (IOB2); convert them"
+    assert not drop.accepted and drop.reason.startswith("tags in another scheme (IO: 1 I-; 0 break it (of others IOB2 1")
+    assert drop.reason.endswith(") than the corpus's (IOB2); convert them")
 
 
 @pytest.mark.parametrize("cut", [False, True])
@@ -316,7 +369,8 @@ def killed_at(step: int, after: bool, patch: pytest.MonkeyPatch) -> None:
 def found(corpus, *_):
     """A data check that takes no time."""
     first = next(s for s in corpus["train"].read(["words"])["words"].to_pylist())
-    return {"checks": {"some": {"severity": "error", "found": int(first == ["bad"]), "examples": ["here"]}}}
+    bad = first == ["bad"]
+    return {"checks": {"some": {"severity": "error", "found": int(bad), "failed": bad, "examples": ["here"]}}}
 
 
 @pytest.mark.parametrize("other_device", [False, True])

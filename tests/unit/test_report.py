@@ -40,9 +40,10 @@ def scores(f1):
     }
 
 
+DUPLICATE = {"severity": "warning", "rows": 9, "found": 2, "failed": True, "examples": [f"t.conll:3: {HOSTILE}"]}
 CHECK = {
     "errors": 0, "warnings": 1,
-    "checks": {"duplicate": {"severity": "warning", "rows": 9, "found": 2, "examples": [f"t.conll:3: {HOSTILE}"]}},
+    "checks": {"duplicate": DUPLICATE},
     "statistics": {"train": {
         "sentences": 12, "documents": 2, "words": 1234, "words_in_entities": 120, "entities": {"LOC": 18},
         "length_median": 20.0, "length_p95": 47.2, "length_max": 83,
@@ -189,6 +190,18 @@ def test_words_lie_in_their_spans_and_leave_room_for_the_names():
     assert [cell["gold"] for cell in cells] == [None, (1, 3, "CITY"), (1, 3, "CITY"), None, None]
     assert [cell["predicted"] for cell in cells] == [None, None, (2, 4, "TO"), (2, 4, "TO"), None]
     assert [cell["room"] for cell in cells] == [0, 1, 0, 0, 0]  # " w2" gives CITY three of its four characters
+
+
+@pytest.mark.parametrize(
+    ("severity", "failed", "badge"),
+    [("error", True, "badge bad|✗ 2"), ("warning", True, "badge|! 2"), ("error", False, "badge off|2")],
+)
+def test_a_find_is_bad_only_where_it_stops(whole_run, severity, failed, badge):
+    """What the project's expectations tolerate is counted, and no more."""
+    found = DUPLICATE | {"severity": severity, "failed": failed}
+    write(whole_run / "metrics/check.json", CHECK | {"checks": {"duplicate": found}})
+    look, text = badge.split("|")
+    assert f'<span class="{look}">{text}</span>' in rendered(whole_run)
 
 
 def test_a_heat_map_has_every_cell_and_shares_of_the_row():

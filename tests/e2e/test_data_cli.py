@@ -1,0 +1,217 @@
+"""`fpplm check` and `fpplm convert`: annotated files alone, in a folder that is no project."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from fpplm_core import quality
+from tests.e2e.conftest import BIN, ROOT
+
+ENTITY = ["EU/B-ORG rejects/O a/O call/O of/O {}/O", "{}/B-LOC is/O near/O New/B-LOC York/I-LOC", "no/O {}/O came/O"]
+NAMES = [f"{first}{second}" for first in ("Ab", "Bo", "Cu", "De") for second in ("ra", "lo", "min", "ster", "tau", "x")]
+
+
+def conll(path: Path, *rows: str) -> Path:
+    """Rows as `word/TAG word/TAG`."""
+    path.write_text("".join("\n".join(row.replace("/", "\t").split(" ")) + "\n\n" for row in rows), encoding="utf-8")
+    return path
+
+
+Fpplm = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    rows = [ENTITY[i % 3].format(name if i % 3 else name.lower()) for i, name in enumerate(NAMES)]
+    conll(tmp_path / "train.conll", *rows[:12])
+    conll(tmp_path / "more.conll", *rows[12:18])
+    conll(tmp_path / "dev.conll", *rows[18:])
+    conll(tmp_path / "bad.conll", "Ann/B-PER met/O Bob/I-PER", "x/O Bonn/LOC")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fpplm(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Fpplm:
+    """The command in this process, which starts it sooner: its exit code and what it says."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fpplm", *arguments])
+        monkeypatch.setenv("COLUMNS", "160")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        return int(left.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def ok(done: tuple[int, str, str]) -> str:
+    """Standard output of a command that must succeed."""
+    assert done[0] == 0, done
+    return done[1]
+
+
+@pytest.fixture
+def with_encoder(tiny_encoder: Path) -> list[str]:
+    return ["-S", f"model.encoder={tiny_encoder}", "-S", "encode.window=64", "-S", "encode.stride=16"]
+
+
+def test_good_files_pass_and_are_taken_together(folder: Path, fpplm: Fpplm, with_encoder: list[str]) -> None:
+    verdict = json.loads(ok(fpplm("check", "train.conll", "more.conll", "--json", *with_encoder)))
+    assert set(verdict) == {"errors", "warnings", "checks", "statistics", "notes"}
+    assert (verdict["errors"], verdict["statistics"]["train"]["sentences"]) == (0, 18)
+    assert set(verdict["checks"]) == {check for checks in quality.CHECKS.values() for check in checks}
+    failed = [row for row in verdict["checks"].values() if row["failed"]]
+    assert verdict["warnings"] == len(failed) == sum(row["severity"] == "warning" for row in failed)
+    assert verdict["notes"][0].startswith("tag scheme IOB2: ")
+    assert "read as conll (2 columns parted by tabs): 2 (train.conll, more.conll)" in verdict["notes"]
+    assert {path.name for path in folder.iterdir()} == {f"{name}.conll" for name in ("train", "more", "dev", "bad")}
+
+
+def test_errors_are_shown_with_their_lines_and_exit_with_10(
+    folder: Path, fpplm: Fpplm, with_encoder: list[str]
+) -> None:
+    done = fpplm("check", "bad.conll", "-S", "data.scheme=IOB2", *with_encoder)
+    assert done[0] == 10
+    assert "tag scheme IOB2: as data.scheme says" in done[1]
+    assert "error malformed_tag: bad.conll:6: malformed tag: 'LOC' is not O or PREFIX-TYPE" in done[1]
+    assert "error illegal_transition: bad.conll:3: I-PER cannot follow O in IOB2" in done[1]
+    assert quality.ADVICE["malformed_tag"][1] in done[1]
+    assert done[2].splitlines()[-1].startswith("error: bad.conll: 2 kind(s) of error")
+    assert "Traceback" not in done[2]
+    done = fpplm("check", "bad.conll", "--json", "-S", "data.scheme=IOB2", *with_encoder)
+    assert (done[0], json.loads(done[1])["errors"]) == (10, 2)
+    off = ["-S", "check.malformed_tag=warning", "-S", "data.repair=conlleval", "-S", "check.illegal_transition=off"]
+    ok(fpplm("check", "bad.conll", "-S", "data.scheme=IOB2", *off, *with_encoder))
+
+
+def test_what_stands_in_train_and_elsewhere_is_leakage(folder: Path, fpplm: Fpplm, with_encoder: list[str]) -> None:
+    with (folder / "dev.conll").open("a") as stream:
+        stream.write((folder / "train.conll").read_text().split("\n\n")[0] + "\n\n")
+    files = ("train.conll", "--dev", "dev.conll", "--test", "dev.conll")
+    verdict = json.loads(ok(fpplm("check", *files, "--json", *with_encoder)))
+    assert set(verdict["statistics"]) == {"train", "dev", "test"}
+    assert [place.partition(" ")[0] for place in verdict["checks"]["leakage"]["examples"]] == ["dev.conll:35:"] * 2
+    assert verdict["checks"]["leakage"]["severity"] == "warning"
+    done = fpplm("check", *files, "-S", "check.leakage=error", *with_encoder)
+    assert done[0] == 10 and "error leakage: dev.conll:35: in train at train.conll:1" in done[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none.conll"], 3, "none.conll: no such file"),
+        (["train.conll", "--dev", "none.conll"], 3, "none.conll: no such file"),
+        (["notes.txt"], 3, "notes.txt"),
+        (["train.conll", "-S", "data.schema=IOB2"], 2, "data.schema"),
+        (["train.conll", "-S", "data.scheme=IOB9"], 2, "data.scheme"),
+        (["train.conll", "-S", "data.format=word"], 2, "data.format"),
+        (["train.conll", "-S", "model.encoder=./no/such"], 4, "no/such"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line(
+    folder: Path, fpplm: Fpplm, with_encoder: list[str], arguments: list[str], code: int, said: str
+) -> None:
+    (folder / "notes.txt").write_text("Just some words.\nAnd more of them, without tags.\n")
+    done = fpplm("check", *with_encoder, *arguments)
+    assert done[0] == code, done[2]
+    assert said in done[2] and "Traceback" not in done[2]
+
+
+def test_pages_and_the_project_s_own_expectations(folder: Path, fpplm: Fpplm, with_encoder: list[str]) -> None:
+    entry = "{type: expect_column_max_to_be_between, column: words, max_value: 5, severity: warning}"
+    (folder / "expectations.yaml").write_text(f"sentences:\n  - type: expect_no_duplicate\n  - {entry}\n")
+    said = ok(fpplm("check", "train.conll", "--docs", "pages", *with_encoder))
+    assert "warning expect_column_max_to_be_between(sentences.words): observed 6" in said
+    assert "1 of 2 checks found nothing" in said
+    assert (folder / "pages/index.html").exists()
+    assert len(list((folder / "pages/validations").rglob("*.html"))) == 1
+    (folder / "expectations.yaml").write_text("sentences: [{type: expect_no_duplicates}]\n")
+    done = fpplm("check", "train.conll", *with_encoder)
+    assert done[0] == 2 and "expectations.yaml: sentences, entry 1: no check of this table" in done[2]
+
+
+def test_a_project_s_own_settings_are_used(folder: Path, fpplm: Fpplm, with_encoder: list[str]) -> None:
+    text = (ROOT / "params.yaml").read_text().replace("few_sentences: warning", "few_sentences: error")
+    (folder / "params.yaml").write_text(text)
+    done = fpplm("check", "train.conll", *with_encoder)
+    assert done[0] == 10 and "12 sentences in train, wanted" in done[1]
+
+
+def test_conversion_says_what_it_did(folder: Path, fpplm: Fpplm) -> None:
+    said = ok(fpplm("convert", "train.conll", "out.jsonl", "--scheme", "BIOES")).splitlines()
+    assert said[0] == "out.jsonl: 12 records"
+    assert said[1] == "read as conll (2 columns parted by tabs) (train.conll)"
+    assert said[2].startswith("tag scheme IOB2: ")
+    first = json.loads((folder / "out.jsonl").read_text().splitlines()[0])
+    assert first["tags"] == ["S-ORG", "O", "O", "O", "O", "O"]
+    ok(fpplm("convert", "out.jsonl", "brat"))
+    assert len(list((folder / "brat").glob("*.ann"))) == 12
+    said = ok(fpplm("convert", "brat", "tool.jsonl", "--to", "doccano")).splitlines()
+    assert said[0] == "tool.jsonl: 12 records" and "document borders are not kept: 12" in said[-1]
+    said = ok(fpplm("convert", "tool.jsonl", "back.conll")).splitlines()
+    assert (folder / "back.conll").read_bytes() == (folder / "train.conll").read_bytes()
+    assert said[1].startswith("read as doccano (")
+
+
+def test_columns_and_repairs(folder: Path, fpplm: Fpplm) -> None:
+    (folder / "wide.csv").write_text("nr,form,pos,ner\n" + "1,Ann,N,B-PER\n2,met,V,O\n3,Bob,N,I-PER\n")
+    columns = ("--from", "csv", "--word-column", "form", "--tag-column", "-1")
+    done = fpplm("convert", "wide.csv", "a.jsonl", *columns, "--scheme", "IOB1")
+    assert done[0] == 3 and "wide.csv:4: I-PER cannot follow O in IOB2" in done[2]
+    said = ok(fpplm("convert", "wide.csv", "b.jsonl", *columns, "--repair", "discard", "--scheme", "IOB2"))
+    assert json.loads((folder / "b.jsonl").read_text())["tags"] == ["B-PER", "O", "O"]
+    assert said.startswith("b.jsonl: 1 records\n") and "tags repaired (discard) (wide.csv:4: I-PER to O)" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none.conll", "a.jsonl"], 3, "none.conll: no such file"),
+        (["train.conll", "dev.conll"], 3, "dev.conll: exists already"),
+        (["bad.conll", "a.jsonl", "--scheme", "BIOES"], 3, "bad.conll:3: I-PER cannot follow O in IOB2"),
+        (["train.conll", "a.docx"], 2, "a suffix that says no format"),
+        (["train.conll", "a.jsonl", "--to", "word"], 2, "unknown format"),
+        (["train.conll", "a.jsonl", "--from", "docbin"], 3, "train.conll"),
+        (["train.conll", "a.jsonl", "--scheme", "TAGS"], 2, "--scheme"),
+        (
+            ["train.conll", "a.jsonl", "--repair", "guess"],
+            2,
+            "--repair: unknown rule, got 'guess'; use refuse, conlleval",
+        ),
+        (["train.conll", "a.jsonl", "--overlap", "all"], 2, "--overlap"),
+        (["train.conll", "a.jsonl", "--misaligned", "x"], 2, "--misaligned"),
+        (["tool.jsonl", "a.conll", "--words", "nowhere:cut"], 2, "no such rule for words"),
+        (
+            ["tool.jsonl", "a.conll", "--misaligned", "refuse"],
+            3,
+            "tool.jsonl:1: a mention begins or ends inside a word",
+        ),
+        (["train.conll"], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_line_and_leaves_nothing(
+    folder: Path, fpplm: Fpplm, arguments: list[str], code: int, said: str
+) -> None:
+    (folder / "tool.jsonl").write_text('{"text": "Annas", "label": [[0, 4, "PER"]]}\n')
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    done = fpplm("convert", *arguments)
+    assert done[0] == code, done[2]
+    assert said in done[2] and "Traceback" not in done[2]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_as_a_process_too(folder: Path) -> None:
+    command = [BIN / "fpplm", "convert", "bad.conll", "out", "--repair", "conlleval"]
+    done = subprocess.run(command, check=False, capture_output=True)
+    assert done.returncode == 3 and not done.stdout
+    assert done.stderr.decode().startswith("error: bad.conll:6: malformed tag") and not (folder / "out").exists()
