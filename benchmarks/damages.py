@@ -24,6 +24,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -434,6 +435,14 @@ def always_a_type(corpus: Corpus) -> Row:
     return corpus.splits["train"][0][0]
 
 
+def always_a_rare_type(corpus: Corpus) -> Row:
+    """The same with so few examples that spaCy looks at the type: 50 at most."""
+    always_a_type(corpus)
+    kind, train = corpus.types()[0], corpus.splits["train"]
+    corpus.splits["train"] = [s for s in train if [span.type for span in entities(s)].count(kind) == 1][:40]
+    return corpus.splits["train"][0][0]
+
+
 def few_in_test(corpus: Corpus) -> Row:
     """Of the most frequent type, test keeps one mention."""
     kept, kind = 0, corpus.types()[0]
@@ -461,6 +470,7 @@ def type_gone(corpus: Corpus) -> Row:
 APART = [
     Damage("few training sentences", "few_sentences", few_left),
     Damage("type in every training sentence", "always_present", always_a_type),
+    Damage("type in each of 40 training sentences", "always_present", always_a_rare_type),
     Damage("type with one example in test", "few_test_examples", few_in_test),
     Damage("type gone from train", "unknown_type", type_gone),
     Damage("other types in test", "label_drift", other_types),
@@ -559,7 +569,8 @@ def judged(
     if damage.check == "read":
         return Found(damage.name, damage.check, place in said, bool(said))
     new = finds(verdict, damage.check, copy) - known
-    at_line = any(find.startswith(place.removeprefix(f"{copy}/")) for find in new)
+    own = re.compile(re.escape(place.removeprefix(f"{copy}/").removesuffix(":")) + r"(?!\d)")
+    at_line = any(own.match(find) or (damage.check == "untagged_mention" and own.search(find)) for find in new)
     return Found(damage.name, damage.check, at_line, bool(new))
 
 
@@ -680,7 +691,7 @@ class Spacy:
 
         vocab, found = Vocab(), DocBin(attrs=["ENT_IOB", "ENT_TYPE", "SENT_START"])
         sentences = [s for s in corpus.splits[split] if not is_document(s)]
-        for sentence, behind in zip(sentences, [*sentences[1:], []], strict=True):
+        for sentence, behind in zip_longest(sentences, sentences[1:], fillvalue=[]):
             if sentence is corpus.crossing:
                 continue
             rows = [*sentence, *behind] if behind and behind is corpus.crossing else sentence

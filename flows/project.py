@@ -91,12 +91,12 @@ def check(directory: Path, files: dict[str, Path]) -> None:
 
 def settings_here(overrides: list[str]) -> params.Params:
     """The settings of ./params.yaml, or a new project's, with these values set. Raises ParamsError."""
-    own = Path("params.yaml")
+    own = Path("params.yaml") if Path("params.yaml").exists() else TEMPLATES / "params.yaml"
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "params.yaml"
-        shutil.copyfile(own if own.exists() else TEMPLATES / "params.yaml", copy)
+        shutil.copyfile(own, copy)
         set_values(copy, overrides)
-        return params.load(copy)
+        return params.parse(params.read_yaml(copy), str(own))
 
 
 def with_installed_code(graph: str) -> str:

@@ -59,10 +59,13 @@ def read(settings: DataParams, folder: Path) -> list[str]:
     for split, data in corpus.items():
         words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(BATCH, columns=["lines"]))
         print(f"{split}: {data.metadata.num_rows} sentences, {words} words")
+    first = pairs_in(corpus["train"]) if settings.second else None
     settle(SPLITS, settings, folder, scheme, seen)
     if settings.second is not None:
         write_corpus(folder / "second.parquet", read_second(settings, corpus["train"], seen))
         second = open_corpus("second", folder)
+        if pairs_in(second) == first:
+            raise same_task()
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
     notes += seen.lines()
     changes = {kind: {"count": number, "places": seen.places[kind]} for kind, number in seen.counts.items()}
@@ -200,13 +203,16 @@ def renumbered(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterato
         yield s if s.document is None else replace(s, document=known[s.document])
 
 
+def same_task() -> DataError:
+    do = "give another tag_column or another train"
+    return DataError("the second task is the first", where="data.second", do=do)
+
+
 def read_second(settings: DataParams, train: ParquetFile, notes: Notes) -> Iterator[Sentence]:
     """The sentences of the second task; where they are train's own, without what was cut from it. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
     if (own.train, own.format, own.tag_column) == (settings.train, settings.format, settings.tag_column):
-        raise DataError(
-            "the second task is the first", where="data.second", do="give another tag_column or another train"
-        )
+        raise same_task()
     path = Path(own.path) / own.train
     second = read_file(path, own, notes)
     if own.train != settings.train:

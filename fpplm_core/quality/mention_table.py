@@ -30,6 +30,7 @@ from fpplm_core.quality.stream import (
 )
 
 MENTION_CHECKS = ("conflicting_mention", "untagged_mention")
+PLACES = 20  # of a mention without a tag
 LONGEST = 6  # words of a mention that is looked for where it is not tagged
 _COLUMNS = ["words", "tags", "file", "lines"]
 _READING = ["text", "kind", "number", "file", "line"]
@@ -37,9 +38,9 @@ _WRITTEN = r"[\p{Lu}\p{Lt}\p{Nd}]"  # a capital letter or a digit: a word withou
 
 
 class _Untagged(NamedTuple):
-    """Of a mention, where it first stands without a tag, and its text."""
+    """Of a mention, the first PLACES places where it stands without a tag, and its text there."""
 
-    place: str
+    places: list[str]
     text: str
 
 
@@ -75,12 +76,13 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame
         parts.append(f"{kinds[kind]} {number} times ({place})")
         conflicts[row_of[text]] = f"{place}: {texts[text]!r} is {', '.join(parts)}"  # the last is the rarest
     missing = {}
-    for text, (place, shown) in untagged.items():
+    for text, (places, shown) in untagged.items():
         row = row_of[text]
         if tagged[row] >= conflict_share * (tagged[row] + times[text]):
             where = f"{files[table['file'][row]]}:{table['line'][row]}"
-            said = f"{shown!r} is untagged {times[text]} times, first here, and tagged {tagged[row]} times ({where})"
-            missing[row] = f"{place}: {said}"
+            others = f", also {', '.join(places[1:])}" if places[1:] else ""
+            said = f"{shown!r} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
+            missing[row] = f"{places[0]}: {said}"
     columns = zip(MENTION_CHECKS, (conflicts, missing), strict=True)
     made = {name: cells(len(table), found, found.__getitem__) for name, found in columns}
     return pd.DataFrame(made, _index([texts[text] for text in row_of], tagged.tolist()), dtype=object)
@@ -115,7 +117,7 @@ def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.Da
 
 
 def _second_look(corpus: Corpus, sought: pd.DataFrame) -> tuple[dict[int, str], dict[int, _Untagged], Counter[int]]:
-    """By hash: the text of each mention; of those sought, where one first stands untagged, and how often."""
+    """By hash: the text of each mention; of those sought, where they stand untagged, and how often."""
     sought = sought.sort_values("text")
     by_length = {length: sought[sought["words"] == length] for length in range(1, LONGEST + 1)}
     texts: dict[int, str] = {}
@@ -147,9 +149,11 @@ def _second_look(corpus: Corpus, sought: pd.DataFrame) -> tuple[dict[int, str], 
             found, keys = grams.between(begin, begin + length), part["text"].to_numpy()
             same = keys[np.minimum(np.searchsorted(keys, found), len(keys) - 1)] == found
             begin, found = begin[same], found[same]
+            order = np.argsort(found, kind="stable")
+            begin, found = begin[order], found[order]
             for key, first, number in zip(*np.unique(found, return_index=True, return_counts=True), strict=True):
                 times[int(key)] += int(number)
-                if int(key) not in untagged:
-                    where = int(begin[first])
-                    untagged[int(key)] = _Untagged(place(where), text(where, where + length))
+                where = begin[first : first + min(number, PLACES)].tolist()
+                held = untagged.setdefault(int(key), _Untagged([], text(where[0], where[0] + length)))
+                held.places.extend(map(place, where[: PLACES - len(held.places)]))
     return texts, untagged, times

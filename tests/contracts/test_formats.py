@@ -170,7 +170,7 @@ def whole_words(record: Annotated) -> Annotated:
 def test_there_and_back_again(first, second, tmp_path_factory):
     """Words and mentions come back through any other format; of odd text, or a conversion is refused."""
 
-    @settings(max_examples=6)
+    @settings(max_examples=3)
     @given(records_of(first))
     def check(records):
         folder = tmp_path_factory.mktemp("pairs")

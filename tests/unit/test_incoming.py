@@ -287,7 +287,9 @@ def test_tags_of_no_scheme_are_refused_whatever_the_severities(project, malforme
 def test_a_drop_that_begins_entities_with_inside_is_refused(project):
     put(a="Eve\tI-PER\n")
     (drop,) = project({"illegal_transition": "off"})
-    assert not drop.accepted and drop.reason.startswith("tags in another scheme (IO: 1 I-; 0 break it (of others IOB2 1")
+    assert not drop.accepted and drop.reason.startswith(
+        "tags in another scheme (IO: 1 I-; 0 break it (of others IOB2 1"
+    )
     assert drop.reason.endswith(") than the corpus's (IOB2); convert them")
 
 

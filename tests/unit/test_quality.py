@@ -199,7 +199,7 @@ DAMAGES = [
         "untagged_mention",
         together(more("dev", "#/O Bad/B-LOC Ems/I-LOC", 3), add("dev", "at/O Bad/O Ems/O")),
         "dev:101",
-        "'Bad Ems' is untagged 1 times, first here, and tagged 3 times (dev.conll:101)",
+        "'Bad Ems' is untagged 1 times, and tagged 3 times (dev.conll:101)",
     ),
     ("empty_split", drop("dev"), "dev:1", "dev has no sentence"),
     ("empty_split", untag("test"), "test:1", "test has no entity"),

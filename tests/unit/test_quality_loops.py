@@ -112,7 +112,8 @@ def slow_mentions(corpus: Corpus) -> list[dict[str, str | None]]:
         sought = total >= 2 and number <= 6 and (number > 1 or re.search(r"[\p{Lu}\p{Lt}\p{Nd}]", text))
         missing = bare and sought and total >= SHARE * (total + len(bare))
         first = next(iter(kinds.values()))[0]
-        times = f"{text!r} is untagged {len(bare)} times, first here, and tagged {total} times ({first})"
+        others = f", also {', '.join(bare[1:20])}" if bare[1:] else ""
+        times = f"{text!r} is untagged {len(bare)} times{others}, and tagged {total} times ({first})"
         rows.append(
             {
                 "conflicting_mention": f"{order[-1][1][0]}: {text!r} is {said}" if doubted else None,
