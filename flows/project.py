@@ -17,7 +17,6 @@ from flows import registry
 from flows.workspace import set_values
 from fpplm_core import formats, params
 from fpplm_core.errors import DataError, RegistryError
-from fpplm_core.formats.hugging_face import POINTER
 from tasks import write_text
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its advice on what to commit: that is done here
@@ -59,7 +58,9 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
     """
     files = {split: file.resolve() for split, file in (("train", train), ("dev", dev), ("test", test)) if file}
     check(directory, files)
-    suffixes = {split: POINTER if file.name.endswith(POINTER) else file.suffix for split, file in files.items()}
+    suffixes = {
+        split: formats.POINTER if file.name.endswith(formats.POINTER) else file.suffix for split, file in files.items()
+    }
     names = {split: f"{split}{suffix}" for split, suffix in suffixes.items()}
     settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}
     overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]

@@ -22,7 +22,6 @@ from pyarrow.parquet import ParquetFile
 
 from fpplm_core import formats, quality
 from fpplm_core.errors import DataError
-from fpplm_core.formats.hugging_face import POINTER
 from fpplm_core.labels import detect_scheme, misfits
 from fpplm_core.notes import Notes
 from fpplm_core.params import Params
@@ -137,7 +136,7 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
 def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
     """The sentences of a file in whatever format it is seen to be. Raises DataError, also where one file is not all."""
     name, reason = formats.detect(path)
-    if name == "brat" or path.name.endswith(POINTER):
+    if name == "brat" or path.name.endswith(formats.POINTER):
         do = "convert it to a format of one file, with fpplm convert"
         raise DataError("a drop moves alone, and this one needs other files", where=str(path), got=reason, do=do)
     return read_file(path, settings.data.model_copy(update={"format": name}), notes)

@@ -32,6 +32,7 @@ SUFFIXES = {
     ".parquet": "hugging_face",
     "": "brat",  # a folder
 }
+POINTER = ".dataset.yaml"  # ends the name of a file that names a dataset of the hub
 SHOWN = 10  # texts that are refused
 HEAD = 65536  # bytes of a file by which its format is told
 

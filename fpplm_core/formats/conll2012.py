@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Holding, Options, conllu
+from fpplm_core.formats import Holding, Options, get
 from fpplm_core.formats._columns import check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.labels import OUTSIDE, faults, split_tag
 from fpplm_core.text import Sentence, read_lines
@@ -35,7 +35,7 @@ def recognise(path: Path, head: str) -> str | None:
     if head.lstrip().startswith(BEGIN):
         return f"it begins with {BEGIN}"
     rows = [_cells(line) for line in head_lines(head) if line.strip(BLANK) and not line.startswith("#")]
-    if not rows or conllu.recognise(path, head):
+    if not rows or get("conllu").recognise(path, head):
         return None
     if all(len(row) >= WIDTH and row[NUMBER].isdigit() and _in_brackets(row[ENTITY]) for row in rows):
         return f"column {ENTITY} has entities in brackets"

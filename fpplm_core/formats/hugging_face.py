@@ -29,14 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.formats import Holding, Options
+from fpplm_core.formats import POINTER, Holding, Options
 from fpplm_core.formats import _arrow as arrow_files
 from fpplm_core.formats._columns import with_words
 from fpplm_core.formats._json import LARGEST, document_of, shown
 from fpplm_core.text import Sentence
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
-POINTER = ".dataset.yaml"
 NEEDED, OPTIONAL = ("dataset", "split"), ("name", "revision", "words", "tags")  # keys of a pointer
 WORDS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "ner")

@@ -87,7 +87,7 @@ ROOMS = {
     "errors": set(),
     "notes": set(),
     "alignment": {"errors", "text", "labels", "formats"},  # the options of reading
-    "formats": {"errors", "text", "labels", "notes", "alignment"},
+    "formats": {"errors", "text", "labels", "notes", "alignment", "params"},  # a pointer to a dataset is YAML
     "conversion": {"errors", "text", "labels", "notes", "alignment", "formats"},
     "encoding": {"errors", "text", "labels"},
     "quality": {"errors", "text", "labels", "encoding"},

@@ -9,4 +9,4 @@ def test_notes_are_counted_by_kind_in_order_with_their_first_places():
     notes.add("nothing", "c:1", 0)
     assert notes.counts == {"relations are not read": 2 * (EXAMPLES + 5), "cut": 1}
     assert notes.places["relations are not read"] == [f"a:{number}" for number in range(EXAMPLES)]
-    assert list(notes.lines()) == ["relations are not read: 50 (a:0, a:1, a:2, …)", "cut: 1 (b:1)"]
+    assert list(notes.lines()) == ["relations are not read: 50 (a:0, a:1, a:2, …)", "cut (b:1)"]
