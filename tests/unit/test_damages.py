@@ -5,11 +5,13 @@ import re
 import pytest
 
 from benchmarks import damages
+from benchmarks.damaging import APART, INSIDE, UNREADABLE
+from benchmarks.debug_data import SPACY_CHECKS
 from fpplm_core import quality
 from fpplm_core.params import load
 
 FOLDER = damages.ROOT / "data" / "wikigold"
-DAMAGES = [*damages.INSIDE, *damages.APART, *damages.UNREADABLE]
+DAMAGES = [*INSIDE, *APART, *UNREADABLE]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def test_every_check_of_spacy_is_known():
     ner = rest.partition('if "ner" in factory_names:')[2].partition('if "textcat" in factory_names')[0]
     said = re.findall(r'msg\.(?:warn|fail)\(\s*f?"([^"]+)"|text = f"([^"]+)"|"(\{\} words in [^"]+)"', common + ner)
     messages = [re.sub(r"\{[^{}]*\}", "1", "".join(one)) for one in said]
-    known = [pattern.lstrip("⚠✘ ") for pattern, _ in damages.SPACY_CHECKS.values()]
+    known = [pattern.lstrip("⚠✘ ") for pattern, _ in SPACY_CHECKS.values()]
     stray = [message for message in messages if not any(re.search(pattern, message) for pattern in known)]
     assert len(messages) >= 10
     assert set(stray) <= {"The debug-data command is now available via the 'debug data' "}
