@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from flows.cli_bundle import as_column
 
 app = typer.Typer()
+Repair = Literal["refuse", "conlleval", "discard"]
+Misaligned = Literal["refuse", "expand", "split"]
+Overlap = Literal["refuse", "longest", "first"]
 Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="a value of params.yaml: data.scheme=IOB1")]
 
 
@@ -54,28 +57,19 @@ def convert(
     from_format: Annotated[str, typer.Option("--from", help="a format; auto is told from the content")] = "auto",
     to_format: Annotated[str, typer.Option("--to", help="a format; auto is told from the suffix")] = "auto",
     scheme: Annotated[str, typer.Option(help="of the tags that are written; auto keeps what there is")] = "auto",
-    repair: Annotated[str, typer.Option(help="illegal transitions: refuse, conlleval or discard")] = "refuse",
+    repair: Annotated[Repair, typer.Option(help="what becomes of illegal transitions")] = "refuse",
     words: Annotated[str, typer.Option(help="how text becomes words, as data.words in params.yaml")] = "rules",
-    misaligned: Annotated[
-        str, typer.Option(help="mentions that are no whole words: refuse, expand or split")
-    ] = "split",
-    overlap: Annotated[str, typer.Option(help="mentions that overlap: refuse, longest or first")] = "refuse",
+    misaligned: Annotated[Misaligned, typer.Option(help="mentions that are no whole words")] = "split",
+    overlap: Annotated[Overlap, typer.Option(help="mentions that overlap")] = "refuse",
     word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
     tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
 ) -> None:
     """Writes annotated text in another format (docs/data.md) or tag scheme, and says what was changed."""
     from fpplm_core.conversion import convert as run
-    from fpplm_core.errors import ParamsError
     from fpplm_core.formats import Options
 
-    allowed = {"repair": ("refuse", "conlleval", "discard"), "misaligned": ("refuse", "expand", "split")}
-    allowed |= {"overlap": ("refuse", "longest", "first")}
-    values = {"repair": repair, "misaligned": misaligned, "overlap": overlap}
-    for name, value in values.items():
-        if value not in allowed[name]:
-            raise ParamsError("unknown rule", where=f"--{name}", got=repr(value), do=f"use {', '.join(allowed[name])}")
-    columns = map(as_column, (word_column, tag_column))
-    options = Options(*columns, words=words, misaligned=misaligned, overlap=overlap)  # type: ignore[arg-type]
+    columns = as_column(word_column), as_column(tag_column)
+    options = Options(*columns, words=words, misaligned=misaligned, overlap=overlap)
     number = run(source, target, options, from_format, to_format, scheme, repair)
     typer.echo(f"{target}: {number} records")
     for line in options.notes.lines():

@@ -42,12 +42,12 @@ class DataParams(Section):
     format: str
     word_column: int | str | None
     tag_column: int | str | None
-    separator: Literal["auto", "tab", "blank", "comma", "semicolon"]
+    separator: formats.Separator
     scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
     repair: Literal["refuse", "conlleval", "discard"]
     words: Annotated[str, Field(pattern=r"^(rules|blanks|characters|[\w.]+:\w+)$")]
-    misaligned: Literal["refuse", "expand", "split"]
-    overlap: Literal["refuse", "longest", "first"]
+    misaligned: formats.Misaligned
+    overlap: formats.Overlap
     dev_fraction: Cut
     test_fraction: Cut
     split_seed: Annotated[int, Field(ge=0)]

@@ -112,11 +112,7 @@ def validate(
                     result_format={"result_format": "SUMMARY", "partial_unexpected_count": max(LISTED, examples)},
                 )
             )
-            names: dict[str, str] = {}
-            for expectation in suite:
-                name = expectations.name_of(expectation, table)
-                times = sum(other.partition(" ")[0] == name for other in names.values())
-                names[str(expectation.id)] = f"{name} {times + 1}" if times else name
+            names = expectations.names_of(suite, table)
             for part in tables[table]:
                 rows = part.reset_index() if isinstance(part.index, pd.MultiIndex) else part
                 (outcome,) = checkpoint.run(batch_parameters={"dataframe": rows}).run_results.values()

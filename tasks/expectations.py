@@ -7,7 +7,8 @@ Expectations about the tables' columns and the names in their index, with a seve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,14 @@ def name_of(expectation: Expectation, table: str) -> str:
         return name.removeprefix(PREFIX)
     column = getattr(expectation, "column", None)
     return f"{name}({table}.{column})" if column else f"{name}({table})"
+
+
+def names_of(suite: Iterable[Expectation], table: str) -> dict[str, str]:
+    """The name of each expectation by its id; those of one name are numbered, from the second on."""
+    names: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for expectation in suite:
+        name = name_of(expectation, table)
+        times[name] += 1
+        names[str(expectation.id)] = f"{name} {times[name]}" if times[name] > 1 else name
+    return names

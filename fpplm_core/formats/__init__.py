@@ -18,6 +18,9 @@ from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.notes import Notes
 from fpplm_core.text import Annotated, Sentence
 
+Separator = Literal["auto", "tab", "blank", "comma", "semicolon"]
+Misaligned = Literal["refuse", "expand", "split"]
+Overlap = Literal["refuse", "longest", "first"]
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
 # Of files whose content tells nothing, and of files that are to be written.
 SUFFIXES = {
@@ -46,10 +49,10 @@ class Options:
 
     word_column: int | str | None = None
     tag_column: int | str | None = None
-    separator: Literal["auto", "tab", "blank", "comma", "semicolon"] = "auto"
+    separator: Separator = "auto"
     words: str = "rules"
-    misaligned: Literal["refuse", "expand", "split"] = "refuse"
-    overlap: Literal["refuse", "longest", "first"] = "refuse"
+    misaligned: Misaligned = "refuse"
+    overlap: Overlap = "refuse"
     notes: Notes = field(default_factory=Notes)
 
 

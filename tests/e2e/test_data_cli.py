@@ -186,7 +186,7 @@ def test_columns_and_repairs(folder: Path, fpplm: Fpplm) -> None:
         (
             ["train.conll", "a.jsonl", "--repair", "guess"],
             2,
-            "--repair: unknown rule, got 'guess'; use refuse, conlleval",
+            "'guess' is not one of 'refuse'",
         ),
         (["train.conll", "a.jsonl", "--overlap", "all"], 2, "--overlap"),
         (["train.conll", "a.jsonl", "--misaligned", "x"], 2, "--misaligned"),

@@ -360,3 +360,12 @@ def test_the_course_of_the_training_shows_each_phase_where_it_lies(whole_run):
     course = page[page.index("Course of the training") :]
     assert course.index("first") < course.index("alert(1)")
     assert "left:50.0%;width:25.0%" in course and "never" not in course
+
+
+def test_what_reading_has_changed_stands_in_the_data_check_with_its_places(whole_run):
+    repaired = {"tags repaired (discard)": {"count": 1234, "places": ["a.conll:3: I-X to O", "a.conll:9: I-X to O"]}}
+    write(whole_run / "metrics/check.json", CHECK | {"scheme": "IOB2: 7 B-", "reading": repaired})
+    page = rendered(whole_run)
+    part = page[page.index('id="check"') :]
+    for said in ("Tag scheme IOB2: 7 B-.", "tags repaired (discard): 1,234", "a.conll:3: I-X to O", "a.conll:9"):
+        assert said in part
