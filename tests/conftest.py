@@ -38,14 +38,12 @@ def vocabulary() -> list[str]:
     return list(dict.fromkeys(tokens))
 
 
-@pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_tiny_encoder(folder: Path) -> None:
     """A BERT of two layers with random weights and a WordPiece tokenizer, as a folder that transformers loads."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("encoder")
     tokens = vocabulary()
     index = {token: number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordPiece(index, unk_token="[UNK]"))
@@ -68,6 +66,12 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng([]):
         torch.manual_seed(1)
         BertModel(config).save_pretrained(folder, safe_serialization=True)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    save_tiny_encoder(folder)
     return folder
 
 
