@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fpplm_core.labels import Span, lenient_spans, to_tags
 from fpplm_core.quality.mention_table import LONGEST
+from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
 
 SEED = 1
 SPLITS = ("train", "dev", "test")

@@ -28,16 +28,19 @@ from transformers import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from fpplm_core import params, pretrained
-from fpplm_core.decoding import softmax
-from fpplm_core.labels import label_list, legal, lenient_spans, to_tags
-from fpplm_core.metrics import calibration_error, types_of
-from fpplm_core.params import ModelParams
-from fpplm_core.scoring import mentions, score
-from fpplm_core.text import Sentence
-from tasks import METRICS, write_json
-from tasks.evaluate import write_predictions
-from tasks.read import load_corpus
+from fpplm.pipeline.paths import METRICS
+from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.records import Sentence
+from fpplm_core.evaluation.metrics import calibration_error
+from fpplm_core.evaluation.predictions import write_predictions
+from fpplm_core.evaluation.scores import mentions, score
+from fpplm_core.files import write_json
+from fpplm_core.model import pretrained
+from fpplm_core.model.settings import ModelParams
+from fpplm_core.params import load
+from fpplm_core.tagging.schemes import label_list, legal
+from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
+from fpplm_core.tagging.viterbi import softmax
 
 
 class Peer(NamedTuple):
@@ -55,7 +58,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--bf16", type=int, default=0, help="1: the same number format as ours")
     options = parser.parse_args()
-    settings = params.load()
+    settings = load()
     corpus = {split: load_corpus(split) for split in ("train", "dev", "test")}
     peer = train_peer(
         corpus,

@@ -25,8 +25,9 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from fpplm_core import formats
-from fpplm_core.text import Sentence
+from fpplm_core.data.formats import get
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 
 WIKIGOLD = ROOT / "data" / "wikigold"
 STAGES = {"read": "#2a7f62", "check": "#b3423a", "encode": "#3a66b3"}
@@ -62,7 +63,7 @@ def project(folder: Path, size: int) -> None:
     data.mkdir()
     for split in ("dev", "test"):
         (data / f"{split}.conll").write_bytes((WIKIGOLD / f"{split}.conll").read_bytes())
-    formats.get("conll").write(sentences(size), data / "train.conll")
+    get("conll").write(sentences(size), data / "train.conll")
     yaml = YAML()
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["path"] = "data"
@@ -72,7 +73,7 @@ def project(folder: Path, size: int) -> None:
 
 def sentences(size: int) -> Iterator[Sentence]:
     random = np.random.default_rng(0)
-    corpus = list(formats.get("conll").read(WIKIGOLD / "train.conll", formats.Options()))
+    corpus = list(get("conll").read(WIKIGOLD / "train.conll", Options()))
     words = [word for sentence in corpus for word in sentence.words]
     documents = 1 + (corpus[-1].document or 0)
     for number in range(size):

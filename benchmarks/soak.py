@@ -16,9 +16,9 @@ import onnxruntime as ort
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import machine
 from benchmarks.arm import peak_bytes
+from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import graph_name, open_bundle
-from fpplm_core.serving.sessions import Padded, open_session
-from tasks import BUNDLE
+from fpplm_core.serving.onnx_session import Padded, open_session
 
 COMPARED = 100  # one shape in so many
 

@@ -28,7 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("read", "check", "encode", "train", "evaluate", "gate", "export", "verify")
 HASHED = ("build/corpus", "build/encoded", "build/model", "build/predictions", "build/onnx", "bundle", "metrics")
 VARYING = ("manifest.json", "README.md")
-COMMON = {"train": {"precision": "float32"}, "gate": {"min_f1": 0.0, "min_type_f1": 0.0}, "verify": {"max_f1_loss": 0.5}}
+COMMON = {
+    "train": {"precision": "float32"},
+    "gate": {"min_f1": 0.0, "min_type_f1": 0.0},
+    "verify": {"max_f1_loss": 0.5},
+}
 RUNS: dict[str, dict[str, dict[str, Any]]] = {
     "wikigold": {"train": {"epochs": 1}},
     "second": {

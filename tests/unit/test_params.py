@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from fpplm_core import techniques
 from fpplm_core.errors import ParamsError
-from fpplm_core.params import Params, load, parse, read_yaml
+from fpplm_core.params import Params, load, parse
+from fpplm_core.settings import read_yaml
+from fpplm_core.training import techniques
 
 FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
