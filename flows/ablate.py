@@ -22,20 +22,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from fpplm.pipeline.parent import (
-    WATCHED,  # first: it switches telemetry off before the libraries look
-    end_on_sigterm,
-)
-from fpplm.pipeline.paths import (
-    CORPUS,  # first: it switches telemetry off before the libraries look
-)
+from fpplm.pipeline.parent import WATCHED, end_on_sigterm
+from fpplm.pipeline.paths import CORPUS
 from fpplm.studies.ablation import ROOT, SCRATCH, Run, grid, read_ledger
 from fpplm.studies.runs import mislabelled, result, spread
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.errors import FpplmError
 from fpplm_core.settings import read_yaml
-
-os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 
 def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:

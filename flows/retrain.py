@@ -27,7 +27,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
 from fpplm.intake import dvc_import
-from fpplm.pipeline.failures import StageError
+from fpplm.pipeline.failures import FAULTS, INTERRUPTED, StageError
 from fpplm.pipeline.parent import end_on_sigterm
 from fpplm.pipeline.paths import LAST_ERROR, METRICS
 from fpplm.project import dvc_cache
@@ -40,22 +40,14 @@ from fpplm.registry import lineage
 from fpplm.registry.git import is_repository
 from fpplm.registry.versions import require_committed_code
 from fpplm.report.prefect import publish, show, tell, told
-from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError, WorkspaceBusy
+from fpplm_core.errors import FpplmError, WorkspaceBusy
 from fpplm_core.files import read_json
 from fpplm_core.params import Params, load
 
-for _variable, _value in {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # errors reach the terminal once, as our own line
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the temporary server starts slowly on busy machines
-}.items():
-    os.environ.setdefault(_variable, _value)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages say `python`
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages speak for themselves
-INTERRUPTED = 130
 ENDED = Verdict("failed", ["ended before its end"])
-FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
-DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
 
 
 def is_fault(_task: Any, _run: Any, state: State[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The bytes that a change of structure must not change: `python -m tests.golden OUT.json` runs the stages and hashes them.
+"""The bytes that a change of structure must keep: `python -m tests.golden OUT.json` runs the stages and hashes them.
 
 Two runs, in float32 and with one thread, through read, check, encode, train, evaluate, gate, export and verify:
 

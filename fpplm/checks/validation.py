@@ -14,11 +14,12 @@ import great_expectations as gx
 import pandas as pd
 from great_expectations.expectations.expectation import Expectation
 
-from fpplm.checks import suites
+from fpplm.checks.suites import SUITES, names_of
+from fpplm.checks.suites import load as load_suites
 from fpplm_core.errors import ParamsError
 from fpplm_core.model import pretrained
 from fpplm_core.params import Params
-from fpplm_core.quality import statistics as statistics_
+from fpplm_core.quality import statistics
 from fpplm_core.quality.columns import Corpus
 from fpplm_core.quality.document_table import documents
 from fpplm_core.quality.mention_table import mentions
@@ -33,7 +34,7 @@ LISTED = 200  # of each check in Data Docs and in the reasons of tasks/incoming.
 
 def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, examples: int = EXAMPLES) -> dict[str, Any]:
     """Runs every expectation that is not off; writes Data Docs to `docs` where it is given."""
-    suites = suites.load(settings.check.severities())
+    suites = load_suites(settings.check.severities())
     tokenizer = pretrained.load_tokenizer(settings.model.encoder, settings.model.revision)
     encoder = Encoder(tokenizer.backend_tokenizer, settings.encode.window, settings.encode.stride)
 
@@ -41,18 +42,18 @@ def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, exam
         return [len(pieces) for pieces in encoder.pieces(words)]
 
     wanted, room = settings.check, encoder.room
-    statistics = statistics_.statistics(corpus, piece_counts, room, settings.encode.stride)
+    figures = statistics.statistics(corpus, piece_counts, room, settings.encode.stride)
     least = wanted.min_sentences, wanted.min_examples, wanted.min_test_examples
     tables = {
         "tokens": tokens(corpus, scheme, encoder.unknown),
         "sentences": [sentences(corpus, piece_counts, room, wanted.leakage_words, wanted.near, wanted.max_word)],
         "documents": [documents(corpus, wanted.leakage_words)],
         "mentions": [mentions(corpus, scheme, wanted.conflict_share)],
-        "splits": [splits(corpus, statistics, scheme, *least, wanted.drift)],
+        "splits": [splits(corpus, figures, scheme, *least, wanted.drift)],
     }
     found = validate(tables, suites, docs, examples)
     failed = Counter(row["severity"] for row in found.values() if row["failed"])
-    return {"errors": failed["error"], "warnings": failed["warning"], "checks": found, "statistics": statistics}
+    return {"errors": failed["error"], "warnings": failed["warning"], "checks": found, "statistics": figures}
 
 
 def validate(
@@ -96,7 +97,7 @@ def validate(
                     result_format={"result_format": "SUMMARY", "partial_unexpected_count": max(LISTED, examples)},
                 )
             )
-            names = suites.names_of(suite, table)
+            names = names_of(suite, table)
             for part in tables[table]:
                 rows = part.reset_index() if isinstance(part.index, pd.MultiIndex) else part
                 (outcome,) = checkpoint.run(batch_parameters={"dataframe": rows}).run_results.values()
@@ -127,7 +128,7 @@ def _add(row: dict[str, Any], result: Any, rows: int, examples: int) -> None:
     raised = raised if "raised_exception" in raised else next(iter(raised.values()), {})
     if raised.get("raised_exception"):
         said = str(raised["exception_message"]).splitlines()[0][:100]
-        where = f"{suites.SUITES}: {row['table']}, {result.expectation_config.type}"
+        where = f"{SUITES}: {row['table']}, {result.expectation_config.type}"
         raise ParamsError(f"the expectation cannot be tried ({said})", where=where)
     seen = result.result
     row["rows"] += seen.get("element_count", rows)

@@ -83,9 +83,11 @@ def review(
     shown: Annotated[int, typer.Option(min=0, help="lines to show")] = 20,
 ) -> None:
     """After a training: probable errors of annotation, the most doubtful first; all of them in reports/review.jsonl."""
+    from fpplm.studies.review import lines
+    from fpplm.studies.review import review as review_annotations
     from fpplm_core.errors import ParamsError
 
     if folds == 1:
         raise ParamsError("one part leaves nothing to train on", where="--folds", got="1", do="use 0, or 2 and more")
-    for line in lines(validation.review(folds), shown):
+    for line in lines(review_annotations(folds), shown):
         typer.echo(line)

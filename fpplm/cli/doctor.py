@@ -97,10 +97,11 @@ def _encoder() -> str:
 
 
 def _data() -> str:
+    from fpplm_core.data.notes import Notes
     from fpplm_core.data.splits import given
     from fpplm_core.params import load
 
-    splits = given(load().data)
+    splits = given(load().data, Notes())
     return ", ".join(f"{split} {sum(1 for _ in sentences)} sentences" for split, sentences in splits.items())
 
 

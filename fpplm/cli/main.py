@@ -40,10 +40,10 @@ def retrain(
     if busy not in ("wait", "skip", "fail"):
         raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")
     start = time.perf_counter()
-    from fpplm.studies import ablation
-    from fpplm.studies.ablation import said, summary
+    from fpplm.cli.flow import load_flow
+    from fpplm.report.console import said, summary
 
-    run, verdict = ablation.retrain(overrides or [], data, promote, busy, notify=notify)
+    run, verdict = load_flow("retrain").retrain(overrides or [], data, promote, busy, notify=notify)
     if run.ran:
         typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
         typer.echo(summary())
@@ -130,11 +130,11 @@ def ablate(
     only_report: Annotated[bool, typer.Option("--report", help="run nothing, write the table anew")] = False,
 ) -> None:
     """Compares techniques: runs what the ledger lacks of arms × corpora × seeds, and writes the table."""
-    from flows import ablate as ablate_
+    from fpplm.cli.flow import load_flow
     from fpplm.studies.ablation import write_outcome
 
     if not only_report:
-        ablate_.ablate(plan, results / "runs.jsonl", workers)
+        load_flow("ablate").ablate(plan, results / "runs.jsonl", workers)
     typer.echo(write_outcome(plan, results))
 
 

@@ -8,17 +8,14 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
-from fpplm_core.errors import FpplmError, StorageError
-
-if TYPE_CHECKING:
-    pass
-
-
-from flows.retrain import DECIDED
 from fpplm.pipeline.paths import LAST_ERROR
+from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError
 from fpplm_core.files import write_text
+
+INTERRUPTED = 130
+FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
+DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
 
 
 @contextmanager

@@ -7,12 +7,9 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
-
-if TYPE_CHECKING:
-    pass
 
 WATCHED = "FPPLM_END_WITH"  # the number of the process that has started a stage, where that is not DVC
 GRACE = 2.0  # seconds in which a stage that Ctrl-C has reached as well ends by itself, and says so

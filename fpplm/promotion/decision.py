@@ -12,8 +12,18 @@ from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
 from fpplm.promotion.history import Verdict
 from fpplm.registry import lineage, versions
-from fpplm.registry.git import commit_of, git, is_repository
-from fpplm.registry.versions import assign, assignments, bundle_of, fetch, in_production, manifest_of, previous, resolve
+from fpplm.registry.git import git, is_repository
+from fpplm.registry.versions import (
+    assign,
+    assignments,
+    bundle_of,
+    commit_of,
+    fetch,
+    in_production,
+    manifest_of,
+    previous,
+    resolve,
+)
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import read_json, write_json
 from fpplm_core.params import Params

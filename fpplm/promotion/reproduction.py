@@ -16,8 +16,8 @@ from dvc.repo import Repo
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.project.overrides import set_values
 from fpplm.registry import lineage
-from fpplm.registry.git import commit_of, git
-from fpplm.registry.versions import fetch, manifest_of, resolve
+from fpplm.registry.git import git
+from fpplm.registry.versions import commit_of, fetch, manifest_of, resolve
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_json
 from fpplm_core.params import load

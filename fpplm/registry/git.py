@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 
-from fpplm.registry.versions import versions
 from fpplm_core.errors import RegistryError
 
 REMOTE = "origin"
@@ -25,9 +24,3 @@ def is_repository() -> bool:
 
 def has_remote() -> bool:
     return REMOTE in git("remote").split()
-
-
-def commit_of(version: str) -> str:
-    """Where a version stands; GTO can also assign a commit that is registered under no name."""
-    tag = versions().get(version)
-    return tag.commit if tag else version

@@ -17,7 +17,7 @@ from fpplm_core.params import Params
 from fpplm_core.serving.bundle import sha256
 
 PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxscript", "numpy")
-SOURCES = ("fpplm_core", "tasks", "data", "params.yaml", "dvc.yaml", "requirements.lock")
+SOURCES = ("fpplm_core", "fpplm", "tasks", "data", "params.yaml", "dvc.yaml", "requirements.lock")
 
 
 def lineage(settings: Params) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def lineage(settings: Params) -> dict[str, Any]:
     trained, scores = read_json(METRICS / "train.json"), read_json(METRICS / "evaluate.json")
     return {
         "fpplm": fpplm_core.__version__,
-        "commit": git("log", "-1", "--format=%H", "--", *SOURCES),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--", *SOURCES)),
+        "commit": git_answer("log", "-1", "--format=%H", "--", *SOURCES),
+        "uncommitted_changes": bool(git_answer("status", "--porcelain", "--", *SOURCES)),
         "parameters": settings.model_dump(exclude={"promotion"}),
         "data": {str(path): sha256(path) for path in files},
         "lock_sha256": sha256(Path("requirements.lock")) if Path("requirements.lock").exists() else None,
@@ -42,7 +42,7 @@ def lineage(settings: Params) -> dict[str, Any]:
     }
 
 
-def git(*arguments: str) -> str | None:
+def git_answer(*arguments: str) -> str | None:
     """What Git answers, or None where there is no Git or no repository."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)

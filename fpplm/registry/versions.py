@@ -15,14 +15,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
-from fpplm.registry.git import REMOTE, commit_of, git, has_remote
+from fpplm.registry.git import REMOTE, git, has_remote
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.serving.bundle import open_bundle
 
 ARTIFACT = "tagger"  # in dvc.yaml
 STAGE = "production"
 COPIES = SCRATCH / "versions"
-CODE = ("fpplm_core", "tasks", "flows", "dvc.yaml", "requirements.lock")  # what a version's commit must already hold
+CODE = (
+    "fpplm_core",
+    "fpplm",
+    "tasks",
+    "flows",
+    "dvc.yaml",
+    "requirements.lock",
+)  # what a version's commit must already hold
 
 
 class Tag(NamedTuple):
@@ -58,6 +65,12 @@ def versions() -> dict[str, Tag]:
     """The registered versions by name, the oldest first."""
     found = {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
     return {name: tag for name, tag in found.items() if not name.endswith("!")}  # GTO's mark of one taken back
+
+
+def commit_of(version: str) -> str:
+    """Where a version stands; GTO can also assign a commit that is registered under no name."""
+    tag = versions().get(version)
+    return tag.commit if tag else version
 
 
 def assignments() -> list[tuple[str, str]]:

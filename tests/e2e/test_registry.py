@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fpplm.registry import versions
+from fpplm.registry import versions as module
 from fpplm.registry.versions import (
     assign,
     assignments,
@@ -40,7 +40,7 @@ MAKE = """
 import shutil, sys
 from pathlib import Path
 sys.path.insert(0, ROOT)
-from fpplm_core.serving.bundle import seal
+from fpplm_core.export.bundle_writer import seal
 shutil.rmtree("bundle", ignore_errors=True)
 Path("bundle").mkdir()
 Path("bundle/config.json").write_text("{}")
@@ -138,7 +138,7 @@ def test_many_assignments_in_a_second_and_a_clock_set_back(place: Place, monkeyp
     place.train("two")
     promote("second", ["text.txt"])
     start = time.time()
-    monkeypatch.setattr(versions.time, "time", lambda: start - 86_400)
+    monkeypatch.setattr(module.time, "time", lambda: start - 86_400)
     for turn in range(12):
         wanted = ("v1.0.0", "v2.0.0")[turn % 2]
         assign(wanted)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fpplm.studies import ablation
 from fpplm.studies.ablation import content, grid, read_ledger, write_outcome
 from fpplm.studies.forest import WIDTH, forest
 from fpplm.studies.markdown import table
@@ -140,7 +141,7 @@ def test_a_key_is_the_same_in_another_checkout(plan, tmp_path, monkeypatch):
 
     def keys_there():
         content.cache_clear()
-        monkeypatch.setattr(ablate, "ROOT", tmp_path / "other")
+        monkeypatch.setattr(ablation, "ROOT", tmp_path / "other")
         return [run.key for run in grid(plan())]
 
     assert keys_there() == keys

@@ -140,9 +140,10 @@ def test_without_spacy_it_says_what_to_install(tmp_path):
     path = save(tmp_path / "a.spacy", spacy.blank("en")("Ann"))
     code = (
         "import sys; sys.modules['spacy.tokens'] = None\n"
-        "from pathlib import Path; from fpplm_core import formats\n"
+        "from pathlib import Path; from fpplm_core.data import formats\n"
+        "from fpplm_core.data.options import Options\n"
         f"path = Path({str(path)!r}); name, _ = formats.detect(path)\n"
-        "try: list(formats.get(name).read(path, formats.Options()))\n"
+        "try: list(formats.get(name).read(path, Options()))\n"
         "except formats.DataError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

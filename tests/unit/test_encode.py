@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from fpplm_core.data import windows as windows_module
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.windows import SCHEMA, runs, with_labels, write_windows
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
@@ -50,7 +51,7 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
     path = tmp_path_factory.getbasetemp() / "windows.parquet"
     encoder, whole = (Encoder(Tokenizer.from_file(tokenizer_file), 16, 4, context, 2) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encode, "BATCH", size)
+        patch.setattr(windows_module, "BATCH", size)
         counts = write_windows(path, iter(rows), encoder, ("labels", "second"))
     windows = whole.windows([s.words for s in sentences], [s.document for s in sentences])
     found = pq.read_table(path).to_pydict()

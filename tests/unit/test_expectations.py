@@ -18,14 +18,14 @@ EVERY = [check for checks in CHECKS.values() for check in checks]
 SEVERITIES = dict.fromkeys(EVERY, "warning")
 
 
-def suites(folder: Path, content: Any, **severities: str) -> dict[str, list[Any]]:
+def load_suites(folder: Path, content: Any, **severities: str) -> dict[str, list[Any]]:
     path = folder / "expectations.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
     return suites.load(SEVERITIES | severities, path)
 
 
 def verdict(folder: Path, content: Any, made: Any = None, docs: Path | None = None, **severities: str) -> Any:
-    return validate(made or tables(clean()), suites(folder, content, **severities), docs)
+    return validate(made or tables(clean()), load_suites(folder, content, **severities), docs)
 
 
 def test_the_shipped_file_has_every_check_once_in_its_table():
@@ -159,7 +159,7 @@ def test_what_rows_are_is_their_index():
 )
 def test_an_entry_that_cannot_be_used_is_an_error_with_its_place(tmp_path, content, said):
     with pytest.raises(ParamsError) as caught:
-        suites(tmp_path, content)
+        load_suites(tmp_path, content)
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/expectations.yaml:") and said in message
     assert "\n" not in message

@@ -8,6 +8,7 @@ import pytest
 from fpplm_core.errors import GateFailed
 from fpplm_core.evaluation.gate import rules
 from fpplm_core.evaluation.settings import GateParams
+from tasks import gate as stage
 from tasks.gate import main
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -68,7 +69,7 @@ def test_every_type_has_one_rule_and_its_own_floor_wins():
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(gate, "render", lambda: "not made here", raising=False)  # the report has tests of its own
+    monkeypatch.setattr(stage, "render", lambda: "not made here", raising=False)  # the report has tests of its own
     shutil.copy(PARAMS, tmp_path)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics/check.json").write_text(json.dumps({"warnings": 0}))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm.pipeline.paths import CORPUS
-from fpplm_core.data import reading
+from fpplm_core.data import corpus, reading, splits
 from fpplm_core.data.corpus import SCHEMA, distinct_tags, load_corpus, open_corpus, stream_corpus, write_corpus
 from fpplm_core.data.formats import get
 from fpplm_core.data.notes import Notes
@@ -23,6 +23,7 @@ from fpplm_core.data.splits import cut, read_file
 from fpplm_core.errors import DataError
 from fpplm_core.params import load, parse
 from fpplm_core.settings import read_yaml
+from tasks import read
 from tasks.read import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,13 +75,18 @@ def test_what_is_too_small_for_two_cuts_is_an_error(documents):
         cut(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
 
 
+def set_batch(patch: pytest.MonkeyPatch, size: int) -> None:
+    for module in (corpus, reading, splits):
+        patch.setattr(module, "BATCH", size)
+
+
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 @given(st.integers(0, 30))
 def test_what_is_written_in_batches_is_read_back(tmp_path_factory, size, number):
     folder = tmp_path_factory.getbasetemp() / "batches"
     wanted = [sentence(index, index // 3 if index % 2 else None) for index in range(number)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read, "BATCH", size)
+        set_batch(patch, size)
         write_corpus(folder / "train.parquet", iter(wanted))
         assert load_corpus("train", folder) == list(stream_corpus("train", folder)) == wanted
         data = open_corpus("train", folder)
@@ -101,8 +107,8 @@ def project(tmp_path, monkeypatch):
         Path("data/train.conll").write_text(content)
         values = read_yaml(ROOT / "params.yaml")
         values["data"] |= DATA | {"path": "data"} | changes
-        monkeypatch.setattr(reading.params, "load", lambda: parse(values, "params.yaml"))
-        monkeypatch.setattr(read, "BATCH", batch)
+        monkeypatch.setattr(read, "load", lambda: parse(values, "params.yaml"))
+        set_batch(monkeypatch, batch)
         main()
         return {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")}
 
@@ -157,7 +163,7 @@ def peak(work) -> int:
 
 
 def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "BATCH", 500)
+    set_batch(monkeypatch, 500)
 
     def copy(sentences: int) -> int:
         path = tmp_path / f"{sentences}.conll"
@@ -245,7 +251,7 @@ def test_drops_take_part_in_the_scheme(project):
 
 
 def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "BATCH", 500)
+    set_batch(monkeypatch, 500)
     settings = load(ROOT / "params.yaml").data.model_copy(update={"path": str(tmp_path)})
     (tmp_path / "drops").mkdir()
     (tmp_path / "train.conll").write_text(text(10))

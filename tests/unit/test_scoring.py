@@ -41,7 +41,7 @@ def test_scores_are_numbers_that_json_has(gold, predicted):
 
 
 def test_counts_that_disagree_with_seqeval_are_an_error(monkeypatch):
-    monkeypatch.setattr(scores.metrics, "count", lambda gold, predicted: count(gold, predicted)._replace(fp=9))
+    monkeypatch.setattr(scores, "count", lambda gold, predicted: count(gold, predicted)._replace(fp=9))
     with pytest.raises(FpplmError, match="disagree with seqeval"):
         scores.score(SENTENCES, GOLD, PREDICTED, set(), SETTINGS)
 

@@ -4,7 +4,8 @@ from itertools import islice
 
 import pytest
 
-from fpplm.prediction.outputs import CHUNK, cut_to_chunks, write_conll, write_jsonl
+from fpplm.prediction import outputs
+from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_jsonl
 from fpplm_core.serving.predictor import Text
 from fpplm_core.tagging.spans import Span
 
@@ -16,13 +17,13 @@ class Fake:
 
     def stream(self, rows):
         source = iter(rows)
-        while chunk := list(islice(source, CHUNK)):
+        while chunk := list(islice(source, outputs.CHUNK)):
             score = len(chunk[0].text) / 10
             yield chunk, [[(Span(0, 1, f"X{len(chunk)}"), score)] if t.words else [] for t in chunk]
 
 
 def written(stream_path, kind, done, monkeypatch, count=11):
-    monkeypatch.setattr(texts, "CHUNK", 3)
+    monkeypatch.setattr(outputs, "CHUNK", 3)
     rows = [Text(f"né{n} x", [(f"né{n}", 0, 3), ("x", 4, 5)] if n % 4 else []) for n in range(count)]
     write = write_jsonl if kind == "jsonl" else write_conll
     with stream_path.open("a" if done else "w", encoding="utf-8") as stream:

@@ -1,7 +1,7 @@
 """Data formats: one module a format. The folder is the registry: a module in here is a format of that name.
 
 A format that holds tags a word ("tags" in its HOLDS) reads and writes `Sentence`; one that holds mentions over
-characters reads and writes `Annotated`. `read_sentences` and fpplm_core/conversion.py make each from the other.
+characters reads and writes `Annotated`. `read_sentences` and fpplm_core/data/conversion.py make each from the other.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from fpplm_core.data.alignment import to_sentence
-from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Annotated, Sentence
 from fpplm_core.errors import DataError, ParamsError

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fpplm_core.data.formats._columns import check, place_of, with_words, within
+from fpplm_core.data.formats._json import LARGEST
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats._columns import check, place_of, with_words, within
-from fpplm_core.formats._json import LARGEST
 
 NAMES = {
     "word": ("word", "token", "text", "form"),

@@ -12,11 +12,11 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from fpplm_core.data.formats._columns import check, place_of
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
-from fpplm_core.formats._columns import check, place_of
 
 NEWDOC = re.compile(r"#[ \t]*newdoc(?:[ \t]|$)")
 _TEXT = re.compile(r"#[ \t]*text[ \t]*= ?(.*)", re.DOTALL)

@@ -26,11 +26,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import piece
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Annotated, Mention
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
-from fpplm_core.formats._json import piece
 from fpplm_core.tagging.words import Range
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})

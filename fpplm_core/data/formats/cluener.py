@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Annotated, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
 

@@ -18,11 +18,11 @@ from itertools import chain
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding, get
+from fpplm_core.data.formats._columns import check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
-from fpplm_core.formats._columns import check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.tagging.schemes import OUTSIDE, faults, split_tag
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})

@@ -23,12 +23,8 @@ from itertools import chain
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.options import Options
-from fpplm_core.data.records import Sentence
-from fpplm_core.data.text_files import read_lines
-from fpplm_core.errors import DataError
-from fpplm_core.formats._columns import TAG, head_lines, place_of
-from fpplm_core.formats._long import (
+from fpplm_core.data.formats._columns import TAG, head_lines, place_of
+from fpplm_core.data.formats._long import (
     HEADER,
     NAMES,
     Columns,
@@ -38,6 +34,10 @@ from fpplm_core.formats._long import (
     sentences_of,
     to_rows,
 )
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
+from fpplm_core.data.text_files import read_lines
+from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " "}

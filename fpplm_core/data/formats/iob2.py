@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._columns import TAG, check, head_lines, number_of, with_words, within
+from fpplm_core.data.formats._ud import NEWDOC, Row, blocks, check_words, is_row, numbered, sentence_of, text_comment
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats._columns import TAG, check, head_lines, number_of, with_words, within
-from fpplm_core.formats._ud import NEWDOC, Row, blocks, check_words, is_row, numbered, sentence_of, text_comment
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "text"})
 WIDTHS = range(3, 6)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import document_of, first_value, read_values, shown, write_lines
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats._json import document_of, first_value, read_values, shown, write_lines
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "text", "documents"})
 KEYS = {"tokens", "tags"}

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._arrow import rows_of, schema_of
+from fpplm_core.data.formats._long import HEADER, Columns, columns_of, has_columns, has_sentences, sentences_of, to_rows
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats._arrow import rows_of, schema_of
-from fpplm_core.formats._long import HEADER, Columns, columns_of, has_columns, has_sentences, sentences_of, to_rows
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 GROUP = 100_000  # rows

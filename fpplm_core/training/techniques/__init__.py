@@ -21,7 +21,7 @@ def available() -> dict[str, type[Technique]]:
     """The technique class of every module in this folder, by module name. Raises FpplmError where one has none."""
     found = {}
     for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
+        module = importlib.import_module(f"{__name__}.{info.name}.technique")
         classes = [value for _, value in inspect.getmembers(module, inspect.isclass) if issubclass(value, Technique)]
         own = [value for value in classes if value.__module__ == module.__name__]
         if len(own) != 1:
