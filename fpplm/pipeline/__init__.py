@@ -1,0 +1,1 @@
+"""What every stage shares: files, errors, and what a result depends on."""
