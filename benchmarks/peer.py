@@ -37,6 +37,7 @@ from fpplm_core.evaluation.scores import mentions, score
 from fpplm_core.files import write_json
 from fpplm_core.model import pretrained
 from fpplm_core.model.settings import ModelParams
+from fpplm_core.model.source import encoder_source
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list, legal
 from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
@@ -97,7 +98,7 @@ def train_peer(
     labels = label_list(types_of(s.tags for s in corpus["train"]), "IOB2")
     sets = {split: tokenised(sentences, tokenizer, labels) for split, sentences in corpus.items()}
     model = AutoModelForTokenClassification.from_pretrained(
-        pretrained.encoder_source(settings.encoder), num_labels=len(labels)
+        encoder_source(settings.encoder), num_labels=len(labels)
     )
 
     def scores(prediction: Any) -> dict[str, float]:

@@ -14,6 +14,7 @@ from fpplm_core.export.bundle_writer import PREFERENCE, seal
 from fpplm_core.files import read_json
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.source import encoder_source
 from fpplm_core.model.tagger import load_trained
 from fpplm_core.params import load
 from fpplm_core.serving.bundle import CONFIG, graph_name
@@ -37,7 +38,7 @@ def prepare(folder: Path) -> int:
     settings = load().model
     blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
     trained = load_trained(MODEL / "model.safetensors", blueprint, settings)
-    source = pretrained.encoder_source(settings.encoder)
+    source = encoder_source(settings.encoder)
     labels = dict(enumerate(blueprint.labels))
     model = AutoModelForTokenClassification.from_pretrained(source, id2label=labels)
     # The peers know no word shapes: as token types they give 0, which training has shown as well.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -13,28 +11,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from fpplm_core.errors import EncoderError, ParamsError
+from fpplm_core.model.source import encoder_source
 
-PACKAGE = "package:"
 logging.disable_progress_bar()
-
-
-def encoder_source(name: str) -> str:
-    """What transformers can load: the folder of a `package:NAME/FOLDER` or of a local path, else the hub name.
-
-    Raises EncoderError where the package or its folder is missing.
-    """
-    if not name.startswith(PACKAGE):
-        return str(Path(name)) if Path(name).is_dir() else name
-    package, _, folder = name.removeprefix(PACKAGE).partition("/")
-    try:
-        path = Path(str(resources.files(package))) / folder
-    except ModuleNotFoundError:
-        raise EncoderError(
-            "no such package", where="model.encoder", got=repr(package), do=f"pip install {package.replace('_', '-')}"
-        ) from None
-    if not path.is_dir():
-        raise EncoderError("no such folder in the package", where="model.encoder", got=repr(name))
-    return str(path)
 
 
 def _load(loader: Any, name: str, revision: str | None, **options: Any) -> Any:
