@@ -25,7 +25,7 @@ from fpplm_core.params import load
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import graph_name
 from fpplm_core.serving.onnx_session import has
-from fpplm_core.tagging.decoder import Decoder
+from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import lenient_spans
 
 JUDGED = ("dev", "test")  # together: what rounding changes is a few mentions, which one split's F1 shows as noise
@@ -37,7 +37,7 @@ def main() -> None:
     sentences = [s for split in JUDGED for s in load_corpus(split)]
     words = [s.words for s in sentences]
     gold = [lenient_spans(s.tags) for s in sentences]
-    decoder = Decoder(blueprint["labels"], np.load(MODEL / "transitions.npy"))
+    decoder = SpanDecoder(blueprint["labels"], np.load(MODEL / "transitions.npy"))
     answers = np.concatenate([np.load(PREDICTIONS / f"{split}_logits.npy") for split in JUDGED])
     reference = np.split(answers, np.cumsum([len(w) for w in words])[:-1])
     made = [v for v in ("fp32", "fp16", "int8", "mixed") if (GRAPHS / graph_name(v)).exists()]

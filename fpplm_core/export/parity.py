@@ -12,7 +12,7 @@ from fpplm_core.data.corpus import load_corpus
 from fpplm_core.evaluation.metrics import count, total
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
-from fpplm_core.tagging.decoder import Decoder
+from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span, lenient_spans
 
 
@@ -34,7 +34,7 @@ def judge(
     reference: list[NDArray[np.float32]],
     wanted: list[list[Span]],
     gold: list[list[Span]],
-    decoder: Decoder,
+    decoder: SpanDecoder,
 ) -> dict[str, Any]:
     """How far a graph is from torch: the largest logit difference, sentences with other spans, F1 and its loss."""
     found = decoder.spans(logits)

@@ -18,8 +18,9 @@ from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
 from fpplm_core.serving.onnx_session import Session, cores, has, open_session, require
 from fpplm_core.tagging.batches import Arrays, collate
-from fpplm_core.tagging.spans import Span, lenient_spans
-from fpplm_core.tagging.viterbi import decode, softmax
+from fpplm_core.tagging.decoder import SpanDecoder
+from fpplm_core.tagging.spans import Span
+from fpplm_core.tagging.viterbi import softmax
 from fpplm_core.tagging.windows import Encoder, Window
 from fpplm_core.tagging.word_logits import batches_of, gathered
 from fpplm_core.tagging.words import words_of
@@ -74,8 +75,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, device: str, variant: str, threads: int | None = None) -> None:
         self.bundle, self.device, self.variant, self.threads = bundle, device, variant, threads
         config = bundle.config
-        self.labels: list[str] = config["labels"]
-        self.scores: NDArray[np.float32] = np.array(config["transitions"], dtype=np.float32)
+        self.decoder = SpanDecoder(config["labels"], np.array(config["transitions"], dtype=np.float32))
         tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
         self.encoder = Encoder(tokenizer, config["window"], config["stride"], config["context"], config["first_shape"])
         refine = config.get("label_lm") or {"below": 0.0, "use": False}
@@ -107,6 +107,11 @@ class Predictor:
         if wanted != "cpu":
             _ = predictor.session  # a GPU that does not start is said here, not by the first text
         return predictor
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the tagger, O first."""
+        return list(self.decoder.labels)
 
     @cached_property
     def session(self) -> Session:
@@ -143,9 +148,9 @@ class Predictor:
             begun.append((chunk, self._begin([[w[0] for w in t.words] for t in chunk], [t.document for t in chunk])))
             if len(begun) == 2:
                 done, state = begun.popleft()
-                yield done, self._spans(gathered(*state))
+                yield done, self.decoder.scored_spans(gathered(*state))
         for done, state in begun:
-            yield done, self._spans(gathered(*state))
+            yield done, self.decoder.scored_spans(gathered(*state))
 
     def tag(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
@@ -154,7 +159,7 @@ class Predictor:
 
         `documents`, as `Encoder.windows` takes them, matter to a tagger that was trained with context.
         """
-        return self._spans(self.logits(sentences, documents))
+        return self.decoder.scored_spans(self.logits(sentences, documents))
 
     def logits(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
@@ -171,17 +176,6 @@ class Predictor:
             results = map(partial(self._run, self.session), batches)
         return batches, results, [len(words) for words in sentences]
 
-    def _spans(self, logits: list[NDArray[np.float32]]) -> list[list[tuple[Span, float]]]:
-        found = []
-        for values, path in zip(logits, decode(logits, self.scores), strict=True):
-            if path.any():  # label 0 is O
-                spans = lenient_spans([self.labels[label] for label in path])
-                chosen = softmax(values)[np.arange(len(path)), path]
-                found.append([(span, float(chosen[span.start : span.end].mean())) for span in spans])
-            else:
-                found.append([])
-        return found
-
     def explain(self, words: Sequence[str]) -> list[Word]:
         """What the tagger says about each word of a sentence, and what the label language model writes.
 
@@ -196,11 +190,10 @@ class Predictor:
             for run in (self._tagged, self._written)
         )
         chances = softmax(own), softmax(written)
-        paths = [decode([values], self.scores)[0] for values in (own, written)]
+        paths, labels = self.decoder.paths([own, written]), self.labels
         rows = zip(words, *paths, *chances, strict=True)
         return [
-            Word(word, self.labels[a], float(first[a]), self.labels[b], float(second[b]))
-            for word, a, b, first, second in rows
+            Word(word, labels[a], float(first[a]), labels[b], float(second[b])) for word, a, b, first, second in rows
         ]
 
     def _run(self, session: Session, batch: Sequence[Window]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from fpplm_core.evaluation.metrics import count, total
 from fpplm_core.model.tagger import Tagger, runner
 from fpplm_core.tagging.schemes import INNER_SCHEME, transitions
 from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
-from fpplm_core.tagging.viterbi import decode, leaning, legality_scores, softmax
+from fpplm_core.tagging.viterbi import decode, legality_scores, shift_threshold, softmax
 from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import word_logits
 from fpplm_core.training.state import State
@@ -57,7 +57,7 @@ def try_on_dev(
             scores[:-1, :-1] += learned.cpu().numpy()
     f1 = dev.f1(logits, scores, labels)
     if f1 and lean:
-        scores = leaning(scores, f1, lean)
+        scores = shift_threshold(scores, f1, lean)
         f1 = dev.f1(logits, scores, labels)
     return Outcome(f1, logits, scores)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fpplm_core.tagging.batches import Arrays
 from fpplm_core.tagging.schemes import SCHEMES, faults, label_list, transitions
-from fpplm_core.tagging.viterbi import FORBIDDEN, decode, leaning, legality_scores, softmax, viterbi
+from fpplm_core.tagging.viterbi import FORBIDDEN, decode, legality_scores, shift_threshold, softmax, viterbi
 from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import word_logits
 
@@ -163,9 +163,9 @@ def test_leaning_takes_an_entity_from_half_the_f1_on(chance, f1):
         return
     logits = [np.log(np.array([[1 - chance, chance]], dtype=np.float32))]
     none = np.zeros((3, 3), dtype=np.float32)
-    (path,) = decode(logits, leaning(none, f1, 1.0))
+    (path,) = decode(logits, shift_threshold(none, f1, 1.0))
     assert path.tolist() == [int(chance > f1 / 2)]
-    assert np.array_equal(leaning(none, f1, 0.0), none)
+    assert np.array_equal(shift_threshold(none, f1, 0.0), none)
 
 
 def test_leaning_costs_every_o_the_same_and_leaves_its_input_alone():
@@ -175,6 +175,6 @@ def test_leaning_costs_every_o_the_same_and_leaves_its_input_alone():
     logits = [np.log(np.stack([1 - chances, chances], 1)).astype(np.float32)]
     given_scores = np.zeros((3, 3), dtype=np.float32)
     before = given_scores.copy()
-    (path,) = decode(logits, leaning(given_scores, 0.6, 1.0))
+    (path,) = decode(logits, shift_threshold(given_scores, 0.6, 1.0))
     assert np.array_equal(path, (chances > 0.3).astype(int))
     assert np.array_equal(given_scores, before)
