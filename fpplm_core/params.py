@@ -8,21 +8,21 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fpplm_core.data.settings import DataParams, EncodeParams
+from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.errors import ParamsError
 from fpplm_core.evaluation.settings import EvaluateParams, GateParams, PromotionParams
 from fpplm_core.export.settings import ExportParams, VerifyParams
 from fpplm_core.model.settings import ModelParams
-from fpplm_core.quality.settings import CheckParams
+from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.settings import Section, read_yaml
 from fpplm_core.training.settings import TrainParams
 
 
 class Params(Section):
-    data: DataParams
-    check: CheckParams
+    data: DataSettings
+    check: CheckSettings
     model: ModelParams
-    encode: EncodeParams
+    encode: EncodeSettings
     train: TrainParams
     technique: dict[str, Any]  # read by techniques.build, which alone knows the folder's modules
     evaluate: EvaluateParams

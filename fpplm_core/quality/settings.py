@@ -11,7 +11,7 @@ from fpplm_core.settings import Section
 Severity = Literal["error", "warning", "off"]
 
 
-class CheckParams(Section):
+class CheckSettings(Section):
     malformed_tag: Severity
     illegal_transition: Severity
     entity_edge: Severity

@@ -33,11 +33,11 @@ class Window:
     types: list[int]
 
 
-SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
+WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
 
 @lru_cache(100_000)
-def shape(word: str) -> int:
+def word_shape(word: str) -> int:
     """The index in SHAPES of how a word is written: what an encoder that lower-cases its input cannot see."""
     if any(char.isdigit() for char in word):
         return 5
@@ -51,7 +51,7 @@ def shape(word: str) -> int:
     return 1 if letters[0].isupper() and not any(char.isupper() for char in letters[1:]) else 4
 
 
-class Encoder:
+class WindowBuilder:
     """Cuts words into pieces and sentences into windows.
 
     A word is encoded by itself, so its pieces do not depend on its neighbours and are kept for the next time.
@@ -129,13 +129,13 @@ class Encoder:
         flat = [word for words in sentences for word in words]
         bounds = np.cumsum([0, *map(len, sentences)]).tolist()
         parts = self._fitted(self._encoded(flat), bounds[own.start], bounds[own.stop])
-        types = [0 if self.first_shape is None else self.first_shape + shape(word) for word in flat]
+        types = [0 if self.first_shape is None else self.first_shape + word_shape(word) for word in flat]
         lengths = np.array([len(part) for part in parts], dtype=np.intp)
         found = []
         for number in own:
             begin, finish = bounds[number : number + 2]
             low, high = self._document(number, bounds, documents)
-            for start, end, owned in cut(lengths[begin:finish], self.room, self.stride):
+            for start, end, owned in window_bounds(lengths[begin:finish], self.room, self.stride):
                 left, right = self._widen(lengths, (low, begin + start, begin + end, high))
                 ids, shown, first = list(self.prefix), [0] * len(self.prefix), []
                 for word in range(left, right):
@@ -173,7 +173,7 @@ class Encoder:
         return left, end + int(np.searchsorted(after, on_right, side="right"))
 
 
-def cut(lengths: NDArray[np.intp], room: int, stride: int) -> list[tuple[int, int, range]]:
+def window_bounds(lengths: NDArray[np.intp], room: int, stride: int) -> list[tuple[int, int, range]]:
     """Windows over words of these many pieces, as (start, end, words owned).
 
     Each window holds at most `room` pieces (no word is longer) and owns at least one word; neighbours share at least

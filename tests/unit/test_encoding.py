@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 
-from fpplm_core.tagging.windows import SHAPES, Encoder, Window, cut, shape
+from fpplm_core.tagging.windows import WORD_SHAPES, Window, WindowBuilder, window_bounds, word_shape
 
 ROOM = 14  # of a window of 16 pieces with [CLS] and [SEP]
 
@@ -24,7 +24,7 @@ def layouts(draw) -> tuple[np.ndarray, int, int]:
 @given(layouts())
 def test_every_word_is_owned_once_in_order_by_a_window_that_holds_it(layout):
     lengths, room, stride = layout
-    windows = cut(lengths, room, stride)
+    windows = window_bounds(lengths, room, stride)
     assert [word for _, _, owned in windows for word in owned] == list(range(len(lengths)))
     for start, end, owned in windows:
         assert len(owned) > 0
@@ -36,7 +36,7 @@ def test_every_word_is_owned_once_in_order_by_a_window_that_holds_it(layout):
 def test_neighbours_share_the_stride_where_words_are_short(layout):
     lengths, room, stride = layout
     lengths = np.minimum(lengths, max(1, (room - stride + 1) // 2))
-    windows = cut(lengths, room, stride)
+    windows = window_bounds(lengths, room, stride)
     longest = lengths.max(initial=0)
     for (_, end, _), (start, _, _) in pairwise(windows):
         assert stride <= lengths[start:end].sum() < stride + longest
@@ -47,7 +47,7 @@ def test_neighbours_share_the_stride_where_words_are_short(layout):
 @given(st.integers(4, 20), st.data())
 def test_a_word_is_owned_by_the_window_that_shows_most_around_it(room, data):
     words, stride = data.draw(st.integers(room, 100)), data.draw(st.integers(0, (room + 1) // 2))
-    windows = cut(np.ones(words, dtype=np.intp), room, stride)
+    windows = window_bounds(np.ones(words, dtype=np.intp), room, stride)
 
     def shown(word: int, start: int, end: int) -> int:
         """Words on the poorer side; beyond the edges of the sentence nothing is missing."""
@@ -61,11 +61,11 @@ def test_a_word_is_owned_by_the_window_that_shows_most_around_it(room, data):
 
 def test_golden_cuts():
     ones = np.ones(20, dtype=np.intp)
-    assert cut(ones, 10, 4) == [(0, 10, range(0, 8)), (6, 16, range(8, 14)), (12, 20, range(14, 20))]
-    assert cut(ones, 10, 0) == [(0, 10, range(0, 10)), (10, 20, range(10, 20))]
-    assert cut(ones, 20, 9) == [(0, 20, range(0, 20))]
-    assert cut(ones[:0], 10, 4) == []
-    assert cut(np.array([10, 10, 10]), 10, 4) == [(i, i + 1, range(i, i + 1)) for i in range(3)]
+    assert window_bounds(ones, 10, 4) == [(0, 10, range(0, 8)), (6, 16, range(8, 14)), (12, 20, range(14, 20))]
+    assert window_bounds(ones, 10, 0) == [(0, 10, range(0, 10)), (10, 20, range(10, 20))]
+    assert window_bounds(ones, 20, 9) == [(0, 20, range(0, 20))]
+    assert window_bounds(ones[:0], 10, 4) == []
+    assert window_bounds(np.array([10, 10, 10]), 10, 4) == [(i, i + 1, range(i, i + 1)) for i in range(3)]
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +82,8 @@ def tokenizer(tokenizer_file):
 def make(tokenizer_file):
     """Encoders with a piece cache of their own."""
 
-    def make_encoder(window: int = ROOM + 2, stride: int = 4) -> Encoder:
-        return Encoder(Tokenizer.from_file(tokenizer_file), window, stride)
+    def make_encoder(window: int = ROOM + 2, stride: int = 4) -> WindowBuilder:
+        return WindowBuilder(Tokenizer.from_file(tokenizer_file), window, stride)
 
     return make_encoder
 
@@ -95,7 +95,7 @@ words = st.one_of(
 texts = st.lists(st.lists(words, max_size=30), max_size=4)
 
 
-def check(encoder: Encoder, sentences: list[list[str]], windows: list[Window]) -> None:
+def check(encoder: WindowBuilder, sentences: list[list[str]], windows: list[Window]) -> None:
     """Every word of every sentence has one place, and there stand its pieces."""
     assert [(w.sentence, word) for w in windows for word in w.words] == [
         (number, word) for number, sentence in enumerate(sentences) for word in range(len(sentence))
@@ -119,19 +119,19 @@ def test_every_word_has_its_pieces_at_its_place(make_once, sentences):
 @pytest.fixture(scope="module")
 def make_once(tokenizer_file):
     """One encoder for all examples: its piece cache fills from one to the next."""
-    return Encoder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
+    return WindowBuilder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
 
 
 @given(texts)
 def test_a_full_cache_and_none_give_the_same(make_once, tokenizer_file, sentences):
-    fresh = Encoder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
+    fresh = WindowBuilder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
     make_once.pieceless = make_once.cut_words = 0
     assert make_once.windows(sentences) == fresh.windows(sentences) == fresh_one_by_one(fresh, sentences)
     assert 2 * make_once.pieceless == fresh.pieceless
     assert 2 * make_once.cut_words == fresh.cut_words
 
 
-def fresh_one_by_one(encoder: Encoder, sentences: list[list[str]]) -> list[Window]:
+def fresh_one_by_one(encoder: WindowBuilder, sentences: list[list[str]]) -> list[Window]:
     return [
         Window(number, window.ids, window.words, window.first, window.types)
         for number, sentence in enumerate(sentences)
@@ -198,7 +198,7 @@ def test_special_pieces_are_those_of_the_tokenizer(tokenizer_file, template):
         tokenizer.post_processor = processors.Sequence([])
     else:
         tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
-    encoder = Encoder(tokenizer, 16, 4)
+    encoder = WindowBuilder(tokenizer, 16, 4)
     sentence = ["the", "city"] * 20
     windows = encoder.windows([sentence])
     check(encoder, [sentence], windows)
@@ -211,7 +211,7 @@ def test_padding_and_truncation_that_a_tokenizer_file_asks_for_are_switched_off(
     tokenizer = Tokenizer.from_file(tokenizer_file)
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=12)
-    encoder = Encoder(tokenizer, 32, 4)
+    encoder = WindowBuilder(tokenizer, 32, 4)
     (window,) = encoder.windows([["the", "city", "of", "London"]])
     assert len(window.ids) == 6
 
@@ -231,13 +231,13 @@ def test_no_text_stops_the_encoder(make_once, sentence):
     ],
 )  # fmt: skip
 def test_golden_shapes(word, wanted):
-    assert SHAPES[shape(word)] == wanted
+    assert WORD_SHAPES[word_shape(word)] == wanted
 
 
 @given(st.lists(st.lists(st.sampled_from(["Paris", "the", "x1", ",", "NATO"]), max_size=30), max_size=4))
 def test_every_piece_has_the_type_of_its_word_and_special_ones_have_none(tokenizer, sentences):
-    plain = Encoder(tokenizer, 16, 4).windows(sentences)
-    shaped = Encoder(tokenizer, 16, 4, first_shape=2).windows(sentences)
+    plain = WindowBuilder(tokenizer, 16, 4).windows(sentences)
+    shaped = WindowBuilder(tokenizer, 16, 4, first_shape=2).windows(sentences)
     assert [(w.ids, w.words, w.first) for w in shaped] == [(w.ids, w.words, w.first) for w in plain]
     assert not any(any(w.types) for w in plain)
     for window in shaped:
@@ -245,7 +245,7 @@ def test_every_piece_has_the_type_of_its_word_and_special_ones_have_none(tokeniz
         assert (window.types[0], window.types[-1]) == (0, 0)
         assert min(window.types[1:-1]) >= 2
         words = [sentences[window.sentence][word] for word in window.words]
-        assert [window.types[place] for place in window.first] == [2 + shape(word) for word in words]
+        assert [window.types[place] for place in window.first] == [2 + word_shape(word) for word in words]
 
 
 CONTEXT = [["a", "b"], ["c", "d", "e"], ["f"], ["g", "h"]]
@@ -263,7 +263,7 @@ CONTEXT = [["a", "b"], ["c", "d", "e"], ["f"], ["g", "h"]]
     ],
 )
 def test_golden_context(tokenizer, context, documents, shown):
-    encoder = Encoder(tokenizer, 16, 4, context)
+    encoder = WindowBuilder(tokenizer, 16, 4, context)
     windows = encoder.windows(CONTEXT, documents)
     assert [" ".join(tokenizer.id_to_token(piece) for piece in w.ids[1:-1]) for w in windows] == shown
     for window, words in zip(windows, CONTEXT, strict=True):
@@ -277,8 +277,8 @@ def test_golden_context(tokenizer, context, documents, shown):
 )
 def test_context_changes_no_ownership_and_fits(tokenizer, layout, context):
     sentences, documents = [["abc"] * length for length, _ in layout], [document for _, document in layout]
-    plain = Encoder(tokenizer, 16, 4).windows(sentences, documents)
-    wide = Encoder(tokenizer, 16, 4, context).windows(sentences, documents)
+    plain = WindowBuilder(tokenizer, 16, 4).windows(sentences, documents)
+    wide = WindowBuilder(tokenizer, 16, 4, context).windows(sentences, documents)
     assert [(w.sentence, w.words) for w in wide] == [(w.sentence, w.words) for w in plain]
     for one, other in zip(plain, wide, strict=True):
         assert len(one.ids) <= len(other.ids) <= min(16, len(one.ids) + 2 * context)
