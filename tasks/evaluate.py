@@ -48,7 +48,7 @@ def main() -> None:
         scores[split] = score(sentences, gold, predicted, seen, settings.evaluate) | {
             "illegal_paths": illegal,
             "calibration_error": calibration_error(softmax(np.concatenate(logits)), np.array(rows)),
-            "coverage": sum(len(w.words) for w in windows) / max(1, sum(lengths)),
+            "coverage": sum(len(w.owned_words) for w in windows) / max(1, sum(lengths)),
             "words_without_pieces": without_pieces[split]["words_without_pieces"],
         }
         write_predictions(split, sentences, gold, predicted)

@@ -80,9 +80,9 @@ def write_windows(path: Path, rows: Iterable[Labelled], encoder: WindowBuilder, 
             columns["sentence"] = [w.sentence - own.start + count["sentences"] for w in windows]
             for task in tasks:
                 labels = [held[w.sentence][1][task] for w in windows]
-                columns[task] = [[one[word] for word in w.words if one] for w, one in zip(windows, labels, strict=True)]
+                columns[task] = [[one[word] for word in w.owned_words if one] for w, one in zip(windows, labels, strict=True)]
             count["sentences"] += len(own)
-            count["words"] += sum(len(w.words) for w in windows)
+            count["words"] += sum(len(w.owned_words) for w in windows)
             count["windows"] += len(windows)
             count["pieces"] += sum(len(w.ids) for w in windows)
             yield pa.RecordBatch.from_pydict(columns, schema)

@@ -226,21 +226,21 @@ class Predictor:
             "read": softmax(logits / TEMPERATURE),
             "hidden": self._doubtful(logits, arrays),
             "states": states,
-            "counted": arrays.owned == 1,
+            "counted": arrays.word_mask == 1,
         }
         (written,) = self.label_lm.run(["written"], inputs)
         return np.asarray(written)
 
     def _doubtful(self, logits: NDArray[np.float32], arrays: Arrays) -> NDArray[np.bool_]:
-        return np.asarray((softmax(logits).max(axis=2) < self.below) & (arrays.owned == 1))
+        return np.asarray((softmax(logits).max(axis=2) < self.below) & (arrays.word_mask == 1))
 
     def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
         """The graph's outputs of these names at the words' first pieces. *Shape:* (batch, words, …) each."""
         inputs = {"input_ids": arrays.ids, "attention_mask": arrays.mask}
-        if self.encoder.first_shape is not None:
+        if self.encoder.first_shape_type is not None:
             inputs["token_type_ids"] = arrays.types
         found = session.run(list(names), inputs)
-        return [np.take_along_axis(np.asarray(values), arrays.first[:, :, None], axis=1) for values in found]
+        return [np.take_along_axis(np.asarray(values), arrays.first_pieces[:, :, None], axis=1) for values in found]
 
     @cached_property
     def label_lm(self) -> Session:

@@ -22,14 +22,15 @@ from tokenizers import Tokenizer
 class Window:
     """One row for the encoder.
 
-    `ids` are its pieces with the special ones; `words` the indices (in the sentence) of the words that it owns,
-    `first` the positions of their first pieces in `ids`; `types` has one token type a piece, 0 where shapes are off.
+    `ids` are its pieces with the special ones; `owned_words` the indices (in the sentence) of the words that it owns,
+    `first_pieces` the positions of their first pieces in `ids`; `types` has one token type a piece, 0 where shapes are
+    off.
     """
 
     sentence: int
     ids: list[int]
-    words: list[int]
-    first: list[int]
+    owned_words: list[int]
+    first_pieces: list[int]
     types: list[int]
 
 
@@ -58,15 +59,15 @@ class WindowBuilder:
     A word that the tokenizer turns into no piece (invisible characters) gets `filler`, so that it has a place;
     `pieceless` counts such words. A word longer than a window keeps its leading pieces; `cut_words` counts those.
 
-    `context` is the number of pieces of neighbouring sentences on each side, `first_shape` the token type of the
+    `context` is the number of pieces of neighbouring sentences on each side, `first_shape_type` the token type of the
     first of SHAPES, None where token types say nothing about shapes.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, window: int, stride: int, context: int = 0, first_shape: int | None = None
+        self, tokenizer: Tokenizer, window: int, stride: int, context: int = 0, first_shape_type: int | None = None
     ) -> None:
         self.tokenizer = tokenizer
-        self.window, self.stride, self.context, self.first_shape = window, stride, context, first_shape
+        self.window, self.stride, self.context, self.first_shape_type = window, stride, context, first_shape_type
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         bare = tokenizer.encode("a", add_special_tokens=False).ids
@@ -129,7 +130,7 @@ class WindowBuilder:
         flat = [word for words in sentences for word in words]
         bounds = np.cumsum([0, *map(len, sentences)]).tolist()
         parts = self._fitted(self._encoded(flat), bounds[own.start], bounds[own.stop])
-        types = [0 if self.first_shape is None else self.first_shape + word_shape(word) for word in flat]
+        types = [0 if self.first_shape_type is None else self.first_shape_type + word_shape(word) for word in flat]
         lengths = np.array([len(part) for part in parts], dtype=np.intp)
         found = []
         for number in own:

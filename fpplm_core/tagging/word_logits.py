@@ -30,7 +30,7 @@ def join_word_logits(
             if not len(found[window.sentence]):
                 shape = (lengths[window.sentence], values.shape[-1])
                 found[window.sentence] = np.zeros(shape, dtype=np.float32)
-            found[window.sentence][window.words] = values[: len(window.words)]
+            found[window.sentence][window.owned_words] = values[: len(window.owned_words)]
     return found
 
 

@@ -104,7 +104,7 @@ def make_batch(data: Data, rows: Sequence[int]) -> Batch:
     arrays = collate([data.windows[row] for row in rows])
 
     def table(values: list[list[int]]) -> Tensor:
-        filled = np.full(arrays.first.shape, IGNORED, dtype=np.int64)
+        filled = np.full(arrays.first_pieces.shape, IGNORED, dtype=np.int64)
         for place, row in enumerate(rows):
             filled[place, : len(values[row])] = values[row]
         return torch.from_numpy(filled)

@@ -192,7 +192,7 @@ def test_every_kind_of_tokenizer_gives_each_word_its_own_pieces(encoder, words):
     assert all(alone)
     owned = []
     for window in encoder.windows([words]):
-        for word, first in zip(window.words, window.first, strict=True):
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
             assert window.ids[first : first + len(alone[word])] == alone[word]
             owned.append(word)
     assert owned == list(range(len(words)))

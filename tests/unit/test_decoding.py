@@ -147,7 +147,7 @@ def test_every_words_logits_stand_at_its_place(case, budget):
     def run(arrays: Arrays) -> np.ndarray:
         """A runtime whose logits name the piece that it was asked for."""
         assert arrays.ids.size <= budget or len(arrays.ids) == 1
-        asked = np.take_along_axis(arrays.ids, arrays.first, axis=1)
+        asked = np.take_along_axis(arrays.ids, arrays.first_pieces, axis=1)
         return np.stack([asked, -asked], axis=-1).astype(np.float32)
 
     found = word_logits(windows, lengths, budget, run)

@@ -57,7 +57,7 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
     found = pq.read_table(path).to_pydict()
     for name in SCHEMA.names:
         assert found[name] == [getattr(window, name) for window in windows]
-    assert found["labels"] == [list(window.words) for window in windows]
+    assert found["labels"] == [list(window.owned_words) for window in windows]
     assert found["second"] == [[]] * len(windows)
     assert counts == {
         "sentences": len(sentences),

@@ -97,16 +97,16 @@ texts = st.lists(st.lists(words, max_size=30), max_size=4)
 
 def check(encoder: WindowBuilder, sentences: list[list[str]], windows: list[Window]) -> None:
     """Every word of every sentence has one place, and there stand its pieces."""
-    assert [(w.sentence, word) for w in windows for word in w.words] == [
+    assert [(w.sentence, word) for w in windows for word in w.owned_words] == [
         (number, word) for number, sentence in enumerate(sentences) for word in range(len(sentence))
     ]
     for window in windows:
-        assert window.words
+        assert window.owned_words
         assert len(window.ids) <= encoder.window
         assert window.ids[: len(encoder.prefix)] == encoder.prefix
         assert window.ids[len(window.ids) - len(encoder.suffix) :] == encoder.suffix
-        assert len(window.first) == len(window.words)
-        for word, first in zip(window.words, window.first, strict=True):
+        assert len(window.first_pieces) == len(window.owned_words)
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
             (pieces,) = encoder.pieces([sentences[window.sentence][word]])
             assert window.ids[first : first + len(pieces)] == pieces
 
@@ -133,7 +133,7 @@ def test_a_full_cache_and_none_give_the_same(make_once, tokenizer_file, sentence
 
 def fresh_one_by_one(encoder: WindowBuilder, sentences: list[list[str]]) -> list[Window]:
     return [
-        Window(number, window.ids, window.words, window.first, window.types)
+        Window(number, window.ids, window.owned_words, window.first_pieces, window.types)
         for number, sentence in enumerate(sentences)
         for window in encoder.windows([sentence])
     ]
@@ -152,8 +152,8 @@ def test_a_sentence_that_fits_is_what_the_tokenizer_itself_makes(make):
     (window,) = encoder.windows([sentence])
     reference = encoder.tokenizer.encode(sentence, is_pretokenized=True)
     assert window.ids == reference.ids
-    assert window.words == list(range(7))
-    assert window.first == [reference.word_to_tokens(word)[0] for word in range(7)]
+    assert window.owned_words == list(range(7))
+    assert window.first_pieces == [reference.word_to_tokens(word)[0] for word in range(7)]
 
 
 def test_words_without_pieces_get_the_filler_and_are_counted(make):
@@ -162,7 +162,7 @@ def test_words_without_pieces_get_the_filler_and_are_counted(make):
     windows = encoder.windows(sentences)
     assert [w.sentence for w in windows] == [0, 2, 3]
     unknown = encoder.tokenizer.token_to_id("[UNK]")
-    assert windows[0].ids[windows[0].first[1]] == unknown
+    assert windows[0].ids[windows[0].first_pieces[1]] == unknown
     assert windows[1].ids == [*encoder.prefix, unknown, *encoder.suffix]
     assert encoder.pieceless == 3
     check(encoder, sentences, windows)
@@ -184,9 +184,9 @@ def test_a_long_sentence_shows_each_word_the_pieces_that_a_short_one_does(make):
     long_room = make(window=2000)
     (whole,) = long_room.windows([sentence])
     for window in windows:
-        start = window.first[0] - whole.first[window.words[0]]
-        for word, first in zip(window.words, window.first, strict=True):
-            assert first - whole.first[word] == start
+        start = window.first_pieces[0] - whole.first_pieces[window.owned_words[0]]
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
+            assert first - whole.first_pieces[word] == start
 
 
 @pytest.mark.parametrize("template", [None, "$A", "[CLS] $A", "$A [SEP]", "[CLS] [MASK] $A [SEP] [SEP]"])
@@ -237,15 +237,15 @@ def test_golden_shapes(word, wanted):
 @given(st.lists(st.lists(st.sampled_from(["Paris", "the", "x1", ",", "NATO"]), max_size=30), max_size=4))
 def test_every_piece_has_the_type_of_its_word_and_special_ones_have_none(tokenizer, sentences):
     plain = WindowBuilder(tokenizer, 16, 4).windows(sentences)
-    shaped = WindowBuilder(tokenizer, 16, 4, first_shape=2).windows(sentences)
-    assert [(w.ids, w.words, w.first) for w in shaped] == [(w.ids, w.words, w.first) for w in plain]
+    shaped = WindowBuilder(tokenizer, 16, 4, first_shape_type=2).windows(sentences)
+    assert [(w.ids, w.owned_words, w.first_pieces) for w in shaped] == [(w.ids, w.owned_words, w.first_pieces) for w in plain]
     assert not any(any(w.types) for w in plain)
     for window in shaped:
         assert len(window.types) == len(window.ids)
         assert (window.types[0], window.types[-1]) == (0, 0)
         assert min(window.types[1:-1]) >= 2
-        words = [sentences[window.sentence][word] for word in window.words]
-        assert [window.types[place] for place in window.first] == [2 + word_shape(word) for word in words]
+        words = [sentences[window.sentence][word] for word in window.owned_words]
+        assert [window.types[place] for place in window.first_pieces] == [2 + word_shape(word) for word in words]
 
 
 CONTEXT = [["a", "b"], ["c", "d", "e"], ["f"], ["g", "h"]]
@@ -267,8 +267,8 @@ def test_golden_context(tokenizer, context, documents, shown):
     windows = encoder.windows(CONTEXT, documents)
     assert [" ".join(tokenizer.id_to_token(piece) for piece in w.ids[1:-1]) for w in windows] == shown
     for window, words in zip(windows, CONTEXT, strict=True):
-        assert window.words == list(range(len(words)))
-        assert [tokenizer.id_to_token(window.ids[place]) for place in window.first] == words
+        assert window.owned_words == list(range(len(words)))
+        assert [tokenizer.id_to_token(window.ids[place]) for place in window.first_pieces] == words
 
 
 @given(
@@ -279,7 +279,7 @@ def test_context_changes_no_ownership_and_fits(tokenizer, layout, context):
     sentences, documents = [["abc"] * length for length, _ in layout], [document for _, document in layout]
     plain = WindowBuilder(tokenizer, 16, 4).windows(sentences, documents)
     wide = WindowBuilder(tokenizer, 16, 4, context).windows(sentences, documents)
-    assert [(w.sentence, w.words) for w in wide] == [(w.sentence, w.words) for w in plain]
+    assert [(w.sentence, w.owned_words) for w in wide] == [(w.sentence, w.owned_words) for w in plain]
     for one, other in zip(plain, wide, strict=True):
         assert len(one.ids) <= len(other.ids) <= min(16, len(one.ids) + 2 * context)
-        assert [other.ids[place] for place in other.first] == [one.ids[place] for place in one.first]
+        assert [other.ids[place] for place in other.first_pieces] == [one.ids[place] for place in one.first_pieces]

@@ -47,7 +47,7 @@ def test_the_exported_graph_gives_at_first_pieces_what_the_runner_gives(encoder,
     arrays = collate(windows)
     with torch.inference_mode():
         graph = model(torch.from_numpy(arrays.ids), torch.from_numpy(arrays.mask)).numpy()
-    chosen = np.take_along_axis(graph, arrays.first[:, :, None], axis=1)
+    chosen = np.take_along_axis(graph, arrays.first_pieces[:, :, None], axis=1)
     assert np.allclose(chosen, runner(model)(arrays), atol=1e-5)
 
 
