@@ -11,10 +11,10 @@ from pydantic import Field, field_validator, model_validator
 from fpplm_core.data.formats import names
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
-from fpplm_core.settings import Cut, Section
+from fpplm_core.settings import Cut, Settings
 
 
-class SecondSettings(Section):
+class SecondSettings(Settings):
     """Where a second task's labels stand; None = as for the first."""
 
     train: str | None = None
@@ -23,7 +23,7 @@ class SecondSettings(Section):
     tag_column: int | str | None = None
 
 
-class DataSettings(Section):
+class DataSettings(Settings):
     path: str
     train: str
     dev: str | None
@@ -62,7 +62,7 @@ class DataSettings(Section):
         return self
 
 
-class EncodeSettings(Section):
+class EncodeSettings(Settings):
     window: Annotated[int, Field(ge=8)]
     stride: Annotated[int, Field(ge=0)]
     context: Annotated[int, Field(ge=0)]
