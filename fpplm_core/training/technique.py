@@ -7,20 +7,24 @@ state: what a step draws depends on (seed, step, name) alone.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from fpplm_core.errors import FpplmError
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged, without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.randomness import derive_seed
+
+if TYPE_CHECKING:
+    from fpplm_core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,12 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
-class Technique(BaseModel):
-    """One switchable part of training. Its fields are its block in params.yaml; off means absent.
+class Technique:
+    """One switchable part of training; off means absent.
 
+    A technique NAME is also a NAMESettings, so that the fields of its block in params.yaml are its attributes.
     Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         """Modules of its own, trained at the head's rate; they are left out of the exported graph."""
@@ -145,3 +148,20 @@ class Technique(BaseModel):
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
         """What it has measured, for the report: plain values."""
         return {}
+
+
+def build(blocks: Mapping[str, Settings]) -> dict[str, Technique]:
+    """The techniques of these blocks, in their order: see `TechniqueSettings.blocks`.
+
+    Raises FpplmError where a technique's module does not define one Technique class.
+    """
+    return {name: cast(Any, _technique_of(name))(**dict(block)) for name, block in blocks.items()}
+
+
+def _technique_of(name: str) -> type[Technique]:
+    module = importlib.import_module(f"fpplm_core.training.techniques.{name}.technique")
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Technique)]
+    own = [kind for kind in kinds if kind.__module__ == module.__name__]
+    if len(own) != 1:
+        raise FpplmError("must define one Technique class", where=str(module.__file__), got=str(len(own)))
+    return own[0]

@@ -15,38 +15,21 @@ correct   where the teacher is sure of another label, the target becomes a mixtu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import Batch, tag_loss
 from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 
-Weight = Annotated[float, Field(ge=0, le=50)]
-Share = Annotated[float, Field(ge=0, le=1)]
 SURE = 0.9  # the teacher's probability of another label from which it corrects
 
 
-class Adversarial(Technique):
-    epsilon: Annotated[float, Field(ge=0, le=10)] = 0.5
-    input_every: Annotated[int, Field(ge=1)] = 3
-    budget: Annotated[float, Field(ge=0, le=10)] = 0.5
-    agree: Weight = 0.5
-    correct: Share = 0.0
-    begin: Share = 0.3
-    full: Share = 0.4
-    input_until: Share = 0.8
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Adversarial:
-        if self.full < self.begin:
-            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
-        return self
-
+class Adversarial(AdversarialSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.budget else {}
 

@@ -12,10 +12,9 @@ effective rank).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,25 +22,12 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.technique import Clock, Technique
+from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
 RANK_EVERY = 20  # steps
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class FilterPooling(Technique):
-    rate: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    window: Annotated[int, Field(ge=1)] = 2
-    cutoff: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    begin: Share = 0.1
-    full: Share = 0.2
-    fade: Share = 0.8
-
-    @model_validator(mode="after")
-    def _in_order(self) -> FilterPooling:
-        if not self.begin <= self.full <= self.fade:
-            raise ValueError(f"begin {self.begin}, full {self.full} and fade {self.fade} must not fall")
-        return self
-
+class FilterPooling(FilterPoolingSettings, Technique):
     def strength(self, clock: Clock) -> float:
         """Rises from 0 to 1 between `begin` and `full`, falls to 0 between `fade` and the end."""
         rise = clock.ramp(self.begin, self.full) if self.full else 1.0

@@ -15,10 +15,9 @@ moment  by schedule, or earlier: once the open groups' median F falls below `set
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fpplm_core.model import parallel
@@ -26,26 +25,13 @@ from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.techniques.fuzzy_regions.settings import FuzzyRegionsSettings
 
 MEMORY = 0.95
 CLOSED = -1
 
 
-class FuzzyRegions(Technique):
-    frozen: Annotated[float, Field(ge=0, le=0.9)] = 0.03
-    covered: Annotated[float, Field(ge=0, le=0.9)] = 0.08
-    rise: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    order: Literal["top_down", "fuzziest"] = "top_down"
-    moment: Literal["schedule", "settled"] = "schedule"
-    settled: Annotated[float, Field(gt=0)] = 0.5
-    probes: Annotated[int, Field(ge=1)] = 8
-
-    @model_validator(mode="after")
-    def _in_time(self) -> FuzzyRegions:
-        if self.covered < self.frozen:
-            raise ValueError(f"covered {self.covered} must not be before frozen {self.frozen}")
-        return self
-
+class FuzzyRegions(FuzzyRegionsSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"regions": Regions([group for group in model.groups() if group.depth])}
 

@@ -17,40 +17,22 @@ refinement that is free to overrule breaks right labels; hence it teaches, and t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.technique import Clock, SecondGraph, Step, Technique
+from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
-Weight = Annotated[float, Field(ge=0, le=10)]
-Share = Annotated[float, Field(ge=0, le=1)]
 LONGEST = 512  # words with a position of their own; farther ones share the last
 TEMPERATURE = 2.0
 
 
-class LabelLm(Technique):
-    weight: Weight = 0.3
-    feedback: Weight = 0.3
-    begin: Share = 0.3
-    full: Share = 0.4
-    init_steps: Annotated[int, Field(ge=1)] = 4
-    noise: Share = 0.15
-    hide: Share = 0.5
-    width: Annotated[int, Field(ge=8, multiple_of=4)] = 128
-    bias: Share = 0.5
-
-    @model_validator(mode="after")
-    def _in_order(self) -> LabelLm:
-        if self.full < self.begin:
-            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
-        return self
-
+class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
 

@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,24 +34,14 @@ from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.schemes import transitions as legal_pairs
 from fpplm_core.training.batch import IGNORED, tag_loss
 from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
 FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
 PREFIXES = "OBIES"
 HIDDEN_WORDS = 0.15
-Weight = Annotated[float, Field(ge=0, le=10)]
 
 
-class MultiTask(Technique):
-    pair: Weight = 0.5
-    pair_kind: Literal["pair", "crf"] = "pair"
-    presence: Weight = 0.1
-    neighbours: Weight = 0.1
-    boundary: Weight = 0.2
-    second: Weight = 0.0
-    masked_lm: Weight = 0.0
-    anchor: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    weights: Literal["fixed", "uncertainty"] = "fixed"
-
+class MultiTask(MultiTaskSettings, Technique):
     def active(self) -> dict[str, float]:
         """The weights of the losses that are on."""
         names = ("pair", "presence", "neighbours", "boundary", "second", "masked_lm")

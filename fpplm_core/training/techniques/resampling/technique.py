@@ -16,29 +16,22 @@ mean of their cosine stays below −0.2 for `guard` steps), every rate is cut to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.technique import Clock, Technique
+from fpplm_core.training.techniques.resampling.settings import ResamplingSettings
 
 MEMORY = 0.99
 MOST = 2.0
 AGAINST, CUT, LEAST = -0.2, 0.7, 0.1
 
 
-class Resampling(Technique):
-    share: Annotated[float, Field(gt=0, le=1)] = 0.7
-    proportion: Annotated[float, Field(ge=0, le=2)] = 0.5
-    floor: Annotated[float, Field(gt=0, le=1)] = 0.2
-    dense_until: Annotated[float, Field(ge=0, le=1)] = 0.15
-    dense_from: Annotated[float, Field(ge=0, le=1)] = 0.75
-    guard: Annotated[int, Field(ge=0)] = 0
-
+class Resampling(ResamplingSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         blocks = [group for group in model.groups() if group.name.startswith("block")]
         made: dict[str, nn.Module] = {
