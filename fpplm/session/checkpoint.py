@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 from fpplm.pipeline.paths import ENCODED, SCRATCH
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors
-from fpplm_core.model.digest import fingerprint
-from fpplm_core.training.state import State
+from fpplm_core.model.digest import weights_sha256
+from fpplm_core.training.state import TrainingState
 
 Tensors = dict[str, torch.Tensor]
 STATE, BEST = "state.safetensors", "best.safetensors"
@@ -89,10 +89,10 @@ class Checkpoint:
     def best(self) -> Tensors:
         return safetensors.torch.load_file(self.folder / BEST)
 
-    def save(self, state: State, history: dict[str, Any]) -> None:
+    def save(self, state: TrainingState, history: dict[str, Any]) -> None:
         _save(self.folder / STATE, state.tensors(), json.dumps(history))
 
-    def save_best(self, state: State) -> None:
+    def save_best(self, state: TrainingState) -> None:
         _save(self.folder / BEST, state.average, "")
 
     def remove(self) -> None:
@@ -118,4 +118,4 @@ def _metadata(file: Path) -> dict[str, str]:
 
 def _digest(tensors: Tensors, history: str) -> str:
     """sha256 over the history and the names, shapes and bytes of the tensors."""
-    return hashlib.sha256((fingerprint(tensors) + history).encode()).hexdigest()
+    return hashlib.sha256((weights_sha256(tensors) + history).encode()).hexdigest()

@@ -9,7 +9,7 @@ from pydantic import Field
 from fpplm_core.settings import Settings
 
 
-class ModelParams(Settings):
+class ModelSettings(Settings):
     encoder: Annotated[str, Field(min_length=1)]
     revision: str | None
     attention: Literal["eager", "sdpa"]

@@ -17,9 +17,9 @@ from fpplm_core.errors import EncoderError
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.dropout import Dropout
-from fpplm_core.model.groups import Group, _top_modules
-from fpplm_core.model.settings import ModelParams
-from fpplm_core.model.word_shapes import _add_shapes
+from fpplm_core.model.groups import Group, top_modules
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.model.word_shapes import add_shapes
 from fpplm_core.tagging.batches import Arrays
 
 
@@ -30,7 +30,7 @@ class Tagger(nn.Module):
     logits. Training looks at first pieces only: `encode`, then `words`, then `classify`.
     """
 
-    def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelParams) -> None:
+    def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings) -> None:
         super().__init__()
         self.encoder = encoder
         self.blueprint = blueprint
@@ -50,7 +50,7 @@ class Tagger(nn.Module):
             if type(module) is nn.Dropout:
                 module.__class__ = Dropout  # the same rate and mode, other draws
         if blueprint.first_shape is not None:
-            _add_shapes(encoder, blueprint.first_shape)
+            add_shapes(encoder, blueprint.first_shape)
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def keep_pieces(self, pieces: Tensor) -> None:
@@ -66,7 +66,7 @@ class Tagger(nn.Module):
         mask_id = int(torch.searchsorted(pieces, self.blueprint.mask_id))
         self.blueprint = replace(self.blueprint, mask_id=mask_id)
 
-    def all_pieces(self) -> None:
+    def restore_vocabulary(self) -> None:
         """Puts back what `keep_pieces` set aside."""
         if self.kept is not None:
             pieces, whole = self.kept
@@ -93,9 +93,9 @@ class Tagger(nn.Module):
             if self.training and self.shape_dropout:
                 types = types * (torch.rand(len(types), 1, device=types.device) >= self.shape_dropout)
             inputs["token_type_ids"] = types
-        with parallel.shared_out(inputs) as own:
+        with parallel.local_rows(inputs) as own:
             states = cast(Tensor, self.encoder(**own).last_hidden_state)
-        return parallel.gather(states, whole=mask)
+        return parallel.all_gather_rows(states, whole=mask)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The embeddings of pieces. *Shape:* (batch, pieces) to (batch, pieces, width)."""
@@ -118,7 +118,7 @@ class Tagger(nn.Module):
         parts: list[tuple[str, list[nn.Module]]] = [("head", [self.dropout, self.head])]
         parts += [(f"block{i}", [blocks[i]]) for i in reversed(range(len(blocks)))]
         inside = {module for block in blocks for module in block.modules()}
-        rest = list(_top_modules(self.encoder, inside))
+        rest = list(top_modules(self.encoder, inside))
         parts.append(("embeddings", rest))
         loose = {id(parameter): name for name, parameter in self.named_parameters()}
         groups = []
@@ -144,14 +144,14 @@ class Tagger(nn.Module):
         )
 
 
-def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelParams, seed: int) -> Tagger:
+def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
     """A tagger whose head depends on `seed` alone; the global random state stays as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Tagger(encoder, blueprint, settings)
 
 
-def load_trained(weights: Path, blueprint: Blueprint, settings: ModelParams) -> Tagger:
+def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:
     """The tagger with weights that training has kept, in evaluation mode. Raises EncoderError and OSError."""
     encoder = pretrained.load_encoder(settings.encoder, settings.revision, settings.attention)
     model = Tagger(encoder, blueprint, settings)
@@ -159,7 +159,7 @@ def load_trained(weights: Path, blueprint: Blueprint, settings: ModelParams) -> 
     return model.eval()
 
 
-def runner(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:
+def batch_logits(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:
     """What `decoding.word_logits` wants: a batch's arrays to the (batch, words, K) logits of its owned words."""
     device = next(model.parameters()).device
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Clock:
+class StepContext:
     """Where training stands, for the technique that is asked: `step` counts from 0.
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are those that the technique has made, by the
@@ -60,7 +60,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepOutputs:
     """What techniques see of one step; `clean` is the batch before any technique changed its inputs.
 
     *Shape:* hidden (batch, words, width), logits (batch, words, K) in float32.
@@ -104,26 +104,26 @@ class Technique:
         """Modules of its own, trained at the head's rate; they are left out of the exported graph."""
         return {}
 
-    def on_inputs(self, batch: Batch, model: Tagger, clock: Clock) -> Batch | None:
+    def on_inputs(self, batch: Batch, model: Tagger, clock: StepContext) -> Batch | None:
         """Another batch in place of this one, or None; at most one technique may give one."""
         return None
 
-    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: Clock) -> Tensor | None:
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: StepContext) -> Tensor | None:
         """Other hidden states (batch, words, width), or None; at most one technique may give them."""
         return None
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
         """Scalars to add to the loss, by name."""
         return {}
 
-    def lr_scale(self, group: Group, clock: Clock) -> float:
+    def lr_scale(self, group: Group, clock: StepContext) -> float:
         """Factor of a group's learning rate; 0 freezes it (no gradient, no decay, evaluation mode)."""
         return 1.0
 
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
         """Called with clipped gradients, before the optimizer; frozen parameters have gradient None."""
 
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
         """Called after the optimizer, gradients still there; may change weights in place."""
 
     def transitions(self, modules: Mapping[str, Any]) -> Tensor | None:

@@ -16,11 +16,11 @@ import torch
 
 from fpplm_core.errors import ParamsError
 from fpplm_core.export.onnx import export_fp32, export_second
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.params import load
 from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.state import Settings
+from fpplm_core.training.state import LoopSettings
 from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, saved, start, weights
@@ -76,7 +76,7 @@ def end(folder: Path, name: str, bfloat16: bool = False) -> End:
 
 
 def in_pieces(
-    folder: Path, active: dict[str, Technique], settings: Settings = SETTINGS, cuts: Iterable[int] = CUTS
+    folder: Path, active: dict[str, Technique], settings: LoopSettings = SETTINGS, cuts: Iterable[int] = CUTS
 ) -> bytes:
     """The end of a run that is cut after these numbers of steps, and taken up from its file each time."""
     kept, done = b"", 0
@@ -183,13 +183,13 @@ def test_frozen_weights_keep_their_bits(tiny_encoder, name):
     active, settings = {**build(CHOICES[name]), "still": Still()}, tiny.changed(steps=7)
     state = start(tiny_encoder, active, settings)
     frozen = [module for group in state.groups if group.name in ("block0", "embeddings") for module in group.modules]
-    before = [fingerprint(module) for module in frozen]
-    top = fingerprint(state.groups[1].modules[0])
+    before = [weights_sha256(module) for module in frozen]
+    top = weights_sha256(state.groups[1].modules[0])
     for _ in train_steps(state, batch_of, active, settings):
-        assert [fingerprint(module) for module in frozen] == before
+        assert [weights_sha256(module) for module in frozen] == before
         assert not any(p.requires_grad for module in frozen for p in module.parameters())
         assert all(p.grad is None for p in state.parameters().values())
-    assert fingerprint(state.groups[1].modules[0]) != top
+    assert weights_sha256(state.groups[1].modules[0]) != top
 
 
 def test_the_exported_graph_has_nothing_of_any_technique(tiny_encoder, tmp_path):

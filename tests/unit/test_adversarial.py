@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.technique import Clock, Step
+from fpplm_core.training.technique import StepContext, StepOutputs
 from fpplm_core.training.techniques.adversarial.technique import (
     SURE,
     Adversarial,
@@ -31,11 +31,11 @@ def rival_of(seed: int, labels: int) -> Rival:
         return Rival(WIDTH, labels)
 
 
-def made_step(logits: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor | None = None) -> Step:
+def made_step(logits: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor | None = None) -> StepOutputs:
     """A step with these logits, labels and guesses of the averaged weights."""
     places = torch.zeros_like(labels)
     batch = Batch(places, places, places, places, (labels != IGNORED).long(), labels)
-    step = Step(None, batch, batch, normal(9, *labels.shape, WIDTH), logits, {})
+    step = StepOutputs(None, batch, batch, normal(9, *labels.shape, WIDTH), logits, {})
     vars(step)["teacher"] = logits.detach() if teacher is None else teacher
     return step
 
@@ -137,7 +137,7 @@ def test_label_loss_and_push_together_are_the_loss_against_the_attack(seed, budg
     labels = torch.randint(0, COUNT, (2, 5), generator=torch.Generator().manual_seed(seed))
     labels[1, 3:] = IGNORED
     step = made_step(normal(seed, 2, 5, COUNT), labels, normal(seed + 1, 2, 5, COUNT))
-    clock = Clock(0, 12, modules={"rival": rival_of(seed, COUNT)})
+    clock = StepContext(0, 12, modules={"rival": rival_of(seed, COUNT)})
     push = float(technique.losses(step, clock)["push"])
     total = words = 0.0
     for row, t in step.owned.nonzero().tolist():
@@ -159,7 +159,7 @@ def test_words_whose_label_the_teacher_doubts_are_pushed_less():
     teacher = 3.0 * F.one_hot(true, COUNT) + normal(2, 1, 300, COUNT)
     logits = torch.zeros(1, 300, COUNT, requires_grad=True)
     technique = Adversarial(begin=0, full=0, agree=0, epsilon=0)
-    clock = Clock(0, 12, modules={"rival": rival_of(1, COUNT)})
+    clock = StepContext(0, 12, modules={"rival": rival_of(1, COUNT)})
     losses = technique.losses(made_step(logits, labels, teacher), clock)
     (gradient,) = torch.autograd.grad(losses["push"], logits)
     pushed = torch.linalg.vector_norm(gradient[0], dim=1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.technique import Clock
+from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.filter_pooling.technique import (
     RANK_EVERY,
     FilterPooling,
@@ -148,7 +148,7 @@ def test_the_strength_rises_stays_and_falls(one, two, three, step):
         return
     technique = FilterPooling(begin=begin, full=full, fade=fade)
     progress = step / 100
-    found = technique.strength(Clock(step, 100))
+    found = technique.strength(StepContext(step, 100))
     assert 0 <= found <= 1
     if full <= progress <= fade:
         assert found == pytest.approx(1.0)
@@ -230,7 +230,7 @@ def test_ranks_are_measured_now_and_then(tiny_encoder):
     modules = technique.modules(model)
     before = float(effective_rank(hidden[batch.labels != IGNORED]))
     for step in range(2 * RANK_EVERY):
-        technique.on_hidden(hidden, batch, model, Clock(step, 100, 3, "f", 1.0, modules))
+        technique.on_hidden(hidden, batch, model, StepContext(step, 100, 3, "f", 1.0, modules))
     assert float(modules["measured"].ranks[2]) == 2
     found = technique.findings(modules)
     assert found["effective rank before"] == pytest.approx(before)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.loop import train_steps
@@ -16,7 +16,7 @@ from fpplm_core.training.techniques.fuzzy_regions.technique import (
     CLOSED,
     MEMORY,
     FuzzyRegions,
-    Regions,
+    FuzzyRegionState,
     probe,
     sensitivities,
 )
@@ -30,8 +30,8 @@ NAMES = ["block1", "block0", "embeddings"]
 positive = st.floats(1e-6, 1e6)
 
 
-def regions_of(count: int) -> Regions:
-    return Regions([Group(f"g{n}", n + 1, [], {f"w{n}": nn.Parameter(torch.zeros(1))}) for n in range(count)])
+def regions_of(count: int) -> FuzzyRegionState:
+    return FuzzyRegionState([Group(f"g{n}", n + 1, [], {f"w{n}": nn.Parameter(torch.zeros(1))}) for n in range(count)])
 
 
 def opening(state, technique, settings=SETTINGS):
@@ -62,14 +62,14 @@ def test_a_closed_group_keeps_its_bits_and_everything_is_open_when_covered(tiny_
     technique = FuzzyRegions(**SLOW)
     state = start(tiny_encoder, {"fuzzy_regions": technique}, SETTINGS)
     modules = {group.name: group.modules for group in state.groups}
-    first = {name: [fingerprint(module) for module in modules[name]] for name in NAMES}
+    first = {name: [weights_sha256(module) for module in modules[name]] for name in NAMES}
     open_before: list[str] = []
     for report in train_steps(state, batch_of, {"fuzzy_regions": technique}, SETTINGS):
         opened = [name for name in NAMES if name not in state.frozen]
         assert opened == NAMES[: len(opened)] and set(open_before) <= set(opened)
         assert len(opened) == technique.due(report.step / STEPS, 3)
         for name in NAMES:
-            same = [fingerprint(module) for module in modules[name]] == first[name]
+            same = [weights_sha256(module) for module in modules[name]] == first[name]
             assert same == (name not in opened)
             assert all(module.training == (name in opened) for top in modules[name] for module in top.modules())
         assert {"head", "extras"}.isdisjoint(state.frozen)
@@ -151,7 +151,7 @@ def test_a_probe_measures_the_closed_groups_and_leaves_nothing_behind(tiny_encod
         parameters[name].requires_grad_(False)
     flags = {name: p.requires_grad for name, p in parameters.items()}
     with torch.no_grad():
-        before = fingerprint(model)
+        before = weights_sha256(model)
         found = probe(step_of(model, batch_of(0)), members)
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {name: float(wanted[name]) for name in ("block0", "embeddings")}, rel=1e-4
@@ -159,7 +159,7 @@ def test_a_probe_measures_the_closed_groups_and_leaves_nothing_behind(tiny_encod
     assert all(float(value) > 0 and not value.requires_grad for value in found.values())
     assert all(p.grad is None for p in parameters.values())
     assert {name: p.requires_grad for name, p in parameters.items()} == flags
-    assert fingerprint(model) == before
+    assert weights_sha256(model) == before
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

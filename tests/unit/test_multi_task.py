@@ -13,7 +13,7 @@ from transformers import AutoModelForMaskedLM
 
 from fpplm_core.errors import ParamsError
 from fpplm_core.model import pretrained
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import initialise
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import faults, label_list, legal, split_tag, transitions
@@ -22,14 +22,14 @@ from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
-from fpplm_core.training.state import prepare
-from fpplm_core.training.technique import Clock
+from fpplm_core.training.state import initial_state
+from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.multi_task.technique import (
     FORBIDDEN,
     Anchor,
     MultiTask,
     Pairs,
-    Parts,
+    PrefixAndType,
     Presence,
     chain_loss,
     neighbour_loss,
@@ -119,7 +119,7 @@ def test_a_uniform_guess_costs_one(kinds):
     zeros = torch.zeros(*rows.shape, len(labels))
     assert Pairs(labels)(zeros, rows, "pair").item() == pytest.approx(1.0, abs=1e-6)
     assert float(neighbour_loss(torch.cat([zeros, zeros], 2), rows)) == pytest.approx(math.log(len(labels)), abs=1e-6)
-    for module in (Presence(8, labels), Parts(8, labels)):
+    for module in (Presence(8, labels), PrefixAndType(8, labels)):
         torch.nn.init.zeros_(module.head.weight)
         torch.nn.init.zeros_(module.head.bias)
         assert module(normal(2, *rows.shape, 8), rows).item() == pytest.approx(1.0, abs=1e-6)
@@ -214,7 +214,7 @@ def test_neighbours_are_asked_for_word_by_word(seed, sizes):
 @given(seeds, sizes)
 def test_presence_and_parts_are_those_of_the_labels(seed, sizes):
     labels, hidden = label_rows(seed, sizes), normal(seed, len(sizes), max(sizes), 8)
-    presence, parts = Presence(8, LABELS), Parts(8, LABELS)
+    presence, parts = Presence(8, LABELS), PrefixAndType(8, LABELS)
     found, prefixes, kinds = [], [], []
     for row, gold in enumerate(windows(labels)):
         states = hidden[row, : len(gold)]
@@ -302,7 +302,7 @@ def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
         p.data += 1.0
         p.grad = torch.zeros_like(p)
     for step in range(total):
-        technique.after_update(parameters, Clock(step, total, 0, "", linear((step + 0.5) / total, warmup), modules))
+        technique.after_update(parameters, StepContext(step, total, 0, "", linear((step + 0.5) / total, warmup), modules))
     for name, p in parameters.items():
         left = 1.0 if name.startswith("head") else 1.0 - anchor
         assert torch.allclose(p.detach(), first[name] + left, atol=1e-4), name
@@ -375,9 +375,9 @@ def test_masked_lm_trains_the_encoder_leaves_its_head_alone_and_resumes(masked_e
     active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 1.0}})
     state = tiny.start(masked_encoder, active)
     head = state.modules("multi_task")["masked_lm"].head[0]
-    before = fingerprint(head)
+    before = weights_sha256(head)
     losses = [float(report.losses["multi_task.masked_lm"]) for report in train_steps(state, batch_of, active, SETTINGS)]
-    assert fingerprint(head) == before and all(p.grad is None for p in head.parameters())
+    assert weights_sha256(head) == before and all(p.grad is None for p in head.parameters())
     assert 0.5 < losses[0] < 2 and all(map(math.isfinite, losses))
     assert not any("masked_lm" in name for name in state.tensors())
     again = tiny.start(masked_encoder, active)
@@ -421,7 +421,7 @@ def second_batch(step):
 def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
     active = techniques.build({"active": ["multi_task"], "multi_task": {"second": 1.0}})
     settings = tiny.changed(steps=60)
-    state = prepare(second_tagger(tiny_encoder), active, settings)
+    state = initial_state(second_tagger(tiny_encoder), active, settings)
     losses = [report.losses for report in train_steps(state, lambda n: second_batch(n % 4), active, settings)]
     found = [float(step["multi_task.second"]) for step in losses]
     assert found[0] == pytest.approx(1, abs=0.15) and np.mean(found[-6:]) < 0.5
@@ -435,7 +435,7 @@ def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encode
     active = techniques.build(section | {"active": ["multi_task", "label_lm"]})
     found = []
     for rows in (3, 2):
-        state = prepare(second_tagger(tiny_encoder), active, SETTINGS)
+        state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
         state.model.eval()
         batch = Batch._make(value[:rows] for value in second_batch(0))
         step = step_of(state.model, batch)
@@ -447,14 +447,14 @@ def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encode
 
 
 def clock(name, state):
-    return Clock(0, 12, 3, name, 1.0, state.modules(name))
+    return StepContext(0, 12, 3, name, 1.0, state.modules(name))
 
 
 def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
     section = copy.deepcopy(load(tiny.FILE).technique)
     section["multi_task"] |= {"second": 1.0, "weights": "uncertainty"}
     active = techniques.build(section)
-    state = prepare(second_tagger(tiny_encoder), active, SETTINGS)
+    state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
     for report in train_steps(state, second_batch, active, SETTINGS):
         assert all(value.isfinite() for value in report.losses.values())
     assert all(value.isfinite().all() for value in state.tensors().values())
@@ -466,4 +466,4 @@ def test_a_second_task_without_labels_or_weight_is_an_error(tiny_encoder, weight
     model = initialise(pretrained.load_encoder(str(tiny_encoder), None, "eager"), blueprint, tiny.MODEL, seed=1)
     active = techniques.build({"active": ["multi_task"], "multi_task": {"second": weight}})
     with pytest.raises(ParamsError, match=r"technique.multi_task.second: .*give both data.second and this weight"):
-        prepare(model, active, SETTINGS)
+        initial_state(model, active, SETTINGS)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 
 SURE = 0.9  # the teacher's probability of another label from which it corrects
@@ -33,7 +33,7 @@ class Adversarial(AdversarialSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.budget else {}
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         strength = clock.ramp(self.begin, self.full)
         if self.budget:
@@ -48,7 +48,7 @@ class Adversarial(AdversarialSettings, Technique):
             found["input"] = strength * input_attack(step.model, step.batch, self.epsilon)
         return found
 
-    def rival_losses(self, step: Step, clock: Clock, strength: float) -> dict[str, Tensor]:
+    def rival_losses(self, step: StepOutputs, clock: StepContext, strength: float) -> dict[str, Tensor]:
         rival: Rival = clock.modules["rival"]
         counted = step.owned
         logits, gold = step.logits[counted], step.batch.labels[counted]
@@ -113,7 +113,7 @@ def agreement(teacher: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
     return F.kl_div(own, taught, reduction="batchmean")
 
 
-def correction(step: Step, most: float) -> Tensor:
+def correction(step: StepOutputs, most: float) -> Tensor:
     """What the label loss changes by where the teacher is sure of another label: target (1 − β) gold + β p_T."""
     counted = step.owned
     logits, gold, taught = step.logits[counted], step.batch.labels[counted], step.teacher[counted].softmax(-1)

@@ -21,22 +21,22 @@ from torch.nn import functional as F
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.technique import Clock, Technique
+from fpplm_core.training.technique import StepContext, Technique
 from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
 RANK_EVERY = 20  # steps
 
 
 class FilterPooling(FilterPoolingSettings, Technique):
-    def strength(self, clock: Clock) -> float:
+    def strength(self, clock: StepContext) -> float:
         """Rises from 0 to 1 between `begin` and `full`, falls to 0 between `fade` and the end."""
         rise = clock.ramp(self.begin, self.full) if self.full else 1.0
         return rise * (1.0 - clock.ramp(self.fade, 1.0) if self.fade < 1 else 1.0)
 
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        return {"measured": Measured()}
+        return {"measured": FilterStatistics()}
 
-    def on_inputs(self, batch: Batch, model: Tagger, clock: Clock) -> Batch | None:
+    def on_inputs(self, batch: Batch, model: Tagger, clock: StepContext) -> Batch | None:
         share = self.cutoff * self.strength(clock)
         if not share:
             return None
@@ -44,7 +44,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
         hidden = torch.rand(batch.first.shape, generator=generator, device=batch.ids.device) < share
         return batch._replace(ids=hide_words(batch, hidden, model.blueprint.mask_id))
 
-    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: Clock) -> Tensor | None:
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: StepContext) -> Tensor | None:
         rate = self.rate * self.strength(clock)
         if not rate:
             return None
@@ -103,7 +103,7 @@ def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple
     return torch.where(holes, around / number.clamp(min=1), hidden), ~holes.squeeze(2) & counted
 
 
-class Measured(nn.Module):
+class FilterStatistics(nn.Module):
     """What the filter did: words kept, and the effective rank of the states before and after."""
 
     kept: Tensor

@@ -24,7 +24,7 @@ from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import tag_loss
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.fuzzy_regions.settings import FuzzyRegionsSettings
 
 MEMORY = 0.95
@@ -33,7 +33,7 @@ CLOSED = -1
 
 class FuzzyRegions(FuzzyRegionsSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        return {"regions": Regions([group for group in model.groups() if group.depth])}
+        return {"regions": FuzzyRegionState([group for group in model.groups() if group.depth])}
 
     def due(self, progress: float, count: int) -> int:
         """How many of `count` groups the schedule has opened at this progress."""
@@ -43,8 +43,8 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
             return count
         return 1 + int((progress - self.frozen) / (self.covered - self.frozen) * (count - 1))
 
-    def lr_scale(self, group: Group, clock: Clock) -> float:
-        regions: Regions = clock.modules["regions"]
+    def lr_scale(self, group: Group, clock: StepContext) -> float:
+        regions: FuzzyRegionState = clock.modules["regions"]
         if group.name not in regions.names:
             return 1.0
         regions.open(self.due(clock.progress, len(regions.names)), clock.step)
@@ -53,16 +53,16 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
             return 0.0
         return min(1.0, (clock.step - opened + 1) / max(1.0, self.rise * clock.total))
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
-        regions: Regions = clock.modules["regions"]
+    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
+        regions: FuzzyRegionState = clock.modules["regions"]
         if self.order == "fuzziest" and clock.step < self.probes and clock.progress < self.frozen:
             regions.measure(probe(step, regions.members))
             regions.sort()
         return {}
 
     @torch.no_grad()
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
-        regions: Regions = clock.modules["regions"]
+    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
+        regions: FuzzyRegionState = clock.modules["regions"]
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
         regions.measure(sensitivities(parameters, gradients, regions.members))
         opened = regions.opened_at()
@@ -75,14 +75,14 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
         """The coverage table: when each group opened, and how unsettled it was then and at the end."""
-        regions: Regions = modules["regions"]
+        regions: FuzzyRegionState = modules["regions"]
         opened, first, last = regions.opened_at(), regions.first.tolist(), regions.fuzziness()
         rows = zip(regions.names, opened.values(), first, last.values(), strict=True)
         names = ("group", "opened_at_step", "fuzziness_first", "fuzziness")
         return {"coverage": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
-class Regions(nn.Module):
+class FuzzyRegionState(nn.Module):
     """The encoder's groups: when each opened, and its fuzziness so far."""
 
     opened: Tensor
@@ -146,7 +146,7 @@ def sensitivities(
     return found
 
 
-def probe(step: Step, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
+def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
     """The sensitivities of closed groups on this batch, by a pass of its own that leaves no gradient behind."""
     parameters = dict(step.model.named_parameters())
     closed = [name for names in members.values() for name in names if not parameters[name].requires_grad]
@@ -162,6 +162,6 @@ def probe(step: Step, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
         for name in closed:
             parameters[name].requires_grad_(False)
     gradients = {name: value for name, value in zip(closed, values, strict=True) if value is not None}
-    parallel.add_up(list(gradients.values()))
+    parallel.all_reduce_sum(list(gradients.values()))
     with torch.no_grad():
         return sensitivities(parameters, gradients, members)

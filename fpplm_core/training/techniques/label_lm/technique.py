@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import Clock, SecondGraph, Step, Technique
+from fpplm_core.training.technique import StepContext, SecondGraph, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; farther ones share the last
@@ -36,7 +36,7 @@ class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = clock.modules["decoder"]
         labels, counted = step.batch.labels, step.owned
         if clock.step < self.init_steps:
@@ -52,7 +52,7 @@ class LabelLm(LabelLmSettings, Technique):
         decoder.note(written, read, labels)
         return losses
 
-    def reading(self, step: Step, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def reading(self, step: StepOutputs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What the decoder reads (batch, words, K), and whether a word's own slot is hidden (batch, words)."""
         labels, device = step.batch.labels, step.batch.labels.device
         count = step.logits.shape[-1]

@@ -33,7 +33,7 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.schemes import transitions as legal_pairs
 from fpplm_core.training.batch import IGNORED, tag_loss
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
 FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
@@ -57,7 +57,7 @@ class MultiTask(MultiTaskSettings, Technique):
         if "neighbours" in on:
             made["neighbours"] = nn.Linear(model.width, 2 * len(labels))
         if "boundary" in on:
-            made["boundary"] = Parts(model.width, labels)
+            made["boundary"] = PrefixAndType(model.width, labels)
         second = model.blueprint.second
         if bool(second) != ("second" in on):
             raise ParamsError(
@@ -76,7 +76,7 @@ class MultiTask(MultiTaskSettings, Technique):
             made["uncertainty"] = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in ["tag", *on]})
         return made
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
         own, on = clock.modules, self.active()
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}
@@ -102,7 +102,7 @@ class MultiTask(MultiTaskSettings, Technique):
         return weighted | {"tag_weight": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
 
     @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
         if self.anchor:
             # The schedule's factors have mean 1/2, so that all steps together pull by `anchor`.
             pull = 1.0 - (1.0 - self.anchor) ** (2.0 * clock.rate / clock.total)
@@ -204,7 +204,7 @@ class Presence(nn.Module):
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
-class Parts(nn.Module):
+class PrefixAndType(nn.Module):
     """A label taken apart: its prefix alone, and its type alone."""
 
     prefix: Tensor
@@ -245,7 +245,7 @@ class MaskedLm(nn.Module):
         super().__init__()
         self.head = [pretrained.masked_lm_head(model.encoder)]
 
-    def forward(self, step: Step, generator: torch.Generator) -> Tensor:
+    def forward(self, step: StepOutputs, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy at the hidden first pieces of words, 1 for a uniform guess."""
         clean = step.clean
         chosen = torch.rand(clean.first.shape, generator=generator, device=clean.ids.device) < HIDDEN_WORDS

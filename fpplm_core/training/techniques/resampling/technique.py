@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.training.technique import Clock, Technique
+from fpplm_core.training.technique import StepContext, Technique
 from fpplm_core.training.techniques.resampling.settings import ResamplingSettings
 
 MEMORY = 0.99
@@ -35,23 +35,23 @@ class Resampling(ResamplingSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         blocks = [group for group in model.groups() if group.name.startswith("block")]
         made: dict[str, nn.Module] = {
-            "rows": Rows({name: p for group in blocks for name, p in group.parameters.items() if p.ndim == 2})
+            "rows": RowSignals({name: p for group in blocks for name, p in group.parameters.items() if p.ndim == 2})
         }
         if self.guard:
-            made["guard"] = Guard(blocks[0].parameters)
+            made["guard"] = OscillationGuard(blocks[0].parameters)
         return made
 
-    def lr_scale(self, group: Group, clock: Clock) -> float:
+    def lr_scale(self, group: Group, clock: StepContext) -> float:
         return float(clock.modules["guard"].factor) if self.guard else 1.0
 
-    def sampled(self, clock: Clock) -> bool:
+    def sampled(self, clock: StepContext) -> bool:
         return self.share < 1 and self.dense_until <= clock.progress < self.dense_from
 
     @torch.no_grad()
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
         if self.guard:
             clock.modules["guard"].look(parameters)
-        rows: Rows = clock.modules["rows"]
+        rows: RowSignals = clock.modules["rows"]
         for name, signal in rows.signals().items():
             gradient = parameters[name].grad
             if gradient is not None:
@@ -60,8 +60,8 @@ class Resampling(ResamplingSettings, Technique):
                     rows.remember(name, parameters[name])
 
     @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
-        rows: Rows = clock.modules["rows"]
+    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
+        rows: RowSignals = clock.modules["rows"]
         for name in rows.drawn:
             chances = inclusion(rows.signals()[name], self.share, self.proportion, self.floor)
             drawn = torch.rand(chances.shape, generator=clock.generator(name, chances.device), device=chances.device)
@@ -80,14 +80,14 @@ class Resampling(ResamplingSettings, Technique):
         return {"a share of the rows is updated": (self.dense_until, self.dense_from)}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
-        rows: Rows = modules["rows"]
+        rows: RowSignals = modules["rows"]
         found = {"mean share of rows updated": float(rows.updated / rows.steps.clamp(min=1))}
         if "guard" in modules:
             found["learning rate after the oscillation guard"] = float(modules["guard"].factor)
         return found
 
 
-class Rows(nn.Module):
+class RowSignals(nn.Module):
     """The running signal ‖g_i‖² of every row of these matrices."""
 
     updated: Tensor
@@ -114,7 +114,7 @@ class Rows(nn.Module):
         return {name: self.get_buffer(f"s{index}") for index, name in enumerate(self.names)}
 
 
-class Guard(nn.Module):
+class OscillationGuard(nn.Module):
     """The last update of these parameters, the running cosine between updates, and the factor of the rates."""
 
     last: Tensor
