@@ -42,7 +42,7 @@ def train() -> None:
     model = state.model
     state.average = {name: value.to(started.device) for name, value in checkpoint.best().items()}
     findings = {name: technique.findings(state.modules(name)) for name, technique in active.items()}
-    phases = {name: technique.phases(len(data.order)) for name, technique in active.items()}
+    phases = {name: technique.phases(len(data.batches_by_step)) for name, technique in active.items()}
     with averaged(state.average, model, state.technique_modules):
         outcome = look_at_dev(started, settings.train)
         outcome, corrected = correct_bias(model, active, data.dev, outcome)

@@ -40,14 +40,13 @@ SETTINGS = LoopSettings(
     schedule="linear",
     warmup=0.25,
     weight_decay=0.3,
-    clip_norm=1.0,
     ema=0.7,
 )
 
 
 @cache
 def _encoder(folder: Path) -> nn.Module:
-    return pretrained.load_encoder(str(folder), None, "eager")
+    return pretrained.load_encoder(str(folder))
 
 
 def tagger(folder: Path) -> Tagger:
@@ -126,13 +125,13 @@ def weights(state: TrainingState) -> bytes:
 
 def step_of(model: Tagger, batch: Batch) -> StepOutputs:
     """What techniques see of a step at which no technique changed anything."""
-    hidden = model.words(model.encode(batch.ids, batch.mask, batch.types), batch.first)
+    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first)
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     return StepOutputs(model, batch, batch, hidden, model.classify(hidden), average)
 
 
-def clock_of(technique: Technique, model: Tagger, step: int = 0, total: int = 12, seed: int = 3) -> StepContext:
-    """The clock of a technique with new modules."""
+def context_of(technique: Technique, model: Tagger, step: int = 0, total: int = 12, seed: int = 3) -> StepContext:
+    """The context of a technique with new modules."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         modules = technique.modules(model)

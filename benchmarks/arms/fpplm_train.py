@@ -35,17 +35,17 @@ def run(settings: Params) -> dict[str, Any]:
     if started.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    steps = train_steps(started.state, lambda n: make_batch(data, data.order[n]), started.active, started.plan)
+    steps = train_steps(started.state, lambda n: make_batch(data, data.batches_by_step[n]), started.active, started.plan)
     losses = read_losses(list(steps))
     seconds = time.perf_counter() - began
-    rows = [data.windows[row] for batch in data.order for row in batch]
-    padded = sum(max(len(data.windows[row].ids) for row in batch) * len(batch) for batch in data.order)
+    rows = [data.windows[row] for batch in data.batches_by_step for row in batch]
+    padded = sum(max(len(data.windows[row].ids) for row in batch) * len(batch) for batch in data.batches_by_step)
     return {
         "seconds": seconds,
         "words": sum(len(window.words) for window in rows),
         "pieces": sum(len(window.ids) for window in rows),
         "padded_pieces": padded,
-        "steps": len(data.order),
+        "steps": len(data.batches_by_step),
         "precision": "bfloat16" if started.plan.bfloat16 else "float32",
         "loss": losses[-1]["tag"],
         "gpu_peak_bytes": torch.cuda.max_memory_allocated() if started.device.type == "cuda" else None,

@@ -22,7 +22,7 @@ def fit(started: TrainingRun, settings: TrainSettings, checkpoint: Checkpoint, h
     """
     terminated = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    windows, order = started.data.windows, started.data.order
+    windows, order = started.data.windows, started.data.batches_by_step
     if history["step"]:
         started.state.restore(checkpoint.tensors())
         print(f"going on from step {history['step']} of {started.plan.steps}", flush=True)

@@ -22,6 +22,8 @@ from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.word_shapes import add_shapes
 from fpplm_core.tagging.batches import Arrays
 
+SHAPE_DROPOUT = 0.1  # share of training windows without shapes
+
 
 class Tagger(nn.Module):
     """Encoder, dropout, head.
@@ -34,7 +36,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.blueprint = blueprint
-        self.shape_dropout = settings.shape_dropout
+        self.shape_dropout = SHAPE_DROPOUT
         self.width = int(cast(Any, encoder).config.hidden_size)
         self.dropout = Dropout(settings.dropout)
         self.head: nn.Module = nn.Linear(self.width, len(blueprint.labels))
@@ -101,7 +103,7 @@ class Tagger(nn.Module):
         """The embeddings of pieces. *Shape:* (batch, pieces) to (batch, pieces, width)."""
         return cast(Tensor, cast(Any, self.encoder).get_input_embeddings()(ids))
 
-    def words(self, hidden: Tensor, first: Tensor) -> Tensor:
+    def first_piece_states(self, hidden: Tensor, first: Tensor) -> Tensor:
         """The states of first pieces. *Shape:* (batch, pieces, width), (batch, words) to (batch, words, width)."""
         return hidden.gather(1, first.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
 
@@ -153,7 +155,7 @@ def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings
 
 def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:
     """The tagger with weights that training has kept, in evaluation mode. Raises EncoderError and OSError."""
-    encoder = pretrained.load_encoder(settings.encoder, settings.revision, settings.attention)
+    encoder = pretrained.load_encoder(settings.encoder, settings.revision)
     model = Tagger(encoder, blueprint, settings)
     model.load_state_dict(safetensors.torch.load_file(weights))
     return model.eval()
@@ -166,7 +168,7 @@ def batch_logits(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], ND
     def run(arrays: Arrays) -> NDArray[np.float32]:
         ids, mask, types, first, _ = (torch.from_numpy(array).to(device) for array in arrays)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            logits = model.classify(model.words(model.encode(ids, mask, types), first))
+            logits = model.classify(model.first_piece_states(model.encode(ids, mask, types), first))
         return cast(NDArray[np.float32], logits.cpu().numpy())
 
     return run

@@ -53,12 +53,12 @@ class TrainingData:
     dev: Dev
 
     @cached_property
-    def order(self) -> list[list[int]]:
+    def batches_by_step(self) -> list[list[int]]:
         """The windows of each step."""
         return [rows for epoch in self.epochs for rows in epoch]
 
     @cached_property
-    def ends(self) -> set[int]:
+    def epoch_ends(self) -> set[int]:
         """The numbers of steps after which an epoch is done."""
         return set(np.cumsum([len(epoch) for epoch in self.epochs]).tolist())
 

@@ -53,7 +53,7 @@ def prepare_run(settings: Params, bfloat16: bool | None) -> TrainingRun:
     if bfloat16 is None:
         bfloat16 = choose_precision(settings.train, model, data)
     numbers = settings.train.model_dump(include=set(LoopSettings.__dataclass_fields__))
-    plan = LoopSettings(**numbers, steps=len(data.order), bfloat16=bfloat16)
+    plan = LoopSettings(**numbers, steps=len(data.batches_by_step), bfloat16=bfloat16)
     active = techniques.build(settings.technique)
     return TrainingRun(device, data, initial_state(model, active, plan), active, plan, source)
 
@@ -71,18 +71,18 @@ def train_epochs(
         return
     look = 1 if started.device.type == "cpu" else LOOK_EVERY
     unread: list[StepReport] = []
-    steps = train_steps(state, lambda n: make_batch(data, data.order[n]), started.active, plan, history["step"])
+    steps = train_steps(state, lambda n: make_batch(data, data.batches_by_step[n]), started.active, plan, history["step"])
     for report in steps:
         step = report.step + 1
         history["step"] = step
         unread.append(report)
         last = terminated.is_set()
-        if step in data.ends or step % settings.checkpoint_steps == 0 or len(unread) >= look or last:
+        if step in data.epoch_ends or step % settings.checkpoint_steps == 0 or len(unread) >= look or last:
             history["losses"] += read_losses(unread)
             history["lr"] += [one.lr for one in unread]
             unread.clear()
         score = None
-        if step in data.ends:
+        if step in data.epoch_ends:
             with averaged(state.average, state.model, state.technique_modules):
                 score = look_at_dev(started, settings).f1
             history["dev_f1"].append([step, score])
@@ -97,7 +97,7 @@ def train_epochs(
 
 def look_at_dev(started: TrainingRun, settings: TrainSettings) -> DevResult:
     budget = 4 * settings.batch_pieces
-    return evaluate_on_dev(started.state, started.active, started.data.dev, budget, settings.lean, started.plan.bfloat16)
+    return evaluate_on_dev(started.state, started.active, started.data.dev, budget, settings.f1_shift, started.plan.bfloat16)
 
 
 @torch.no_grad()

@@ -42,11 +42,11 @@ class DevResult(NamedTuple):
 
 
 def evaluate_on_dev(
-    state: TrainingState, active: Mapping[str, Technique], dev: Dev, budget: int, lean: float, bfloat16: bool
+    state: TrainingState, active: Mapping[str, Technique], dev: Dev, budget: int, f1_shift: float, bfloat16: bool
 ) -> DevResult:
     """Dev under the model's weights as they are, and the decoder that serving uses.
 
-    `budget` is the most pieces in a batch, padding included; `lean` as in params.yaml.
+    `budget` is the most pieces in a batch, padding included; `f1_shift` as in params.yaml.
     """
     labels = state.model.blueprint.labels
     logits = word_logits(dev.windows, dev.lengths, budget, batch_logits(state.model, bfloat16))
@@ -56,8 +56,8 @@ def evaluate_on_dev(
         if learned is not None:
             scores[:-1, :-1] += learned.cpu().numpy()
     f1 = dev.f1(logits, scores, labels)
-    if f1 and lean:
-        scores = leaning(scores, f1, lean)
+    if f1 and f1_shift:
+        scores = leaning(scores, f1, f1_shift)
         f1 = dev.f1(logits, scores, labels)
     return DevResult(f1, logits, scores)
 

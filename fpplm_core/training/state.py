@@ -27,7 +27,6 @@ class LoopSettings:
     schedule: str
     warmup: float
     weight_decay: float
-    clip_norm: float
     ema: float
     bfloat16: bool = False
 
@@ -37,7 +36,7 @@ class TrainingState:
     """Everything a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
 
     model: Tagger
-    extras: nn.ModuleDict
+    technique_modules: nn.ModuleDict
     groups: list[Group]
     optimizer: torch.optim.AdamW
     average: dict[str, Tensor]
@@ -81,13 +80,13 @@ class TrainingState:
 def initial_state(model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings) -> TrainingState:
     """The start of a run: optimizer groups, the techniques' modules, the average at the first weights."""
     device = next(model.parameters()).device
-    extras = nn.ModuleDict()
+    technique_modules = nn.ModuleDict()
     for name, technique in techniques.items():
         with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
-            extras[name] = nn.ModuleDict(technique.modules(model)).to(device)
+            technique_modules[name] = nn.ModuleDict(technique.modules(model)).to(device)
     groups = model.groups()
-    if own := dict(extras.named_parameters(prefix="extras")):
-        groups.append(Group("extras", 0, [extras], own))
+    if own := dict(technique_modules.named_parameters(prefix="extras")):
+        groups.append(Group("extras", 0, [technique_modules], own))
     rows = []
     for group in groups:
         for decays in (True, False):
@@ -98,8 +97,8 @@ def initial_state(model: Tagger, techniques: Mapping[str, Technique], settings: 
     optimizer = torch.optim.AdamW(rows, fused=True)
     model.train()
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    average |= {f"extras.{name}": p.detach().clone() for name, p in extras.named_parameters()}
-    return TrainingState(model, extras, groups, optimizer, average)
+    average |= {f"extras.{name}": p.detach().clone() for name, p in technique_modules.named_parameters()}
+    return TrainingState(model, technique_modules, groups, optimizer, average)
 
 
 @torch.no_grad()

@@ -82,7 +82,7 @@ class StepOutputs:
     def teacher(self) -> Tensor:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
-            hidden = model.words(model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first)
+            hidden = model.first_piece_states(model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first)
             return model.classify(hidden)
 
 
@@ -104,26 +104,26 @@ class Technique:
         """Modules of its own, trained at the head's rate; they are left out of the exported graph."""
         return {}
 
-    def on_inputs(self, batch: Batch, model: Tagger, clock: StepContext) -> Batch | None:
+    def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
         """Another batch in place of this one, or None; at most one technique may give one."""
         return None
 
-    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: StepContext) -> Tensor | None:
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
         """Other hidden states (batch, words, width), or None; at most one technique may give them."""
         return None
 
-    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         """Scalars to add to the loss, by name."""
         return {}
 
-    def lr_scale(self, group: Group, clock: StepContext) -> float:
+    def lr_scale(self, group: Group, context: StepContext) -> float:
         """Factor of a group's learning rate; 0 freezes it (no gradient, no decay, evaluation mode)."""
         return 1.0
 
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
+    def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         """Called with clipped gradients, before the optimizer; frozen parameters have gradient None."""
 
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
+    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         """Called after the optimizer, gradients still there; may change weights in place."""
 
     def transitions(self, modules: Mapping[str, Any]) -> Tensor | None:

@@ -25,7 +25,7 @@ from tests.tiny import batch_of, run, saved, start, step_of, tagger, weights
 
 STEPS = 20
 SETTINGS = tiny.changed(steps=STEPS)
-SLOW = {"frozen": 0.2, "covered": 0.6, "rise": 0.2}
+SLOW = {"frozen_until": 0.2, "open_by": 0.6, "warmup": 0.2}
 NAMES = ["block1", "block0", "embeddings"]
 positive = st.floats(1e-6, 1e6)
 
@@ -44,17 +44,17 @@ def opening(state, technique, settings=SETTINGS):
 
 @given(st.floats(0, 0.9), st.floats(0, 0.9), st.integers(1, 30), st.lists(st.floats(0, 1), min_size=2))
 def test_groups_are_due_one_after_another(one, other, count, moments):
-    technique = FuzzyRegions(frozen=min(one, other), covered=max(one, other))
+    technique = FuzzyRegions(frozen_until=min(one, other), open_by=max(one, other))
     due = [technique.due(moment, count) for moment in sorted(moments)]
     assert due == sorted(due)
     for moment, number in zip(sorted(moments), due, strict=True):
         assert 0 <= number <= count
-        assert (number == 0) == (moment < technique.frozen)
-        assert number == count or moment < technique.covered
+        assert (number == 0) == (moment < technique.frozen_until)
+        assert number == count or moment < technique.open_by
 
 
 def test_the_groups_between_are_evenly_spread():
-    technique = FuzzyRegions(frozen=0.1, covered=0.5)
+    technique = FuzzyRegions(frozen_until=0.1, open_by=0.5)
     assert [technique.due(moment, 5) for moment in (0.0, 0.11, 0.21, 0.31, 0.41, 0.5)] == [0, 1, 2, 3, 4, 5]
 
 
@@ -213,7 +213,7 @@ def test_settled_groups_let_the_next_one_in_early(tiny_encoder):
     settings = tiny.changed(steps=24)
     openings = {}
     for moment, settled in (("schedule", 0.5), ("settled", 1e-9), ("settled", 1e9)):
-        technique = FuzzyRegions(frozen=0.1, covered=0.9, rise=0.1, moment=moment, settled=settled)
+        technique = FuzzyRegions(frozen_until=0.1, open_by=0.9, warmup=0.1, moment=moment, settled=settled)
         state = start(tiny_encoder, {"fuzzy_regions": technique}, settings)
         opened = opening(state, technique, settings)
         at = state.modules("fuzzy_regions")["regions"].opened_at()
@@ -227,7 +227,7 @@ def test_settled_groups_let_the_next_one_in_early(tiny_encoder):
 @pytest.mark.parametrize("order", ["top_down", "fuzziest"])
 @pytest.mark.parametrize("moment", ["schedule", "settled"])
 def test_a_run_resumed_in_the_midst_of_a_stage_equals_the_uncut_one(tiny_encoder, order, moment):
-    technique = FuzzyRegions(frozen=0.1, covered=0.9, rise=0.3, order=order, moment=moment, settled=1e9)
+    technique = FuzzyRegions(frozen_until=0.1, open_by=0.9, warmup=0.3, order=order, moment=moment, settled=1e9)
     active = {"fuzzy_regions": technique}
     whole = saved(run(tiny_encoder, active, SETTINGS))
     kept, done = b"", 0

@@ -36,7 +36,7 @@ from fpplm_core.training.techniques.multi_task.technique import (
     pair_loss,
 )
 from tests import tiny
-from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, label_rows, normal, step_of, tagger
+from tests.tiny import LABELS, SETTINGS, batch_of, context_of, label_rows, normal, step_of, tagger
 
 ONE = label_list(["X"])
 OFF = {"pair": 0, "presence": 0, "neighbours": 0, "boundary": 0, "anchor": 0}
@@ -239,13 +239,13 @@ def test_each_loss_is_proportional_to_its_weight_and_zero_switches_it_off(tiny_e
         values = []
         for weight in (1.0, 3.0):
             technique = MultiTask(**{**OFF, name: weight})
-            clock = clock_of(technique, model)
-            assert set(clock.modules) == {name}
-            losses = technique.losses(step, clock)
+            context = context_of(technique, model)
+            assert set(context.modules) == {name}
+            losses = technique.losses(step, context)
             assert set(losses) == {name}
             values.append(losses[name].item())
         assert values[1] == pytest.approx(3 * values[0])
-    assert MultiTask(**OFF).losses(step, clock_of(MultiTask(**OFF), model)) == {}
+    assert MultiTask(**OFF).losses(step, context_of(MultiTask(**OFF), model)) == {}
     assert MultiTask(**OFF).modules(model) == {}
 
 
@@ -254,7 +254,7 @@ def test_every_loss_reaches_the_encoder(tiny_encoder):
         model = tagger(tiny_encoder)
         technique = MultiTask(pair_kind=kind)
         step = step_of(model, batch_of(0))
-        for loss in technique.losses(step, clock_of(technique, model)).values():
+        for loss in technique.losses(step, context_of(technique, model)).values():
             (gradient,) = torch.autograd.grad(loss, step.hidden, retain_graph=True)
             assert gradient.isfinite().all() and gradient[step.owned].any()
             assert not gradient[~step.owned].any()
@@ -265,20 +265,20 @@ def test_learned_weights_are_those_of_the_formula(tiny_encoder):
     step = step_of(model, batch_of(0))
     fixed = MultiTask(pair=1, presence=1, neighbours=1, boundary=1)
     learned = MultiTask(pair=1, presence=1, neighbours=1, boundary=1, weights="uncertainty")
-    clock = clock_of(learned, model)
-    raw = fixed.losses(step, clock)
+    context = context_of(learned, model)
+    raw = fixed.losses(step, context)
     tag = tag_loss(step.logits, step.batch.labels).item()
     values = {"tag": 0.7, "pair": -1.0, "presence": 5.0, "neighbours": -5.0, "boundary": 0.0}
     with torch.no_grad():
         for name, value in values.items():
-            clock.modules["uncertainty"][name].fill_(value)
+            context.modules["uncertainty"][name].fill_(value)
     wanted = 0.0
     for name, value in values.items():
         s = min(2.0, max(-2.0, value))
         wanted += math.exp(-s) * (tag if name == "tag" else raw[name].item()) + s / 2
-    found = tag + sum(loss.item() for loss in learned.losses(step, clock).values())
+    found = tag + sum(loss.item() for loss in learned.losses(step, context).values())
     assert found == pytest.approx(wanted, rel=1e-5)
-    reported = learned.findings(clock.modules)["weights"]
+    reported = learned.findings(context.modules)["weights"]
     assert reported == pytest.approx({n: math.exp(-min(2.0, max(-2.0, v))) for n, v in values.items()})
 
 
@@ -311,17 +311,17 @@ def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
 def test_the_anchor_leaves_alone_what_is_frozen(tiny_encoder):
     model = tagger(tiny_encoder)
     technique = MultiTask(**{**OFF, "anchor": 0.5})
-    clock = clock_of(technique, model)
+    context = context_of(technique, model)
     parameters = dict(model.named_parameters())
     for number, (name, p) in enumerate(parameters.items()):
         p.data += 1.0
         p.grad = torch.zeros_like(p) if number % 2 and name.startswith("encoder") else None
     before = {name: p.detach().clone() for name, p in parameters.items()}
-    technique.after_update(parameters, clock)
+    technique.after_update(parameters, context)
     for name, p in parameters.items():
         assert torch.equal(p.detach(), before[name]) == (p.grad is None)
         p.grad = None
-    technique.after_update(parameters, clock)
+    technique.after_update(parameters, context)
 
 
 def test_an_anchored_run_ends_nearer_to_the_pretrained_weights(tiny_encoder):
@@ -439,14 +439,14 @@ def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encode
         state.model.eval()
         batch = Batch._make(value[:rows] for value in second_batch(0))
         step = step_of(state.model, batch)
-        own = {n: t.losses(step, clock(n, state)) for n, t in active.items()}
+        own = {n: t.losses(step, context(n, state)) for n, t in active.items()}
         found.append({f"{n}.{key}": float(v.detach()) for n, every in own.items() for key, v in every.items()})
         if rows == 2:
             found[-1].pop("multi_task.second"), found[0].pop("multi_task.second")
     assert found[0] == pytest.approx(found[1], rel=1e-5) and len(found[0]) >= 4
 
 
-def clock(name, state):
+def context(name, state):
     return StepContext(0, 12, 3, name, 1.0, state.modules(name))
 
 

@@ -106,10 +106,10 @@ def updates(technique: Resampling, gradient: torch.Tensor, steps: int) -> tuple[
     modules = {"rows": RowSignals({"w": weight})}
     moved = []
     for step in range(steps):
-        clock = StepContext(step, steps, 5, "resampling", 1.0, modules)
-        technique.before_update({"w": weight}, clock)
+        context = StepContext(step, steps, 5, "resampling", 1.0, modules)
+        technique.before_update({"w": weight}, context)
         weight.data.fill_(1.0)
-        technique.after_update({"w": weight}, clock)
+        technique.after_update({"w": weight}, context)
         moved.append(weight.detach()[:, 0].clone())
         weight.data.zero_()
     signal = modules["rows"].signals()["w"]
@@ -139,13 +139,13 @@ def test_rows_and_matrices_are_drawn_one_by_one():
     modules = {"rows": RowSignals(weights)}
     drawn = []
     for step in range(2):
-        clock = StepContext(step, 4, 5, "resampling", 1.0, modules)
+        context = StepContext(step, 4, 5, "resampling", 1.0, modules)
         for weight in weights.values():
             weight.grad = torch.ones_like(weight)
-        technique.before_update(weights, clock)
+        technique.before_update(weights, context)
         for weight in weights.values():
             weight.data += 1.0
-        technique.after_update(weights, clock)
+        technique.after_update(weights, context)
         for weight in weights.values():
             assert torch.equal(weight[:, 0], weight[:, 1])
             drawn.append((weight.detach()[:, 0] > 0).tolist())
@@ -160,9 +160,9 @@ def test_the_signal_is_a_running_mean_and_a_frozen_matrix_stays_as_it_is():
     wanted = torch.zeros(3)
     for step in range(5):
         weights["open"].grad = torch.full((3, 2), float(step)) * torch.tensor([[1.0], [2.0], [3.0]])
-        clock = StepContext(step, 5, 5, "resampling", 1.0, modules)
-        technique.before_update(weights, clock)
-        technique.after_update(weights, clock)
+        context = StepContext(step, 5, 5, "resampling", 1.0, modules)
+        technique.before_update(weights, context)
+        technique.after_update(weights, context)
         wanted = 0.99 * wanted + 0.01 * weights["open"].grad.square().sum(1)
     signals = modules["rows"].signals()
     assert torch.allclose(signals["open"], wanted) and not signals["frozen"].any()
@@ -191,15 +191,15 @@ def test_the_guard_cuts_the_rate_where_updates_point_against_each_other():
     weight = nn.Parameter(torch.ones(4))
     guard = OscillationGuard({"w": weight})
     for number in range(60):
-        guard.look({"w": weight})
+        guard.remember({"w": weight})
         weight.data += 1.0 if number % 2 else -1.0
-        guard.judge({"w": weight}, 10)
+        guard.cut_rate_if_oscillating({"w": weight}, 10)
     cuts = round(math.log(float(guard.factor)) / math.log(CUT))
     assert 3 <= cuts <= 6 and float(guard.factor) == pytest.approx(CUT**cuts)
     for _ in range(2000):
-        guard.look({"w": weight})
+        guard.remember({"w": weight})
         weight.data *= -1.0
-        guard.judge({"w": weight}, 10)
+        guard.cut_rate_if_oscillating({"w": weight}, 10)
     assert float(guard.factor) == pytest.approx(LEAST)
 
 
@@ -208,9 +208,9 @@ def test_the_guard_leaves_a_steady_run_alone():
     guard = OscillationGuard({"w": weight})
     random = torch.Generator().manual_seed(1)
     for _ in range(300):
-        guard.look({"w": weight})
+        guard.remember({"w": weight})
         weight.data += 0.1 + torch.randn(400, generator=random)
-        guard.judge({"w": weight}, 10)
+        guard.cut_rate_if_oscillating({"w": weight}, 10)
     assert float(guard.factor) == 1.0
 
 

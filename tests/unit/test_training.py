@@ -83,9 +83,9 @@ class Own(Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"head": nn.Linear(model.head.in_features, 1), "seen": nn.BatchNorm1d(1)}
 
-    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, torch.Tensor]:
-        noise = torch.randn(step.hidden.shape, generator=clock.generator("own", step.hidden.device))
-        own = clock.modules
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, torch.Tensor]:
+        noise = torch.randn(step.hidden.shape, generator=context.generator("own", step.hidden.device))
+        own = context.modules
         scores = own["seen"](own["head"](step.hidden + 0.1 * noise).flatten(0, 1))
         return {"norm": self.scale * (scores - 1).square().mean()}
 
@@ -100,8 +100,8 @@ class Thaw(Technique):
     def frozen(self, step: int) -> bool:
         return not self.until <= step < self.again
 
-    def lr_scale(self, group, clock: StepContext) -> float:
-        return 0.0 if group.name in self.groups and self.frozen(clock.step) else 1.0
+    def lr_scale(self, group, context: StepContext) -> float:
+        return 0.0 if group.name in self.groups and self.frozen(context.step) else 1.0
 
 
 class Recorder(Technique):
@@ -110,23 +110,23 @@ class Recorder(Technique):
     name: str
     log: Any
 
-    def before_update(self, parameters, clock):
+    def before_update(self, parameters, context):
         grads = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
         self.log.append(
-            ("before", self.name, clock.step, grads, {n: p.detach().clone() for n, p in parameters.items()})
+            ("before", self.name, context.step, grads, {n: p.detach().clone() for n, p in parameters.items()})
         )
 
-    def after_update(self, parameters, clock):
-        self.log.append(("after", self.name, clock.step, {}, {n: p.detach().clone() for n, p in parameters.items()}))
+    def after_update(self, parameters, context):
+        self.log.append(("after", self.name, context.step, {}, {n: p.detach().clone() for n, p in parameters.items()}))
 
 
 class Inputs(Technique):
-    def on_inputs(self, batch, model, clock):
+    def on_inputs(self, batch, model, context):
         return batch._replace(ids=batch.ids.flip(0))
 
 
 class Hidden(Technique):
-    def on_hidden(self, hidden, batch, model, clock):
+    def on_hidden(self, hidden, batch, model, context):
         return hidden * 0.5
 
 
@@ -136,8 +136,8 @@ class Spoiler(Technique):
     at: int
     value: float
 
-    def losses(self, step, clock):
-        return {"bad": step.logits.sum() * self.value} if clock.step == self.at else {}
+    def losses(self, step, context):
+        return {"bad": step.logits.sum() * self.value} if context.step == self.at else {}
 
 
 ALL = {"hidden": Hidden(), "inputs": Inputs(), "own": Own(), "thaw": Thaw(until=2, again=4)}
@@ -278,8 +278,8 @@ def test_a_second_pass_and_noise_of_its_own_reshuffle_nothing(tagger):
     class Idle(Technique):
         """Draws noise and runs the model once more, and adds no loss."""
 
-        def losses(self, step, clock):
-            torch.randn(3, generator=clock.generator("idle", step.hidden.device))
+        def losses(self, step, context):
+            torch.randn(3, generator=context.generator("idle", step.hidden.device))
             step.model.classify(step.model.encode(step.batch.ids, step.batch.mask))
             return {}
 
@@ -322,7 +322,7 @@ def test_losses_are_summed_under_the_names_of_their_owners(tagger):
     class Constant(Technique):
         value: float
 
-        def losses(self, step, clock):
+        def losses(self, step, context):
             return {"x": step.logits.sum() * 0 + self.value}
 
     active = {"a": Constant(value=2.0), "b": Constant(value=3.0)}
@@ -357,7 +357,7 @@ def test_freezing_everything_is_an_error(tagger):
 
 def test_factors_of_the_learning_rate_multiply(tagger):
     class Half(Technique):
-        def lr_scale(self, group, clock):
+        def lr_scale(self, group, context):
             return 0.5 if group.name == "block1" else 1.0
 
     rates = []
@@ -463,8 +463,8 @@ def test_every_parameter_is_in_exactly_one_group(name):
 
 def test_randomness_depends_on_seed_step_and_name_alone():
     def draw(seed: int, step: int, name: str, total: int = STEPS, **rest: Any) -> list[float]:
-        clock = StepContext(step, total, seed, name, **rest)
-        return torch.rand(4, generator=clock.generator("x", torch.device("cpu"))).tolist()
+        context = StepContext(step, total, seed, name, **rest)
+        return torch.rand(4, generator=context.generator("x", torch.device("cpu"))).tolist()
 
     one = draw(1, 2, "a")
     torch.manual_seed(9)
@@ -490,7 +490,7 @@ def test_hooks_around_the_update_are_called_in_order_with_gradients(tagger):
 
 def test_weights_that_a_technique_sets_after_the_update_stay(tagger):
     class Zero(Technique):
-        def after_update(self, parameters, clock):
+        def after_update(self, parameters, context):
             with torch.no_grad():
                 parameters["head.bias"].zero_()
 

@@ -14,9 +14,9 @@ Weight = Annotated[float, Field(ge=0, le=50)]
 class AdversarialSettings(Settings):
     epsilon: Annotated[float, Field(ge=0, le=10)]
     input_every: Annotated[int, Field(ge=1)]
-    budget: Annotated[float, Field(ge=0, le=10)]
-    agree: Weight
-    correct: Share
+    rival_budget: Annotated[float, Field(ge=0, le=10)]
+    consistency: Weight
+    label_correction: Share
     begin: Share
     full: Share
     input_until: Share

@@ -10,9 +10,9 @@ from fpplm_core.settings import Settings
 
 
 class FuzzyRegionsSettings(Settings):
-    frozen: Annotated[float, Field(ge=0, le=0.9)]
-    covered: Annotated[float, Field(ge=0, le=0.9)]
-    rise: Annotated[float, Field(ge=0, le=0.5)]
+    frozen_until: Annotated[float, Field(ge=0, le=0.9)]
+    open_by: Annotated[float, Field(ge=0, le=0.9)]
+    warmup: Annotated[float, Field(ge=0, le=0.5)]
     order: Literal["top_down", "fuzziest"]
     moment: Literal["schedule", "settled"]
     settled: Annotated[float, Field(gt=0)]
@@ -20,6 +20,6 @@ class FuzzyRegionsSettings(Settings):
 
     @model_validator(mode="after")
     def _in_time(self) -> FuzzyRegionsSettings:
-        if self.covered < self.frozen:
-            raise ValueError(f"covered {self.covered} must not be before frozen {self.frozen}")
+        if self.open_by < self.frozen_until:
+            raise ValueError(f"open_by {self.open_by} must not be before frozen_until {self.frozen_until}")
         return self

@@ -1,6 +1,6 @@
 """Breaking fuzzy regions: all is fixed first but the head; the encoder's groups are then opened one after another.
 
-Each group gets a warm-up of its own when it opens (the first Adam step of fresh weights is a full one). `covered` is
+Each group gets a warm-up of its own when it opens (the first Adam step of fresh weights is a full one). `open_by` is
 short: long gradual unfreezing costs accuracy (T5, 1910.10683, section 3.5); a frozen start that tunes the head first
 keeps the pretrained features (LP-FT, 2202.10054).
 
@@ -37,41 +37,41 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
 
     def due(self, progress: float, count: int) -> int:
         """How many of `count` groups the schedule has opened at this progress."""
-        if progress < self.frozen:
+        if progress < self.frozen_until:
             return 0
-        if progress >= self.covered:
+        if progress >= self.open_by:
             return count
-        return 1 + int((progress - self.frozen) / (self.covered - self.frozen) * (count - 1))
+        return 1 + int((progress - self.frozen_until) / (self.open_by - self.frozen_until) * (count - 1))
 
-    def lr_scale(self, group: Group, clock: StepContext) -> float:
-        regions: FuzzyRegionState = clock.modules["regions"]
+    def lr_scale(self, group: Group, context: StepContext) -> float:
+        regions: FuzzyRegionState = context.modules["regions"]
         if group.name not in regions.names:
             return 1.0
-        regions.open(self.due(clock.progress, len(regions.names)), clock.step)
+        regions.open(self.due(context.progress, len(regions.names)), context.step)
         opened = regions.opened_at()[group.name]
         if opened == CLOSED:
             return 0.0
-        return min(1.0, (clock.step - opened + 1) / max(1.0, self.rise * clock.total))
+        return min(1.0, (context.step - opened + 1) / max(1.0, self.warmup * context.total))
 
-    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
-        regions: FuzzyRegionState = clock.modules["regions"]
-        if self.order == "fuzziest" and clock.step < self.probes and clock.progress < self.frozen:
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        regions: FuzzyRegionState = context.modules["regions"]
+        if self.order == "fuzziest" and context.step < self.probes and context.progress < self.frozen_until:
             regions.measure(probe(step, regions.members))
             regions.sort()
         return {}
 
     @torch.no_grad()
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
-        regions: FuzzyRegionState = clock.modules["regions"]
+    def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
+        regions: FuzzyRegionState = context.modules["regions"]
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
         regions.measure(sensitivities(parameters, gradients, regions.members))
         opened = regions.opened_at()
-        scores = [regions.fuzziness()[name] for name, at in opened.items() if at != CLOSED and clock.step - at > 10]
+        scores = [regions.fuzziness()[name] for name, at in opened.items() if at != CLOSED and context.step - at > 10]
         if self.moment == "settled" and scores and sorted(scores)[len(scores) // 2] < self.settled:
-            regions.open(sum(at != CLOSED for at in opened.values()) + 1, clock.step + 1)
+            regions.open(sum(at != CLOSED for at in opened.values()) + 1, context.step + 1)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        return {"encoder frozen": (0.0, self.frozen), "groups open one by one": (self.frozen, self.covered)}
+        return {"encoder frozen": (0.0, self.frozen_until), "groups open one by one": (self.frozen_until, self.open_by)}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
         """The coverage table: when each group opened, and how unsettled it was then and at the end."""
@@ -155,7 +155,7 @@ def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tens
     try:
         with torch.enable_grad():
             batch = step.batch
-            hidden = step.model.words(step.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            hidden = step.model.first_piece_states(step.model.encode(batch.ids, batch.mask, batch.types), batch.first)
             loss = tag_loss(step.model.classify(hidden), batch.labels)
         values = torch.autograd.grad(loss, [parameters[name] for name in closed], allow_unused=True)
     finally:

@@ -36,20 +36,20 @@ class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
 
-    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
-        decoder: LabelDecoder = clock.modules["decoder"]
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        decoder: LabelDecoder = context.modules["decoder"]
         labels, counted = step.batch.labels, step.owned
-        if clock.step < self.init_steps:
+        if context.step < self.init_steps:
             decoder.gather(step.hidden, labels)
             return {}
-        generator = clock.generator("read", labels.device)
+        generator = context.generator("read", labels.device)
         read, hidden = self.reading(step, generator)
         written = decoder(read, hidden, step.hidden, counted)
         losses = {"write": self.weight * F.cross_entropy(written[counted], labels[counted])}
-        strength = self.feedback * clock.ramp(self.begin, self.full)
+        strength = self.feedback * context.ramp(self.begin, self.full)
         if strength:
             losses["feedback"] = strength * feedback(written, step.logits, labels)
-        decoder.note(written, read, labels)
+        decoder.update(written, read, labels)
         return losses
 
     def reading(self, step: StepOutputs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -150,7 +150,7 @@ class LabelDecoder(nn.Module):
         return written.float()
 
     @torch.no_grad()
-    def note(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
+    def update(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
         """Remembers how often it was right lately, and how often what it read was."""
         counted = labels != IGNORED
         right = [(values.argmax(-1)[counted] == labels[counted]).float().mean() for values in (written, read)]

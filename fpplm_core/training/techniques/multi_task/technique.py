@@ -76,8 +76,8 @@ class MultiTask(MultiTaskSettings, Technique):
             made["uncertainty"] = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in ["tag", *on]})
         return made
 
-    def losses(self, step: StepOutputs, clock: StepContext) -> dict[str, Tensor]:
-        own, on = clock.modules, self.active()
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        own, on = context.modules, self.active()
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}
         if "pair" in on:
@@ -92,7 +92,7 @@ class MultiTask(MultiTaskSettings, Technique):
         if "second" in on:
             raw["second"] = second_loss(own["second"](step.hidden).float(), step.batch.second)
         if "masked_lm" in on:
-            raw["masked_lm"] = own["masked_lm"](step, clock.generator("masked_lm", step.hidden.device))
+            raw["masked_lm"] = own["masked_lm"](step, context.generator("masked_lm", step.hidden.device))
         if self.weights == "fixed":
             return {name: on[name] * value for name, value in raw.items()}
         tag = tag_loss(step.logits, step.batch.labels)
@@ -102,11 +102,11 @@ class MultiTask(MultiTaskSettings, Technique):
         return weighted | {"tag_weight": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
 
     @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
+    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         if self.anchor:
             # The schedule's factors have mean 1/2, so that all steps together pull by `anchor`.
-            pull = 1.0 - (1.0 - self.anchor) ** (2.0 * clock.rate / clock.total)
-            anchors = clock.modules["anchor"].weights(parameters)
+            pull = 1.0 - (1.0 - self.anchor) ** (2.0 * context.rate / context.total)
+            anchors = context.modules["anchor"].weights(parameters)
             moved = [name for name in anchors if parameters[name].grad is not None]
             if not moved:
                 return  # the whole encoder is frozen

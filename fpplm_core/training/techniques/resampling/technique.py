@@ -41,30 +41,30 @@ class Resampling(ResamplingSettings, Technique):
             made["guard"] = OscillationGuard(blocks[0].parameters)
         return made
 
-    def lr_scale(self, group: Group, clock: StepContext) -> float:
-        return float(clock.modules["guard"].factor) if self.guard else 1.0
+    def lr_scale(self, group: Group, context: StepContext) -> float:
+        return float(context.modules["guard"].factor) if self.guard else 1.0
 
-    def sampled(self, clock: StepContext) -> bool:
-        return self.share < 1 and self.dense_until <= clock.progress < self.dense_from
+    def sampled(self, context: StepContext) -> bool:
+        return self.share < 1 and self.dense_until <= context.progress < self.dense_from
 
     @torch.no_grad()
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
+    def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         if self.guard:
-            clock.modules["guard"].look(parameters)
-        rows: RowSignals = clock.modules["rows"]
+            context.modules["guard"].remember(parameters)
+        rows: RowSignals = context.modules["rows"]
         for name, signal in rows.signals().items():
             gradient = parameters[name].grad
             if gradient is not None:
                 signal.lerp_(torch.linalg.vector_norm(gradient, dim=1).square_(), 1 - MEMORY)
-                if self.sampled(clock):
+                if self.sampled(context):
                     rows.remember(name, parameters[name])
 
     @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: StepContext) -> None:
-        rows: RowSignals = clock.modules["rows"]
+    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
+        rows: RowSignals = context.modules["rows"]
         for name in rows.drawn:
             chances = inclusion(rows.signals()[name], self.share, self.proportion, self.floor)
-            drawn = torch.rand(chances.shape, generator=clock.generator(name, chances.device), device=chances.device)
+            drawn = torch.rand(chances.shape, generator=context.generator(name, chances.device), device=chances.device)
             factor = ((drawn < chances) * (1 / chances).clamp(max=MOST)).unsqueeze(1)
             weight = parameters[name].data
             torch.lerp(rows.before[name], weight, factor, out=weight)  # exact at 0 and at 1
@@ -72,7 +72,7 @@ class Resampling(ResamplingSettings, Technique):
             rows.steps += 1
         rows.drawn.clear()
         if self.guard:
-            clock.modules["guard"].judge(parameters, self.guard)
+            context.modules["guard"].cut_rate_if_oscillating(parameters, self.guard)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         if self.share == 1 or self.dense_until >= self.dense_from:
@@ -131,10 +131,10 @@ class OscillationGuard(nn.Module):
         self.register_buffer("against", torch.zeros((), dtype=torch.int64))
         self.register_buffer("factor", torch.ones(()))
 
-    def look(self, parameters: Mapping[str, nn.Parameter]) -> None:
+    def remember(self, parameters: Mapping[str, nn.Parameter]) -> None:
         self.before = torch.cat([parameters[name].detach().flatten() for name in self.names])
 
-    def judge(self, parameters: Mapping[str, nn.Parameter], patience: int) -> None:
+    def cut_rate_if_oscillating(self, parameters: Mapping[str, nn.Parameter], patience: int) -> None:
         """Takes in the update that was just made; cuts the factor after `patience` steps against each other."""
         update = torch.cat([parameters[name].detach().flatten() for name in self.names]) - self.before
         self.cosine.lerp_(torch.cosine_similarity(update, self.last, dim=0), 0.1)
