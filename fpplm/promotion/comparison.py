@@ -27,7 +27,7 @@ from fpplm_core.files import write_json
 from fpplm_core.params import Params, load
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import graph_name
-from fpplm_core.tagging.spans import Span, lenient_spans, types_of
+from fpplm_core.tagging.spans import Span, spans_from_tags, types_of
 
 COMPARISON = REPORTS / "comparison.json"
 ROUNDS, TIMED = 3, 500  # of a measurement of speed, and the sentences of each
@@ -53,7 +53,7 @@ def compare(candidate: Path, incumbent: Path, settings: Params) -> dict[str, Any
     """
     taggers = [Predictor.load(folder) for folder in (candidate, incumbent)]
     sentences = load_corpus("test")
-    gold = [lenient_spans(s.tags) for s in sentences]
+    gold = [spans_from_tags(s.tags) for s in sentences]
     words, documents = [s.words for s in sentences], [s.document for s in sentences]
     after, before = ([[span for span, _ in row] for row in tagger.tag(words, documents)] for tagger in taggers)
     new, old = (

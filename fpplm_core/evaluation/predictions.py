@@ -14,7 +14,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import count
 from fpplm_core.files import write_text
 from fpplm_core.tagging.schemes import legal
-from fpplm_core.tagging.spans import Span, lenient_spans
+from fpplm_core.tagging.spans import Span, spans_from_tags
 from fpplm_core.tagging.viterbi import decode
 
 PLOTS = REPORTS / "evaluation"
@@ -29,7 +29,7 @@ def read_spans(
     illegal = sum(
         not all(legal(a, b, "BIOES") for a, b in zip([None, *path], [*path, None], strict=True)) for path in greedy
     )
-    spans = [lenient_spans([labels[label] for label in path]) for path in paths]
+    spans = [spans_from_tags([labels[label] for label in path]) for path in paths]
     return spans, illegal / max(1, len(logits))
 
 

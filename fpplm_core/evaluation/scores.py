@@ -12,12 +12,12 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import bootstrap_f1, confusion, count, mention, seen_unseen, token_accuracy, total
 from fpplm_core.evaluation.settings import EvaluateParams
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 
 
 def mentions(sentences: Sequence[Sentence]) -> set[tuple[str, str]]:
     """The mentions that the gold tags of these sentences hold, as `metrics.seen_unseen` wants them."""
-    return {mention(s.words, span) for s in sentences for span in lenient_spans(s.tags)}
+    return {mention(s.words, span) for s in sentences for span in spans_from_tags(s.tags)}
 
 
 def score(
@@ -29,7 +29,7 @@ def score(
 ) -> dict[str, Any]:
     """All scores of a split; micro F1 comes from seqeval and must agree with our own counts."""
     lengths = [len(s.words) for s in sentences]
-    tags = [[to_tags(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
+    tags = [[tags_from_spans(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     counts = [count(g, p) for g, p in zip(gold, predicted, strict=True)]
     overall = total(counts)

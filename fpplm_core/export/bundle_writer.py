@@ -24,7 +24,7 @@ from fpplm_core.serving.bundle import (
     graph_name,
     sha256,
 )
-from fpplm_core.tagging.decoder import Decoder
+from fpplm_core.tagging.decoder import SpanDecoder
 
 
 def seal(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ GOLDEN_SENTENCES = 8
 def assemble(
     variants: list[str],
     blueprint: dict[str, Any],
-    decoder: Decoder,
+    decoder: SpanDecoder,
     settings: Params,
     facts: dict[str, Any],
     refine: bool = False,

@@ -12,8 +12,8 @@ from fpplm_core.data.corpus import load_corpus
 from fpplm_core.evaluation.metrics import count, total
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
-from fpplm_core.tagging.decoder import Decoder
-from fpplm_core.tagging.spans import Span, lenient_spans
+from fpplm_core.tagging.decoder import SpanDecoder
+from fpplm_core.tagging.spans import Span, spans_from_tags
 
 
 def try_label_lm() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def try_label_lm() -> dict[str, Any]:
     for predictor.refines in (False, True):
         tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
         found = [[span for span, _ in row] for row in tagged]
-        scores.append(total(count(lenient_spans(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
+        scores.append(total(count(spans_from_tags(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
     print(f"label language model: dev F1 {scores[0]:.4f}, with it {scores[1]:.4f}")
     return {"dev_f1": scores[0], "dev_f1_refined": scores[1], "used": scores[1] > scores[0]}
 
@@ -34,7 +34,7 @@ def judge(
     reference: list[NDArray[np.float32]],
     wanted: list[list[Span]],
     gold: list[list[Span]],
-    decoder: Decoder,
+    decoder: SpanDecoder,
 ) -> dict[str, Any]:
     """How far a graph is from torch: the largest logit difference, sentences with other spans, F1 and its loss."""
     found = decoder.spans(logits)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fpplm_core.evaluation.metrics import count, total
 from fpplm_core.model.tagger import Tagger, batch_logits
 from fpplm_core.tagging.schemes import INNER_SCHEME, transitions
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
-from fpplm_core.tagging.viterbi import decode, leaning, legality_scores, softmax
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.viterbi import decode, legality_scores, shift_threshold, softmax
 from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import word_logits
 from fpplm_core.training.state import TrainingState
@@ -29,7 +29,7 @@ class Dev(NamedTuple):
 
     def f1(self, logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32], labels: Sequence[str]) -> float:
         """Micro F1 of the decoded spans. *Shape:* logits (words, K) by sentence, scores (K+1, K+1)."""
-        found = [lenient_spans([labels[label] for label in path]) for path in decode(logits, scores)]
+        found = [spans_from_tags([labels[label] for label in path]) for path in decode(logits, scores)]
         return total(count(gold, spans) for gold, spans in zip(self.spans, found, strict=True)).f1
 
 
@@ -57,7 +57,7 @@ def evaluate_on_dev(
             scores[:-1, :-1] += learned.cpu().numpy()
     f1 = dev.f1(logits, scores, labels)
     if f1 and f1_shift:
-        scores = leaning(scores, f1, f1_shift)
+        scores = shift_threshold(scores, f1, f1_shift)
         f1 = dev.f1(logits, scores, labels)
     return DevResult(f1, logits, scores)
 
@@ -69,7 +69,7 @@ def correct_bias(
     """Adds the label biases that techniques propose to the head, each where it does not lower dev F1."""
     labels = model.blueprint.labels
     index = {label: number for number, label in enumerate(labels)}
-    rows = [to_tags(spans, n, INNER_SCHEME) for spans, n in zip(dev.spans, dev.lengths, strict=True)]
+    rows = [tags_from_spans(spans, n, INNER_SCHEME) for spans, n in zip(dev.spans, dev.lengths, strict=True)]
     gold = [index.get(tag, 0) for tags in rows for tag in tags]
     last = [layer for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
     taken = {}

@@ -24,7 +24,7 @@ from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.pretrained import load_encoder, masked_lm_head, type_count
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training import techniques
 from fpplm_core.training.data import FIXED_IDS
 from fpplm_core.training.loop import train_steps
@@ -131,7 +131,7 @@ def test_the_masked_lm_head_is_the_one_that_the_encoder_was_saved_with(family, t
         torch.manual_seed(0)
         whole = AutoModelForMaskedLM.from_config(config, attn_implementation="eager").eval()
     whole.save_pretrained(tmp_path)
-    encoder = load_encoder(str(tmp_path), None, "eager").eval()
+    encoder = load_encoder(str(tmp_path)).eval()
     batch = tiny.batch_of(0)
     with torch.no_grad():
         wanted = whole(input_ids=batch.ids[:1], attention_mask=batch.mask[:1]).logits[0]
@@ -181,8 +181,8 @@ def sentencepiece() -> Tokenizer:
 
 
 @pytest.fixture(scope="module", params=[wordpiece, byte_level_bpe, sentencepiece], ids=lambda make: make.__name__)
-def encoder(request) -> Encoder:
-    return Encoder(request.param(), 16, 4)
+def encoder(request) -> WindowBuilder:
+    return WindowBuilder(request.param(), 16, 4)
 
 
 @given(st.lists(st.sampled_from([*" ".join(TEXT[:3]).split(), "\u200b", "x" * 40, "😀"]), min_size=1, max_size=12))
@@ -192,7 +192,7 @@ def test_every_kind_of_tokenizer_gives_each_word_its_own_pieces(encoder, words):
     assert all(alone)
     owned = []
     for window in encoder.windows([words]):
-        for word, first in zip(window.words, window.first, strict=True):
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
             assert window.ids[first : first + len(alone[word])] == alone[word]
             owned.append(word)
     assert owned == list(range(len(words)))

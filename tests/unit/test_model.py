@@ -14,7 +14,7 @@ from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import initialise, load_trained, batch_logits
 from fpplm_core.tagging.batches import collate
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.tagging.word_logits import word_logits
 
 BLUEPRINT = Blueprint(["O", "B-X", "I-X", "E-X", "S-X"], None, 4)
@@ -23,13 +23,13 @@ SENTENCES = [["The", "rivers", "of", "London"], [f"w{n}" for n in range(80)], ["
 
 @pytest.fixture
 def encoder(params):
-    return pretrained.load_encoder(params.model.encoder, None, params.model.attention)
+    return pretrained.load_encoder(params.model.encoder)
 
 
 @pytest.fixture
 def windows(params):
     tokenizer = pretrained.load_tokenizer(params.model.encoder).backend_tokenizer
-    return Encoder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
+    return WindowBuilder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
 
 
 def test_a_word_gets_the_same_logits_whatever_its_batch(encoder, windows, params):
@@ -47,7 +47,7 @@ def test_the_exported_graph_gives_at_first_pieces_what_the_runner_gives(encoder,
     arrays = collate(windows)
     with torch.inference_mode():
         graph = model(torch.from_numpy(arrays.ids), torch.from_numpy(arrays.mask)).numpy()
-    chosen = np.take_along_axis(graph, arrays.first[:, :, None], axis=1)
+    chosen = np.take_along_axis(graph, arrays.first_pieces[:, :, None], axis=1)
     assert np.allclose(chosen, batch_logits(model)(arrays), atol=1e-5)
 
 
@@ -96,8 +96,7 @@ def test_a_fingerprint_sees_every_bit_and_name(encoder):
 def test_an_encoder_loads_in_float32_without_its_pooler(encoder, params):
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     assert not any("pooler" in name for name, _ in encoder.named_parameters())
-    again = pretrained.load_encoder(params.model.encoder, None, "sdpa")
-    assert weights_sha256(again) == weights_sha256(encoder)
+    assert weights_sha256(pretrained.load_encoder(params.model.encoder)) == weights_sha256(encoder)
 
 
 def test_a_window_beyond_the_encoder_is_an_error(params):
@@ -127,10 +126,10 @@ def test_an_encoder_without_weights_is_an_error(params, tmp_path, tiny_encoder):
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        pretrained.load_encoder(str(tmp_path), None, "eager")
+        pretrained.load_encoder(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        pretrained.load_encoder(str(tmp_path), None, "eager")
+        pretrained.load_encoder(str(tmp_path))
 
 
 def test_a_device_that_is_not_there_is_an_error(monkeypatch):

@@ -16,7 +16,7 @@ from fpplm_core.model import pretrained
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import initialise
 from fpplm_core.params import load
-from fpplm_core.tagging.schemes import faults, label_list, legal, split_tag, transitions
+from fpplm_core.tagging.schemes import label_list, legal, split_tag, tag_errors, transitions
 from fpplm_core.tagging.viterbi import legality_scores, viterbi
 from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
@@ -194,7 +194,7 @@ def test_the_decoder_gets_the_learned_transitions(tiny_encoder, kind, share):
     scores = legality_scores(transitions(LABELS))
     scores[:-1, :-1] += found.numpy()
     (best,) = viterbi(normal(2, 1, 6, 9, scale=3.0).numpy(), np.array([6]), scores)
-    assert not faults([LABELS[label] for label in best], "BIOES")
+    assert not tag_errors([LABELS[label] for label in best], "BIOES")
 
 
 @given(seeds, sizes)
@@ -407,7 +407,7 @@ SECOND = ["ADJ", "NOUN", "VERB"]
 
 def second_tagger(folder):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=SECOND)
-    return initialise(pretrained.load_encoder(str(folder), None, "eager"), blueprint, tiny.MODEL, seed=1)
+    return initialise(pretrained.load_encoder(str(folder)), blueprint, tiny.MODEL, seed=1)
 
 
 def second_batch(step):
@@ -463,7 +463,7 @@ def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
 @pytest.mark.parametrize(("weight", "labels"), [(0.5, ()), (0, SECOND)])
 def test_a_second_task_without_labels_or_weight_is_an_error(tiny_encoder, weight, labels):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=labels)
-    model = initialise(pretrained.load_encoder(str(tiny_encoder), None, "eager"), blueprint, tiny.MODEL, seed=1)
+    model = initialise(pretrained.load_encoder(str(tiny_encoder)), blueprint, tiny.MODEL, seed=1)
     active = techniques.build({"active": ["multi_task"], "multi_task": {"second": weight}})
     with pytest.raises(ParamsError, match=r"technique.multi_task.second: .*give both data.second and this weight"):
         initial_state(model, active, SETTINGS)
