@@ -16,7 +16,7 @@ from fpplm_core.evaluation.predictions import read_spans, write_plots, write_pre
 from fpplm_core.evaluation.scores import mentions, score
 from fpplm_core.files import read_json, write_json
 from fpplm_core.model.device import choose_device
-from fpplm_core.model.tagger import runner
+from fpplm_core.model.tagger import batch_logits
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import INNER_SCHEME
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
@@ -37,7 +37,7 @@ def main() -> None:
         sentences = load_corpus(split, CORPUS)
         windows = load_windows(split, ENCODED).windows
         lengths = [len(s.words) for s in sentences]
-        logits = word_logits(windows, lengths, 4 * settings.train.batch_pieces, runner(model))
+        logits = word_logits(windows, lengths, 4 * settings.train.batch_pieces, batch_logits(model))
         gold = [spans_from_tags(s.tags) for s in sentences]
         rows = [
             index.get(tag, -1)
