@@ -80,7 +80,7 @@ class Run(NamedTuple):
     @property
     def code(self) -> str:
         """The digest of what answers: code and lock."""
-        own = ("fpplm_core", *(f"tasks/{name}.py" for name in CODE)) if self.ours else ("benchmarks/peer.py",)
+        own = ("fpplm_core", *(f"tasks/{name}.py" for name in CODE)) if self.ours else ("benchmarks/peers/trainer.py",)
         return digest_of([content(path) for path in (*own, "requirements.lock")])
 
 
@@ -161,7 +161,7 @@ def grid(plan: Path) -> Iterator[Run]:
         params.parse(settings, f"{plan}: {arm}")
         modules = [[name] for name in OURS]
         if trainer:
-            modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in trainer.items())]]
+            modules = [["tasks.read"], ["benchmarks.peers.trainer", *(f"--{k}={v}" for k, v in trainer.items())]]
         if (ROOT / settings["data"]["path"]).is_dir():
             yield Run(corpus, arm, seed, settings, modules, *data)
 
@@ -212,7 +212,7 @@ def execute(run: Run, threads: int | None) -> dict[str, Any]:
             write_corpus(folder / tasks.CORPUS / "train.parquet", mislabelled(train, run.noise))
             dev = spread(load_corpus("dev", folder / tasks.CORPUS), run.dev_sentences)
             write_corpus(folder / tasks.CORPUS / "dev.parquet", dev)
-        if module[0] in ("tasks.train", "benchmarks.peer"):
+        if module[0] in ("tasks.train", "benchmarks.peers.trainer"):
             seconds, memory = time.perf_counter() - start, usage.ru_maxrss
     row = result(run, folder) | {"seconds": seconds, "peak_mb": memory // 1024}
     shutil.rmtree(folder)
