@@ -33,9 +33,9 @@ def _cpuinfo() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def save(name: str, result: dict[str, Any]) -> None:
+def save(name: str, result: dict[str, Any], folder: Path = RESULTS) -> None:
     """Writes the result with the machine and the command that made it."""
     command = " ".join(["python", *sys.orig_argv[1:]])
     text = json.dumps({"machine": facts(), "command": command, **result}, indent=2)
-    (RESULTS / name).write_text(text + "\n", encoding="utf-8")
-    print(f"saved {RESULTS / name}", flush=True)
+    (folder / name).write_text(text + "\n", encoding="utf-8")
+    print(f"saved {folder / name}", flush=True)
