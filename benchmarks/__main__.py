@@ -184,10 +184,10 @@ def encoder_weights() -> int:
     """The weights that a piece is multiplied with: those of the encoder's matrices, embeddings left out."""
     import torch
 
-    from fpplm_core import params
-    from fpplm_core.pretrained import load_encoder
+    from fpplm_core.model.pretrained import load_encoder
+    from fpplm_core.params import load
 
-    settings = params.load().model
+    settings = load().model
     encoder = load_encoder(settings.encoder, settings.revision, "eager")
     return sum(m.weight.numel() for m in encoder.modules() if isinstance(m, torch.nn.Linear))
 

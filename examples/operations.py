@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from flows.history import runs, state
+from fpplm.promotion.history import runs, state
 from fpplm_core.serving.bundle import open_bundle
 
 EVERY = 20  # seconds between two scheduled runs

@@ -12,57 +12,42 @@ import re
 import signal
 import sys
 from asyncio import CancelledError
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-import tasks  # first: it switches telemetry off before the libraries look
-
-for _variable, _value in {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # errors reach the terminal once, as our own line
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the temporary server starts slowly on busy machines
-}.items():
-    os.environ.setdefault(_variable, _value)
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages say `python`
-
 import networkx as nx
+import psutil
 from dvc.exceptions import ReproductionError
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
-from prefect.blocks.core import Block
 from prefect.cache_policies import NO_CACHE
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, State
 
-from flows import cache, changes, end_on_sigterm, history, promotion, registry, sources, workspace
-from flows.history import Run, Verdict
-from fpplm_core import params
-from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError, WorkspaceBusy
-from fpplm_core.params import Params
-from tasks import BUNDLE, LAST_ERROR, METRICS, REPORTS, read_json, write_json
-from tasks.report import render
+from fpplm.intake import dvc_import
+from fpplm.pipeline.failures import FAULTS, INTERRUPTED, StageError
+from fpplm.pipeline.parent import end_on_sigterm
+from fpplm.pipeline.paths import LAST_ERROR, METRICS
+from fpplm.project import dvc_cache
+from fpplm.project.lock import Busy, alone
+from fpplm.project.overrides import overridden
+from fpplm.project.repair import keep_lock_file, mend
+from fpplm.promotion import decision, history
+from fpplm.promotion.history import Run, Verdict
+from fpplm.registry import lineage
+from fpplm.registry.git import is_repository
+from fpplm.registry.versions import require_committed_code
+from fpplm.report.prefect import publish, show, tell, told
+from fpplm_core.errors import FpplmError, WorkspaceBusy
+from fpplm_core.files import read_json
+from fpplm_core.params import Params, load
+
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages say `python`
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages speak for themselves
-INTERRUPTED = 130
 ENDED = Verdict("failed", ["ended before its end"])
-FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
-DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
-
-
-class StageError(FpplmError):
-    """A stage ended with another exit code than 0; its own message has been printed by the stage."""
-
-    def __init__(self, stage: str, code: int) -> None:
-        cause = LAST_ERROR.read_text(encoding="utf-8").strip() if LAST_ERROR.exists() else ""
-        got = f"exit code {code}" + (f" ({cause})" if cause else "")
-        super().__init__(f"the stage {stage} failed", got=got, do=f"again by hand: dvc repro {stage}")
-        self.exit_code = code if code > 0 else 1
-        self.decided = code in DECIDED
 
 
 def is_fault(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -107,7 +92,7 @@ def stage(name: str) -> State[Any]:
             for child in set(psutil.Process().children(recursive=True)) - others:
                 child.kill()  # what hangs may hang on SIGTERM as well
             raise
-    workspace.keep_lock_file()
+    keep_lock_file()
     # A stage that is to run always has changed something only where its output is another one.
     if not done or (done[0].always_changed and [out.hash_info for out in done[0].outs] == before):
         print("   unchanged", flush=True)
@@ -120,7 +105,7 @@ def stage(name: str) -> State[Any]:
 @task(**again([10, 60, 300]))
 def decide(settings: Params, promote: bool) -> Verdict:
     """The new bundle against production, and into production where that is asked for. Raises RegistryError."""
-    return promotion.decide(settings, promote)
+    return decision.decide(settings, promote)
 
 
 @flow(name="retrain", log_prints=False)
@@ -128,7 +113,7 @@ def retrain(
     overrides: list[str] | None = None,
     data: str | None = None,
     promote: bool = True,
-    busy: workspace.Busy = "wait",
+    busy: Busy = "wait",
     stage_hours: float = 24,
     notify: str | None = None,
 ) -> tuple[Run, Verdict]:
@@ -149,10 +134,10 @@ def retrain(
     wanted = [*(overrides or []), *([f"data.path={data}"] if data else [])]
     run, verdict = Run.begin(overrides=wanted, promote=promote), ENDED
     try:
-        with workspace.alone(busy):
-            for mended in (*workspace.mend(), *cache.mend()):
+        with alone(busy):
+            for mended in (*mend(), *dvc_cache.mend()):
                 print(f"mended: {mended}", flush=True)
-            with workspace.overridden(wanted):
+            with overridden(wanted):
                 verdict = work(run, promote, stage_hours)
     except WorkspaceBusy as error:
         verdict = Verdict("skipped", [str(error)])
@@ -169,13 +154,13 @@ def retrain(
 
 def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
     """What `retrain` does once the folder is its own. Raises as it does."""
-    settings = params.load()  # a wrong key is said before anything starts
-    if promote and registry.is_repository():
-        registry.require_committed_code()  # likewise
+    settings = load()  # a wrong key is said before anything starts
+    if promote and is_repository():
+        require_committed_code()  # likewise
     verdict = ENDED
     try:
-        sources.take_in(settings, commit=promote)
-        run.note(facts=changes.facts(settings))
+        dvc_import.take_in(settings, commit=promote)
+        run.note(facts=lineage.facts(settings))
         timed = stage.with_options(timeout_seconds=3600 * stage_hours)
         for name in stages():
             with run.timing(name):
@@ -193,37 +178,6 @@ def work(run: Run, promote: bool, stage_hours: float) -> Verdict:
     return verdict
 
 
-def show(run: Run, verdict: Verdict, drift: float) -> None:
-    """The page of this run, and Prefect's artifacts of it; `drift` as in params.yaml."""
-    found = history.summary(run, verdict, drift)
-    write_json(REPORTS / "run.json", found)
-    page = render().resolve().as_uri()
-    with told():
-        create_markdown_artifact(history.markdown(found), key="retraining", description="what changed, and the verdict")
-        create_link_artifact(page, key="report", link_text="report.html")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What Prefect's server is told: that it is away fails no run."""
-    try:
-        yield
-    except Exception as error:  # whatever the connection raises
-        print(f"warning: Prefect's server could not be told: {error}", file=sys.stderr, flush=True)
-
-
-def tell(verdict: Verdict, notify: str | None) -> None:
-    """Tells a notification block; that it cannot be told fails no run."""
-    if notify is None or verdict.verdict == "unchanged":
-        return
-    title = f"fpplm {Path.cwd().name}: {history.state(verdict._asdict())} {verdict.version or ''}".strip()
-    try:
-        block: Any = Block.load(notify)
-        block.notify(body="\n".join(verdict.reasons), subject=title)
-    except Exception as error:  # whatever a block raises, the run has already ended well or not
-        print(f"warning: {notify} cannot be told: {error}", file=sys.stderr, flush=True)
-
-
 def run_stage(timed: Any, name: str) -> bool:
     """Runs the task; False where DVC found nothing to do. Raises StageError."""
     state = timed(name, return_state=True)
@@ -237,53 +191,3 @@ def stages() -> list[str]:
     with Repo() as repo:
         found = nx.dfs_postorder_nodes(repo.index.graph)
         return [one.name for one in found if isinstance(one, PipelineStage)]  # the others are .dvc files
-
-
-def publish(name: str) -> None:
-    """What a finished stage shows in Prefect: tables of the check, the scores and the gate, a link to the bundle."""
-    if name == "check":
-        checks = read_json(METRICS / "check.json")["checks"]
-        rows = [{"check": key, **{k: row[k] for k in ("severity", "found", "rows")}} for key, row in checks.items()]
-        create_table_artifact(key="check", table=rows, description="data check")
-    elif name == "evaluate":
-        scores = read_json(METRICS / "evaluate.json")
-        keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
-        rows = [{"split": split, **{key: row[key] for key in keys}} for split, row in scores.items()]
-        create_table_artifact(key="scores", table=rows, description="span scores, seqeval strict")
-    elif name == "gate":
-        create_table_artifact(key="gate", table=read_json(METRICS / "gate.json")["rules"], description="gate")
-    elif name == "verify":
-        create_link_artifact(key="bundle", link=BUNDLE.resolve().as_uri(), link_text="bundle")
-
-
-def summary() -> str:
-    """The last run in a few lines: scores, verdict, where everything is, and one sentence tagged by the bundle."""
-    from fpplm_core.serving import Predictor
-
-    scores = read_json(METRICS / "evaluate.json")
-    gate = read_json(METRICS / "gate.json")
-    golden = " ".join(read_json(BUNDLE / "golden.json")[0]["words"])
-    predictor = Predictor.load(BUNDLE)
-    entities = [f"{e.text} [{e.label} {e.score:.2f}]" for e in predictor.predict(golden)]
-    lines = [
-        f"{split:<8} F1 {row['f1']:.4f}  [{row['f1_low']:.4f}, {row['f1_high']:.4f}]" for split, row in scores.items()
-    ]
-    return "\n".join(
-        [
-            *lines,
-            f"gate     {'passed' if gate['passed'] else 'failed'}, {len(gate['rules'])} rules",
-            f"bundle   {BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
-            f"report   {(tasks.REPORTS / 'report.html').resolve()}",
-            f"example  {golden}",
-            f"      →  {', '.join(entities) or 'no entity'}",
-        ]
-    )
-
-
-def said(verdict: Verdict, promote: bool) -> str:
-    """The verdict in a line, and what to do with it."""
-    reason = verdict.reasons[0]
-    if verdict.version:
-        return f"verdict  {verdict.version} is in production: {reason}"
-    advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""
-    return f"verdict  {verdict.verdict}: {reason}{advice}"

@@ -11,7 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import fpplm_core
-from tasks import run, write_json
+from fpplm.pipeline.stage import run
+from fpplm_core.files import write_json
 
 ENVIRONMENT = Path("build/environment.json")
 

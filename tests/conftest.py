@@ -78,7 +78,8 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def params(tiny_encoder: Path):
     """params.yaml with the tiny encoder and small sizes."""
-    from fpplm_core.params import parse, read_yaml
+    from fpplm_core.params import parse
+    from fpplm_core.settings import read_yaml
 
     values = read_yaml(ROOT / "params.yaml")
     values["model"] |= {"encoder": str(tiny_encoder), "revision": None}

@@ -14,15 +14,20 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from fpplm_core import params, pretrained
-from fpplm_core.contract import IGNORED, Batch, Clock, Step, Technique
-from fpplm_core.labels import Span, label_list, to_tags
-from fpplm_core.model import Blueprint, Tagger, initialise
-from fpplm_core.schedules import linear
-from fpplm_core.training import Settings, State, prepare, train_steps
+from fpplm_core.model import pretrained
+from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.params import load
+from fpplm_core.tagging.schemes import label_list
+from fpplm_core.tagging.spans import Span, to_tags
+from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.schedules import linear
+from fpplm_core.training.state import Settings, State, prepare
+from fpplm_core.training.technique import Clock, Step, Technique
 
 FILE = Path(__file__).parents[1] / "params.yaml"
-MODEL = params.load(FILE).model
+MODEL = load(FILE).model
 LABELS = label_list(["X", "Y"])
 FIRST_SHAPE = 2
 BLUEPRINT = Blueprint(LABELS, FIRST_SHAPE, 4)

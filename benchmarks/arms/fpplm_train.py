@@ -11,16 +11,15 @@ import torch
 
 sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.harness.arm import Job, serve
-from fpplm_core import params
-from fpplm_core.params import Params
-from fpplm_core.training import read, train_steps
-from tasks.train import start
-from tasks.training_data import make_batch
+from fpplm_core.params import Params, load
+from fpplm_core.training.data import make_batch
+from fpplm_core.training.loop import read, train_steps
+from fpplm_core.training.run import start
 
 
 def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
     """*task:* techniques (names, null = those that ship), device, and params.yaml's batch_pieces and precision."""
-    settings = params.load()
+    settings = load()
     train = settings.train.model_copy(
         update={"epochs": 1, **{name: task[name] for name in ("batch_pieces", "precision", "device")}}
     )

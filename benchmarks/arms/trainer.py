@@ -11,13 +11,13 @@ import torch
 sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.harness.arm import Job, serve
 from benchmarks.peers.trainer import train_peer
-from fpplm_core import params
-from tasks.read import load_corpus
+from fpplm_core.data.corpus import load_corpus
+from fpplm_core.params import load
 
 
 def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
     """*task:* batch (sentences), bf16 (bool), device."""
-    settings = params.load()
+    settings = load()
     corpus = {split: load_corpus(split) for split in ("train", "dev")}
     words = sum(len(s.words) for s in corpus["train"])
 

@@ -17,13 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fpplm_core import params, pretrained, techniques
-from fpplm_core.batching import collate, epoch_batches, renumbered, shown_pieces
-from fpplm_core.contract import IGNORED, Batch, Technique, tag_loss
-from fpplm_core.encoding import Window
-from fpplm_core.model import Blueprint, Tagger, initialise
-from fpplm_core.serving.sessions import open_session
-from fpplm_core.training import Settings, State, prepare, read, train_steps
+from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.pretrained import load_encoder
+from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.params import load
+from fpplm_core.serving.onnx_session import open_session
+from fpplm_core.tagging.batches import collate, epoch_batches
+from fpplm_core.tagging.windows import Window
+from fpplm_core.training import techniques
+from fpplm_core.training.batch import IGNORED, Batch, tag_loss
+from fpplm_core.training.loop import read, train_steps
+from fpplm_core.training.state import Settings, State, prepare
+from fpplm_core.training.technique import Technique
 
 __all__ = ["Run", "forward_and_backward", "names", "open_session", "read", "read_inputs", "write_inputs"]
 
@@ -39,8 +44,8 @@ class Inputs(NamedTuple):
 
     def tagger(self) -> Tagger:
         """The tagger before training, on the CPU in float32; its head depends on the seed alone."""
-        settings = params.load()
-        encoder = pretrained.load_encoder(str(self.folder / "encoder"), None, settings.model.attention)
+        settings = load()
+        encoder = load_encoder(str(self.folder / "encoder"), None, settings.model.attention)
         return initialise(encoder, self.blueprint, settings.model, settings.train.seed)
 
     def batch(self, rows: Sequence[int]) -> Batch:
@@ -57,7 +62,7 @@ class Inputs(NamedTuple):
 
     def batches(self, pieces: int) -> Iterator[list[int]]:
         """The rows of each step, epoch after epoch, at most this many pieces a step."""
-        lengths, seed = [len(window.ids) for window in self.windows], params.load().train.seed
+        lengths, seed = [len(window.ids) for window in self.windows], load().train.seed
         return itertools.chain.from_iterable(epoch_batches(lengths, pieces, seed, epoch) for epoch in itertools.count())
 
     def feeds(self, rows: Sequence[int]) -> dict[str, NDArray[np.int64]]:
@@ -73,7 +78,7 @@ class Run:
     def __init__(
         self, inputs: Inputs, device: torch.device, active: list[str] | None, pieces: int, bfloat16: bool, steps: int
     ) -> None:
-        settings = params.load()
+        settings = load()
         chosen = settings.technique if active is None else settings.technique | {"active": active}
         self.rows = list(itertools.islice(inputs.batches(pieces), steps))
         self.words = [sum(len(inputs.windows[row].words) for row in rows) for rows in self.rows]
@@ -125,10 +130,12 @@ def write_inputs(folder: Path) -> None:
     The encoder's table of pieces is cut down to those that occur, and its weights are rounded to float16, so that all
     of it stays under 60 MB.
     """
-    from fpplm_core import exporting
-    from tasks.encode import load_windows
+    from fpplm_core.data.windows import load_windows
+    from fpplm_core.export.onnx import export_fp32
+    from fpplm_core.export.variants import derive_fp16
+    from fpplm_core.training.data import renumbered, shown_pieces
 
-    settings = params.load()
+    settings = load()
     encoding = json.loads(Path("build/encoded/encoding.json").read_text(encoding="utf-8"))
     blueprint = Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__})
     windows, tags, second = load_windows("train")
@@ -139,7 +146,7 @@ def write_inputs(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "windows.json").write_text(text, encoding="utf-8")
 
-    encoder = pretrained.load_encoder(settings.model.encoder, settings.model.revision, settings.model.attention)
+    encoder = load_encoder(settings.model.encoder, settings.model.revision, settings.model.attention)
     table = encoder.get_input_embeddings().weight.detach()[torch.from_numpy(pieces)]
     encoder.set_input_embeddings(nn.Embedding.from_pretrained(table, freeze=False))
     encoder.config.vocab_size = len(pieces)
@@ -148,8 +155,8 @@ def write_inputs(folder: Path) -> None:
     inputs = read_inputs(folder)
     model = inputs.tagger().eval()
     exact = folder / "fp32.onnx"
-    exporting.export_fp32(model, exact, settings.export.opset)
-    exporting.derive_fp16(exact, folder / "fp16.onnx")
+    export_fp32(model, exact, settings.export.opset)
+    derive_fp16(exact, folder / "fp16.onnx")
     exact.unlink()
     rows = next(inputs.batches(1024))
     with torch.inference_mode():

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from transformers import AutoModelForTokenClassification
 
-from fpplm_core import params, pretrained
-from fpplm_core.model import Blueprint, load_trained
-from fpplm_core.serving.bundle import CONFIG, graph_name, seal
-from tasks import BUNDLE, GRAPHS, MODEL, read_json
-from tasks.read import load_corpus
-from tasks.verify import PREFERENCE
+from fpplm.pipeline.paths import BUNDLE, GRAPHS, MODEL
+from fpplm_core.data.corpus import load_corpus
+from fpplm_core.export.bundle_writer import PREFERENCE, seal
+from fpplm_core.files import read_json
+from fpplm_core.model import pretrained
+from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.source import encoder_source
+from fpplm_core.model.tagger import load_trained
+from fpplm_core.params import load
+from fpplm_core.serving.bundle import CONFIG, graph_name
 
 
 def prepare(folder: Path) -> int:
@@ -31,10 +35,10 @@ def prepare(folder: Path) -> int:
     seal(bundle, {})
     sentences = [s.words for split in ("dev", "test") for s in load_corpus(split)]
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")
-    settings = params.load().model
+    settings = load().model
     blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
     trained = load_trained(MODEL / "model.safetensors", blueprint, settings)
-    source = pretrained.encoder_source(settings.encoder)
+    source = encoder_source(settings.encoder)
     labels = dict(enumerate(blueprint.labels))
     model = AutoModelForTokenClassification.from_pretrained(source, id2label=labels)
     # The peers know no word shapes: as token types they give 0, which training has shown as well.

@@ -25,16 +25,20 @@ from transformers import (
     set_seed,
 )
 
-from fpplm_core import params, pretrained
-from fpplm_core.decoding import softmax
-from fpplm_core.labels import label_list, legal, lenient_spans, to_tags
-from fpplm_core.metrics import calibration_error, types_of
-from fpplm_core.params import ModelParams
-from fpplm_core.scoring import mentions, score
-from fpplm_core.text import Sentence
-from tasks import METRICS, write_json
-from tasks.evaluate import write_predictions
-from tasks.read import load_corpus
+from fpplm.pipeline.paths import METRICS
+from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.records import Sentence
+from fpplm_core.evaluation.metrics import calibration_error
+from fpplm_core.evaluation.predictions import write_predictions
+from fpplm_core.evaluation.scores import mentions, score
+from fpplm_core.files import write_json
+from fpplm_core.model import pretrained
+from fpplm_core.model.settings import ModelParams
+from fpplm_core.model.source import encoder_source
+from fpplm_core.params import load
+from fpplm_core.tagging.schemes import label_list, legal
+from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
+from fpplm_core.tagging.viterbi import softmax
 
 
 class Peer(NamedTuple):
@@ -52,7 +56,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--bf16", type=int, default=0, help="1: the same number format as ours")
     options = parser.parse_args()
-    settings = params.load()
+    settings = load()
     corpus = {split: load_corpus(split) for split in ("train", "dev", "test")}
     peer = train_peer(
         corpus,
@@ -90,9 +94,7 @@ def train_peer(
     tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
     labels = label_list(types_of(s.tags for s in corpus["train"]), "IOB2")
     sets = {split: tokenised(sentences, tokenizer, labels) for split, sentences in corpus.items()}
-    model = AutoModelForTokenClassification.from_pretrained(
-        pretrained.encoder_source(settings.encoder), num_labels=len(labels)
-    )
+    model = AutoModelForTokenClassification.from_pretrained(encoder_source(settings.encoder), num_labels=len(labels))
 
     def scores(prediction: Any) -> dict[str, float]:
         return {"f1": strict_f1(corpus["dev"], words_of(prediction, labels, corpus["dev"]))}

@@ -23,11 +23,11 @@ from great_expectations.expectations.metrics.map_metric_provider import column_m
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies import debug_data
 from benchmarks.studies.damaging import APART, INSIDE, UNREADABLE, Damage, Row, damaged, files_of
+from fpplm.checks import validation
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.reading import as_corpus
 from fpplm_core.errors import DataError
-from fpplm_core.notes import Notes
 from fpplm_core.params import Params, load
-from tasks import check as stage
-from tasks.read import as_corpus
 
 # Great Expectations lists 200 finds of a check, and the damage may stand behind more that are true.
 limit.MAX_RESULT_RECORDS = 10_000_000  # type: ignore[attr-defined]
@@ -55,7 +55,7 @@ def examine(folder: Path, settings: Params) -> tuple[dict[str, Any] | None, str]
             corpus, scheme, _ = as_corpus(files, settings.data, Path(scratch), Notes())
         except DataError as error:
             return None, str(error)
-        return stage.check(corpus, scheme, settings, None, examples=1_000_000), ""
+        return validation.check(corpus, scheme, settings, None, examples=1_000_000), ""
 
 
 def finds(verdict: dict[str, Any] | None, check: str, folder: Path) -> set[str]:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fpplm_core.labels import Span, lenient_spans, to_tags
 from fpplm_core.quality.mention_table import LONGEST
+from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
 
 SEED = 1
 SPLITS = ("train", "dev", "test")

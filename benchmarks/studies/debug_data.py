@@ -31,9 +31,9 @@ from benchmarks.studies.damaging import (
     is_document,
     type_gone,
 )
-from fpplm_core.conversion import convert
+from fpplm_core.data.conversion import convert
+from fpplm_core.data.options import Options
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options
 
 # What spaCy's debug data warns of where there is a component `ner`, all of it: by name, the message and whether more of
 # it counts as a find (a number before it or behind it), or only that it is there.

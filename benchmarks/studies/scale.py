@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from fpplm_core import formats
-from fpplm_core.text import Sentence
+from fpplm_core.data.formats import get
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 
 ROOT = Path(__file__).parents[2]
 WIKIGOLD = ROOT / "data" / "wikigold"
@@ -61,7 +62,7 @@ def project(folder: Path, size: int) -> None:
     data.mkdir()
     for split in ("dev", "test"):
         (data / f"{split}.conll").write_bytes((WIKIGOLD / f"{split}.conll").read_bytes())
-    formats.get("conll").write(sentences(size), data / "train.conll")
+    get("conll").write(sentences(size), data / "train.conll")
     yaml = YAML()
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["path"] = "data"
@@ -71,7 +72,7 @@ def project(folder: Path, size: int) -> None:
 
 def sentences(size: int) -> Iterator[Sentence]:
     random = np.random.default_rng(0)
-    corpus = list(formats.get("conll").read(WIKIGOLD / "train.conll", formats.Options()))
+    corpus = list(get("conll").read(WIKIGOLD / "train.conll", Options()))
     words = [word for sentence in corpus for word in sentence.words]
     documents = 1 + (corpus[-1].document or 0)
     for number in range(size):

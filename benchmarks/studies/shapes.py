@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import machine
-from fpplm_core.batching import Arrays
-from fpplm_core.labels import lenient_spans
-from fpplm_core.metrics import count, total
+from fpplm_core.data.corpus import load_corpus
+from fpplm_core.evaluation.metrics import count, total
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.sessions import Session
-from tasks.read import load_corpus
+from fpplm_core.serving.onnx_session import Session
+from fpplm_core.tagging.batches import Arrays
+from fpplm_core.tagging.spans import lenient_spans
 
 
 class Blind(Predictor):

@@ -13,9 +13,9 @@ import onnxruntime as ort
 
 from benchmarks.harness import machine
 from benchmarks.harness.arm import peak_bytes
+from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import graph_name, open_bundle
-from fpplm_core.serving.sessions import Padded, open_session
-from tasks import BUNDLE
+from fpplm_core.serving.onnx_session import Padded, open_session
 
 COMPARED = 100  # one shape in so many
 

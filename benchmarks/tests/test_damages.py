@@ -7,8 +7,8 @@ import pytest
 from benchmarks.studies import damages
 from benchmarks.studies.damaging import APART, INSIDE, UNREADABLE
 from benchmarks.studies.debug_data import SPACY_CHECKS
-from fpplm_core import quality
 from fpplm_core.params import load
+from fpplm_core.quality.checks import CHECKS
 
 FOLDER = damages.ROOT / "data" / "wikigold"
 DAMAGES = [*INSIDE, *APART, *UNREADABLE]
@@ -31,7 +31,7 @@ def test_the_clean_corpus_has_no_error(outcome):
 
 def test_every_check_has_a_damage():
     tried = {damage.check for damage in DAMAGES} - {"read"}
-    assert tried == {name for checks in quality.CHECKS.values() for name in checks}
+    assert tried == {name for checks in CHECKS.values() for name in checks}
 
 
 def test_every_check_of_spacy_is_known():

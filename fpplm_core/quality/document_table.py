@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fpplm_core.quality.stream import Corpus, batches, cells, hashes, joined
+from fpplm_core.quality.columns import Corpus, batches, cells, hashes, joined
 
 DOCUMENT_CHECKS = ("document_leakage",)
 SHARE = 0.5  # of a document's sentences that train has, from which on the document is in train

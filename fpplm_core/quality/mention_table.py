@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fpplm_core.labels import OUTSIDE
-from fpplm_core.quality.stream import (
+from fpplm_core.quality.columns import (
     Corpus,
     Grams,
     batches,
@@ -28,6 +27,7 @@ from fpplm_core.quality.stream import (
     place_of,
     which,
 )
+from fpplm_core.tagging.schemes import OUTSIDE
 
 MENTION_CHECKS = ("conflicting_mention", "untagged_mention")
 PLACES = 20  # of a mention without a tag

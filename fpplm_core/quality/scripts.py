@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import regex
 from numpy.typing import NDArray
 
-from fpplm_core.quality.stream import which
+from fpplm_core.quality.columns import which
 
 OTHER = "other"
 _NAMES = (

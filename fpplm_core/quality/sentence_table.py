@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fpplm_core.quality.near import Sketches, alike, sketch, together
+from fpplm_core.quality.columns import Corpus, Numbers, batches, cells, distinct, ends, hashes, joined, place_of, sums
+from fpplm_core.quality.near_duplicates import Sketches, alike, sketch, together
 from fpplm_core.quality.scripts import letters
-from fpplm_core.quality.stream import Corpus, Numbers, batches, cells, distinct, ends, hashes, joined, place_of, sums
 
 SENTENCE_CHECKS = (
     "duplicate",

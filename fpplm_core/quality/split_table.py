@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
 
-from fpplm_core.quality.stream import Corpus
+from fpplm_core.quality.columns import Corpus
 
 SPLIT_CHECKS = (
     "empty_split",

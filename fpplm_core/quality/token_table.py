@@ -16,10 +16,8 @@ from ftfy import fix_encoding
 from ftfy.badness import is_bad
 from numpy.typing import NDArray
 
-from fpplm_core.labels import faults
-from fpplm_core.quality import personal
-from fpplm_core.quality.scripts import script_of
-from fpplm_core.quality.stream import (
+from fpplm_core.quality import personal_data
+from fpplm_core.quality.columns import (
     Corpus,
     Entities,
     batches,
@@ -32,7 +30,9 @@ from fpplm_core.quality.stream import (
     place_of,
     which,
 )
-from fpplm_core.text import is_invisible
+from fpplm_core.quality.scripts import script_of
+from fpplm_core.tagging.schemes import faults
+from fpplm_core.tagging.words import is_invisible
 
 _TAG_CHECKS = ("malformed_tag", "illegal_transition")
 _WORD_CHECKS = (
@@ -200,8 +200,8 @@ def _personal(batch: pa.RecordBatch) -> dict[int, str]:
     """By word, what begins there."""
     found: dict[int, str] = {}
     starts = np.concatenate([[0], ends(batch["words"])])
-    for number in np.flatnonzero(which(joined(batch["words"]), personal.LIKELY)).tolist():
-        for place, what in personal.find(batch["words"][number].as_py()):
+    for number in np.flatnonzero(which(joined(batch["words"]), personal_data.LIKELY)).tolist():
+        for place, what in personal_data.find(batch["words"][number].as_py()):
             found.setdefault(int(starts[number]) + place, what)
     return found
 

@@ -46,19 +46,6 @@ class Bundle:
         return dict(self.config["variants"])
 
 
-def seal(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Writes the manifest over all files of the folder, with `facts` beside the hashes, and returns it."""
-    files = {
-        str(file.relative_to(path)): {"sha256": sha256(file), "bytes": file.stat().st_size}
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and file.name != MANIFEST
-    }
-    manifest = {"format": FORMAT, **facts, "files": files}
-    manifest["digest"] = _digest(manifest)
-    (path / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return manifest
-
-
 def open_bundle(path: Path | str) -> Bundle:
     """Raises BundleError, naming the file, where anything is missing, changed or of another format."""
     path = Path(path)

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from fpplm_core.batching import Arrays, collate
-from fpplm_core.decoding import batches_of, decode, gathered, softmax
-from fpplm_core.encoding import Encoder, Window
 from fpplm_core.errors import BundleError
-from fpplm_core.labels import Span, lenient_spans
 from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
-from fpplm_core.serving.sessions import Session, cores, has, open_session, require
-from fpplm_core.text import words_of
+from fpplm_core.serving.onnx_session import Session, cores, has, open_session, require
+from fpplm_core.tagging.batches import Arrays, collate
+from fpplm_core.tagging.spans import Span, lenient_spans
+from fpplm_core.tagging.viterbi import decode, softmax
+from fpplm_core.tagging.windows import Encoder, Window
+from fpplm_core.tagging.word_logits import batches_of, gathered
+from fpplm_core.tagging.words import words_of
 
 TEMPERATURE = 2.0  # of what the label language model reads, as in its training
 CHUNK = 1024  # texts that are sorted by length and tagged together

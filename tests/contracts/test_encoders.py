@@ -17,14 +17,18 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
-from fpplm_core import params, techniques
-from fpplm_core.batching import FIRST
-from fpplm_core.encoding import Encoder
 from fpplm_core.errors import EncoderError
-from fpplm_core.exporting import export_fp32
-from fpplm_core.model import Blueprint, Tagger, fingerprint, initialise
-from fpplm_core.pretrained import load_encoder, masked_lm_head, type_count
-from fpplm_core.training import State, prepare, train_steps
+from fpplm_core.export.onnx import export_fp32
+from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.pretrained import load_encoder, masked_lm_head, type_count
+from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.params import load
+from fpplm_core.tagging.windows import Encoder
+from fpplm_core.training import techniques
+from fpplm_core.training.data import FIRST
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.state import State, prepare
 from tests import tiny
 
 FAMILIES = (
@@ -55,7 +59,7 @@ def build(family: str, **changes: int) -> Tagger:
 
 
 def all_six() -> dict[str, techniques.Technique]:
-    return techniques.build(params.load(tiny.FILE).technique)
+    return techniques.build(load(tiny.FILE).technique)
 
 
 def trained(family: str, cut: int | None = None) -> State:

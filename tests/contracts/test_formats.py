@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpplm_core import formats
-from fpplm_core.alignment import joined, to_annotated
-from fpplm_core.conversion import convert
+from fpplm_core.data.alignment import joined, to_annotated
+from fpplm_core.data.conversion import convert
+from fpplm_core.data.formats import detect, get, names, read_sentences
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention, Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options
-from fpplm_core.labels import Span, lenient_spans, to_tags
-from fpplm_core.text import Annotated, Mention, Sentence
+from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
 from tests.contracts.mutations import mutated
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = formats.names()
-WITH_TAGS = [name for name in NAMES if "tags" in formats.get(name).HOLDS]
+NAMES = names()
+WITH_TAGS = [name for name in NAMES if "tags" in get(name).HOLDS]
 WITH_MENTIONS = [name for name in NAMES if name not in WITH_TAGS]
 SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "hugging_face": ".parquet", "docbin": ".spacy", "brat": ""}
 OPTIONAL = {"docbin": "spacy"}  # libraries that a format needs and a service may lack
@@ -125,7 +125,7 @@ def content(record, holds) -> tuple:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_written_is_read_back_or_refused(name, tmp_path_factory):
-    module = formats.get(name)
+    module = get(name)
 
     @given(records_of(name))
     def check(records):
@@ -143,7 +143,7 @@ def test_what_is_written_is_read_back_or_refused(name, tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_plain_text_is_never_refused_and_recognised_as_what_it_is(name, tmp_path_factory):
-    module = formats.get(name)
+    module = get(name)
 
     @settings(max_examples=15)
     @given(records_of(name, word=plain_words, **({} if name in WITH_TAGS else {"overlaps": False})))
@@ -155,7 +155,7 @@ def test_plain_text_is_never_refused_and_recognised_as_what_it_is(name, tmp_path
         path = fresh(tmp_path_factory, name)
         module.write(records, path)
         assert len(list(module.read(path, Options()))) == len(records)
-        assert formats.detect(path)[0] == name
+        assert detect(path)[0] == name
 
     check()
 
@@ -176,7 +176,7 @@ def test_there_and_back_again(first, second, tmp_path_factory):
         folder = tmp_path_factory.mktemp("pairs")
         paths = [target(folder, name, f"{place}") for place, name in enumerate((first, second, first))]
         try:
-            formats.get(first).write(records, paths[0])
+            get(first).write(records, paths[0])
             convert(paths[0], paths[1], options(), first, second)
             convert(paths[1], paths[2], options(), second, first)
         except DataError as error:
@@ -195,7 +195,7 @@ def options() -> Options:
 def mentions_in(path: Path, name: str) -> Counter:
     """Each mention by its record, surface without white space, and label."""
     found: Counter = Counter()
-    for number, record in enumerate(formats.get(name).read(path, Options())):
+    for number, record in enumerate(get(name).read(path, Options())):
         whole = to_annotated(record) if isinstance(record, Sentence) else record
         found.update((number, "".join(whole.text[m.start : m.end].split()), m.label) for m in whole.mentions)
     return found
@@ -231,7 +231,7 @@ def test_a_real_corpus_keeps_every_mention(real, first, second, tmp_path):
         pytest.skip(f"{OPTIONAL[first]} is not installed")
     path = target(tmp_path, second)
     convert(real[first], path, options(), first, second)
-    wanted = [entity for s in formats.get("conll").read(real["conll"], Options()) for entity in lenient_spans(s.tags)]
+    wanted = [entity for s in get("conll").read(real["conll"], Options()) for entity in lenient_spans(s.tags)]
     found = mentions_in(path, second)
     assert found.total() == len(wanted) > 40
     assert Counter(label for _, _, label in found.elements()) == Counter(span.type for span in wanted)
@@ -243,7 +243,7 @@ def test_a_mutated_file_is_refused_with_its_line_or_read_without_loss(name, real
     if name not in real:
         pytest.skip(f"{OPTIONAL[name]} is not installed")
     chance = random.Random(name)
-    module = formats.get(name)
+    module = get(name)
     # A damaged mark of a document gives all behind it other numbers; its sentences may share a text and a line.
     holds = module.HOLDS - {"documents", "text"}
     records = list(module.read(real[name], Options()))
@@ -254,7 +254,7 @@ def test_a_mutated_file_is_refused_with_its_line_or_read_without_loss(name, real
         path = tmp_path / f"{number}{SUFFIXES.get(name, '.txt')}"
         touched = mutated(real[name], path, chance)
         try:
-            list(formats.read_sentences(path, name, Options(misaligned="split", overlap="longest")))
+            list(read_sentences(path, name, Options(misaligned="split", overlap="longest")))
             found = Counter(repr(content(r, holds)) for r in module.read(path, Options(overlap="longest")))
         except DataError as error:
             assert path.name in str(error), error
@@ -270,7 +270,7 @@ WHOLE = {"docbin"}  # the format itself wants the file in memory
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in WHOLE | {"brat"}])  # holds its files' names
 def test_a_longer_file_takes_no_more_memory(name, tmp_path):
-    module = formats.get(name)
+    module = get(name)
 
     def peak(number: int) -> int:
         path = target(tmp_path, name, str(number))
@@ -291,7 +291,7 @@ def record(name: str, number: int) -> Sentence | Annotated:
     """A record of its own, each a document where the format needs them to be few on a line."""
     words = (f"word{number}", "in", "Paris")
     if name in WITH_TAGS:
-        document = number if "documents" in formats.get(name).HOLDS else None
+        document = number if "documents" in get(name).HOLDS else None
         return Sentence(words, ("O", "O", "B-LOC"), "made", (1, 1, 1), document)
     text = " ".join(words)
     return Annotated(text, (Mention(len(text) - 5, len(text), "LOC"),), "made", 1)
@@ -302,7 +302,7 @@ def test_the_page_has_every_format_with_what_it_holds():
     rows = {row[1]: row for row in (line.split("|") for line in page.splitlines()) if len(row) > 7}
     for name in NAMES:
         cells = [cell.strip() for cell in rows[f" `{name}` "]]
-        holds = formats.get(name).HOLDS
+        holds = get(name).HOLDS
         wanted = ["words" if "tags" in holds else "characters", *("✓" if h in holds else "" for h in HELD)]
         assert cells[3 : 4 + len(HELD)] == wanted, name
         assert cells[4 + len(HELD)] == ("in memory" if name in WHOLE else "✓"), name

@@ -112,7 +112,9 @@ def test_rooms_look_into_those_below_them_alone(room):
 def test_no_technique_imports_another():
     for module in plugins("techniques"):
         seen = {
-            name for name in imports(Path(*module.split(".")).with_suffix(".py")) if "fpplm_core.techniques" in name
+            name
+            for name in imports(Path(*module.split(".")).with_suffix(".py"))
+            if "fpplm_core.training.techniques" in name
         }
         assert not seen, module
 

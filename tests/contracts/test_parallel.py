@@ -7,13 +7,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from fpplm_core import parallel, params, techniques
-from fpplm_core.contract import Technique
-from fpplm_core.training import State, prepare, train_steps
+from fpplm_core.model import parallel
+from fpplm_core.params import load
+from fpplm_core.training import techniques
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.state import State, prepare
+from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import batch_of
 
-SECTION = params.load(tiny.FILE).technique
+SECTION = load(tiny.FILE).technique
 SETTINGS = tiny.changed(lr=1e-3, head_lr=2e-3)  # Adam blows rounding up to the size of its steps
 # Everything at work from the first steps on, the rarely run parts too.
 BLOCKS = {

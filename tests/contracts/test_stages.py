@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from fpplm_core import params
-from fpplm_core.params import Params
+from fpplm_core.params import Params, load
 from tests.contracts import graph
 from tests.contracts.graph import ROOT
 
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, dict[str, Any]] = GRAPH["stages"]
-SETTINGS = params.load(ROOT / "params.yaml")
+SETTINGS = load(ROOT / "params.yaml")
 # Modules by computed name: the folder that a stage loads them from, and how.
 REGISTRIES = {
     ("read",): ("fpplm_core/formats", "formats.read_sentences("),

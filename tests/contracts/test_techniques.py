@@ -14,16 +14,18 @@ import pytest
 import safetensors.torch
 import torch
 
-from fpplm_core import params, techniques
-from fpplm_core.contract import Technique
 from fpplm_core.errors import ParamsError
-from fpplm_core.exporting import export_fp32, export_second
-from fpplm_core.model import fingerprint
-from fpplm_core.training import Settings, train_steps
+from fpplm_core.export.onnx import export_fp32, export_second
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.params import load
+from fpplm_core.training import techniques
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.state import Settings
+from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, saved, start, weights
 
-SECTION = params.load(tiny.FILE).technique
+SECTION = load(tiny.FILE).technique
 NAMES = sorted(techniques.available())
 CHOICES = {**{name: [name] for name in NAMES}, "all": NAMES}
 NEUTRAL: dict[str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fpplm_core.params import read_yaml
+from fpplm_core.settings import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

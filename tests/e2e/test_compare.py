@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fpplm_core import params
+from fpplm.promotion.comparison import EXAMPLES, compare
+from fpplm_core.data.corpus import write_corpus
 from fpplm_core.errors import BundleError
-from fpplm_core.params import Params
-from fpplm_core.serving.bundle import CONFIG, MANIFEST, seal
-from tasks import write_json
-from tasks.compare import EXAMPLES, compare
-from tasks.read import write_corpus
+from fpplm_core.export.bundle_writer import seal
+from fpplm_core.files import write_json
+from fpplm_core.params import Params, load
+from fpplm_core.serving.bundle import CONFIG, MANIFEST
 from tests.e2e.conftest import Project
 
 
@@ -36,7 +36,7 @@ def place(trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def settings(trained: Project) -> Params:
     """Without a rule for speed: what is measured here depends on what else the machine does."""
-    values = params.load(trained.path / "params.yaml")
+    values = load(trained.path / "params.yaml")
     return values.model_copy(update={"promotion": values.promotion.model_copy(update={"min_speed": 0.0})})
 
 
@@ -110,11 +110,11 @@ def test_a_damaged_bundle_is_an_error_that_names_the_file(place: Path, settings:
 def test_as_a_command(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.set(promotion={"min_speed": 0.0})
-    out = project.ok("python", "-m", "tasks.compare", "bundle", "bundle")
+    out = project.ok("python", "-m", "fpplm.promotion.comparison", "bundle", "bundle")
     assert "verdict: promote" in out and "graph bytes, ratio" in out and "+0.0000" in out
     written = json.loads((project.path / "reports/comparison.json").read_text())
     assert (written["verdict"], written["candidate"], written["incumbent"]) == ("promote", "bundle", "bundle")
     assert "promotion" not in json.loads((project.path / "bundle/manifest.json").read_text())["parameters"]
-    done = project.run("python", "-m", "tasks.compare", "bundle", "nowhere")
+    done = project.run("python", "-m", "fpplm.promotion.comparison", "bundle", "nowhere")
     assert done.returncode == BundleError.exit_code and "nowhere/manifest.json: missing from the bundle" in done.stderr
-    assert project.run("python", "-m", "tasks.compare", "bundle").returncode == 2
+    assert project.run("python", "-m", "fpplm.promotion.comparison", "bundle").returncode == 2

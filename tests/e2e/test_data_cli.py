@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
-from fpplm_core import quality
+from fpplm.cli.main import main
+from fpplm_core.quality.checks import ADVICE, CHECKS
 from tests.e2e.conftest import BIN, ROOT
 
 ENTITY = ["EU/B-ORG rejects/O a/O call/O of/O {}/O", "{}/B-LOC is/O near/O New/B-LOC York/I-LOC", "no/O {}/O came/O"]
@@ -68,7 +68,7 @@ def test_good_files_pass_and_are_taken_together(folder: Path, fpplm: Fpplm, with
     verdict = json.loads(ok(fpplm("check", "train.conll", "more.conll", "--json", *with_encoder)))
     assert set(verdict) == {"errors", "warnings", "checks", "statistics", "notes"}
     assert (verdict["errors"], verdict["statistics"]["train"]["sentences"]) == (0, 18)
-    assert set(verdict["checks"]) == {check for checks in quality.CHECKS.values() for check in checks}
+    assert set(verdict["checks"]) == {check for checks in CHECKS.values() for check in checks}
     failed = [row for row in verdict["checks"].values() if row["failed"]]
     assert verdict["warnings"] == len(failed) == sum(row["severity"] == "warning" for row in failed)
     assert verdict["notes"][0].startswith("tag scheme IOB2: ")
@@ -84,7 +84,7 @@ def test_errors_are_shown_with_their_lines_and_exit_with_10(
     assert "tag scheme IOB2: as data.scheme says" in done[1]
     assert "error malformed_tag: bad.conll:6: malformed tag: 'LOC' is not O or PREFIX-TYPE" in done[1]
     assert "error illegal_transition: bad.conll:3: I-PER cannot follow O in IOB2" in done[1]
-    assert quality.ADVICE["malformed_tag"][1] in done[1]
+    assert ADVICE["malformed_tag"][1] in done[1]
     assert done[2].splitlines()[-1].startswith("error: bad.conll: 2 kind(s) of error")
     assert "Traceback" not in done[2]
     done = fpplm("check", "bad.conll", "--json", "-S", "data.scheme=IOB2", *with_encoder)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import history
+from fpplm.promotion import history
 from tests.e2e.conftest import Project, kill_group
 from tests.e2e.test_kills import at_work, digests, nothing_is_left_at_work
 from tests.e2e.test_pipeline import model_digest, steps_saved

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.project import with_installed_code
-from fpplm_core.params import load, read_yaml
+from fpplm.project.template import with_installed_code
+from fpplm_core.params import load
+from fpplm_core.settings import read_yaml
 from tests.e2e.conftest import GUARD, ROOT, SETTINGS, SIZES, Project, head
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from fpplm_core.decoding import softmax
 from fpplm_core.serving import Predictor
+from fpplm_core.tagging.viterbi import softmax
 from tests.e2e.conftest import Project
 
 TEXT = "Anna Berg met IBM in Paris .\n"

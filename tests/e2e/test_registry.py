@@ -16,7 +16,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import registry
+from fpplm.registry import versions as module
+from fpplm.registry.versions import (
+    assign,
+    assignments,
+    bundle_of,
+    fetch,
+    in_production,
+    previous,
+    promote,
+    resolve,
+    versions,
+)
 from fpplm_core.errors import BundleError, DataError, RegistryError
 from fpplm_core.serving.bundle import open_bundle
 from tests.e2e.conftest import BIN, ROOT
@@ -29,7 +40,7 @@ MAKE = """
 import shutil, sys
 from pathlib import Path
 sys.path.insert(0, ROOT)
-from fpplm_core.serving.bundle import seal
+from fpplm_core.export.bundle_writer import seal
 shutil.rmtree("bundle", ignore_errors=True)
 Path("bundle").mkdir()
 Path("bundle/config.json").write_text("{}")
@@ -101,49 +112,49 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 
 def test_promoted_versions_are_delivered_and_rolled_back(place: Place) -> None:
-    assert registry.in_production() is None
-    assert registry.promote("first", ["text.txt"]) == "v1.0.0"
+    assert in_production() is None
+    assert promote("first", ["text.txt"]) == "v1.0.0"
     assert place.delivered() == "one"
     place.train("two")
-    assert registry.promote("second", ["text.txt"]) == "v2.0.0"
+    assert promote("second", ["text.txt"]) == "v2.0.0"
     assert place.delivered() == "two"
-    registry.assign(registry.previous())
-    assert (registry.in_production(), place.delivered()) == ("v1.0.0", "one")
-    assert registry.previous() == "v2.0.0"
-    registry.assign("v2.0.0")
-    assert (registry.in_production(), place.delivered()) == ("v2.0.0", "two")
-    assert [name for _, name in registry.assignments()] == ["v1.0.0", "v2.0.0", "v1.0.0", "v2.0.0"]
+    assign(previous())
+    assert (in_production(), place.delivered()) == ("v1.0.0", "one")
+    assert previous() == "v2.0.0"
+    assign("v2.0.0")
+    assert (in_production(), place.delivered()) == ("v2.0.0", "two")
+    assert [name for _, name in assignments()] == ["v1.0.0", "v2.0.0", "v1.0.0", "v2.0.0"]
     shown = place("gto", "show", "tagger@v2.0.0", "--json")
     assert json.loads(shown)[0]["stages"][0]["stage"] == "production", "GTO itself reads the tags so"
-    assert list(registry.versions()) == ["v1.0.0", "v2.0.0"]
-    assert registry.resolve("v1") == registry.resolve("1") == "v1.0.0"
+    assert list(versions()) == ["v1.0.0", "v2.0.0"]
+    assert resolve("v1") == resolve("1") == "v1.0.0"
     with pytest.raises(DataError, match=r"no such version.*v1.0.0, v2.0.0"):
-        registry.resolve("v3")
+        resolve("v3")
 
 
 def test_many_assignments_in_a_second_and_a_clock_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """GTO and DVC order by whole seconds, then by name, where #10 stands before #9."""
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
-    registry.promote("second", ["text.txt"])
+    promote("second", ["text.txt"])
     start = time.time()
-    monkeypatch.setattr(registry.time, "time", lambda: start - 86_400)
+    monkeypatch.setattr(module.time, "time", lambda: start - 86_400)
     for turn in range(12):
         wanted = ("v1.0.0", "v2.0.0")[turn % 2]
-        registry.assign(wanted)
-        assert registry.in_production() == wanted
-    registry.assign("v1.0.0")
+        assign(wanted)
+        assert in_production() == wanted
+    assign("v1.0.0")
     assert place.delivered() == "one"
 
 
 def test_the_same_model_is_registered_once(place: Place) -> None:
-    registry.promote("first", ["text.txt"])
-    assert registry.promote("again", ["text.txt"]) == "v1.0.0"
-    assert list(registry.versions()) == ["v1.0.0"]
+    promote("first", ["text.txt"])
+    assert promote("again", ["text.txt"]) == "v1.0.0"
+    assert list(versions()) == ["v1.0.0"]
 
 
 def test_others_have_pushed(place: Place) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place("git", "clone", "-q", str(place.root / "bare.git"), "other", where=place.root)
     other = place.root / "other"
     (other / "new.txt").write_text("work of others")
@@ -152,63 +163,63 @@ def test_others_have_pushed(place: Place) -> None:
     place("git", "push", "-q", where=other)
     place.train("two")
     with pytest.raises(RegistryError, match="git push failed"):
-        registry.promote("second", ["text.txt"])
-    assert registry.in_production() == "v1.0.0", "nothing has moved here either"
+        promote("second", ["text.txt"])
+    assert in_production() == "v1.0.0", "nothing has moved here either"
     assert place.delivered() == "one"
     place("git", "pull", "-q", "--rebase")
-    assert registry.promote("second", ["text.txt"]) == "v2.0.0"
+    assert promote("second", ["text.txt"]) == "v2.0.0"
     assert place.delivered() == "two"
 
 
 def test_code_that_is_not_committed_is_not_promoted(place: Place) -> None:
     (place.path / "dvc.yaml").write_text(yaml.safe_dump(PROJECT) + "# changed\n")
     with pytest.raises(RegistryError, match=r"not committed.*dvc.yaml"):
-        registry.promote("first", [])
-    assert registry.in_production() is None
+        promote("first", [])
+    assert in_production() is None
 
 
 def test_a_remote_that_is_away(place: Place) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
     (place.root / "store").rename(place.root / "gone")
     (place.root / "store").write_text("a file where the store was")
     with pytest.raises(RegistryError, match=r"dvc push failed.*goes on here"):
-        registry.promote("second", ["text.txt"])
-    assert registry.in_production() == "v1.0.0"
+        promote("second", ["text.txt"])
+    assert in_production() == "v1.0.0"
     (place.root / "store").unlink()
     (place.root / "gone").rename(place.root / "store")
     assert place.delivered() == "one"
-    registry.promote("second", ["text.txt"])
+    promote("second", ["text.txt"])
     assert place.delivered() == "two"
 
 
 def test_tags_of_other_things_stay_as_they_are(place: Place) -> None:
     place("git", "tag", "release")
     place("git", "push", "-q", "origin", "release")
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place("git", "tag", "-f", "release", "HEAD")
     mine = place("git", "rev-parse", "release")
-    registry.fetch()
+    fetch()
     assert place("git", "rev-parse", "release") == mine
 
 
 def test_a_stage_that_gto_has_assigned_to_a_commit_without_a_version(place: Place) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
     place("git", "commit", "-qam", "not registered")
     place("git", "tag", "-a", "-m", "by hand", "tagger#production#2", "HEAD")
     head = place("git", "rev-parse", "HEAD").strip()
-    assert (registry.bundle_of(head) / "model.txt").read_text() == "two"
+    assert (bundle_of(head) / "model.txt").read_text() == "two"
 
 
 def test_a_damaged_copy_is_fetched_anew(place: Place) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
-    registry.promote("second", ["text.txt"])
-    registry.assign("v1.0.0")
-    copy = registry.bundle_of("v2.0.0") / "model.txt"
+    promote("second", ["text.txt"])
+    assign("v1.0.0")
+    copy = bundle_of("v2.0.0") / "model.txt"
     copy.write_text("damaged")
-    assert (registry.bundle_of("v2.0.0") / "model.txt").read_text() == "two", "fetched anew"
+    assert (bundle_of("v2.0.0") / "model.txt").read_text() == "two", "fetched anew"
 
 
 STEPS = """
@@ -229,7 +240,7 @@ print(count)
 
 
 def test_killed_between_any_two_steps_production_is_the_old_or_the_new(place: Place) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
     outcomes = []
     for number in range(1, 100):
@@ -242,33 +253,33 @@ def test_killed_between_any_two_steps_production_is_the_old_or_the_new(place: Pl
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(outcomes) > 10, "it was killed at many steps"
     assert outcomes == sorted(outcomes), "first always the old one, then always the new one"
-    assert outcomes[-1] == "two" and registry.in_production() == "v2.0.0"
-    assert list(registry.versions()) == ["v1.0.0", "v2.0.0"], "no half versions"
+    assert outcomes[-1] == "two" and in_production() == "v2.0.0"
+    assert list(versions()) == ["v1.0.0", "v2.0.0"], "no half versions"
     assert not place("git", "status", "--porcelain").strip()
 
 
 def test_without_remotes_it_works_in_the_folder_alone(place: Place) -> None:
     place("git", "remote", "remove", "origin")
     place("dvc", "remote", "remove", "store")
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
-    registry.promote("second", ["text.txt"])
-    assert (registry.bundle_of(registry.previous()) / "model.txt").read_text() == "one"
-    assert registry.in_production() == "v2.0.0"
+    promote("second", ["text.txt"])
+    assert (bundle_of(previous()) / "model.txt").read_text() == "one"
+    assert in_production() == "v2.0.0"
 
 
 def test_a_bundle_that_dvc_has_damaged_is_refused(place: Place) -> None:
     """A file of the cache and of the remote with other bytes: the manifest tells."""
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
-    registry.promote("second", ["text.txt"])
+    promote("second", ["text.txt"])
     for store in (place.path / ".dvc/cache", place.root / "store"):
         (damaged,) = (file for file in store.rglob("*") if file.is_file() and file.read_bytes() == b"one")
         damaged.chmod(0o644)
         damaged.write_bytes(b"0ne")
     with pytest.raises((BundleError, RegistryError)):
-        registry.assign("v1.0.0")
-    assert registry.in_production() == "v2.0.0"
+        assign("v1.0.0")
+    assert in_production() == "v2.0.0"
 
 
 @pytest.fixture
@@ -295,11 +306,11 @@ def use_bucket(place: Place, address: str) -> None:
 
 
 def test_an_s3_server_delivers_what_is_in_production(place: Place, bucket: str) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
-    registry.promote("second", ["text.txt"])
+    promote("second", ["text.txt"])
     assert place.delivered() == "two"
-    registry.assign(registry.previous())
+    assign(previous())
     assert place.delivered() == "one"
 
 
@@ -318,21 +329,21 @@ class Refusing(BaseHTTPRequestHandler):
 
 
 def test_an_s3_server_that_refuses_or_is_gone(place: Place, bucket: str) -> None:
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     place.train("two")
     refusing = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
     threading.Thread(target=refusing.serve_forever, daemon=True).start()
     use_bucket(place, f"http://127.0.0.1:{refusing.server_port}")
     with pytest.raises(RegistryError, match="dvc push failed"):
-        registry.promote("second", ["text.txt"])
+        promote("second", ["text.txt"])
     refusing.shutdown()
     refusing.server_close()
     with pytest.raises(RegistryError, match="dvc push failed"):
-        registry.promote("second", ["text.txt"])
-    assert registry.in_production() == "v1.0.0"
+        promote("second", ["text.txt"])
+    assert in_production() == "v1.0.0"
     use_bucket(place, bucket)
     assert place.delivered() == "one"
-    registry.promote("second", ["text.txt"])
+    promote("second", ["text.txt"])
     assert place.delivered() == "two"
 
 
@@ -340,10 +351,10 @@ def test_a_project_that_is_a_folder_of_a_larger_repository(tmp_path: Path, monke
     place = Place(tmp_path, within="models/ner")
     monkeypatch.chdir(place.path)
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
-    registry.promote("first", ["text.txt"])
+    promote("first", ["text.txt"])
     assert place("git", "tag").split() == ["models/ner=tagger#production#1", "models/ner=tagger@v1.0.0"]
     place.train("two")
-    registry.promote("second", ["text.txt"])
+    promote("second", ["text.txt"])
     assert place.delivered() == "two"
-    registry.assign(registry.previous())
+    assign(previous())
     assert place.delivered() == "one"

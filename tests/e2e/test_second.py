@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fpplm_core.params import read_yaml
+from fpplm_core.settings import read_yaml
 from tests.e2e.conftest import Project
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import yaml
 
-from flows import ablate
-from flows.forest import WIDTH, forest
-from flows.outcome import table
+from fpplm.studies import ablation
+from fpplm.studies.ablation import content, grid, read_ledger, write_outcome
+from fpplm.studies.forest import WIDTH, forest
+from fpplm.studies.markdown import table
+from fpplm.studies.runs import mislabelled, spread
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import ParamsError
-from fpplm_core.significance import Difference
-from fpplm_core.text import Sentence
+from fpplm_core.evaluation.significance import Difference
 from tests.conftest import ROOT
 
 PLAN = {
@@ -43,7 +45,7 @@ def plan(tmp_path):
 
 
 def test_the_grid_is_every_arm_on_every_corpus_with_every_seed(plan):
-    runs = list(ablate.grid(plan()))
+    runs = list(grid(plan()))
     cells = [(run.seed, run.corpus, run.arm) for run in runs]
     assert len(set(cells)) == len(cells) == 12
     assert cells == sorted(cells, key=lambda cell: cell[0])  # seed by seed: what is finished is paired
@@ -59,26 +61,26 @@ def test_the_grid_is_every_arm_on_every_corpus_with_every_seed(plan):
 
 
 def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(plan):
-    keys = [run.key for run in ablate.grid(plan())]
+    keys = [run.key for run in grid(plan())]
     assert len(set(keys)) == len(keys)
-    assert [run.key for run in ablate.grid(plan())] == keys
-    other = list(ablate.grid(plan(arms=PLAN["arms"] | {"plain": {"technique.active": [], "train.lr": 1e-5}})))
+    assert [run.key for run in grid(plan())] == keys
+    other = list(grid(plan(arms=PLAN["arms"] | {"plain": {"technique.active": [], "train.lr": 1e-5}})))
     changed = {run.arm for run, key in zip(other, keys, strict=True) if run.key != key}
     assert changed == {"plain"}
 
 
 def test_a_technique_does_not_change_the_trainer(plan):
     corpora = {name: where | {"technique.adversarial.epsilon": 0.1} for name, where in PLAN["corpora"].items()}
-    before = list(ablate.grid(plan()))
-    after = list(ablate.grid(plan(corpora=corpora)))
+    before = list(grid(plan()))
+    after = list(grid(plan(corpora=corpora)))
     assert {one.arm for one, other in zip(before, after, strict=True) if one.key == other.key} == {"Trainer"}
 
 
 def test_a_corpus_may_want_an_arm_otherwise(plan):
     own = {"Trainer": {"trainer": {"rate": 2.0e-4, "batch": 4}}, "plain": {"train.lr": 1.0e-4}}
     corpora = PLAN["corpora"] | {"small": PLAN["corpora"]["small"] | {"arms": own}}
-    runs = {(run.corpus, run.arm): run for run in ablate.grid(plan(corpora=corpora)) if run.seed == 1}
-    before = {(run.corpus, run.arm): run for run in ablate.grid(plan()) if run.seed == 1}
+    runs = {(run.corpus, run.arm): run for run in grid(plan(corpora=corpora)) if run.seed == 1}
+    before = {(run.corpus, run.arm): run for run in grid(plan()) if run.seed == 1}
     assert {"--rate=0.0002", "--batch=4"} < set(runs["small", "Trainer"].modules[1])
     assert runs["small", "plain"].settings["train"]["lr"] == 1.0e-4
     assert runs["small", "plain"].settings["technique"]["active"] == []
@@ -95,29 +97,29 @@ def test_a_corpus_may_want_an_arm_otherwise(plan):
 )
 def test_a_plan_with_a_wrong_parameter_is_an_error_before_anything_runs(plan, arms, message):
     with pytest.raises(ParamsError, match=message):
-        list(ablate.grid(plan(arms=arms)))
+        list(grid(plan(arms=arms)))
 
 
 def test_a_plan_that_is_none_is_an_error(tmp_path):
     with pytest.raises(ParamsError, match="no such file"):
-        list(ablate.grid(tmp_path / "missing.yaml"))
+        list(grid(tmp_path / "missing.yaml"))
     (tmp_path / "odd.yaml").write_text("- 1\n- 2\n")
     with pytest.raises(ParamsError, match="not a plan"):
-        list(ablate.grid(tmp_path / "odd.yaml"))
+        list(grid(tmp_path / "odd.yaml"))
 
 
 def test_a_part_of_train_is_spread_over_it():
     sentences = [Sentence((str(n),), ("O",), "f", (n,)) for n in range(10)]
-    assert [s.words[0] for s in ablate.spread(sentences, 4)] == ["0", "2", "5", "7"]
-    assert ablate.spread(sentences, None) == ablate.spread(sentences, 10) == ablate.spread(sentences, 99) == sentences
+    assert [s.words[0] for s in spread(sentences, 4)] == ["0", "2", "5", "7"]
+    assert spread(sentences, None) == spread(sentences, 10) == spread(sentences, 99) == sentences
 
 
 def test_the_same_mentions_are_mislabelled_each_time_and_no_other_tag_changes():
     tags = ("B-X", "I-X", "O", "B-Y", "O", "B-X")
     sentences = [Sentence(("a",) * 6, tags, "f", (1, 2, 3, 4, 5, 6)) for _ in range(500)]
-    changed = ablate.mislabelled(sentences, 0.4)
-    assert changed == ablate.mislabelled(sentences, 0.4)
-    assert ablate.mislabelled(sentences, 0) == sentences
+    changed = mislabelled(sentences, 0.4)
+    assert changed == mislabelled(sentences, 0.4)
+    assert mislabelled(sentences, 0) == sentences
     outcomes: Counter[str] = Counter()
     for sentence in changed:
         kinds = [sentence.tags[place] for place in (0, 3, 5)]
@@ -131,25 +133,25 @@ def test_the_same_mentions_are_mislabelled_each_time_and_no_other_tag_changes():
 
 
 def test_a_key_is_the_same_in_another_checkout(plan, tmp_path, monkeypatch):
-    keys = [run.key for run in ablate.grid(plan())]
+    keys = [run.key for run in grid(plan())]
     for name in ("data", "fpplm_core", "tasks", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / "other" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("params.yaml", "requirements.lock"):
         shutil.copy(ROOT / name, tmp_path / "other" / name)
 
     def keys_there():
-        ablate.content.cache_clear()
-        monkeypatch.setattr(ablate, "ROOT", tmp_path / "other")
-        return [run.key for run in ablate.grid(plan())]
+        content.cache_clear()
+        monkeypatch.setattr(ablation, "ROOT", tmp_path / "other")
+        return [run.key for run in grid(plan())]
 
     assert keys_there() == keys
-    codes = [run.code for run in ablate.grid(plan())]
+    codes = [run.code for run in grid(plan())]
     (tmp_path / "other/requirements.lock").write_text("torch==0\n")
     assert keys_there() == keys
-    assert not {run.code for run in ablate.grid(plan())} & set(codes)
+    assert not {run.code for run in grid(plan())} & set(codes)
     (tmp_path / "other/data/wikigold/train.conll").write_text("a\tO\n")
     assert not set(keys_there()) & set(keys)
-    ablate.content.cache_clear()
+    content.cache_clear()
 
 
 def row(corpus, arm, seed, counts):
@@ -174,7 +176,7 @@ def test_the_table_compares_on_shared_seeds(tmp_path):
     rows += [row("a", "same", 1, bad)]
     ledger = tmp_path / "runs.jsonl"
     ledger.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    text, differences = table(ablate.read_ledger(ledger), "plain")
+    text, differences = table(read_ledger(ledger), "plain")
     assert set(differences) == {"six, a", "six, b", "same, a", "six, mean"}
     lines = {line.split(" | ")[0]: line for line in text.split("## b")[0].splitlines()}
     assert "| six | 2 | 60.00 | 100.00 | +50.00 [+50.00, +50.00] | 0.002 |  |" in lines["| six"]
@@ -185,7 +187,7 @@ def test_the_table_compares_on_shared_seeds(tmp_path):
 
 
 def test_an_empty_ledger_gives_an_empty_table(tmp_path):
-    text, differences = table(ablate.read_ledger(tmp_path / "none.jsonl"), "plain")
+    text, differences = table(read_ledger(tmp_path / "none.jsonl"), "plain")
     assert text.strip() == "" and differences == {}
 
 
@@ -202,7 +204,7 @@ def test_the_forest_plot_is_xml_with_every_interval_inside(tmp_path):
 
 def test_of_several_versions_of_a_run_the_last_counts_and_strangers_do_not(plan, tmp_path):
     file = plan(seeds=[1])
-    runs = [run for run in ablate.grid(file) if run.corpus == "whole"]
+    runs = [run for run in grid(file) if run.corpus == "whole"]
     good, bad = [[2, 0, 0]] * 30, [[1, 1, 1]] * 30
     rows = []
     for counts, commit in ((bad, "old"), (good, "new")):
@@ -211,7 +213,7 @@ def test_of_several_versions_of_a_run_the_last_counts_and_strangers_do_not(plan,
             rows.append(row("whole", run.arm, 1, own) | {"key": run.key, "commit": commit})
     rows.append(row("whole", "stranger", 1, good))
     (tmp_path / "runs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    text = ablate.write_outcome(file, tmp_path)
+    text = write_outcome(file, tmp_path)
     assert "stranger" not in text and "old" not in text
     assert "| all six | 1 | 60.00 | 100.00 | +50.00" in text and "3 runs, made at new." in text
     assert (tmp_path / "plan.md").read_text() == text

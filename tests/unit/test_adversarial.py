@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fpplm_core.contract import IGNORED, Batch, Clock, Step, tag_loss
-from fpplm_core.techniques.adversarial import (
+from fpplm_core.training.batch import IGNORED, Batch, tag_loss
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.technique import Clock, Step
+from fpplm_core.training.techniques.adversarial.technique import (
     SURE,
     Adversarial,
     Rival,
@@ -17,7 +19,6 @@ from fpplm_core.techniques.adversarial import (
     perturbation,
     rival_loss,
 )
-from fpplm_core.training import train_steps
 from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, normal, start, step_of, tagger
 
 COUNT, WIDTH = len(LABELS), 8

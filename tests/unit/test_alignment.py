@@ -8,11 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fpplm_core.alignment import to_annotated, to_sentence
+from fpplm_core.data.alignment import to_annotated, to_sentence
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention, Sentence
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.formats import Options
-from fpplm_core.labels import faults, spans
-from fpplm_core.text import Annotated, Mention, Sentence
+from fpplm_core.tagging.schemes import faults
+from fpplm_core.tagging.spans import spans
 
 # Words, marks, white space of all kinds, nothing to see, right to left, pictures with joiners, scripts without blanks.
 PIECES = [

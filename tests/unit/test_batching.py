@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.batching import FIRST, by_length, collate, epoch_batches, renumbered, shown_pieces
-from fpplm_core.encoding import Window
+from fpplm_core.tagging.batches import by_length, collate, epoch_batches
+from fpplm_core.tagging.windows import Window
+from fpplm_core.training.data import FIRST, renumbered, shown_pieces
 
 sizes = st.lists(st.integers(1, 50), max_size=60)
 budgets = st.integers(1, 300)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import brat, detect
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options, brat
-from fpplm_core.text import Annotated, Mention
 
 TEXT = "Ann B lives in New\nYork and Old York.\n"
 ANN = (
@@ -55,7 +55,7 @@ def test_mentions_have_the_place_of_their_line(folder):
     kinds = {"relations": 1, "events": 1, "attributes": 2, "normalisations": 1, "equivalences": 1, "notes": 1}
     assert dict(options.notes.counts) == {f"{kind} are not read": number for kind, number in kinds.items()}
     assert options.notes.places["relations are not read"] == [f"{ann}:4"]
-    assert formats.detect(path)[0] == formats.detect(path / "a.txt")[0] == formats.detect(path / "a.ann")[0] == "brat"
+    assert detect(path)[0] == detect(path / "a.txt")[0] == detect(path / "a.ann")[0] == "brat"
     assert read(path / "a.txt") == read(path / "a.ann") == [record]
 
 
@@ -178,7 +178,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     bare = [replace(r, mentions=tuple(m._replace(place="") for m in r.mentions), document=None) for r in found]
     assert bare == [replace(r, file=f.file, plain=True) for r, f in zip(rows, found, strict=True)]
     assert [record.document for record in found] == list(range(len(rows)))
-    assert formats.detect(path)[0] == "brat"
+    assert detect(path)[0] == "brat"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.labels import Span
-from fpplm_core.metrics import total
-from fpplm_core.params import PromotionParams, load
-from fpplm_core.verdict import Side, judge
-from tasks.compare import counts, rates
+from fpplm.promotion.comparison import counts, rates
+from fpplm_core.evaluation.metrics import total
+from fpplm_core.evaluation.promotion import Side, judge
+from fpplm_core.evaluation.settings import PromotionParams
+from fpplm_core.params import load
+from fpplm_core.tagging.spans import Span
 
 SETTINGS = load(Path(__file__).resolve().parents[2] / "params.yaml").promotion
 Sentences = list[tuple[int, int, int]]  # tp, fp, fn of each
@@ -234,7 +235,7 @@ class Watch:
 
 @pytest.mark.parametrize(("sentences", "asked"), [(0, 0), (1, 500), (3000, 500)])
 def test_speed_is_measured_in_turns_on_as_many_sentences_from_any_split(sentences, asked):
-    from fpplm_core.text import Sentence
+    from fpplm_core.data.records import Sentence
 
     log: list[tuple[str, int]] = []
     split = [Sentence(("a", "b"), ("O", "O"), "f", (1, 2))] * sentences

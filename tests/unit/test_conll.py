@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import HEAD, conll, get
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.formats import Options, conll
-from fpplm_core.labels import detect_scheme, faults, lenient_spans, pairs_of
-from fpplm_core.text import Sentence
+from fpplm_core.tagging.schemes import detect_scheme, faults, pairs_of
+from fpplm_core.tagging.spans import lenient_spans
 
 WIKIGOLD = Path(__file__).resolve().parents[2] / "data" / "wikigold"
 CORPORA = ("gum_open", "ncbi_disease", "uner_pt_bosque", "uner_zh_gsdsimp", "wikigold", "wnut17")
@@ -147,7 +148,7 @@ def test_a_missing_file_a_folder_and_an_unknown_format_are_errors(tmp_path):
     with pytest.raises(DataError, match="a folder stands where a file is wanted"):
         list(conll.read(tmp_path, Options()))
     with pytest.raises(ParamsError, match=r"use one of .*conll"):
-        formats.get("xlsx")
+        get("xlsx")
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ def test_stand_off_annotation_is_not_recognised(tmp_path):
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.decode("utf-8", "replace")))
 def test_recognising_never_fails(head):
     for name in ("conll", "conllu", "iob2", "conll2012"):
-        assert formats.get(name).recognise(Path("none/at all"), head) is None or head
+        assert get(name).recognise(Path("none/at all"), head) is None or head
 
 
 # Any text, and often what means something in a file of columns.
@@ -436,7 +437,7 @@ def survives(module, content: str, path: Path, options: Options) -> int:
                 if sentence.text is not None:
                     assert len(sentence.offsets) == len(sentence.words)
         with path.open("rb") as stream:
-            formats_head = stream.read(formats.HEAD).decode("utf-8-sig", "replace")
+            formats_head = stream.read(HEAD).decode("utf-8-sig", "replace")
         module.recognise(path, formats_head)
     return number
 

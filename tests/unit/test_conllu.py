@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
-from fpplm_core.alignment import joined
+from fpplm_core.data.alignment import joined
+from fpplm_core.data.formats import HEAD, conll, conllu, get
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options, conll, conllu
-from fpplm_core.text import Sentence
 from tests.unit.test_conll import come_back, numbers, odd, pairs, survives, texts
 
 # As documented at universaldependencies.org/format.html, with tags as Stanza writes them.
@@ -281,7 +281,7 @@ def held(draw) -> Sentence:
 
 @given(st.lists(held(), min_size=1, max_size=4))
 def test_what_can_be_held_is_not_refused(tmp_path_factory, made):
-    for module in (conllu, formats.get("iob2")):
+    for module in (conllu, get("iob2")):
         assert come_back(module, made, tmp_path_factory.getbasetemp() / "held")
 
 
@@ -303,8 +303,8 @@ def test_any_text_gives_sentences_or_an_error_with_a_place(tmp_path_factory, pie
 def test_it_is_recognised_by_its_columns():
     assert conllu.recognise(Path("a.txt"), SPANISH) == "10 columns parted by tabs, the first numbers the words"
     assert conllu.recognise(Path("a.txt"), SPANISH.replace("\n", "\r\n"))
-    assert formats.get("iob2").recognise(Path("a"), SPANISH) is None
-    assert formats.get("conll2012").recognise(Path("a"), SPANISH) is None
+    assert get("iob2").recognise(Path("a"), SPANISH) is None
+    assert get("conll2012").recognise(Path("a"), SPANISH) is None
     assert conll.recognise(Path("a.conllu"), SPANISH) is None
     for head in ("", "# text = a\n", "a\tO\n", "\t".join("abcdefghij"), "# newdoc id = 1\na\tO\n"):
         assert conllu.recognise(Path("a.conllu"), head) is None
@@ -314,7 +314,7 @@ def test_it_is_recognised_by_its_columns():
 def test_shared_corpora_come_back(shared_data, tmp_path, corpus):
     found = list(conll.read(shared_data / corpus / "test.conll", Options()))
     for name in ("conllu", "iob2", "conll2012", "conll"):
-        assert come_back_from(found, formats.get(name), tmp_path / f"same.{name}")
+        assert come_back_from(found, get(name), tmp_path / f"same.{name}")
         assert [
             other for other in ("conllu", "iob2", "conll2012", "conll") if seen(other, tmp_path / f"same.{name}")
         ] == [name]
@@ -329,4 +329,4 @@ def come_back_from(found: list[Sentence], module, path: Path) -> bool:
 
 
 def seen(name: str, path: Path) -> str | None:
-    return formats.get(name).recognise(path, path.read_bytes()[: formats.HEAD].decode("utf-8-sig", "replace"))
+    return get(name).recognise(path, path.read_bytes()[:HEAD].decode("utf-8-sig", "replace"))

@@ -3,15 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from fpplm_core import formats
-from fpplm_core.conversion import convert, format_of
+from fpplm_core.data.conversion import convert, format_of
+from fpplm_core.data.formats import detect, get, names
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention, Sentence
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.formats import Options
-from fpplm_core.labels import SCHEMES, Span, spans, to_tags
-from fpplm_core.text import Annotated, Mention, Sentence
+from fpplm_core.tagging.schemes import SCHEMES
+from fpplm_core.tagging.spans import Span, spans, to_tags
 
 ENTITIES = [Span(0, 1, "PER"), Span(2, 5, "LOC"), Span(5, 7, "ORG"), Span(8, 9, "LOC")]
-WITH_MENTIONS = [name for name in formats.names() if "tags" not in formats.get(name).HOLDS]
+WITH_MENTIONS = [name for name in names() if "tags" not in get(name).HOLDS]
 SPLIT = "# text = Wir gehen zum Haus.\n" + "".join(
     f"{row}\n"
     for row in (
@@ -34,7 +35,7 @@ def conll(path: Path, *rows: str) -> Path:
 
 
 def tagged(path: Path) -> list[tuple[str, ...]]:
-    return [sentence.tags for sentence in formats.get(formats.detect(path)[0]).read(path, Options())]
+    return [sentence.tags for sentence in get(detect(path)[0]).read(path, Options())]
 
 
 def said(options: Options) -> dict[str, int]:
@@ -96,10 +97,7 @@ def test_illegal_transitions_are_refused_or_mended_and_counted_with_their_lines(
 
     options = Options()
     convert(source, tmp_path / "d.jsonl", options, "auto", "jsonl_spans", mend="discard")
-    found = [
-        [m.label for m in record.mentions]
-        for record in formats.get("jsonl_spans").read(tmp_path / "d.jsonl", Options())
-    ]
+    found = [[m.label for m in record.mentions] for record in get("jsonl_spans").read(tmp_path / "d.jsonl", Options())]
     assert found == [["PER"], [], ["PER", "LOC"]]
     assert options.notes.counts["tags repaired (discard)"] == 3
 
@@ -133,7 +131,7 @@ def test_tags_of_no_scheme_are_refused_with_the_file(tmp_path):
 
 def test_losses_are_noted_with_places_and_counts(tmp_path):
     source = tmp_path / "a.jsonl"
-    formats.get("jsonl").write(
+    get("jsonl").write(
         [
             Sentence(("New", "York-based"), ("B-LOC", "O"), "", (1, 1), 0, "New  York-based", ((0, 3), (5, 15))),
             Sentence(("a", "b"), ("O", "O"), "", (2, 2), 0, "a b", ((0, 1), (2, 3))),
@@ -156,11 +154,11 @@ def test_losses_are_noted_with_places_and_counts(tmp_path):
         assert {kind: n for kind, n in said(options).items() if not kind.startswith("tag scheme")} == wanted, name
     cut = tmp_path / "b.jsonl"
     words = (("New", "York", "-", "based"), ("B-LOC", "I-LOC", "O", "O"))
-    formats.get("jsonl").write([Sentence(*words, "", (1,) * 4)] * 2, cut)
+    get("jsonl").write([Sentence(*words, "", (1,) * 4)] * 2, cut)
     options = Options()
     convert(cut, tmp_path / "c.jsonl", options, target_format="jsonl_spans")
     assert options.notes.counts[borders] == 0
-    formats.get("jsonl").write([Sentence(("New York", "it's"), ("B-LOC", "O"), "", (1, 1))], tmp_path / "d.jsonl")
+    get("jsonl").write([Sentence(("New York", "it's"), ("B-LOC", "O"), "", (1, 1))], tmp_path / "d.jsonl")
     convert(tmp_path / "d.jsonl", tmp_path / "e.jsonl", options, target_format="jsonl_spans")
     assert options.notes.places[borders] == [f"{tmp_path}/d.jsonl:1"]
 
@@ -199,7 +197,7 @@ def test_a_suffix_that_says_no_format(tmp_path, name, wanted):
 @pytest.mark.parametrize("name", ["conll", "brat"])
 def test_a_writer_that_fails_leaves_nothing(tmp_path, monkeypatch, name, error):
     source = conll(tmp_path / "a.conll", *["a/B-PER b/O"] * 5)
-    module = formats.get(name)
+    module = get(name)
     write = module.write
 
     def failing(records, path):
@@ -236,7 +234,7 @@ DAMAGES = {
 @pytest.mark.parametrize("name", ["conll", "doccano", "brat"])
 def test_a_writer_that_loses_something_is_caught(tmp_path, monkeypatch, name, damage):
     source = conll(tmp_path / "a.conll", "x/B-PER y/O", "b/B-PER c/O")
-    module = formats.get(name)
+    module = get(name)
     write = module.write
     monkeypatch.setattr(module, "write", lambda records, path: write(DAMAGES[damage](records), path))
     with pytest.raises(DataError, match=r"(a.conll:[14]|c.partial): it does not come back as it was written"):
@@ -271,12 +269,12 @@ def test_tools_with_mentions_become_a_docbin_of_whole_words(tmp_path, name):
     options = Options(misaligned="split")
     assert convert(source, tmp_path / "b.spacy", options) == 1
     assert options.notes.places["words cut at the border of a mention"] == [f"{source}:1: 'NYC-area'"]
-    (found,) = formats.get("docbin").read(tmp_path / "b.spacy", Options())
+    (found,) = get("docbin").read(tmp_path / "b.spacy", Options())
     assert [found.text[m.start : m.end] for m in found.mentions] == ["Ann", "NYC"]
     assert [found.text[start:end] for start, end in found.words or ()][3:] == ["NYC", "-area", ",", "ok", "?"]
     options = Options(misaligned="expand")
     convert(source, tmp_path / "c.spacy", options)
-    (found,) = formats.get("docbin").read(tmp_path / "c.spacy", Options())
+    (found,) = get("docbin").read(tmp_path / "c.spacy", Options())
     assert [found.text[m.start : m.end] for m in found.mentions] == ["Ann", "NYC-area"]
     assert options.notes.counts["mentions widened to whole words"] == 1
 
@@ -290,7 +288,7 @@ def test_words_of_a_multiword_token_become_the_token(tmp_path, name):
     options = Options()
     convert(source, tmp_path / "b", options, "auto", name)
     assert options.notes.places["words of a multiword token become the token"] == [f"{source}:2"]
-    (found,) = formats.get(name).read(tmp_path / "b", Options())
+    (found,) = get(name).read(tmp_path / "b", Options())
     assert found.text == "Wir gehen zum Haus."
     assert [(found.text[m.start : m.end], m.label) for m in found.mentions] == [("Wir", "PER"), ("zum Haus", "LOC")]
     convert(tmp_path / "b", tmp_path / "c.conll", Options(), name)  # whose words are in order
@@ -308,7 +306,7 @@ def test_two_mentions_in_a_multiword_token_are_kept_or_refused_with_their_place(
         assert left(tmp_path) == {"a.conllu"}
     else:
         convert(source, tmp_path / "b", Options(), "auto", name)
-        (found,) = formats.get(name).read(tmp_path / "b", Options())
+        (found,) = get(name).read(tmp_path / "b", Options())
         assert [m.label for m in found.mentions] == ["PER", "ORG", "LOC"]
 
 
@@ -327,7 +325,7 @@ def test_texts_without_a_word_are_passed_over_where_tags_are_written(tmp_path):
     assert left(tmp_path) == {"a.jsonl", "b.conll", "c.jsonl"}
 
 
-@pytest.mark.parametrize("name", formats.names())
+@pytest.mark.parametrize("name", names())
 def test_a_text_of_300_mentions_keeps_all_of_them(tmp_path, name):
     if name == "docbin":
         pytest.importorskip("spacy")
@@ -336,8 +334,8 @@ def test_a_text_of_300_mentions_keeps_all_of_them(tmp_path, name):
     places = [text.index(word) for word in words]
     mentions = tuple(Mention(at, at + word.index(" "), "PER") for at, word in zip(places, words, strict=True))
     source, target = tmp_path / "a.jsonl", tmp_path / f"b{'.parquet' if name in ('parquet', 'hugging_face') else ''}"
-    formats.get("jsonl_spans").write([Annotated(text, mentions, "", 1)], source)
+    get("jsonl_spans").write([Annotated(text, mentions, "", 1)], source)
     assert convert(source, target, Options(), "jsonl_spans", name) == 1
     assert convert(target, tmp_path / "c.jsonl", Options(), name, "jsonl_spans") == 1
-    (found,) = formats.get("jsonl_spans").read(tmp_path / "c.jsonl", Options())
+    (found,) = get("jsonl_spans").read(tmp_path / "c.jsonl", Options())
     assert [m[:3] for m in found.mentions] == [m[:3] for m in mentions]

@@ -10,15 +10,18 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fpplm_core import params, pretrained, techniques
-from fpplm_core.batching import by_length, epoch_batches
-from fpplm_core.encoding import Encoder
-from fpplm_core.formats import Options, conll
-from fpplm_core.serving import sessions
-from fpplm_core.training import train_steps
+from fpplm_core.data.formats import conll
+from fpplm_core.data.options import Options
+from fpplm_core.model import pretrained
+from fpplm_core.params import load
+from fpplm_core.serving import onnx_session
+from fpplm_core.tagging.batches import by_length, epoch_batches
+from fpplm_core.tagging.windows import Encoder
+from fpplm_core.training import techniques
+from fpplm_core.training.loop import train_steps
 from tests import tiny
 
-SHIPPED = params.load(Path("params.yaml"))
+SHIPPED = load(Path("params.yaml"))
 STEPS = 12
 ALL_SIX = SHIPPED.technique["active"]
 # Passes of the encoder in STEPS steps beyond the one that each takes: adversarial asks the averaged weights from 0.3 of
@@ -81,6 +84,6 @@ def test_layer_norms_stay_out_of_the_slow_fused_operator(tmp_path, monkeypatch):
 
     ort.InferenceSession(str(path), kept(), providers=["CPUExecutionProvider"])
     assert "SkipLayerNormalization" in operators()
-    monkeypatch.setattr(sessions.ort, "SessionOptions", kept)
-    sessions.open_session(path, "cpu")
+    monkeypatch.setattr(onnx_session.ort, "SessionOptions", kept)
+    onnx_session.open_session(path, "cpu")
     assert operators() == {"Add", "LayerNormalization"}

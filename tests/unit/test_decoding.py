@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.batching import Arrays
-from fpplm_core.decoding import FORBIDDEN, decode, leaning, legality_scores, softmax, viterbi, word_logits
-from fpplm_core.encoding import Window
-from fpplm_core.labels import SCHEMES, faults, label_list, transitions
+from fpplm_core.tagging.batches import Arrays
+from fpplm_core.tagging.schemes import SCHEMES, faults, label_list, transitions
+from fpplm_core.tagging.viterbi import FORBIDDEN, decode, leaning, legality_scores, softmax, viterbi
+from fpplm_core.tagging.windows import Window
+from fpplm_core.tagging.word_logits import word_logits
 
 
 def path_score(logits: np.ndarray, path, scores: np.ndarray) -> float:

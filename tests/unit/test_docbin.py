@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import detect, docbin
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options, docbin
-from fpplm_core.text import Annotated, Mention, words_of
+from fpplm_core.tagging.words import words_of
 
 spacy = pytest.importorskip("spacy")
 from spacy.tokens import DocBin, Span  # noqa: E402
@@ -43,7 +44,7 @@ def test_docs_of_spacy_are_read(tmp_path):
         "texts of which nobody has set the entities are read as texts without mentions": [f"{path}:3"],
         "categories of texts are not read": [f"{path}:3"],
     }
-    assert formats.detect(path)[0] == "docbin"
+    assert detect(path)[0] == "docbin"
 
 
 def test_missing_is_not_outside(tmp_path):
@@ -81,7 +82,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, made):
         for n, r in enumerate(made, start=1)
     ]
     assert list(docbin.read(path, Options())) == wanted
-    assert formats.detect(path)[0] == "docbin"
+    assert detect(path)[0] == "docbin"
 
 
 def test_given_words_of_white_space_are_no_words(tmp_path):
@@ -139,9 +140,10 @@ def test_without_spacy_it_says_what_to_install(tmp_path):
     path = save(tmp_path / "a.spacy", spacy.blank("en")("Ann"))
     code = (
         "import sys; sys.modules['spacy.tokens'] = None\n"
-        "from pathlib import Path; from fpplm_core import formats\n"
+        "from pathlib import Path; from fpplm_core.data import formats\n"
+        "from fpplm_core.data.options import Options\n"
         f"path = Path({str(path)!r}); name, _ = formats.detect(path)\n"
-        "try: list(formats.get(name).read(path, formats.Options()))\n"
+        "try: list(formats.get(name).read(path, Options()))\n"
         "except formats.DataError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

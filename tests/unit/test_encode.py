@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from fpplm_core.encoding import Encoder, runs
-from fpplm_core.labels import INNER_SCHEME, label_list, lenient_spans, to_tags
-from fpplm_core.text import Sentence
-from tasks import encode
+from fpplm_core.data import windows as windows_module
+from fpplm_core.data.records import Sentence
+from fpplm_core.data.windows import SCHEMA, runs, with_labels, write_windows
+from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
+from fpplm_core.tagging.spans import lenient_spans, to_tags
+from fpplm_core.tagging.windows import Encoder
 
 LABELS = label_list(["X", "Y"])
 
@@ -49,11 +51,11 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
     path = tmp_path_factory.getbasetemp() / "windows.parquet"
     encoder, whole = (Encoder(Tokenizer.from_file(tokenizer_file), 16, 4, context, 2) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encode, "BATCH", size)
-        counts = encode.write_windows(path, iter(rows), encoder, ("labels", "second"))
+        patch.setattr(windows_module, "BATCH", size)
+        counts = write_windows(path, iter(rows), encoder, ("labels", "second"))
     windows = whole.windows([s.words for s in sentences], [s.document for s in sentences])
     found = pq.read_table(path).to_pydict()
-    for name in encode.SCHEMA.names:
+    for name in SCHEMA.names:
         assert found[name] == [getattr(window, name) for window in windows]
     assert found["labels"] == [list(window.words) for window in windows]
     assert found["second"] == [[]] * len(windows)
@@ -76,7 +78,7 @@ def test_second_labels_are_found_by_their_lines(numbers, others):
     train = [sentence(number) for number in sorted(numbers)]
     beside = [replace(sentence(number), tags=(f"T{number}", "T")) for number in sorted(others)]
     second = ["T", *(f"T{number}" for number in range(13))]
-    rows = list(encode.with_labels(train, LABELS, iter(beside), second))
+    rows = list(with_labels(train, LABELS, iter(beside), second))
     assert [s for s, _ in rows] == train
     for number, (s, labels) in zip(sorted(numbers), rows, strict=True):
         gold = to_tags(lenient_spans(s.tags), 2, INNER_SCHEME)
@@ -87,4 +89,4 @@ def test_second_labels_are_found_by_their_lines(numbers, others):
 def test_a_sentence_of_another_file_has_no_second_label_although_its_lines_are_the_same():
     train = [sentence(1), replace(sentence(1), file="drop")]
     beside = iter([replace(sentence(1), tags=("T", "T"))])
-    assert [labels["second"] for _, labels in encode.with_labels(train, LABELS, beside, ["T"])] == [[0, 0], []]
+    assert [labels["second"] for _, labels in with_labels(train, LABELS, beside, ["T"])] == [[0, 0], []]

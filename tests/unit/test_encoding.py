@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 
-from fpplm_core.encoding import SHAPES, Encoder, Window, cut, shape
+from fpplm_core.tagging.windows import SHAPES, Encoder, Window, cut, shape
 
 ROOM = 14  # of a window of 16 pieces with [CLS] and [SEP]
 

@@ -6,35 +6,36 @@ import pandas as pd
 import pytest
 import yaml
 
-from fpplm_core import quality
+from fpplm.checks import suites
+from fpplm.checks.console import findings
+from fpplm.checks.validation import validate
 from fpplm_core.errors import ParamsError
-from tasks import expectations
-from tasks.check import findings, validate
+from fpplm_core.quality.checks import ADVICE, CHECKS, __doc__
 from tests.unit.test_quality import add, clean, mark, tables, together
 
 SHIPPED = Path(__file__).resolve().parents[2] / "expectations.yaml"
-EVERY = [check for checks in quality.CHECKS.values() for check in checks]
+EVERY = [check for checks in CHECKS.values() for check in checks]
 SEVERITIES = dict.fromkeys(EVERY, "warning")
 
 
-def suites(folder: Path, content: Any, **severities: str) -> dict[str, list[Any]]:
+def load_suites(folder: Path, content: Any, **severities: str) -> dict[str, list[Any]]:
     path = folder / "expectations.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return expectations.load(SEVERITIES | severities, path)
+    return suites.load(SEVERITIES | severities, path)
 
 
 def verdict(folder: Path, content: Any, made: Any = None, docs: Path | None = None, **severities: str) -> Any:
-    return validate(made or tables(clean()), suites(folder, content, **severities), docs)
+    return validate(made or tables(clean()), load_suites(folder, content, **severities), docs)
 
 
 def test_the_shipped_file_has_every_check_once_in_its_table():
     shipped = yaml.safe_load(SHIPPED.read_text())
-    wanted = {table: [{"type": f"expect_no_{check}"} for check in checks] for table, checks in quality.CHECKS.items()}
+    wanted = {table: [{"type": f"expect_no_{check}"} for check in checks] for table, checks in CHECKS.items()}
     assert shipped == wanted
-    loaded, absent = expectations.load(SEVERITIES, SHIPPED), expectations.load(SEVERITIES, Path("no.yaml"))
-    names = {table: [expectations.name_of(e, table) for e in suite] for table, suite in loaded.items()}
-    assert names == {table: list(checks) for table, checks in quality.CHECKS.items()}
-    assert names == {table: [expectations.name_of(e, table) for e in suite] for table, suite in absent.items()}
+    loaded, absent = suites.load(SEVERITIES, SHIPPED), suites.load(SEVERITIES, Path("no.yaml"))
+    names = {table: [suites.name_of(e, table) for e in suite] for table, suite in loaded.items()}
+    assert names == {table: list(checks) for table, checks in CHECKS.items()}
+    assert names == {table: [suites.name_of(e, table) for e in suite] for table, suite in absent.items()}
 
 
 def test_a_check_is_as_severe_as_the_params_say(tmp_path):
@@ -120,7 +121,7 @@ def test_what_rows_are_is_their_index():
         ("dev", "", 2),
     ]  # fmt: skip
     names = {name: list(part.index.names) for name, part in made.items() if name != "tokens"}
-    said = dict(re.findall(r"^(\w+) +one row .*: (.*)$", quality.__doc__ or "", re.MULTILINE))
+    said = dict(re.findall(r"^(\w+) +one row .*: (.*)$", __doc__ or "", re.MULTILINE))
     assert {name: re.sub(r" \(.*?\)", "", columns).split(", ") for name, columns in said.items()} == names
 
 
@@ -158,7 +159,7 @@ def test_what_rows_are_is_their_index():
 )
 def test_an_entry_that_cannot_be_used_is_an_error_with_its_place(tmp_path, content, said):
     with pytest.raises(ParamsError) as caught:
-        suites(tmp_path, content)
+        load_suites(tmp_path, content)
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}/expectations.yaml:") and said in message
     assert "\n" not in message
@@ -168,7 +169,7 @@ def test_an_entry_that_cannot_be_used_is_an_error_with_its_place(tmp_path, conte
 def test_a_column_that_the_table_lacks_is_an_error_with_table_and_entry(tmp_path, table):
     entry = {"type": "expect_column_values_to_not_be_null", "column": "colour"}
     with pytest.raises(ParamsError) as caught:
-        verdict(tmp_path, {table: [{"type": f"expect_no_{quality.CHECKS[table][0]}"}, entry]})
+        verdict(tmp_path, {table: [{"type": f"expect_no_{CHECKS[table][0]}"}, entry]})
     assert re.match(rf"expectations.yaml: {table}, expect_column_values_to_not_be_null.*colour", str(caught.value))
 
 
@@ -189,7 +190,7 @@ def test_data_docs_say_what_was_found_what_it_means_and_what_to_do(tmp_path):
     assert (docs / "index.html").exists() and not (docs / "stale.html").exists()
     (page,) = (docs / "validations").rglob("*.html")
     text = page.read_text()
-    means, advice = quality.ADVICE["duplicate"]
+    means, advice = ADVICE["duplicate"]
     for said in (means, advice, "also at train.conll:14"):
         assert said in text
     assert list(findings({"checks": found}, 1)) == [

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.contract import IGNORED, Batch, Clock
-from fpplm_core.techniques.filter_pooling import (
+from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.technique import Clock
+from fpplm_core.training.techniques.filter_pooling.technique import (
     RANK_EVERY,
     FilterPooling,
     effective_rank,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fpplm.pipeline.inputs import filled, frozen_inputs, value_of
 from fpplm_core.errors import DataError, InputsChanged
-from tasks.frozen import filled, frozen_inputs, value_of
 
 PARAMS = "data: {path: corpus}\ngate: {min_f1: 0.5}\ntrain: {lr: 0.1, epochs: 2}\n"
 GRAPH = """

@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fpplm_core.contract import tag_loss
-from fpplm_core.model import Group, fingerprint
-from fpplm_core.techniques.fuzzy_regions import CLOSED, MEMORY, FuzzyRegions, Regions, probe, sensitivities
-from fpplm_core.training import train_steps
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.groups import Group
+from fpplm_core.training.batch import tag_loss
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.techniques.fuzzy_regions.technique import (
+    CLOSED,
+    MEMORY,
+    FuzzyRegions,
+    Regions,
+    probe,
+    sensitivities,
+)
 from tests import tiny
 from tests.tiny import batch_of, run, saved, start, step_of, tagger, weights
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from fpplm_core.errors import GateFailed
-from fpplm_core.params import GateParams
-from tasks import gate
+from fpplm_core.evaluation.gate import rules
+from fpplm_core.evaluation.settings import GateParams
+from tasks import gate as stage
+from tasks.gate import main
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 
@@ -21,7 +23,7 @@ def scores(f1: float = 0.9, coverage: float = 1.0, **types: float) -> dict[str, 
 
 
 def failed(test: dict[str, Any], warnings: int = 0, **changes: Any) -> list[str]:
-    return [r.name for r in gate.rules(test, {"warnings": warnings}, settings(**changes)) if not r.passed]
+    return [r.name for r in rules(test, {"warnings": warnings}, settings(**changes)) if not r.passed]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_rules_hold_at_their_bound_and_not_beyond(test, warnings, changes, names
 
 def test_every_type_has_one_rule_and_its_own_floor_wins():
     test = scores(PER=0.1, LOC=0.2)
-    found = gate.rules(test, {"warnings": 0}, settings(min_type_f1=0.3, type_f1={"LOC": 0.4, "ORG": 0.5}))
+    found = rules(test, {"warnings": 0}, settings(min_type_f1=0.3, type_f1={"LOC": 0.4, "ORG": 0.5}))
     bounds = {rule.name: (rule.value, rule.bound) for rule in found}
     assert len(bounds) == len(found) == 6
     assert bounds["test F1 of PER"] == (0.1, 0.3)
@@ -67,7 +69,7 @@ def test_every_type_has_one_rule_and_its_own_floor_wins():
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(gate, "render", lambda: "not made here", raising=False)  # the report has tests of its own
+    monkeypatch.setattr(stage, "render", lambda: "not made here", raising=False)  # the report has tests of its own
     shutil.copy(PARAMS, tmp_path)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics/check.json").write_text(json.dumps({"warnings": 0}))
@@ -79,10 +81,10 @@ def test_the_verdict_is_written_whether_good_or_bad(project, good):
     (project / "metrics/evaluate.json").write_text(json.dumps({"test": scores(f1=float(good), coverage=1.0, PER=1.0)}))
     (project / "params.yaml").write_text(PARAMS.read_text().replace("min_f1: ", "min_f1: 0.9 #"))
     if good:
-        gate.main()
+        main()
     else:
         with pytest.raises(GateFailed, match="1 of 4 rules failed, got test F1; nothing was exported"):
-            gate.main()
+            main()
     verdict = json.loads((project / "metrics/gate.json").read_text())
     assert verdict["passed"] == good
     assert [rule["passed"] for rule in verdict["rules"]] == [True, good, True, True]

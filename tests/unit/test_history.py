@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import changes, history
-from flows.history import Run, Verdict
+from fpplm.promotion import history
+from fpplm.promotion.history import Run, Verdict
+from fpplm.registry import lineage
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,7 @@ MADE = {
 
 
 def test_the_same_has_not_changed() -> None:
-    assert changes.between(MADE, json.loads(json.dumps(MADE))) == []
+    assert lineage.between(MADE, json.loads(json.dumps(MADE))) == []
 
 
 def test_each_change_is_named_with_both_values() -> None:
@@ -81,7 +82,7 @@ def test_each_change_is_named_with_both_values() -> None:
     after["data"] |= {"train.conll": "4" * 64, "drops/new.conll": "5" * 64}
     after["packages"] = {"torch": "2.14.0"}
     after |= {"python": "3.12.1", "commit": "b" * 40}
-    found = {(c.kind, c.name): (c.before, c.after) for c in changes.between(MADE, after)}
+    found = {(c.kind, c.name): (c.before, c.after) for c in lineage.between(MADE, after)}
     assert found == {
         ("parameters", "train.lr"): ("0.001", "0.002"),
         ("parameters", "technique.active"): ("['label_lm']", "[]"),
@@ -91,4 +92,4 @@ def test_each_change_is_named_with_both_values() -> None:
         ("environment", "python"): ("3.11.7", "3.12.1"),
         ("code", "commit"): ("a" * 12, "b" * 12),
     }
-    assert {(c.kind, c.name): (c.after, c.before) for c in changes.between(after, MADE)} == found
+    assert {(c.kind, c.name): (c.after, c.before) for c in lineage.between(after, MADE)} == found

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import detect, hugging_face
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options, hugging_face
-from fpplm_core.text import Sentence
 
 NAMES = ["O", "B-PER", "I-PER"]
 ROWS = {
@@ -68,7 +68,7 @@ def test_class_labels_get_their_names_and_rows_their_numbers(saved):
         "sentences without words are passed over": [f"{saved / 'train'}:2"],
     }
     for path in (saved, saved / "train"):
-        assert formats.detect(path)[0] == "hugging_face"
+        assert detect(path)[0] == "hugging_face"
 
 
 def test_parquet_and_arrow_files_are_read_alike(split, saved, tmp_path):
@@ -80,7 +80,7 @@ def test_parquet_and_arrow_files_are_read_alike(split, saved, tmp_path):
     (cached,) = (saved / "train").glob("*.arrow")  # a stream, where b.arrow is a file
     for path in (tmp_path / "a.parquet", tmp_path / "b.arrow", cached):
         assert plain(read(path)) == WANTED
-        assert formats.detect(path)[0] == "hugging_face"
+        assert detect(path)[0] == "hugging_face"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     ]
     hugging_face.write(iter(made), path)
     assert read(path) == made
-    assert formats.detect(path)[0] == "hugging_face"
+    assert detect(path)[0] == "hugging_face"
 
 
 def test_datasets_loads_what_is_written(tmp_path, monkeypatch):
@@ -237,7 +237,7 @@ def test_what_is_no_split_is_an_error_that_says_what_to_do(saved, tmp_path):
 
 def test_other_files_are_not_recognised(tmp_path):
     long = table(tmp_path / "long.parquet", sentence=[1], word=["a"], tag=["O"])
-    assert formats.detect(long)[0] == "parquet"
+    assert detect(long)[0] == "parquet"
     for path in (long, tmp_path, tmp_path / "none", tmp_path / "x.arrow", tmp_path / "a.yaml"):
         for head in ("", "PAR1", "ARROW1", "{", "\0"):
             assert hugging_face.recognise(path, head) is None
@@ -260,7 +260,7 @@ def test_a_pointer_reads_a_folder_beside_it(split, tmp_path):
     path, options = point(tmp_path, "dataset: data\nsplit: train\n"), Options()
     assert plain(hugging_face.read(path, options)) == WANTED
     assert not any("revision" in kind for kind in options.notes.counts)
-    assert formats.detect(path)[0] == "hugging_face"
+    assert detect(path)[0] == "hugging_face"
     for content, said in [
         ("dataset: data\nsplit: dev\n", r"the dataset .* cannot be loaded \(.*dev"),
         ("dataset: data\nsplit: train\nname: none\n", r"the dataset .* cannot be loaded \(.*none"),

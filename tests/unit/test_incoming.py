@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from fpplm.intake import incoming
+from fpplm_core.data import reading
+from fpplm_core.data.corpus import stream_corpus
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.reading import add_drops
+from fpplm_core.data.splits import write_splits
 from fpplm_core.errors import DataError
-from fpplm_core.notes import Notes
-from fpplm_core.quality import ADVICE
-from tasks import incoming, read
+from fpplm_core.quality.checks import ADVICE
 
 TRAIN = "Ann\tB-PER\nmet\tO\nBob\tB-PER\n\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n\nshe\tO\nleft\tO\nRome\tB-LOC\n"
 DEV = "he\tO\nsaw\tO\nthe\tO\nriver\tO\nin\tO\nParis\tB-LOC\n"
@@ -90,9 +94,9 @@ def test_good_files_become_drops_that_read_adds_to_train(project, params):
     assert set(tree()) == {f"data/drops/{name}" for name in names}
     assert (DROPS / f"{incoming.digest(DROPS / names[0])}-{names[0][9:]}").exists()
     settings = params.data.model_copy(update={"path": "data"})
-    read.write_splits(settings, Path("corpus"), Notes())
-    read.add_drops(settings, Path("corpus"), Notes())
-    words = {s.words[0] for s in read.stream_corpus("train", Path("corpus"))}
+    write_splits(settings, Path("corpus"), Notes())
+    add_drops(settings, Path("corpus"), Notes())
+    words = {s.words[0] for s in stream_corpus("train", Path("corpus"))}
     assert words == {"Ann", "in", "she", "Eve", "Zoe", "I", "You", "Tom", "Liz"}
     assert project() == []
 
@@ -272,7 +276,7 @@ def test_one_foreign_tag_is_no_other_scheme_but_a_malformed_tag(project, params,
     assert (drop.reason or drop.note) == ("" if malformed == "off" else f"{malformed}s: malformed_tag 1")
     settings = params.data.model_copy(update={"path": "data"})
     Path("corpus").mkdir()
-    read.read(settings, Path("corpus"))
+    reading.read(settings, Path("corpus"))
     assert json.loads(Path("corpus/corpus.json").read_text())["scheme"] == "IOB2"
 
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.data.formats import conll, iob2
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options, conll, iob2
-from fpplm_core.text import Sentence
 from tests.unit.test_conll import come_back, odd, survives
 from tests.unit.test_conllu import sentences
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import get, names
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options
-from fpplm_core.text import Sentence
 
-jsonl = formats.get("jsonl")
+jsonl = get("jsonl")
 COLUMNS = Options(word_column=7, tag_column=-9)  # have no meaning here
 GOOD = '{"tokens": ["a"], "tags": ["O"]}\n'
 
@@ -21,7 +21,7 @@ def read(path: Path, content: str | bytes) -> list[Sentence]:
 
 
 def test_it_is_a_format_by_being_there():
-    assert "jsonl" in formats.names()
+    assert "jsonl" in names()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fpplm_core.contract import IGNORED
-from fpplm_core.techniques.label_lm import LONGEST, TEMPERATURE, LabelDecoder, LabelLm, feedback
-from fpplm_core.training import train_steps
+from fpplm_core.training.batch import IGNORED
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.techniques.label_lm.technique import LONGEST, TEMPERATURE, LabelDecoder, LabelLm, feedback
 from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, normal, run, start, step_of, tagger
 
 COUNT = len(LABELS)

@@ -9,23 +9,19 @@ from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
 
 from fpplm_core.errors import DataError
-from fpplm_core.labels import (
+from fpplm_core.tagging.schemes import (
     DETECTED,
     SCHEMES,
-    Span,
     detect_scheme,
     faults,
     label_list,
     legal,
-    lenient_spans,
     misfits,
     pairs_of,
-    repair,
-    spans,
     split_tag,
-    to_tags,
     transitions,
 )
+from fpplm_core.tagging.spans import Span, lenient_spans, repair, spans, to_tags
 
 # A type with a hyphen, types that end in one another, types that look like prefixes, and one beyond ASCII.
 TYPES = ("PER", "HYPER", "creative-work", "work", "B", "I-PER", "組織")

@@ -15,8 +15,10 @@ import torch
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 
-from flows import workspace
-from tasks.checkpoint import BEST, STATE, Checkpoint, _save
+from fpplm.project.lock import SCRATCH
+from fpplm.project.overrides import PARAMS, overridden
+from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, mend
+from fpplm.session.checkpoint import BEST, STATE, Checkpoint, _save
 
 FULL = (Path(__file__).resolve().parents[2] / "dvc.lock").read_text(encoding="utf-8")
 LINES = FULL.splitlines(keepends=True)
@@ -26,7 +28,7 @@ TABLE = Path(".dvc/tmp/rwlock")
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    workspace.SCRATCH.mkdir()
+    SCRATCH.mkdir()
     TABLE.parent.mkdir(parents=True)
     return tmp_path
 
@@ -55,27 +57,27 @@ CUTS = {
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "never kept"])
 def test_a_cut_lock_file(cut: str, kept: bool) -> None:
-    workspace.LOCK_FILE.write_text(FULL)
+    LOCK_FILE.write_text(FULL)
     if kept:
-        workspace.keep_lock_file()
-    workspace.LOCK_FILE.write_text(cut)
-    (said,) = workspace.mend()
+        keep_lock_file()
+    LOCK_FILE.write_text(cut)
+    (said,) = mend()
     assert said.startswith("dvc.lock was cut off")
-    assert workspace.LOCK_FILE.read_text() == FULL if kept else not workspace.LOCK_FILE.exists()
-    assert workspace.mend() == []
+    assert LOCK_FILE.read_text() == FULL if kept else not LOCK_FILE.exists()
+    assert mend() == []
 
 
 def test_cut_anywhere_dvc_can_read_what_is_left() -> None:
     """Where a cut leaves a whole but shorter file, no entry in it is a wrong one."""
-    workspace.LOCK_FILE.write_text(FULL)
-    workspace.keep_lock_file()
+    LOCK_FILE.write_text(FULL)
+    keep_lock_file()
     whole = YAML(typ="safe", pure=True).load(FULL)["stages"]
     moments = random.Random(1)
     ends = [sum(map(len, LINES[:n])) for n in moments.sample(range(len(LINES)), 30)]
     for position in [*ends, *(moments.randrange(len(FULL)) for _ in range(30))]:
-        workspace.LOCK_FILE.write_text(FULL[:position])
-        workspace.mend()
-        found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(workspace.LOCK_FILE.read_text()))
+        LOCK_FILE.write_text(FULL[:position])
+        mend()
+        found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(LOCK_FILE.read_text()))
         for name, stage in found["stages"].items():
             for key in ("deps", "outs"):
                 entries = stage.get(key, [])
@@ -86,11 +88,11 @@ def test_cut_anywhere_dvc_can_read_what_is_left() -> None:
 
 
 def test_a_cut_lock_file_is_never_kept() -> None:
-    workspace.LOCK_FILE.write_text(FULL)
-    workspace.keep_lock_file()
-    workspace.LOCK_FILE.write_text(after("outs:"))
-    workspace.keep_lock_file()
-    assert workspace.KEPT.read_text() == FULL
+    LOCK_FILE.write_text(FULL)
+    keep_lock_file()
+    LOCK_FILE.write_text(after("outs:"))
+    keep_lock_file()
+    assert KEPT.read_text() == FULL
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_a_table_of_locks_that_names_the_dead_or_is_cut(sleeper: int) -> None:
         "[]",
     ):
         TABLE.write_text(left)
-        (said,) = workspace.mend()
+        (said,) = mend()
         assert "processes that are gone" in said
         assert not TABLE.exists()
 
@@ -123,7 +125,7 @@ def test_a_table_of_locks_that_names_the_dead_or_is_cut(sleeper: int) -> None:
 def test_a_table_of_locks_that_names_the_living_or_nobody_stays(sleeper: int) -> None:
     for held in (table(sleeper, "sleep 60"), "{}", '{"read": {}, "write": {}}'):
         TABLE.write_text(held)
-        assert workspace.mend() == []
+        assert mend() == []
         assert TABLE.exists()
 
 
@@ -142,7 +144,7 @@ def test_locks_of_a_git_that_is_gone() -> None:
         Path(name).touch()
     with pytest.raises(subprocess.CalledProcessError):
         git("commit", "-q", "--allow-empty", "-m", "second")
-    assert sorted(said.split()[0] for said in workspace.mend()) == sorted(LEFT)
+    assert sorted(said.split()[0] for said in mend()) == sorted(LEFT)
     git("commit", "-q", "--allow-empty", "-m", "second")
 
 
@@ -152,7 +154,7 @@ def test_locks_of_a_repository_that_is_larger_than_the_project(monkeypatch: pyte
     lock.touch()
     Path("models/ner").mkdir(parents=True)
     monkeypatch.chdir("models/ner")
-    (said,) = workspace.mend()
+    (said,) = mend()
     assert "index.lock" in said and not lock.exists()
 
 
@@ -162,7 +164,7 @@ def test_locks_of_a_git_at_work_stay() -> None:
         while psutil.Process(busy.pid).name() != "git":
             pass
         Path(LEFT[0]).touch()
-        assert workspace.mend() == []
+        assert mend() == []
         assert Path(LEFT[0]).exists()
 
 
@@ -170,23 +172,23 @@ OWN = "train:  # mine\n  seed: 1\n"
 
 
 def test_values_of_a_killed_run_are_taken_back() -> None:
-    workspace.PARAMS.write_text(OWN)
-    run = workspace.overridden(["train.seed=7"])
+    PARAMS.write_text(OWN)
+    run = overridden(["train.seed=7"])
     run.__enter__()  # and is killed
-    assert "seed: 7" in workspace.PARAMS.read_text()
-    (said,) = workspace.mend()
+    assert "seed: 7" in PARAMS.read_text()
+    (said,) = mend()
     assert said.startswith("params.yaml is as before")
-    assert workspace.PARAMS.read_text() == OWN
-    assert workspace.mend() == []
+    assert PARAMS.read_text() == OWN
+    assert mend() == []
 
 
 def test_what_the_user_has_edited_since_stays() -> None:
-    workspace.PARAMS.write_text(OWN)
-    run = workspace.overridden(["train.seed=7"])
+    PARAMS.write_text(OWN)
+    run = overridden(["train.seed=7"])
     run.__enter__()
-    workspace.PARAMS.write_text("train:\n  seed: 8\n")
-    assert workspace.mend() == []
-    assert workspace.PARAMS.read_text() == "train:\n  seed: 8\n"
+    PARAMS.write_text("train:\n  seed: 8\n")
+    assert mend() == []
+    assert PARAMS.read_text() == "train:\n  seed: 8\n"
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from fpplm_core.labels import Span, to_tags
-from fpplm_core.metrics import (
+from fpplm_core.evaluation.metrics import (
     MISSED,
     SPURIOUS,
     Counts,
@@ -21,8 +20,8 @@ from fpplm_core.metrics import (
     seen_unseen,
     token_accuracy,
     total,
-    types_of,
 )
+from fpplm_core.tagging.spans import Span, to_tags, types_of
 
 WORDS = 8
 TYPES = ("PER", "LOC", "creative-work")

@@ -6,12 +6,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from fpplm_core import pretrained
-from fpplm_core.batching import collate
-from fpplm_core.decoding import word_logits
-from fpplm_core.encoding import Encoder
 from fpplm_core.errors import DeviceError, EncoderError, ParamsError
-from fpplm_core.model import Blueprint, Dropout, choose_device, fingerprint, initialise, load_trained, runner
+from fpplm_core.model import pretrained
+from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.device import choose_device
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.dropout import Dropout
+from fpplm_core.model.tagger import initialise, load_trained, runner
+from fpplm_core.tagging.batches import collate
+from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.word_logits import word_logits
 
 BLUEPRINT = Blueprint(["O", "B-X", "I-X", "E-X", "S-X"], None, 4)
 SENTENCES = [["The", "rivers", "of", "London"], [f"w{n}" for n in range(80)], ["\u200b"], [], ["Paris", ",", "1,000"]]

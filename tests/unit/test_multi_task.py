@@ -11,14 +11,20 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from transformers import AutoModelForMaskedLM
 
-from fpplm_core import params, pretrained, techniques
-from fpplm_core.contract import IGNORED, Batch, Clock, tag_loss
-from fpplm_core.decoding import legality_scores, viterbi
 from fpplm_core.errors import ParamsError
-from fpplm_core.labels import faults, label_list, legal, split_tag, transitions
-from fpplm_core.model import fingerprint, initialise
-from fpplm_core.schedules import linear
-from fpplm_core.techniques.multi_task import (
+from fpplm_core.model import pretrained
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.tagger import initialise
+from fpplm_core.params import load
+from fpplm_core.tagging.schemes import faults, label_list, legal, split_tag, transitions
+from fpplm_core.tagging.viterbi import legality_scores, viterbi
+from fpplm_core.training import techniques
+from fpplm_core.training.batch import IGNORED, Batch, tag_loss
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.schedules import linear
+from fpplm_core.training.state import prepare
+from fpplm_core.training.technique import Clock
+from fpplm_core.training.techniques.multi_task.technique import (
     FORBIDDEN,
     Anchor,
     MultiTask,
@@ -29,7 +35,6 @@ from fpplm_core.techniques.multi_task import (
     neighbour_loss,
     pair_loss,
 )
-from fpplm_core.training import prepare, train_steps
 from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, label_rows, normal, step_of, tagger
 
@@ -425,7 +430,7 @@ def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
 
 def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encoder):
     """All techniques, on: the losses of the first task are those of a batch without such a window."""
-    section = copy.deepcopy(params.load(tiny.FILE).technique)
+    section = copy.deepcopy(load(tiny.FILE).technique)
     section["multi_task"] |= {"second": 1.0}
     active = techniques.build(section | {"active": ["multi_task", "label_lm"]})
     found = []
@@ -446,7 +451,7 @@ def clock(name, state):
 
 
 def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
-    section = copy.deepcopy(params.load(tiny.FILE).technique)
+    section = copy.deepcopy(load(tiny.FILE).technique)
     section["multi_task"] |= {"second": 1.0, "weights": "uncertainty"}
     active = techniques.build(section)
     state = prepare(second_tagger(tiny_encoder), active, SETTINGS)

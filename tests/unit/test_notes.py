@@ -1,4 +1,4 @@
-from fpplm_core.notes import EXAMPLES, Notes
+from fpplm_core.data.notes import EXAMPLES, Notes
 
 
 def test_notes_are_counted_by_kind_in_order_with_their_first_places():

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from fpplm_core import techniques
 from fpplm_core.errors import ParamsError
-from fpplm_core.params import Params, load, parse, read_yaml
+from fpplm_core.params import Params, load, parse
+from fpplm_core.settings import read_yaml
+from fpplm_core.training import techniques
 
 FILE = Path(__file__).resolve().parents[2] / "params.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -294,7 +295,7 @@ def test_an_unknown_technique_is_an_error_that_lists_the_available_ones():
 
 
 TOY = """
-from fpplm_core.contract import Technique as Base
+from fpplm_core.training.technique import Technique as Base
 class Noise(Base):
     strength: float = 0.5
 """
@@ -305,11 +306,14 @@ def toys(tmp_path, monkeypatch) -> Iterator[ModuleType]:
     """The techniques with two more modules in their folder."""
     names = ("toy_b", "toy_a")
     for name in names:
-        (tmp_path / f"{name}.py").write_text(TOY)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "technique.py").write_text(TOY)
     monkeypatch.setattr(techniques, "__path__", [*techniques.__path__, str(tmp_path)])
     yield techniques
     for name in names:
-        sys.modules.pop(f"{techniques.__name__}.{name}", None)
+        for module in (name, f"{name}.technique"):
+            sys.modules.pop(f"{techniques.__name__}.{module}", None)
 
 
 def test_a_module_in_the_folder_is_a_technique(toys):

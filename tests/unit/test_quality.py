@@ -8,10 +8,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from fpplm_core import quality
+from fpplm_core.data.corpus import SCHEMA, batches
+from fpplm_core.data.records import Sentence
 from fpplm_core.params import load
-from fpplm_core.text import Sentence
-from tasks.read import SCHEMA, batches
+from fpplm_core.quality import checks, columns, document_table, sentence_table
+from fpplm_core.quality.checks import ADVICE
+from fpplm_core.quality.mention_table import mentions
+from fpplm_core.quality.split_table import drift, splits
+from fpplm_core.quality.statistics import statistics
+from fpplm_core.quality.token_table import tokens
 
 ROOM, STRIDE, LEAKAGE_WORDS, NEAR, MAX_WORD, SHARE, DRIFT = 8, 2, 3, 0.8, 30, 0.75, 0.2
 LEAST = {"min_sentences": 3, "min_examples": 2, "min_test_examples": 0}
@@ -213,7 +218,7 @@ DAMAGES = [
 CHECKS = sorted({*(name for name, *_ in DAMAGES), "few_test_examples"})
 
 
-def parquet(corpus: Corpus) -> quality.Corpus:
+def parquet(corpus: Corpus) -> columns.Corpus:
     """The corpus as the read stage writes it."""
     files = {}
     for split, part in corpus.items():
@@ -237,13 +242,13 @@ def tables(
     corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words), **least: int
 ) -> dict[str, list[pd.DataFrame]]:
     data = parquet(corpus)
-    sizes = quality.statistics(data, pieces, ROOM, STRIDE)
+    sizes = statistics(data, pieces, ROOM, STRIDE)
     return {
-        "tokens": list(quality.tokens(data, scheme, unknown)),
-        "sentences": [quality.sentences(data, pieces, ROOM, LEAKAGE_WORDS, NEAR, MAX_WORD)],
-        "documents": [quality.documents(data, LEAKAGE_WORDS)],
-        "mentions": [quality.mentions(data, scheme, SHARE)],
-        "splits": [quality.splits(data, sizes, scheme, **LEAST | least, drift=DRIFT)],
+        "tokens": list(tokens(data, scheme, unknown)),
+        "sentences": [sentence_table.sentences(data, pieces, ROOM, LEAKAGE_WORDS, NEAR, MAX_WORD)],
+        "documents": [document_table.documents(data, LEAKAGE_WORDS)],
+        "mentions": [mentions(data, scheme, SHARE)],
+        "splits": [splits(data, sizes, scheme, **LEAST | least, drift=DRIFT)],
     }
 
 
@@ -259,9 +264,9 @@ def found_in(made: dict[str, list[pd.DataFrame]]) -> dict[str, list[str]]:
 
 
 def test_there_is_a_damage_and_advice_for_every_check():
-    assert {name: tuple(part.columns) for name, (part,) in tables(clean()).items()} == quality.CHECKS
-    assert sorted(name for names in quality.CHECKS.values() for name in names) == CHECKS
-    assert sorted(quality.ADVICE) == CHECKS
+    assert {name: tuple(part.columns) for name, (part,) in tables(clean()).items()} == checks.CHECKS
+    assert sorted(name for names in checks.CHECKS.values() for name in names) == CHECKS
+    assert sorted(ADVICE) == CHECKS
     settings = load(Path(__file__).resolve().parents[2] / "params.yaml")
     assert sorted(settings.check.severities()) == CHECKS
 
@@ -321,7 +326,7 @@ def test_what_ends_too_early_is_found_in_the_schemes_that_mark_ends():
 
 def test_statistics_count_what_is_there():
     corpus = clean()
-    found = quality.statistics(parquet(corpus | {"dev": []}), lengths, ROOM, STRIDE)
+    found = statistics(parquet(corpus | {"dev": []}), lengths, ROOM, STRIDE)
     sizes = [len(s.words) for s in corpus["train"]]
     letters = sum(char.isalpha() for s in corpus["train"] for word in s.words for char in word)
     assert found["train"] == {
@@ -343,12 +348,12 @@ def test_statistics_count_what_is_there():
     }
     assert found["dev"] == dict.fromkeys(found["train"], 0) | {"entities": {}, "sentences_with": {}, "letters": {}}
     marked = [replace(s, document=number // 2) for number, s in enumerate(corpus["train"])]
-    assert quality.statistics(parquet({"train": marked}), lengths, ROOM, STRIDE)["train"]["documents"] == 4
+    assert statistics(parquet({"train": marked}), lengths, ROOM, STRIDE)["train"]["documents"] == 4
 
 
 def changed(corpus: Corpus) -> list[str]:
-    before, after = (quality.statistics(parquet(one), lengths, ROOM, STRIDE) for one in (clean(), corpus))
-    return quality.drift(before, after, DRIFT)
+    before, after = (statistics(parquet(one), lengths, ROOM, STRIDE) for one in (clean(), corpus))
+    return drift(before, after, DRIFT)
 
 
 def test_drift_says_what_has_changed_since_an_earlier_run():
@@ -365,7 +370,7 @@ def test_drift_says_what_has_changed_since_an_earlier_run():
     ]
     assert "train: sentences: 7 to 47" in found
     assert "test: the type PER is gone (1 before)" in found
-    assert quality.drift({"train": {"entities": {}}}, {"train": {"entities": {}, "words": 5}}, DRIFT) == []
+    assert drift({"train": {"entities": {}}}, {"train": {"entities": {}, "words": 5}}, DRIFT) == []
 
 
 def test_parts_of_speech_have_no_mentions_and_no_edges():
@@ -373,19 +378,20 @@ def test_parts_of_speech_have_no_mentions_and_no_edges():
     corpus = {split: sentences(f"{split}.conll", rows) for split in ("train", "dev", "test")}
     made = tables(corpus, "TAGS")
     assert len(made["mentions"][0]) == 0
-    assert list(made["mentions"][0].columns) == list(quality.CHECKS["mentions"])
+    assert list(made["mentions"][0].columns) == list(checks.CHECKS["mentions"])
     assert found_in(made) == {}
     assert {"entity_edge", "always_present"} <= set(found_in(tables(corpus, "BIOES")))
 
 
 def validated(made: dict[str, list[pd.DataFrame]], severities: dict[str, str], docs: Path | None = None):
-    from tasks import check, expectations
+    from fpplm.checks import suites
+    from fpplm.checks.validation import validate
 
-    return check.validate(made, expectations.load(severities, Path("no.yaml")), docs)
+    return validate(made, suites.load(severities, Path("no.yaml")), docs)
 
 
 def test_great_expectations_finds_the_same():
-    from tasks.check import EXAMPLES
+    from fpplm.checks.validation import EXAMPLES
 
     severities = dict.fromkeys(CHECKS, "warning") | {"duplicate": "error"}
     verdict = validated(tables(clean()), severities)
@@ -397,7 +403,7 @@ def test_great_expectations_finds_the_same():
         damage(corpus)
         damaged.append(tables(corpus))
     made = {
-        name: pd.concat([part for one in damaged for part in one[name]], ignore_index=True) for name in quality.CHECKS
+        name: pd.concat([part for one in damaged for part in one[name]], ignore_index=True) for name in checks.CHECKS
     }
     wanted = found_in({name: [table] for name, table in made.items()})
     assert set(wanted) == set(CHECKS)
@@ -412,7 +418,7 @@ def test_great_expectations_finds_the_same():
 
 
 def test_more_finds_than_are_listed_are_counted(tmp_path):
-    from tasks.check import EXAMPLES, LISTED
+    from fpplm.checks.validation import EXAMPLES, LISTED
 
     parts = [pd.DataFrame({"empty_word": [f"f:{line}: empty" for line in range(LISTED * 3)]}, dtype=object)] * 2
     severities = dict.fromkeys(CHECKS, "off") | {"empty_word": "error"}

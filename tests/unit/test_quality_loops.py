@@ -11,12 +11,21 @@ import regex as re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpplm_core import formats, quality
-from fpplm_core.encoding import cut
-from fpplm_core.labels import faults, lenient_spans
-from fpplm_core.quality import near, stream, token_table
+from fpplm_core.data.formats import read_sentences
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
+from fpplm_core.quality import columns, near_duplicates, token_table
+from fpplm_core.quality.document_table import documents
+from fpplm_core.quality.mention_table import mentions
 from fpplm_core.quality.scripts import script_of
-from fpplm_core.text import Sentence, is_invisible
+from fpplm_core.quality.sentence_table import sentences
+from fpplm_core.quality.split_table import splits
+from fpplm_core.quality.statistics import statistics
+from fpplm_core.quality.token_table import tokens
+from fpplm_core.tagging.schemes import faults
+from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.windows import cut
+from fpplm_core.tagging.words import is_invisible
 from tests.unit.test_quality import (
     LEAKAGE_WORDS,
     NEAR,
@@ -185,10 +194,10 @@ def corpora(draw) -> Corpus:
 @given(corpus=corpora(), scheme=st.sampled_from(["IOB2", "BIOES", "BIOE"]))
 def test_columns_are_those_of_loops_whatever_the_batches(size, corpus, scheme):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "SENTENCES", size)
+        patch.setattr(columns, "SENTENCES", size)
         patch.setattr(token_table, "ROWS", 3 * size)
         made = tables(corpus, scheme, lengths)
-        found = quality.statistics(parquet(corpus), lengths, ROOM, STRIDE)
+        found = statistics(parquet(corpus), lengths, ROOM, STRIDE)
     whole = tables(corpus, scheme, lengths)
     for name, parts in made.items():
         assert pd.concat(parts).to_dict("records") == pd.concat(whole[name]).to_dict("records")
@@ -208,8 +217,8 @@ def test_columns_are_those_of_loops_whatever_the_batches(size, corpus, scheme):
 def test_entities_are_the_lenient_spans(rows):
     part = [Sentence(tuple(w for w, _ in row), tuple(t for _, t in row), "f", tuple(range(len(row)))) for row in rows]
     found, start = [], 0
-    for _, batch in stream.batches(parquet({"train": part}), ["tags"]):
-        spans = stream.entities(*stream.in_context(batch["tags"]))
+    for _, batch in columns.batches(parquet({"train": part}), ["tags"]):
+        spans = columns.entities(*columns.in_context(batch["tags"]))
         found = [(a, b, spans.names[k]) for a, b, k in zip(*(x.tolist() for x in spans[:3]), strict=True)]
     wanted = []
     for s in part:
@@ -236,13 +245,17 @@ def test_no_near_sentence_is_false_and_few_are_missed(seed):
         copy = list(row)
         copy[int(random.integers(len(row)))] = "other"
         rows.append(copy)
-    sketches = near.together([near.sketch(pa.array(rows[:150]), NEAR), near.sketch(pa.array(rows[150:]), NEAR)])
-    found = near.alike(sketches, NEAR, np.arange(len(rows)))
+    sketches = near_duplicates.together(
+        [near_duplicates.sketch(pa.array(rows[:150]), NEAR), near_duplicates.sketch(pa.array(rows[150:]), NEAR)]
+    )
+    found = near_duplicates.alike(sketches, NEAR, np.arange(len(rows)))
     wanted = near_pairs(rows)
     assert set(found) <= wanted
     assert len(found) >= 0.95 * len(wanted) > 50
     trained, tested = np.arange(200), np.arange(200, len(rows))
-    assert near.alike(sketches, NEAR, tested, trained) == {one: pair for one, pair in found.items() if one >= 200}
+    assert near_duplicates.alike(sketches, NEAR, tested, trained) == {
+        one: pair for one, pair in found.items() if one >= 200
+    }
 
 
 @settings(max_examples=20, deadline=None)
@@ -285,15 +298,15 @@ def test_false_alarms_in_gold_standards_are_few(shared_data):
         corpus = {}
         for split in ("train", "dev", "test"):
             path = shared_data / name / f"{split}.conll"
-            corpus[split] = list(formats.read_sentences(path, "conll", formats.Options()))
+            corpus[split] = list(read_sentences(path, "conll", Options()))
         data = parquet(corpus)
-        sizes = quality.statistics(data, lengths, ROOM, STRIDE)
+        sizes = statistics(data, lengths, ROOM, STRIDE)
         made = {
-            "tokens": list(quality.tokens(data, "IOB2", unknown)),
-            "sentences": [quality.sentences(data, lengths, ROOM, 5, 0.8, 100)],
-            "documents": [quality.documents(data, 5)],
-            "mentions": [quality.mentions(data, "IOB2", 0.8)],
-            "splits": [quality.splits(data, sizes, "IOB2", 100, 20, 10, 0.2)],
+            "tokens": list(tokens(data, "IOB2", unknown)),
+            "sentences": [sentences(data, lengths, ROOM, 5, 0.8, 100)],
+            "documents": [documents(data, 5)],
+            "mentions": [mentions(data, "IOB2", 0.8)],
+            "splits": [splits(data, sizes, "IOB2", 100, 20, 10, 0.2)],
         }
         found.update({check: len(rows) for check, rows in found_in(made).items()})
     assert {check: found[check] for check, most in MOST.items() if found[check] > most} == {}

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fpplm_core import quality
-from fpplm_core.quality import personal
+from fpplm_core.quality import personal_data
+from fpplm_core.quality.token_table import tokens
 from tests.unit.test_quality import clean, found_in, parquet, sentences, unknown
 
 SILENT = [
@@ -69,14 +69,14 @@ def test_words_that_look_odd_and_are_right(text):
     (sentence,) = sentences("dev.conll", ["x/O"])
     words = tuple(text.split(" "))
     corpus = clean() | {"dev": [replace(sentence, words=words, tags=("O",) * len(words), lines=(1,) * len(words))]}
-    found = list(quality.tokens(parquet(corpus), "IOB2", lambda words: [False] * len(words)))
+    found = list(tokens(parquet(corpus), "IOB2", lambda words: [False] * len(words)))
     assert found_in({"tokens": found}) == {}
 
 
 @pytest.mark.parametrize(("text", "wanted"), PERSONAL.items())
 def test_personal_data_is_found_once_and_at_its_first_word(text, wanted):
-    assert list(personal.find(text.split(" "))) == [wanted]
-    assert re.search(personal.LIKELY, text)
+    assert list(personal_data.find(text.split(" "))) == [wanted]
+    assert re.search(personal_data.LIKELY, text)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_marks_that_belong_to_an_entity(entity):
     words = entity.split(" ")
     rows = ["on/O", *(f"{word}/{'I' if place else 'B'}-X" for place, word in enumerate(words)), "goes/O"]
     corpus = {"train": sentences("train.conll", [" ".join(rows)])}
-    assert found_in({"tokens": list(quality.tokens(parquet(corpus), "IOB2", unknown))}) == {}
+    assert found_in({"tokens": list(tokens(parquet(corpus), "IOB2", unknown))}) == {}
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_corpus_in_one_normal_form_is_right_and_the_rarer_form_is_not(form):
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
     rows = [unicodedata.normalize(form, "é/O ñ/O ü/O x/O") + " " + unicodedata.normalize(other, "ö/O") + " Ω/O"]
-    found = found_in({"tokens": list(quality.tokens(parquet({"train": sentences("f", rows)}), "IOB2", unknown))})
+    found = found_in({"tokens": list(tokens(parquet({"train": sentences("f", rows)}), "IOB2", unknown))})
     assert found == {
         "not_normalised": [f"f:5: {unicodedata.normalize(other, 'ö')!a} is not in {form}, which most words are in"]
     }

@@ -11,11 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats, params
+from fpplm.pipeline.paths import CORPUS
+from fpplm_core.data import corpus, reading, splits
+from fpplm_core.data.corpus import SCHEMA, distinct_tags, load_corpus, open_corpus, stream_corpus, write_corpus
+from fpplm_core.data.formats import get
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
+from fpplm_core.data.reading import add_drops
+from fpplm_core.data.records import Sentence
+from fpplm_core.data.splits import cut, read_file
 from fpplm_core.errors import DataError
-from fpplm_core.notes import Notes
-from fpplm_core.text import Sentence
-from tasks import CORPUS, read
+from fpplm_core.params import load, parse
+from fpplm_core.settings import read_yaml
+from tasks import read
+from tasks.read import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = {"dev": None, "test": None, "format": "conll"}
@@ -54,7 +63,7 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
     random = np.random.default_rng(seed)
     rest, for_test, unit = slow_cut(whole, test, random)
     train, for_dev, _ = slow_cut(rest, dev, random)
-    part, units = read.cut(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    part, units = cut(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
     assert units == {"test": unit, "dev": unit}
@@ -63,7 +72,12 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
 @pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
 def test_what_is_too_small_for_two_cuts_is_an_error(documents):
     with pytest.raises(ValueError, match="one document or sentence"):
-        read.cut(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
+        cut(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
+
+
+def set_batch(patch: pytest.MonkeyPatch, size: int) -> None:
+    for module in (corpus, reading, splits):
+        patch.setattr(module, "BATCH", size)
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
@@ -72,13 +86,13 @@ def test_what_is_written_in_batches_is_read_back(tmp_path_factory, size, number)
     folder = tmp_path_factory.getbasetemp() / "batches"
     wanted = [sentence(index, index // 3 if index % 2 else None) for index in range(number)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read, "BATCH", size)
-        read.write_corpus(folder / "train.parquet", iter(wanted))
-        assert read.load_corpus("train", folder) == list(read.stream_corpus("train", folder)) == wanted
-        data = read.open_corpus("train", folder)
-        assert read.distinct_tags(data) == {tag for s in wanted for tag in s.tags}
+        set_batch(patch, size)
+        write_corpus(folder / "train.parquet", iter(wanted))
+        assert load_corpus("train", folder) == list(stream_corpus("train", folder)) == wanted
+        data = open_corpus("train", folder)
+        assert distinct_tags(data) == {tag for s in wanted for tag in s.tags}
     assert data.metadata.num_row_groups == -(-number // size)
-    assert data.schema_arrow.equals(read.SCHEMA)
+    assert data.schema_arrow.equals(SCHEMA)
     assert [path.name for path in folder.iterdir()] == ["train.parquet"]
 
 
@@ -89,15 +103,14 @@ def project(tmp_path, monkeypatch):
     Path("data").mkdir()
 
     def run(content: str, batch: int = 10_000, **changes: object) -> dict[str, list[Sentence]]:
-        from fpplm_core import params
 
         Path("data/train.conll").write_text(content)
-        values = params.read_yaml(ROOT / "params.yaml")
+        values = read_yaml(ROOT / "params.yaml")
         values["data"] |= DATA | {"path": "data"} | changes
-        monkeypatch.setattr(read.params, "load", lambda: params.parse(values, "params.yaml"))
-        monkeypatch.setattr(read, "BATCH", batch)
-        read.main()
-        return {path.stem: read.load_corpus(path.stem) for path in CORPUS.glob("*.parquet")}
+        monkeypatch.setattr(read, "load", lambda: parse(values, "params.yaml"))
+        set_batch(monkeypatch, batch)
+        main()
+        return {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")}
 
     return run
 
@@ -129,7 +142,7 @@ def test_an_error_beyond_the_first_batch_has_its_line_and_leaves_the_corpus_as_i
     before = project(text(40), batch=7)
     with pytest.raises(DataError, match=r"data/train.conll:121: wrong number of columns"):
         project(text(40) + "\none\ttwo\n", batch=7)
-    assert {path.stem: read.load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
+    assert {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
     assert project(text(40), batch=7) == before  # what was left half done is no hindrance
 
 
@@ -150,13 +163,13 @@ def peak(work) -> int:
 
 
 def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "BATCH", 500)
+    set_batch(monkeypatch, 500)
 
     def copy(sentences: int) -> int:
         path = tmp_path / f"{sentences}.conll"
         path.write_text(text(sentences))
         corpus = tmp_path / f"{sentences}.parquet"
-        used = peak(lambda: read.write_corpus(corpus, formats.get("conll").read(path, formats.Options())))
+        used = peak(lambda: write_corpus(corpus, get("conll").read(path, Options())))
         assert pq.read_metadata(corpus).num_rows == sentences
         return used
 
@@ -226,7 +239,7 @@ def test_an_unreadable_drop_is_an_error_that_leaves_the_corpus_as_it_was(project
     drop("a.jsonl", row("a") + "\n{")
     with pytest.raises(DataError, match=r"data/drops/a.jsonl:2: not valid JSON"):
         project(text(40))
-    assert {path.stem: read.load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
+    assert {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
 
 
 def test_drops_take_part_in_the_scheme(project):
@@ -238,15 +251,15 @@ def test_drops_take_part_in_the_scheme(project):
 
 
 def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "BATCH", 500)
-    settings = params.load(ROOT / "params.yaml").data.model_copy(update={"path": str(tmp_path)})
+    set_batch(monkeypatch, 500)
+    settings = load(ROOT / "params.yaml").data.model_copy(update={"path": str(tmp_path)})
     (tmp_path / "drops").mkdir()
     (tmp_path / "train.conll").write_text(text(10))
 
     def add(sentences: int) -> int:
         (tmp_path / "drops/a.conll").write_text(text(sentences))
-        read.write_corpus(tmp_path / "train.parquet", read.read_file(tmp_path / "train.conll", settings, Notes()))
-        used = peak(lambda: read.add_drops(settings, tmp_path, Notes()))
+        write_corpus(tmp_path / "train.parquet", read_file(tmp_path / "train.conll", settings, Notes()))
+        used = peak(lambda: add_drops(settings, tmp_path, Notes()))
         assert pq.read_metadata(tmp_path / "train.parquet").num_rows == sentences + 10
         return used
 

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.charts import DRAWN_POINTS, line_chart, ticks
-from tasks.report import (
-    ERROR_KINDS,
-    EXAMPLES,
-    classify_errors,
-    heat_map,
-    mark_words,
-    pick_examples,
-    render,
-)
+from fpplm.report.charts import DRAWN_POINTS, line_chart, ticks
+from fpplm.report.page import heat_map, render
+from fpplm.report.tagging_errors import ERROR_KINDS, EXAMPLES, classify_errors, mark_words, pick_examples
 
 HOSTILE = "\"'><script>alert(1)</script>"
 VOID = {"meta", "link", "br"}

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fpplm_core.contract import Clock
-from fpplm_core.techniques.resampling import CUT, LEAST, MOST, Guard, Resampling, Rows, inclusion
-from fpplm_core.training import train_steps
+from fpplm_core.training.loop import train_steps
+from fpplm_core.training.technique import Clock
+from fpplm_core.training.techniques.resampling.technique import CUT, LEAST, MOST, Guard, Resampling, Rows, inclusion
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, start, weights
 

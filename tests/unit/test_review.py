@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.labels import label_list
-from fpplm_core.text import Sentence
-from tasks.review import Doubt, by_type, doubtful, fold_of, grouped, lines, types_of_words
+from fpplm.studies.review import Doubt, by_type, doubtful, fold_of, grouped, lines, types_of_words
+from fpplm_core.data.records import Sentence
+from fpplm_core.tagging.schemes import label_list
 
 LABELS = label_list(["LOC", "PER"])
 Row = list[tuple[str, str]]  # the tag that is given and the one that the tagger takes for right

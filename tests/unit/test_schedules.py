@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.schedules import SCHEDULES, cosine, layerwise, linear
+from fpplm_core.training.schedules import SCHEDULES, cosine, layerwise, linear
 
 shares = st.floats(0, 1)
 

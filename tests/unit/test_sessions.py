@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
-from fpplm_core.serving.sessions import RECORDED_ROWS, Padded, has, require, rounded
+from fpplm_core.serving.onnx_session import RECORDED_ROWS, Padded, has, require, rounded
 
 WIDTH = 3
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.metrics import Counts, total
-from fpplm_core.significance import average, difference, holm, mcnemar_p, mean_f1, permutation_p
+from fpplm_core.evaluation.metrics import Counts, total
+from fpplm_core.evaluation.significance import average, difference, holm, mcnemar_p, mean_f1, permutation_p
 
 
 def table(*seeds: list[tuple[int, int, int]]) -> np.ndarray:

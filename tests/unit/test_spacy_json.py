@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import detect, spacy_entities, spacy_json
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention, Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options, spacy_entities, spacy_json
-from fpplm_core.text import Annotated, Mention, Sentence
 
 # As spaCy 2.3's documentation and `docs_to_json` have it.
 TRAINING = [
@@ -79,7 +79,7 @@ def test_training_data_is_read_with_its_text_in_parts(tmp_path):
         "sentences without words are passed over": 1,
     }
     assert options.notes.places["key 'dep' is not read"] == [f"{path}:2: paragraph 1, sentence 1"]
-    assert formats.detect(path)[0] == "spacy_json"
+    assert detect(path)[0] == "spacy_json"
 
 
 @pytest.mark.parametrize("raw", ["Ann sleeps. She woke.", "Ann slept. She woke. So", "x Ann slept.She woke."])
@@ -171,7 +171,7 @@ def test_training_data_that_is_written_is_read_back(tmp_path_factory, rows, coun
         spacy_json.write(iter(kept), path)
         found = list(spacy_json.read(path, Options()))
         assert [[getattr(s, f) for f in HELD] for s in found] == [[getattr(s, f) for f in HELD] for s in kept]
-        assert formats.detect(path)[0] == "spacy_json"
+        assert detect(path)[0] == "spacy_json"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_the_simple_list_is_read(tmp_path):
         Annotated("New York", (Mention(0, 8, "LOC"), Mention(4, 8, "LOC")), str(path), 3),
     ]
     assert options.notes.places == {"key 'cats' is not read": [f"{path}:3"]}
-    assert formats.detect(path)[0] == "spacy_entities"
+    assert detect(path)[0] == "spacy_entities"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_simple_list_that_is_written_is_read_back(tmp_path_factory, rows):
     made = [Annotated(text, tuple(found), str(path), n) for n, (text, found) in enumerate(rows, start=2)]
     spacy_entities.write(iter(made), path)
     assert list(spacy_entities.read(path, Options())) == made
-    assert formats.detect(path)[0] == "spacy_entities"
+    assert detect(path)[0] == "spacy_entities"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import get, names
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options
-from fpplm_core.text import Annotated, Mention
 
 NAMES = ("jsonl_spans", "doccano", "prodigy", "label_studio", "cluener")
 KEEP_ORDER = ("jsonl_spans", "doccano", "prodigy", "label_studio")
@@ -62,7 +62,7 @@ SLEPT = Mention(0, 3, "PER")
 
 def read(name: str, path: Path, content: str | bytes, options: Options | None = None) -> list[Annotated]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return list(formats.get(name).read(path, options or Options()))
+    return list(get(name).read(path, options or Options()))
 
 
 def notes_of(name: str, path: Path, content: str) -> dict[str, int]:
@@ -75,7 +75,7 @@ def notes_of(name: str, path: Path, content: str) -> dict[str, int]:
 def test_an_export_is_recognised_by_its_format_alone(tmp_path, name, content):
     path = tmp_path / "some.json"
     path.write_text(content)
-    modules = {found: formats.get(found) for found in formats.names()}
+    modules = {found: get(found) for found in names()}
     assert [found for found, module in modules.items() if module.recognise(path, content)] == [name]
 
 
@@ -90,8 +90,8 @@ def test_an_export_is_recognised_by_its_format_alone(tmp_path, name, content):
     ],
 )
 def test_other_content_is_not_recognised(tmp_path, name, content):
-    assert formats.get(name).recognise(tmp_path / "none", content) is None
-    assert formats.get(name).recognise(tmp_path, content) is None
+    assert get(name).recognise(tmp_path / "none", content) is None
+    assert get(name).recognise(tmp_path, content) is None
 
 
 # All planes; the mentions' places are drawn from what Label Studio, Python and people count differently.
@@ -113,7 +113,7 @@ def records(draw):
 @pytest.mark.parametrize("name", NAMES)
 @given(rows=st.lists(records(), min_size=1, max_size=4))
 def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
-    path, module = tmp_path_factory.getbasetemp() / f"{name}.json", formats.get(name)
+    path, module = tmp_path_factory.getbasetemp() / f"{name}.json", get(name)
     first = 2 if name == "label_studio" else 1
     made = [
         Annotated(
@@ -132,18 +132,18 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
         found, made = ([(r.text, sorted(r.mentions), r.line) for r in records] for records in (found, made))
     assert found == made
     head = path.read_text()
-    assert [other for other in formats.names() if formats.get(other).recognise(path, head)] == [name]
+    assert [other for other in names() if get(other).recognise(path, head)] == [name]
 
 
 @pytest.mark.parametrize("name", ["label_studio", "cluener"])
 def test_a_mention_that_is_no_place_in_the_text_is_not_written(tmp_path, name):
     for mention, place in ((Mention(0, 9, "X"), "src:5"), (Mention(1, 1, "X", "src:7"), "src:7")):
         with pytest.raises(DataError, match=f"^{place}: no place in a text of 3 characters"):
-            formats.get(name).write([Annotated("Ann", (mention,), "src", 5)], tmp_path / "a")
+            get(name).write([Annotated("Ann", (mention,), "src", 5)], tmp_path / "a")
     with pytest.raises(DataError, match=r"^src:5: no place in a text"):
-        formats.get("prodigy").write([Annotated("Ann", (), "src", 5, words=((0, 4),))], tmp_path / "a")
+        get("prodigy").write([Annotated("Ann", (), "src", 5, words=((0, 4),))], tmp_path / "a")
     with pytest.raises(DataError, match=r"^src:5: no number of a document"):
-        formats.get("jsonl_spans").write([Annotated("Ann", (), "src", 5, document=2**31)], tmp_path / "a")
+        get("jsonl_spans").write([Annotated("Ann", (), "src", 5, document=2**31)], tmp_path / "a")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -237,7 +237,7 @@ def test_any_mutated_file_gives_records_or_an_error_with_its_place(tmp_path, nam
             assert re.fullmatch(re.escape(str(path)) + r"(:\d+(: (tokens|tags|text|offsets))?)?", error.where)
             assert "\n" not in str(error) and len(error.got) <= 150
         for other in REAL:
-            formats.get(other).recognise(path, content.decode(errors="replace"))
+            get(other).recognise(path, content.decode(errors="replace"))
     assert 25 < sum(outcomes) < 225
 
 
@@ -355,7 +355,7 @@ def test_a_file_of_rejected_records_has_no_text(tmp_path):
 def test_words_of_prodigy_are_its_tokens(tmp_path):
     (found,) = read("prodigy", tmp_path / "a", REAL["prodigy"][0])
     assert found.words == ((0, 3), (4, 9))
-    formats.get("prodigy").write([found], tmp_path / "b")
+    get("prodigy").write([found], tmp_path / "b")
     written, exported = json.loads((tmp_path / "b").read_text()), json.loads(REAL["prodigy"][0])
     assert written == {key: value for key, value in exported.items() if not key.startswith("_")}
 
@@ -364,5 +364,5 @@ def test_mentions_of_cluener_may_share_their_surface_and_place(tmp_path):
     row = {"text": "A A", "label": {"X": {"A": [[2, 2], [0, 0], [2, 2]]}, "Y": {"A": [[0, 0]]}}}
     (found,) = read("cluener", tmp_path / "a", json.dumps(row))
     assert found.mentions == (Mention(2, 3, "X"), Mention(0, 1, "X"), Mention(2, 3, "X"), Mention(0, 1, "Y"))
-    formats.get("cluener").write([found], tmp_path / "b")
+    get("cluener").write([found], tmp_path / "b")
     assert json.loads((tmp_path / "b").read_text()) == row

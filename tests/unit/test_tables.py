@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core import formats
+from fpplm_core.data.formats import detect, get
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.formats import Options
-from fpplm_core.text import Sentence
 
-csv, parquet = formats.get("csv"), formats.get("parquet")
+csv, parquet = get("csv"), get("parquet")
 KAGGLE = (
     'Sentence #,Word,POS,Tag\nSentence: 1,Thousands,NNS,O\n,of,IN,O\n,"1,000",CD,O\n,London,NNP,B-geo\n'
     'Sentence: 2,The,DT,O\n,"""",``,O\n'
@@ -129,7 +129,7 @@ pairs = st.lists(st.tuples(texts, texts), min_size=1, max_size=4)
 @pytest.mark.parametrize("name", ["csv", "parquet"])
 @given(st.lists(st.tuples(pairs, st.none() | st.integers(0, 3) | st.just(2**31 - 1)), min_size=1, max_size=5))
 def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
-    path, module = tmp_path_factory.getbasetemp() / f"round.{name}", formats.get(name)
+    path, module = tmp_path_factory.getbasetemp() / f"round.{name}", get(name)
     rows.sort(key=lambda row: row[1] is not None)  # a document may not end without another one
     made = [
         Sentence(tuple(w for w, _ in pairs), tuple(t for _, t in pairs), "", (), document) for pairs, document in rows
@@ -141,7 +141,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
     module.write(iter(made), path)
     found = list(module.read(path, Options()))
     assert [(s.words, s.tags, s.document) for s in found] == [(s.words, s.tags, s.document) for s in made]
-    assert formats.detect(path)[0] == name
+    assert detect(path)[0] == name
     if name == "csv":  # the lines are those at which the rows begin
         lines = path.read_bytes().split(b"\n")
         for number, sentence in enumerate(found, start=1):
@@ -166,9 +166,9 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, name, words, tags, do
     before = [Sentence(("x",), ("O",), "src", (1,), 0)] if "behind" in said else []
     with pytest.raises(DataError, match=said):
         bad = Sentence(words, tags, "src", tuple(range(3, 3 + len(words))), document)
-        formats.get(name).write([*before, bad], tmp_path / "a")
+        get(name).write([*before, bad], tmp_path / "a")
     with pytest.raises(DataError, match="no sentence to be written"):
-        formats.get(name).write([], tmp_path / "a")
+        get(name).write([], tmp_path / "a")
 
 
 def test_a_word_longer_than_csv_reads_is_not_written(tmp_path):
@@ -194,7 +194,7 @@ def test_other_text_is_no_table(tmp_path, content):
 @pytest.mark.parametrize("content", [KAGGLE, 'word\tner\n"\tO\n', "token;tag\na;O\n\n", "text,label\na,B-X\n"])
 def test_a_table_is_recognised_by_its_header(tmp_path, content):
     (tmp_path / "a.csv").write_text(content)
-    assert formats.detect(tmp_path / "a.csv")[0] == "csv"
+    assert detect(tmp_path / "a.csv")[0] == "csv"
 
 
 def test_mutated_tables_give_sentences_or_an_error_with_a_place(tmp_path):
@@ -248,7 +248,7 @@ def test_parquet_of_other_types_is_read(tmp_path):
     assert plain(found) == [("a b", "O B-X", 0), ("c d", "O O", 1)]
     assert [s.lines for s in found] == [(1, 2), (3, 4)]
     assert dict(options.notes.counts) == {"column 'pos' is not read": 1}
-    assert formats.detect(path)[0] == "parquet"
+    assert detect(path)[0] == "parquet"
     path = table(tmp_path / "b", word=["a", None, "b"], tag=["O", None, "O"])
     assert plain(parquet.read(path, Options())) == [("a", "O", None), ("b", "O", None)]
 

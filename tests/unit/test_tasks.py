@@ -5,7 +5,7 @@ import safetensors.torch
 import torch
 
 from fpplm_core.errors import StorageError
-from tasks import write_tensors
+from fpplm_core.files import write_tensors
 
 
 def test_tensors_are_written_with_their_metadata_and_read_back(tmp_path):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.text import bare, is_invisible, read_lines, split_words, words_of
+from fpplm_core.tagging.words import bare, is_invisible, split_words, words_of
 
 anything = st.text(st.characters(codec=None, categories=None))  # lone surrogates too
 tricky = st.text(st.sampled_from("aB1'’s-.,_@&/:+ \t\n\u00a0\u0301\u200b\u4e2d\u30a2\U0001f600\U00011000İßſ\0"))

@@ -4,9 +4,10 @@ from itertools import islice
 
 import pytest
 
-from flows import texts
-from fpplm_core.labels import Span
+from fpplm.prediction import outputs
+from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_jsonl
 from fpplm_core.serving.predictor import Text
+from fpplm_core.tagging.spans import Span
 
 
 class Fake:
@@ -16,15 +17,15 @@ class Fake:
 
     def stream(self, rows):
         source = iter(rows)
-        while chunk := list(islice(source, texts.CHUNK)):
+        while chunk := list(islice(source, outputs.CHUNK)):
             score = len(chunk[0].text) / 10
             yield chunk, [[(Span(0, 1, f"X{len(chunk)}"), score)] if t.words else [] for t in chunk]
 
 
 def written(stream_path, kind, done, monkeypatch, count=11):
-    monkeypatch.setattr(texts, "CHUNK", 3)
+    monkeypatch.setattr(outputs, "CHUNK", 3)
     rows = [Text(f"né{n} x", [(f"né{n}", 0, 3), ("x", 4, 5)] if n % 4 else []) for n in range(count)]
-    write = texts.write_jsonl if kind == "jsonl" else texts.write_conll
+    write = write_jsonl if kind == "jsonl" else write_conll
     with stream_path.open("a" if done else "w", encoding="utf-8") as stream:
         return sum(write(Fake(), rows[done:], stream))
 
@@ -37,7 +38,7 @@ def test_a_run_that_was_cut_anywhere_goes_on_to_the_same_bytes(tmp_path, monkeyp
     kept = set()
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
-        done = texts.cut_to_chunks(path, kind)
+        done = cut_to_chunks(path, kind)
         kept.add(done)
         written(path, kind, done, monkeypatch)
         assert path.read_bytes() == whole, cut
@@ -45,6 +46,6 @@ def test_a_run_that_was_cut_anywhere_goes_on_to_the_same_bytes(tmp_path, monkeyp
 
 
 def test_nothing_to_go_on_from_is_a_beginning(tmp_path):
-    assert texts.cut_to_chunks(tmp_path / "none", "jsonl") == 0
+    assert cut_to_chunks(tmp_path / "none", "jsonl") == 0
     (tmp_path / "empty").touch()
-    assert texts.cut_to_chunks(tmp_path / "empty", "conll") == 0
+    assert cut_to_chunks(tmp_path / "empty", "conll") == 0

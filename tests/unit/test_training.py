@@ -13,12 +13,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fpplm_core import pretrained, techniques
-from fpplm_core.contract import IGNORED, Batch, Clock, Step, Technique, averaged
 from fpplm_core.errors import FpplmError, ParamsError
-from fpplm_core.model import Blueprint, Tagger, fingerprint, initialise
+from fpplm_core.model import pretrained
+from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
-from fpplm_core.training import Settings, State, prepare, read, train_steps
+from fpplm_core.training import techniques
+from fpplm_core.training.averaging import averaged
+from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.loop import read, train_steps
+from fpplm_core.training.state import Settings, State, prepare
+from fpplm_core.training.technique import Clock, Step, Technique
 from tests import tiny
 
 LABELS = ["O", "B-X", "I-X", "E-X", "S-X"]

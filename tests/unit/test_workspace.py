@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.workspace import set_values
-from fpplm_core import params
+from fpplm.project.overrides import set_values
 from fpplm_core.errors import ParamsError
+from fpplm_core.settings import read_yaml
 
 SHIPPED = Path(__file__).resolve().parents[2] / "params.yaml"
 
@@ -36,11 +36,11 @@ def test_lists_can_be_set_again_and_again(file, style):
             ),
             encoding="utf-8",
         )
-    wanted = params.read_yaml(file)
+    wanted = read_yaml(file)
     for active in ([], ["label_lm", "multi_task"], [], ["adversarial"]):
         set_values(file, [f"technique.active={active}".replace("'", "")])
         wanted["technique"]["active"] = active
-        assert params.read_yaml(file) == wanted
+        assert read_yaml(file) == wanted
 
 
 def test_a_value_that_cannot_be_set_is_said_and_changes_nothing(file):

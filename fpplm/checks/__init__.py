@@ -1,0 +1,1 @@
+"""Great Expectations over the tables of fpplm_core.quality."""

@@ -1,0 +1,1 @@
+"""The `fpplm` command."""

@@ -1,0 +1,122 @@
+"""The commands of `fpplm` that take a bundle: they need no project, and no torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext
+from itertools import chain, islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fpplm_core.errors import ParamsError
+
+app = typer.Typer()
+
+
+def as_column(given: str | None) -> int | str | None:
+    """A column as a number where it is one, else as a name."""
+    return int(given) if given is not None and given.lstrip("-").isdigit() else given
+
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
+Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
+BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
+
+
+@app.command()
+def predict(
+    bundle: BundlePath,
+    inputs: Annotated[list[str], typer.Argument(help="files; - is standard input")],
+    input_format: Annotated[
+        str,
+        typer.Option(
+            "--format", help="text (a text a line), jsonl (a key `text`), or a format of docs/data.md; auto looks"
+        ),
+    ] = "auto",
+    to: Annotated[str, typer.Option(help="jsonl, or conll")] = "jsonl",
+    output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
+    device: Device = "auto",
+    variant: Variant = "auto",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
+) -> None:
+    """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
+    from fpplm.prediction.inputs import read
+    from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_explained, write_jsonl
+    from fpplm_core.serving import Predictor
+
+    if to not in ("jsonl", "conll"):
+        raise ParamsError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
+    if resume and (output == "-" or explain):
+        raise ParamsError(
+            "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
+        )
+    predictor = Predictor.load(bundle, device, variant)
+    print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
+    done = cut_to_chunks(Path(output), to) if resume else 0
+    with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
+        write = write_jsonl if to == "jsonl" else write_conll
+        write = write_explained if explain else write
+        every = chain.from_iterable(read(name, input_format, predictor.cut) for name in inputs)
+        progress(write(predictor, islice(every, done, None), out))
+
+
+def progress(counts: Iterable[int]) -> None:
+    """Counts words as they are done, on stderr: a line that is written anew on a terminal, one line elsewhere."""
+    start, words = time.perf_counter(), 0
+    live = sys.stderr.isatty()
+    for count in counts:
+        words += count
+        if live:
+            print(f"\r{words:,} words, {words / (time.perf_counter() - start):,.0f} words/s", end="", file=sys.stderr)
+    rate = words / max(1e-9, time.perf_counter() - start)
+    print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
+
+
+@app.command()
+def evaluate(
+    bundle: BundlePath,
+    file: Annotated[Path, typer.Argument(help="annotated file")],
+    input_format: Annotated[str, typer.Option("--format", help="a format of docs/data.md; auto looks")] = "auto",
+    word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
+    tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
+    device: Device = "auto",
+    variant: Variant = "auto",
+) -> None:
+    """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
+    from fpplm.prediction.outputs import tags_words
+    from fpplm_core.data.formats import read_sentences
+    from fpplm_core.data.options import Options
+    from fpplm_core.evaluation.scores import score
+    from fpplm_core.evaluation.settings import EvaluateParams
+    from fpplm_core.serving import Predictor
+    from fpplm_core.tagging.spans import Span, lenient_spans
+
+    predictor = Predictor.load(bundle, device, variant)
+    options = Options(as_column(word_column), as_column(tag_column), words=predictor.words)
+    sentences = list(read_sentences(file, input_format, options))
+    if tags_words(predictor.labels):
+        gold = [[Span(i, i + 1, tag) for i, tag in enumerate(s.tags)] for s in sentences]
+    else:
+        gold = [lenient_spans(s.tags) for s in sentences]
+    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
+    found = [[span for span, _ in row] for row in tagged]
+    scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
+    if as_json:
+        typer.echo(json.dumps(scores, indent=2, ensure_ascii=False))
+        return
+    rows = {**scores["types"], "all (micro)": scores | {"support": sum(map(len, gold))}}
+    typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
+    for name, row in rows.items():
+        numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
+        typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
+    interval = f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}]"
+    typer.echo(f"{interval}, token accuracy {scores['token_accuracy']:.4f}, {predictor.variant}")

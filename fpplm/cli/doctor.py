@@ -1,0 +1,110 @@
+"""What `fpplm doctor` looks at."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from fpplm_core.errors import FpplmError
+
+PACKAGES = ("torch", "transformers", "datasets", "prefect", "dvc", "seqeval", "great-expectations", "onnx")
+RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
+NEEDED_GB = 5
+Line = tuple[str, str, str | None]  # name, what was found, what to do where it is not well
+
+
+def lines() -> Iterator[Line]:
+    yield _python()
+    for package in PACKAGES:
+        yield _package(package)
+    yield _runtime()
+    yield _devices()
+    yield _tool("git", "apt-get install git, or https://git-scm.com")
+    yield _guarded("params.yaml", _params)
+    yield _guarded("encoder", _encoder)
+    yield _guarded("data", _data)
+    yield _disk()
+
+
+def _python() -> Line:
+    found = ".".join(map(str, sys.version_info[:3]))
+    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return "python", found, None if good else "make PYTHON=python3.11 retrain"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _package(package: str) -> Line:
+    found = _version(package)
+    return package, found or "not installed", None if found else "pip install -c requirements.lock -e '.[pipeline]'"
+
+
+def _runtime() -> Line:
+    found = [f"{name} {version}" for name in RUNTIMES if (version := _version(name))]
+    if not found:
+        return "onnxruntime", "not installed", "pip install 'fpplm[serve]'"
+    if len(found) > 1:
+        return "onnxruntime", ", ".join(found), "they overwrite each other: pip uninstall both, then install one"
+    from fpplm_core.serving.onnx_session import has
+
+    return "onnxruntime", f"{found[0]}, {'CUDA' if has('cuda') else 'CPU only'}", None
+
+
+def _devices() -> Line:
+    import torch
+
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
+    return "devices", f"{torch.get_num_threads()} CPU threads, {cuda}", None
+
+
+def _tool(name: str, advice: str) -> Line:
+    found = shutil.which(name)
+    return name, found or "not found", None if found else advice
+
+
+def _guarded(name: str, look: Callable[[], str]) -> Line:
+    try:
+        return name, look(), None
+    except FpplmError as error:
+        return name, str(error), error.do or "see docs/errors.md"
+
+
+def _params() -> str:
+    from fpplm_core.params import load
+    from fpplm_core.training import techniques
+
+    section = load().technique
+    return f"valid, techniques: {', '.join(techniques.build(section)) or 'none (plain fine-tuning)'}"
+
+
+def _encoder() -> str:
+    from fpplm_core.model import pretrained
+    from fpplm_core.params import load
+
+    settings = load()
+    tokenizer = pretrained.load_tokenizer(settings.model.encoder, settings.model.revision)
+    config = pretrained.load_config(settings.model.encoder, settings.model.revision)
+    pretrained.check_window(settings.encode.window, config, tokenizer)
+    return f"{settings.model.encoder} ({config.model_type}, {config.num_hidden_layers} layers)"
+
+
+def _data() -> str:
+    from fpplm_core.data.notes import Notes
+    from fpplm_core.data.splits import given
+    from fpplm_core.params import load
+
+    splits = given(load().data, Notes())
+    return ", ".join(f"{split} {sum(1 for _ in sentences)} sentences" for split, sentences in splits.items())
+
+
+def _disk() -> Line:
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    return "disk", f"{free:.0f} GB free", None if free > NEEDED_GB else f"free at least {NEEDED_GB} GB"

@@ -1,0 +1,1 @@
+"""New annotated files: accepted or quarantined."""

@@ -1,0 +1,55 @@
+"""Where new data come from before a run: a folder of drops, or an import that DVC keeps up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from fpplm.intake import incoming
+from fpplm.registry.git import is_repository
+from fpplm.registry.versions import save
+from fpplm_core.errors import DataError, RegistryError
+from fpplm_core.params import Params
+from fpplm_core.settings import read_yaml
+
+
+def take_in(settings: Params, commit: bool) -> None:
+    """Takes in what has come, as a new version of data.path for DVC where it keeps that folder, else for Git.
+
+    Dev and test are never touched: drops go to the training split. Raises DataError, RegistryError.
+    """
+    pointer = pointer_of(settings)
+    imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
+    if imported and settings.data.incoming:
+        raise DataError(
+            "an imported folder takes no drops", where="data.incoming", got=str(pointer), do="set data.incoming to null"
+        )
+    drops = incoming.take(settings)
+    for drop in drops:
+        kept = f"taken in, {drop.sentences} sentences" if drop.accepted else "quarantined"
+        print("; ".join(filter(None, (f"{drop.name}: {kept}", drop.reason, drop.note))), flush=True)
+    if pointer.exists():
+        try:
+            with Repo() as repo:
+                if imported:
+                    repo.update([str(pointer)])
+                else:
+                    repo.add([settings.data.path])
+        except (DvcException, OSError) as error:
+            raise RegistryError("DVC cannot bring the data up to date", where=str(pointer), got=str(error)) from None
+    if commit and is_repository():
+        taken = [drop.name for drop in drops if drop.accepted]
+        save(tracked(settings), f"Data: {', '.join(taken) or settings.data.path}")
+
+
+def pointer_of(settings: Params) -> Path:
+    """DVC's file for the folder of the data, where it keeps it."""
+    return Path(f"{settings.data.path.rstrip('/')}.dvc")
+
+
+def tracked(settings: Params) -> list[str]:
+    """The paths under Git that say which data are meant."""
+    pointer = pointer_of(settings)
+    return [str(pointer), str(pointer.with_name(".gitignore"))] if pointer.exists() else [settings.data.path]

@@ -1,0 +1,225 @@
+"""Drops: new annotated files in data.incoming. Good ones go to data.path/drops, where read adds them to train.
+
+A file moves by renames alone, and a copy to another file system is made under another name first: whoever is killed
+at any point leaves every file in one place, and the next run ends as the first would have. One process at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import filecmp
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyarrow.parquet import ParquetFile
+
+from fpplm.checks import suites
+from fpplm.checks.console import findings
+from fpplm.checks.validation import LISTED, check, validate
+from fpplm_core.data.corpus import SPLITS, Pair, open_corpus, pairs_in, write_corpus
+from fpplm_core.data.formats import POINTER, detect
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.reading import DROPS, finished, scheme_of, settle
+from fpplm_core.data.records import Sentence
+from fpplm_core.data.splits import read_file, write_splits
+from fpplm_core.errors import DataError
+from fpplm_core.files import write_text
+from fpplm_core.params import Params
+from fpplm_core.quality import sentence_table
+from fpplm_core.tagging.schemes import detect_scheme, misfits
+
+QUARANTINE = "quarantine"
+LEAKAGE = ("leakage", "near_leakage")
+ACCEPTED = ".accepted-"  # begins the name of a file that is on its way to the drops
+DIGITS = 8  # of the content's hash, in the name of a drop
+
+
+class Drop(NamedTuple):
+    """A file and what became of it, each in one line: why it was refused, or what its checks warn of."""
+
+    name: str
+    accepted: bool
+    sentences: int
+    reason: str
+    note: str = ""
+
+
+class Verdict(NamedTuple):
+    """What stands against a file in lines, the first for all; none where it is accepted."""
+
+    sentences: int
+    against: list[str]
+    note: str = ""
+
+
+def take(settings: Params) -> list[Drop]:
+    """Moves every finished file of data.incoming to data.path/drops or into quarantine, in name order.
+
+    Raises:
+        DataError: there is no such folder, or the corpus itself cannot be read.
+    """
+    if settings.data.incoming is None:
+        return []
+    incoming, drops = Path(settings.data.incoming), Path(settings.data.path) / DROPS
+    if not incoming.is_dir():
+        raise DataError("no such folder", where="data.incoming", got=repr(str(incoming)), do="make it, or set null")
+    done = [resume(claimed, drops, settings) for claimed in sorted(incoming.glob(f"{ACCEPTED}*"))]
+    files = finished(incoming)
+    if not files:
+        return done
+    with tempfile.TemporaryDirectory() as folder:
+        write_splits(settings.data, Path(folder), Notes())
+        corpus = {split: open_corpus(split, Path(folder)) for split in SPLITS}
+        scheme, _ = scheme_of(settings.data, corpus.values())
+        for path in files:
+            verdict = judge(path, drops, corpus, scheme, settings)
+            if verdict.against:
+                quarantine(path, verdict.against)
+            else:
+                deliver(path.replace(path.with_name(f"{ACCEPTED}{digest(path)}-{path.name}")), drops)
+            reason = next(iter(verdict.against), "")
+            done.append(Drop(path.name, not reason, verdict.sentences, reason, verdict.note))
+    return done
+
+
+def resume(claimed: Path, drops: Path, settings: Params) -> Drop:
+    """Ends the move of a file that was accepted by a run that was killed."""
+    target = deliver(claimed, drops)
+    return Drop(target.name[DIGITS + 1 :], True, sum(1 for _ in read_drop(target, settings, Notes())), "")
+
+
+def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: str, settings: Params) -> Verdict:
+    """Checks a file as `fpplm check` does, in the corpus's tag scheme, and against the corpus's dev and test."""
+    if fault := name_fault(path):
+        return Verdict(0, [fault])
+    # Of a drop alone these say nothing.
+    few = settings.check.model_copy(update=dict.fromkeys(("few_examples", "few_sentences", "always_present"), "off"))
+    notes = Notes()
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            write_corpus(Path(scratch) / "train.parquet", read_drop(path, settings, notes))
+        except DataError as error:
+            return Verdict(0, [str(error)])
+        fault = scheme_fault(pairs_in(open_corpus("train", Path(scratch))), scheme, settings)
+        settle(["train"], settings.data, Path(scratch), scheme, notes)
+        drop = open_corpus("train", Path(scratch))
+        sentences = drop.metadata.num_rows
+        if known := duplicate(path, drops):
+            return Verdict(sentences, [known])
+        verdict = check({"train": drop}, scheme, settings.model_copy(update={"check": few}), None, LISTED)
+        checks = verdict["checks"] | leakage({**corpus, "train": drop}, settings)
+    counts = {
+        level: [f"{name} {row['found']}" for name, row in checks.items() if row["severity"] == level and row["failed"]]
+        for level in ("error", "warning")
+    }
+    lines = [f"{level}s: {', '.join(found)}" for level, found in counts.items() if found]
+    note = "; ".join([*lines, *notes.lines()])
+    if fault or counts["error"]:
+        against = "; ".join(part for part in (fault, note) if part)
+        return Verdict(sentences, [against, *findings({"checks": checks}, LISTED)])
+    return Verdict(sentences, [], note)
+
+
+def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
+    """The sentences of a file in whatever format it is seen to be. Raises DataError, also where one file is not all."""
+    name, reason = detect(path)
+    if name == "brat" or path.name.endswith(POINTER):
+        do = "convert it to a format of one file, with fpplm convert"
+        raise DataError("a drop moves alone, and this one needs other files", where=str(path), got=reason, do=do)
+    return read_file(path, settings.data.model_copy(update={"format": name}), notes)
+
+
+def name_fault(path: Path) -> str:
+    if path.is_symlink():
+        return "a link, where a file is wanted"
+    if not path.name.isprintable():
+        return f"characters in the file's name that cannot be shown: {path.name!a}"
+    return ""
+
+
+def duplicate(path: Path, drops: Path) -> str:
+    begin = f"{digest(path)}-"
+    alike = [p for p in finished(drops) if p.name.startswith(begin)]
+    same = [p for p in alike if p.name == begin + path.name or filecmp.cmp(p, path, shallow=False)]
+    return f"a duplicate: the same content is in the training set as {same[0]}" if same else ""
+
+
+def digest(path: Path) -> str:
+    """The first hexadecimal digits of the content's SHA-256."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
+
+
+def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, Any]:
+    """The checks of leakage, as far as they are expected, with the drop as train."""
+    wanted = settings.check
+    expected = suites.load(wanted.severities()).get("sentences", [])
+    suite = [one for one in expected if suites.name_of(one, "sentences") in LEAKAGE]
+    if not suite:
+        return {}
+    table = sentence_table.sentences(
+        corpus, lambda words: [0] * len(words), 0, wanted.leakage_words, wanted.near, wanted.max_word
+    )
+    return validate({"sentences": [table]}, {"sentences": suite}, None, LISTED)
+
+
+def scheme_fault(pairs: Counter[Pair], scheme: str, settings: Params) -> str:
+    """Whether a drop's tags are in another scheme than the corpus's, which would read them wrongly."""
+    if settings.data.scheme == "TAGS":
+        return ""
+    try:
+        own, evidence = detect_scheme(pairs)
+    except DataError as error:
+        own, evidence = "unknown", error.got
+    tags = "TAGS" in (own, scheme)
+    if own == scheme or (not tags and own != "unknown" and misfits(pairs, scheme) <= misfits(pairs, own)):
+        return ""
+    return f"tags in another scheme ({own}: {evidence}) than the corpus's ({scheme}); convert them"
+
+
+def quarantine(path: Path, lines: list[str]) -> None:
+    """The file goes last: after a kill it is judged again, and its reason written again."""
+    folder = path.parent / QUARANTINE
+    names = (path.name if number == 1 else f"{number}-{path.name}" for number in count(1))
+    target = next(place for place in map(folder.joinpath, names) if not os.path.lexists(place))
+    write_text(target.with_name(f"{target.name}.reason.txt"), "\n".join(lines) + "\n")
+    path.replace(target)
+
+
+def deliver(claimed: Path, drops: Path) -> Path:
+    """Moves a file whose name says that it is accepted; where it is now."""
+    target = drops / claimed.name.removeprefix(ACCEPTED)
+    drops.mkdir(exist_ok=True)
+    move(claimed, target)
+    return target
+
+
+def move(source: Path, target: Path) -> None:
+    """Also between file systems; there the source goes when its copy is whole and on the disk."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        partial = target.with_name(f"{target.name}.partial")
+        shutil.copyfile(source, partial)
+        sync(partial)
+        partial.replace(target)
+        sync(target.parent)
+        source.unlink()
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,62 @@
+"""The fingerprint of every stage in build/code: how DVC sees that a stage's code has changed.
+
+The stages are the modules of the project's package `tasks`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fpplm.pipeline.fingerprint import Fingerprint, differences, fingerprint, fingerprints, modules_of
+from fpplm_core.errors import InputsChanged
+from fpplm_core.files import read_json, write_text
+
+CODE = Path("build/code")
+SHOWN = 3  # names in a message
+
+
+def write_code(folder: Path = CODE) -> dict[str, Fingerprint]:
+    """Writes the fingerprint of every stage, `folder/STAGE.json`, where it has changed; all of them, by stage.
+
+    Raises FpplmError where a file of code has a syntax error.
+    """
+    by_stage = {module.rpartition(".")[2]: code for module, code in fingerprints(modules_of("tasks")).items()}
+    write_changed(folder, {stage: code.to_json() for stage, code in by_stage.items()})
+    return by_stage
+
+
+def write_changed(folder: Path, texts: dict[str, str]) -> None:
+    """Makes `folder` hold NAME.json with these texts and no other; a file that is right keeps its time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        path = folder / f"{name}.json"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+    for path in folder.glob("*.json"):
+        if path.stem not in texts:
+            path.unlink()
+
+
+def read_code(stage: str, folder: Path = CODE) -> Fingerprint:
+    """What `write_code` wrote for a stage. Raises DataError where it is missing."""
+    return Fingerprint.from_json(read_json(folder / f"{stage}.json"))
+
+
+def check_code(stage: str) -> None:
+    """Compares the code of a stage with its fingerprint in build/code.
+
+    A stage calls it when it starts, and when it ends: DVC would record code that is not the code that ran, after
+    `dvc repro -s` without `environment` or after an edit meanwhile.
+
+    Raises:
+        InputsChanged: the code was edited, or a package replaced, since the fingerprint was written.
+        DataError: there is no fingerprint.
+    """
+    changed = differences(read_code(stage), fingerprint(f"tasks.{stage}"))
+    if changed:
+        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        raise InputsChanged(
+            "the code has changed since its fingerprint was written",
+            where=", ".join(name for _, name, _, _ in changed[:SHOWN]) + more,
+            do="run `dvc repro`, which takes the new fingerprint first",
+        )

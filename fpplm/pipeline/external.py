@@ -1,0 +1,68 @@
+"""Inputs that are optional or that DVC cannot see, such as the encoder: build/inputs/NAME.json says what each holds.
+
+The stage `environment` writes these files, and a stage that uses an input depends on its file. The file maps the parts
+of the input to digests, or is "none" where the parameters name no such input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fpplm.pipeline.code import write_changed
+from fpplm.pipeline.hashes import hash_files
+from fpplm_core.model.source import encoder_source
+
+if TYPE_CHECKING:
+    from fpplm_core.params import Params
+
+INPUTS = Path("build/inputs")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+Parts = dict[str, str]
+
+
+def encoder(params: Params) -> Parts:
+    """Each file of the encoder's folder, or the commit of its snapshot on the hub.
+
+    A commit that is neither cached nor to be had from the hub is given as the revision alone: encode then fails too.
+    Raises EncoderError where its package is missing.
+    """
+    source, revision = encoder_source(params.model.encoder), params.model.revision
+    if Path(source).is_dir():
+        return hash_files(Path(source))
+    return {source: hub_commit(source, revision) or revision or "main"}
+
+
+INPUT: dict[str, Callable[[Params], Parts]] = {
+    "encoder": encoder,
+}
+
+
+def write_inputs(params: Params, folder: Path = INPUTS) -> dict[str, Parts]:
+    """Writes `folder/NAME.json` for every input, where it has changed; all of them, by name."""
+    found = {name: parts_of(params) for name, parts_of in INPUT.items()}
+    write_changed(folder, {name: input_json(parts) for name, parts in found.items()})
+    return found
+
+
+def input_json(parts: Parts) -> str:
+    """The content of build/inputs/NAME.json."""
+    return json.dumps(parts or "none", indent=2, sort_keys=True) + "\n"
+
+
+def hub_commit(name: str, revision: str | None) -> str | None:
+    """The commit of a hub model: from the cache, else from the hub; None where neither knows it."""
+    from huggingface_hub import model_info, try_to_load_from_cache
+
+    if revision and COMMIT.fullmatch(revision):
+        return revision
+    cached = try_to_load_from_cache(name, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
+    try:
+        return model_info(name, revision=revision, timeout=10).sha
+    except Exception:  # no network, offline mode, no such model: each library below it has its own errors
+        return None

@@ -1,0 +1,67 @@
+"""How an error becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from fpplm.pipeline.paths import LAST_ERROR
+from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError
+from fpplm_core.files import write_text
+
+INTERRUPTED = 130
+FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
+DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
+
+
+@contextmanager
+def exit_on_error(debug: bool) -> Iterator[None]:
+    """Turns every error into one line on stderr and the exit code that `fpplm_core.errors` documents."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        known = as_fpplm_error(error)
+        if "DVC_STAGE" in os.environ:  # the flow says why a stage failed, and sees no more of it than its exit code
+            with suppress(OSError):
+                write_text(LAST_ERROR, f"{known or f'{type(error).__name__}: {error}'}\n")
+        if known is None:
+            print(f"error: unexpected {type(error).__name__}: {error}; run again with --debug", file=sys.stderr)
+            sys.exit(1)
+        print(f"error: {known}", file=sys.stderr)
+        sys.exit(known.exit_code)
+
+
+def as_fpplm_error(error: Exception) -> FpplmError | None:
+    """The error itself, or what the operating system's error means to a user; None for a defect."""
+    if isinstance(error, FpplmError):
+        return error
+    causes = {errno.ENOSPC: "the disk is full", errno.EROFS: "read-only", errno.EACCES: "not allowed",
+              errno.EDQUOT: "the disk quota is used up", errno.EPERM: "not allowed"}  # fmt: skip
+    number = getattr(error, "errno", None)
+    if isinstance(error, OSError) and number in causes:
+        place = str(error.filename or "output")
+        return StorageError(f"cannot write ({causes[number]})", where=place, do="free or change the place, run again")
+    return None
+
+
+class StageError(FpplmError):
+    """A stage ended with another exit code than 0; its own message has been printed by the stage."""
+
+    def __init__(self, stage: str, code: int) -> None:
+        cause = LAST_ERROR.read_text(encoding="utf-8").strip() if LAST_ERROR.exists() else ""
+        got = f"exit code {code}" + (f" ({cause})" if cause else "")
+        super().__init__(f"the stage {stage} failed", got=got, do=f"again by hand: dvc repro {stage}")
+        self.exit_code = code if code > 0 else 1
+        self.decided = code in DECIDED

@@ -1,0 +1,85 @@
+"""Whether a stage's inputs stayed as they were while it ran.
+
+DVC takes the hashes that it records when a stage has ended (treeverse/dvc#11058): a file edited in between would stand
+in dvc.lock as if the stage had used it. A stage that fails leaves no record, so a stage whose inputs changed fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from fpplm_core.errors import InputsChanged
+from fpplm_core.settings import read_yaml
+
+SHOWN = 3  # names in the message
+
+
+@contextmanager
+def frozen_inputs(address: str | None) -> Iterator[None]:
+    """Compares the inputs of a stage of ./dvc.yaml before and after; None, where DVC runs no stage, compares nothing.
+
+    `address` is what DVC has in DVC_STAGE: the stage's name, behind `path/dvc.yaml:` where DVC was started elsewhere.
+    An error of the stage itself goes first. Raises InputsChanged.
+    """
+    if address is None:
+        yield
+        return
+    stage = read_yaml("dvc.yaml")["stages"][address.rpartition(":")[2]]
+    before = inputs(stage)
+    yield
+    after = inputs(stage)
+    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    if changed:
+        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        raise InputsChanged(
+            "changed while the stage ran",
+            where=", ".join(changed[:SHOWN]) + more,
+            do="nothing was recorded; run again: it starts from the new inputs",
+        )
+
+
+def inputs(stage: dict[str, Any]) -> dict[str, Any]:
+    """What a stage declares: the value of each section of params.yaml, and (size, mtime in ns, inode) of each file.
+
+    A file that was only touched counts as changed: its earlier content, to compare with, is gone, and to hash
+    everything beforehand would take as long as some stages.
+    """
+    settings = read_yaml("params.yaml")
+    found = {f"params.yaml: {key}": value_of(key, settings) for key in stage.get("params", [])}
+    for dependency in stage.get("deps", []):
+        for file in files(filled(dependency, settings)):
+            try:
+                status = file.stat()
+            except FileNotFoundError:
+                continue
+            found[str(file)] = (status.st_size, status.st_mtime_ns, status.st_ino)
+    return found
+
+
+def filled(text: str, settings: Any) -> str:
+    """${data.path} as params.yaml has it."""
+    return re.sub(r"\$\{([\w.]+)\}", lambda match: str(value_of(match[1], settings)), text)
+
+
+def value_of(key: str, settings: Any) -> Any:
+    """The value of a dotted key; None where there is none."""
+    return reduce(lambda values, name: values.get(name) if isinstance(values, dict) else None, key.split("."), settings)
+
+
+def files(dependency: str) -> list[Path]:
+    """The file itself, or all files of a folder but those that .dvcignore hides from DVC, such as __pycache__."""
+    path = Path(dependency)
+    if not path.is_dir():
+        return [path]
+    found = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    rules = Path(".dvcignore")
+    hidden = GitIgnoreSpec.from_lines(rules.read_text(encoding="utf-8").splitlines() if rules.exists() else [])
+    return sorted(file for file in found if not hidden.match_file(file))

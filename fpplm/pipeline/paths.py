@@ -1,0 +1,16 @@
+"""Where the stages' files stand in a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CORPUS = Path("build/corpus")
+ENCODED = Path("build/encoded")
+MODEL = Path("build/model")
+PREDICTIONS = Path("build/predictions")
+GRAPHS = Path("build/onnx")
+BUNDLE = Path("bundle")
+METRICS = Path("metrics")
+REPORTS = Path("reports")
+SCRATCH = Path(".fpplm")
+LAST_ERROR = SCRATCH / "error.txt"

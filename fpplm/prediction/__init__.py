@@ -1,0 +1,1 @@
+"""Texts in, entities out, as streams."""

@@ -1,0 +1,87 @@
+"""Texts, as a stream, from files of any kind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fpplm_core.data.alignment import joined
+from fpplm_core.data.formats import detect, get
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
+from fpplm_core.errors import DataError
+from fpplm_core.serving.predictor import Text
+
+TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with a text a line
+
+
+def read(name: str, kind: str, cut: Callable[[str], Text]) -> Iterator[Text]:
+    """The texts of a file, or of standard input for `-`; `cut` finds the words of one that gives none.
+
+    `kind` is text (a text a line), jsonl (an object with a key `text` a line), or a module of fpplm_core/formats, whose
+    annotations do not matter; auto looks at the name, and then into the file. Raises DataError.
+    """
+    if kind == "auto":
+        kind = _told(name)
+    if kind in ("text", "jsonl"):
+        for number, line in enumerate(_lines(name), start=1):
+            text = line.rstrip("\r\n")
+            yield cut(_text_of(text, f"{name}:{number}") if kind == "jsonl" else text)
+    else:
+        yield from _read_format(Path("/dev/stdin" if name == "-" else name), kind, cut)
+
+
+def _told(name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    if name == "-" or (suffix in TEXT_SUFFIXES and not Path(name).is_dir()):
+        return "text"
+    if suffix == ".jsonl":
+        return "jsonl"
+    if suffix in (".conll", ".bio", ".tsv"):
+        return "conll"
+    kind, _ = detect(Path(name))
+    return kind
+
+
+def _lines(name: str) -> Iterator[str]:
+    if name == "-":
+        yield from sys.stdin
+        return
+    try:
+        with Path(name).open(encoding="utf-8-sig", newline="\n") as stream:
+            yield from stream
+    except FileNotFoundError:
+        raise DataError("no such file", where=name) from None
+    except IsADirectoryError:
+        raise DataError("a folder stands where a file is wanted", where=name, do="name the file") from None
+    except UnicodeDecodeError:
+        raise DataError("not valid UTF-8", where=name, do="convert it first, with iconv for instance") from None
+
+
+def _text_of(line: str, where: str) -> str:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        raise DataError("not a JSON line", where=where, got=repr(line[:60])) from None
+    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+        raise DataError("a JSON object with a key `text` is wanted", where=where, got=repr(line[:60]))
+    return str(value["text"])
+
+
+def _read_format(path: Path, kind: str, cut: Callable[[str], Text]) -> Iterator[Text]:
+    """Texts as their file has them; sentences without one as their words with a blank between them."""
+    words_only = Options(0, 0) if kind == "conll" else Options()  # tags need not be there
+    for record in get(kind).read(path, words_only):
+        if isinstance(record, Sentence):
+            offsets, text = record.offsets, record.text
+            if offsets is None or text is None:
+                offsets, text = tuple(joined(record.words)), " ".join(record.words)
+            words = [(word, *place) for word, place in zip(record.words, offsets, strict=True)]
+            yield Text(text, words, record.document)
+        elif record.words is not None:
+            words = [(record.text[start:end], start, end) for start, end in record.words]
+            yield Text(record.text, words, record.document)
+        else:
+            yield cut(record.text)._replace(document=record.document)

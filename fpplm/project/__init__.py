@@ -1,0 +1,1 @@
+"""The project's folder: made, locked, repaired, with one run's values."""

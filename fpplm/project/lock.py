@@ -1,0 +1,65 @@
+"""The project's folder during a retraining: one at a time, mended after a crash, with parameters of this run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from fpplm.pipeline.paths import SCRATCH
+from fpplm_core.errors import WorkspaceBusy
+from fpplm_core.files import write_text
+
+Busy = Literal["wait", "skip", "fail"]
+LOCK = SCRATCH / "retrain.lock"
+OWNER = SCRATCH / "retrain.owner.json"
+LOOK = 5.0  # seconds between two tries for the lock
+
+
+@contextmanager
+def alone(busy: Busy = "wait") -> Iterator[None]:
+    """Holds this folder's lock, which names its owner. The operating system lets go of it however the owner ends.
+
+    Raises:
+        WorkspaceBusy: another run holds it, and `busy` is not to wait.
+    """
+    SCRATCH.mkdir(exist_ok=True)
+    lock = FileLock(LOCK)
+    said = False
+    while True:
+        try:
+            lock.acquire(timeout=0 if busy != "wait" else LOOK)
+            break
+        except Timeout:
+            if busy != "wait":
+                raise WorkspaceBusy(
+                    "another retraining is at work here", where=str(Path.cwd()), got=owner(), do="wait for its end"
+                ) from None
+            if not said:
+                print(f"waiting for another retraining: {owner()}", file=sys.stderr, flush=True)
+                said = True
+    try:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+        write_text(OWNER, json.dumps(who) + "\n")
+        yield
+    finally:
+        OWNER.unlink(missing_ok=True)
+        lock.release()
+
+
+def owner() -> str:
+    """Who holds the lock, in words."""
+    try:
+        who = json.loads(OWNER.read_text(encoding="utf-8"))
+        return f"process {who['pid']} on {who['host']}, since {who['since']}"
+    except (OSError, ValueError, KeyError):
+        return "a process that has just begun"

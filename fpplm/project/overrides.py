@@ -1,0 +1,99 @@
+"""params.yaml with one run's values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
+
+from fpplm.pipeline.paths import SCRATCH
+from fpplm_core.errors import ParamsError
+from fpplm_core.files import write_text
+from fpplm_core.settings import read_yaml
+
+PARAMS = Path("params.yaml")
+
+
+BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
+
+
+@contextmanager
+def overridden(settings: Sequence[str]) -> Iterator[None]:
+    """Has settings such as `train.lr=1e-4` in params.yaml, comments kept, as `dvc exp run -S` writes them.
+
+    They go when the run ends, or at the next one's start where it was killed; `settle` keeps them.
+
+    Raises:
+        ParamsError: one is no `key=value`, or its key is unknown.
+    """
+    settle()
+    if settings:
+        text = PARAMS.read_text(encoding="utf-8")
+        write_text(DURING, text)
+        set_values(DURING, settings)
+        write_text(BEFORE, text)
+        write_text(PARAMS, DURING.read_text(encoding="utf-8"))
+    try:
+        yield
+    finally:
+        take_back()
+
+
+def set_values(file: Path, settings: Sequence[str]) -> None:
+    """Writes values such as `train.lr=1e-4` into a params.yaml, all else as it stands. Raises ParamsError."""
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.utils.hydra import apply_overrides
+
+    with TemporaryDirectory() as folder:  # DVC's own file loses the style of lists, and is not always YAML
+        copy = Path(folder) / "params.json"
+        copy.write_text(json.dumps(read_yaml(file)), encoding="utf-8")
+        try:
+            apply_overrides(str(copy), list(settings))
+        except InvalidArgumentError as error:
+            wrong = str(error.__cause__ or error).splitlines()[0]
+            raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
+        wanted = json.loads(copy.read_text(encoding="utf-8"))
+    yaml = YAML()
+    yaml.width = 10_000
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
+    document = yaml.load(file.read_text(encoding="utf-8"))
+    _set(document, wanted)
+    with file.open("w", encoding="utf-8") as stream:
+        yaml.dump(document, stream)
+
+
+def _set(own: Any, wanted: dict[str, Any]) -> None:
+    """Makes the values of a document equal to others, and touches no further one."""
+    for key, value in wanted.items():
+        if isinstance(value, dict) and isinstance(own.get(key), dict):
+            _set(own[key], value)
+        elif key not in own or own[key] != value:
+            if isinstance(value, list) and isinstance(own.get(key), CommentedSeq):
+                own[key][:] = value  # a new list would put the comments behind the old one to the wrong place
+                own[key].fa.set_flow_style()
+            else:
+                own[key] = value
+    for key in own.keys() - wanted.keys():
+        del own[key]
+
+
+def settle() -> None:
+    """params.yaml as it is now is what the project has from now on."""
+    BEFORE.unlink(missing_ok=True)
+
+
+def take_back() -> bool:
+    """params.yaml as it was before a run set values in it, unless somebody has changed it since."""
+    if not BEFORE.exists():
+        return False
+    same = PARAMS.read_bytes() == DURING.read_bytes()
+    if same:
+        write_text(PARAMS, BEFORE.read_text(encoding="utf-8"))
+    settle()
+    return same

@@ -1,0 +1,99 @@
+"""What a killed run may have left half done."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+from ruamel.yaml import YAML
+
+from fpplm.pipeline.paths import SCRATCH
+from fpplm.project.overrides import take_back
+from fpplm.registry.git import git, is_repository
+from fpplm_core.files import write_text
+
+LOCK_FILE, KEPT = Path("dvc.lock"), SCRATCH / "dvc.lock"
+
+
+def mend() -> list[str]:
+    """Takes away what a killed run may have left half done, and says what.
+
+    DVC writes dvc.lock and its table of locks in place, and Git leaves its lock files behind: a process killed at that
+    moment would stop every later run. Call it with the folder's lock held.
+    """
+    done = []
+    table = Path(".dvc/tmp/rwlock")
+    if table.exists() and _is_stale(table):
+        table.unlink()
+        done.append(f"{table} named processes that are gone")
+    for lock in _git_locks():
+        lock.unlink(missing_ok=True)
+        done.append(f"{lock} was left by a Git that is gone")
+    if LOCK_FILE.exists() and not _is_whole(LOCK_FILE):
+        if KEPT.exists():
+            write_text(LOCK_FILE, KEPT.read_text(encoding="utf-8"))
+            done.append("dvc.lock was cut off; it is again as after the last finished stage")
+        else:
+            LOCK_FILE.unlink()
+            done.append("dvc.lock was cut off; DVC finds in its cache what has been made, or makes it again")
+    if take_back():
+        done.append("params.yaml is as before the values of a run that was killed")
+    return done
+
+
+def keep_lock_file() -> None:
+    """Keeps dvc.lock as it is now, for `mend`."""
+    if LOCK_FILE.exists() and _is_whole(LOCK_FILE):
+        write_text(KEPT, LOCK_FILE.read_text(encoding="utf-8"))
+
+
+def _is_whole(lock_file: Path) -> bool:
+    """Whether DVC can read it: a cut leaves a line, a list or a stage without its end.
+
+    One that has only lost entries is whole: DVC looks for these in its cache, or makes them again.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml.error import YAMLError
+    from voluptuous import Invalid
+
+    try:
+        text = lock_file.read_text(encoding="utf-8")
+        found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(text))
+    except (OSError, UnicodeDecodeError, YAMLError, Invalid):
+        return False
+    return text.endswith("\n") and bool(found.get("stages"))
+
+
+def _is_stale(table: Path) -> bool:
+    """Whether DVC's table of locks is cut off, or names processes none of which runs.
+
+    The number of one that is gone may have come to another process since; DVC would wait for that.
+    """
+    try:
+        locks = json.loads(table.read_text(encoding="utf-8"))
+        read = [info for infos in locks.get("read", {}).values() for info in infos]
+        infos = [*read, *locks.get("write", {}).values()]
+        return bool(infos) and not any(_is_running(int(info["pid"]), str(info["cmd"])) for info in infos)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return True
+
+
+def _is_running(pid: int, command: str) -> bool:
+    try:
+        return command.rsplit(maxsplit=1)[-1] in " ".join(psutil.Process(pid).cmdline())
+    except (psutil.Error, IndexError):
+        return False
+
+
+def _git_locks() -> list[Path]:
+    """The lock files of this repository, which may be larger than the project; none while a `git` works there."""
+    if not is_repository():
+        return []
+    top, folder = Path(git("rev-parse", "--show-toplevel")), Path(git("rev-parse", "--git-dir"))
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error, OSError):
+            if process.info["name"] == "git" and Path(process.cwd()).is_relative_to(top):
+                return []
+    return [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]

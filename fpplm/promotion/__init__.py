@@ -1,0 +1,1 @@
+"""May the new bundle take the old one's place, and what was decided before."""

@@ -1,0 +1,135 @@
+"""What becomes of a new bundle: compared with the one in production, and put in its place where that is earned."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fpplm.intake import dvc_import
+from fpplm.pipeline.paths import BUNDLE, METRICS
+from fpplm.project.overrides import settle
+from fpplm.promotion import history
+from fpplm.promotion.comparison import COMPARISON, compare
+from fpplm.promotion.history import Verdict
+from fpplm.registry import lineage, versions
+from fpplm.registry.git import git, is_repository
+from fpplm.registry.versions import (
+    assign,
+    assignments,
+    bundle_of,
+    commit_of,
+    fetch,
+    in_production,
+    manifest_of,
+    previous,
+    resolve,
+)
+from fpplm_core.errors import DataError, RegistryError
+from fpplm_core.files import read_json, write_json
+from fpplm_core.params import Params
+from fpplm_core.serving.bundle import open_bundle
+
+
+def decide(settings: Params, promote: bool) -> Verdict:
+    """The verdict on ./bundle. With `promote`, what earns it goes into production.
+
+    Raises:
+        RegistryError: Git, DVC or a remote has refused; production is as it was.
+        BundleError: a bundle is damaged.
+    """
+    bundle = open_bundle(BUNDLE)
+    digest = bundle.manifest["digest"]
+    if not is_repository():
+        return Verdict("hold", ["no Git repository here: nothing can be registered"], digest)
+    if promote:
+        fetch()
+    incumbent = in_production()
+    if earlier := decided(digest, incumbent, promote):
+        return Verdict("unchanged", [earlier], digest, incumbent)
+    if left := taken_out(incumbent):
+        reason = f"{left} was taken out of production; to have it back: fpplm promote {left}"
+        return Verdict("hold", [reason], digest, incumbent)
+    verdict = judge(settings, digest, incumbent, bundle.manifest["files"])
+    if verdict.verdict == "promote" and promote:
+        return verdict._replace(version=put_into_production(settings, verdict))
+    return verdict
+
+
+def decided(digest: str, incumbent: str | None, promote: bool) -> str | None:
+    """What was decided about this very bundle before, and when, if anything."""
+    for run in reversed(history.runs()):
+        if run.get("model") == digest and run.get("verdict") in ("promote", "hold", "reject"):
+            same = run.get("version") == incumbent if run.get("version") else run.get("against") == incumbent
+            if same and (run.get("promote") or not promote):
+                return f"nothing to do since {run['ended']}: {history.state(run)} then ({run['reasons'][0]})"
+    return None
+
+
+def taken_out(incumbent: str | None) -> str | None:
+    """The version with this folder's model where it has been in production and is not any more."""
+    model = read_json(METRICS / "train.json")["model_sha256"]
+    for name in {name for _, name in assignments()} - {incumbent}:
+        trained = json.loads(git("show", f"{commit_of(name)}:./{METRICS}/train.json"))
+        if trained["model_sha256"] == model:
+            return name
+    return None
+
+
+def judge(settings: Params, digest: str, incumbent: str | None, files: dict[str, Any]) -> Verdict:
+    """Whether ./bundle should replace the incumbent; reports/comparison.json says why. Raises as `decide` does."""
+    if incumbent is None:
+        COMPARISON.unlink(missing_ok=True)
+        return Verdict("promote", ["the first model: there is none to compare it with"], digest)
+    if manifest_of(incumbent)["files"] == files:
+        return Verdict("unchanged", [f"every file is as in {incumbent}"], digest, incumbent)
+    found = compare(BUNDLE, bundle_of(incumbent), settings)
+    write_json(COMPARISON, {"candidate": digest, "incumbent": incumbent, **found})
+    return Verdict(found["verdict"], found["reasons"], digest, incumbent)
+
+
+def put_into_production(settings: Params, verdict: Verdict) -> str:
+    """Its version.
+
+    Raises:
+        DataError: this folder's parameters or data are not those that the bundle was made of.
+        RegistryError: Git, DVC or a remote has refused.
+    """
+    manifest = open_bundle(BUNDLE).manifest
+    if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
+        do = "the run after it came to no bundle; see the report"
+        raise DataError("of an earlier model than metrics/ are", where=str(BUNDLE), do=do)
+    made_of = lineage.between(manifest, lineage.facts(settings))
+    if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
+        do = "set them as they were (fpplm diff shows them), run fpplm retrain, then fpplm promote"
+        raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
+    test = read_json(METRICS / "evaluate.json")["test"]
+    message = f"test F1 {test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
+    version = versions.promote(message + f"; {verdict.reasons[0]}", dvc_import.tracked(settings))
+    settle()  # the values of this run are the version's
+    return version
+
+
+def promote_by_hand(settings: Params, version: str | None) -> str:
+    """A registered version into production, or what ./bundle holds, whatever its verdict was; the version's name."""
+    fetch()
+    if version is not None:
+        name = resolve(version)
+        assign(name)
+        return name
+    digest = open_bundle(BUNDLE).manifest["digest"]
+    incumbent = in_production()
+    run = history.Run.begin(promote=True)
+    verdict = Verdict("promote", ["promoted by hand"], digest, incumbent)
+    verdict = verdict._replace(version=put_into_production(settings, verdict))
+    run.end(verdict)
+    return str(verdict.version)
+
+
+def roll_back() -> tuple[str, str]:
+    """The version before the present one into production; (now, before). Raises DataError where there was none."""
+    fetch()
+    before, version = in_production(), previous()
+    if before is None:
+        raise RegistryError("nothing is in production", do="see: fpplm models")
+    assign(version)
+    return version, before

@@ -1,0 +1,91 @@
+"""A registered version made again from its code, parameters and data, and compared with what was registered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dvc.config import Config
+from dvc.repo import Repo
+
+from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
+from fpplm.project.overrides import set_values
+from fpplm.registry import lineage
+from fpplm.registry.git import git
+from fpplm.registry.versions import commit_of, fetch, manifest_of, resolve
+from fpplm_core.errors import FpplmError
+from fpplm_core.files import read_json
+from fpplm_core.params import load
+from fpplm_core.serving.bundle import open_bundle
+
+
+def reproduce(version: str) -> str:
+    """Trains `version` again in a clone under .fpplm/reproduce; in a word and numbers, how it came out.
+
+    Raises:
+        RegistryError: its code, data or bundle cannot be fetched.
+        FpplmError: a stage failed, or the scores are others than those registered.
+    """
+    fetch()
+    name = resolve(version)
+    wanted = manifest_of(name)
+    folder = clone(name)
+    for change in lineage.between(wanted, lineage.facts(load(folder / "params.yaml"))):
+        if change.kind in ("environment", "packages"):
+            print(f"another environment: {change.name} was {change.before}, is {change.after}", flush=True)
+    trained = read_json(folder / METRICS / "train.json")
+    set_values(folder / "params.yaml", [f"train.precision={trained['precision']}"])  # where it was measured
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    threads = str(trained["threads"])  # sums of another number of threads round differently
+    variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": threads}
+    done = subprocess.run(command, cwd=folder, env=variables, check=False)
+    if done.returncode:
+        raise FpplmError(
+            "a stage failed", where=str(folder), got=f"exit code {done.returncode}", do="see its message above"
+        )
+    return verdict(wanted, open_bundle(folder / BUNDLE).manifest)
+
+
+def clone(name: str) -> Path:
+    """The version's commit in a folder of its own, with this project's DVC cache and remotes, and its data."""
+    whole = SCRATCH / "reproduce" / name
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    git("clone", "--quiet", "--no-checkout", git("rev-parse", "--show-toplevel"), str(whole))
+    git("-C", str(whole), "checkout", "--quiet", "--detach", commit_of(name))
+    folder = whole / git("rev-parse", "--show-prefix")
+    with Repo() as repo:
+        remotes, cache = repo.config["remote"], repo.cache.local_cache_dir
+    with Config(dvc_dir=str((folder / ".dvc").resolve())).edit("local") as local:
+        local["cache"] = {"dir": cache}
+        local["remote"] = dict(remotes)  # with whole paths: those in .dvc/config are relative to the project
+    with Repo(str(folder)) as copy:
+        data = [stage.addressing for stage in copy.index.stages if stage.is_data_source]
+        if data:
+            copy.pull(data)
+    return folder
+
+
+def verdict(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    """How a bundle made again compares with the registered one, by their manifests. Raises FpplmError."""
+    names = sorted(wanted["files"].keys() | made["files"].keys())
+    others = [name for name in names if wanted["files"].get(name) != made["files"].get(name)]
+    if not others:
+        size = sum(file["bytes"] for file in made["files"].values())
+        return f"identical: {len(names)} files of the bundle, {size:,} bytes"
+    scores = [manifest["scores"]["test"]["f1"] for manifest in (wanted, made)]
+    if wanted["model_sha256"] == made["model_sha256"]:
+        return f"the same weights, other bytes in {', '.join(others)}; test F1 {scores[0]:.4f} and {scores[1]:.4f}"
+    if scores[0] == scores[1]:
+        return f"other weights, the same scores: test F1 {scores[1]:.4f}"
+    raise FpplmError(
+        "made again, it is another model",
+        got=f"test F1 {scores[1]:.4f}, registered {scores[0]:.4f}",
+        do="bytes are equal on one kind of machine and environment alone; see the differences above",
+    )

@@ -1,0 +1,1 @@
+"""Versions and stages of models: tags in Git, bytes in DVC."""

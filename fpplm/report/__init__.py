@@ -1,0 +1,1 @@
+"""What the last run left: page, artifacts, lines."""

@@ -1,0 +1,1 @@
+"""`fpplm up` and `fpplm schedule`."""

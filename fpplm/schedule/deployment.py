@@ -1,0 +1,171 @@
+"""`fpplm schedule`: the retraining by itself. prefect.yaml says what is deployed, Prefect's own command deploys it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+from zoneinfo import ZoneInfo
+
+from fpplm.project.lock import Busy
+from fpplm.project.overrides import set_values
+from fpplm.schedule.server import DEFAULT, POOL, api_url
+from fpplm_core.errors import DataError, FpplmError, ParamsError
+from fpplm_core.params import load
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+
+FLOW, NAME = "retrain", "retrain"
+FILE = Path("prefect.yaml")
+NIGHTLY = "0 3 * * *"
+UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def schedule(cron: str | None, every: str | None, timezone: str, parameters: dict[str, Any]) -> str:
+    """Deploys prefect.yaml's retraining with this schedule in the place of any other; what will run when, in words.
+
+    `parameters` are those of the flow that differ from prefect.yaml's. Without `cron` and `every` it runs each night.
+
+    Raises:
+        ParamsError: a cron expression, interval, time zone or parameter that cannot be used.
+        FpplmError: no server, or Prefect has refused.
+    """
+    if not FILE.exists():
+        raise DataError("not here", where=str(FILE), do="copy it from fpplm's repository")
+    with server() as client:
+        rule = rule_of(cron, every, timezone)
+        dates(rule)  # raises before anything is deployed
+        check(parameters)
+        make_pool(client)
+        deploy(rule, parameters)
+        done = client.read_deployment_by_name(f"{FLOW}/{NAME}")
+        rule = done.schedules[0].schedule
+        given = ", ".join(f"{key}={value}" for key, value in done.parameters.items() if value not in (None, []))
+        days = [f"{date.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M:%S %Z}" for date in dates(rule)]
+        when = f"cron {rule.cron}" if hasattr(rule, "cron") else f"every {rule.interval}"
+        lines = [f"scheduled  {when} ({timezone})", f"runs with  {given}", f"next       {', '.join(days)}"]
+        pool = str(done.work_pool_name)
+        if not any(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool)):
+            lines.append(f"no worker  polls the pool {pool} yet: prefect worker start --pool {pool}")
+    return "\n".join(lines)
+
+
+def unschedule() -> str:
+    """Takes the schedule away, and the runs that were to come of it. Raises FpplmError where there is no server."""
+    with server() as client:
+        from prefect.exceptions import ObjectNotFound
+
+        found = []
+        with suppress(ObjectNotFound):
+            deployment = client.read_deployment_by_name(f"{FLOW}/{NAME}")
+            found = deployment.schedules
+        for one in found:
+            client.delete_deployment_schedule(deployment.id, one.id)
+    return "no longer scheduled" if found else "nothing was scheduled"
+
+
+@contextmanager
+def server() -> Iterator[SyncPrefectClient]:
+    """A client of the project's Prefect server. Raises FpplmError where none answers, or it refuses."""
+    address = api_url()
+    if address is None:
+        raise FpplmError("no Prefect server", where=DEFAULT, do="start one: fpplm up; or name one in PREFECT_API_URL")
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        if problem := client.api_healthcheck():
+            do = "start it, correct PREFECT_API_URL, or unset it and run: fpplm up"
+            raise FpplmError("the Prefect server does not answer", where=address, got=str(problem), do=do)
+        try:
+            yield client
+        except httpx.HTTPError as error:
+            raise FpplmError("the Prefect server has refused", where=address, got=str(error).splitlines()[0]) from None
+
+
+def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:
+    """Raises ParamsError where Prefect cannot read it."""
+    from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+    from pydantic import ValidationError
+
+    if cron and every:
+        raise ParamsError("only one of the two", where="--cron, --every", do="leave one out")
+    try:
+        if every is None:
+            return CronSchedule(cron=cron or NIGHTLY, timezone=timezone)
+        if not (parts := re.fullmatch(r"(\d+)([smhd]?)", every)):
+            raise ParamsError("not an interval", where="--every", got=repr(every), do="write 3600, 60m or 1h")
+        return IntervalSchedule(interval=timedelta(**{UNITS[parts[2]]: int(parts[1])}), timezone=timezone)
+    except (ValidationError, OverflowError) as error:
+        wrong = error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else error
+        do = 'write --cron "0 3 * * 1" (minute, hour, day, month, weekday), --every 1h, --timezone Europe/Berlin'
+        raise ParamsError("not a schedule", where="fpplm schedule", got=str(wrong), do=do) from None
+
+
+def dates(rule: CronSchedule | IntervalSchedule) -> list[Any]:
+    """Its next three dates. Raises ParamsError where there are none."""
+    from prefect.server.schemas import schedules
+
+    try:
+        return asyncio.run(getattr(schedules, type(rule).__name__)(**rule.model_dump()).get_dates(3))
+    except Exception as error:  # whatever Prefect's parser of cron raises
+        raise ParamsError("never comes", where="--cron", got=f"{getattr(rule, 'cron', rule)!r} ({error})") from None
+
+
+def check(parameters: dict[str, Any]) -> None:
+    """What a run would say in the night, said now. Raises ParamsError."""
+    from prefect.blocks.core import Block
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copyfile("params.yaml", Path(folder, "params.yaml"))
+        set_values(copy, parameters.get("overrides", []))
+        load(copy)
+    if (busy := parameters.get("busy", "wait")) not in get_args(Busy):
+        raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")
+    if notify := parameters.get("notify"):
+        try:
+            Block.load(notify)
+        except ValueError as error:
+            raise ParamsError("no such block on the server", where="--notify", got=str(error).splitlines()[0]) from None
+
+
+def make_pool(client: SyncPrefectClient) -> None:
+    """The work pool of `fpplm up`, where it is missing."""
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    template = ProcessWorker.get_default_base_job_template()
+    with suppress(ObjectAlreadyExists):
+        client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template))
+
+
+def deploy(rule: CronSchedule | IntervalSchedule, parameters: dict[str, Any]) -> None:
+    """`prefect deploy` of prefect.yaml: the one schedule that it is given takes the place of all others.
+
+    Raises FpplmError where it fails, with its last line.
+    """
+    when = ["--cron", rule.cron] if hasattr(rule, "cron") else ["--interval", f"{rule.interval.total_seconds():.0f}"]
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(FILE), "--name", NAME]
+    done = subprocess.run(
+        [*command, *when, "--timezone", str(rule.timezone), "--params", json.dumps(parameters)],
+        env={**os.environ, "COLUMNS": "500", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
+        raise FpplmError("prefect deploy has failed", where=str(FILE), got=" ".join(last), do="correct it")

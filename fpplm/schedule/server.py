@@ -1,0 +1,185 @@
+"""`fpplm up`: a Prefect server and a worker of this project's own, and where the server answers.
+
+Prefect runs in subprocesses. They, and what they start, carry this process's number in their environment: that is how
+the end finds them all, whatever session or parent they have by then.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import psutil
+
+from fpplm.pipeline.paths import SCRATCH  # first: it switches telemetry off before the libraries look
+from fpplm_core.errors import FpplmError
+from fpplm_core.files import write_text  # first: it switches telemetry off before the libraries look
+
+POOL = "fpplm"
+HOME = SCRATCH / "prefect"  # Prefect's database and logs, where PREFECT_HOME does not say otherwise
+ADDRESS = HOME / "api"
+LOG = HOME / "server.log"
+DEFAULT = "http://127.0.0.1:4200/api"
+MARK = "FPPLM_UP"
+LOOK = 0.3  # seconds between two looks at the processes
+GRACE = 45.0  # seconds to end by oneself: the worker gives its runs 30
+
+
+def api_url() -> str | None:
+    """The address of Prefect's API, which it puts into PREFECT_API_URL: call it before prefect is imported.
+
+    PREFECT_API_URL itself, else where `fpplm up` runs for this folder, else Prefect's default port on this machine;
+    None where nothing answers at these two.
+    """
+    found = os.environ.get("PREFECT_API_URL") or next((one for one in (own_address(), DEFAULT) if answers(one)), None)
+    if found:
+        os.environ["PREFECT_API_URL"] = found
+    return found
+
+
+def own_address() -> str:
+    """What `fpplm up` has written down for this folder, whether it still runs or not; empty where it has not."""
+    return ADDRESS.read_text(encoding="utf-8") if ADDRESS.exists() else ""
+
+
+def answers(address: str) -> bool:
+    """Whether a Prefect server at an http address is well; never asks a proxy."""
+    place = urlsplit(address)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=5)
+    try:
+        connection.request("GET", f"{place.path}/health")
+        answer = connection.getresponse()
+        return answer.status == 200 and answer.read(8) == b"true"
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def up(host: str, port: int) -> None:
+    """Runs server and worker until SIGINT or SIGTERM.
+
+    Raises:
+        FpplmError: the port is taken, or one of the two has ended by itself.
+    """
+    reached = "127.0.0.1" if host == "0.0.0.0" else host
+    address = f"http://{reached}:{port}/api"
+    check_free(host, port, address)
+    os.environ |= {"PREFECT_API_URL": address, MARK: str(os.getpid())}
+    os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: asked.append(number))
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    HOME.mkdir(parents=True, exist_ok=True)
+    print(f"starting; the server's log is {LOG}", flush=True)
+    try:
+        with LOG.open("wb") as log:
+            where = ("--host", host, "--port", str(port))
+            running["server"] = prefect("server", "start", *where, log=log)
+        if not watch(running, asked, lambda: answers(address)):
+            return
+        bury("fpplm up was killed")  # those of a server that ended with its machine
+        running["worker"] = prefect("worker", "start", "--pool", POOL, "--type", "process")
+        write_text(ADDRESS, address)
+        print(f"Prefect is up: {address.removesuffix('/api')}  (fpplm schedule; Ctrl-C stops)", flush=True)
+        watch(running, asked, lambda: False)
+    finally:
+        ADDRESS.unlink(missing_ok=True)
+        stop(running, asked)
+
+
+def check_free(host: str, port: int, address: str) -> None:
+    """Raises FpplmError where the port is not free, the host is none of this machine's, or this folder has a server."""
+    if answers(own := own_address()):
+        raise FpplmError("Prefect is already up for this folder", where=own, do="go on with: fpplm schedule")
+    where, do = f"{host}:{port}", "take another one with --port"
+    if answers(address):
+        do = f"use it: PREFECT_API_URL={address} fpplm schedule; or {do}"
+        raise FpplmError("another Prefect server is up there", where=where, do=do)
+    try:
+        socket.create_server((host, port)).close()
+    except (OSError, OverflowError) as error:
+        raise FpplmError("cannot be listened at", where=where, got=str(error), do=do) from None
+
+
+def prefect(*command: str, log: BinaryIO | None = None) -> subprocess.Popen[bytes]:
+    """Prefect's own command, in a session of its own: the terminal's Ctrl-C is for `up`, which ends them in order."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "prefect", "--no-prompt", *command],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT if log else None,
+        start_new_session=True,
+    )
+
+
+def watch(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int], ready: Callable[[], bool]) -> bool:
+    """Waits until ready; False where a signal asks for the end. Raises FpplmError where a process has ended."""
+    while not asked:
+        for name, process in running.items():
+            if process.poll() is not None:
+                last = LOG.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+                got = f"exit code {process.returncode}" + (f" ({last[0].strip()})" if last and name == "server" else "")
+                raise FpplmError(f"Prefect's {name} has ended by itself", got=got, do=f"see {LOG}, then: fpplm up")
+        if ready():
+            return True
+        time.sleep(LOOK)
+    return False
+
+
+def stop(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int]) -> None:
+    """Ends the worker, its runs, and the server, which learns before how they have ended."""
+    if worker := running.get("worker"):
+        end(worker, asked)
+    sweep(spared={process.pid for process in running.values()})
+    if server := running.get("server"):
+        if worker and server.poll() is None:
+            bury("fpplm up was stopped")
+        end(server, asked)
+
+
+def bury(reason: str) -> None:
+    """Marks as crashed what the worker's pool has under way, with no worker there: Prefect's worker does not.
+
+    Such a run would stay the one that may run at a time, and every later one be left out.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas import filters
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    active = filters.FlowRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING, StateType.CANCELLING])
+    runs = filters.FlowRunFilter(state=filters.FlowRunFilterState(type=active))
+    pool = filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[POOL]))
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(flow_run_filter=runs, work_pool_filter=pool):
+            client.set_flow_run_state(run.id, Crashed(message=reason), force=True)
+
+
+def end(process: subprocess.Popen[bytes], asked: list[int]) -> None:
+    """Asks a process to end, and kills it after GRACE, or at one more signal."""
+    if process.poll() is None:
+        process.terminate()
+    signals, deadline = len(asked), time.monotonic() + GRACE
+    while process.poll() is None and len(asked) == signals and time.monotonic() < deadline:
+        time.sleep(LOOK)
+    process.kill()
+    process.wait()
+
+
+def sweep(spared: set[int]) -> None:
+    """Kills what is left of all that this process has started, directly or not."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid not in spared | {os.getpid()} and process.environ().get(MARK) == str(os.getpid()):
+                process.kill()

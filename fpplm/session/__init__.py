@@ -1,0 +1,1 @@
+"""A training on this machine: resumed, shown, stopped by signals."""

@@ -1,0 +1,121 @@
+"""A run's checkpoint: a folder under .fpplm/checkpoints, named by a digest of all that the run depends on.
+
+It stands outside DVC's outputs, so that a run that was killed goes on from it; one with other inputs never meets it.
+DVC does not watch over its bytes, so each file holds a digest of what it holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from filelock import FileLock, Timeout
+
+from fpplm.pipeline.paths import ENCODED, SCRATCH
+from fpplm_core.errors import FpplmError
+from fpplm_core.files import write_tensors
+from fpplm_core.model.digest import fingerprint
+from fpplm_core.training.state import State
+
+Tensors = dict[str, torch.Tensor]
+STATE, BEST = "state.safetensors", "best.safetensors"
+WAIT = 60  # seconds; what another process of a run that was killed may still need to end
+
+
+def alone() -> FileLock:
+    """The lock of this project's training; two that write one checkpoint would mix two moments of a run.
+
+    The operating system lets go of it when this process ends, however it ends.
+
+    Raises:
+        FpplmError: another process holds it.
+    """
+    SCRATCH.mkdir(exist_ok=True)
+    lock = FileLock(SCRATCH / "train.lock")
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout:
+        raise FpplmError(
+            "another process is training in this project", where=lock.lock_file, do="wait for its end, or stop it"
+        ) from None
+    return lock
+
+
+class Checkpoint:
+    """A folder with the whole state of a run (`state.safetensors`, its history inside) and its best weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, settings: str) -> Checkpoint:
+        """The checkpoint of the run with these settings, the encoded data, the code and the environment."""
+        digest = hashlib.sha256(settings.encode())
+        here = Path(__file__).parent
+        own = [*(here / f"{name}.py" for name in ("checkpoint", "train", "training_data")), Path("requirements.lock")]
+        for path in sorted([*ENCODED.iterdir(), *Path("fpplm_core").rglob("*.py"), *own]):
+            digest.update(str(path).encode() + b"\0" + (path.read_bytes() if path.exists() else b""))
+        digest.update(f"{sys.version} {torch.__version__} {torch.get_num_threads()}".encode())
+        return cls(SCRATCH / "checkpoints" / digest.hexdigest()[:16])
+
+    def discard_damaged(self) -> bool:
+        """Removes the checkpoint, all of it, where a file of it is not as it was written; whether it was so."""
+        try:
+            damaged = any(_digest(*_load(file)) != _sealed(file) for file in self.folder.glob("*.safetensors"))
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError):  # cut off, or its header is damaged
+            damaged = True
+        if damaged:
+            self.remove()
+        return damaged
+
+    def history(self) -> dict[str, Any]:
+        """What happened so far; the start of a run where there is no checkpoint."""
+        path = self.folder / STATE
+        if not path.exists():
+            return {"step": 0, "losses": [], "lr": [], "dev_f1": [], "best_f1": -1.0, "best_epoch": 0, "stopped": False}
+        history: dict[str, Any] = json.loads(_metadata(path)["history"])
+        return history
+
+    def tensors(self) -> Tensors:
+        return safetensors.torch.load_file(self.folder / STATE)
+
+    def best(self) -> Tensors:
+        return safetensors.torch.load_file(self.folder / BEST)
+
+    def save(self, state: State, history: dict[str, Any]) -> None:
+        _save(self.folder / STATE, state.tensors(), json.dumps(history))
+
+    def save_best(self, state: State) -> None:
+        _save(self.folder / BEST, state.average, "")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+def _save(file: Path, tensors: Tensors, history: str) -> None:
+    write_tensors(file, tensors, {"history": history, "sha256": _digest(tensors, history)})
+
+
+def _load(file: Path) -> tuple[Tensors, str]:
+    return safetensors.torch.load_file(file), _metadata(file)["history"]
+
+
+def _sealed(file: Path) -> str:
+    return _metadata(file)["sha256"]
+
+
+def _metadata(file: Path) -> dict[str, str]:
+    with safetensors.safe_open(file, "pt") as opened:
+        return dict(opened.metadata())
+
+
+def _digest(tensors: Tensors, history: str) -> str:
+    """sha256 over the history and the names, shapes and bytes of the tensors."""
+    return hashlib.sha256((fingerprint(tensors) + history).encode()).hexdigest()

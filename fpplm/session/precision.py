@@ -1,0 +1,33 @@
+"""The number format of a training, measured."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.data import Data, make_batch
+from fpplm_core.training.settings import TrainParams
+
+
+def choose_precision(settings: TrainParams, model: Tagger, data: Data) -> bool:
+    """True for bfloat16: as asked, or where forward and backward passes are measured at least 1.2 times as fast."""
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    batch = make_batch(data, data.epochs[0][0])
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    model.eval()
+    for _ in range(6):  # interleaved; the first pair is a warm-up, enough to see bfloat16 that is only emulated
+        for kind, taken in seconds.items():
+            began = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=kind):
+                model.classify(model.encode(batch.ids, batch.mask, batch.types)).sum().backward()
+            taken.append(time.perf_counter() - began)
+            model.zero_grad(set_to_none=True)
+        if seconds[True][0] > 5 * seconds[False][0]:
+            return False
+    return min(seconds[False]) > 1.2 * min(seconds[True])  # other work on the machine can only make a step longer

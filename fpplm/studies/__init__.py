@@ -1,0 +1,1 @@
+"""What a technique is worth; probable annotation errors."""

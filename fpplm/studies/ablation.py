@@ -1,0 +1,150 @@
+"""The ablation: arms × corpora × seeds from one small file, each run the real stages in a folder of its own.
+
+A run is named by digests of its parameters, data and encoder, and of code and lock; the ledger (runs.jsonl) holds what
+is finished, so that an ablation that was killed loses at most the run in progress, and what has changed is run anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fpplm.pipeline import paths  # first: it switches telemetry off before the libraries look
+from fpplm.studies.forest import forest
+from fpplm.studies.markdown import table
+from fpplm_core.errors import ParamsError
+from fpplm_core.params import parse
+from fpplm_core.settings import read_yaml
+
+ROOT = Path.cwd()  # the project, as for every command
+SCRATCH = paths.SCRATCH / "ablation"
+CODE = ("read", "encode", "checkpoint", "training_data", "train", "evaluate")  # of tasks/: what a result depends on
+OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
+
+
+class Run(NamedTuple):
+    """One cell of the grid: its place, the whole content of its params.yaml, and the modules to run.
+
+    Of train and dev, `train_sentences` and `dev_sentences` are taken, evenly spread (None: all), and `noise` of train's
+    mentions get a wrong label.
+    """
+
+    corpus: str
+    arm: str
+    seed: int
+    settings: dict[str, Any]
+    modules: list[list[str]]
+    train_sentences: int | None
+    dev_sentences: int | None
+    noise: float
+
+    @property
+    def ours(self) -> bool:
+        """Whether our own code trains; the Trainer knows no technique and none of our code."""
+        return self.modules[-1] == [OURS[-1]]
+
+    @property
+    def key(self) -> str:
+        """The digest of what is asked for: parameters, data and encoder."""
+        settings = {name: block for name, block in self.settings.items() if self.ours or name != "technique"}
+        inputs = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
+        inputs += [content(settings["data"]["path"]), content(settings["model"]["encoder"])]
+        return digest_of(inputs)
+
+    @property
+    def code(self) -> str:
+        """The digest of what answers: code and lock."""
+        own = ("fpplm_core", *(f"tasks/{name}.py" for name in CODE)) if self.ours else ("benchmarks/peers/trainer.py",)
+        return digest_of([content(path) for path in (*own, "requirements.lock")])
+
+
+def digest_of(values: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+@cache
+def content(path: str) -> str:
+    """The digest of a file, or of all files of a folder, of the project; of nothing where there is none such."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / path).rglob("*") if (ROOT / path).is_dir() else [ROOT / path]):
+        if file.is_file() and file.suffix != ".pyc":
+            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def grid(plan: Path) -> Iterator[Run]:
+    """All runs of a plan on the corpora that are there.
+
+    Raises ParamsError for a plan that cannot be read or names an unknown parameter.
+    """
+    try:
+        wanted = read_yaml(plan)
+        axes = product(wanted["seeds"], wanted["corpora"].items(), wanted["arms"].items())
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ParamsError(f"not a plan of an ablation ({error})", where=str(plan)) from None
+    base = read_yaml(ROOT / "params.yaml")
+    for seed, (corpus, where), (arm, own) in axes:
+        settings, limits = copy.deepcopy(base), dict(where)
+        changes = {**own, **limits.pop("arms", {}).get(arm, {})}
+        trainer = changes.pop("trainer", None)
+        common = {"train.seed": seed, "train.epochs": wanted["epochs"], "train.patience": wanted["epochs"]}
+        data = [limits.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
+        for name, value in {**common, **limits, **changes}.items():
+            change(settings, name, value, f"{plan}: {arm}")
+        parse(settings, f"{plan}: {arm}")
+        modules = [[name] for name in OURS]
+        if trainer:
+            modules = [["tasks.read"], ["benchmarks.peers.trainer", *(f"--{k}={v}" for k, v in trainer.items())]]
+        if (ROOT / settings["data"]["path"]).is_dir():
+            yield Run(corpus, arm, seed, settings, modules, *data)
+
+
+def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
+    """Sets one dotted name. Raises ParamsError where there is none such."""
+    *path, last = name.split(".")
+    place = settings
+    for part in path:
+        place = place.get(part, {})
+    if last not in place:
+        raise ParamsError("unknown parameter", where=where, got=repr(name))
+    place[last] = value
+
+
+def commit() -> str | None:
+    """The commit that stands here; None where Git does not know."""
+    command = ["git", "describe", "--always", "--dirty"]
+    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None
+
+
+def read_ledger(ledger: Path) -> list[dict[str, Any]]:
+    if not ledger.exists():
+        return []
+    return [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+
+
+def write_outcome(plan: Path, results: Path) -> str:
+    """Writes the table and the forest plot of a plan's finished runs, and gives the table as Markdown.
+
+    Of a run that was made with several versions of the code, the last one counts; the commits are named.
+    """
+    wanted = read_yaml(plan)
+    keys = {run.key for run in grid(plan)}
+    rows = list({row["key"]: row for row in read_ledger(results / "runs.jsonl") if row["key"] in keys}.values())
+    parts, groups = [], {}
+    for reference in wanted["references"]:
+        text, differences = table(rows, reference)
+        parts.append(f"# against {reference}\n\n{text}")
+        groups[f"against {reference}"] = differences
+    commits = ", ".join(sorted({str(row["commit"]) for row in rows}))
+    text = "\n".join(parts) + f"\n{len(rows)} runs, made at {commits or 'no commit'}.\n"
+    (results / f"{plan.stem}.md").write_text(text, encoding="utf-8")
+    (results / f"{plan.stem}.svg").write_text(forest(groups), encoding="utf-8")
+    return text

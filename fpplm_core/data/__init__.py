@@ -1,0 +1,1 @@
+"""Annotated files of any format become one corpus, and its windows."""

@@ -1,0 +1,193 @@
+"""Mentions over characters to tags over words, and back.
+
+A text becomes words by a rule (fpplm_core/text.py), or by the words that its file gives. What does not fit is never
+dropped in silence: it is refused with its place, or changed as `Options` says, and noted.
+
+misaligned  a mention begins or ends inside a word: refuse | expand (it becomes whole words) | split (the word is cut
+            there, so that the mention stays as it is)
+overlap     two mentions share a character, or a word that both were expanded to: refuse | longest (the longer one
+            stays, of equal ones the first) | first (the one that begins first stays, of equal ones the longer)
+
+White space at the edges of mentions and of given words is cut off. What given words leave out of the text has no tag.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from fpplm_core.data.records import Annotated, Mention, Sentence
+from fpplm_core.errors import DataError
+from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
+from fpplm_core.tagging.words import Range, bare, words_of
+
+if TYPE_CHECKING:
+    from fpplm_core.data.options import Options
+
+SHOWN = 60  # characters of a mention, and of its label, that are said
+
+
+def to_sentence(record: Annotated, options: Options) -> Sentence:
+    """The words of a text with IOB2 tags, its text and the words' offsets kept.
+
+    Raises DataError for words or a mention that are no place in the text, a mention with characters of no word at its
+    edges, and what `options` refuses, naming its place.
+    """
+    mentions = _trimmed(record, options)
+    words = words_of(record.text, options.words) if record.words is None else _given(record.words, record, options)
+    if options.misaligned == "expand":
+        mentions = [_widened(mention, words, record, options) for mention in mentions]
+    mentions = _apart(mentions, record, options)
+    if options.misaligned == "split":
+        words = _cut(words, mentions, record, options)
+    entities = []
+    for mention in mentions:
+        first, last = _covered(mention, words, record)
+        start, end = words[first][0], words[last][1]
+        if (start, end) != mention[:2]:
+            do = f"mend it (whole words: {record.text[start:end][:SHOWN]!r}), or set data.misaligned to expand or split"
+            raise _refused("a mention begins or ends inside a word", mention, record, do)
+        entities.append(Span(first, last + 1, mention.label))
+    lines = tuple(_lines(words, record))
+    texts = tuple(record.text[start:end] for start, end in words)
+    tags = tuple(to_tags(entities, len(words), "IOB2"))
+    return Sentence(texts, tags, record.file, lines, record.document, record.text, tuple(words))
+
+
+def to_annotated(sentence: Sentence) -> Annotated:
+    """A sentence's text, or else its words with a blank between them, and its entities as mentions."""
+    text, words = sentence.text, sentence.offsets
+    if text is None or words is None:
+        text, words = " ".join(sentence.words), tuple(joined(sentence.words))
+    mentions = []
+    for first, end, kind in lenient_spans(sentence.tags):
+        place = f"{sentence.file}:{sentence.lines[first]}"
+        mentions.append(Mention(words[first][0], words[end - 1][1], kind, place))
+    line = sentence.lines[0] if sentence.lines else 1
+    return Annotated(text, tuple(mentions), sentence.file, line, sentence.document, words)
+
+
+def joined(words: Iterable[str]) -> list[Range]:
+    """(start, end) of each word in the text that has a blank between them."""
+    places, end = [], -1
+    for word in words:
+        start = end + 1
+        end = start + len(word)
+        places.append((start, end))
+    return places
+
+
+def _trimmed(record: Annotated, options: Options) -> list[Mention]:
+    """The mentions without white space at their edges."""
+    found = []
+    for mention in record.mentions:
+        if not 0 <= mention.start < mention.end <= len(record.text):
+            raise _refused(f"no place in a text of {len(record.text)} characters", mention, record, "mend its offsets")
+        if not mention.label or mention.label != mention.label.strip():
+            raise _refused("a label is empty or has blanks around it", mention, record, "mend the label")
+        start, end = bare(record.text, mention.start, mention.end)
+        if start == end:
+            raise _refused("a mention of white space alone", mention, record, "take it out")
+        if (start, end) != mention[:2]:
+            options.notes.add("mentions without the white space at their edges", _noted(mention, record))
+        found.append(mention._replace(start=start, end=end))
+    return found
+
+
+def _given(words: tuple[Range, ...], record: Annotated, options: Options) -> list[Range]:
+    """The words that the file gives, without white space at their edges, none of it alone."""
+    found, last = [], 0
+    for start, end in words:
+        if not last <= start < end <= len(record.text):
+            got = f"{start} to {end} after {last}, in a text of {len(record.text)} characters"
+            raise DataError("words out of order", where=record.place, got=got, do="mend the tokens' offsets")
+        last = end
+        word = bare(record.text, start, end)
+        if word != (start, end):
+            place = f"{record.place}: {record.text[start:end][:SHOWN]!r}"
+            options.notes.add("white space left out of given words", place)
+        if word[0] < word[1]:
+            found.append(word)
+    return found
+
+
+def _covered(mention: Mention, words: Sequence[Range], record: Annotated) -> Range:
+    """The first and the last word that the mention meets. Raises DataError where it begins or ends in none."""
+    first = bisect_right(words, mention.start, key=itemgetter(1))
+    last = bisect_left(words, mention.end, key=itemgetter(0)) - 1
+    if first > last or mention.start < words[first][0] or words[last][1] < mention.end:
+        do = "mend the mention, or the words of the text"
+        raise _refused("a mention begins or ends outside the words", mention, record, do)
+    return first, last
+
+
+def _widened(mention: Mention, words: Sequence[Range], record: Annotated, options: Options) -> Mention:
+    first, last = _covered(mention, words, record)
+    wide = mention._replace(start=words[first][0], end=words[last][1])
+    if wide != mention:
+        options.notes.add("mentions widened to whole words", _noted(mention, record))
+    return wide
+
+
+def _apart(mentions: Iterable[Mention], record: Annotated, options: Options) -> list[Mention]:
+    """The mentions that stay where some overlap, from left to right."""
+    mentions = sorted(mentions, key=lambda m: (m.start, -m.end))
+    if options.overlap == "longest":
+        mentions.sort(key=lambda m: m.start - m.end)
+    kept: list[Mention] = []
+    for mention in mentions:
+        place = bisect_left(kept, mention)
+        near = kept[max(0, place - 1) : place + 1]  # they do not overlap: none but these can meet it
+        met = [other for other in near if other.start < mention.end and mention.start < other.end]
+        if not met:
+            kept.insert(place, mention)
+        elif options.overlap == "refuse":
+            other = f"it meets {_said(met[0], record)}; set data.overlap to longest or first"
+            do = other + (", or data.misaligned to split" if options.misaligned == "expand" else "")
+            raise _refused("two mentions overlap", mention, record, do)
+        else:
+            kind = f"mentions left out, as they overlap the {options.overlap} one"
+            options.notes.add(kind, _noted(mention, record))
+    return kept
+
+
+def _cut(words: Iterable[Range], mentions: Iterable[Mention], record: Annotated, options: Options) -> list[Range]:
+    """The words, cut where a mention begins or ends inside one."""
+    borders = sorted({border for mention in mentions for border in mention[:2]})
+    found, cut = list[Range](), list[Range]()
+    for start, end in words:
+        inside = borders[bisect_right(borders, start) : bisect_left(borders, end)]
+        if inside:
+            cut.append((start, end))
+        found += (bare(record.text, *piece) for piece in pairwise([start, *inside, end]))
+    for (start, end), line in zip(cut, _lines(cut, record), strict=True):
+        place = f"{record.file}:{line}: {record.text[start:end][:SHOWN]!r}"
+        options.notes.add("words cut at the border of a mention", place)
+    return [(start, end) for start, end in found if start < end]  # given words may hold white space
+
+
+def _lines(words: Iterable[Range], record: Annotated) -> list[int]:
+    """The line of the file at which each word begins."""
+    newlines = [place for place, char in enumerate(record.text) if char == "\n"] if record.plain else []
+    return [record.line + bisect_left(newlines, start) for start, _ in words]
+
+
+def _place(mention: Mention, record: Annotated) -> str:
+    return mention.place or record.place
+
+
+def _said(mention: Mention, record: Annotated) -> str:
+    inside = record.text[max(0, mention.start) : max(0, mention.end)]
+    label = " ".join(mention.label.split())
+    return f"{label[:SHOWN]} {inside[:SHOWN]!r}, {mention.start} to {mention.end}"
+
+
+def _noted(mention: Mention, record: Annotated) -> str:
+    return f"{_place(mention, record)}: {_said(mention, record)}"
+
+
+def _refused(what: str, mention: Mention, record: Annotated, do: str) -> DataError:
+    return DataError(what, where=_place(mention, record), got=_said(mention, record), do=do)

@@ -1,0 +1,192 @@
+"""From any format to any other, as a stream; what was written is read again and compared, record by record.
+
+Where one side holds tags and the other mentions over characters, fpplm_core/alignment.py stands between. What the
+target cannot hold by its nature (document borders, white space between words, …) is noted and counted; a mention is
+never lost: it is written, or the conversion is refused with its place, if `Options` does not say otherwise.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from fpplm_core.data.alignment import to_annotated, to_sentence
+from fpplm_core.data.formats import SUFFIXES, Format, detect, get, names
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Sentence
+from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, faults, pairs_of
+from fpplm_core.tagging.spans import lenient_spans, repair, to_tags
+from fpplm_core.tagging.words import words_of
+
+Record = Sentence | Annotated
+
+
+def convert(
+    source: Path,
+    target: Path,
+    options: Options,
+    source_format: str = "auto",
+    target_format: str = "auto",
+    scheme: str = "auto",
+    mend: str = "refuse",
+) -> int:
+    """Writes `target` anew, as TARGET.partial until it is whole; the number of its records.
+
+    What is worth saying goes to `options.notes`. Formats are modules of fpplm_core/formats; auto is told from the
+    source's content and the target's suffix. Tags keep their scheme (auto), or get another one. `mend` is what becomes
+    of illegal transitions where tags must be read: refuse, conlleval or discard.
+
+    Raises:
+        DataError: the source cannot be read, or the target exists or cannot hold a record; then nothing is written.
+        ParamsError: unknown format or scheme.
+    """
+    partial_target = target.with_name(f"{target.name}.partial")
+    for path in (target, partial_target):
+        if path.exists():
+            raise DataError("exists already", where=str(path), do="take it away, or name another target")
+    if source_format == "auto":
+        source_format, reason = detect(source)
+        options.notes.add(f"read as {source_format} ({reason})", str(source))
+    known = ["auto", *(name for name in SCHEMES if name != "TAGS")]
+    if scheme not in known:
+        raise ParamsError("no scheme of entities", where="--scheme", got=repr(scheme), do=f"use {', '.join(known)}")
+    reader, writer = get(source_format), get(format_of(target, target_format))
+    change = _change(reader, writer, source, options, scheme, mend)
+
+    def records(options: Options) -> Iterator[Record]:
+        for record in reader.read(source, options):
+            changed = change(record, options)
+            if isinstance(changed, Sentence) and not changed.words:
+                options.notes.add("texts without a word are passed over", record.place)
+                continue
+            _note_losses(changed, writer, options.notes)
+            yield changed
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        writer.write(records(options), partial_target)
+        number = _compare(records(replace(options, notes=Notes())), partial_target, writer)
+    except BaseException:
+        _remove(partial_target)
+        raise
+    partial_target.rename(target)
+    return number
+
+
+def format_of(target: Path, name: str) -> str:
+    """The format of a file to be written: as named, or as its suffix says. Raises ParamsError."""
+    if name != "auto":
+        return name
+    if target.suffix not in SUFFIXES:
+        do = f"name its format, one of {', '.join(names())}"
+        raise ParamsError("a suffix that says no format", where=str(target), got=repr(target.suffix), do=do)
+    return SUFFIXES[target.suffix]
+
+
+def _change(
+    reader: Format, writer: Format, source: Path, options: Options, scheme: str, mend: str
+) -> Callable[[Any, Options], Record]:
+    """What makes a record of the target's kind from one of the source's."""
+    to_kind = "tags" if "tags" in writer.HOLDS else "mentions"
+    if "tags" not in reader.HOLDS:
+        if to_kind == "tags":
+            return partial(_tagged, scheme=scheme)
+        return _of_whole_words if "overlaps" not in writer.HOLDS else _unchanged
+    if to_kind == "tags" and scheme == "auto" and mend == "refuse":
+        return _unchanged
+    quiet = replace(options, notes=Notes())
+    try:
+        own, evidence = detect_scheme(pairs_of(s.tags for s in reader.read(source, quiet) if s.tags))
+    except DataError as error:
+        raise (
+            error if error.where != "data.scheme" else DataError(error.what, where=str(source), got=error.got)
+        ) from None
+    options.notes.add(f"tag scheme {own}: {evidence}", str(source))
+    if own == "TAGS":
+        do = "choose a format that holds tags, and neither a scheme nor a repair"
+        raise DataError("a tag a word is no mention", where=str(source), do=do)
+    return partial(_from_tags, to_kind=to_kind, own=own, scheme=own if scheme == "auto" else scheme, mend=mend)
+
+
+def _unchanged(record: Record, options: Options) -> Record:
+    return record
+
+
+def _of_whole_words(record: Annotated, options: Options) -> Record:
+    annotated = to_annotated(to_sentence(record, options))
+    return replace(record, mentions=annotated.mentions, words=annotated.words)
+
+
+def _tagged(record: Annotated, options: Options, scheme: str) -> Record:
+    sentence = to_sentence(record, options)
+    return sentence if scheme in ("auto", "IOB2") else _in_scheme(sentence, scheme)
+
+
+def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, scheme: str, mend: str) -> Record:
+    tags = sentence.tags if mend == "refuse" else tuple(repair(sentence.tags, own, mend))
+    for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
+        if old != new:
+            options.notes.add(f"tags repaired ({mend})", f"{sentence.file}:{line}: {old} to {new}")
+    for fault in faults(tags, own):
+        do = "mend it, or choose --repair conlleval or discard"
+        raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)
+    sentence = replace(sentence, tags=tags)
+    if to_kind == "mentions":
+        annotated = to_annotated(sentence)
+        words = tuple(dict.fromkeys(annotated.words or ()))
+        if words != annotated.words:
+            options.notes.add("words of a multiword token become the token", sentence.place)
+        return replace(annotated, words=words)
+    return sentence if scheme == own else _in_scheme(sentence, scheme)
+
+
+def _in_scheme(sentence: Sentence, scheme: str) -> Sentence:
+    try:
+        return replace(sentence, tags=tuple(to_tags(lenient_spans(sentence.tags), len(sentence.tags), scheme)))
+    except ValueError as error:
+        raise DataError(str(error), where=sentence.place, do="choose another scheme") from None
+
+
+def _note_losses(record: Record, writer: Format, notes: Notes) -> None:
+    """What the target has no room for, beside mentions and words, which it must have."""
+    if record.document is not None and "documents" not in writer.HOLDS:
+        notes.add("document borders are not kept", record.place)
+    if isinstance(record, Sentence):
+        if record.text is not None and "text" not in writer.HOLDS and record.text != " ".join(record.words):
+            notes.add("white space between words is not kept", record.place)
+    elif "words" not in writer.HOLDS and record.words not in (None, tuple(words_of(record.text))):
+        notes.add("word borders are not kept: readers will cut words by their own rule", record.place)
+
+
+def _compare(wanted: Iterator[Record], written: Path, writer: Format) -> int:
+    """How many records stand in the file. Raises DataError where one is not what should have been written."""
+    number = 0
+    for record, found in zip_longest(wanted, writer.read(written, Options())):
+        number += 1
+        if record is None or found is None or _content(record, writer) != _content(found, writer):
+            place = record.place if record is not None else str(written)
+            raise DataError("it does not come back as it was written", where=place, do="choose another format")
+    return number
+
+
+def _content(record: Record, writer: Format) -> tuple[Any, ...]:
+    """What of a record the target holds."""
+    document = record.document if "documents" in writer.HOLDS else None
+    if isinstance(record, Sentence):
+        rest = (record.text, record.offsets) if "text" in writer.HOLDS else ()
+        return (record.words, record.tags, document, *rest)
+    return (record.text, sorted((m.start, m.end, m.label) for m in record.mentions), document)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

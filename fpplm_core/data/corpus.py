@@ -1,0 +1,92 @@
+"""The corpus as Parquet files, one a split, with file and line of every word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+from pyarrow.parquet import ParquetFile
+
+from fpplm.pipeline.paths import CORPUS
+from fpplm_core.data.records import Sentence
+from fpplm_core.files import open_table, write_table
+
+SPLITS = ("train", "dev", "test")
+BATCH = 10_000  # sentences that a stage holds at a time
+
+
+SCHEMA = pa.schema(
+    {
+        "words": pa.list_(pa.string()),
+        "tags": pa.list_(pa.string()),
+        "file": pa.string(),
+        "lines": pa.list_(pa.int32()),
+        "document": pa.int32(),
+        "text": pa.string(),
+        "offsets": pa.list_(pa.list_(pa.int32(), 2)),
+    }
+)
+Pair = tuple[str | None, str | None]
+
+
+def pairs_in(data: ParquetFile) -> Counter[Pair]:
+    """How often each tag stands behind each other one; None is a sentence's edge."""
+    counts = Counter[Pair]()
+    for batch in data.iter_batches(BATCH, columns=["tags"]):
+        encoded = batch["tags"].flatten().dictionary_encode()
+        names = [*encoded.dictionary.to_pylist(), None]
+        edge, tags = len(names) - 1, encoded.indices.to_numpy().astype(np.int64)
+        lengths = batch["tags"].value_lengths().to_numpy()
+        ends = np.cumsum(lengths[lengths > 0])
+        row = np.insert(tags, ends, edge)  # an edge behind every sentence
+        codes, times = np.unique(np.append(edge, row[:-1]) * len(names) + row, return_counts=True)
+        pairs = zip(codes.tolist(), times.tolist(), strict=True)
+        counts.update({(names[code // len(names)], names[code % len(names)]): number for code, number in pairs})
+    return counts
+
+
+def distinct_tags(data: ParquetFile) -> set[str]:
+    columns = (batch["tags"] for batch in data.iter_batches(BATCH, columns=["tags"]))
+    return {tag for column in columns for tag in column.flatten().unique().to_pylist()}
+
+
+def write_corpus(path: Path, sentences: Iterable[Sentence]) -> None:
+    write_table(path, batches(sentences), SCHEMA)
+
+
+def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:
+    stream = iter(sentences)
+    while held := list(islice(stream, BATCH)):
+        yield pa.RecordBatch.from_pydict({name: [getattr(s, name) for s in held] for name in SCHEMA.names}, SCHEMA)
+
+
+def open_corpus(split: str, folder: Path = CORPUS) -> ParquetFile:
+    """A split as this stage wrote it. Raises DataError where it is missing."""
+    return open_table(folder / f"{split}.parquet")
+
+
+def stream_corpus(split: str, folder: Path = CORPUS) -> Iterator[Sentence]:
+    """The sentences of a split, one after another. Raises DataError where it is missing."""
+    return sentences_of(open_corpus(split, folder))
+
+
+def sentences_of(data: ParquetFile) -> Iterator[Sentence]:
+    for batch in data.iter_batches(BATCH):
+        words, tags, lines = (map(tuple, batch[name].to_pylist()) for name in ("words", "tags", "lines"))
+        rest = (batch[name].to_pylist() for name in ("document", "text"))
+        offsets = (None if row is None else tuple(map(tuple, row)) for row in batch["offsets"].to_pylist())
+        yield from map(Sentence, words, tags, batch["file"].to_pylist(), lines, *rest, offsets)
+
+
+def load_corpus(split: str, folder: Path = CORPUS) -> list[Sentence]:
+    """A split as a whole, for those that need it in memory. Raises DataError where it is missing."""
+    return list(stream_corpus(split, folder))

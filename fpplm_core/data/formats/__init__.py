@@ -1,0 +1,129 @@
+"""Data formats: one module a format. The folder is the registry: a module in here is a format of that name.
+
+A format that holds tags a word ("tags" in its HOLDS) reads and writes `Sentence`; one that holds mentions over
+characters reads and writes `Annotated`. `read_sentences` and fpplm_core/data/conversion.py make each from the other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+from fpplm_core.data.alignment import to_sentence
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Sentence
+from fpplm_core.errors import DataError, ParamsError
+
+Holding = Literal["tags", "words", "text", "documents", "overlaps"]
+# Of files whose content tells nothing, and of files that are to be written.
+SUFFIXES = {
+    ".conll": "conll",
+    ".bio": "conll",
+    ".tsv": "conll",
+    ".conllu": "conllu",
+    ".iob2": "iob2",
+    ".jsonl": "jsonl",
+    ".spacy": "docbin",
+    ".csv": "csv",
+    ".parquet": "hugging_face",
+    "": "brat",  # a folder
+}
+POINTER = ".dataset.yaml"  # ends the name of a file that names a dataset of the hub
+SHOWN = 10  # texts that are refused
+HEAD = 65536  # bytes of a file by which its format is told
+
+
+class Format(Protocol):
+    HOLDS: frozenset[Holding]
+    """What a file of this format can say: "tags" (a tag a word, of any scheme) or else mentions over characters;
+    "words" (where words begin and end), "text" (the text as it was written), "documents", "overlaps" (of mentions)."""
+
+    def recognise(self, path: Path, head: str) -> str | None:
+        """By what `path` is seen to be of this format, in words; None where it is not.
+
+        `head` is the first HEAD bytes as text, "" for a folder. It never raises.
+        """
+        ...
+
+    def read(self, path: Path, options: Options) -> Iterator[Any]:
+        """Sentence or Annotated, in file order, as a stream. Raises DataError naming the file and line."""
+        ...
+
+    def write(self, records: Iterable[Any], path: Path) -> None:
+        """The inverse of `read` with default options, as a stream.
+
+        Raises DataError naming the place of a record that the format cannot hold.
+        """
+        ...
+
+
+def names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def get(name: str) -> Format:
+    """The format of this name. Raises ParamsError where there is none."""
+    if name not in names():
+        raise ParamsError("unknown format", where="data.format", got=repr(name), do=f"use one of {', '.join(names())}")
+    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+
+
+def detect(path: Path) -> tuple[str, str]:
+    """The format of a file or folder, and by what it was told: its content, or else its name.
+
+    Raises DataError where none or several fit.
+    """
+    head = _head(path)
+    found = {name: reason for name in names() if (reason := get(name).recognise(path, head))}
+    if not found and path.is_file() and path.suffix in SUFFIXES and path.suffix:
+        return SUFFIXES[path.suffix], f"the name ends in {path.suffix}"
+    if len(found) != 1:
+        what = "of several formats at once" if found else "of no known format"
+        got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])
+        raise DataError(what, where=str(path), got=got, do=f"name it (data.format): one of {', '.join(names())}")
+    return next(iter(found.items()))
+
+
+def _head(path: Path) -> str:
+    try:
+        if path.is_dir():
+            return ""
+        with path.open("rb") as stream:
+            return stream.read(HEAD).decode("utf-8-sig", "replace")
+    except FileNotFoundError:
+        raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+
+
+def read_sentences(path: Path, name: str, options: Options) -> Iterator[Sentence]:
+    """The sentences of a file in the format of this name (auto: as detected, which is noted).
+
+    Raises DataError; where mentions are refused, at the end and for all.
+    """
+    if name == "auto":
+        name, reason = detect(path)
+        options.notes.add(f"read as {name} ({reason})", str(path))
+    module = get(name)
+    records = module.read(path, options)
+    return records if "tags" in module.HOLDS else _aligned(records, path, options)
+
+
+def _aligned(records: Iterable[Annotated], path: Path, options: Options) -> Iterator[Sentence]:
+    refused: list[str] = []
+    for record in records:
+        try:
+            sentence = to_sentence(record, options)
+        except DataError as error:
+            refused.append(str(error))
+            continue
+        if sentence.words:
+            yield sentence
+        else:
+            options.notes.add("texts without a word are passed over", record.place)
+    if refused:
+        shown = " | ".join(refused[:SHOWN]) + (" | …" if len(refused) > SHOWN else "")
+        raise DataError(f"refused in {len(refused)} text(s)", where=str(path), got=shown)

@@ -1,0 +1,234 @@
+"""JSON values from a file one after another, be they lines or the items of one list; and their parts, checked."""
+
+from __future__ import annotations
+
+import json
+import re
+import reprlib
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.text_files import read_lines
+from fpplm_core.errors import DataError
+
+BLANK = " \t\r\n"
+LARGEST = 2**31 - 1  # document that the corpus has room for
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_GAP = re.compile(f"[{BLANK}]*")
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # one of two values would be lost
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} stands twice")
+    return found
+
+
+_decoder = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object)
+
+
+def read_values(path: Path) -> Iterator[tuple[int, Any]]:
+    """(1-based line on which it begins, value): of each line, or of each item where the file is one list.
+
+    A line is held at a time, or about twice what belongs to an item where it has several. Raises DataError for what is
+    not JSON, naming the line.
+    """
+    lines = enumerate(read_lines(path), start=1)
+    first = True
+    for number, line in lines:
+        bare = line.strip(BLANK)
+        if first and bare.startswith("["):
+            yield from _Items(path, number, line, lines)
+            return
+        if bare:
+            first = False
+            yield number, loads(line, f"{path}:{number}")
+
+
+class _Items:
+    """The items of a list that begins in `held`, each with its line; `more` takes further lines of the file."""
+
+    def __init__(self, path: Path, line: int, held: str, lines: Iterator[tuple[int, str]]) -> None:
+        self.path, self.line, self.held, self.lines = path, line, held, lines
+        self.place = held.index("[") + 1  # in `held`; `line` is its line in the file
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        if self.next_mark() != "]":
+            while True:
+                if self.next_mark() == "":
+                    raise self.broken("the list is not closed")
+                line = self.line
+                yield line, self.item()
+                mark = self.next_mark()
+                if mark not in (",", "]"):
+                    raise self.broken("a comma is missing between items" if mark else "the list is not closed")
+                if mark == "]":
+                    break
+                self.place += 1
+        self.place += 1
+        if self.next_mark():
+            raise self.broken("text behind the list")
+
+    def item(self) -> Any:
+        while True:
+            try:
+                value, end = _decoder.raw_decode(self.held, self.place)
+                break
+            except json.JSONDecodeError as error:
+                # An item that goes on is read as far again each time: all tries together are linear in its length.
+                cut = not self.held[error.pos :].strip(BLANK)
+                if not (cut and self.more(len(self.held) - self.place)):
+                    self.line += self.held.count("\n", self.place, error.pos)
+                    raise self.broken(f"not valid JSON ({error.msg})") from None
+            except (ValueError, RecursionError) as error:
+                raise self.broken(f"not valid JSON ({_reason(error)})") from None
+        _check(value, self.held[self.place : end], f"{self.path}:{self.line}")
+        self.move(end)
+        return value
+
+    def next_mark(self) -> str:
+        """The next character that is not blank, "" at the end of the file."""
+        while True:
+            match = _GAP.match(self.held, self.place)
+            self.move(match.end() if match else self.place)
+            if self.place < len(self.held):
+                return self.held[self.place]
+            if not self.more(1):
+                return ""
+
+    def move(self, place: int) -> None:
+        self.line += self.held.count("\n", self.place, place)
+        self.place = place
+
+    def more(self, least: int) -> bool:
+        """Takes lines of `least` characters in all, or what there is; False where there is none."""
+        taken, length = [self.held[self.place :]], 0
+        for _, text in self.lines:
+            taken.append(text)
+            length += len(text) + 1
+            if length >= least:
+                break
+        self.held, self.place = "\n".join(taken), 0
+        return length > 0
+
+    def broken(self, what: str) -> DataError:
+        got = repr(self.held[self.place : self.place + 60])
+        return DataError(what, where=f"{self.path}:{self.line}", got=got, do="mend the file: a list of items in [ ]")
+
+
+def loads(text: str, where: str) -> Any:
+    """The value of a JSON text.
+
+    Raises DataError, also for NaN, a key that stands twice, and half a surrogate pair, which is no character.
+    """
+    try:
+        value = _decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        got = repr(text[:60])
+        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do="mend the line") from None
+    _check(value, text, where)
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).partition("; use")[0]
+
+
+def _check(value: Any, text: str, where: str) -> None:
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except (UnicodeEncodeError, RecursionError):
+            do = "mend the line"
+            raise DataError("half of a surrogate pair, which is no character", where=where, do=do) from None
+
+
+def first_value(head: str, path: Path | None = None) -> Any:
+    """The first line, or the first item of a list, of a file that begins so; None where it is no JSON.
+
+    Where `head` does not hold it whole, it is read from the file, if that is given.
+    """
+    bare = head.lstrip(BLANK)
+    if bare[:1] not in ("{", "["):
+        return None
+    try:
+        return json.JSONDecoder().raw_decode(bare[1:].lstrip(BLANK) if bare[0] == "[" else bare)[0]
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return next(read_values(path))[1] if path else None
+    except (DataError, StopIteration):
+        return None
+
+
+def shown(value: Any) -> str:
+    """What an error shows of a value: at most 60 characters, however large or deep it is."""
+    try:
+        return _short.repr(value)[:60]
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number too long to show"
+
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxlong = 3, 60, 60
+
+
+def member(row: Any, key: str, kind: type, where: str) -> Any:
+    """row[key] where it is of this kind. Raises DataError where it is not, or row is no object."""
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        names = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
+        got = shown(value if isinstance(row, dict) and key in row else row)
+        do = f"give an object with {key!r}"
+        raise DataError(f"{key!r} must be {names[kind]}", where=where, got=got, do=do)
+    return value
+
+
+def document_of(row: dict[str, Any], where: str) -> int | None:
+    """row["document"], None where there is none. Raises DataError where it is no number of a document."""
+    document = row.get("document")
+    if "document" in row and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
+        do = f"give a whole number from 0 to {LARGEST}, or leave it out"
+        raise DataError("no number of a document", where=where, got=shown(document), do=do)
+    return document
+
+
+def piece(text: str, start: int, end: int, where: str) -> str:
+    """text[start:end]. Raises DataError where that is no place in the text, or empty."""
+    if not 0 <= start < end <= len(text):
+        got = f"{shown(start)} to {shown(end)}"
+        raise DataError(f"no place in a text of {len(text)} characters", where=where, got=got, do="mend the offsets")
+    return text[start:end]
+
+
+def note_keys(row: dict[str, Any], known: Collection[str], notes: Notes, where: str) -> None:
+    """Notes the keys of an object that are passed over, as they are not among the known ones."""
+    for key in row:
+        if key not in known:
+            notes.add(f"key {shown(key)} is not read", where)
+
+
+def write_lines(rows: Iterable[Any], path: Path) -> None:
+    """A JSON value a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_list(rows: Iterable[Any], path: Path) -> None:
+    """One list, an item a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        between = "[\n"
+        for row in rows:
+            stream.write(between + json.dumps(row, ensure_ascii=False))
+            between = ",\n"
+        stream.write("[]\n" if between == "[\n" else "\n]\n")

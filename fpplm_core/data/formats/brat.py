@@ -1,0 +1,183 @@
+"""brat: a folder of texts NAME.txt with NAME.ann each, or one of the two files, which stands for both.
+
+    T1<tab>PER 0 5<tab>Ann B
+    T2<tab>LOC 6 9;14 18<tab>New York
+
+Offsets are in characters (code points) of the text as it stands, with its line ends and a byte order mark, the end
+excluded. Behind them stands the text of the mention, with blanks for newlines, which is compared. Of a mention in
+several parts,
+
+- parts with white space alone between them are one part: so brat writes what goes over the end of a line
+- else it is refused (data.overlap refuse); or one part stays, the longest, or the first (data.overlap longest, first)
+
+and both are noted. Relations, events, attributes, normalisations, equivalences and notes are passed over, and noted; so
+are other files and folders in the folder. A text without an .ann is an error, as nobody has annotated it; an empty .ann
+is a text without mentions. Each text is a document, in the order of their names, and stands in memory.
+
+`write` fills a folder, which must be new or empty: 00000001.txt with its .ann, and so on. It cannot hold labels that
+are empty or have white space in them, and mentions that are no place in their text; it holds neither words nor
+documents of several records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import piece
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.text_files import read_lines
+from fpplm_core.errors import DataError
+from fpplm_core.tagging.words import Range
+
+HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
+SUFFIXES = (".txt", ".ann")
+OTHERS = {
+    "R": "relations",
+    "E": "events",
+    "A": "attributes",
+    "M": "attributes",
+    "N": "normalisations",
+    "*": "equivalences",
+    "#": "notes",
+}
+_MENTION = re.compile(r"(T\S+)\t(\S+) ([0-9]{1,18} [0-9]{1,18}(?:;[0-9]{1,18} [0-9]{1,18})*)\t(.*)", re.DOTALL)
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is no character
+
+
+def recognise(path: Path, head: str) -> str | None:
+    try:
+        if path.is_dir():
+            return "a folder with .ann files" if next(path.glob("*.ann"), None) else None
+        pair = path.suffix in SUFFIXES and all(path.with_suffix(suffix).is_file() for suffix in SUFFIXES)
+    except OSError:
+        return None
+    return "a text with its .ann" if pair else None
+
+
+def read(path: Path, options: Options) -> Iterator[Annotated]:
+    names = _names(path, options)
+    if not names:
+        raise DataError("no text in the folder", where=str(path), do="give NAME.txt and NAME.ann")
+    for document, name in enumerate(names):
+        file, annotation = (name.with_name(name.name + suffix) for suffix in SUFFIXES)
+        if not file.is_file():
+            raise DataError("an .ann without its .txt", where=str(annotation), do=f"give {file.name}")
+        if not annotation.is_file():
+            do = f"annotate it, or take it out (no mentions: an empty {annotation.name})"
+            raise DataError("a text that is not annotated", where=str(file), do=do)
+        text = _text(file)
+        yield Annotated(text, tuple(_mentions(annotation, text, options)), str(file), 1, document, plain=True)
+
+
+def _names(path: Path, options: Options) -> list[Path]:
+    """The files of the pairs without their suffix, in order."""
+    if not path.is_dir():
+        if not path.exists():
+            raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)")
+        if path.suffix not in SUFFIXES:
+            raise DataError("no folder of brat", where=str(path), do="give a folder, NAME.txt or NAME.ann")
+        return [path.with_suffix("")]
+    names = set()
+    try:
+        for entry in sorted(path.iterdir()):
+            if entry.suffix in SUFFIXES and entry.is_file():
+                names.add(entry.name[:-4])
+            else:
+                options.notes.add("files and folders that are neither .txt nor .ann are not read", str(entry))
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    return [path / name for name in sorted(names)]
+
+
+def _text(path: Path) -> str:
+    """The text as it stands: neither its line ends nor a byte order mark are taken away, as offsets count them."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+    try:
+        if b"\0" not in raw:
+            return raw.decode("utf-8")
+        place, what = raw.index(b"\0"), "a zero byte"
+    except UnicodeDecodeError as error:
+        place, what = error.start, "not valid UTF-8"
+    line = raw.count(b"\n", 0, place) + 1
+    got, do = f"byte 0x{raw[place]:02x}", "give UTF-8 text, to which the offsets fit"
+    raise DataError(what, where=f"{path}:{line}", got=got, do=do)
+
+
+def _mentions(path: Path, text: str, options: Options) -> Iterator[Mention]:
+    ids = set()
+    for number, line in enumerate(read_lines(path), start=1):
+        where = f"{path}:{number}"
+        if line[:1] in OTHERS:
+            options.notes.add(f"{OTHERS[line[0]]} are not read", where)
+            continue
+        if not line.strip():
+            continue
+        match = _MENTION.fullmatch(line)
+        if not match:
+            do = "mend it: T1, a tab, the label, a blank, start, a blank, end, a tab, the text of the mention"
+            raise DataError("no line of brat's", where=where, got=repr(line[:60]), do=do)
+        name, label, places, said = match.groups()
+        if name in ids:
+            raise DataError("an id that stands twice", where=where, got=repr(name[:60]), do="mend the line")
+        ids.add(name)
+        ends = [pair.split(" ") for pair in places.split(";")]
+        parts = [(int(start), int(end)) for start, end in ends]
+        inside = " ".join(piece(text, start, end, where) for start, end in parts).replace("\n", " ")
+        if inside not in (said, said.removesuffix("\r")):
+            what = f"a mention's text is not that in the .txt, which is {inside[:60]!r}"
+            raise DataError(what, where=where, got=repr(said[:60]), do="mend its offsets (characters) or its text")
+        yield Mention(*_whole(parts, text, where, options), label, where)
+
+
+def _whole(parts: list[Range], text: str, where: str, options: Options) -> Range:
+    """The place of a mention in several parts, from left to right or not."""
+    joined = sorted(parts)[:1]
+    for start, end in sorted(parts)[1:]:
+        if text[joined[-1][1] : start].strip():
+            joined.append((start, end))
+        else:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+    if len(joined) > 1:
+        if options.overlap == "refuse":
+            got = "; ".join(text[start:end] for start, end in joined)[:60]
+            do = "mend it, or set data.overlap to longest or first, which keeps one part"
+            raise DataError("a mention in several parts", where=where, got=repr(got), do=do)
+        options.notes.add(f"mentions in several parts, of which the {options.overlap} stays", where)
+    elif len(parts) > 1:
+        options.notes.add("mentions in several parts, joined over the white space between", where)
+    return max(joined, key=lambda part: part[1] - part[0]) if options.overlap == "longest" else joined[0]
+
+
+def write(records: Iterable[Annotated], path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise DataError("a file stands where a folder is wanted", where=str(path), do="name another target") from None
+    if any(path.iterdir()):
+        raise DataError("the folder is not empty", where=str(path), do="name a new one")
+    number = 0
+    for number, record in enumerate(records, start=1):
+        if _UNWRITABLE.search(record.text):
+            got, do = f"{record.text[:60]!a}", "choose another format"
+            raise DataError("a text that this format cannot hold", where=record.place, got=got, do=do)
+        lines = [f"T{count}\t{_written(mention, record)}\n" for count, mention in enumerate(record.mentions, start=1)]
+        (path / f"{number:08}.txt").write_bytes(record.text.encode())
+        (path / f"{number:08}.ann").write_bytes("".join(lines).encode())
+    if not number:
+        raise DataError("no text to be written", where=str(path))
+
+
+def _written(mention: Mention, record: Annotated) -> str:
+    where = mention.place or record.place
+    inside = piece(record.text, mention.start, mention.end, where).replace("\n", " ")
+    if not re.fullmatch(r"\S+", mention.label) or _UNWRITABLE.search(mention.label):
+        do = "choose another format, or another label"
+        raise DataError("a label that this format cannot hold", where=where, got=f"{mention.label[:60]!a}", do=do)
+    return f"{mention.label} {mention.start} {mention.end}\t{inside}"

@@ -1,0 +1,74 @@
+"""CLUENER: JSON lines, `{"text": "彭小军认为", "label": {"name": {"彭小军": [[0, 2]]}}}`.
+
+`label` has an object a type, in which each surface has the places at which it is so marked, [first, last] in characters
+(code points), the last included. A surface must be the text there. `"label": {}` is a text without mentions; a text
+without `label`, as in CLUENER's test file, is not annotated, which is an error. Keys of other names are passed over,
+and noted. A file that is one list of such objects is read too.
+
+`write` cannot hold a mention that is no place in its text, and holds neither words nor documents; mentions come back in
+the order of their types and surfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.errors import DataError
+
+HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
+
+
+def recognise(path: Path, head: str) -> str | None:
+    row = first_value(head, path)
+    if isinstance(row, dict) and isinstance(row.get("text"), str) and isinstance(row.get("label"), dict):
+        return 'objects with "text" and an object "label"'
+    return None
+
+
+def read(path: Path, options: Options) -> Iterator[Annotated]:
+    empty = True
+    for line, row in read_values(path):
+        where = f"{path}:{line}"
+        text = member(row, "text", str, where)
+        if "label" not in row:
+            do = "give an annotated file (CLUENER's test file is not), or an empty object for a text without mentions"
+            raise DataError("a text without 'label' is not annotated", where=where, got=shown(text), do=do)
+        mentions = tuple(_mentions(member(row, "label", dict, where), text, where))
+        note_keys(row, ("text", "label"), options.notes, where)
+        empty = False
+        yield Annotated(text, mentions, str(path), line)
+    if empty:
+        raise DataError("no text in the file", where=str(path), do='give {"text": "...", "label": {...}} a line')
+
+
+def _mentions(labels: dict[str, Any], text: str, where: str) -> Iterator[Mention]:
+    for label in labels:
+        surfaces = member(labels, label, dict, where)
+        for surface in surfaces:
+            for place in member(surfaces, surface, list, where):
+                if not isinstance(place, list) or [type(part) for part in place] != [int, int]:
+                    raise DataError("a place must be [first, last]", where=where, got=shown(place), do="mend it")
+                first, last = place
+                found = piece(text, first, last + 1, where)
+                if found != surface:
+                    what = f"{shown(surface)} is not the text from {first} to {last}"
+                    raise DataError(what, where=where, got=shown(found), do="mend the place or the surface")
+                yield Mention(first, last + 1, label)
+
+
+def write(records: Iterable[Annotated], path: Path) -> None:
+    write_lines(map(_row, records), path)
+
+
+def _row(record: Annotated) -> dict[str, Any]:
+    labels: dict[str, dict[str, list[list[int]]]] = {}
+    for start, end, label, place in record.mentions:
+        surface = piece(record.text, start, end, place or record.place)
+        labels.setdefault(label, {}).setdefault(surface, []).append([start, end - 1])
+    return {"text": record.text, "label": labels}

@@ -1,0 +1,137 @@
+"""CSV: a table of one word a row, with a header, its cells parted by commas, semicolons or tabs.
+
+    Sentence #,Word,POS,Tag
+    Sentence: 1,Thousands,NNS,O
+    ,of,IN,O
+
+Columns are found by their names, as fpplm_core/formats/_long.py says, where also stands where sentences and documents
+begin; other columns are noted and not read. The separator is the one that the header has most of, or data.separator.
+Cells may stand in double quotes, a quote inside them is doubled. A word or tag with both a newline and a separator is
+refused: it is what a word that is a quote, written bare, makes of the rows behind it. Lines are those of the file, of
+each row the first.
+
+`write` gives the columns sentence, word, tag, document. It cannot hold a sentence without words, empty words or tags,
+zero characters, words or tags with both a newline and a comma, or of more characters than Python's csv reads (131,072),
+a sentence without a document behind one that has a document.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._columns import TAG, head_lines, place_of
+from fpplm_core.data.formats._long import (
+    HEADER,
+    NAMES,
+    Columns,
+    columns_of,
+    has_columns,
+    has_sentences,
+    sentences_of,
+    to_rows,
+)
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
+from fpplm_core.data.text_files import read_lines
+from fpplm_core.errors import DataError
+
+HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " "}
+LONGEST = 131_072  # characters of a cell, csv.field_size_limit()
+
+
+def recognise(path: Path, head: str) -> str | None:
+    lines = head_lines(head)
+    separator = _separator(lines[0], "auto")
+    names, *rows = ([cell.strip('" ') for cell in line.split(separator)] for line in lines)
+    if "\0" in head or not has_columns(names):
+        return None
+    tags = [number for number, name in enumerate(names) if name.casefold() in NAMES["tag"]]
+    # Texts with a label each (text classification) have such names, too.
+    marked = any(TAG.fullmatch(row[number]) for row in rows for number in tags if number < len(row))
+    return f"a header with {', '.join(names)[:60]}" if marked or has_sentences(names) else None
+
+
+def read(path: Path, options: Options) -> Iterator[Sentence]:
+    lines = _lines(path)
+    header = next(lines, "")
+    separator = _separator(header, options.separator)
+    rows = _rows(chain([header], lines), separator, path)
+    number, names = next(rows, (1, []))
+    columns = columns_of(names, options, f"{path}:{number}")
+    yield from sentences_of(_checked(rows, columns, len(names), separator, path), columns, path)
+
+
+def _rows(lines: Iterator[str], separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(first line, cells) of each row."""
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            do = "mend its quotes, or name data.separator"
+            raise DataError(f"cells that cannot be parted ({error})", where=f"{path}:{number}", do=do) from None
+        yield number, cells
+
+
+def _lines(path: Path) -> Iterator[str]:
+    for number, line in enumerate(read_lines(path), start=1):
+        if "\0" in line:
+            raise DataError("a zero byte", where=f"{path}:{number}", got=repr(line[:60]), do="give UTF-8 text")
+        yield line + "\n"
+
+
+def _separator(header: str, name: str) -> str:
+    return SEPARATORS[name] if name != "auto" else max(",;\t", key=header.count)
+
+
+def _checked(
+    rows: Iterable[tuple[int, list[str]]], columns: Columns, width: int, separator: str, path: Path
+) -> Iterator[tuple[int, Sequence[str]]]:
+    for line, cells in rows:
+        where = f"{path}:{line}"
+        if cells and len(cells) != width:
+            got = f"{len(cells)} in {repr(cells)[:60]}, where the header has {width}"
+            do = "mend the row, or name data.separator"
+            raise DataError("wrong number of cells", where=where, got=got, do=do)
+        for number in columns[:2] if cells else ():
+            _check(cells[number], separator, where)
+        yield line, cells
+
+
+def _check(cell: str, separator: str, where: str) -> None:
+    """Raises DataError for a cell that holds rows, as a word that is a quote, written bare, would begin it."""
+    if "\n" in cell and separator in cell:
+        what, do = "a word or tag of several lines with separators", 'write a word that is a quote as """"'
+        raise DataError(what, where=where, got=repr(cell[:60]), do=do)
+
+
+def write(records: Iterable[Sentence], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(",".join(HEADER) + "\n")
+        for sentence, word, tag, document in to_rows(_fitting(records), path):
+            cells = (str(sentence), word, tag, "" if document is None else str(document))
+            stream.write(",".join(map(_quoted, cells)) + "\n")
+
+
+def _fitting(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    """The same sentences. Raises DataError for a cell that the reader would refuse."""
+    for sentence in sentences:
+        for number, cells in enumerate(zip(sentence.words, sentence.tags, strict=True)):
+            if max(map(len, cells)) > LONGEST:
+                what, do = f"a word or tag of more than {LONGEST} characters", "choose another format"
+                raise DataError(what, where=place_of(sentence, number), got=repr(max(cells, key=len)[:60]), do=do)
+            for cell in cells:
+                _check(cell, ",", place_of(sentence, number))
+        yield sentence
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell

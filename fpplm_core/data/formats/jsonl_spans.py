@@ -1,0 +1,88 @@
+"""JSON lines: a text a line, `{"text": "Ann slept", "entities": [{"start": 0, "end": 3, "label": "PER"}]}`.
+
+What `fpplm predict` writes is of this format. Offsets are in characters (code points), the end excluded.
+
+text      the text
+entities  objects with start, end, label; where one has `text`, that must be the text there
+document  a number that texts of one document share; may be left out
+
+Scores of entities and keys of other names are passed over, and noted. A file that is one list of such objects is read
+too. `write` holds every text with its mentions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import (
+    document_of,
+    first_value,
+    member,
+    note_keys,
+    piece,
+    read_values,
+    shown,
+    write_lines,
+)
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.errors import DataError
+
+HOLDS: frozenset[Holding] = frozenset({"text", "documents", "overlaps"})
+MARKS = {"start", "end", "label"}
+
+
+def recognise(path: Path, head: str) -> str | None:
+    row = first_value(head, path)
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        return None
+    entities = row.get("entities")
+    if entities == [] and "relations" in row:  # doccano's
+        return None
+    if isinstance(entities, list) and all(isinstance(e, dict) and e.keys() >= MARKS for e in entities):
+        return 'objects with "text" and "entities"'
+    return None
+
+
+def read(path: Path, options: Options) -> Iterator[Annotated]:
+    empty = True
+    for line, row in read_values(path):
+        where = f"{path}:{line}"
+        text = member(row, "text", str, where)
+        mentions = tuple(
+            _mention(entity, text, where, options.notes) for entity in member(row, "entities", list, where)
+        )
+        note_keys(row, ("text", "entities", "document"), options.notes, where)
+        empty = False
+        yield Annotated(text, mentions, str(path), line, document_of(row, where))
+    if empty:
+        raise DataError("no text in the file", where=str(path), do='give {"text": "...", "entities": [...]} a line')
+
+
+def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:
+    start, end = (member(entity, key, int, where) for key in ("start", "end"))
+    label = member(entity, "label", str, where)
+    if "text" in entity and entity["text"] != (found := piece(text, start, end, where)):
+        what = f"an entity's text is not the text from {start} to {end}, which is {shown(found)}"
+        raise DataError(what, where=where, got=shown(entity["text"]), do="mend its offsets or its text")
+    if "score" in entity:
+        notes.add("scores are not read", where)
+    note_keys(entity, ("start", "end", "label", "text", "score"), notes, where)
+    return Mention(start, end, label)
+
+
+def write(records: Iterable[Annotated], path: Path) -> None:
+    write_lines(map(_row, records), path)
+
+
+def _row(record: Annotated) -> dict[str, Any]:
+    entities = [{"start": m.start, "end": m.end, "label": m.label} for m in record.mentions]
+    row: dict[str, Any] = {"text": record.text, "entities": entities}
+    if record.document is not None:
+        row["document"] = record.document
+        document_of(row, record.place)
+    return row

@@ -1,0 +1,51 @@
+"""spaCy's simple training list, as older tutorials and tools give it: `[["Ann slept", {"entities": [[0, 3, "PER"]]}]]`.
+
+Offsets are in characters (code points), the end excluded. An empty list is a text without mentions, a missing one an
+error. Keys beside "entities", such as cats and links, are passed over and noted. `write` holds every text with its
+mentions, but neither words nor documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, shown, write_list
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.errors import DataError
+
+HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
+
+
+def recognise(path: Path, head: str) -> str | None:
+    match first_value(head, path):
+        case [str(), {"entities": list()}]:
+            return 'a list of [text, {"entities": […]}]'
+    return None
+
+
+def read(path: Path, options: Options) -> Iterator[Annotated]:
+    empty = True
+    for line, item in read_values(path):
+        where = f"{path}:{line}"
+        if not (isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)):
+            do = 'give a list of [text, {"entities": [[start, end, label]]}]'
+            raise DataError("an item must be a text and an object", where=where, got=shown(item), do=do)
+        text, annotation = item
+        mentions = []
+        for entity in member(annotation, "entities", list, where):
+            if not isinstance(entity, list) or [type(part) for part in entity] != [int, int, str]:
+                what = "an entity must be [start, end, label]"
+                raise DataError(what, where=where, got=shown(entity), do="mend it")
+            mentions.append(Mention(*entity))
+        note_keys(annotation, ("entities",), options.notes, where)
+        empty = False
+        yield Annotated(text, tuple(mentions), str(path), line)
+    if empty:
+        raise DataError("no text in the file", where=str(path), do='give a list of [text, {"entities": […]}]')
+
+
+def write(records: Iterable[Annotated], path: Path) -> None:
+    write_list(([record.text, {"entities": [mention[:3] for mention in record.mentions]}] for record in records), path)

@@ -1,0 +1,74 @@
+"""The `data` and `encode` sections of params.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from fpplm_core.data.formats import names
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
+from fpplm_core.settings import Cut, Section
+
+
+class SecondParams(Section):
+    """Where a second task's labels stand; None = as for the first."""
+
+    train: str | None = None
+    format: str | None = None
+    word_column: int | str | None = None
+    tag_column: int | str | None = None
+
+
+class DataParams(Section):
+    path: str
+    train: str
+    dev: str | None
+    test: str | None
+    format: str
+    word_column: int | str | None
+    tag_column: int | str | None
+    separator: Separator
+    scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
+    repair: Literal["refuse", "conlleval", "discard"]
+    words: Annotated[str, Field(pattern=r"^(rules|blanks|characters|[\w.]+:\w+)$")]
+    misaligned: Misaligned
+    overlap: Overlap
+    dev_fraction: Cut
+    test_fraction: Cut
+    split_seed: Annotated[int, Field(ge=0)]
+    incoming: Annotated[str, Field(min_length=1)] | None
+    second: SecondParams | None
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ("auto", *names()):
+            raise ValueError(f"use auto, or one of {', '.join(names())}")
+        return name
+
+    def options(self, notes: Notes) -> Options:
+        """How files are read, with a place for what is worth saying of them."""
+        own = self.model_dump(include={field.name for field in fields(Options)})
+        return Options(**own, notes=notes)
+
+    @model_validator(mode="after")
+    def _outside(self) -> DataParams:
+        if self.incoming and Path(self.incoming).is_relative_to(self.path):
+            raise ValueError(f"incoming {self.incoming} must not lie in path {self.path}, which makes the model")
+        return self
+
+
+class EncodeParams(Section):
+    window: Annotated[int, Field(ge=8)]
+    stride: Annotated[int, Field(ge=0)]
+    context: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _overlap(self) -> EncodeParams:
+        if self.stride * 2 >= self.window:
+            raise ValueError(f"stride {self.stride} must be less than half of window {self.window}")
+        return self

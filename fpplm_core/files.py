@@ -1,0 +1,86 @@
+"""Files that are written whole or not at all: text, JSON, tables, tensors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fpplm_core.errors import DataError, StorageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Readable, with keys in their given order, and in place as a whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled, in place of `path` where that has succeeded."""
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file, in place as a whole or not at all. Raises StorageError."""
+    import safetensors.torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
+    except Exception as error:  # safetensors reports a full disk as its own error
+        raise StorageError(f"cannot be written ({error})", where=str(path), do="free or change the place") from None
+    partial.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Raises DataError where the file, made by an earlier stage, is missing."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+
+
+def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    """A Parquet file, a row group a batch, in place as a whole or not at all."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    partial.replace(path)
+
+
+def open_table(path: Path) -> ParquetFile:
+    """Raises DataError where the file, made by an earlier stage, is missing."""
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None

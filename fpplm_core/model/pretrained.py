@@ -1,0 +1,125 @@
+"""Pretrained encoders, from a package, a local folder or the hub: their tokenizer, configuration and weights."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import logging
+
+from fpplm_core.errors import EncoderError, ParamsError
+from fpplm_core.model.source import encoder_source
+
+logging.disable_progress_bar()
+
+
+def _load(loader: Any, name: str, revision: str | None, **options: Any) -> Any:
+    try:
+        return loader.from_pretrained(encoder_source(name), revision=revision, **options)
+    except EncoderError:
+        raise
+    except Exception as error:  # transformers raises many kinds; all of them mean that this encoder cannot be had
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise EncoderError(
+            f"the encoder cannot be loaded ({reason[:200]})",
+            where="model.encoder",
+            got=repr(name),
+            do="name a local folder with config.json, tokenizer.json and model.safetensors, a package folder "
+            "(package:NAME/FOLDER) or a hub name; offline, a hub name works only once it has been downloaded",
+        ) from None
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> Any:
+    """The encoder's fast tokenizer, as transformers gives it. Raises EncoderError."""
+    # Byte-level BPE (RoBERTa, GPT-2) marks a word's start by the blank before it, which a single word lacks.
+    tokenizer = _load(AutoTokenizer, name, revision, use_fast=True, add_prefix_space=True)
+    if not tokenizer.is_fast:
+        raise EncoderError("the encoder has no fast tokenizer", where="model.encoder", got=repr(name))
+    return tokenizer
+
+
+def load_config(name: str, revision: str | None = None) -> Any:
+    """The encoder's configuration. Raises EncoderError."""
+    return _load(AutoConfig, name, revision)
+
+
+def load_encoder(name: str, revision: str | None, attention: str) -> Any:
+    """The pretrained encoder in float32, from safetensors only: nothing is ever unpickled. Raises EncoderError."""
+    encoder = _load(AutoModel, name, revision, use_safetensors=True, attn_implementation=attention, dtype="float32")
+    if hasattr(encoder, "pooler"):
+        encoder.pooler = None  # tagging never looks at the pooled vector
+    return encoder
+
+
+def masked_lm_head(encoder: Any) -> nn.Module:
+    """From states (n, width) to logits (n, pieces): the head that the encoder was pretrained with, frozen.
+
+    Raises EncoderError where the encoder's files hold none.
+    """
+    name = encoder.name_or_path
+    try:
+        whole, found = AutoModelForMaskedLM.from_pretrained(
+            name,
+            revision=getattr(encoder.config, "_commit_hash", None),
+            use_safetensors=True,
+            dtype="float32",
+            output_loading_info=True,
+        )
+        missing = sorted(found["missing_keys"])
+    except (ValueError, OSError) as error:  # a kind of encoder that is not pretrained in this way, or no file
+        missing = [str(error).splitlines()[0][:120]]
+    if missing:
+        raise EncoderError(
+            "the encoder has no head for hidden pieces",
+            where="technique.multi_task.masked_lm",
+            got=f"{name}: {missing[0]}",
+            do="set it to 0, or take an encoder that was saved with its masked-LM head",
+        )
+    return MaskedLmHead(whole)
+
+
+class MaskedLmHead(nn.Module):
+    """A masked language model with its encoder cut out: whatever the family, its own code applies the head."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        self.given = Given()
+        setattr(whole, whole.base_model_prefix, self.given)
+        self.whole = whole.eval().requires_grad_(False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        self.given.states = states.unsqueeze(0)
+        return cast(Tensor, self.whole(input_ids=torch.zeros_like(states[None, :, 0], dtype=torch.long)).logits[0])
+
+
+class Given(nn.Module):
+    """Stands where an encoder stood, and answers with the states that it was given."""
+
+    states: Tensor
+
+    def forward(self, *_: Any, **__: Any) -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=cast(Any, self.states))
+
+
+def lower_cases(tokenizer: Any) -> bool:
+    """True where the tokenizer does not tell "A" from "a"."""
+    return bool(tokenizer("A")["input_ids"] == tokenizer("a")["input_ids"])
+
+
+def type_count(encoder_config: Any) -> int:
+    """The number of token types that an encoder can be grown from: 0 where shapes cannot be told to it."""
+    known = encoder_config.model_type in ("bert", "roberta", "electra", "xlm-roberta", "albert", "camembert", "ernie")
+    return int(getattr(encoder_config, "type_vocab_size", 0) or 0) if known else 0
+
+
+def check_window(window: int, config: Any, tokenizer: Any) -> None:
+    """Raises ParamsError where the encoder has no positions for a window of this many pieces."""
+    positions = getattr(config, "max_position_embeddings", None) or 0  # XLNet, without a limit, says -1
+    limit = min(positions if positions > 0 else 10**9, tokenizer.model_max_length)
+    if window > limit:
+        raise ParamsError(
+            "longer than the encoder takes", where="encode.window", got=str(window), do=f"at most {limit}"
+        )

@@ -1,0 +1,19 @@
+"""The `model` section of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fpplm_core.settings import Section
+
+
+class ModelParams(Section):
+    encoder: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    attention: Literal["eager", "sdpa"]
+    head: Literal["linear", "mlp"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    shapes: Literal["auto", "on", "off"]
+    shape_dropout: Annotated[float, Field(ge=0, lt=1)]

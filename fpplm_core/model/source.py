@@ -1,0 +1,29 @@
+"""Where a pretrained encoder's files are. It imports no torch: to look is cheap."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from fpplm_core.errors import EncoderError
+
+PACKAGE = "package:"
+
+
+def encoder_source(name: str) -> str:
+    """What transformers can load: the folder of a `package:NAME/FOLDER` or of a local path, else the hub name.
+
+    Raises EncoderError where the package or its folder is missing.
+    """
+    if not name.startswith(PACKAGE):
+        return str(Path(name)) if Path(name).is_dir() else name
+    package, _, folder = name.removeprefix(PACKAGE).partition("/")
+    try:
+        path = Path(str(resources.files(package))) / folder
+    except ModuleNotFoundError:
+        raise EncoderError(
+            "no such package", where="model.encoder", got=repr(package), do=f"pip install {package.replace('_', '-')}"
+        ) from None
+    if not path.is_dir():
+        raise EncoderError("no such folder in the package", where="model.encoder", got=repr(name))
+    return str(path)

@@ -1,0 +1,45 @@
+"""Word shapes as token types, for encoders that lower-case their input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from fpplm_core.errors import EncoderError, ParamsError
+from fpplm_core.model import pretrained
+from fpplm_core.model.settings import ModelParams
+from fpplm_core.tagging.windows import SHAPES
+
+
+def _add_shapes(encoder: nn.Module, first_shape: int) -> None:
+    """Grows the table of token types by one row a shape, equal to row 0: at first the encoder sees no difference."""
+    table = _type_table(encoder)
+    if table is None:
+        raise EncoderError(
+            "no table of token types found", where="model.shapes", got=type(encoder).__name__, do="set it to off"
+        )
+    old = table.weight.detach()
+    table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(SHAPES), -1)]))
+    table.num_embeddings = len(table.weight)
+
+
+def _type_table(encoder: nn.Module) -> nn.Embedding | None:
+    found = getattr(getattr(encoder, "embeddings", None), "token_type_embeddings", None)
+    return found if isinstance(found, nn.Embedding) else None
+
+
+def choose_shapes(settings: ModelParams, tokenizer: Any) -> int | None:
+    """The token type of the first word shape, or None where the encoder is not told about shapes.
+
+    Raises ParamsError where shapes are asked for and the encoder has no token types.
+    """
+    count = pretrained.type_count(pretrained.load_config(settings.encoder, settings.revision))
+    if settings.shapes == "on" and not count:
+        raise ParamsError(
+            "the encoder has no token types to carry shapes", where="model.shapes", got="on", do="set it to auto or off"
+        )
+    wanted = settings.shapes == "on" or (settings.shapes == "auto" and pretrained.lower_cases(tokenizer))
+    print(f"word shapes: {'on' if wanted and count else 'off'}")
+    return count if wanted and count else None

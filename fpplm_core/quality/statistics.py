@@ -1,0 +1,80 @@
+"""Sizes, lengths, labels and letters of each split, and what its sentences will cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from fpplm_core.quality.columns import Corpus, batches, distinct, ends, entities, in_context, sums
+from fpplm_core.quality.scripts import letters
+from fpplm_core.tagging.schemes import OUTSIDE
+from fpplm_core.tagging.windows import cut
+
+
+def statistics(
+    corpus: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], room: int, stride: int
+) -> dict[str, dict[str, Any]]:
+    """By split, the numbers that the report shows.
+
+    `piece_counts` says of words how many pieces they have, from 1 to `room`, the pieces of a window; neighbouring
+    windows of a sentence share `stride` pieces. The windows are those without context from neighbouring sentences.
+    """
+    return {split: _of_split({split: data}, piece_counts, room, stride) for split, data in corpus.items()}
+
+
+def _of_split(
+    part: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], room: int, stride: int
+) -> dict[str, Any]:
+    inside = pieces = windows = several = holding = 0
+    found: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    scripts: Counter[str] = Counter()
+    documents: set[tuple[str, int]] = set()
+    parts = []
+    for _, batch in batches(part, ["words", "tags", "file", "document"]):
+        words, word = distinct(batch["words"].flatten())
+        last = ends(batch["words"])
+        contexts, context = in_context(batch["tags"])
+        inside += int(np.count_nonzero(np.array([tag != OUTSIDE for _, tag, _ in contexts], dtype=bool)[context]))
+        spans = entities(contexts, context)
+        sentence = np.searchsorted(last, spans.start, side="right")
+        holding += len(np.unique(sentence))
+        for number, name in enumerate(spans.names):
+            found[name] += int(np.count_nonzero(spans.kind == number))
+            held[name] += len(np.unique(sentence[spans.kind == number]))
+        times = np.bincount(word, minlength=len(words))
+        scripts.update({script: int(number @ times) for script, number in letters(words).items()})
+        marked = batch.filter(pc.is_valid(batch["document"]))
+        documents.update(zip(marked["file"].to_pylist(), marked["document"].to_pylist(), strict=True))
+        lengths = np.array(piece_counts(words.to_pylist()), dtype=np.intp)[word]
+        of_sentence = sums(lengths, last)
+        pieces += int(of_sentence.sum())
+        long = np.flatnonzero(of_sentence > room).tolist()
+        several += len(long)
+        starts = np.concatenate([[0], last])
+        windows += len(of_sentence) - len(long)
+        windows += sum(len(cut(lengths[starts[row] : starts[row + 1]], room, stride)) for row in long)
+        parts.append(batch["tags"].value_lengths().to_numpy())
+    sizes = pd.Series(np.concatenate(parts))
+    return {
+        "sentences": len(sizes),
+        "documents": len(documents),
+        "words": int(sizes.sum()),
+        "words_in_entities": inside,
+        "entity_share": inside / max(1, int(sizes.sum())),
+        "sentences_with_entities": holding,
+        "entities": dict(sorted(found.items())),
+        "sentences_with": dict(sorted(held.items())),
+        "length_median": float(sizes.median()) if len(sizes) else 0.0,
+        "length_p95": float(sizes.quantile(0.95)) if len(sizes) else 0.0,
+        "length_max": int(sizes.max()) if len(sizes) else 0,
+        "letters": {script: number for script, number in scripts.most_common() if number},
+        "pieces": pieces,
+        "windows": windows,
+        "sentences_of_several_windows": several,
+    }

@@ -1,0 +1,1 @@
+"""Words, tags, spans, windows and their decoding: what training and serving share; numpy and tokenizers alone."""

@@ -1,0 +1,213 @@
+"""Tag schemes: which tag may follow which, spans from tags and back.
+
+A scheme is a set of prefixes, each with one of four roles, and two rules: what may open or continue an entity, and
+what an entity that has begun still needs. From these everything else follows: validation, spans, repair, and the
+Viterbi decoder's mask.
+
+IOB1   I continues or begins, B begins right behind an entity of its type alone:  I-PER I-PER B-PER O
+IOB2   B begins, I continues:                                 B-PER I-PER O    B-PER O
+IO     I alone; neighbours of one type are one entity:        I-PER I-PER O    I-PER O
+BIOES  an entity of one word is S, a longer one ends in E:    B-PER E-PER O    S-PER O
+BILOU  the same with L and U                                  B-PER L-PER O    U-PER O
+BMES   the same with M inside                                 B-PER E-PER O    S-PER O
+BMEWO  the same with M and W                                  B-PER E-PER O    W-PER O
+BIOE   the article's scheme without S (one word is B alone):  B-PER E-PER O    B-PER O
+TAGS   a tag a word and no entity, as parts of speech: each word is read as an entity of that type
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpplm_core.errors import DataError
+
+OUTSIDE = "O"
+INNER_SCHEME = "BIOES"
+# The prefixes of each scheme in the order B, I, E, S of their roles.
+SCHEMES: dict[str, str] = {
+    "IOB1": "BI",
+    "IOB2": "BI",
+    "IO": "I",
+    "BIOES": "BIES",
+    "BILOU": "BILU",
+    "BMES": "BMES",
+    "BMEWO": "BMEW",
+    "BIOE": "BIE",
+    "TAGS": "S",
+}
+ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
+LETTERS = {scheme: {ROLES[letter]: letter for letter in letters} for scheme, letters in SCHEMES.items()}
+DETECTED = ("IOB2", "IO", "IOB1", "BIOE", "BIOES", "BMES", "BILOU", "BMEWO")
+EXAMPLES = 3  # tags that an error names, by how often they are
+SHOWN = 20  # characters of each
+
+
+class Fault(NamedTuple):
+    """Why the tag of a word (0-based) of a sentence is wrong: by itself, or as a transition."""
+
+    word: int
+    reason: str
+    transition: bool = False
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """`B-creative-work` as ("B", "creative-work"), `O` as ("O", "").
+
+    Raises ValueError where the tag is neither `O` nor a prefix (one letter but O), a hyphen and a type.
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, hyphen, kind = tag.partition("-")
+    if len(prefix) != 1 or prefix == OUTSIDE or not hyphen or not kind or kind != kind.strip():
+        raise ValueError(f"{tag!r} is not O or PREFIX-TYPE")
+    return prefix, kind
+
+
+class Detected(NamedTuple):
+    """A scheme, and the counts that speak for it in words."""
+
+    scheme: str
+    evidence: str
+
+
+# How often a tag stands behind another one; None is the edge of a sentence.
+Pairs = Mapping[tuple[str | None, str | None], int]
+
+
+def pairs_of(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, str | None]]:
+    """The pairs of neighbours in all sentences, each of which has a tag at least."""
+    counts: Counter[tuple[str | None, str | None]] = Counter()
+    for tags in sentences:
+        counts.update(zip([None, *tags], [*tags, None], strict=True))
+    return counts
+
+
+def detect_scheme(pairs: Pairs) -> Detected:
+    """The scheme that fewest tags break, of several the first in the order of DETECTED.
+
+    Where no tag is O or has a prefix of a scheme, it is TAGS. Raises DataError where fewer tags have such a prefix than
+    are neither.
+    """
+    prefixes: Counter[str] = Counter()
+    foreign: Counter[str] = Counter()  # tags that no scheme has
+    for (_, tag), number in pairs.items():
+        if tag is not None:
+            prefix = _prefix(tag)
+            if prefix in (OUTSIDE, *ROLES):
+                prefixes[prefix] += number
+            else:
+                foreign[tag] += number
+    if foreign and not prefixes:
+        return Detected("TAGS", f"{len(foreign)} different tags, none of them O or PREFIX-TYPE")
+    outside = prefixes.pop(OUTSIDE, 0)
+    said = ", ".join(f"{prefixes[prefix]} {prefix}-" for prefix in sorted(prefixes)) or f"no entity in {outside} tags"
+    if foreign.total() > prefixes.total():
+        examples = ", ".join(repr(tag[:SHOWN]) for tag, _ in foreign.most_common(EXAMPLES))
+        got = f"{said}, and {foreign.total()} tags such as {examples}"
+        do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
+        raise DataError("the tags show no scheme that is known", where="data.scheme", got=got, do=do)
+    broken = {scheme: misfits(pairs, scheme) for scheme in DETECTED}
+    scheme = min(broken, key=broken.__getitem__)
+    others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
+    return Detected(scheme, f"{said}; {broken[scheme]} break it (of others {others})" if prefixes else said)
+
+
+def _prefix(tag: str) -> str:
+    """The prefix of a tag, "" where it is malformed."""
+    try:
+        return split_tag(tag)[0]
+    except ValueError:
+        return ""
+
+
+def misfits(pairs: Pairs, scheme: str) -> int:
+    """How many tags, and ends of sentences, are malformed, or may not stand in this scheme where they stand."""
+    return sum(number for pair, number in pairs.items() if not _fits(*pair, scheme))
+
+
+def _fits(before: str | None, after: str | None, scheme: str) -> bool:
+    if after is not None and not _known(after, scheme):
+        return False
+    return legal(before if before is None or _known(before, scheme) else None, after, scheme)
+
+
+def _known(tag: str, scheme: str) -> bool:
+    """Whether a tag is well-formed, and O or of a prefix that the scheme has."""
+    return _prefix(tag) in (OUTSIDE, *SCHEMES[scheme])
+
+
+@lru_cache(10_000)
+def _role(tag: str | None) -> tuple[str, str]:
+    """The role and type of a tag, of None as of O. Raises ValueError where it is malformed."""
+    if tag is None:
+        return OUTSIDE, ""
+    prefix, kind = split_tag(tag)
+    return ROLES.get(prefix, prefix), kind
+
+
+def _must_go_on(role: str, scheme: str) -> bool:
+    """True where the entity of this tag is unfinished without another word."""
+    if scheme == "BIOE":
+        return role == "I"
+    return role in "BI" and "E" in LETTERS[scheme]
+
+
+def legal(previous: str | None, current: str | None, scheme: str) -> bool:
+    """Whether `current` may follow `previous`; None stands for the sentence's edge. Both tags are well-formed."""
+    before, kind_before = _role(previous)
+    if current is None:
+        return not _must_go_on(before, scheme)
+    after, kind_after = _role(current)
+    goes_on = before in ("B", "I") and kind_before == kind_after
+    if scheme == "IO":
+        return True
+    if scheme == "IOB1":
+        return after != "B" or goes_on
+    if after in ("I", "E"):
+        return goes_on
+    return not _must_go_on(before, scheme)
+
+
+def faults(tags: Sequence[str], scheme: str) -> list[Fault]:
+    """Every malformed tag, unknown prefix and illegal transition of one sentence, in order."""
+    found = []
+    previous: str | None = None
+    for index, tag in enumerate(tags):
+        try:
+            prefix, _ = split_tag(tag)
+        except ValueError as error:
+            found.append(Fault(index, f"malformed tag: {error}"))
+            previous = None
+            continue
+        if prefix != OUTSIDE and prefix not in SCHEMES[scheme]:
+            found.append(Fault(index, f"unknown prefix {prefix!r} in {tag!r}: {scheme} has {_prefixes(scheme)}"))
+            previous = None
+            continue
+        if not legal(previous, tag, scheme):
+            before = tags[index - 1] if index else "the sentence start"
+            found.append(Fault(index, f"{tag} cannot follow {before} in {scheme}", True))
+        previous = tag
+    if previous is not None and not legal(previous, None, scheme):
+        found.append(Fault(len(tags) - 1, f"{previous} cannot end a sentence in {scheme}", True))
+    return found
+
+
+def _prefixes(scheme: str) -> str:
+    return ", ".join(sorted(SCHEMES[scheme] + OUTSIDE))
+
+
+def label_list(types: Iterable[str], scheme: str = INNER_SCHEME) -> list[str]:
+    """All tags of these types: O first, then by type, then in the order B, I, E, S."""
+    return [OUTSIDE] + [f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in SCHEMES[scheme]]
+
+
+def transitions(labels: Sequence[str], scheme: str = INNER_SCHEME) -> NDArray[np.bool_]:
+    """Legality of label pairs. *Shape:* (K+1, K+1); row K is the sentence start, column K its end."""
+    ends: list[str | None] = [*labels, None]
+    return np.array([[legal(before, after, scheme) for after in ends] for before in ends], dtype=np.bool_)

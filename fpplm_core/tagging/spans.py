@@ -1,0 +1,94 @@
+"""Spans from tags and back, and the repair of illegal transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from fpplm_core.tagging.schemes import LETTERS, OUTSIDE, _role, faults
+
+
+class Span(NamedTuple):
+    """An entity over the words `start` (included) to `end` (excluded)."""
+
+    start: int
+    end: int
+    type: str
+
+
+def spans(tags: Sequence[str], scheme: str) -> list[Span]:
+    """The entities of a sentence, left to right.
+
+    Raises ValueError at the first fault: a sequence that breaks its scheme has no agreed reading.
+    """
+    bad = faults(tags, scheme)
+    if bad:
+        raise ValueError(f"word {bad[0].word + 1}: {bad[0].reason}")
+    return lenient_spans(tags)
+
+
+def lenient_spans(tags: Sequence[str]) -> list[Span]:
+    """The entities of any sequence, read as the conlleval script does: an I or E without a beginning begins one.
+
+    Malformed tags count as O. Equal to `spans` on every legal sequence of every scheme.
+    """
+    found: list[Span] = []
+    open_type = ""
+    for index, tag in enumerate(tags):
+        try:
+            role, kind = _role(tag)
+        except ValueError:
+            role, kind = OUTSIDE, ""
+        if role in "IE" and kind == open_type:
+            found[-1] = found[-1]._replace(end=index + 1)
+        elif role != OUTSIDE:
+            found.append(Span(index, index + 1, kind))
+        open_type = kind if role in "BI" else ""
+    return found
+
+
+def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
+    """The tags without illegal transitions: as conlleval reads them, or without the entities that have one (discard).
+
+    Where a tag is malformed or has a prefix that the scheme lacks, all stay what they are: nothing is guessed.
+    An entity has an illegal transition where its tags are not those that the scheme gives it.
+    """
+    bad = faults(tags, scheme)
+    if not bad or any(not fault.transition for fault in bad):
+        return list(tags)
+    entities = lenient_spans(tags)
+    mended = to_tags(entities, len(tags), scheme)
+    if how == "conlleval":
+        return mended
+    kept = [span for span in entities if mended[span.start : span.end] == list(tags[span.start : span.end])]
+    return to_tags(kept, len(tags), scheme)
+
+
+def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
+    """The tags of `length` words with these non-overlapping entities, from left to right.
+
+    Raises ValueError where the scheme cannot say it: IO has no border between neighbours of one type, TAGS no entity of
+    several words.
+    """
+    tags = [OUTSIDE] * length
+    letters = LETTERS[scheme]
+    last = Span(-1, -1, "")
+    for span in entities:
+        start, end, kind = span
+        adjoins = last.end == start and last.type == kind
+        if (scheme == "IO" and adjoins) or (scheme == "TAGS" and end - start > 1):
+            raise ValueError(f"{scheme} cannot say {kind} over the words {start + 1} to {end}")
+        begin = "I" if scheme == "IO" or (scheme == "IOB1" and not adjoins) else "B"
+        roles = [begin] + ["I"] * (end - start - 1)
+        if "E" in letters and end - start > 1:
+            roles[-1] = "E"
+        elif "S" in letters:
+            roles = ["S"]
+        tags[start:end] = [f"{letters[role]}-{kind}" for role in roles]
+        last = span
+    return tags
+
+
+def types_of(sentences: Iterable[Iterable[str]]) -> list[str]:
+    """The entity types of these tags, sorted."""
+    return sorted({tag[2:] for tags in sentences for tag in tags if tag != OUTSIDE})

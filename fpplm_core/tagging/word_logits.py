@@ -1,0 +1,42 @@
+"""The logits of every word, from those of the windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpplm_core.tagging.batches import Arrays, by_length, collate
+from fpplm_core.tagging.windows import Window
+
+
+def batches_of(windows: Sequence[Window], budget: int) -> list[list[Window]]:
+    """The windows in batches of like length, of at most `budget` pieces."""
+    return [[windows[row] for row in rows] for rows in by_length([len(window.ids) for window in windows], budget)]
+
+
+def gathered(
+    batches: Iterable[Sequence[Window]], results: Iterable[NDArray[np.float32]], lengths: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    """The logits of every word of every sentence, from those of the batches that its windows are in.
+
+    *Shape:* `results` are (batch, words, K); `lengths` are the sentences' numbers of words.
+    Returns one (words, K) array a sentence.
+    """
+    found: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(lengths)
+    for batch, logits in zip(batches, results, strict=True):
+        for window, values in zip(batch, logits, strict=True):
+            if not len(found[window.sentence]):
+                shape = (lengths[window.sentence], values.shape[-1])
+                found[window.sentence] = np.zeros(shape, dtype=np.float32)
+            found[window.sentence][window.words] = values[: len(window.words)]
+    return found
+
+
+def word_logits(
+    windows: Sequence[Window], lengths: Sequence[int], budget: int, run: Callable[[Arrays], NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """The logits of every word of every sentence; `run` turns a batch's arrays into (batch, words, K)."""
+    batches = batches_of(windows, budget)
+    return gathered(batches, (run(collate(batch)) for batch in batches), lengths)

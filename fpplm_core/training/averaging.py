@@ -1,0 +1,43 @@
+"""The averaged weights in place of the current ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from fpplm_core.model.tagger import Tagger
+
+
+@contextmanager
+def without_gradient(device: torch.device) -> Iterator[None]:
+    """A look aside in a step: no gradient, and nothing of it in autocast's cache.
+
+    That cache would lend weights that were cast without a gradient to the pass that needs one, and the current weights
+    to the pass with averaged ones.
+    """
+    enabled = torch.is_autocast_enabled(device.type)
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False):
+        yield
+
+
+@contextmanager
+def averaged(average: Mapping[str, Tensor], model: Tagger, extras: nn.ModuleDict | None = None) -> Iterator[Tagger]:
+    """Model and extras in evaluation mode with their averaged weights; afterwards all is as it was."""
+    modes = {module: module.training for root in (model, extras) if root is not None for module in root.modules()}
+    current = dict(model.named_parameters())
+    current |= dict(extras.named_parameters(prefix="extras")) if extras is not None else {}
+    own = {name: current[name].data for name in average if name in current}
+    for name in own:
+        current[name].data = average[name]
+    for module in modes:
+        module.training = False
+    try:
+        yield model
+    finally:
+        for name, data in own.items():
+            current[name].data = data
+        for module, training in modes.items():
+            module.training = training

@@ -1,0 +1,37 @@
+"""The tensors of one step, and the loss of its tags."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+IGNORED = -100
+
+
+class Batch(NamedTuple):
+    """*Shape:* ids, mask, types (batch, pieces); first, owned, labels, second (batch, words).
+
+    `labels` are IGNORED where there is no owned word, and in windows that only the second task has labels for;
+    `second` has that task's, None without one.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor
+    first: Tensor
+    owned: Tensor
+    labels: Tensor
+    second: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; from pinned memory to a GPU, so that the copy waits for nothing."""
+        pinned = (t.pin_memory() if t is not None and device.type == "cuda" else t for t in self)
+        return Batch._make(None if tensor is None else tensor.to(device, non_blocking=True) for tensor in pinned)
+
+
+def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the labels that count. *Shape:* (batch, words, K), (batch, words)."""
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)

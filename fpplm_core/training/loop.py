@@ -1,0 +1,144 @@
+"""The training loop as a generator. It names no technique: `contract` says what one may return.
+
+What a step draws depends on (seed, step, name) alone, so a resumed run equals an uncut one bit for bit, and switching
+one technique on reshuffles nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fpplm_core.errors import FpplmError, ParamsError
+from fpplm_core.model import parallel
+from fpplm_core.model.groups import Group
+from fpplm_core.training.batch import Batch, tag_loss
+from fpplm_core.training.randomness import derive_seed, seeded
+from fpplm_core.training.schedules import SCHEDULES, layerwise
+from fpplm_core.training.state import Settings, State, _update_average
+from fpplm_core.training.technique import Clock, Step, Technique
+
+T = TypeVar("T")
+
+
+class Report(NamedTuple):
+    """One finished step. `losses` and the gradient's `norm` are detached scalars on the device."""
+
+    step: int
+    losses: dict[str, Tensor]
+    lr: float
+    norm: Tensor
+
+
+def read(reports: Sequence[Report]) -> list[dict[str, float]]:
+    """The losses of steps, by one transfer. Raises FpplmError for the first step whose gradient was not finite."""
+    values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), r.norm)]).tolist())
+    found = [{name: next(values) for name in (*report.losses, "norm")} for report in reports]
+    for report, losses in zip(reports, found, strict=True):
+        if not math.isfinite(losses.pop("norm")):
+            raise FpplmError(
+                "the loss or its gradient is not finite",
+                where=f"step {report.step}",
+                got=", ".join(f"{key} {value:.3g}" for key, value in losses.items()),
+                do="lower train.lr, or set train.precision to float32",
+            )
+    return found
+
+
+def train_steps(
+    state: State,
+    batches: Callable[[int], Batch],
+    techniques: Mapping[str, Technique],
+    settings: Settings,
+    start: int = 0,
+) -> Iterator[Report]:
+    """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
+
+    `batches(step)` gives the batch of a step. Raises FpplmError where two techniques claim what one may own, and
+    ParamsError where nothing is left to train. A loss that is not finite is an FpplmError too: on the CPU before it
+    changes anything, on a GPU, where asking waits, when the caller gives reports to `read`.
+    """
+    device = next(state.model.parameters()).device
+    parameters = state.parameters()
+    for number in range(start, settings.steps):
+        # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
+        factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
+        clocks = {
+            name: Clock(number, settings.steps, settings.seed, name, factor, state.modules(name)) for name in techniques
+        }
+        _set_rates(state, techniques, settings, factor, clocks)
+        clean = batches(number).to(device)
+        offers = (t.on_inputs(clean, state.model, clocks[n]) for n, t in techniques.items())
+        batch = _owned("on_inputs", clean, offers)
+
+        with (
+            seeded(device, derive_seed(settings.seed, number, "dropout")),
+            torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16),
+        ):
+            hidden = state.model.words(state.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            changed = (t.on_hidden(hidden, batch, state.model, clocks[n]) for n, t in techniques.items())
+            hidden = _owned("on_hidden", hidden, changed)
+            logits = state.model.classify(hidden)
+            losses = {"tag": tag_loss(logits, batch.labels)}
+            step = Step(state.model, clean, batch, hidden, logits, state.average)
+            for name, technique in techniques.items():
+                with seeded(device, derive_seed(settings.seed, number, f"{name}/dropout")):
+                    own = technique.losses(step, clocks[name])
+                losses |= {f"{name}.{key}": value for key, value in own.items()}
+            loss = torch.stack([value.float() for value in losses.values()]).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        parallel.add_up([p.grad for p in state.model.encoder.parameters() if p.grad is not None])
+
+        trained = [p for p in parameters.values() if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm)
+        report = Report(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor, norm)
+        if device.type == "cpu":
+            read([report])
+        for name, technique in techniques.items():
+            technique.before_update(parameters, clocks[name])
+        state.optimizer.step()
+        for name, technique in techniques.items():
+            technique.after_update(parameters, clocks[name])
+        state.optimizer.zero_grad(set_to_none=True)
+        _update_average(state, settings, number)
+        yield report
+
+
+def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:
+    given = [offer for offer in offers if offer is not None]
+    if len(given) > 1:
+        raise FpplmError(f"two techniques claim {hook}", where="technique.active", do="switch one of them off")
+    return given[0] if given else value
+
+
+def _set_rates(
+    state: State, techniques: Mapping[str, Technique], settings: Settings, factor: float, clocks: Mapping[str, Clock]
+) -> None:
+    """Sets each group's learning rate, freezes and thaws."""
+    scales = {
+        group.name: math.prod(t.lr_scale(group, clocks[name]) for name, t in techniques.items())
+        for group in state.groups
+    }
+    frozen = {name for name, scale in scales.items() if scale == 0.0}
+    if len(frozen) == len(state.groups):
+        raise ParamsError("every parameter is frozen", where="technique", do="leave at least the head to train")
+    for group in state.groups:
+        if (group.name in frozen) != (group.name in state.frozen):
+            _freeze(group, group.name in frozen)
+    state.frozen = frozen
+    for row in state.optimizer.param_groups:
+        group = row["group"]
+        base = settings.lr * layerwise(group.depth, settings.layer_decay) if group.depth else settings.head_lr
+        row["lr"] = base * factor * scales[group.name]
+
+
+def _freeze(group: Group, frozen: bool) -> None:
+    for parameter in group.parameters.values():
+        parameter.requires_grad_(not frozen)
+        parameter.grad = None
+    for module in group.modules:
+        module.train(not frozen)

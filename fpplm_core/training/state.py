@@ -1,0 +1,111 @@
+"""Everything that a training run changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fpplm_core.model.groups import Group
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.randomness import derive_seed, seeded
+from fpplm_core.training.technique import Technique
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a run; fields as in the `train` section of params.yaml, `steps` in all."""
+
+    seed: int
+    steps: int
+    lr: float
+    head_lr: float
+    layer_decay: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+    clip_norm: float
+    ema: float
+    bfloat16: bool = False
+
+
+@dataclass
+class State:
+    """Everything a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
+
+    model: Tagger
+    extras: nn.ModuleDict
+    groups: list[Group]
+    optimizer: torch.optim.AdamW
+    average: dict[str, Tensor]
+    frozen: set[str] = field(default_factory=set)
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        return {name: parameter for group in self.groups for name, parameter in group.parameters.items()}
+
+    def modules(self, technique: str) -> dict[str, Any]:
+        """The modules of a technique, by the names that it gave them."""
+        return dict(self.extras[technique].named_children())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it as named tensors, for a checkpoint."""
+        found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        found |= {f"extras.{name}": tensor for name, tensor in self.extras.state_dict().items()}
+        found |= {f"average.{name}": tensor for name, tensor in self.average.items()}
+        for name, parameter in self.parameters().items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                found[f"optimizer.{key}.{name}"] = value
+        return found
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `tensors`."""
+
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+        self.model.load_state_dict(under("model."))
+        self.extras.load_state_dict(under("extras."))
+        for name, value in under("average.").items():
+            self.average[name].copy_(value)
+        parameters = self.parameters()
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            for name, value in under(f"optimizer.{key}.").items():
+                parameter = parameters[name]
+                self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
+
+
+def prepare(model: Tagger, techniques: Mapping[str, Technique], settings: Settings) -> State:
+    """The start of a run: optimizer groups, the techniques' modules, the average at the first weights."""
+    device = next(model.parameters()).device
+    extras = nn.ModuleDict()
+    for name, technique in techniques.items():
+        with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
+            extras[name] = nn.ModuleDict(technique.modules(model)).to(device)
+    groups = model.groups()
+    if own := dict(extras.named_parameters(prefix="extras")):
+        groups.append(Group("extras", 0, [extras], own))
+    rows = []
+    for group in groups:
+        for decays in (True, False):
+            chosen = [p for p in group.parameters.values() if (p.ndim > 1) == decays]
+            if chosen:
+                decay = settings.weight_decay if decays else 0.0
+                rows.append({"params": chosen, "weight_decay": decay, "group": group, "lr": 0.0})
+    optimizer = torch.optim.AdamW(rows, fused=True)
+    model.train()
+    average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    average |= {f"extras.{name}": p.detach().clone() for name, p in extras.named_parameters()}
+    return State(model, extras, groups, optimizer, average)
+
+
+@torch.no_grad()
+def _update_average(state: State, settings: Settings, step: int) -> None:
+    """Exponential moving average in float32 (2212.05956), with a shorter memory on the first steps."""
+    decay = min(settings.ema, (1 + step) / (10 + step))
+    current = state.parameters()
+    averages = list(state.average.values())
+    torch._foreach_lerp_(averages, [current[name] for name in state.average], 1.0 - decay)

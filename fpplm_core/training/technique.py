@@ -1,0 +1,147 @@
+"""The contract of a technique: what it is shown of a step, what it may give back, and what all of them share.
+
+A technique returns values and the loop (`training`) combines them by fixed rules: losses are summed, learning-rate
+factors multiply (0 = frozen), inputs and hidden states have at most one owner. Nothing draws from the global random
+state: what a step draws depends on (seed, step, name) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from fpplm_core.model.groups import Group
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.averaging import averaged, without_gradient
+from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.randomness import derive_seed
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where training stands, for the technique that is asked: `step` counts from 0.
+
+    `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are those that the technique has made, by the
+    names that it gave them.
+    """
+
+    step: int
+    total: int
+    seed: int = 0
+    technique: str = ""
+    rate: float = 1.0
+    modules: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> float:
+        """step / total, in [0, 1[."""
+        return self.step / self.total
+
+    def ramp(self, start: float, end: float) -> float:
+        """0 before the progress `start`, 1 from `end` on, a line between."""
+        if self.progress >= end:
+            return 1.0
+        return (self.progress - start) / (end - start) if self.progress > start else 0.0
+
+    def generator(self, purpose: str, device: torch.device) -> torch.Generator:
+        """Randomness that depends on (seed, step, technique, purpose) alone."""
+        seed = derive_seed(self.seed, self.step, f"{self.technique}/{purpose}")
+        return torch.Generator(device).manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What techniques see of one step; `clean` is the batch before any technique changed its inputs.
+
+    *Shape:* hidden (batch, words, width), logits (batch, words, K) in float32.
+    """
+
+    model: Tagger
+    clean: Batch
+    batch: Batch
+    hidden: Tensor
+    logits: Tensor
+    average: Mapping[str, Tensor]
+
+    @property
+    def owned(self) -> Tensor:
+        """True where a label counts. *Shape:* (batch, words)."""
+        return self.batch.labels != IGNORED
+
+    @cached_property
+    def teacher(self) -> Tensor:
+        """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
+        with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
+            hidden = model.words(model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first)
+            return model.classify(hidden)
+
+
+class SecondGraph(NamedTuple):
+    """A module to export, and examples of its inputs by name, each (2, 3, …) for a batch of windows of words."""
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+
+
+class Technique(BaseModel):
+    """One switchable part of training. Its fields are its block in params.yaml; off means absent.
+
+    Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+        """Modules of its own, trained at the head's rate; they are left out of the exported graph."""
+        return {}
+
+    def on_inputs(self, batch: Batch, model: Tagger, clock: Clock) -> Batch | None:
+        """Another batch in place of this one, or None; at most one technique may give one."""
+        return None
+
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: Clock) -> Tensor | None:
+        """Other hidden states (batch, words, width), or None; at most one technique may give them."""
+        return None
+
+    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+        """Scalars to add to the loss, by name."""
+        return {}
+
+    def lr_scale(self, group: Group, clock: Clock) -> float:
+        """Factor of a group's learning rate; 0 freezes it (no gradient, no decay, evaluation mode)."""
+        return 1.0
+
+    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+        """Called with clipped gradients, before the optimizer; frozen parameters have gradient None."""
+
+    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+        """Called after the optimizer, gradients still there; may change weights in place."""
+
+    def transitions(self, modules: Mapping[str, Any]) -> Tensor | None:
+        """Scores (K, K) that the decoder adds to each pair of neighbouring labels; all techniques' are summed."""
+        return None
+
+    def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
+        """What to add to the head's bias (K,), given p_A of dev's words (words, K) and their labels (words,).
+
+        Taken where it does not lower dev F1.
+        """
+        return None
+
+    def phases(self, total: int) -> dict[str, tuple[float, float]]:
+        """From when to when it does what in a run of `total` steps, as shares of training: for the report."""
+        return {}
+
+    def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph | None:
+        """What a bundle may carry beside the tagger; at most one technique may give one."""
+        return None
+
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+        """What it has measured, for the report: plain values."""
+        return {}

@@ -1,0 +1,168 @@
+"""Adversarial training: an attack on the inputs, and a rival that attacks decisions with what it knows of errors.
+
+input     FGM (1605.07725): e' = e + δ, δ = ε · median ‖e_t‖ · g / ‖g‖ for each window, g = ∇_e L; the loss on e' is
+          added. A pass of its own from a detached leaf, in every `input_every`-th step.
+rival     Where model A errs, model B (a head on A's frozen states) is given the fake label and learns the distribution
+          of wrong labels q_B, with q_B(gold) = 0. It attacks A's logits within a budget: z' = z + η u q_B; A must win
+          against z'. B maximises and A minimises; η bounds the game, so it cannot diverge as mutual training on fake
+          labels would.
+trust     u_t = p_T(gold) of a teacher, the averaged weights: no push where the given label is probably wrong.
+agree     KL(p_T || p_A) (co-regularisation, 2104.07204; mean teacher, 1703.01780): what carries A through label noise.
+correct   where the teacher is sure of another label, the target becomes a mixture; off unless noise is expected: it
+          also erases rare types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.batch import Batch, tag_loss
+from fpplm_core.training.technique import Clock, Step, Technique
+
+Weight = Annotated[float, Field(ge=0, le=50)]
+Share = Annotated[float, Field(ge=0, le=1)]
+SURE = 0.9  # the teacher's probability of another label from which it corrects
+
+
+class Adversarial(Technique):
+    epsilon: Annotated[float, Field(ge=0, le=10)] = 0.5
+    input_every: Annotated[int, Field(ge=1)] = 3
+    budget: Annotated[float, Field(ge=0, le=10)] = 0.5
+    agree: Weight = 0.5
+    correct: Share = 0.0
+    begin: Share = 0.3
+    full: Share = 0.4
+    input_until: Share = 0.8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Adversarial:
+        if self.full < self.begin:
+            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
+        return self
+
+    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+        return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.budget else {}
+
+    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        strength = clock.ramp(self.begin, self.full)
+        if self.budget:
+            found |= self.rival_losses(step, clock, strength)
+        if not strength:
+            return found
+        if self.agree:
+            found["agree"] = self.agree * strength * agreement(step.teacher, step.logits, step.owned)
+        if self.correct:
+            found["correct"] = strength * correction(step, self.correct)
+        if self.epsilon and clock.progress < self.input_until and clock.step % self.input_every == 0:
+            found["input"] = strength * input_attack(step.model, step.batch, self.epsilon)
+        return found
+
+    def rival_losses(self, step: Step, clock: Clock, strength: float) -> dict[str, Tensor]:
+        rival: Rival = clock.modules["rival"]
+        counted = step.owned
+        logits, gold = step.logits[counted], step.batch.labels[counted]
+        wrong = rival(step.hidden[counted].detach(), gold)
+        found = {"rival": rival_loss(wrong, logits.detach(), gold)}
+        rival.note(wrong, logits, gold)
+        if strength:
+            trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
+            push = self.budget * strength * trust * wrong.detach().softmax(-1)
+            # The loop adds the loss on z; together the label loss is the one on z'.
+            found["push"] = F.cross_entropy(logits + push, gold) - F.cross_entropy(logits, gold)
+        return found
+
+    def phases(self, total: int) -> dict[str, tuple[float, float]]:
+        found = {"B learns A's errors": (0.0, 1.0), "B attacks A": (self.begin, 1.0)} if self.budget else {}
+        if self.epsilon and self.begin < self.input_until:
+            found["attack on the embeddings"] = (self.begin, self.input_until)
+        return found | ({"agreement with the averaged weights": (self.begin, 1.0)} if self.agree else {})
+
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(modules["rival"].summary()) if "rival" in modules else {}
+
+
+class Rival(nn.Module):
+    """Model B: the distribution of wrong labels, given a word's state."""
+
+    recent: Tensor
+
+    def __init__(self, width: int, labels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Linear(width // 2, labels))
+        self.register_buffer("recent", torch.zeros(2))
+
+    def forward(self, states: Tensor, gold: Tensor) -> Tensor:
+        """Logits with the gold label masked out. *Shape:* (n, width), (n,) to (n, K) in float32."""
+        scores: Tensor = self.layers(states)
+        return scores.float().scatter(1, gold.unsqueeze(1), -1e4)
+
+    @torch.no_grad()
+    def note(self, wrong: Tensor, logits: Tensor, gold: Tensor) -> None:
+        """Remembers lately: A's share of errors, and the share of them that B had foreseen."""
+        guess = logits.argmax(-1)
+        errors = guess != gold
+        foreseen = ((wrong.argmax(-1) == guess) & errors).sum() / errors.sum().clamp(min=1)
+        self.recent.lerp_(torch.stack([errors.float().mean(), foreseen]).to(self.recent), 0.02)
+
+    def summary(self) -> dict[str, float]:
+        errors, foreseen = self.recent.tolist()
+        return {"words that A gets wrong (running mean)": errors, "of these, foreseen by B": foreseen}
+
+
+def rival_loss(wrong: Tensor, logits: Tensor, gold: Tensor) -> Tensor:
+    """B's cross-entropy at A's best wrong label: weight 1 where A errs, a tenth elsewhere, lest B starve."""
+    fake = logits.scatter(1, gold.unsqueeze(1), -torch.inf).argmax(-1)
+    weight = torch.where(logits.argmax(-1) == gold, 0.1, 1.0)
+    return (weight * F.cross_entropy(wrong, fake, reduction="none")).mean()
+
+
+def agreement(teacher: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
+    """Mean KL(p_T || p_A) over the words that count."""
+    own, taught = logits[counted].log_softmax(-1), teacher[counted].softmax(-1)
+    return F.kl_div(own, taught, reduction="batchmean")
+
+
+def correction(step: Step, most: float) -> Tensor:
+    """What the label loss changes by where the teacher is sure of another label: target (1 − β) gold + β p_T."""
+    counted = step.owned
+    logits, gold, taught = step.logits[counted], step.batch.labels[counted], step.teacher[counted].softmax(-1)
+    chance, best = taught.max(-1)
+    share = most * ((chance > SURE) & (best != gold))
+    soft = -(taught * logits.log_softmax(-1)).sum(-1)
+    return (share * (soft - F.cross_entropy(logits, gold, reduction="none"))).mean()
+
+
+def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
+    """The label loss on embeddings that were moved by ε · median ‖e_t‖ along the gradient, window by window."""
+    plain = model.embed(batch.ids)
+    leaf = plain.detach().requires_grad_()
+
+    def loss(embeddings: Tensor) -> Tensor:
+        states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
+        return tag_loss(model.classify(model.words(states, batch.first)), batch.labels)
+
+    (gradient,) = torch.autograd.grad(loss(leaf), leaf)
+    return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))
+
+
+def perturbation(embeddings: Tensor, gradient: Tensor, mask: Tensor, epsilon: float) -> Tensor:
+    """δ with ‖δ‖ = ε · median ‖e_t‖ over each window, 0 on padding and where there is no gradient.
+
+    *Shape:* embeddings and gradient (batch, pieces, width), mask (batch, pieces).
+    """
+    gradient = gradient.float() * mask.unsqueeze(2)
+    norms = torch.linalg.vector_norm(gradient, dim=(1, 2), keepdim=True)
+    lengths = torch.linalg.vector_norm(embeddings.float(), dim=2).masked_fill(mask == 0, torch.inf)
+    middle = (mask.sum(1, keepdim=True) - 1) // 2  # on CUDA torch's own median is not deterministic
+    sizes = lengths.sort(1).values.gather(1, middle).unsqueeze(2)
+    delta = torch.where(norms > 0, gradient / norms.clamp(min=1e-30), torch.zeros_like(gradient))
+    moved: Tensor = epsilon * sizes * delta
+    return moved.to(embeddings.dtype)

@@ -1,0 +1,153 @@
+"""Filter pooling: some words' encodings are dropped, and the hole is filled from the words around it.
+
+    m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±window    h̃_t = m_t h_t + (1 − m_t) c_t
+
+The label is still asked for: a hole of zeros would teach the prior alone, one that is filled from the context teaches
+to read the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
+p_t = rate (1 + p(O)) / 2. The companion on the input side replaces words by the encoder's mask piece (token cutoff,
+2009.13818). At inference nothing is filtered, so nothing is faster there; what is reduced is measured (kept words,
+effective rank).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.averaging import without_gradient
+from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.technique import Clock, Technique
+
+RANK_EVERY = 20  # steps
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class FilterPooling(Technique):
+    rate: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    window: Annotated[int, Field(ge=1)] = 2
+    cutoff: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    begin: Share = 0.1
+    full: Share = 0.2
+    fade: Share = 0.8
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FilterPooling:
+        if not self.begin <= self.full <= self.fade:
+            raise ValueError(f"begin {self.begin}, full {self.full} and fade {self.fade} must not fall")
+        return self
+
+    def strength(self, clock: Clock) -> float:
+        """Rises from 0 to 1 between `begin` and `full`, falls to 0 between `fade` and the end."""
+        rise = clock.ramp(self.begin, self.full) if self.full else 1.0
+        return rise * (1.0 - clock.ramp(self.fade, 1.0) if self.fade < 1 else 1.0)
+
+    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+        return {"measured": Measured()}
+
+    def on_inputs(self, batch: Batch, model: Tagger, clock: Clock) -> Batch | None:
+        share = self.cutoff * self.strength(clock)
+        if not share:
+            return None
+        generator = clock.generator("cutoff", batch.ids.device)
+        hidden = torch.rand(batch.first.shape, generator=generator, device=batch.ids.device) < share
+        return batch._replace(ids=hide_words(batch, hidden, model.blueprint.mask_id))
+
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: Clock) -> Tensor | None:
+        rate = self.rate * self.strength(clock)
+        if not rate:
+            return None
+        counted = batch.labels != IGNORED
+        with without_gradient(hidden.device):
+            chance = rate * (1 + outside_chance(model, hidden)) / 2
+            generator = clock.generator("filter", hidden.device)
+            dropped = torch.rand(chance.shape, generator=generator, device=hidden.device) < chance
+        mixed, kept = fill(hidden, dropped & counted, counted, self.window)
+        with torch.no_grad():
+            clock.modules["measured"].take(hidden, mixed, kept, counted, clock.step)
+        return mixed
+
+    def phases(self, total: int) -> dict[str, tuple[float, float]]:
+        kinds = {"filter": self.rate, "input cutoff": self.cutoff}
+        return {name: (self.begin, 1.0) for name, rate in kinds.items() if rate}
+
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(modules["measured"].summary())
+
+
+def outside_chance(model: Tagger, hidden: Tensor) -> Tensor:
+    """p(O) of each word, by the head without its dropout. *Shape:* (batch, words, width) to (batch, words)."""
+    training = model.head.training
+    model.head.eval()
+    logits: Tensor = model.head(hidden)
+    model.head.train(training)
+    return logits.float().softmax(-1)[..., 0]
+
+
+def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
+    """Ids with every piece of the hidden words replaced. *Shape:* hidden (batch, words) to (batch, pieces).
+
+    The last word of a window is never hidden: where it ends, the batch does not say.
+    """
+    pieces = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    starts = batch.first.masked_fill(batch.owned == 0, batch.ids.shape[1])
+    word = (pieces.unsqueeze(1) >= starts.unsqueeze(1)).sum(2) - 1  # (batch, pieces): the word a piece belongs to
+    last = batch.owned.sum(1, keepdim=True) - 1
+    chosen = hidden.gather(1, word.clamp(min=0)) & (word >= 0) & (word < last)
+    return batch.ids.masked_fill(chosen, mask_id)
+
+
+def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Dropped states replaced by the mean of the kept ones within ±window; where there is none, they stay.
+
+    *Shape:* hidden (batch, words, width), dropped and counted (batch, words). Returns the mixture and what was kept.
+    """
+    kept = counted & ~dropped
+    size = 2 * window + 1
+    weights = kept.to(hidden.dtype).unsqueeze(2)
+    padded = F.pad(hidden * weights, (0, 0, window, window))
+    around = padded.unfold(1, size, 1).sum(-1)
+    number = F.pad(weights, (0, 0, window, window)).unfold(1, size, 1).sum(-1)
+    holes = (dropped & (number.squeeze(2) > 0)).unsqueeze(2)
+    return torch.where(holes, around / number.clamp(min=1), hidden), ~holes.squeeze(2) & counted
+
+
+class Measured(nn.Module):
+    """What the filter did: words kept, and the effective rank of the states before and after."""
+
+    kept: Tensor
+    seen: Tensor
+    ranks: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("ranks", torch.zeros(3, dtype=torch.float64))  # before, after, number
+
+    def take(self, before: Tensor, after: Tensor, kept: Tensor, counted: Tensor, step: int) -> None:
+        self.kept += kept.sum()
+        self.seen += counted.sum()
+        if step % RANK_EVERY == 0:
+            ranks = [effective_rank(states[counted]) for states in (before, after)]
+            self.ranks += torch.stack([*ranks, torch.ones_like(ranks[0])])
+
+    def summary(self) -> dict[str, float]:
+        before, after, number = self.ranks.tolist()
+        return {
+            "share of words kept": float(self.kept / self.seen.clamp(min=1)),
+            "effective rank before": before / max(1.0, number),
+            "effective rank after": after / max(1.0, number),
+        }
+
+
+def effective_rank(states: Tensor) -> Tensor:
+    """exp of the entropy of the normalised singular values (Roy & Vetterli 2007). *Shape:* (n, width) to ()."""
+    values = torch.linalg.svdvals(states.double())
+    share = values / values.sum().clamp(min=1e-30)
+    return torch.exp(-torch.special.xlogy(share, share).sum())

@@ -1,0 +1,179 @@
+"""Generation: a small label language model reads a damaged or predicted label sequence and writes the true one.
+
+    u_t = a_t E^T q_t + W h_t + position_t          one Transformer layer over words          p_D = softmax(V D(u))
+
+init      E[k] = the unit-norm centroid of the frozen encoder's states over words labelled k, of the first steps
+tune      while the encoder is frozen, D learns on encodings that it cannot change
+joint     afterwards its loss also reaches the encoder; it reads half damaged gold labels, half the tagger's own guesses
+feedback  KL(p_D || p_A) on the words where D knows the label better than the tagger A
+bias      where A's mean probability of a label on dev is off its frequency there, the head's bias is corrected
+
+A word's own slot is hidden from D (a_t = 0) half of the time, and it never reads undamaged gold labels: a tagger that
+has learnt the training set is right nearly everywhere, and D would learn to copy. Trained with the tagger, left out of
+its graph. After label attention networks (1908.08676) and two-stage refinement (2012.10608), which show that a
+refinement that is free to overrule breaks right labels; hence it teaches, and the tagger decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.batch import IGNORED
+from fpplm_core.training.technique import Clock, SecondGraph, Step, Technique
+
+Weight = Annotated[float, Field(ge=0, le=10)]
+Share = Annotated[float, Field(ge=0, le=1)]
+LONGEST = 512  # words with a position of their own; farther ones share the last
+TEMPERATURE = 2.0
+
+
+class LabelLm(Technique):
+    weight: Weight = 0.3
+    feedback: Weight = 0.3
+    begin: Share = 0.3
+    full: Share = 0.4
+    init_steps: Annotated[int, Field(ge=1)] = 4
+    noise: Share = 0.15
+    hide: Share = 0.5
+    width: Annotated[int, Field(ge=8, multiple_of=4)] = 128
+    bias: Share = 0.5
+
+    @model_validator(mode="after")
+    def _in_order(self) -> LabelLm:
+        if self.full < self.begin:
+            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
+        return self
+
+    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+        return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
+
+    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+        decoder: LabelDecoder = clock.modules["decoder"]
+        labels, counted = step.batch.labels, step.owned
+        if clock.step < self.init_steps:
+            decoder.gather(step.hidden, labels)
+            return {}
+        generator = clock.generator("read", labels.device)
+        read, hidden = self.reading(step, generator)
+        written = decoder(read, hidden, step.hidden, counted)
+        losses = {"write": self.weight * F.cross_entropy(written[counted], labels[counted])}
+        strength = self.feedback * clock.ramp(self.begin, self.full)
+        if strength:
+            losses["feedback"] = strength * feedback(written, step.logits, labels)
+        decoder.note(written, read, labels)
+        return losses
+
+    def reading(self, step: Step, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the decoder reads (batch, words, K), and whether a word's own slot is hidden (batch, words)."""
+        labels, device = step.batch.labels, step.batch.labels.device
+        count = step.logits.shape[-1]
+
+        def draw(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=generator, device=device)
+
+        gold = labels.clamp(min=0)
+        other = (gold + 1 + (draw(*gold.shape) * (count - 1)).long()) % count
+        # Half of the damage is what the tagger takes the word for, so that its own mistakes are seen often.
+        guesses = (step.logits.detach() / TEMPERATURE).softmax(-1)
+        rival = guesses.scatter(2, gold.unsqueeze(2), -1.0).argmax(-1)
+        damage = torch.where(draw(*gold.shape) < 0.5, other, rival)
+        damaged = torch.where(draw(*gold.shape) < self.noise, damage, gold)
+        own_guess = draw(len(labels), 1, 1) < 0.5
+        read = torch.where(own_guess, guesses, F.one_hot(damaged, count).to(guesses.dtype))
+        return read, draw(*gold.shape) < self.hide
+
+    def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
+        if not self.bias:
+            return None
+        count = probabilities.shape[-1]
+        frequency = torch.bincount(labels, minlength=count).double() + 1.0
+        expected = probabilities.double().sum(0) + 1.0
+        return -self.bias * torch.log(expected / frequency).float()
+
+    def phases(self, total: int) -> dict[str, tuple[float, float]]:
+        learned = min(1.0, self.init_steps / total)
+        found = {"gathers centroids": (0.0, learned), "learns to write": (learned, 1.0)}
+        return found | ({"teaches the tagger": (self.begin, 1.0)} if self.feedback else {})
+
+    def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph:
+        """From `read` (batch, words, K), `hidden` (batch, words), `states` (batch, words, width) and `counted`."""
+        decoder: LabelDecoder = modules["decoder"]
+        labels, states = decoder.labels.shape
+        flags = torch.tensor([[True, True, False], [True, False, True]])
+        read = torch.full((2, 3, labels), 1 / labels)
+        return SecondGraph(
+            decoder, {"read": read, "hidden": ~flags, "states": torch.ones(2, 3, states), "counted": flags}
+        )
+
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(modules["decoder"].summary())
+
+
+def feedback(written: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """KL from the decoder's softened distribution to the tagger's, on words where it gives the label more chance."""
+    counted = labels != IGNORED
+    taught, own = written[counted].detach(), logits[counted]
+    gold = labels[counted].unsqueeze(1)
+    better = (taught.softmax(-1).gather(1, gold) > own.detach().softmax(-1).gather(1, gold)).squeeze(1)
+    loss = F.kl_div(own.log_softmax(-1), (taught / TEMPERATURE).softmax(-1), reduction="none").sum(-1)
+    return (loss * better).sum() / max(1, len(loss))
+
+
+class LabelDecoder(nn.Module):
+    """One Transformer layer over words that writes labels from labels and encodings."""
+
+    sums: Tensor
+    numbers: Tensor
+    recent: Tensor
+
+    def __init__(self, states: int, labels: int, width: int) -> None:
+        super().__init__()
+        self.labels = nn.Parameter(torch.randn(labels, states) * 0.02)
+        self.states = nn.Linear(states, width)
+        self.reads = nn.Linear(states, width, bias=False)
+        self.positions = nn.Parameter(torch.randn(LONGEST, width) * 0.02)
+        self.layer = nn.TransformerEncoderLayer(width, 4, 4 * width, dropout=0.1, batch_first=True, norm_first=True)
+        self.write = nn.Linear(width, labels)
+        self.register_buffer("sums", torch.zeros(labels, states))
+        self.register_buffer("numbers", torch.zeros(labels))
+        self.register_buffer("recent", torch.zeros(2))  # words right after reading, words right before
+
+    @torch.no_grad()
+    def gather(self, hidden: Tensor, labels: Tensor) -> None:
+        """Adds unit-norm states to their labels' centroids, and makes these the embeddings of the labels."""
+        counted = labels != IGNORED
+        states = F.normalize(hidden[counted].float(), dim=-1)
+        self.sums.index_add_(0, labels[counted], states)
+        self.numbers.index_add_(0, labels[counted], torch.ones(len(states), device=states.device))
+        seen = self.numbers > 0
+        self.labels[seen] = F.normalize(self.sums[seen], dim=-1)
+
+    def forward(self, read: Tensor, hidden_slot: Tensor, states: Tensor, counted: Tensor) -> Tensor:
+        """*Shape:* read (batch, words, K), hidden_slot and counted (batch, words), states (batch, words, states)
+        to float32 logits (batch, words, K).
+        """
+        seen = read * (~hidden_slot).unsqueeze(2)
+        places = torch.arange(read.shape[1], device=read.device).clamp(max=LONGEST - 1)
+        inputs = self.reads(seen.to(self.labels.dtype) @ self.labels) + self.states(states) + self.positions[places]
+        padding = torch.zeros_like(counted, dtype=inputs.dtype).masked_fill(~counted, -1e4)
+        padding = torch.where(counted.any(1, keepdim=True), padding, torch.zeros_like(padding))
+        written: Tensor = self.write(self.layer(inputs, src_key_padding_mask=padding))
+        return written.float()
+
+    @torch.no_grad()
+    def note(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
+        """Remembers how often it was right lately, and how often what it read was."""
+        counted = labels != IGNORED
+        right = [(values.argmax(-1)[counted] == labels[counted]).float().mean() for values in (written, read)]
+        self.recent.lerp_(torch.stack(right).to(self.recent), 0.02)
+
+    def summary(self) -> dict[str, float]:
+        right, before = self.recent.tolist()
+        return {"labels right that it writes (running mean)": right, "labels right that it reads": before}

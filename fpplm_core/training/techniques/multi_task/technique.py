@@ -1,0 +1,292 @@
+"""Multi-task loss: what labels say about each other and about their context, beside the labels themselves.
+
+    L = L_tag + Σ w_k · L_k / c_k          c_k = the loss of a uniform predictor, so that weights can be compared
+
+pair      multinomial logistic regression over adjacent labels: s[a, b] = z_t[a] + z_t+1[b] + A[a, b], the log-softmax
+          over all legal pairs at the gold one (a piecewise CRF, Sutton & McCallum 2005, 1207.1409). A is learned, and
+          the decoder adds A / 2: summed over a path, each inner word's logits have then been counted twice.
+crf       the same scores in a linear-chain conditional random field (Lafferty 2001), by the forward algorithm.
+context   what the sentence around a word holds: the types present in it (attention pooling), the labels of the words
+          before and after, the position in the entity (O B I E S) and the type alone.
+second    the labels of another task (another column, or another corpus) by a head of its own (Caruana 1997).
+masked_lm what a word was, where its first piece is hidden, by the encoder's own pretrained head (1810.04805), which
+          stays as it is.
+anchor    decoupled pull towards the pretrained weights (L2-SP, 1802.01483): θ ← θ − p_t (θ − θ0), proportional to the
+          learning rate, in all 1 − Π (1 − p_t) = anchor.
+weights   fixed, or learned by homoscedastic uncertainty (1705.07115): exp(−s_k) L_k / c_k + s_k / 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fpplm_core.errors import ParamsError
+from fpplm_core.model import pretrained
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.tagging.schemes import OUTSIDE, split_tag
+from fpplm_core.tagging.schemes import transitions as legal_pairs
+from fpplm_core.training.batch import IGNORED, tag_loss
+from fpplm_core.training.technique import Clock, Step, Technique
+
+FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
+PREFIXES = "OBIES"
+HIDDEN_WORDS = 0.15
+Weight = Annotated[float, Field(ge=0, le=10)]
+
+
+class MultiTask(Technique):
+    pair: Weight = 0.5
+    pair_kind: Literal["pair", "crf"] = "pair"
+    presence: Weight = 0.1
+    neighbours: Weight = 0.1
+    boundary: Weight = 0.2
+    second: Weight = 0.0
+    masked_lm: Weight = 0.0
+    anchor: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    weights: Literal["fixed", "uncertainty"] = "fixed"
+
+    def active(self) -> dict[str, float]:
+        """The weights of the losses that are on."""
+        names = ("pair", "presence", "neighbours", "boundary", "second", "masked_lm")
+        return {name: getattr(self, name) for name in names if getattr(self, name) > 0}
+
+    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+        labels, on = model.blueprint.labels, self.active()
+        made: dict[str, nn.Module] = {}
+        if "pair" in on:
+            made["pair"] = Pairs(labels)
+        if "presence" in on:
+            made["presence"] = Presence(model.width, labels)
+        if "neighbours" in on:
+            made["neighbours"] = nn.Linear(model.width, 2 * len(labels))
+        if "boundary" in on:
+            made["boundary"] = Parts(model.width, labels)
+        second = model.blueprint.second
+        if bool(second) != ("second" in on):
+            raise ParamsError(
+                "a second task needs its labels and a weight",
+                where="technique.multi_task.second",
+                got=f"{self.second}, and {len(second)} labels",
+                do="give both data.second and this weight, or neither",
+            )
+        if "second" in on:
+            made["second"] = nn.Linear(model.width, len(second))
+        if "masked_lm" in on:
+            made["masked_lm"] = MaskedLm(model)
+        if self.anchor:
+            made["anchor"] = Anchor(model)
+        if self.weights == "uncertainty":
+            made["uncertainty"] = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in ["tag", *on]})
+        return made
+
+    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+        own, on = clock.modules, self.active()
+        count = step.logits.shape[-1]
+        raw: dict[str, Tensor] = {}
+        if "pair" in on:
+            raw["pair"] = own["pair"](step.logits, step.batch.labels, self.pair_kind)
+        if "presence" in on:
+            raw["presence"] = own["presence"](step.hidden, step.batch.labels)
+        if "neighbours" in on:
+            guesses = own["neighbours"](step.hidden).float()
+            raw["neighbours"] = neighbour_loss(guesses, step.batch.labels) / math.log(count)
+        if "boundary" in on:
+            raw["boundary"] = own["boundary"](step.hidden, step.batch.labels)
+        if "second" in on:
+            raw["second"] = second_loss(own["second"](step.hidden).float(), step.batch.second)
+        if "masked_lm" in on:
+            raw["masked_lm"] = own["masked_lm"](step, clock.generator("masked_lm", step.hidden.device))
+        if self.weights == "fixed":
+            return {name: on[name] * value for name, value in raw.items()}
+        tag = tag_loss(step.logits, step.batch.labels)
+        scores = {name: s.clamp(-2, 2) for name, s in own["uncertainty"].items()}
+        weighted = {name: torch.exp(-scores[name]) * value + scores[name] / 2 for name, value in raw.items()}
+        # The loop adds the label loss once by itself: what is missing to its weighted form.
+        return weighted | {"tag_weight": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
+
+    @torch.no_grad()
+    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+        if self.anchor:
+            # The schedule's factors have mean 1/2, so that all steps together pull by `anchor`.
+            pull = 1.0 - (1.0 - self.anchor) ** (2.0 * clock.rate / clock.total)
+            anchors = clock.modules["anchor"].weights(parameters)
+            moved = [name for name in anchors if parameters[name].grad is not None]
+            if not moved:
+                return  # the whole encoder is frozen
+            torch._foreach_lerp_([parameters[n].data for n in moved], [anchors[n] for n in moved], pull)
+
+    def transitions(self, modules: Mapping[str, Any]) -> Tensor | None:
+        if "pair" not in modules:
+            return None
+        learned: Tensor = modules["pair"].scores.detach()
+        return learned if self.pair_kind == "crf" else learned / 2
+
+    def phases(self, total: int) -> dict[str, tuple[float, float]]:
+        names = ", ".join(self.active())
+        return ({names: (0.0, 1.0)} if names else {}) | ({"anchor": (0.0, 1.0)} if self.anchor else {})
+
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+        if "uncertainty" not in modules:
+            return {}
+        return {
+            "weights": {name: math.exp(-float(s.detach().clamp(-2, 2))) for name, s in modules["uncertainty"].items()}
+        }
+
+
+class Pairs(nn.Module):
+    """Scores A (K, K) of adjacent labels, and the loss that teaches them."""
+
+    legal: Tensor
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(len(labels), len(labels)))
+        self.register_buffer("legal", torch.from_numpy(legal_pairs(labels)[:-1, :-1].copy()), persistent=False)
+
+    def forward(self, logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `Step`."""
+        scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
+        if kind == "crf":
+            return chain_loss(logits, labels, scores) / math.log(len(scores))
+        return pair_loss(logits, labels, scores) / math.log(int(self.legal.sum()))
+
+
+def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
+    """−mean log p(y_t, y_t+1) over adjacent words that both count. *Shape:* logits (batch, words, K), scores (K, K)."""
+    both = (labels[:, :-1] != IGNORED) & (labels[:, 1:] != IGNORED)
+    joint = logits[:, :-1][both].unsqueeze(2) + logits[:, 1:][both].unsqueeze(1) + scores
+    gold = labels[:, :-1][both] * scores.shape[0] + labels[:, 1:][both]
+    return F.cross_entropy(joint.flatten(1), gold, reduction="sum") / max(1, len(gold))
+
+
+def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
+    """−mean log p(y) a word, in float32; words that count stand in front. *Shape:* as `pair_loss`."""
+    counted = labels != IGNORED
+    gold = labels.where(counted, torch.zeros_like(labels))
+    path = logits.gather(2, gold.unsqueeze(2)).squeeze(2)
+    path = path + F.pad(scores[gold[:, :-1], gold[:, 1:]], (1, 0))
+    reached = logits[:, 0]
+    for word in range(1, logits.shape[1]):
+        onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1) + logits[:, word]
+        reached = torch.where(counted[:, word, None], onward, reached)
+    return (torch.logsumexp(reached, dim=1) - (path * counted).sum(1)).sum() / counted.sum()
+
+
+def neighbour_loss(guesses: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the labels before and after each word. *Shape:* guesses (batch, words, 2 K)."""
+    before, after = guesses.chunk(2, dim=-1)
+    nothing = torch.full_like(labels[:, :1], IGNORED)
+    wanted = torch.cat([nothing, labels[:, :-1]], 1), torch.cat([labels[:, 1:], nothing], 1)
+    losses = []
+    for guess, neighbours in zip((before, after), wanted, strict=True):
+        target = neighbours.where(labels != IGNORED, nothing)
+        total = F.cross_entropy(guess.flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum")
+        losses.append(total / (target != IGNORED).sum().clamp(min=1))
+    return torch.stack(losses).mean()
+
+
+class Presence(nn.Module):
+    """Which entity types a window's words hold, seen through attention pooling."""
+
+    of_label: Tensor
+
+    def __init__(self, width: int, labels: Sequence[str]) -> None:
+        super().__init__()
+        types, of_label = _types(labels)
+        self.query = nn.Linear(width, 1)
+        self.head = nn.Linear(width, len(types))
+        table = F.one_hot(torch.from_numpy(of_label), len(types) + 1)[:, 1:].float()  # O has no type
+        self.register_buffer("of_label", table, persistent=False)
+
+    def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        counted = labels != IGNORED
+        weights = self.query(hidden).float().squeeze(2).masked_fill(~counted, FORBIDDEN).softmax(1)
+        guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
+        present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
+        seen = counted.any(1)
+        return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
+
+
+class Parts(nn.Module):
+    """A label taken apart: its prefix alone, and its type alone."""
+
+    prefix: Tensor
+    kind: Tensor
+
+    def __init__(self, width: int, labels: Sequence[str]) -> None:
+        super().__init__()
+        types, of_label = _types(labels)
+        self.sizes = [len(PREFIXES), len(types) + 1]
+        self.head = nn.Linear(width, sum(self.sizes))
+        prefixes = [PREFIXES.index(split_tag(label)[0]) for label in labels]
+        self.register_buffer("prefix", torch.tensor(prefixes), persistent=False)
+        self.register_buffer("kind", torch.from_numpy(of_label), persistent=False)
+
+    def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        counted = labels != IGNORED
+        chosen = labels[counted]
+        prefix, kind = self.head(hidden[counted]).float().split(self.sizes, dim=-1)
+        losses = [
+            F.cross_entropy(guess, table[chosen]) / math.log(size)
+            for guess, table, size in zip((prefix, kind), (self.prefix, self.kind), self.sizes, strict=True)
+        ]
+        return torch.stack(losses).mean()
+
+
+def second_loss(guesses: Tensor, labels: Tensor | None) -> Tensor:
+    """Mean cross-entropy of the second task, 1 for a uniform guess; 0 where a batch has none of it."""
+    if labels is None:
+        return guesses.sum() * 0.0
+    total = F.cross_entropy(guesses.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / ((labels != IGNORED).sum().clamp(min=1) * math.log(max(2, guesses.shape[-1])))
+
+
+class MaskedLm(nn.Module):
+    """The encoder's pretrained head for hidden pieces. Neither trained nor saved: a list hides it from both."""
+
+    def __init__(self, model: Tagger) -> None:
+        super().__init__()
+        self.head = [pretrained.masked_lm_head(model.encoder)]
+
+    def forward(self, step: Step, generator: torch.Generator) -> Tensor:
+        """Mean cross-entropy at the hidden first pieces of words, 1 for a uniform guess."""
+        clean = step.clean
+        chosen = torch.rand(clean.first.shape, generator=generator, device=clean.ids.device) < HIDDEN_WORDS
+        rows, words = (chosen & (clean.owned == 1)).nonzero(as_tuple=True)
+        if not len(rows):
+            return step.hidden.sum() * 0.0
+        places = clean.first[rows, words]
+        ids = clean.ids.index_put((rows, places), clean.ids.new_tensor(step.model.blueprint.mask_id))
+        states = step.model.encode(ids, clean.mask, clean.types)[rows, places]
+        guesses = self.head[0].to(states.device)(states).float()
+        return F.cross_entropy(guesses, step.model.pretrained_ids(clean.ids[rows, places])) / math.log(
+            guesses.shape[-1]
+        )
+
+
+class Anchor(nn.Module):
+    """The encoder's weights as they were; made anew from the pretrained ones in a resumed run, so not saved."""
+
+    def __init__(self, model: Tagger) -> None:
+        super().__init__()
+        self.names = [name for name, _ in model.named_parameters() if name.startswith("encoder.")]
+        for index, name in enumerate(self.names):
+            self.register_buffer(f"w{index}", model.get_parameter(name).detach().clone(), persistent=False)
+
+    def weights(self, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+        return {name: self.get_buffer(f"w{index}") for index, name in enumerate(self.names) if name in parameters}
+
+
+def _types(labels: Sequence[str]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
+    """The entity types, sorted, and each label's number among them counted from 1; 0 for O."""
+    kinds = [split_tag(label)[1] for label in labels]
+    types = sorted({kind for label, kind in zip(labels, kinds, strict=True) if label != OUTSIDE})
+    return types, np.array([types.index(kind) + 1 if kind else 0 for kind in kinds], dtype=np.int64)

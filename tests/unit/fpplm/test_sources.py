@@ -1,0 +1,89 @@
+"""Which code of a model Git holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fpplm.pipeline.fingerprint import fingerprint
+from fpplm.registry.sources import in_repository, last_commit, uncommitted
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+
+def git(*arguments: str) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(name: str) -> str:
+    git("add", name)
+    git("commit", "--quiet", "-m", "x")
+    return git("rev-parse", "HEAD")
+
+
+def changed(module: str) -> list[Path]:
+    return uncommitted(in_repository(fingerprint(module)))
+
+
+def test_code_that_differs_from_the_last_commit_is_named(code: Path) -> None:
+    git("init", "--quiet")
+    assert len(changed("tasks.read")) == 7
+    commit(".")
+    assert changed("tasks.read") == []
+    Path("smallcore/sums.py").write_text("x = 1\n")
+    Path("smallcore/text/naïve name.txt").write_text("x")
+    assert changed("tasks.read") == [Path("smallcore/text/naïve name.txt")]
+    git("add", ".")
+    assert changed("tasks.train") == [Path("smallcore/sums.py")]
+
+
+def test_the_commit_is_the_last_one_of_this_code(code: Path) -> None:
+    git("init", "--quiet")
+    assert last_commit(in_repository(fingerprint("tasks.read"))) is None
+    first = commit(".")
+    Path("smallcore/sums.py").write_text("x = 1\n")
+    second = commit(".")
+    assert last_commit(in_repository(fingerprint("tasks.read"))) == first
+    assert last_commit(in_repository(fingerprint("tasks.train"))) == second
+
+
+def test_without_git_there_is_none(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(code.parent))
+    assert in_repository(fingerprint("tasks.read")) == []
+    monkeypatch.setenv("PATH", "")
+    assert in_repository(fingerprint("tasks.read")) == uncommitted([Path("tasks/read.py")]) == []
+    assert last_commit([Path("tasks/read.py")]) is None
+    assert last_commit([]) is None
+
+
+@pytest.mark.parametrize("installed", ["elsewhere", "project/.venv"])
+def test_installed_code_is_not_of_this_repository(code: Path, monkeypatch: pytest.MonkeyPatch, installed: str) -> None:
+    project = code / "project"
+    shutil.move(code / "tasks", project / "tasks")
+    shutil.move(code / "smallcore", code / installed / "smallcore")
+    (project / ".gitignore").write_text(".venv/\n")
+    monkeypatch.syspath_prepend(code / installed)
+    monkeypatch.chdir(project)
+    git("init", "--quiet")
+    assert "smallcore.sums" in fingerprint("tasks.train").modules
+    assert {path.parts[0] for path in changed("tasks.train")} == {"tasks"}
+
+
+def test_a_project_may_be_a_part_of_a_repository(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code.parent / "whole").mkdir()
+    project = code.parent / "whole" / "project"
+    shutil.copytree(code, project)
+    monkeypatch.chdir(project.parent)
+    git("init", "--quiet")
+    monkeypatch.chdir(project)
+    assert Path("tasks/read.py") in changed("tasks.read")
+    commit(".")
+    assert changed("tasks.read") == []

@@ -1,0 +1,191 @@
+"""What is said to have changed since a stage's last recorded run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from fpplm.pipeline.code import write_code
+from fpplm.pipeline.external import write_inputs
+from fpplm.pipeline.why import UNKNOWN, lines, why
+from fpplm_core.errors import DataError
+from fpplm_core.params import Params
+from tests.unit.fpplm.conftest import FILES, enter
+
+# `environment` keeps what the test has written: it stands for the stage that writes it.
+GRAPH = """
+stages:
+  environment:
+    cmd: "true"
+    always_changed: true
+    outs: [build/code: {persist: true}, build/inputs: {persist: true}]
+  read:
+    cmd: mkdir -p build/corpus && cp data/corpus.txt build/corpus/all.txt
+    params: [data]
+    deps: [data, build/code/read.json]
+    outs: [build/corpus]
+  train:
+    cmd: cp build/corpus/all.txt build/model
+    params: [train, model.encoder]
+    deps: [build/corpus, build/code/train.json, build/inputs/encoder.json]
+    outs: [build/model]
+"""
+PARAMS = "data: {path: data}\nmodel: {encoder: encoder}\ntrain: {lr: 0.0003, layers: [1, 2]}\n"
+SETTINGS = cast(Params, SimpleNamespace(model=SimpleNamespace(encoder="encoder", revision=None)))
+
+
+def run() -> None:
+    write_code()
+    write_inputs(SETTINGS)
+    with Repo() as repo:
+        repo.reproduce("train")
+
+
+def told(stage: str = "train") -> list[str]:
+    return lines(stage, why(stage, SETTINGS))
+
+
+def edit(name: str, text: str) -> None:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has run; tests change copies of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch)
+        edit("dvc.yaml", GRAPH)
+        edit("params.yaml", PARAMS)
+        edit("data/corpus.txt", "a\n")
+        edit("encoder/model.safetensors", "weights")
+        Repo.init(no_scm=True).close()
+        run()
+    return folder
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy = shutil.copytree(finished, tmp_path / "project")
+    enter(copy, monkeypatch)
+    return copy
+
+
+CHANGED_SUMS = ["code: smallcore.sums", f"package: numpy {metadata.version('numpy')} → none"]  # by "x = 1"
+CHANGES: dict[str, tuple[Callable[[], None], list[str]]] = {
+    "nothing": (lambda: None, ["nothing changed"]),
+    "comment": (lambda: edit("tasks/train.py", FILES["tasks/train.py"] + "# x\n"), ["nothing changed"]),
+    "code": (lambda: edit("smallcore/plugins/first.py", "import yaml\n\nX = 1\n"), ["code: smallcore.plugins.first"]),
+    "new code": (lambda: edit("smallcore/plugins/second.py", ""), ["code: smallcore.plugins.second (new)"]),
+    "code that is gone": (
+        lambda: Path("smallcore/plugins/first.py").unlink(),
+        ["code: smallcore.plugins.first (gone)", f"package: PyYAML {metadata.version('PyYAML')} → none"],
+    ),
+    "a file beside code": (lambda: edit("tasks/list.txt", "x"), [
+        "file: tasks/list.txt (new)",
+        "read, which runs before: file: tasks/list.txt (new)",
+    ]),
+    "parameter": (
+        lambda: edit("params.yaml", PARAMS.replace("0.0003", "0.0001")),
+        ["parameter: train.lr 0.0003 → 0.0001"],
+    ),
+    "list": (lambda: edit("params.yaml", PARAMS.replace("[1, 2]", "[1]")), ["parameter: train.layers [1, 2] → [1]"]),
+    "new parameter": (
+        lambda: edit("params.yaml", PARAMS.replace("lr:", "deep: {er: null}, lr:")),
+        ["parameter: train.deep.er none → null"],
+    ),
+    "parameter of the stage before": (
+        lambda: edit("params.yaml", PARAMS.replace("path: data", "path: data, seed: 1")),
+        ["read, which runs before: parameter: data.seed none → 1"],
+    ),
+    "data": (lambda: edit("data/corpus.txt", "b\n"), ["read, which runs before: data: data"]),
+    "encoder": (lambda: edit("encoder/model.safetensors", "Weights!"), ["input: encoder/model.safetensors"]),
+    "more of the encoder": (lambda: edit("encoder/vocab.txt", "a"), ["input: encoder/vocab.txt (new)"]),
+    "result": (lambda: Path("build/model").unlink(), ["output: build/model (deleted)"]),
+    "command": (
+        lambda: edit("dvc.yaml", GRAPH.replace("cp build/corpus", "cp  build/corpus")),
+        ["command: cp  build/corpus/all.txt build/model"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change, expected", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_told(project: Path, change: Callable[[], None], expected: list[str]) -> None:
+    change()
+    assert told() == expected
+
+
+def test_a_package_that_was_replaced(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "99.0" if name == "numpy" else real(name))
+    assert told() == [f"package: numpy {real('numpy')} → 99.0"]
+
+
+def test_it_is_told_until_the_stage_has_run_also_where_a_run_was_killed_before_it(project: Path) -> None:
+    edit("smallcore/sums.py", "x = 1\n")
+    write_code()
+    with Repo() as repo:
+        repo.reproduce("environment")  # and no further
+    assert told() == CHANGED_SUMS
+    run()
+    assert told() == ["nothing changed"]
+
+
+def test_a_stage_that_never_ran(project: Path) -> None:
+    Path("dvc.lock").unlink()
+    assert told("read") == ["run: it has no recorded run"]
+
+
+def test_a_record_that_has_no_fingerprint(project: Path) -> None:
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    deps = lock["stages"]["read"]["deps"]
+    deps[:] = [entry for entry in deps if entry["path"] != "build/code/read.json"]
+    edit("dvc.lock", yaml.safe_dump(lock))
+    assert told("read") == ["code: no fingerprint was recorded"]
+
+
+def test_a_clone_knows_it_once_the_cache_is_fetched(project: Path) -> None:
+    for folder in ("build", ".fpplm"):
+        shutil.rmtree(folder)
+    edit("smallcore/sums.py", "x = 1\n")
+    missing = ["data: build/corpus (deleted)", "output: build/model (deleted)"]
+    assert [line for line in told() if "which runs before" not in line] == [missing[0], *CHANGED_SUMS, missing[1]]
+    shutil.move(".dvc/cache", "elsewhere")
+    assert f"code: {UNKNOWN}" in told()
+    assert not set(CHANGED_SUMS) & set(told())
+
+
+def test_unchanged_code_needs_no_cache(project: Path) -> None:
+    shutil.rmtree(".dvc/cache")
+    assert told() == [
+        "output: build/model (not in cache)",
+        "read, which runs before: output: build/corpus (not in cache)",
+    ]
+
+
+def test_an_unknown_stage_is_named(project: Path) -> None:
+    with pytest.raises(DataError, match="no such stage, got 'trian'; name one of environment, read, train"):
+        why("trian", SETTINGS)
+
+
+def test_what_is_told_is_what_dvc_would_run(project: Path) -> None:
+    """DVC's own answer, from the files that `environment` has written."""
+    edit("smallcore/sums.py", "x = 1\n")
+    write_code()
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "train"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "build/code/train.json" in shown
+    assert "build/code/read.json" not in shown
+    assert [change.stage for change in why("train", SETTINGS)] == ["train", "train"]
