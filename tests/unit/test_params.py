@@ -81,7 +81,9 @@ def test_params_yaml_is_valid():
     assert parse(VALUES, "params.yaml").model_dump() == VALUES
 
 
-@pytest.mark.parametrize("profile", sorted(FILE.parent.glob("benchmarks/profiles/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "profile", sorted(FILE.parent.glob("benchmarks/studies/profiles/*.yaml")), ids=lambda path: path.stem
+)
 def test_profiles_are_whole_params_files(profile):
     settings = load(profile)
     assert set(techniques.build(settings.technique)) == set(settings.technique["active"])
