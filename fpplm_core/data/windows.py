@@ -80,7 +80,9 @@ def write_windows(path: Path, rows: Iterable[Labelled], encoder: WindowBuilder, 
             columns["sentence"] = [w.sentence - own.start + count["sentences"] for w in windows]
             for task in tasks:
                 labels = [held[w.sentence][1][task] for w in windows]
-                columns[task] = [[one[word] for word in w.owned_words if one] for w, one in zip(windows, labels, strict=True)]
+                columns[task] = [
+                    [one[word] for word in w.owned_words if one] for w, one in zip(windows, labels, strict=True)
+                ]
             count["sentences"] += len(own)
             count["words"] += sum(len(w.owned_words) for w in windows)
             count["windows"] += len(windows)
@@ -106,7 +108,7 @@ class Encoded(NamedTuple):
     second: list[list[int]]
 
 
-def load_windows(split: str) -> Encoded:
-    rows = open_table(ENCODED / f"{split}.parquet").read().to_pydict()
+def load_windows(split: str, folder: Path = ENCODED) -> Encoded:
+    rows = open_table(folder / f"{split}.parquet").read().to_pydict()
     windows = [Window(*row) for row in zip(*(rows[name] for name in SCHEMA.names), strict=True)]
     return Encoded(windows, rows.get("labels", []), rows.get("second", []))
