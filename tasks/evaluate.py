@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fpplm.pipeline.paths import ENCODED, METRICS, MODEL, PREDICTIONS
+from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, MODEL, PREDICTIONS
 from fpplm.pipeline.stage import run
 from fpplm.pipeline.trained import load_model
 from fpplm_core.data.corpus import load_corpus
@@ -29,13 +29,13 @@ def main() -> None:
     blueprint, model = load_model(settings.model)
     labels, transition_scores = blueprint.labels, np.load(MODEL / "transitions.npy")
     model = model.to(choose_device(settings.train.device))
-    seen = mentions(load_corpus("train"))
+    seen = mentions(load_corpus("train", CORPUS))
     without_pieces = read_json(ENCODED / "encoding.json")["counts"]
     scores: dict[str, Any] = {}
     index = {label: number for number, label in enumerate(labels)}
     for split in ("dev", "test"):
-        sentences = load_corpus(split)
-        windows = load_windows(split).windows
+        sentences = load_corpus(split, CORPUS)
+        windows = load_windows(split, ENCODED).windows
         lengths = [len(s.words) for s in sentences]
         logits = word_logits(windows, lengths, 4 * settings.train.batch_pieces, batch_logits(model))
         gold = [spans_from_tags(s.tags) for s in sentences]

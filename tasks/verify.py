@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fpplm.pipeline.paths import BUNDLE, GRAPHS, METRICS, MODEL, PREDICTIONS, REPORTS
+from fpplm.pipeline.paths import BUNDLE, CORPUS, GRAPHS, METRICS, MODEL, PREDICTIONS, REPORTS
 from fpplm.pipeline.stage import run
 from fpplm.pipeline.timing import measure
 from fpplm.registry.lineage import lineage
@@ -34,7 +34,7 @@ JUDGED = ("dev", "test")  # together: what rounding changes is a few mentions, w
 def main() -> None:
     settings = load()
     blueprint = read_json(MODEL / "blueprint.json")
-    sentences = [s for split in JUDGED for s in load_corpus(split)]
+    sentences = [s for split in JUDGED for s in load_corpus(split, CORPUS)]
     words = [s.words for s in sentences]
     gold = [spans_from_tags(s.tags) for s in sentences]
     decoder = SpanDecoder(blueprint["labels"], np.load(MODEL / "transitions.npy"))

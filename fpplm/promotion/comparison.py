@@ -17,7 +17,7 @@ import numpy as np
 from rich import table
 from rich.console import Console
 
-from fpplm.pipeline.paths import REPORTS
+from fpplm.pipeline.paths import CORPUS, REPORTS
 from fpplm.pipeline.stage import run
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
@@ -52,7 +52,7 @@ def compare(candidate: Path, incumbent: Path, settings: Params) -> dict[str, Any
     Raises BundleError for a bundle that is not whole, DataError where the test split is missing.
     """
     taggers = [Predictor.load(folder) for folder in (candidate, incumbent)]
-    sentences = load_corpus("test")
+    sentences = load_corpus("test", CORPUS)
     gold = [spans_from_tags(s.tags) for s in sentences]
     words, documents = [s.words for s in sentences], [s.document for s in sentences]
     after, before = ([[span for span, _ in row] for row in tagger.tag(words, documents)] for tagger in taggers)

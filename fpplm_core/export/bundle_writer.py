@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fpplm.pipeline.paths import BUNDLE, ENCODED, GRAPHS
+from fpplm.pipeline.paths import BUNDLE, CORPUS, ENCODED, GRAPHS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.files import write_json, write_text
 from fpplm_core.params import Params
@@ -81,7 +81,7 @@ def assemble(
 
 def golden() -> list[dict[str, Any]]:
     """Sentences with the words' spans that the float32 graph gives, for a service to try after it has loaded."""
-    sentences = [s.words for s in load_corpus("test")[:GOLDEN_SENTENCES]]
+    sentences = [s.words for s in load_corpus("test", CORPUS)[:GOLDEN_SENTENCES]]
     tagged = Predictor.load(BUNDLE, "cpu", "fp32").tag(sentences)
     return [{"words": w, "spans": [span for span, _ in row]} for w, row in zip(sentences, tagged, strict=True)]
 

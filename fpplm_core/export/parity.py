@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm.pipeline.paths import BUNDLE
+from fpplm.pipeline.paths import BUNDLE, CORPUS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.evaluation.metrics import count, total
 from fpplm_core.params import Params
@@ -18,7 +18,7 @@ from fpplm_core.tagging.spans import Span, spans_from_tags
 
 def try_label_lm() -> dict[str, Any]:
     """Dev F1 of the bundle's preferred graph on the CPU, with and without the label language model."""
-    sentences = load_corpus("dev")
+    sentences = load_corpus("dev", CORPUS)
     predictor = Predictor.load(BUNDLE, "cpu")
     scores = []
     for predictor.refines in (False, True):
