@@ -21,10 +21,9 @@ from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
 from fpplm_core.training.state import initial_state
 from fpplm_core.training.technique import StepContext
-from fpplm_core.training.techniques.multi_task.technique import (
+from fpplm_core.training.techniques.multi_task.losses import (
     FORBIDDEN,
     Anchor,
-    MultiTask,
     Pairs,
     PrefixAndType,
     Presence,
@@ -32,6 +31,7 @@ from fpplm_core.training.techniques.multi_task.technique import (
     neighbour_loss,
     pair_loss,
 )
+from fpplm_core.training.techniques.multi_task.technique import MultiTask
 from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, context_of, label_rows, normal, step_of, tagger
 
