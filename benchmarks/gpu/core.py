@@ -138,7 +138,7 @@ def write_inputs(folder: Path) -> None:
     settings = load()
     encoding = json.loads(Path("build/encoded/encoding.json").read_text(encoding="utf-8"))
     blueprint = Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__})
-    windows, tags, second = load_windows("train")
+    windows, tags, second = load_windows("train", Path("build/encoded"))
     pieces = shown_pieces(windows, blueprint.mask_id)
     blueprint = replace(blueprint, mask_id=int(np.searchsorted(pieces, blueprint.mask_id)))
     content = {"blueprint": asdict(blueprint), "windows": [asdict(row) for row in renumbered(windows, pieces)]}
