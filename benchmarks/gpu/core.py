@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
         arrays = collate([self.windows[row] for row in rows])
 
         def table(values: list[list[int]]) -> Tensor:
-            filled = np.full(arrays.first.shape, IGNORED, dtype=np.int64)
+            filled = np.full(arrays.first_pieces.shape, IGNORED, dtype=np.int64)
             for place, row in enumerate(rows):
                 filled[place, : len(values[row])] = values[row]
             return torch.from_numpy(filled)
@@ -81,7 +81,7 @@ class Run:
         settings = load()
         chosen = settings.technique if active is None else settings.technique | {"active": active}
         self.rows = list(itertools.islice(inputs.batches(pieces), steps))
-        self.words = [sum(len(inputs.windows[row].words) for row in rows) for rows in self.rows]
+        self.words = [sum(len(inputs.windows[row].owned_words) for row in rows) for rows in self.rows]
         self.inputs = inputs
         self.techniques: dict[str, Technique] = techniques.build(chosen)
         numbers = settings.train.model_dump(include=set(Settings.__dataclass_fields__))
