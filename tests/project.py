@@ -1,13 +1,18 @@
-"""A whole project in a temporary folder: the repository's code, a little of its data, a tiny encoder, no network."""
+"""A whole project in a temporary folder: the repository's code, a little of its data, a tiny encoder, no network.
+
+A plugin of pytest, so that `e2e` and `faults` have the same fixtures.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +22,9 @@ import yaml
 
 from fpplm_core.params import read_yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+STAGES = ["environment", "read", "check", "encode", "train", "evaluate", "gate", "export", "verify"]
 SIZES = {"train": 80, "dev": 30, "test": 30}
 SETTINGS = {
     "model": {"encoder": "encoder", "shapes": "on"},
@@ -32,17 +38,18 @@ SETTINGS = {
         "precision": "float32",  # where two are alike in speed, the measured choice is no part of what is tested
     },
     "evaluate": {"bootstrap": 100},
+    "export": {"refine_below": 0.9},
     "gate": {"min_f1": 0.0, "min_type_f1": 0.0},
     "verify": {"max_f1_loss": 0.5},
     "promotion": {"min_speed": 0},  # of a busy machine says nothing
 }
 
-# Imported by every Python of a run: what would leave this machine is written down and refused.
+# Every Python of a run imports this: it refuses connections that would leave this machine, and logs them.
 GUARD = """
-import socket
+import os, socket
 _connect, _look_up = socket.socket.connect, socket.getaddrinfo
 def _note(what):
-    with open("outside.log", "a") as log:
+    with open(os.environ["OUTSIDE_LOG"], "a") as log:
         log.write(f"{what}\\n")
 def connect(self, address):
     if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
@@ -126,6 +133,14 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+def write_guard(folder: Path) -> Path:
+    """Writes the guard into a folder of its own there, to be put on PYTHONPATH."""
+    guard = folder / "guard"
+    guard.mkdir()
+    (guard / "sitecustomize.py").write_text(GUARD)
+    return guard
+
+
 def head(source: Path, target: Path, sentences: int) -> None:
     """The first sentences of a CoNLL file."""
     blocks = source.read_text(encoding="utf-8").split("\n\n")
@@ -141,15 +156,14 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
         for name in ("dvc.yaml", "params.yaml", "expectations.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
             shutil.copyfile(ROOT / name, path / name)
         shutil.copytree(tiny_encoder, path / "encoder")
-        (path / "guard").mkdir()
-        (path / "guard/sitecustomize.py").write_text(GUARD)
+        write_guard(path)
         (path / "data" / "wikigold").mkdir(parents=True)
         for split, sentences in SIZES.items():
             head(ROOT / f"data/wikigold/{split}.conll", path / f"data/wikigold/{split}.conll", sentences)
         project = Project(path)
         project.set(**SETTINGS)
         with (path / ".gitignore").open("a") as ignored:
-            ignored.write("/.prefect/\n/outside.log\n/retrain.log\n/plots/\n")
+            ignored.write("/.prefect/\n/retrain.log\n/plots/\n")
         project.ok("git", "init", "-q", "-b", "main")
         project.ok("dvc", "init", "-q")
         project.commit()
@@ -160,8 +174,50 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
 
 @pytest.fixture(scope="session")
 def trained(make_project: Callable[[], Project]) -> Project:
-    """A project after its first `fpplm retrain`; tests may read it, not change it."""
+    """A project after its first `fpplm retrain`; tests may read it and change copies of it."""
     project = make_project()
     output = project.ok("fpplm", "retrain")
     (project.path / "retrain.log").write_text(output)
     return project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file in which the guard of any process logs a connection that would leave this machine."""
+    log = tmp_path_factory.mktemp("outside") / "outside.log"
+    os.environ["OUTSIDE_LOG"] = str(log)
+    yield log
+    assert not log.exists(), log.read_text()
+
+
+@pytest.fixture(autouse=True)
+def nothing_shared_is_changed(request: pytest.FixtureRequest, outside: Path) -> Iterator[None]:
+    """After each test the trained project is as it was, and no process has tried to reach the network."""
+    path = request.getfixturevalue("trained").path if "trained" in request.fixturenames else None
+    before = files(path) if path else {}
+    yield
+    assert not outside.exists(), outside.read_text()
+    assert not path or files(path) == before, "the session's project was changed: change a copy of it"
+
+
+def files(path: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of each file of a project, but for those that commands which only read write too."""
+    found = {}
+    for file in path.rglob("*"):
+        if file.is_file() and not {".git", "tmp", "__pycache__"} & set(file.parts[len(path.parts) :]):
+            state = file.lstat()
+            found[file] = (state.st_size, state.st_mtime_ns)
+    return found
+
+
+def model_digest(project: Project) -> str:
+    return hashlib.sha256((project.path / "build/model/model.safetensors").read_bytes()).hexdigest()
+
+
+def steps_saved(project: Project) -> int:
+    """The step of the newest checkpoint, 0 where there is none."""
+    for file in (project.path / ".fpplm").glob("checkpoints/*/state.safetensors"):
+        raw = file.read_bytes()
+        header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+        return int(json.loads(header["__metadata__"]["history"])["step"])
+    return 0

@@ -14,7 +14,7 @@ import yaml
 
 from flows.project import with_installed_code
 from fpplm_core.params import load, read_yaml
-from tests.e2e.conftest import GUARD, ROOT, SETTINGS, SIZES, Project, head
+from tests.project import ROOT, SETTINGS, SIZES, Project, head, write_guard
 
 
 class Installed(Project):
@@ -29,8 +29,7 @@ class Installed(Project):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Somewhere, with three little files and what keeps every Python off the network."""
     folder = tmp_path_factory.mktemp("somewhere")
-    (folder / "guard").mkdir()
-    (folder / "guard/sitecustomize.py").write_text(GUARD)
+    write_guard(folder)
     for split, sentences in SIZES.items():
         head(ROOT / f"data/wikigold/{split}.conll", folder / f"my {split}.txt", sentences)
     return folder

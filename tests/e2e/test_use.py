@@ -11,7 +11,7 @@ import pytest
 from fpplm_core.errors import BundleError, DeviceError
 from fpplm_core.serving import Predictor, open_bundle
 from fpplm_core.serving.sessions import has
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 TEXTS = ["Angela Merkel met Barack Obama in Paris .", "", "  naïve café — 東京 \u200b x", "word " * 300]
 

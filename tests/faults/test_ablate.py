@@ -10,7 +10,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 PLAN: dict[str, Any] = {
     "epochs": 1,
@@ -66,4 +66,3 @@ def test_runs_are_kept_and_a_failed_one_loses_nothing(trained: Project, tmp_path
     assert "1 runs, 1 done" in again and "| plain | 1 |" in again
     assert (project.path / "results/runs.jsonl").read_text().splitlines() == [line]
     assert (project.path / "results/plan.md").read_text().strip() in again
-    assert not (project.path / "outside.log").exists()

@@ -17,7 +17,7 @@ from fpplm_core.serving.bundle import CONFIG, MANIFEST, seal
 from tasks import write_json
 from tasks.compare import EXAMPLES, compare
 from tasks.read import write_corpus
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fpplm_core.errors import DataError, EncoderError, ParamsError
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 TRAIN = "data/wikigold/train.conll"
 GOOD = "EU\tB-ORG\nrejects\tO\n\n"
@@ -115,10 +115,10 @@ def test_empty_dev_split_is_an_error_of_the_check(trained: Project, tmp_path: Pa
     assert done.returncode == 10 and "dev has no entity" in done.stdout
 
 
-def test_full_disk_is_one_line(trained: Project) -> None:
+def test_full_disk_is_one_line(trained: Project, tmp_path: Path) -> None:
     """/dev/full answers every write with 'no space left on device'."""
-    (trained.path / "in.txt").write_text("a text\n")
-    done = trained.run("fpplm", "predict", "bundle", "in.txt", "-o", "/dev/full")
+    (tmp_path / "in.txt").write_text("a text\n")
+    done = trained.run("fpplm", "predict", "bundle", str(tmp_path / "in.txt"), "-o", "/dev/full")
     assert done.returncode == 7, done.stderr
     assert "disk is full" in done.stderr and "Traceback" not in done.stderr
 

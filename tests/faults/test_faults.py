@@ -15,9 +15,8 @@ import psutil
 import pytest
 
 from flows import history
-from tests.e2e.conftest import Project, kill_group
-from tests.e2e.test_kills import at_work, digests, nothing_is_left_at_work
-from tests.e2e.test_pipeline import model_digest, steps_saved
+from tests.faults.test_kills import at_work, digests, nothing_is_left_at_work
+from tests.project import Project, kill_group, model_digest, steps_saved
 
 MODEL = Path("build/model/model.safetensors")
 

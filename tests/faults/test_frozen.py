@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 # At the moment when the read stage has written train, having read it all, and goes on to dev: runs the Python in EDIT.
 HOOK = """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.conftest import ROOT
+from tests.project import ROOT, write_guard
 
 SETTINGS = (
     "encode.window=64",
@@ -28,6 +29,7 @@ def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path
         text=True,
         check=False,
         timeout=1800,
+        env={**os.environ, "PYTHONPATH": str(write_guard(tmp_path))},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     steps = [

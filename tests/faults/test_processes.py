@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 
 def two(trained: Project, path: Path) -> Project:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.params import read_yaml
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
+from moto.server import ThreadedMotoServer
 
 from flows import registry
 from fpplm_core.errors import BundleError, DataError, RegistryError
 from fpplm_core.serving.bundle import open_bundle
-from tests.e2e.conftest import BIN, ROOT
+from tests.project import BIN, ROOT, write_guard
 
 PROJECT = {
     "stages": {"make": {"cmd": "python make.py", "deps": ["text.txt"], "outs": ["bundle"]}},
@@ -44,6 +46,7 @@ class Place:
     def __init__(self, root: Path, within: str = "") -> None:
         self.root, self.path, self.within = root, root / "project" / within, within
         self.path.mkdir(parents=True)
+        self.python_path = f"{write_guard(root)}{os.pathsep}{ROOT}"
         (self.path / "dvc.yaml").write_text(yaml.safe_dump(PROJECT))
         (self.path / "make.py").write_text(MAKE.replace("ROOT", repr(str(ROOT))))
         (self.path / ".gitignore").write_text("/bundle\n/.fpplm\n")
@@ -61,7 +64,7 @@ class Place:
         self("git", "push", "-q", "-u", "origin", "main")
 
     def __call__(self, *command: str, where: Path | None = None) -> str:
-        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": self.python_path}
         done = subprocess.run(
             command, cwd=where or self.path, env=environment, capture_output=True, text=True, check=False
         )
@@ -234,7 +237,7 @@ def test_killed_between_any_two_steps_production_is_the_old_or_the_new(place: Pl
     outcomes = []
     for number in range(1, 100):
         command = [sys.executable, "-c", STEPS, str(number)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": place.python_path}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         outcomes.append(place.delivered())
         if done.returncode == 0:
@@ -274,8 +277,7 @@ def test_a_bundle_that_dvc_has_damaged_is_refused(place: Place) -> None:
 @pytest.fixture
 def bucket(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an S3 server with a bucket, which the project then has as its DVC remote."""
-    boto3, server = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
-    moto = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     moto.start()
     address = "http://{}:{}".format(*moto.get_host_and_port())
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):

@@ -23,7 +23,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT, Project
+from tests.project import ROOT, Project
 
 STUB = """
 import json, os, subprocess, sys

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.params import read_yaml
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 
 def with_second(trained: Project, path: Path, second: dict[str, object]) -> Project:

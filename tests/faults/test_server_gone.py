@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Project, kill_group
-from tests.e2e.test_faults import last_run, train_anew, wait_for
-from tests.e2e.test_kills import digests
-from tests.e2e.test_prefect import ask
+from tests.faults.test_faults import last_run, train_anew, wait_for
+from tests.faults.test_kills import digests
+from tests.faults.test_prefect import ask
+from tests.project import Project, kill_group
 
 BOUND = 300  # seconds in which the flow ends, one way or the other
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.params import read_yaml
-from tests.e2e.conftest import Project
+from tests.project import Project
 
 TAKE_IN = "from flows import sources; from fpplm_core import params; sources.take_in(params.load(), commit=True)"
 

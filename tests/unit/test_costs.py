@@ -18,7 +18,8 @@ from fpplm_core.serving import sessions
 from fpplm_core.training import train_steps
 from tests import tiny
 
-SHIPPED = params.load(Path("params.yaml"))
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = params.load(ROOT / "params.yaml")
 STEPS = 12
 ALL_SIX = SHIPPED.technique["active"]
 # Passes of the encoder in STEPS steps beyond the one that each takes: adversarial asks the averaged weights from 0.3 of
@@ -42,7 +43,7 @@ def test_a_technique_shares_the_pass_of_the_step(tiny_encoder, names):
 def lengths() -> list[int]:
     """The pieces of WikiGold's training sentences under the encoder that ships."""
     tokenizer = pretrained.load_tokenizer(SHIPPED.model.encoder).backend_tokenizer
-    sentences = conll.read(Path("data/wikigold/train.conll"), Options())
+    sentences = conll.read(ROOT / "data/wikigold/train.conll", Options())
     windows = Encoder(tokenizer, SHIPPED.encode.window, SHIPPED.encode.stride).windows([s.words for s in sentences])
     return [len(window.ids) for window in windows]
 

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES, Entities
+from seqscore import encoding as encodings
+from seqscore import validation
 
 from fpplm_core.errors import DataError
 from fpplm_core.labels import (
@@ -181,7 +183,6 @@ def test_verdicts_readings_and_tags_equal_those_of_seqscore(data, scheme):
 
     Behind a tag of an unknown prefix it counts the transitions too; so the number of faults is compared without these.
     """
-    encodings, validation = pytest.importorskip("seqscore.encoding"), pytest.importorskip("seqscore.validation")
     more = [tag for tag in MALFORMED if tag not in ("B-", "B- PER", "B-PER ", "-PER")]
     tags = data.draw(random_tags(scheme) | random_tags(scheme, more=[*more, "X-PER", "b-PER"]))
     encoding = encodings.get_encoding(SEQSCORE[scheme])
@@ -203,7 +204,6 @@ def test_verdicts_readings_and_tags_equal_those_of_seqscore(data, scheme):
 @given(st.data(), st.sampled_from([("IOB1", "conlleval"), ("IOB2", "conlleval"), ("IOB2", "discard")]))
 def test_repair_is_that_of_seqscore(data, case):
     """Which repairs these two schemes alone, and IOB1 as conlleval alone."""
-    encodings = pytest.importorskip("seqscore.encoding")
     scheme, how = case
     tags = data.draw(random_tags(scheme))
     assert repair(tags, scheme, how) == encodings.get_encoding(SEQSCORE[scheme]).repair_labels(tags, how)
