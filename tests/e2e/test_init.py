@@ -83,6 +83,7 @@ def test_every_stage_depends_on_the_environment_and_on_no_code(project: Installe
     assert "tests/" not in text and with_installed_code(text) == text
 
 
+@pytest.mark.full
 def test_it_runs_at_once_and_then_has_nothing_to_do(project: Installed, tiny_encoder: Path) -> None:
     shutil.copytree(tiny_encoder, project.path / "encoder")
     project.set(**SETTINGS)
@@ -147,6 +148,7 @@ def test_every_file_is_read_in_its_own_format(folder: Path, tmp_path: Path) -> N
     assert "read as jsonl" in said and "read as conll" in said
 
 
+@pytest.mark.full
 def test_an_installed_wheel_brings_what_it_copies(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     for name in ("fpplm_core", "tasks", "flows"):

@@ -1,8 +1,9 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fpplm_core import formats
@@ -182,10 +183,27 @@ def test_a_missing_file_a_folder_and_a_binary_are_errors(tmp_path):
         read(tmp_path / "a.jsonl", json.dumps("x").encode("utf-16"))
 
 
-@given(st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")))
-def test_any_bytes_give_sentences_or_an_error_with_a_place(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "bytes.jsonl"
-    try:
-        assert read(path, content)
-    except DataError as error:
-        assert error.where.startswith(str(path))
+values = st.sampled_from(["a", "", "B-PER", "\ud800", 0, -1, 1.5, True, None, [], {}, ["a", "b"], ["O"], [0]])
+keys = st.sampled_from(["tokens", "tags", "document", "text", "offsets", "other"])
+good_lines = st.integers(0, 9).map(lambda number: json.dumps({"tokens": ["a"], "tags": ["O"], "document": number}))
+odd_lines = st.builds(lambda key, value: json.dumps({"tokens": ["a"], "tags": ["O"], key: value}), keys, values)
+cut_lines = st.tuples(good_lines, st.integers(0, 40)).map(lambda pair: pair[0][: pair[1]])
+files = st.tuples(st.lists(good_lines, min_size=1, max_size=2), st.lists(odd_lines | cut_lines, max_size=1))
+
+
+def test_any_line_gives_sentences_or_an_error_with_a_place(tmp_path):
+    """Good rows, most with a damaged one behind them, or any bytes; both answers come often."""
+    path, outcomes = tmp_path / "a.jsonl", Counter()
+
+    @settings(max_examples=200)
+    @given(files.map(lambda rows: "\n".join(rows[0] + rows[1]).encode()) | st.binary(max_size=60))
+    def check(content):
+        try:
+            assert read(path, content)
+            outcomes["read"] += 1
+        except DataError as error:
+            assert error.where.startswith(str(path))
+            outcomes["refused"] += 1
+
+    check()
+    assert min(outcomes["read"], outcomes["refused"]) > 20, outcomes
