@@ -133,6 +133,19 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+def altered_bundle(bundle: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """A copy of a bundle with another config.json, sealed anew."""
+    from fpplm_core.serving.bundle import CONFIG, MANIFEST, seal
+
+    copy = Path(shutil.copytree(bundle, target))
+    config = json.loads((copy / CONFIG).read_text())
+    change(config)
+    (copy / CONFIG).write_text(json.dumps(config))
+    facts = json.loads((copy / MANIFEST).read_text())
+    seal(copy, {key: value for key, value in facts.items() if key not in ("format", "files", "digest")})
+    return copy
+
+
 def write_guard(folder: Path) -> Path:
     """Writes the guard into a folder of its own there, to be put on PYTHONPATH."""
     guard = folder / "guard"

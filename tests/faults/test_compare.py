@@ -13,11 +13,9 @@ import pytest
 from fpplm_core import params
 from fpplm_core.errors import BundleError
 from fpplm_core.params import Params
-from fpplm_core.serving.bundle import CONFIG, MANIFEST, seal
-from tasks import write_json
 from tasks.compare import EXAMPLES, compare
 from tasks.read import write_corpus
-from tests.project import Project
+from tests.project import Project, altered_bundle
 
 
 @pytest.fixture
@@ -41,14 +39,7 @@ def settings(trained: Project) -> Params:
 
 
 def altered(place: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A copy of the bundle with another config.json, sealed anew."""
-    copy = Path(shutil.copytree(place / "bundle", place / "altered"))
-    config = json.loads((copy / CONFIG).read_text())
-    change(config)
-    write_json(copy / CONFIG, config)
-    facts = json.loads((copy / MANIFEST).read_text())
-    seal(copy, {key: value for key, value in facts.items() if key not in ("format", "files", "digest")})
-    return copy
+    return altered_bundle(place / "bundle", place / "altered", change)
 
 
 def only_outside(config: dict[str, Any]) -> None:
