@@ -195,7 +195,7 @@ def trained(make_project: Callable[[], Project]) -> Project:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def outside_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The file in which the guard of any process logs a connection that would leave this machine."""
     log = tmp_path_factory.mktemp("outside") / "outside.log"
     os.environ["OUTSIDE_LOG"] = str(log)
@@ -204,12 +204,12 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_shared_is_changed(request: pytest.FixtureRequest, outside: Path) -> Iterator[None]:
+def nothing_shared_is_changed(request: pytest.FixtureRequest, outside_log: Path) -> Iterator[None]:
     """After each test the trained project is as it was, and no process has tried to reach the network."""
     path = request.getfixturevalue("trained").path if "trained" in request.fixturenames else None
     before = files(path) if path else {}
     yield
-    assert not outside.exists(), outside.read_text()
+    assert not outside_log.exists(), outside_log.read_text()
     assert not path or files(path) == before, "the session's project was changed: change a copy of it"
 
 

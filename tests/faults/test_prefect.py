@@ -60,11 +60,11 @@ def test_flow_on_a_server_leaves_runs_and_artifacts(project: Project, server: st
 
 
 @pytest.mark.parametrize("reach", ["create_connection(('192.0.2.1', 9))", "getaddrinfo('example.org', 80)"])
-def test_the_guard_refuses_and_logs_from_any_folder(project: Project, outside: Path, reach: str) -> None:
+def test_the_guard_refuses_and_logs_from_any_folder(project: Project, outside_log: Path, reach: str) -> None:
     done = project.run("sh", "-c", f'cd reports && python -c "import socket; socket.{reach}"')
     assert done.returncode != 0
-    assert len(outside.read_text().splitlines()) == 1
-    outside.unlink()
+    assert len(outside_log.read_text().splitlines()) == 1
+    outside_log.unlink()
 
 
 def test_hub_encoder_without_network_is_one_line(project: Project) -> None:
