@@ -13,7 +13,7 @@ from fpplm_core.formats import Options, conll
 from fpplm_core.labels import detect_scheme, faults, lenient_spans, pairs_of
 from fpplm_core.text import Sentence
 
-WIKIGOLD = Path(__file__).resolve().parents[2] / "data" / "wikigold"
+WIKIGOLD = Path(__file__).resolve().parents[3] / "data" / "wikigold"
 CORPORA = ("gum_open", "ncbi_disease", "uner_pt_bosque", "uner_zh_gsdsimp", "wikigold", "wnut17")
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from fpplm_core.errors import DataError
 from fpplm_core.formats import Options, conll, conll2012
 from fpplm_core.text import Sentence
-from tests.unit.test_conll import come_back, made, numbers, odd, survives, words
+from tests.unit.data.test_conll import come_back, made, numbers, odd, survives, words
 
 # As in the CoNLL-2012 shared task: a column more for each predicate of a sentence, in front of coreference.
 ONTONOTES = """\

@@ -9,7 +9,7 @@ from fpplm_core.alignment import joined
 from fpplm_core.errors import DataError
 from fpplm_core.formats import Options, conll, conllu
 from fpplm_core.text import Sentence
-from tests.unit.test_conll import come_back, numbers, odd, pairs, survives, texts
+from tests.unit.data.test_conll import come_back, numbers, odd, pairs, survives, texts
 
 # As documented at universaldependencies.org/format.html, with tags as Stanza writes them.
 SPANISH = """\

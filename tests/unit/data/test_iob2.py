@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from fpplm_core.errors import DataError
 from fpplm_core.formats import Options, conll, iob2
 from fpplm_core.text import Sentence
-from tests.unit.test_conll import come_back, odd, survives
-from tests.unit.test_conllu import sentences
+from tests.unit.data.test_conll import come_back, odd, survives
+from tests.unit.data.test_conllu import sentences
 
 # The shape of the files of universalner.org: https://github.com/UniversalNER
 UNER = """\

@@ -5,7 +5,7 @@ import pytest
 from fpplm_core.errors import DataError
 from fpplm_core.formats import label_studio
 from fpplm_core.text import Annotated, Mention
-from tests.unit.test_span_formats import notes_of, read
+from tests.unit.data.test_span_formats import notes_of, read
 
 POO = "💩This is an annotation."  # text and offsets of an export that its users found off by one
 

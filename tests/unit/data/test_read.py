@@ -17,7 +17,7 @@ from fpplm_core.notes import Notes
 from fpplm_core.text import Sentence
 from tasks import CORPUS, read
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DATA = {"dev": None, "test": None, "format": "conll"}
 
 

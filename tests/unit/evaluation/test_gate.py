@@ -9,7 +9,7 @@ from fpplm_core.errors import GateFailed
 from fpplm_core.params import GateParams
 from tasks import gate
 
-PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+PARAMS = Path(__file__).resolve().parents[3] / "params.yaml"
 
 
 def settings(**changes: Any) -> GateParams:

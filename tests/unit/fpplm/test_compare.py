@@ -15,7 +15,7 @@ from fpplm_core.params import PromotionParams, load
 from fpplm_core.verdict import Side, judge
 from tasks.compare import counts, rates
 
-SETTINGS = load(Path(__file__).resolve().parents[2] / "params.yaml").promotion
+SETTINGS = load(Path(__file__).resolve().parents[3] / "params.yaml").promotion
 Sentences = list[tuple[int, int, int]]  # tp, fp, fn of each
 HALVES = (slice(0, 3), slice(3, 6))
 few = hypothesis.settings(max_examples=10)  # each draws thousands of resamples

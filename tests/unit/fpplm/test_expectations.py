@@ -10,9 +10,9 @@ from fpplm_core import quality
 from fpplm_core.errors import ParamsError
 from tasks import expectations
 from tasks.check import findings, validate
-from tests.unit.test_quality import add, clean, mark, tables, together
+from tests.unit.quality.test_quality import add, clean, mark, tables, together
 
-SHIPPED = Path(__file__).resolve().parents[2] / "expectations.yaml"
+SHIPPED = Path(__file__).resolve().parents[3] / "expectations.yaml"
 EVERY = [check for checks in quality.CHECKS.values() for check in checks]
 SEVERITIES = dict.fromkeys(EVERY, "warning")
 

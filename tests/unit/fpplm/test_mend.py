@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from flows import workspace
 from tasks.checkpoint import BEST, STATE, Checkpoint, _save
 
-FULL = (Path(__file__).resolve().parents[2] / "dvc.lock").read_text(encoding="utf-8")
+FULL = (Path(__file__).resolve().parents[3] / "dvc.lock").read_text(encoding="utf-8")
 LINES = FULL.splitlines(keepends=True)
 TABLE = Path(".dvc/tmp/rwlock")
 

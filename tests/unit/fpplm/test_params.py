@@ -16,7 +16,7 @@ from fpplm_core import techniques
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import Params, load, parse, read_yaml
 
-FILE = Path(__file__).resolve().parents[2] / "params.yaml"
+FILE = Path(__file__).resolve().parents[3] / "params.yaml"
 TEXT = FILE.read_text(encoding="utf-8")
 VALUES: dict[str, Any] = read_yaml(FILE)
 

@@ -7,7 +7,7 @@ from flows.workspace import set_values
 from fpplm_core import params
 from fpplm_core.errors import ParamsError
 
-SHIPPED = Path(__file__).resolve().parents[2] / "params.yaml"
+SHIPPED = Path(__file__).resolve().parents[3] / "params.yaml"
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_there_is_a_damage_and_advice_for_every_check():
     assert {name: tuple(part.columns) for name, (part,) in tables(clean()).items()} == quality.CHECKS
     assert sorted(name for names in quality.CHECKS.values() for name in names) == CHECKS
     assert sorted(quality.ADVICE) == CHECKS
-    settings = load(Path(__file__).resolve().parents[2] / "params.yaml")
+    settings = load(Path(__file__).resolve().parents[3] / "params.yaml")
     assert sorted(settings.check.severities()) == CHECKS
 
 

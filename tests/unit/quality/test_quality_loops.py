@@ -17,7 +17,7 @@ from fpplm_core.labels import faults, lenient_spans
 from fpplm_core.quality import near, stream, token_table
 from fpplm_core.quality.scripts import script_of
 from fpplm_core.text import Sentence, is_invisible
-from tests.unit.test_quality import (
+from tests.unit.quality.test_quality import (
     LEAKAGE_WORDS,
     NEAR,
     ROOM,

@@ -6,7 +6,7 @@ import pytest
 
 from fpplm_core import quality
 from fpplm_core.quality import personal
-from tests.unit.test_quality import clean, found_in, parquet, sentences, unknown
+from tests.unit.quality.test_quality import clean, found_in, parquet, sentences, unknown
 
 SILENT = [
     *("café", "naïve", "AVIÃO", "Ã", "São", "été", "’s", "“", "日本語", "Москва", "Ελλάδα", "мир", "5µm", "±5", "°C"),

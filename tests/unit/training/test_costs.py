@@ -18,7 +18,7 @@ from fpplm_core.serving import sessions
 from fpplm_core.training import train_steps
 from tests import tiny
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = params.load(ROOT / "params.yaml")
 STEPS = 12
 ALL_SIX = SHIPPED.technique["active"]

@@ -23,7 +23,7 @@ from tests import tiny
 
 LABELS = ["O", "B-X", "I-X", "E-X", "S-X"]
 BLUEPRINT = Blueprint(LABELS, None, 4)
-MODEL = load(Path(__file__).parents[2] / "params.yaml").model
+MODEL = load(Path(__file__).parents[3] / "params.yaml").model
 STEPS = 6
 SETTINGS = tiny.changed(steps=STEPS)
 
