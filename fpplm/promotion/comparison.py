@@ -21,7 +21,7 @@ from fpplm.pipeline.paths import REPORTS
 from fpplm.pipeline.stage import run
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import count
+from fpplm_core.evaluation.metrics import span_counts
 from fpplm_core.evaluation.promotion import Side, Table, judge
 from fpplm_core.files import write_json
 from fpplm_core.params import Params, load
@@ -69,7 +69,7 @@ def compare(candidate: Path, incumbent: Path, settings: Params) -> dict[str, Any
 def counts(gold: Spans, found: Spans) -> dict[str | None, Table]:
     """Of all spans, under None, and of each type that the gold spans have."""
     kinds = sorted({span.type for spans in gold for span in spans})
-    rows = {kind: [count(g, f, kind) for g, f in zip(gold, found, strict=True)] for kind in (None, *kinds)}
+    rows = {kind: [span_counts(g, f, kind) for g, f in zip(gold, found, strict=True)] for kind in (None, *kinds)}
     return {kind: np.array(row, dtype=np.int64).reshape(-1, 3) for kind, row in rows.items()}
 
 

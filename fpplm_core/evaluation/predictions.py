@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fpplm.pipeline.paths import PREDICTIONS, REPORTS
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import count
+from fpplm_core.evaluation.metrics import span_counts
 from fpplm_core.files import write_text
 from fpplm_core.tagging.schemes import legal
 from fpplm_core.tagging.spans import Span, lenient_spans
@@ -43,7 +43,7 @@ def write_predictions(
     lines = []
     for sentence, wanted, found in zip(sentences, gold, predicted, strict=True):
         row = {"file": sentence.file, "line": sentence.lines[0], "words": sentence.words}
-        row |= {"gold": wanted, "predicted": found, **count(wanted, found)._asdict()}
+        row |= {"gold": wanted, "predicted": found, **span_counts(wanted, found)._asdict()}
         if sentence.text is not None and sentence.offsets is not None:
             bounds = [(sentence.offsets[span.start][0], sentence.offsets[span.end - 1][1]) for span in found]
             entities = [{"label": s.type, "start": a, "end": b} for s, (a, b) in zip(found, bounds, strict=True)]

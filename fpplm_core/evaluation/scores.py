@@ -10,7 +10,7 @@ from seqeval.scheme import IOB2
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
-from fpplm_core.evaluation.metrics import bootstrap_f1, confusion, count, mention, seen_unseen, token_accuracy, total
+from fpplm_core.evaluation.metrics import bootstrap_f1, confusion, span_counts, mention, seen_unseen, token_accuracy, sum_counts
 from fpplm_core.evaluation.settings import EvaluateParams
 from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
 
@@ -31,8 +31,8 @@ def score(
     lengths = [len(s.words) for s in sentences]
     tags = [[to_tags(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
-    counts = [count(g, p) for g, p in zip(gold, predicted, strict=True)]
-    overall = total(counts)
+    counts = [span_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
+    overall = sum_counts(counts)
     micro = report["micro avg"]
     if abs(overall.f1 - micro["f1-score"]) > 1e-9:
         raise FpplmError("span counts disagree with seqeval", got=f"{overall.f1} and {micro['f1-score']}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.evaluation.metrics import count, total
+from fpplm_core.evaluation.metrics import span_counts, sum_counts
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
 from fpplm_core.tagging.decoder import SpanDecoder
@@ -24,7 +24,7 @@ def try_label_lm() -> dict[str, Any]:
     for predictor.refines in (False, True):
         tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
         found = [[span for span, _ in row] for row in tagged]
-        scores.append(total(count(lenient_spans(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
+        scores.append(sum_counts(span_counts(lenient_spans(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
     print(f"label language model: dev F1 {scores[0]:.4f}, with it {scores[1]:.4f}")
     return {"dev_f1": scores[0], "dev_f1_refined": scores[1], "used": scores[1] > scores[0]}
 
@@ -38,7 +38,7 @@ def judge(
 ) -> dict[str, Any]:
     """How far a graph is from torch: the largest logit difference, sentences with other spans, F1 and its loss."""
     found = decoder.spans(logits)
-    scores = [total(count(g, p) for g, p in zip(gold, spans, strict=True)).f1 for spans in (wanted, found)]
+    scores = [sum_counts(span_counts(g, p) for g, p in zip(gold, spans, strict=True)).f1 for spans in (wanted, found)]
     return {
         "max_logit_delta": max(float(np.abs(a - b).max()) for a, b in zip(logits, reference, strict=True)),
         "sentences_with_other_spans": sum(a != b for a, b in zip(wanted, found, strict=True)),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fpplm_core.evaluation.metrics import count, total
+from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.model.tagger import Tagger, runner
 from fpplm_core.tagging.schemes import INNER_SCHEME, transitions
 from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
@@ -30,7 +30,7 @@ class Dev(NamedTuple):
     def f1(self, logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32], labels: Sequence[str]) -> float:
         """Micro F1 of the decoded spans. *Shape:* logits (words, K) by sentence, scores (K+1, K+1)."""
         found = [lenient_spans([labels[label] for label in path]) for path in decode(logits, scores)]
-        return total(count(gold, spans) for gold, spans in zip(self.spans, found, strict=True)).f1
+        return micro_f1(self.spans, found)
 
 
 class Outcome(NamedTuple):
