@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from fpplm_core.data.settings import DataParams, EncodeParams
 from fpplm_core.errors import ParamsError
-from fpplm_core.evaluation.settings import EvaluateParams, GateParams, PromotionParams
-from fpplm_core.export.settings import ExportParams, VerifyParams
+from fpplm_core.evaluation.settings import GateSettings, PromotionSettings
+from fpplm_core.export.settings import ExportSettings, VerifySettings
 from fpplm_core.model.settings import ModelParams
 from fpplm_core.quality.settings import CheckParams
 from fpplm_core.settings import Section, read_yaml
@@ -25,11 +25,10 @@ class Params(Section):
     encode: EncodeParams
     train: TrainParams
     technique: dict[str, Any]  # read by techniques.build, which alone knows the folder's modules
-    evaluate: EvaluateParams
-    gate: GateParams
-    export: ExportParams
-    verify: VerifyParams
-    promotion: PromotionParams
+    gate: GateSettings
+    export: ExportSettings
+    verify: VerifySettings
+    promotion: PromotionSettings
 
 
 def load(path: Path | str = "params.yaml") -> Params:
