@@ -15,7 +15,7 @@ from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.onnx_session import Session
 from fpplm_core.tagging.batches import Arrays
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 
 
 class Blind(Predictor):
@@ -27,7 +27,7 @@ class Blind(Predictor):
 
 def main() -> None:
     sentences = load_corpus("test")
-    gold = [lenient_spans(s.tags) for s in sentences]
+    gold = [spans_from_tags(s.tags) for s in sentences]
     f1 = {}
     for name, kind in {"shapes": Predictor, "zeros": Blind}.items():
         tagged = kind.load("bundle", "cpu", "fp32").tag([s.words for s in sentences], [s.document for s in sentences])

@@ -19,7 +19,7 @@ from fpplm_core.model.device import choose_device
 from fpplm_core.model.tagger import runner
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import INNER_SCHEME
-from fpplm_core.tagging.spans import lenient_spans, to_tags
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
 from fpplm_core.tagging.viterbi import softmax
 from fpplm_core.tagging.word_logits import word_logits
 
@@ -38,17 +38,17 @@ def main() -> None:
         windows = load_windows(split).windows
         lengths = [len(s.words) for s in sentences]
         logits = word_logits(windows, lengths, 4 * settings.train.batch_pieces, runner(model))
-        gold = [lenient_spans(s.tags) for s in sentences]
+        gold = [spans_from_tags(s.tags) for s in sentences]
         rows = [
             index.get(tag, -1)
             for spans, n in zip(gold, lengths, strict=True)
-            for tag in to_tags(spans, n, INNER_SCHEME)
+            for tag in tags_from_spans(spans, n, INNER_SCHEME)
         ]
         predicted, illegal = read_spans(logits, labels, transition_scores)
         scores[split] = score(sentences, gold, predicted, seen, settings.evaluate) | {
             "illegal_paths": illegal,
             "calibration_error": calibration_error(softmax(np.concatenate(logits)), np.array(rows)),
-            "coverage": sum(len(w.words) for w in windows) / max(1, sum(lengths)),
+            "coverage": sum(len(w.owned_words) for w in windows) / max(1, sum(lengths)),
             "words_without_pieces": without_pieces[split]["words_without_pieces"],
         }
         write_predictions(split, sentences, gold, predicted)

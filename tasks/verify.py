@@ -24,9 +24,9 @@ from fpplm_core.files import read_json, write_json
 from fpplm_core.params import load
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import graph_name
-from fpplm_core.serving.onnx_session import has
+from fpplm_core.serving.onnx_session import is_available
 from fpplm_core.tagging.decoder import SpanDecoder
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 
 JUDGED = ("dev", "test")  # together: what rounding changes is a few mentions, which one split's F1 shows as noise
 
@@ -36,7 +36,7 @@ def main() -> None:
     blueprint = read_json(MODEL / "blueprint.json")
     sentences = [s for split in JUDGED for s in load_corpus(split)]
     words = [s.words for s in sentences]
-    gold = [lenient_spans(s.tags) for s in sentences]
+    gold = [spans_from_tags(s.tags) for s in sentences]
     decoder = SpanDecoder(blueprint["labels"], np.load(MODEL / "transitions.npy"))
     answers = np.concatenate([np.load(PREDICTIONS / f"{split}_logits.npy") for split in JUDGED])
     reference = np.split(answers, np.cumsum([len(w) for w in words])[:-1])
@@ -49,7 +49,7 @@ def main() -> None:
     wanted = decoder.spans(reference)
     for device, variants in PREFERENCE.items():
         for variant in (v for v in variants if v in made):
-            if device == "cuda" and not has("cuda"):
+            if device == "cuda" and not is_available("cuda"):
                 continue
             predictor = Predictor.load(BUNDLE, device, variant)
             logits = predictor.logits(words, [s.document for s in sentences])

@@ -19,7 +19,7 @@ from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list
-from fpplm_core.tagging.spans import Span, to_tags
+from fpplm_core.tagging.spans import Span, tags_from_spans
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
@@ -68,7 +68,7 @@ def legal_labels(random: np.random.Generator, words: int, kinds: str = "XY") -> 
         if random.random() < 0.6:
             spans.append(Span(word, end, str(random.choice(list(kinds)))))
         word = end
-    return to_tags(spans, words, "BIOES")
+    return tags_from_spans(spans, words, "BIOES")
 
 
 def label_rows(seed: int, sizes: list[int], labels: list[str] = LABELS, kinds: str = "XY") -> torch.Tensor:

@@ -42,7 +42,7 @@ def run(settings: Params) -> dict[str, Any]:
     padded = sum(max(len(data.windows[row].ids) for row in batch) * len(batch) for batch in data.order)
     return {
         "seconds": seconds,
-        "words": sum(len(window.words) for window in rows),
+        "words": sum(len(window.owned_words) for window in rows),
         "pieces": sum(len(window.ids) for window in rows),
         "padded_pieces": padded,
         "steps": len(data.order),

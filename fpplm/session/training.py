@@ -30,7 +30,7 @@ def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history
         began, trained = time.perf_counter(), 0
         for report, score, last in follow(started, settings, history, terminated):
             step, epoch = history["step"], len(history["dev_f1"])
-            trained += sum(len(windows[row].words) for row in order[report.step])
+            trained += sum(len(windows[row].owned_words) for row in order[report.step])
             speed = trained / (time.perf_counter() - began)
             display.steps(speed)
             if score is not None:

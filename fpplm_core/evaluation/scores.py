@@ -24,7 +24,7 @@ from fpplm_core.evaluation.metrics import (
     token_accuracy,
 )
 from fpplm_core.tagging.schemes import INNER_SCHEME, legal
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.viterbi import softmax
 
 RESAMPLES = 1000  # of the sentences, for the interval of F1
@@ -94,7 +94,7 @@ class Evaluation:
 
 def gold_spans(sentences: Sequence[Sentence]) -> list[list[Span]]:
     """The spans that the gold tags of each sentence hold."""
-    return [lenient_spans(sentence.tags) for sentence in sentences]
+    return [spans_from_tags(sentence.tags) for sentence in sentences]
 
 
 def mentions(sentences: Sequence[Sentence]) -> set[tuple[str, str]]:
@@ -112,7 +112,7 @@ def score_spans(
 ) -> SpanScores:
     """Raises FpplmError where seqeval's micro F1 is not that of our own counts."""
     lengths = [len(s.words) for s in sentences]
-    tags = [[to_tags(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
+    tags = [[tags_from_spans(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     counts = [span_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
     overall, micro = sum_counts(counts), report["micro avg"]
@@ -160,7 +160,7 @@ def score_split(
     gold = gold_spans(sentences)
     spans = score_spans(sentences, gold, predicted, seen)
     index = {label: number for number, label in enumerate(labels)}
-    tags = (to_tags(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
+    tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
     gold_labels = np.array([index.get(tag, -1) for row in tags for tag in row])
     return SplitScores(
         **vars(spans),

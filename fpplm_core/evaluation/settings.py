@@ -6,17 +6,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fpplm_core.settings import Cut, Section, Share
+from fpplm_core.settings import Cut, Settings, Share
 
 
-class GateSettings(Section):
+class GateSettings(Settings):
     min_f1: Share
     min_type_f1: Share
     type_f1: dict[str, Share]
     max_check_warnings: Annotated[int, Field(ge=0)]
 
 
-class PromotionSettings(Section):
+class PromotionSettings(Settings):
     alpha: Cut
     margin: Share
     max_type_loss: Share

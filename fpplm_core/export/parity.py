@@ -13,7 +13,7 @@ from fpplm_core.evaluation.metrics import span_counts, sum_counts
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
 from fpplm_core.tagging.decoder import SpanDecoder
-from fpplm_core.tagging.spans import Span, lenient_spans
+from fpplm_core.tagging.spans import Span, spans_from_tags
 
 
 def try_label_lm() -> dict[str, Any]:
@@ -24,7 +24,7 @@ def try_label_lm() -> dict[str, Any]:
     for predictor.refines in (False, True):
         tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
         found = [[span for span, _ in row] for row in tagged]
-        scores.append(sum_counts(span_counts(lenient_spans(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
+        scores.append(total(count(spans_from_tags(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
     print(f"label language model: dev F1 {scores[0]:.4f}, with it {scores[1]:.4f}")
     return {"dev_f1": scores[0], "dev_f1_refined": scores[1], "used": scores[1] > scores[0]}
 

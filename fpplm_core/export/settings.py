@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fpplm_core.settings import Section, Share
+from fpplm_core.settings import Settings, Share
 
 Variant = Literal["fp32", "fp16", "int8", "mixed"]
 
 
-class ExportSettings(Section):
+class ExportSettings(Settings):
     variants: list[Variant]
     refine_below: Share
 
 
-class VerifySettings(Section):
+class VerifySettings(Settings):
     max_logit_delta: Annotated[float, Field(gt=0)]
     max_f1_loss: Share

@@ -10,7 +10,7 @@ from torch import nn
 from fpplm_core.errors import EncoderError, ParamsError
 from fpplm_core.model import pretrained
 from fpplm_core.model.settings import ModelParams
-from fpplm_core.tagging.windows import SHAPES
+from fpplm_core.tagging.windows import WORD_SHAPES
 
 
 def _add_shapes(encoder: nn.Module, first_shape: int) -> None:
@@ -21,7 +21,7 @@ def _add_shapes(encoder: nn.Module, first_shape: int) -> None:
             "no table of token types found", where="model.shapes", got=type(encoder).__name__, do="set it to off"
         )
     old = table.weight.detach()
-    table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(SHAPES), -1)]))
+    table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(WORD_SHAPES), -1)]))
     table.num_embeddings = len(table.weight)
 
 

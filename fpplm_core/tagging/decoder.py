@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpplm_core.tagging.schemes import transitions
-from fpplm_core.tagging.spans import Span, lenient_spans
+from fpplm_core.tagging.spans import Span, spans_from_tags
 from fpplm_core.tagging.viterbi import decode, legality_scores, shift_threshold, softmax
 
 Logits = Sequence[NDArray[np.float32]]  # one (words, K) array a sentence
@@ -57,4 +57,4 @@ class SpanDecoder:
     def _spans_of(self, path: NDArray[np.intp]) -> list[Span]:
         if not path.any():  # label 0 is O: most sentences have no entity
             return []
-        return lenient_spans([self.labels[label] for label in path])
+        return spans_from_tags([self.labels[label] for label in path])

@@ -18,7 +18,7 @@ from fpplm_core.files import read_json
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.tagging.batches import IntArray, collate, epoch_batches
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.selection import Dev
@@ -80,7 +80,7 @@ def load_data(settings: TrainParams) -> Data:
         tags=tags,
         second=second,
         epochs=epochs,
-        dev=Dev(load_windows("dev").windows, [len(s.words) for s in dev], [lenient_spans(s.tags) for s in dev]),
+        dev=Dev(load_windows("dev").windows, [len(s.words) for s in dev], [spans_from_tags(s.tags) for s in dev]),
     )
 
 
@@ -104,7 +104,7 @@ def make_batch(data: Data, rows: Sequence[int]) -> Batch:
     arrays = collate([data.windows[row] for row in rows])
 
     def table(values: list[list[int]]) -> Tensor:
-        filled = np.full(arrays.first.shape, IGNORED, dtype=np.int64)
+        filled = np.full(arrays.first_pieces.shape, IGNORED, dtype=np.int64)
         for place, row in enumerate(rows):
             filled[place, : len(values[row])] = values[row]
         return torch.from_numpy(filled)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.model.tagger import Tagger, runner
 from fpplm_core.tagging.schemes import INNER_SCHEME, transitions
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.viterbi import decode, legality_scores, shift_threshold, softmax
 from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import word_logits
@@ -29,7 +29,7 @@ class Dev(NamedTuple):
 
     def f1(self, logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32], labels: Sequence[str]) -> float:
         """Micro F1 of the decoded spans. *Shape:* logits (words, K) by sentence, scores (K+1, K+1)."""
-        found = [lenient_spans([labels[label] for label in path]) for path in decode(logits, scores)]
+        found = [spans_from_tags([labels[label] for label in path]) for path in decode(logits, scores)]
         return micro_f1(self.spans, found)
 
 
@@ -69,7 +69,7 @@ def correct_bias(
     """Adds the label biases that techniques propose to the head, each where it does not lower dev F1."""
     labels = model.blueprint.labels
     index = {label: number for number, label in enumerate(labels)}
-    rows = [to_tags(spans, n, INNER_SCHEME) for spans, n in zip(dev.spans, dev.lengths, strict=True)]
+    rows = [tags_from_spans(spans, n, INNER_SCHEME) for spans, n in zip(dev.spans, dev.lengths, strict=True)]
     gold = [index.get(tag, 0) for tags in rows for tag in tags]
     last = [layer for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
     taken = {}

@@ -24,7 +24,7 @@ from fpplm_core.model.digest import fingerprint
 from fpplm_core.model.pretrained import load_encoder, masked_lm_head, type_count
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training import techniques
 from fpplm_core.training.data import FIRST
 from fpplm_core.training.loop import train_steps
@@ -181,8 +181,8 @@ def sentencepiece() -> Tokenizer:
 
 
 @pytest.fixture(scope="module", params=[wordpiece, byte_level_bpe, sentencepiece], ids=lambda make: make.__name__)
-def encoder(request) -> Encoder:
-    return Encoder(request.param(), 16, 4)
+def encoder(request) -> WindowBuilder:
+    return WindowBuilder(request.param(), 16, 4)
 
 
 @given(st.lists(st.sampled_from([*" ".join(TEXT[:3]).split(), "\u200b", "x" * 40, "😀"]), min_size=1, max_size=12))
@@ -192,7 +192,7 @@ def test_every_kind_of_tokenizer_gives_each_word_its_own_pieces(encoder, words):
     assert all(alone)
     owned = []
     for window in encoder.windows([words]):
-        for word, first in zip(window.words, window.first, strict=True):
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
             assert window.ids[first : first + len(alone[word])] == alone[word]
             owned.append(word)
     assert owned == list(range(len(words)))

@@ -83,16 +83,16 @@ def window_lists(draw) -> list[Window]:
 @given(window_lists())
 def test_collate_pads_with_zeros_at_the_right(windows):
     arrays = collate(windows)
-    pieces, words = max(len(w.ids) for w in windows), max(1, *(len(w.first) for w in windows), 1)
+    pieces, words = max(len(w.ids) for w in windows), max(1, *(len(w.first_pieces) for w in windows), 1)
     assert arrays.ids.shape == arrays.mask.shape == (len(windows), pieces)
-    assert arrays.first.shape == arrays.owned.shape == (len(windows), words)
+    assert arrays.first_pieces.shape == arrays.word_mask.shape == (len(windows), words)
     assert all(array.dtype == np.int64 for array in arrays)
     for row, window in enumerate(windows):
-        padding, missing = [0] * (pieces - len(window.ids)), [0] * (words - len(window.first))
+        padding, missing = [0] * (pieces - len(window.ids)), [0] * (words - len(window.first_pieces))
         assert arrays.ids[row].tolist() == window.ids + padding
         assert arrays.mask[row].tolist() == [1] * len(window.ids) + padding
-        assert arrays.first[row].tolist() == window.first + missing
-        assert arrays.owned[row].tolist() == [1] * len(window.first) + missing
+        assert arrays.first_pieces[row].tolist() == window.first_pieces + missing
+        assert arrays.word_mask[row].tolist() == [1] * len(window.first_pieces) + missing
 
 
 @given(st.lists(st.lists(st.integers(0, 300), min_size=1, max_size=9), max_size=6), st.integers(0, 300))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.tagging.batches import Arrays
-from fpplm_core.tagging.schemes import SCHEMES, faults, label_list, transitions
+from fpplm_core.tagging.schemes import SCHEMES, label_list, tag_errors, transitions
 from fpplm_core.tagging.viterbi import FORBIDDEN, decode, legality_scores, shift_threshold, softmax, viterbi
 from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import word_logits
@@ -65,7 +65,7 @@ def test_a_decoded_path_is_legal_whatever_the_logits(seed, scheme, words, scale)
     labels = label_list(["PER", "creative-work"], scheme)
     logits, _ = random_case(seed, [words, 1], len(labels), scale)
     for path in decode(logits, legality_scores(transitions(labels, scheme))):
-        assert faults([labels[label] for label in path], scheme) == []
+        assert tag_errors([labels[label] for label in path], scheme) == []
 
 
 @given(seeds, st.integers(1, 40))
@@ -73,7 +73,7 @@ def test_a_legal_best_path_stays_as_it_is(seed, words):
     labels = label_list(["PER", "LOC"], "IOB2")
     (logits,), _ = random_case(seed, [words], len(labels))
     greedy = logits.argmax(axis=1)
-    if not faults([labels[label] for label in greedy], "IOB2"):
+    if not tag_errors([labels[label] for label in greedy], "IOB2"):
         (path,) = decode([logits], legality_scores(transitions(labels, "IOB2")))
         assert path.tolist() == greedy.tolist()
 
@@ -147,7 +147,7 @@ def test_every_words_logits_stand_at_its_place(case, budget):
     def run(arrays: Arrays) -> np.ndarray:
         """A runtime whose logits name the piece that it was asked for."""
         assert arrays.ids.size <= budget or len(arrays.ids) == 1
-        asked = np.take_along_axis(arrays.ids, arrays.first, axis=1)
+        asked = np.take_along_axis(arrays.ids, arrays.first_pieces, axis=1)
         return np.stack([asked, -asked], axis=-1).astype(np.float32)
 
     found = word_logits(windows, lengths, budget, run)

@@ -21,7 +21,7 @@ from fpplm_core.evaluation.metrics import (
     token_accuracy,
     sum_counts,
 )
-from fpplm_core.tagging.spans import Span, to_tags, types_of
+from fpplm_core.tagging.spans import Span, tags_from_spans, types_of
 
 WORDS = 8
 TYPES = ("PER", "LOC", "creative-work")
@@ -50,7 +50,7 @@ def test_scores_are_those_of_seqeval(case):
     gold, predicted = case
     if not any(gold) and not any(predicted):
         return  # seqeval has no answer
-    tags = [[to_tags(spans, WORDS, "IOB2") for spans in part] for part in case]
+    tags = [[tags_from_spans(spans, WORDS, "IOB2") for spans in part] for part in case]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     kinds = sorted({span.type for part in (*gold, *predicted) for span in part})
     by_kind = {kind: counts_of(gold, predicted, kind) for kind in kinds}

@@ -14,7 +14,7 @@ from fpplm_core.model.digest import fingerprint
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import initialise, load_trained, runner
 from fpplm_core.tagging.batches import collate
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.tagging.word_logits import word_logits
 
 BLUEPRINT = Blueprint(["O", "B-X", "I-X", "E-X", "S-X"], None, 4)
@@ -29,7 +29,7 @@ def encoder(params):
 @pytest.fixture
 def windows(params):
     tokenizer = pretrained.load_tokenizer(params.model.encoder).backend_tokenizer
-    return Encoder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
+    return WindowBuilder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
 
 
 def test_a_word_gets_the_same_logits_whatever_its_batch(encoder, windows, params):
@@ -47,7 +47,7 @@ def test_the_exported_graph_gives_at_first_pieces_what_the_runner_gives(encoder,
     arrays = collate(windows)
     with torch.inference_mode():
         graph = model(torch.from_numpy(arrays.ids), torch.from_numpy(arrays.mask)).numpy()
-    chosen = np.take_along_axis(graph, arrays.first[:, :, None], axis=1)
+    chosen = np.take_along_axis(graph, arrays.first_pieces[:, :, None], axis=1)
     assert np.allclose(chosen, runner(model)(arrays), atol=1e-5)
 
 

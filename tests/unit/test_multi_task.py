@@ -16,7 +16,7 @@ from fpplm_core.model import pretrained
 from fpplm_core.model.digest import fingerprint
 from fpplm_core.model.tagger import initialise
 from fpplm_core.params import load
-from fpplm_core.tagging.schemes import faults, label_list, legal, split_tag, transitions
+from fpplm_core.tagging.schemes import label_list, legal, split_tag, tag_errors, transitions
 from fpplm_core.tagging.viterbi import legality_scores, viterbi
 from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
@@ -194,7 +194,7 @@ def test_the_decoder_gets_the_learned_transitions(tiny_encoder, kind, share):
     scores = legality_scores(transitions(LABELS))
     scores[:-1, :-1] += found.numpy()
     (best,) = viterbi(normal(2, 1, 6, 9, scale=3.0).numpy(), np.array([6]), scores)
-    assert not faults([LABELS[label] for label in best], "BIOES")
+    assert not tag_errors([LABELS[label] for label in best], "BIOES")
 
 
 @given(seeds, sizes)
