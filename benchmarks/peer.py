@@ -36,7 +36,7 @@ from fpplm_core.evaluation.predictions import write_predictions
 from fpplm_core.evaluation.scores import mentions, score
 from fpplm_core.files import write_json
 from fpplm_core.model import pretrained
-from fpplm_core.model.settings import ModelParams
+from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.source import encoder_source
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list, legal
@@ -84,7 +84,7 @@ def main() -> None:
 
 def train_peer(
     corpus: dict[str, list[Sentence]],
-    settings: ModelParams,
+    settings: ModelSettings,
     epochs: int,
     seed: int,
     rate: float,
