@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.console import Console
+
 from fpplm.pipeline import paths, stage
 from fpplm.report.console import gate_table
 from fpplm.report.page import render
@@ -16,7 +18,7 @@ def gate(gate: GateSettings) -> None:
     scores = read_record(paths.METRICS / "evaluate.json", Evaluation)
     result = apply_rules(scores.test, read_json(paths.METRICS / "check.json")["warnings"], gate)
     write_record(paths.METRICS / "gate.json", result)
-    print(gate_table(result))
+    Console().print(gate_table(result))
     print(f"report: {render()}")
     if not result.passed:
         failed = [rule.name for rule in result.rules if not rule.passed]

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.files import write_json, write_text
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import (
@@ -22,24 +23,43 @@ from fpplm_core.serving.bundle import (
     graph_name,
     sha256,
 )
+from fpplm_core.tagging.decoder import SpanDecoder
 
 # The order of preference by device; int8 has no CUDA kernels, float16 has hardly any on the CPU.
 PREFERENCE = {"cpu": ["int8", "mixed", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
 GOLDEN_SENTENCES = 8
 
 
-def by_device(variants: Collection[str]) -> dict[str, list[str]]:
-    """These variants by device, the preferred first."""
-    return {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()}
+def make_config(
+    decoder: SpanDecoder,
+    first_shape: int | None,
+    data: DataSettings,
+    encode: EncodeSettings,
+    refine_below: float,
+    variants: Collection[str],
+    use_label_lm: bool = False,
+) -> dict[str, Any]:
+    """What serving must know of training: the content of config.json."""
+    return {
+        "labels": decoder.labels,
+        "transitions": decoder.scores.tolist(),
+        "window": encode.window,
+        "stride": encode.stride,
+        "context": encode.context,
+        "first_shape": first_shape,
+        "words": data.words,
+        "label_lm": {"below": refine_below, "use": use_label_lm},
+        "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
+    }
 
 
 def assemble(
     bundle: Path,
     graphs: Path,
     tokenizer: Path,
+    examples: Sequence[Sequence[str]],
     config: Mapping[str, Any],
     lineage: Mapping[str, Any],
-    examples: Sequence[Sequence[str]],
 ) -> None:
     """Writes a sealed bundle with the graphs that `config` names, in place of the one before.
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpplm_core.data.records import Sentence
+from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.evaluation.scores import Logits, Spans, gold_spans
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.bundle import open_bundle
+from fpplm_core.serving.onnx_session import is_available
 from fpplm_core.tagging.decoder import SpanDecoder
 
 
@@ -44,28 +50,71 @@ class VerifyReport:
     bytes: dict[str, int]
     refused: list[str]
 
+    @property
+    def kept(self) -> list[str]:
+        """The variants that the bundle gets; mixed stands in for int8."""
+        left_out = {*self.refused} if "int8" in self.refused else {*self.refused, "mixed"}
+        return [variant for variant in self.bytes if variant not in left_out]
+
+    def refined(self, trial: LabelLmTrial) -> RefinedVerifyReport:
+        return RefinedVerifyReport(**vars(self), label_lm=trial)
+
 
 @dataclass(frozen=True)
 class RefinedVerifyReport(VerifyReport):
-    """The report of a bundle that carries the label language model."""
+    """The report on a bundle that carries the label language model."""
 
     label_lm: LabelLmTrial
 
 
 @dataclass(frozen=True)
 class TorchAnswer:
-    """Torch's logits, (words, K) by sentence, its decoded spans, and the gold spans of the same sentences."""
+    """Torch's logits for the sentences that judge every graph, (words, K) each, and the decoder of both."""
 
+    sentences: Sequence[Sentence]
     logits: Logits
-    spans: Spans
-    gold: Spans
+    decoder: SpanDecoder
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], logits: NDArray[np.float32], decoder: SpanDecoder) -> TorchAnswer:
+        """*Shape:* logits (words, K), of all sentences in one."""
+        ends = np.cumsum([len(s.words) for s in sentences])
+        return cls(sentences, np.split(logits, ends[:-1]), decoder)
+
+    @cached_property
+    def spans(self) -> Spans:
+        return self.decoder.spans(self.logits)
+
+    @cached_property
+    def gold(self) -> Spans:
+        return gold_spans(self.sentences)
 
 
-def parity_verdict(
-    variant: str, logits: Logits, torch: TorchAnswer, decoder: SpanDecoder, settings: VerifySettings
-) -> VariantVerdict:
-    """The float32 graph must give torch's spans; the F1 of another variant may be a little lower."""
-    spans = decoder.spans(logits)
+def verify_graphs(
+    bundle: Path, torch: TorchAnswer, settings: VerifySettings, measure: Callable[[Predictor], object]
+) -> dict[str, VariantVerdict]:
+    """The verdict on every graph of a bundle, on each device that is there, by "VARIANT on DEVICE".
+
+    `measure` is called with the loaded predictor of each.
+    """
+    words, documents = [s.words for s in torch.sentences], [s.document for s in torch.sentences]
+    verdicts = {}
+    for device, variants in open_bundle(bundle).variants.items():
+        for variant in variants if is_available(device) else ():
+            predictor = Predictor.load(bundle, device, variant)
+            verdicts[f"{variant} on {device}"] = parity_verdict(
+                variant, predictor.logits(words, documents), torch, settings
+            )
+            measure(predictor)
+    return verdicts
+
+
+def parity_verdict(variant: str, logits: Logits, torch: TorchAnswer, settings: VerifySettings) -> VariantVerdict:
+    """The float32 graph must give torch's spans; the F1 of another variant may be a little lower.
+
+    *Shape:* logits (words, K) by sentence.
+    """
+    spans = torch.decoder.spans(logits)
     delta = max(float(np.abs(a - b).max()) for a, b in zip(logits, torch.logits, strict=True))
     changed = sum(a != b for a, b in zip(torch.spans, spans, strict=True))
     f1 = micro_f1(torch.gold, spans)
@@ -74,10 +123,21 @@ def parity_verdict(
     return VariantVerdict(delta, changed, f1, loss, same if variant == "fp32" else loss <= settings.max_f1_loss)
 
 
-def kept_variants(made: Sequence[str], refused: Collection[str]) -> list[str]:
-    """The variants that the bundle gets; mixed stands in for int8."""
-    left_out = {*refused} if "int8" in refused else {*refused, "mixed"}
-    return [variant for variant in made if variant not in left_out]
+def report_on(verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
+    """A variant that is refused on one device is refused on all; `sizes` are the bytes of each graph."""
+    refused = {name.split()[0] for name, verdict in verdicts.items() if not verdict.accepted}
+    return VerifyReport(verdicts, sizes, sorted(refused))
+
+
+def require_fp32(report: VerifyReport) -> None:
+    """Raises FpplmError where the float32 graph is refused: there is nothing to fall back on."""
+    if "fp32" in report.refused:
+        raise FpplmError(
+            "the exported graph does not give torch's answer",
+            where="verify",
+            got=json.dumps(asdict(report.variants["fp32 on cpu"])),
+            do="report the encoder; or raise verify.max_logit_delta if the spans agree",
+        )
 
 
 def try_label_lm(bundle: Path, dev: Sequence[Sentence]) -> LabelLmTrial:
