@@ -27,7 +27,7 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
     counts = read_json(paths.ENCODED / "encoding.json")["counts"]
     scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
-        sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split).windows
+        sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split, paths.ENCODED).windows
         logits = word_logits(windows, [len(s.words) for s in sentences], 4 * train.batch_pieces, batch_logits(tagger))
         predicted = decoder.spans(logits)
         tagged_words = sum(len(window.owned_words) for window in windows)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpplm.pipeline.paths import ENCODED
+from fpplm.pipeline.paths import CORPUS, ENCODED
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.windows import load_windows
 from fpplm_core.files import read_json
@@ -64,15 +64,15 @@ class TrainingData:
 
 
 def load_data(settings: TrainSettings) -> TrainingData:
-    windows, tags, second = load_windows("train")
+    windows, tags, second = load_windows("train", ENCODED)
     lengths = [len(window.ids) for window in windows]
     epochs = [epoch_batches(lengths, settings.batch_pieces, settings.seed, e) for e in range(settings.epochs)]
     if (ENCODED / "second.parquet").exists():
-        apart = load_windows("second")
+        apart = load_windows("second", ENCODED)
         epochs = interleave_second_corpus(epochs, [len(window.ids) for window in apart.windows], settings, len(windows))
         windows, tags = windows + apart.windows, tags + [[]] * len(apart.windows)
         second = second + apart.second
-    dev = load_corpus("dev")
+    dev = load_corpus("dev", CORPUS)
     encoding = read_json(ENCODED / "encoding.json")
     return TrainingData(
         blueprint=Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__}),
@@ -80,7 +80,9 @@ def load_data(settings: TrainSettings) -> TrainingData:
         tags=tags,
         second=second,
         epochs=epochs,
-        dev=Dev(load_windows("dev").windows, [len(s.words) for s in dev], [spans_from_tags(s.tags) for s in dev]),
+        dev=Dev(
+            load_windows("dev", ENCODED).windows, [len(s.words) for s in dev], [spans_from_tags(s.tags) for s in dev]
+        ),
     )
 
 
