@@ -15,7 +15,7 @@ from fpplm.pipeline.paths import (
 )
 from fpplm.studies.ablation import Run, commit
 from fpplm_core.data.records import Sentence
-from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
 
 def spread(sentences: list[Sentence], number: int | None) -> list[Sentence]:
@@ -34,13 +34,13 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
     changed = []
     for sentence in sentences:
         kept = []
-        for span in lenient_spans(sentence.tags):
+        for span in spans_from_tags(sentence.tags):
             kind: str | None = span.type
             if random.random() < share:
                 kind = random.choice([other for other in types if other != span.type])
             if kind is not None:
                 kept.append(span._replace(type=kind))
-        changed.append(replace(sentence, tags=tuple(to_tags(kept, len(sentence.words), "IOB2"))))
+        changed.append(replace(sentence, tags=tuple(tags_from_spans(kept, len(sentence.words), "IOB2"))))
     return changed
 
 
