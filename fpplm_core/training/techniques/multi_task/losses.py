@@ -34,7 +34,7 @@ class Pairs(nn.Module):
         self.register_buffer("legal", torch.from_numpy(legal_pairs(labels)[:-1, :-1].copy()), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `Step`."""
+        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `StepOutputs`."""
         scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
         if kind == "crf":
             return chain_loss(logits, labels, scores) / math.log(len(scores))
