@@ -107,7 +107,7 @@ def execute(run: Run, threads: int | None) -> dict[str, Any]:
             write_corpus(folder / CORPUS / "train.parquet", mislabelled(train, run.noise))
             dev = spread(load_corpus("dev", folder / CORPUS), run.dev_sentences)
             write_corpus(folder / CORPUS / "dev.parquet", dev)
-        if module[0] in ("tasks.train", "benchmarks.peer"):
+        if module[0] in ("tasks.train", "benchmarks.peers.trainer"):
             seconds, memory = time.perf_counter() - start, usage.ru_maxrss
     row = result(run, folder) | {"seconds": seconds, "peak_mb": memory // 1024}
     shutil.rmtree(folder)

@@ -68,7 +68,7 @@ def assemble(
         "stride": settings.encode.stride,
         "context": settings.encode.context,
         "first_shape": blueprint["first_shape"],
-        "words": settings.data.words,
+        "words": settings.data.segmentation_rule,
         "label_lm": {"below": settings.export.refine_below, "use": refine},
         "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
     }

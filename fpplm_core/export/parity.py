@@ -21,7 +21,7 @@ def try_label_lm() -> dict[str, Any]:
     sentences = load_corpus("dev", CORPUS)
     predictor = Predictor.load(BUNDLE, "cpu")
     scores = []
-    for predictor.refines in (False, True):
+    for predictor.use_label_lm in (False, True):
         tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
         found = [[span for span, _ in row] for row in tagged]
         scores.append(total(count(spans_from_tags(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
