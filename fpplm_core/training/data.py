@@ -111,6 +111,7 @@ def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
 
 
 def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
+    """The batch of these windows, on the CPU."""
     arrays = collate([data.windows[row] for row in rows])
 
     def table(values: list[list[int]]) -> Tensor:
@@ -120,4 +121,5 @@ def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
         return torch.from_numpy(filled)
 
     second = table(data.second) if data.blueprint.second else None
-    return Batch(*(torch.from_numpy(array) for array in arrays), table(data.tags), second)
+    ids, mask, types, first_pieces, word_mask = (torch.from_numpy(array) for array in arrays)
+    return Batch(ids, mask, types, first_pieces, word_mask, table(data.tags), second)

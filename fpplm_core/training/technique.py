@@ -74,7 +74,7 @@ class StepOutputs:
     average: Mapping[str, Tensor]
 
     @property
-    def owned(self) -> Tensor:
+    def counted(self) -> Tensor:
         """True where a label counts. *Shape:* (batch, words)."""
         return self.batch.labels != IGNORED
 
@@ -83,7 +83,7 @@ class StepOutputs:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
             hidden = model.first_piece_states(
-                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first
+                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first_pieces
             )
             return model.classify(hidden)
 

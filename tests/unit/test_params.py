@@ -129,7 +129,7 @@ def probes(name: str) -> list[tuple[float, bool]]:
     if match := INTERVAL.search(LINES[name]):
         left, low, high, right = match[1], float(match[2]), float(match[3]), match[4]
         return [(low, left == "["), (low - step, False), (high, right == "]"), (high + step, False)]
-    if (match := LONE.search(LINES[name])) and "multiple" not in LINES[name]:
+    if (match := LONE.search(LINES[name])) and "a multiple of" not in LINES[name]:
         low = float(match[2])
         return [(low, match[1] == ">="), (low - step, False), (low + step, True)]
     return []

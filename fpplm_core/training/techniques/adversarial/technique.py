@@ -41,7 +41,7 @@ class Adversarial(AdversarialSettings, Technique):
         if not strength:
             return found
         if self.consistency:
-            found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.owned)
+            found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.counted)
         if self.label_correction:
             found["label_correction"] = strength * correction(step, self.label_correction)
         if self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0:
@@ -50,7 +50,7 @@ class Adversarial(AdversarialSettings, Technique):
 
     def rival_losses(self, step: StepOutputs, context: StepContext, strength: float) -> dict[str, Tensor]:
         rival: Rival = context.modules["rival"]
-        counted = step.owned
+        counted = step.counted
         logits, gold = step.logits[counted], step.batch.labels[counted]
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
@@ -115,7 +115,7 @@ def agreement(teacher: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
 
 def correction(step: StepOutputs, most: float) -> Tensor:
     """What the label loss changes by where the teacher is sure of another label: target (1 − β) gold + β p_T."""
-    counted = step.owned
+    counted = step.counted
     logits, gold, taught = step.logits[counted], step.batch.labels[counted], step.teacher[counted].softmax(-1)
     chance, best = taught.max(-1)
     share = most * ((chance > SURE) & (best != gold))
@@ -130,7 +130,7 @@ def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
 
     def loss(embeddings: Tensor) -> Tensor:
         states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        return tag_loss(model.classify(model.first_piece_states(states, batch.first)), batch.labels)
+        return tag_loss(model.classify(model.first_piece_states(states, batch.first_pieces)), batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))

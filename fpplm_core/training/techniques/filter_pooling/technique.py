@@ -41,7 +41,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
         if not share:
             return None
         generator = context.generator("cutoff", batch.ids.device)
-        hidden = torch.rand(batch.first.shape, generator=generator, device=batch.ids.device) < share
+        hidden = torch.rand(batch.first_pieces.shape, generator=generator, device=batch.ids.device) < share
         return batch._replace(ids=hide_words(batch, hidden, model.blueprint.mask_id))
 
     def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
@@ -81,9 +81,9 @@ def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
     The last word of a window is never hidden: where it ends, the batch does not say.
     """
     pieces = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    starts = batch.first.masked_fill(batch.owned == 0, batch.ids.shape[1])
+    starts = batch.first_pieces.masked_fill(batch.word_mask == 0, batch.ids.shape[1])
     word = (pieces.unsqueeze(1) >= starts.unsqueeze(1)).sum(2) - 1  # (batch, pieces): the word a piece belongs to
-    last = batch.owned.sum(1, keepdim=True) - 1
+    last = batch.word_mask.sum(1, keepdim=True) - 1
     chosen = hidden.gather(1, word.clamp(min=0)) & (word >= 0) & (word < last)
     return batch.ids.masked_fill(chosen, mask_id)
 

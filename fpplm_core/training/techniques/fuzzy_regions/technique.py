@@ -155,7 +155,9 @@ def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tens
     try:
         with torch.enable_grad():
             batch = step.batch
-            hidden = step.model.first_piece_states(step.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            hidden = step.model.first_piece_states(
+                step.model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces
+            )
             loss = tag_loss(step.model.classify(hidden), batch.labels)
         values = torch.autograd.grad(loss, [parameters[name] for name in closed], allow_unused=True)
     finally:

@@ -38,7 +38,7 @@ class LabelLm(LabelLmSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
-        labels, counted = step.batch.labels, step.owned
+        labels, counted = step.batch.labels, step.counted
         if context.step < self.init_steps:
             decoder.gather(step.hidden, labels)
             return {}
