@@ -106,7 +106,8 @@ def forward_and_backward(
     batch = batch.to(device)
     model.eval().zero_grad(set_to_none=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        logits = model.classify(model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces))
+        states = model.encode(batch.ids, batch.mask, batch.types)
+        logits = model.classify(model.first_piece_states(states, batch.first_pieces))
         loss = tag_loss(logits, batch.labels)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()
@@ -147,7 +148,7 @@ def write_inputs(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "windows.json").write_text(text, encoding="utf-8")
 
-    encoder = load_encoder(settings.model.encoder, settings.model.revision, settings.model.attention)
+    encoder = load_encoder(settings.model.encoder, settings.model.revision)
     table = encoder.get_input_embeddings().weight.detach()[torch.from_numpy(pieces)]
     encoder.set_input_embeddings(nn.Embedding.from_pretrained(table, freeze=False))
     encoder.config.vocab_size = len(pieces)

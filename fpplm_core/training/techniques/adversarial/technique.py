@@ -7,9 +7,9 @@ rival     Where model A errs, model B (a head on A's frozen states) is given the
           against z'. B maximises and A minimises; η bounds the game, so it cannot diverge as mutual training on fake
           labels would.
 trust     u_t = p_T(gold) of a teacher, the averaged weights: no push where the given label is probably wrong.
-agree     KL(p_T || p_A) (co-regularisation, 2104.07204; mean teacher, 1703.01780): what carries A through label noise.
-correct   where the teacher is sure of another label, the target becomes a mixture; off unless noise is expected: it
-          also erases rare types.
+consistency  KL(p_T || p_A) (mean teacher, 1703.01780; co-regularisation, 2104.07204): carries A through label noise.
+label_correction  where the teacher is sure of another label, the target becomes a mixture; off unless noise is
+          expected, since it also erases rare types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 
 SURE = 0.9  # the teacher's probability of another label from which it corrects
@@ -68,7 +68,7 @@ class Adversarial(AdversarialSettings, Technique):
             found["attack on the embeddings"] = (self.begin, self.input_until)
         return found | ({"agreement with the averaged weights": (self.begin, 1.0)} if self.consistency else {})
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return dict(modules["rival"].summary()) if "rival" in modules else {}
 
 
@@ -89,7 +89,7 @@ class Rival(nn.Module):
 
     @torch.no_grad()
     def update(self, wrong: Tensor, logits: Tensor, gold: Tensor) -> None:
-        """Remembers lately: A's share of errors, and the share of them that B had foreseen."""
+        """Updates the running means: A's share of errors, and the share of them that B had foreseen."""
         guess = logits.argmax(-1)
         errors = guess != gold
         foreseen = ((wrong.argmax(-1) == guess) & errors).sum() / errors.sum().clamp(min=1)

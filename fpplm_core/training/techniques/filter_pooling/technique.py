@@ -2,8 +2,8 @@
 
     m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±window    h̃_t = m_t h_t + (1 − m_t) c_t
 
-The label is still asked for: a hole of zeros would teach the prior alone, one that is filled from the context teaches
-to read the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
+The word keeps its label: a hole of zeros would teach the prior alone, a hole filled from the context teaches to read
+the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
 p_t = rate (1 + p(O)) / 2. The companion on the input side replaces words by the encoder's mask piece (token cutoff,
 2009.13818). At inference nothing is filtered, so nothing is faster there; what is reduced is measured (kept words,
 effective rank).
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
 RANK_EVERY = 20  # steps
@@ -62,7 +62,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
         kinds = {"filter": self.rate, "input cutoff": self.cutoff}
         return {name: (self.begin, 1.0) for name, rate in kinds.items() if rate}
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return dict(modules["measured"].summary())
 
 
