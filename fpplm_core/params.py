@@ -7,8 +7,8 @@ from typing import Any
 
 from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.errors import ParamsError
-from fpplm_core.evaluation.settings import EvaluateParams, GateParams, PromotionParams
-from fpplm_core.export.settings import ExportParams, VerifyParams
+from fpplm_core.evaluation.settings import GateSettings, PromotionSettings
+from fpplm_core.export.settings import ExportSettings, VerifySettings
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.quality.checks import CHECKS
 from fpplm_core.quality.settings import CheckSettings
@@ -34,6 +34,8 @@ MOVED: dict[str, str | None] = {
     "technique.adversarial.budget": "technique.adversarial.rival_budget",
     "technique.adversarial.agree": "technique.adversarial.consistency",
     "technique.adversarial.correct": "technique.adversarial.label_correction",
+    "evaluate": None,
+    "export.opset": None,
 }
 
 
@@ -44,11 +46,10 @@ class Params(Settings):
     encode: EncodeSettings
     train: TrainSettings
     technique: TechniqueSettings
-    evaluate: EvaluateParams
-    gate: GateParams
-    export: ExportParams
-    verify: VerifyParams
-    promotion: PromotionParams
+    gate: GateSettings
+    export: ExportSettings
+    verify: VerifySettings
+    promotion: PromotionSettings
 
 
 def load(path: Path | str = "params.yaml") -> Params:

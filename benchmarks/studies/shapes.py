@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import machine
 from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.evaluation.metrics import count, total
+from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.onnx_session import Session
 from fpplm_core.tagging.batches import Arrays
@@ -29,7 +29,7 @@ def main() -> None:
     for name, kind in {"shapes": Predictor, "zeros": Blind}.items():
         tagged = kind.load("bundle", "cpu", "fp32").tag([s.words for s in sentences], [s.document for s in sentences])
         found = [[span for span, _ in row] for row in tagged]
-        f1[name] = total(count(wanted, spans) for wanted, spans in zip(gold, found, strict=True)).f1
+        f1[name] = micro_f1(gold, found)
     print({name: round(value, 4) for name, value in f1.items()})
     machine.save("shapes.json", {"test_f1": f1})
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fpplm_core.evaluation.metrics import count, total
+from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.model.tagger import Tagger, batch_logits
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.schemes import INNER_SCHEME
@@ -33,7 +33,7 @@ class Dev(NamedTuple):
 
     def f1(self, logits: Sequence[NDArray[np.float32]], decoder: SpanDecoder) -> float:
         """Micro F1 of the decoded spans. *Shape:* logits (words, K) by sentence."""
-        return total(count(gold, spans) for gold, spans in zip(self.spans, decoder.spans(logits), strict=True)).f1
+        return micro_f1(self.spans, decoder.spans(logits))
 
 
 class DevResult(NamedTuple):

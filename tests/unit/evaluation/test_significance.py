@@ -1,0 +1,152 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpplm_core.evaluation.metrics import Counts, sum_counts
+from fpplm_core.evaluation.significance import average, difference, holm, mcnemar_p, mean_f1, permutation_p
+
+
+def table(*seeds: list[tuple[int, int, int]]) -> np.ndarray:
+    return np.array(seeds, dtype=np.int64)
+
+
+def drawn(random: np.random.Generator, right: float, seeds: int = 5, sentences: int = 300) -> np.ndarray:
+    """Sentences of two entities, each found with this chance; a missed one is also a false positive."""
+    found = random.binomial(2, right, (seeds, sentences))
+    return np.stack([found, 2 - found, 2 - found], axis=-1)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=6))
+def test_the_score_of_one_seed_is_micro_f1(rows):
+    assert mean_f1(table(rows)) == pytest.approx(sum_counts(Counts(*row) for row in rows).f1)
+
+
+def test_an_arm_against_itself_is_zero_and_equivalent():
+    arm = drawn(np.random.default_rng(1), 0.7)
+    outcome = difference(arm, arm, resamples=200)
+    assert (outcome.mean, outcome.low, outcome.high, outcome.p) == (0.0, 0.0, 0.0, 1.0)
+    assert outcome.equivalent(1e-9)
+
+
+def test_a_clear_difference_is_found_with_its_sign():
+    random = np.random.default_rng(1)
+    good, bad = drawn(random, 0.8), drawn(random, 0.6)
+    one, other = difference(good, bad, 500), difference(bad, good, 500)
+    assert one.mean == pytest.approx(0.2, abs=0.03) and other.mean == -one.mean
+    assert 0.1 < one.low < one.mean < one.high < 0.3
+    assert one.p == other.p == 2 / 500  # no resample beyond zero: the least that can be said
+    assert not one.equivalent(0.05)
+
+
+def test_intervals_hold_what_they_promise():
+    """Of many experiments with a true difference of 0, about a twentieth exclude it; two-way resampling is careful."""
+    random = np.random.default_rng(2)
+    misses = 0
+    for number in range(60):
+        outcome = difference(drawn(random, 0.7, 3, 60), drawn(random, 0.7, 3, 60), 200, seed=number)
+        misses += not outcome.low <= 0 <= outcome.high
+    assert misses <= 6
+
+
+def test_pairing_narrows_the_interval():
+    random = np.random.default_rng(3)
+    base = drawn(random, 0.7)
+    better = base.copy()
+    better[:, ::10] = [2, 0, 0]  # the same but for every tenth sentence
+    strangers = drawn(random, 0.73)
+    paired, unpaired = difference(better, base, 500), difference(strangers, base, 500)
+    assert paired.high - paired.low < 0.8 * (unpaired.high - unpaired.low)
+
+
+def test_arms_that_are_not_paired_are_an_error():
+    with pytest.raises(ValueError, match="share seeds and sentences"):
+        difference(np.zeros((2, 5, 3), int), np.zeros((3, 5, 3), int))
+
+
+def test_the_mean_over_corpora_is_tighter_than_each():
+    random = np.random.default_rng(4)
+    rows = [difference(drawn(random, 0.75), drawn(random, 0.7), 500, seed=n) for n in range(4)]
+    mean = average(rows)
+    assert mean.mean == pytest.approx(np.mean([row.mean for row in rows]))
+    assert mean.high - mean.low < min(row.high - row.low for row in rows)
+
+
+def test_golden_holm():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_keeps_the_order_and_never_lowers(values):
+    corrected = holm(values)
+    assert all(a <= b <= 1 for a, b in zip(values, corrected, strict=True))
+    ranked = sorted(zip(values, corrected, strict=True))
+    assert [c for _, c in ranked] == sorted(corrected)
+
+
+def every_swap_p(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of all 2^n ways to swap the counts of sentences that give at least the gap that was seen."""
+    seen = abs(mean_f1(one[None]) - mean_f1(other[None]))
+    gaps = []
+    for swap in product([False, True], repeat=len(one)):
+        mask = np.array(swap)[:, None]
+        gaps.append(abs(mean_f1(np.where(mask, other, one)[None]) - mean_f1(np.where(mask, one, other)[None])))
+    return float(np.mean(np.array(gaps) >= seen - 1e-12))
+
+
+pairs = st.lists(st.tuples(*[st.integers(0, 3)] * 6), min_size=1, max_size=7)
+
+
+@given(pairs)
+def test_approximate_randomisation_comes_near_to_all_swaps(rows):
+    one, other = np.array(rows)[:, :3], np.array(rows)[:, 3:]
+    assert permutation_p(one, other, 20_000) == pytest.approx(every_swap_p(one, other), abs=0.02)
+
+
+@given(pairs)
+def test_who_is_first_makes_no_difference_to_p(rows):
+    one, other = np.array(rows)[:, :3], np.array(rows)[:, 3:]
+    assert permutation_p(one, other, 500) == permutation_p(other, one, 500)
+    assert permutation_p(one, one, 500) == 1.0
+
+
+def test_sentences_in_which_two_taggers_agree_have_no_say():
+    """But through the size of F1."""
+    one, other = np.array([[3, 0, 0]] * 6), np.array([[0, 3, 3]] * 6)
+    assert permutation_p(one, other) == pytest.approx(2 / 2**6, abs=0.01)
+    alike = np.array([[1, 1, 1]] * 50)
+    assert permutation_p(np.vstack([one, alike]), np.vstack([other, alike])) == pytest.approx(2 / 2**6, abs=0.01)
+
+
+def test_a_clear_difference_has_the_least_p_that_can_be_said():
+    random = np.random.default_rng(1)
+    (good,), (bad,) = drawn(random, 0.8, 1), drawn(random, 0.6, 1)
+    assert permutation_p(good, bad, 999) == 1 / 1000
+
+
+def test_of_taggers_that_are_alike_few_are_told_apart():
+    random = np.random.default_rng(2)
+    values = [permutation_p(*drawn(random, 0.7, 2, 60), 500, seed) for seed in range(200)]
+    assert 0.01 < np.mean(np.array(values) < 0.05) < 0.1
+
+
+def test_what_cannot_be_paired_or_is_empty():
+    with pytest.raises(ValueError, match="share sentences"):
+        permutation_p(np.zeros((2, 3), int), np.zeros((3, 3), int))
+    empty = np.zeros((0, 3), int)
+    assert permutation_p(empty, empty) == permutation_p(np.zeros((4, 3), int), np.zeros((4, 3), int)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "p"),
+    [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 2 / 2**5), (10, 0, 2 / 2**10), (1, 5, 14 / 64), (3, 3, 1.0), (2, 8, 112 / 1024)],
+)
+def test_golden_mcnemar(won, lost, p):
+    both = [True] * 4 + [False] * 3
+    one = np.array([True] * won + [False] * lost + both)
+    other = np.array([False] * won + [True] * lost + both)
+    assert mcnemar_p(one, other) == pytest.approx(p) == mcnemar_p(other, one)

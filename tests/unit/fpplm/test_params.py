@@ -1,0 +1,402 @@
+import copy
+import math
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from fpplm_core.errors import FpplmError, ParamsError
+from fpplm_core.params import MOVED, Params, load, parse
+from fpplm_core.settings import read_yaml
+from fpplm_core.training import techniques
+from fpplm_core.training.technique import build
+
+FILE = Path(__file__).resolve().parents[3] / "params.yaml"
+TEXT = FILE.read_text(encoding="utf-8")
+VALUES: dict[str, Any] = read_yaml(FILE)
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """The annotation of every knob of a schema, by its dotted name."""
+    found = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found |= leaves(field.annotation, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = field.annotation
+    return found
+
+
+KNOBS = leaves(Params)
+
+
+def value_of(name: str) -> Any:
+    value = VALUES
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def changed(name: str, value: Any) -> dict[str, Any]:
+    """The values of params.yaml with another one for a key."""
+    values = copy.deepcopy(VALUES)
+    *sections, key = name.split(".")
+    place = values
+    for section in sections:
+        place = place[section]
+    place[key] = value
+    return values
+
+
+def error_of(values: Any) -> str:
+    with pytest.raises(ParamsError) as caught:
+        parse(values, "params.yaml")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def knob_lines() -> dict[str, str]:
+    """What stands after the colon on each knob's line, by its dotted name."""
+    found, path = {}, []
+    for line in TEXT.splitlines():
+        if match := re.match(r"( *)(\w+):(.*)$", line):
+            indent, key, rest = match.groups()
+            path = [*path[: len(indent) // 2], key]
+            if rest.partition("#")[0].strip():
+                found[".".join(path)] = rest
+    return found
+
+
+LINES = knob_lines()
+
+
+def written_keys(values: dict[str, Any], prefix: str = "") -> set[str]:
+    """The dotted names of all values that are no block of knobs."""
+    found = set()
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found |= written_keys(value, f"{name}.") if isinstance(value, dict) and name not in KNOBS else {name}
+    return found
+
+
+def test_params_yaml_is_valid():
+    assert parse(VALUES, "params.yaml").model_dump() == VALUES
+
+
+@pytest.mark.parametrize(
+    "profile", sorted(FILE.parent.glob("benchmarks/studies/profiles/*.yaml")), ids=lambda path: path.stem
+)
+def test_profiles_are_whole_params_files(profile):
+    params = load(profile)
+    assert list(params.technique.blocks()) == sorted(params.technique.active)
+
+
+def test_every_knob_stands_in_params_yaml_and_nothing_else_does():
+    assert written_keys(VALUES) == set(KNOBS)
+    assert {name.split(".")[1] for name in KNOBS if name.startswith("technique.")} == {"active", *techniques.names()}
+
+
+def test_every_knob_has_a_comment_on_its_line():
+    assert set(KNOBS) == set(LINES)
+    assert [name for name, rest in LINES.items() if len(rest.partition("  # ")[2]) < 10] == []
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, kind in KNOBS.items() if "Literal" in str(kind) and not name.startswith("check.")]
+)
+def test_a_knob_with_few_values_lists_them_on_its_line(name):
+    kind = KNOBS[name]
+    options = get_args(kind) if "list" not in str(kind) else get_args(get_args(kind)[0])
+    assert all(option in LINES[name] for option in options)
+
+
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+LONE = re.compile(rf"(>=?) {NUMBER}(?:,|;|$)")
+INTERVAL = re.compile(rf"in ([\[\]]){NUMBER}, {NUMBER}([\[\]])")
+
+
+def probes(name: str) -> list[tuple[float, bool]]:
+    """Values at and beyond the range in a knob's comment, and whether they are inside."""
+    step = 1 if KNOBS[name] is int else 1e-6
+    if match := INTERVAL.search(LINES[name]):
+        left, low, high, right = match[1], float(match[2]), float(match[3]), match[4]
+        return [(low, left == "["), (low - step, False), (high, right == "]"), (high + step, False)]
+    if (match := LONE.search(LINES[name])) and "a multiple of" not in LINES[name]:
+        low = float(match[2])
+        return [(low, match[1] == ">="), (low - step, False), (low + step, True)]
+    return []
+
+
+RANGES = [(name, *probe) for name in KNOBS for probe in probes(name)]
+
+
+@pytest.mark.parametrize(("name", "value", "inside"), RANGES)
+def test_the_range_in_a_comment_is_the_one_that_holds(name, value, inside):
+    value = int(value) if KNOBS[name] is int else value
+    if not inside:
+        message = error_of(changed(name, value))
+        assert name in message and repr(value) in message
+    else:
+        try:
+            parse(changed(name, value), "params.yaml")
+        except ParamsError as error:  # in its own range, but knobs of one section have to fit each other
+            assert str(error).startswith(f"params.yaml: {name.rpartition('.')[0]}: ")
+
+
+def test_most_numbers_have_a_range_in_their_comment():
+    numbers = {name for name, kind in KNOBS.items() if kind in (int, float)}
+    without = numbers - {name for name, _, _ in RANGES}
+    assert without <= {"train.batch_pieces", "export.opset", "technique.label_lm.width"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    [
+        ("train.lr", -1, ["params.yaml: train.lr:", "greater than 0", "got -1"]),
+        ("train.lr", "fast", ["params.yaml: train.lr:", "valid number", "got 'fast'"]),
+        ("train.epochs", 1.5, ["params.yaml: train.epochs:", "integer", "got 1.5"]),
+        ("train.epochs", None, ["params.yaml: train.epochs:", "got None"]),
+        ("train.ema", math.nan, ["params.yaml: train.ema:", "got nan"]),
+        ("train.device", "tpu", ["params.yaml: train.device:", "'auto', 'cpu' or 'cuda'", "got 'tpu'"]),
+        ("data.scheme", "IOB3", ["data.scheme", "'auto', 'IOB1', 'IOB2', 'IO', 'BIOES'", "'TAGS'", "got 'IOB3'"]),
+        ("data.format", "xlsx", ["data.format", "use auto, or one of", "conll", "got 'xlsx'"]),
+        ("data.tag_column", 1.5, ["data.tag_column", "got 1.5"]),
+        ("data.segmentation", "my.module", ["data.segmentation", "unicode, whitespace, characters or MODULE:FUNCTION"]),
+        ("data.segmentation", "rules", ["data.segmentation", "renamed, write unicode"]),
+        ("data.words", "rules", ["data.words: renamed, write data.segmentation"]),
+        ("data.dev_fraction", 0.1, ["data.dev_fraction: renamed, write data.held_out"]),
+        ("data.repair", "guess", ["data.repair", "'refuse', 'conlleval' or 'discard'", "got 'guess'"]),
+        ("data.train", None, ["data.train", "valid string", "got None"]),
+        ("check.duplicate", "fatal", ["check.duplicate", "'error', 'warning' or 'off'", "got 'fatal'"]),
+        ("check.duplicate", False, ["check.duplicate", "'error', 'warning' or 'off'", "got False"]),  # YAML's off
+        ("model.encoder", "", ["model.encoder", "at least 1 character", "got ''"]),
+        ("gate.type_f1", {"PER": 2}, ["gate.type_f1.PER", "less than or equal to 1", "got 2"]),
+        ("gate.type_f1", 0.5, ["gate.type_f1", "dictionary", "got 0.5"]),
+        ("export.variants", ["fp32", "int4"], ["export.variants.1", "'fp32', 'fp16', 'int8' or 'mixed'", "got 'int4'"]),
+        ("train", None, ["params.yaml: train:", "got None"]),
+        ("technique", ["x"], ["params.yaml: technique:", "dictionary"]),
+        ("technique.active", "label_lm", ["params.yaml: technique.active:", "valid list", "got 'label_lm'"]),
+        ("technique.active", ["label_lm", 3], ["params.yaml: technique.active.1:", "valid string", "got 3"]),
+        (
+            "technique.active",
+            ["magic"],
+            ["technique.active: unknown technique 'magic', use adversarial, "],
+        ),
+        ("technique.label_lm.weight", "much", ["technique.label_lm.weight:", "valid number", "got 'much'"]),
+        ("technique.label_lm", None, ["technique.label_lm:", "got None"]),
+        ("technique.adversarial.full", 0.1, ["technique.adversarial: full 0.1 must not be before"]),
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_file_key_value_and_what_is_allowed(name, value, parts):
+    message = error_of(changed(name, value))
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize(
+    "name", ["train.learning_rate", "check.typo", "trian", "data.Path", "technique.magic", "technique.label_lm.wieght"]
+)
+def test_an_unknown_key_is_an_error_that_lists_the_known_ones(name):
+    message = error_of(changed(name, 1))
+    known = value_of(name.rpartition(".")[0]) if "." in name else VALUES
+    head, _, names = message.partition("; known here: ")
+    assert head == f"params.yaml: {name}: unknown key" and sorted(names.split(", ")) == sorted(known)
+
+
+@pytest.mark.parametrize("name", sorted([*KNOBS, *Params.model_fields]))
+def test_a_missing_key_is_an_error_that_names_it(name):
+    values = copy.deepcopy(VALUES)
+    *sections, key = name.split(".")
+    place = values
+    for section in sections:
+        place = place[section]
+    del place[key]
+    assert error_of(values).startswith(f"params.yaml: {name}: missing key; add it")
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "fits"), [(64, 31, True), (64, 32, False), (8, 3, True), (9, 4, True), (9, 5, False)]
+)
+def test_the_stride_is_less_than_half_of_the_window(window, stride, fits):
+    values = changed("encode", {**VALUES["encode"], "window": window, "stride": stride})
+    values["train"]["batch_pieces"] = 1024
+    if fits:
+        assert parse(values, "params.yaml").encode.stride == stride
+    else:
+        message = error_of(values)
+        assert f"params.yaml: encode: stride {stride} must be less than half of window {window}" in message
+
+
+def test_a_step_has_room_for_a_window():
+    values = changed("train.batch_pieces", VALUES["encode"]["window"] - 1)
+    message = error_of(values)
+    assert "batch_pieces" in message and "window" in message
+
+
+def test_off_is_a_word_quoted_or_not(tmp_path):
+    """DVC rewrites params.yaml with YAML 1.2, where nothing needs quotes that does not look like a number or true."""
+    path = tmp_path / "params.yaml"
+    for text in ("duplicate: off", 'duplicate: "off"', "duplicate: 'off'"):
+        path.write_text(TEXT.replace("duplicate: warning", text, 1))
+        assert load(path).check.duplicate == "off"
+    path.write_text("a: 1e-4\nb: on\nc: yes\nd: true\ne: null\nf: [off]\n")
+    assert read_yaml(path) == {"a": 1e-4, "b": "on", "c": "yes", "d": True, "e": None, "f": ["off"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: [1, 2\ntrain: 3", r"params.yaml:2: not valid YAML"),
+        ("data:\n\tpath: x", r"params.yaml:2: not valid YAML"),
+        ("a: b: c", r"params.yaml:1: not valid YAML"),
+        ("a: \x01", r"params.yaml: not valid YAML"),
+        ("", r"params.yaml: expected sections, got NoneType"),
+        ("- data", r"params.yaml: expected sections, got list"),
+        ("!!python/object:os.system x", r"params.yaml:1: not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_an_error_with_its_line(tmp_path, text, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=message):
+        load(path)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(ParamsError, match=r"none.yaml: no such file; run in the project's folder"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ParamsError, match="cannot be read"):
+        load(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"data: caf\xe9")
+    with pytest.raises(ParamsError, match=r"latin.yaml: cannot be read"):
+        load(tmp_path / "latin.yaml")
+
+
+junk = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2), st.dictionaries(st.one_of(st.text(max_size=3), st.integers()), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(st.sampled_from(sorted([*KNOBS, *Params.model_fields, "technique.x"])), junk)
+def test_any_value_at_any_key_is_taken_or_refused_by_name(name, value):
+    values = changed(name, value)
+    try:
+        parse(values, "params.yaml")
+    except ParamsError as error:
+        assert name.split(".")[0] in str(error) and str(error).startswith("params.yaml: ")
+
+
+def test_numbers_as_dvc_passes_them_are_understood():
+    values = changed("train.lr", "1e-4")  # what YAML 1.1 reads 1e-4 as
+    assert parse(values, "params.yaml").train.lr == 1e-4
+
+
+def test_parameters_cannot_be_changed():
+    settings = load(FILE)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.train.lr = 1.0
+
+
+def test_every_error_of_a_file_is_said_a_line_each():
+    values = changed("train.lr", -1)
+    values["model"]["dropuot"] = 0.1
+    values["technique"]["adversarial"]["epsilon"] = "strong"
+    del values["gate"]["min_f1"]
+    with pytest.raises(ParamsError) as caught:
+        parse(values, "params.yaml")
+    lines = str(caught.value).splitlines()
+    keys = ["model.dropuot", "train.lr", "technique.adversarial.epsilon", "gate.min_f1"]
+    assert sorted(line.split(": ")[1] for line in lines) == sorted(keys)
+    assert all(line.startswith("params.yaml: ") for line in lines)
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_a_key_of_the_release_before_is_answered_with_what_became_of_it(old, new):
+    values = changed(old, 0.5) if not new else changed(new, 0.5)
+    if new:  # the file of that release has the old key in place of the new one
+        *sections, key = new.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        del place[key]
+        place[old.rpartition(".")[2]] = 0.5
+    answer = f"renamed, write {new}" if new else "removed: it is now constant"
+    assert error_of(values) == f"params.yaml: {old}: {answer}"
+
+
+def test_parameters_are_read_without_what_takes_seconds_to_import():
+    code = "import sys; from fpplm_core.params import load; load(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=FILE.parent, capture_output=True, text=True, check=True)
+    assert not {"torch", "transformers", "pandas", "pyarrow"} & set(done.stdout.split())
+
+
+SETTINGS = """
+from fpplm_core.settings import Settings
+class NoiseSettings(Settings):
+    strength: float
+"""
+TECHNIQUE = """
+from fpplm_core.training.technique import Technique
+from fpplm_core.training.techniques.{name}.settings import NoiseSettings
+class Noise(NoiseSettings, Technique):
+    pass
+"""
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch) -> Iterator[Path]:
+    """The techniques with two more folders beside them, toy_a and toy_b."""
+    names = ("toy_b", "toy_a")
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+        (tmp_path / name / "settings.py").write_text(SETTINGS)
+        (tmp_path / name / "technique.py").write_text(TECHNIQUE.format(name=name))
+    monkeypatch.setattr(techniques, "__path__", [*techniques.__path__, str(tmp_path)])
+    yield tmp_path
+    for name in names:
+        for module in (name, f"{name}.settings", f"{name}.technique"):
+            sys.modules.pop(f"{techniques.__name__}.{module}", None)
+
+
+def test_a_folder_beside_the_others_is_a_technique(toys):
+    kinds = techniques.settings()
+    assert {"toy_a", "toy_b"} <= set(kinds)
+    built = build({"toy_b": kinds["toy_b"](strength=0.2)})
+    assert {name: technique.strength for name, technique in built.items()} == {"toy_b": 0.2}
+
+
+@pytest.mark.parametrize("text", ["", SETTINGS + SETTINGS.replace("Noise", "Other")])
+def test_a_settings_file_without_one_class_is_an_error(toys, text):
+    (toys / "toy_a" / "settings.py").write_text(text)
+    with pytest.raises(FpplmError, match=r"toy_a/settings.py: must define one Settings class, got [02]"):
+        techniques.settings()
+
+
+@pytest.mark.parametrize("text", ["", TECHNIQUE + TECHNIQUE.replace("class Noise", "class Other")])
+def test_a_technique_file_without_one_class_is_an_error(toys, text):
+    (toys / "toy_a" / "technique.py").write_text(text.format(name="toy_a"))
+    with pytest.raises(FpplmError, match=r"toy_a/technique.py: must define one Technique class, got [02]"):
+        build({"toy_a": techniques.settings()["toy_a"](strength=0.2)})
+
+
+def test_the_order_in_which_techniques_are_listed_does_not_matter():
+    orders = [["label_lm", "adversarial"], ["adversarial", "label_lm"], ["adversarial", "label_lm", "adversarial"]]
+    sections = [parse(changed("technique.active", order), "params.yaml").technique for order in orders]
+    assert [list(build(section.blocks())) for section in sections] == [["adversarial", "label_lm"]] * 3
+
+
+def test_settings_survive_the_way_to_another_process():
+    params = load(FILE)
+    assert pickle.loads(pickle.dumps(params)) == params
