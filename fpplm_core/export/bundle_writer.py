@@ -107,13 +107,14 @@ def card(lineage: Mapping[str, Any]) -> str:
         f"| {kind} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
     )
+    data, encoder = parameters["data"]["path"], parameters["model"]["encoder"]
     return f"""---
 pipeline_tag: token-classification
 library_name: onnxruntime
 ---
 # Tagger for {", ".join(test["types"])}
 
-Trained by fpplm {lineage["fpplm"]} on `{parameters["data"]["path"]}` from the encoder `{parameters["model"]["encoder"]}`.
+Trained by fpplm {lineage["fpplm"]} on `{data}` from the encoder `{encoder}`.
 
 | type | precision | recall | F1 | test mentions |
 | --- | --- | --- | --- | --- |
