@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,8 +29,8 @@ def check(
     docs: Annotated[Path | None, typer.Option(help="folder for Data Docs, as pages")] = None,
 ) -> None:
     """Checks annotated files as the pipeline does, with the settings of ./params.yaml; exits with 10 on errors."""
-    from fpplm.checks import validation
     from fpplm.checks.console import show
+    from fpplm.checks.validation import check_corpus
     from fpplm.project.template import settings_here
     from fpplm_core.data.notes import Notes
     from fpplm_core.data.reading import corpus_of_files
@@ -40,15 +41,15 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}
         corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
-        verdict = validation.check(corpus, scheme, settings, docs)
-    verdict |= {"notes": [f"tag scheme {scheme}: {evidence}", *notes.lines()]}
+        report = check_corpus(corpus, scheme, settings.check, settings.model, settings.encode, docs)
+    lines = [f"tag scheme {scheme}: {evidence}", *notes.lines()]
     if as_json:
-        typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(report) | {"notes": lines}, indent=2, ensure_ascii=False))
     else:
-        typer.echo("\n".join(verdict["notes"]))
-        show(verdict)
-    if verdict["errors"]:
-        raise CheckFailed(f"{verdict['errors']} kind(s) of error", where=", ".join(map(str, files)))
+        typer.echo("\n".join(lines))
+        show(report)
+    if report.errors:
+        raise CheckFailed(f"{report.errors} kind(s) of error", where=", ".join(map(str, files)))
 
 
 @app.command()
@@ -59,18 +60,22 @@ def convert(
     to_format: Annotated[str, typer.Option("--to", help="a format; auto is told from the suffix")] = "auto",
     scheme: Annotated[str, typer.Option(help="of the tags that are written; auto keeps what there is")] = "auto",
     repair: Annotated[Repair, typer.Option(help="what becomes of illegal transitions")] = "refuse",
-    words: Annotated[str, typer.Option(help="how text becomes words, as data.words in params.yaml")] = "rules",
+    segmentation: Annotated[
+        str, typer.Option(help="how text becomes words, as data.segmentation in params.yaml")
+    ] = "unicode",
     misaligned: Annotated[Misaligned, typer.Option(help="mentions that are no whole words")] = "split",
     overlap: Annotated[Overlap, typer.Option(help="mentions that overlap")] = "refuse",
     word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
     tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
 ) -> None:
     """Writes annotated text in another format (docs/data.md) or tag scheme, and says what was changed."""
+    from fpplm_core.data import segmenter
     from fpplm_core.data.conversion import convert as run
     from fpplm_core.data.options import Options
 
     columns = as_column(word_column), as_column(tag_column)
-    options = Options(*columns, words=words, misaligned=misaligned, overlap=overlap)
+    segment = segmenter.segmentation(segmentation)
+    options = Options(*columns, segment=segment, misaligned=misaligned, overlap=overlap)
     number = run(source, target, options, from_format, to_format, scheme, repair)
     typer.echo(f"{target}: {number} records")
     for line in options.notes.lines():
