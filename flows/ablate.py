@@ -22,8 +22,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from fpplm.pipeline.parent import WATCHED, end_on_sigterm
+from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import CORPUS
+from fpplm.pipeline.sigterm import end_on_sigterm
 from fpplm.studies.ablation import ROOT, SCRATCH, Run, grid, read_ledger
 from fpplm.studies.runs import mislabelled, result, spread
 from fpplm_core.data.corpus import load_corpus, write_corpus

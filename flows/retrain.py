@@ -28,8 +28,8 @@ from prefect.states import Completed, State
 
 from fpplm.intake import dvc_import
 from fpplm.pipeline.failures import FAULTS, INTERRUPTED, StageError
-from fpplm.pipeline.parent import end_on_sigterm
 from fpplm.pipeline.paths import LAST_ERROR, METRICS
+from fpplm.pipeline.sigterm import end_on_sigterm
 from fpplm.project import dvc_cache
 from fpplm.project.lock import Busy, alone
 from fpplm.project.overrides import overridden

@@ -19,7 +19,7 @@ from fpplm.registry.versions import save
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import write_text
-from fpplm_core.params import Params, load, parse
+from fpplm_core.params import Params, load
 from fpplm_core.settings import read_yaml
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # its advice on what to commit: that is done here
@@ -98,7 +98,7 @@ def settings_here(overrides: list[str]) -> Params:
         copy = Path(folder) / "params.yaml"
         shutil.copyfile(own, copy)
         set_values(copy, overrides)
-        return parse(read_yaml(copy), str(own))
+        return Params.parse(read_yaml(copy), str(own))
 
 
 def with_installed_code(graph: str) -> str:
