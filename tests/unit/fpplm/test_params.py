@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,20 +40,14 @@ KNOBS = leaves(Params)
 
 
 def value_of(name: str) -> Any:
-    value = VALUES
-    for part in name.split("."):
-        value = value[part]
-    return value
+    return reduce(dict.__getitem__, name.split("."), VALUES)
 
 
 def changed(name: str, value: Any) -> dict[str, Any]:
     """The values of params.yaml with another one for a key."""
     values = copy.deepcopy(VALUES)
     *sections, key = name.split(".")
-    place = values
-    for section in sections:
-        place = place[section]
-    place[key] = value
+    reduce(dict.__getitem__, sections, values)[key] = value
     return values
 
 
@@ -214,10 +209,7 @@ def test_an_unknown_key_is_an_error_that_lists_the_known_ones(name):
 def test_a_missing_key_is_an_error_that_names_it(name):
     values = copy.deepcopy(VALUES)
     *sections, key = name.split(".")
-    place = values
-    for section in sections:
-        place = place[section]
-    del place[key]
+    del reduce(dict.__getitem__, sections, values)[key]
     assert error_of(values).startswith(f"params.yaml: {name}: missing key; add it")
 
 
@@ -323,14 +315,10 @@ def test_every_error_of_a_file_is_said_a_line_each():
 
 @pytest.mark.parametrize(("old", "new"), MOVED.items())
 def test_a_key_of_the_release_before_is_answered_with_what_became_of_it(old, new):
-    values = changed(old, 0.5) if not new else changed(new, 0.5)
-    if new:  # the file of that release has the old key in place of the new one
+    values = changed(old, 0.5)
+    if new in KNOBS:  # a file of that release lacks the new key
         *sections, key = new.split(".")
-        place = values
-        for section in sections:
-            place = place[section]
-        del place[key]
-        place[old.rpartition(".")[2]] = 0.5
+        del reduce(dict.__getitem__, sections, values)[key]
     answer = f"renamed, write {new}" if new else "removed: it is now constant"
     assert error_of(values) == f"params.yaml: {old}: {answer}"
 
