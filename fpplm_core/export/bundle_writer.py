@@ -47,7 +47,7 @@ def make_config(
         "stride": encode.stride,
         "context": encode.context,
         "first_shape": first_shape,
-        "words": data.segmentation,
+        "words": data.segmentation_rule,
         "label_lm": {"below": refine_below, "use": use_label_lm},
         "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
     }
