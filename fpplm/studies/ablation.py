@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
@@ -115,13 +114,6 @@ def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
     if last not in place:
         raise ParamsError("unknown parameter", where=where, got=repr(name))
     place[last] = value
-
-
-def commit() -> str | None:
-    """The commit that stands here; None where Git does not know."""
-    command = ["git", "describe", "--always", "--dirty"]
-    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
 
 
 def read_ledger(ledger: Path) -> list[dict[str, Any]]:

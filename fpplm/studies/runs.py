@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fpplm.pipeline.paths import (
-    METRICS,  # first: it switches telemetry off before the libraries look
-    PREDICTIONS,  # first: it switches telemetry off before the libraries look
-)
-from fpplm.studies.ablation import Run, commit
+from fpplm.pipeline.paths import METRICS, PREDICTIONS
+from fpplm.studies.ablation import Run
 from fpplm_core.data.records import Sentence
 from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
 
@@ -44,7 +41,7 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
     return changed
 
 
-def result(run: Run, folder: Path) -> dict[str, Any]:
+def result(run: Run, folder: Path, commit: str | None) -> dict[str, Any]:
     """One line of the ledger: where it stands, its scores, and tp, fp, fn of every test sentence."""
     scores = json.loads((folder / METRICS / "evaluate.json").read_text(encoding="utf-8"))
     trained = json.loads((folder / METRICS / "train.json").read_text(encoding="utf-8"))
@@ -54,7 +51,7 @@ def result(run: Run, folder: Path) -> dict[str, Any]:
     return {
         "key": run.key,
         "code": run.code,
-        "commit": commit(),
+        "commit": commit,
         "corpus": run.corpus,
         "arm": run.arm,
         "seed": run.seed,
