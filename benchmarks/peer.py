@@ -97,9 +97,7 @@ def train_peer(
     tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
     labels = label_list(types_of(s.tags for s in corpus["train"]), "IOB2")
     sets = {split: tokenised(sentences, tokenizer, labels) for split, sentences in corpus.items()}
-    model = AutoModelForTokenClassification.from_pretrained(
-        encoder_source(settings.encoder), num_labels=len(labels)
-    )
+    model = AutoModelForTokenClassification.from_pretrained(encoder_source(settings.encoder), num_labels=len(labels))
 
     def scores(prediction: Any) -> dict[str, float]:
         return {"f1": strict_f1(corpus["dev"], words_of(prediction, labels, corpus["dev"]))}

@@ -1,31 +1,19 @@
-"""environment: the versions that a result depends on beside code, data and parameters, build/environment.json.
+"""environment: what each stage's code, its libraries and the inputs outside DVC's sight are; always looked at.
 
-It always runs, and what depends on it runs where the file has changed: the same lock may give another torch
-(CPU or CUDA build), another Python, or not be installed at all.
+What depends on it runs where it has changed. params.yaml is read as a whole here, so that a mistake in it is reported
+before any work begins.
 """
 
-from __future__ import annotations
-
-import platform
-from importlib import metadata
-from pathlib import Path
-
-import fpplm_core
-from fpplm.pipeline.stage import run
-from fpplm_core.files import write_json
-
-ENVIRONMENT = Path("build/environment.json")
+from fpplm.pipeline import stage
+from fpplm.pipeline.code import write_code
+from fpplm.pipeline.external import write_inputs
+from fpplm_core.params import Params
 
 
-def main() -> None:
-    # torch tells its version without being imported, which would take seconds in every run.
-    versions = {
-        "fpplm": fpplm_core.__version__,
-        "python": platform.python_version(),
-        "torch": metadata.version("torch"),
-    }
-    write_json(ENVIRONMENT, versions)
+def environment(params: Params) -> None:
+    write_code()
+    write_inputs(params)
 
 
 if __name__ == "__main__":
-    run(main)
+    stage.run(environment)

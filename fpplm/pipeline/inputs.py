@@ -16,6 +16,7 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec
 
+from fpplm.pipeline.code import CODE, check_code
 from fpplm_core.errors import InputsChanged
 from fpplm_core.settings import read_yaml
 
@@ -23,20 +24,27 @@ SHOWN = 3  # names in the message
 
 
 @contextmanager
-def frozen_inputs(address: str | None) -> Iterator[None]:
-    """Compares the inputs of a stage of ./dvc.yaml before and after; None, where DVC runs no stage, compares nothing.
+def unchanged_inputs(address: str | None) -> Iterator[None]:
+    """Compares code and inputs of a stage of ./dvc.yaml before and after; None, where DVC runs no stage: nothing.
 
     `address` is what DVC has in DVC_STAGE: the stage's name, behind `path/dvc.yaml:` where DVC was started elsewhere.
-    An error of the stage itself goes first. Raises InputsChanged.
+    The code is that of build/code/NAME.json, where the stage depends on it. An error of the stage itself goes first.
+
+    Raises:
+        InputsChanged: a file, a parameter or the code is another one than at the start.
     """
     if address is None:
         yield
         return
-    stage = read_yaml("dvc.yaml")["stages"][address.rpartition(":")[2]]
+    name = address.rpartition(":")[2]
+    stage = read_yaml("dvc.yaml")["stages"][name]
+    has_code = str(CODE / f"{name}.json") in stage.get("deps", [])
+    if has_code:
+        check_code(name)
     before = inputs(stage)
     yield
     after = inputs(stage)
-    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
     if changed:
         more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise InputsChanged(
@@ -44,6 +52,8 @@ def frozen_inputs(address: str | None) -> Iterator[None]:
             where=", ".join(changed[:SHOWN]) + more,
             do="nothing was recorded; run again: it starts from the new inputs",
         )
+    if has_code:
+        check_code(name)
 
 
 def inputs(stage: dict[str, Any]) -> dict[str, Any]:

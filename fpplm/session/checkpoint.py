@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,12 @@ import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 
+from fpplm.pipeline.fingerprint import digest as code_digest
+from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.paths import ENCODED, SCRATCH
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import fingerprint as weights_sha256
 from fpplm_core.training.state import State
 
 Tensors = dict[str, torch.Tensor]
@@ -56,13 +57,11 @@ class Checkpoint:
 
     @classmethod
     def of(cls, settings: str) -> Checkpoint:
-        """The checkpoint of the run with these settings, the encoded data, the code and the environment."""
+        """The checkpoint of the run with these settings, the encoded data, the code, its libraries and threads."""
         digest = hashlib.sha256(settings.encode())
-        here = Path(__file__).parent
-        own = [*(here / f"{name}.py" for name in ("checkpoint", "train", "training_data")), Path("requirements.lock")]
-        for path in sorted([*ENCODED.iterdir(), *Path("fpplm_core").rglob("*.py"), *own]):
-            digest.update(str(path).encode() + b"\0" + (path.read_bytes() if path.exists() else b""))
-        digest.update(f"{sys.version} {torch.__version__} {torch.get_num_threads()}".encode())
+        for path in sorted(ENCODED.iterdir()):
+            digest.update(str(path).encode() + b"\0" + path.read_bytes())
+        digest.update(f"{code_digest([fingerprint('tasks.train')])} {torch.get_num_threads()}".encode())
         return cls(SCRATCH / "checkpoints" / digest.hexdigest()[:16])
 
     def discard_damaged(self) -> bool:
@@ -118,4 +117,4 @@ def _metadata(file: Path) -> dict[str, str]:
 
 def _digest(tensors: Tensors, history: str) -> str:
     """sha256 over the history and the names, shapes and bytes of the tensors."""
-    return hashlib.sha256((fingerprint(tensors) + history).encode()).hexdigest()
+    return hashlib.sha256((weights_sha256(tensors) + history).encode()).hexdigest()

@@ -15,7 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fpplm.pipeline import paths  # first: it switches telemetry off before the libraries look
+from fpplm.pipeline import paths
+from fpplm.pipeline.fingerprint import digest, fingerprints
 from fpplm.studies.forest import forest
 from fpplm.studies.markdown import table
 from fpplm_core.errors import ParamsError
@@ -24,7 +25,6 @@ from fpplm_core.settings import read_yaml
 
 ROOT = Path.cwd()  # the project, as for every command
 SCRATCH = paths.SCRATCH / "ablation"
-CODE = ("read", "encode", "checkpoint", "training_data", "train", "evaluate")  # of tasks/: what a result depends on
 OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
 
 
@@ -59,9 +59,13 @@ class Run(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The digest of what answers: code and lock."""
-        own = ("fpplm_core", *(f"tasks/{name}.py" for name in CODE)) if self.ours else ("benchmarks/peer.py",)
-        return digest_of([content(path) for path in (*own, "requirements.lock")])
+        """The digest of what answers: the code that runs, and its libraries."""
+        return code_of(tuple(module for module, *_ in self.modules))
+
+
+@cache
+def code_of(modules: tuple[str, ...]) -> str:
+    return digest(fingerprints(modules).values())[:16]
 
 
 def digest_of(values: list[Any]) -> str:
@@ -71,11 +75,11 @@ def digest_of(values: list[Any]) -> str:
 @cache
 def content(path: str) -> str:
     """The digest of a file, or of all files of a folder, of the project; of nothing where there is none such."""
-    digest = hashlib.sha256()
+    whole = hashlib.sha256()
     for file in sorted((ROOT / path).rglob("*") if (ROOT / path).is_dir() else [ROOT / path]):
         if file.is_file() and file.suffix != ".pyc":
-            digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+            whole.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()
 
 
 def grid(plan: Path) -> Iterator[Run]:

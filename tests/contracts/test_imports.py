@@ -1,4 +1,4 @@
-"""Imports run one way, flows to tasks to fpplm_core, and what serves needs little."""
+"""What import-linter does not say: imports that the fingerprint can follow, and what a service has to install."""
 
 import ast
 import subprocess
@@ -8,132 +8,46 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.graph import PACKAGES, ROOT, closure, imports
+from fpplm.pipeline.fingerprint import BY_NAME, fingerprint
+from tests.conftest import ROOT
 
-FILES = {name: sorted(p.relative_to(ROOT) for p in (ROOT / name).rglob("*.py")) for name in PACKAGES}
-CORE, TASKS = FILES["fpplm_core"], FILES["tasks"]
-SERVING = closure(Path("fpplm_core/serving/__init__.py"))
+PACKAGES = ("fpplm_core", "fpplm", "tasks", "flows")
+FILES = [path.relative_to(ROOT) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 # Above the standard library: what a service has to install.
 SERVE = {"numpy", "onnxruntime", "tokenizers"}
-
-
-def outside(file: Path) -> set[str]:
-    """The top-level packages that a file imports."""
-    return {name.split(".")[0] for name in imports(file)}
-
-
-def under(path: str) -> list[Path]:
-    return [file for file in CORE if file.is_relative_to(path)]
-
-
-def plugins(folder: str) -> set[str]:
-    """The modules of a folder that is a registry."""
-    return {".".join(file.with_suffix("").parts) for file in under(f"fpplm_core/{folder}") if file.stem[0] != "_"}
-
-
-def test_there_is_something_to_look_at():
-    assert len(CORE) > 15 and len(TASKS) > 8 and len(SERVING) > 5
-    assert plugins("formats")
-    assert "great_expectations" in outside(Path("tasks/check.py"))
-    assert "onnxruntime" in outside(Path("fpplm_core/serving/sessions.py"))
-
-
-@pytest.mark.parametrize("file", CORE, ids=str)
-def test_the_core_knows_nobody_above_it(file):
-    forbidden = {"tasks", "flows", "prefect", "dvc", "dvclive", "great_expectations", "typer", "rich"}
-    assert not outside(file) & forbidden
-
-
-@pytest.mark.parametrize("file", CORE, ids=str)
-def test_the_core_knows_no_network_clock_or_environment(file):
-    forbidden = {"time", "datetime", "os", "socket", "urllib", "http", "requests", "httpx", "subprocess", "random"}
-    allowed = {"os"} if file.name == "sessions.py" else set()  # it asks what cores and devices there are
-    assert not outside(file) & forbidden - allowed
-
-
-@pytest.mark.parametrize("file", TASKS, ids=str)
-def test_stages_know_no_flow(file):
-    assert not outside(file) & {"flows", "prefect"}
-
-
-def test_great_expectations_is_imported_by_the_check_alone():
-    assert {file for files in FILES.values() for file in files if "great_expectations" in outside(file)} == {
-        Path("tasks/check.py"),
-        Path("tasks/expectations.py"),
-    }
-
-
-@pytest.mark.parametrize("file", [file for files in FILES.values() for file in files], ids=str)
-def test_every_import_can_be_seen_in_the_source(file):
-    """No relative import, which the graph does not follow; modules by computed name in the two registries alone.
-
-    text.py loads the segmenter that a user names.
-    """
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
-    registries = {Path(f"fpplm_core/{name}") for name in ("formats/__init__.py", "techniques/__init__.py", "text.py")}
-    called = {ast.unparse(node.func).split(".")[-1] for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert not called & {"import_module", "__import__", "run_module", "exec"} or file in registries
-
-
-@pytest.mark.parametrize("file", CORE + TASKS, ids=str)
-def test_no_technique_and_no_format_is_imported_by_name(file):
-    assert not imports(file) & (plugins("techniques") | plugins("formats"))
-
-
-ROOMS = {
-    "text": {"errors"},
-    "labels": {"errors"},
-    "errors": set(),
-    "notes": set(),
-    "alignment": {"errors", "text", "labels", "formats"},  # the options of reading
-    "formats": {"errors", "text", "labels", "notes", "alignment", "params"},  # a pointer to a dataset is YAML
-    "conversion": {"errors", "text", "labels", "notes", "alignment", "formats"},
-    "encoding": {"errors", "text", "labels"},
-    "quality": {"errors", "text", "labels", "encoding"},
-    "metrics": {"errors", "text", "labels"},
-    "schedules": set(),
-    "batching": {"encoding"},
-    "decoding": {"batching", "encoding"},
-    "serving": {"errors", "text", "labels", "encoding", "batching", "decoding"},
+# Who may import a module by a name that is computed: registries, a user's segmenter, a project's flows.
+BY_COMPUTED_NAME = {
+    *(Path(*module.split("."), "__init__.py") for module in BY_NAME),
+    *(Path(*module.split(".")).with_suffix(".py") for module in BY_NAME),
+    Path("fpplm_core/data/segmenter.py"),
+    Path("fpplm/cli/flow.py"),
 }
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_look_into_those_below_them_alone(room):
-    files = (
-        [Path(f"fpplm_core/{room}.py")] if (ROOT / f"fpplm_core/{room}.py").exists() else under(f"fpplm_core/{room}")
-    )
-    assert files
-    seen = {name.split(".")[1] for file in files for name in imports(file) if name.startswith("fpplm_core.")}
-    assert seen <= ROOMS[room] | {room}
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_import_can_be_seen_in_the_source(file):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    called = {ast.unparse(node.func).split(".")[-1] for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & {"import_module", "__import__", "run_module", "exec"} or file in BY_COMPUTED_NAME
 
 
-def test_no_technique_imports_another():
-    for module in plugins("techniques"):
-        seen = {
-            name
-            for name in imports(Path(*module.split(".")).with_suffix(".py"))
-            if "fpplm_core.training.techniques" in name
-        }
-        assert not seen, module
-
-
-@pytest.mark.parametrize("below", ["model", "training", "params"])
-def test_what_techniques_build_on_knows_none_of_them(below):
-    assert Path("fpplm_core/techniques/__init__.py") not in closure(Path(f"fpplm_core/{below}.py"))
-
-
-@pytest.mark.parametrize("file", sorted(SERVING), ids=str)
-def test_serving_needs_what_a_service_installs_alone(file):
-    assert outside(file) - set(sys.stdlib_module_names) <= SERVE | {"fpplm_core"}
+def test_a_package_has_a_docstring_and_no_code_but_serving_and_the_registries():
+    """Importing a room must not import its neighbours."""
+    registries = {"fpplm_core/data/formats", "fpplm_core/training/techniques", "fpplm_core/serving"}
+    first = {"fpplm_core", "fpplm", "tasks", "flows"}  # a version, environment variables
+    for file in FILES:
+        if file.name == "__init__.py" and str(file.parent) not in registries | first:
+            body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+            assert all(isinstance(node, ast.Expr) for node in body), file
 
 
 def test_what_a_service_installs_is_what_serving_imports():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["dependencies"] == []
     names = {requirement.split(">")[0] for requirement in project["optional-dependencies"]["serve"]}
-    used = {name for file in SERVING for name in outside(file)} - set(sys.stdlib_module_names) - {"fpplm_core"}
+    distributions = {"onnxruntime-gpu": "onnxruntime"}
+    used = {distributions.get(name, name) for name in fingerprint("fpplm_core.serving.predictor").packages}
     assert names == used == SERVE
 
 

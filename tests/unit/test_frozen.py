@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.pipeline.inputs import filled, frozen_inputs, value_of
+from fpplm.pipeline.inputs import filled, unchanged_inputs, value_of
 from fpplm_core.errors import DataError, InputsChanged
 
 PARAMS = "data: {path: corpus}\ngate: {min_f1: 0.5}\ntrain: {lr: 0.1, epochs: 2}\n"
@@ -73,7 +73,7 @@ ALLOWED: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("change, name", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_named(change: Callable[[], object], name: str) -> None:
-    with pytest.raises(InputsChanged) as caught, frozen_inputs("read"):
+    with pytest.raises(InputsChanged) as caught, unchanged_inputs("read"):
         change()
     assert str(caught.value).startswith(f"{name}: changed while the stage ran; ")
     assert caught.value.exit_code == 8
@@ -81,12 +81,12 @@ def test_a_change_is_named(change: Callable[[], object], name: str) -> None:
 
 @pytest.mark.parametrize("change", ALLOWED.values(), ids=ALLOWED)
 def test_what_is_no_input_may_change(change: Callable[[], object]) -> None:
-    with frozen_inputs("read"):
+    with unchanged_inputs("read"):
         change()
 
 
 def test_many_changes_are_counted() -> None:
-    with pytest.raises(InputsChanged) as caught, frozen_inputs("read"):
+    with pytest.raises(InputsChanged) as caught, unchanged_inputs("read"):
         for number in range(1000):
             Path(f"corpus/{number:03}.conll").write_text("a")
     assert str(caught.value).startswith("corpus/000.conll, corpus/001.conll, corpus/002.conll and 997 more: changed")
@@ -94,18 +94,18 @@ def test_many_changes_are_counted() -> None:
 
 
 def test_a_stage_is_found_by_the_address_that_dvc_gives_from_another_folder() -> None:
-    with pytest.raises(InputsChanged), frozen_inputs("../dvc.yaml:read"):
+    with pytest.raises(InputsChanged), unchanged_inputs("../dvc.yaml:read"):
         touch("code.py")
 
 
 def test_without_dvc_nothing_is_compared() -> None:
     Path("dvc.yaml").unlink()
-    with frozen_inputs(None):
+    with unchanged_inputs(None):
         touch("code.py")
 
 
 def test_the_stage_s_own_error_goes_first() -> None:
-    with pytest.raises(DataError), frozen_inputs("read"):
+    with pytest.raises(DataError), unchanged_inputs("read"):
         touch("code.py")
         raise DataError("unreadable")
 
