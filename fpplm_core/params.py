@@ -17,6 +17,8 @@ from fpplm_core.quality.settings import CheckParams
 from fpplm_core.settings import Section, read_yaml
 from fpplm_core.training.settings import TrainParams
 
+RENAMED: dict[str, str | None] = {}  # keys of earlier releases: the new key, or None where it is a constant now
+
 
 class Params(Section):
     data: DataParams

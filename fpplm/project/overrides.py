@@ -59,11 +59,16 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
             wrong = str(error.__cause__ or error).splitlines()[0]
             raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
         wanted = json.loads(copy.read_text(encoding="utf-8"))
+    write_values(file, wanted)
+
+
+def write_values(file: Path, values: dict[str, Any]) -> None:
+    """Makes the values of a YAML file equal to these, and keeps its comments, its order and all else as it stands."""
     yaml = YAML()
     yaml.width = 10_000
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     document = yaml.load(file.read_text(encoding="utf-8"))
-    _set(document, wanted)
+    _set(document, values)
     with file.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 
