@@ -6,14 +6,17 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fpplm_core.errors import DataError, StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
+
+T = TypeVar("T")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -62,6 +65,28 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+
+
+def write_record(path: Path, record: Any) -> None:
+    """A dataclass as JSON, its fields in their order, in place as a whole or not at all."""
+    write_json(path, asdict(record))
+
+
+def read_record(path: Path, kind: type[T]) -> T:
+    """What `write_record` wrote of a dataclass.
+
+    Raises DataError where the file, made by an earlier stage, is missing or holds something else.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise DataError(
+            f"{key}: {first['msg']}", where=str(path), got=repr(first["input"])[:80], do="run: dvc repro"
+        ) from None
 
 
 def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:

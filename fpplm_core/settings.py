@@ -1,11 +1,13 @@
-"""The base of every settings.py, and YAML 1.2."""
+"""The base of every settings.py: validated, frozen values from YAML 1.2, and errors that name the key."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -13,10 +15,81 @@ from fpplm_core.errors import ParamsError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Cut = Annotated[float, Field(gt=0, le=0.5)]
+Key = tuple[int | str, ...]
 
 
-class Section(BaseModel):
+class Settings(BaseModel):
+    """A block of params.yaml. Fields have no defaults: params.yaml is the one place where a knob has its value."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+T = TypeVar("T", bound=Settings)
+
+
+def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | None] | None = None) -> T:
+    """Settings from plain values.
+
+    `moved` has the dotted keys of earlier releases: the new key, or None where the value is a constant now. Raises
+    ParamsError with every error of `values`, a line each: key, value and what is allowed.
+    """
+    if not isinstance(values, Mapping):
+        raise ParamsError("expected sections", where=where, got=type(values).__name__)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        lines = _lines(kind, values, error, where, moved or {})
+        raise ParamsError("\n".join(str(line) for line in lines)) from None
+
+
+def _lines(
+    kind: type[BaseModel], values: Any, error: ValidationError, where: str, moved: Mapping[str, str | None]
+) -> list[ParamsError]:
+    """One error a key: a union of types gives one for each of its members."""
+    by_key: dict[Key, list[ErrorDetails]] = {}
+    for detail in error.errors():
+        by_key.setdefault(_key(values, detail), []).append(detail)
+    new_keys = {moved.get(_dotted(key)) for key in by_key}
+    lines = []
+    for key, details in by_key.items():
+        name, first = _dotted(key), details[0]
+        place = f"{where}: {name}"
+        if name in moved:
+            new = moved[name]
+            lines.append(ParamsError(f"renamed, write {new}" if new else "removed: it is now constant", where=place))
+        elif first["type"] == "extra_forbidden":
+            known = ", ".join(_fields(kind, key[:-1]))
+            lines.append(ParamsError("unknown key", where=place, do=f"known here: {known}"))
+        elif first["type"] != "missing":
+            messages = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in details)
+            lines.append(ParamsError(" or ".join(messages), where=place, got=repr(first["input"])))
+        elif name not in new_keys:
+            lines.append(ParamsError("missing key", where=place, do="add it; params.yaml holds every knob"))
+    return lines
+
+
+def _key(values: Any, detail: ErrorDetails) -> Key:
+    """The location of an error without what pydantic appends to it for the members of a union."""
+    location = detail["loc"]
+    for number, part in enumerate(location):
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return location if detail["type"] == "missing" else location[:number]
+    return location
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(str(part) for part in key)
+
+
+def _fields(kind: type[BaseModel], key: Key) -> list[str]:
+    for part in key:
+        annotation = kind.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        kind = annotation
+    return list(kind.model_fields)
 
 
 def read_yaml(path: Path | str) -> Any:

@@ -11,10 +11,10 @@ from pydantic import Field, field_validator, model_validator
 from fpplm_core.data.formats import names
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
-from fpplm_core.settings import Cut, Section
+from fpplm_core.settings import Cut, Settings
 
 
-class SecondParams(Section):
+class SecondParams(Settings):
     """Where a second task's labels stand; None = as for the first."""
 
     train: str | None = None
@@ -23,7 +23,7 @@ class SecondParams(Section):
     tag_column: int | str | None = None
 
 
-class DataParams(Section):
+class DataParams(Settings):
     path: str
     train: str
     dev: str | None
@@ -62,7 +62,7 @@ class DataParams(Section):
         return self
 
 
-class EncodeParams(Section):
+class EncodeParams(Settings):
     window: Annotated[int, Field(ge=8)]
     stride: Annotated[int, Field(ge=0)]
     context: Annotated[int, Field(ge=0)]

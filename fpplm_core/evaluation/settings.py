@@ -6,22 +6,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fpplm_core.settings import Cut, Section, Share
+from fpplm_core.settings import Cut, Settings, Share
 
 
-class EvaluateParams(Section):
+class EvaluateParams(Settings):
     bootstrap: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
 
 
-class GateParams(Section):
+class GateParams(Settings):
     min_f1: Share
     min_type_f1: Share
     type_f1: dict[str, Share]
     max_check_warnings: Annotated[int, Field(ge=0)]
 
 
-class PromotionParams(Section):
+class PromotionParams(Settings):
     alpha: Cut
     margin: Share
     max_type_loss: Share

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fpplm_core.settings import Section
+from fpplm_core.settings import Settings
 
 
-class ModelParams(Section):
+class ModelParams(Settings):
     encoder: Annotated[str, Field(min_length=1)]
     revision: str | None
     attention: Literal["eager", "sdpa"]

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fpplm_core.settings import Section
+from fpplm_core.settings import Settings
 
 Severity = Literal["error", "warning", "off"]
 
 
-class CheckParams(Section):
+class CheckParams(Settings):
     malformed_tag: Severity
     illegal_transition: Severity
     entity_edge: Severity

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fpplm_core.settings import Section, Share
+from fpplm_core.settings import Settings, Share
 
 
-class TrainParams(Section):
+class TrainParams(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     epochs: Annotated[int, Field(ge=1)]
     batch_pieces: Annotated[int, Field(ge=8)]
