@@ -42,7 +42,10 @@ def reproduce_stage(name: str) -> bool:
         try:
             done = repo.reproduce(name, single_item=True)
         except ReproductionError as error:
-            raise _stage_error(name, error) from None
+            code = _exit_code(error)
+            if code is None:  # DVC has failed before the stage
+                raise
+            raise StageError(name, code) from None
         except CancelledError:  # it took longer than its task may
             for child in set(psutil.Process().children(recursive=True)) - others:
                 child.kill()  # what hangs may hang on SIGTERM as well
@@ -52,14 +55,14 @@ def reproduce_stage(name: str) -> bool:
     return bool(done) and not (done[0].always_changed and [out.hash_info for out in done[0].outs] == before)
 
 
-def _stage_error(name: str, error: ReproductionError) -> Exception:
-    """What DVC's error says of a stage: its exit code, or the error itself where DVC has failed before the stage."""
+def _exit_code(error: ReproductionError) -> int | None:
+    """The exit code of the stage in DVC's error; on Ctrl-C without a server of one's own, the end of this process."""
     status = re.search(r"exited with (-?\d+)", str(error.__cause__))
     if status is None:
-        return error
+        return None
     # On Ctrl-C the stage says 130; `sh`, where it stands between, dies of the signal before the stage is done.
     code = INTERRUPTED if int(status[1]) == -signal.SIGINT else int(status[1])
     if code == INTERRUPTED and PREFECT_API_URL.value() is None:
         # Ctrl-C has also ended Prefect's temporary server, and Prefect would look for it for minutes.
         os._exit(INTERRUPTED)
-    return StageError(name, code)
+    return code

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from fpplm.pipeline import paths  # first: it switches telemetry off before the libraries look
-from fpplm.pipeline.paths import BUNDLE, METRICS
-from fpplm.promotion.history import Verdict
+from fpplm.pipeline.paths import BUNDLE, METRICS, REPORTS
 from fpplm_core.files import read_json
 
 
@@ -25,17 +23,8 @@ def summary() -> str:
             *lines,
             f"gate     {'passed' if gate['passed'] else 'failed'}, {len(gate['rules'])} rules",
             f"bundle   {BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
-            f"report   {(paths.REPORTS / 'report.html').resolve()}",
+            f"report   {(REPORTS / 'report.html').resolve()}",
             f"example  {golden}",
             f"      →  {', '.join(entities) or 'no entity'}",
         ]
     )
-
-
-def said(verdict: Verdict, promote: bool) -> str:
-    """The verdict in a line, and what to do with it."""
-    reason = verdict.reasons[0]
-    if verdict.version:
-        return f"verdict  {verdict.version} is in production: {reason}"
-    advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""
-    return f"verdict  {verdict.verdict}: {reason}{advice}"
