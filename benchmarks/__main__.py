@@ -187,7 +187,7 @@ def encoder_weights() -> int:
     from fpplm_core.params import load
 
     settings = load().model
-    encoder = load_encoder(settings.encoder, settings.revision, "eager")
+    encoder = load_encoder(settings.encoder, settings.revision)
     return sum(m.weight.numel() for m in encoder.modules() if isinstance(m, torch.nn.Linear))
 
 

@@ -26,7 +26,7 @@ from benchmarks import debug_data
 from benchmarks.damaging import APART, INSIDE, UNREADABLE, Damage, Row, damaged, files_of
 from fpplm.checks import validation
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.reading import as_corpus
+from fpplm_core.data.reading import corpus_of_files
 from fpplm_core.errors import DataError
 from fpplm_core.params import Params, load
 
@@ -53,7 +53,7 @@ def examine(folder: Path, settings: Params) -> tuple[dict[str, Any] | None, str]
     with tempfile.TemporaryDirectory() as scratch:
         files = {split: [path] for split, path in files_of(folder).items()}
         try:
-            corpus, scheme, _ = as_corpus(files, settings.data, Path(scratch), Notes())
+            corpus, scheme, _ = corpus_of_files(files, settings.data, Path(scratch), Notes())
         except DataError as error:
             return None, str(error)
         return validation.check(corpus, scheme, settings, None, examples=1_000_000), ""

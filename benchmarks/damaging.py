@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from fpplm_core.quality.mention_table import LONGEST
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 
 SEED = 1
 SPLITS = ("train", "dev", "test")
@@ -112,7 +112,7 @@ def is_document(sentence: Sentence) -> bool:
 
 
 def entities(sentence: Sentence) -> list[Span]:
-    return lenient_spans([row[-1] for row in sentence])
+    return spans_from_tags([row[-1] for row in sentence])
 
 
 def outside(sentence: Sentence, test: Callable[[str], Any] = str.isalpha) -> Row | None:
@@ -125,7 +125,7 @@ def outside(sentence: Sentence, test: Callable[[str], Any] = str.isalpha) -> Row
 
 
 def retag(sentence: Sentence, spans: list[Span]) -> None:
-    for row, tag in zip(sentence, to_tags(spans, len(sentence), "IOB2"), strict=True):
+    for row, tag in zip(sentence, tags_from_spans(spans, len(sentence), "IOB2"), strict=True):
         row[-1] = tag
 
 

@@ -36,11 +36,11 @@ from fpplm_core.evaluation.predictions import write_predictions
 from fpplm_core.evaluation.scores import mentions, score
 from fpplm_core.files import write_json
 from fpplm_core.model import pretrained
-from fpplm_core.model.settings import ModelParams
+from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.source import encoder_source
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list, legal
-from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.viterbi import softmax
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     )
     scores = {}
     for split, tags in peer.tags.items():
-        gold, found = ([lenient_spans(t) for t in rows] for rows in ([s.tags for s in corpus[split]], tags))
+        gold, found = ([spans_from_tags(t) for t in rows] for rows in ([s.tags for s in corpus[split]], tags))
         broken = sum(not all(legal(a, b, "IOB2") for a, b in zip([None, *t], [*t, None], strict=True)) for t in tags)
         scores[split] = score(corpus[split], gold, found, mentions(corpus["train"]), settings.evaluate)
         scores[split] |= {"illegal_paths": broken / len(tags), "calibration_error": peer.calibration[split]}
@@ -84,7 +84,7 @@ def main() -> None:
 
 def train_peer(
     corpus: dict[str, list[Sentence]],
-    settings: ModelParams,
+    settings: ModelSettings,
     epochs: int,
     seed: int,
     rate: float,
@@ -166,7 +166,7 @@ def tokenised(sentences: list[Sentence], tokenizer: Any, labels: list[str]) -> D
     rows = []
     for place, sentence in enumerate(sentences):
         previous, row = None, []
-        tags = to_tags(lenient_spans(sentence.tags), len(sentence.words), "IOB2")
+        tags = tags_from_spans(spans_from_tags(sentence.tags), len(sentence.words), "IOB2")
         for word in encoded.word_ids(place):
             row.append(-100 if word is None or word == previous else index.get(tags[word], 0))
             previous = word
@@ -184,7 +184,7 @@ def words_of(prediction: Any, labels: list[str], sentences: list[Sentence]) -> l
 
 
 def strict_f1(sentences: list[Sentence], tags: list[list[str]]) -> float:
-    gold = [to_tags(lenient_spans(s.tags), len(s.words), "IOB2") for s in sentences]
+    gold = [tags_from_spans(spans_from_tags(s.tags), len(s.words), "IOB2") for s in sentences]
     return float(f1_score(gold, tags, mode="strict", scheme=IOB2))
 
 

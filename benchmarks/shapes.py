@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import machine
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.evaluation.metrics import count, total
+from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.onnx_session import Session
 from fpplm_core.tagging.batches import Arrays
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 
 
 class Blind(Predictor):
@@ -27,12 +27,12 @@ class Blind(Predictor):
 
 def main() -> None:
     sentences = load_corpus("test")
-    gold = [lenient_spans(s.tags) for s in sentences]
+    gold = [spans_from_tags(s.tags) for s in sentences]
     f1 = {}
     for name, kind in {"shapes": Predictor, "zeros": Blind}.items():
         tagged = kind.load("bundle", "cpu", "fp32").tag([s.words for s in sentences], [s.document for s in sentences])
         found = [[span for span, _ in row] for row in tagged]
-        f1[name] = total(count(wanted, spans) for wanted, spans in zip(gold, found, strict=True)).f1
+        f1[name] = micro_f1(gold, found)
     print({name: round(value, 4) for name, value in f1.items()})
     machine.save("shapes.json", {"command": "python benchmarks/shapes.py", "test_f1": f1})
 

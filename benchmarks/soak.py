@@ -18,7 +18,7 @@ from benchmarks import machine
 from benchmarks.arm import peak_bytes
 from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import graph_name, open_bundle
-from fpplm_core.serving.onnx_session import Padded, open_session
+from fpplm_core.serving.onnx_session import PaddedSession, open_session
 
 COMPARED = 100  # one shape in so many
 
@@ -32,7 +32,7 @@ def main() -> None:
     variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
     graph = bundle.path / graph_name(variant)
     if options.device == "cpu":
-        session = Padded(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
+        session = PaddedSession(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
     else:
         session = open_session(graph, options.device)
     exact = open_session(bundle.path / graph_name("fp32"), "cpu")

@@ -19,12 +19,13 @@ from fpplm.project.lock import Busy, project_lock
 from fpplm.project.overrides import with_overrides
 from fpplm.project.repair import repair_workspace
 from fpplm.project.stages import reproduce_stage, stage_names
-from fpplm.promotion import announcement, decision, history
-from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, Verdict
+from fpplm.promotion import decision
+from fpplm.promotion.announcement import notify as announce
+from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, Verdict, drift, summarise
 from fpplm.registry import lineage
 from fpplm.registry.git import is_repository
 from fpplm.registry.versions import require_committed_code
-from fpplm.report.prefect import ignore_server_errors, publish_stage
+from fpplm.report.prefect import ignore_server_errors, publish_run, publish_stage
 from fpplm_core.errors import WorkspaceBusy
 from fpplm_core.files import read_json
 from fpplm_core.params import Params, load
@@ -88,7 +89,7 @@ def retrain(
         raise
     finally:
         run.end(verdict)
-        announcement.notify(verdict, notify)
+        announce(verdict, notify)
     return run, verdict
 
 
@@ -107,14 +108,14 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
                 run.ran[name] = run_stage(timed, name)
             if name == "check":
                 run.note(statistics=read_json(METRICS / "check.json")["statistics"])
-                for change in history.drift(run, settings.check.drift):
+                for change in drift(run, settings.check.drift):
                     print(f"since the last run: {change}", flush=True)
         verdict = decide(settings, promote)
     except Exception as error:
         verdict = Verdict("failed", [str(error)])
         raise
     finally:
-        announcement.publish(run, verdict, settings.check.drift)
+        publish_run(summarise(run, verdict, settings.check.drift))
     return verdict
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.settings import DataParams, EncodeParams
+from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.errors import ParamsError
-from fpplm_core.evaluation.settings import EvaluateParams, GateParams, PromotionParams
-from fpplm_core.export.settings import ExportParams, VerifyParams
+from fpplm_core.evaluation.settings import GateSettings, PromotionSettings
+from fpplm_core.export.settings import ExportSettings, VerifySettings
 from fpplm_core.model.settings import ModelSettings
-from fpplm_core.quality.settings import CheckParams
+from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.settings import Settings, read_yaml, validate
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
@@ -26,23 +26,24 @@ MOVED = {
     "technique.adversarial.budget": "technique.adversarial.rival_budget",
     "technique.adversarial.agree": "technique.adversarial.consistency",
     "technique.adversarial.correct": "technique.adversarial.label_correction",
+    "evaluate": None,
+    "export.opset": None,
 }
 
 RENAMED: dict[str, str | None] = {}  # keys of earlier releases: the new key, or None where it is a constant now
 
 
 class Params(Settings):
-    data: DataParams
-    check: CheckParams
+    data: DataSettings
+    check: CheckSettings
     model: ModelSettings
-    encode: EncodeParams
+    encode: EncodeSettings
     train: TrainSettings
     technique: TechniqueSettings
-    evaluate: EvaluateParams
-    gate: GateParams
-    export: ExportParams
-    verify: VerifyParams
-    promotion: PromotionParams
+    gate: GateSettings
+    export: ExportSettings
+    verify: VerifySettings
+    promotion: PromotionSettings
 
 
 def load(path: Path | str = "params.yaml") -> Params:

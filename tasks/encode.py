@@ -12,7 +12,7 @@ from fpplm_core.model.word_shapes import choose_shapes
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import types_of
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     tokenizer.backend_tokenizer.save(str(ENCODED / "tokenizer.json"))
     sizes = settings.encode
     first_shape = choose_shapes(settings.model, tokenizer)
-    encoder = Encoder(tokenizer.backend_tokenizer, sizes.window, sizes.stride, sizes.context, first_shape)
+    encoder = WindowBuilder(tokenizer.backend_tokenizer, sizes.window, sizes.stride, sizes.context, first_shape)
 
     scheme = "TAGS" if read_json(CORPUS / "corpus.json")["scheme"] == "TAGS" else INNER_SCHEME
     labels = label_list(types_of([distinct_tags(open_corpus("train"))]), scheme)

@@ -2,69 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from fpplm.pipeline.paths import ENCODED, METRICS, MODEL, PREDICTIONS
-from fpplm.pipeline.stage import run
+from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.windows import load_windows
-from fpplm_core.evaluation.metrics import calibration_error
-from fpplm_core.evaluation.predictions import read_spans, write_plots, write_predictions
-from fpplm_core.evaluation.scores import mentions, score
-from fpplm_core.files import read_json, write_json
+from fpplm_core.evaluation.predictions import predictions_of, write_plots, write_predictions
+from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions, score_split
+from fpplm_core.files import read_json, write_record
 from fpplm_core.model.device import choose_device
-from fpplm_core.model.tagger import runner
-from fpplm_core.params import load
-from fpplm_core.tagging.schemes import INNER_SCHEME
-from fpplm_core.tagging.spans import lenient_spans, to_tags
-from fpplm_core.tagging.viterbi import softmax
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.model.tagger import batch_logits
+from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.word_logits import word_logits
+from fpplm_core.training.settings import TrainSettings
 
 
-def main() -> None:
-    settings = load()
-    blueprint, model = load_model(settings.model)
-    labels, transition_scores = blueprint.labels, np.load(MODEL / "transitions.npy")
-    model = model.to(choose_device(settings.train.device))
-    seen = mentions(load_corpus("train"))
-    without_pieces = read_json(ENCODED / "encoding.json")["counts"]
-    scores: dict[str, Any] = {}
-    index = {label: number for number, label in enumerate(labels)}
+def evaluate(model: ModelSettings, train: TrainSettings) -> None:
+    blueprint, tagger = load_model(model)
+    tagger = tagger.to(choose_device(train.device))
+    decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
+    seen = mentions(load_corpus("train", paths.CORPUS))
+    counts = read_json(paths.ENCODED / "encoding.json")["counts"]
+    scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
-        sentences = load_corpus(split)
-        windows = load_windows(split).windows
-        lengths = [len(s.words) for s in sentences]
-        logits = word_logits(windows, lengths, 4 * settings.train.batch_pieces, runner(model))
-        gold = [lenient_spans(s.tags) for s in sentences]
-        rows = [
-            index.get(tag, -1)
-            for spans, n in zip(gold, lengths, strict=True)
-            for tag in to_tags(spans, n, INNER_SCHEME)
-        ]
-        predicted, illegal = read_spans(logits, labels, transition_scores)
-        scores[split] = score(sentences, gold, predicted, seen, settings.evaluate) | {
-            "illegal_paths": illegal,
-            "calibration_error": calibration_error(softmax(np.concatenate(logits)), np.array(rows)),
-            "coverage": sum(len(w.words) for w in windows) / max(1, sum(lengths)),
-            "words_without_pieces": without_pieces[split]["words_without_pieces"],
-        }
-        write_predictions(split, sentences, gold, predicted)
-        np.save(PREDICTIONS / f"{split}_logits.npy", np.concatenate(logits))
-        if split == "test":
-            write_plots(scores[split])
+        sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split).windows
+        logits = word_logits(windows, [len(s.words) for s in sentences], 4 * train.batch_pieces, batch_logits(tagger))
+        predicted = decoder.spans(logits)
+        tagged_words = sum(len(window.owned_words) for window in windows)
+        without_pieces = counts[split]["words_without_pieces"]
+        scores[split] = score_split(
+            sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces
+        )
+        rows = predictions_of(sentences, gold_spans(sentences), predicted)
+        write_predictions(paths.PREDICTIONS / f"{split}.jsonl", rows)
+        np.save(paths.PREDICTIONS / f"{split}_logits.npy", np.concatenate(logits))
         print(summary(split, scores[split]))
-    write_json(METRICS / "evaluate.json", scores)
+    write_plots(paths.REPORTS / "evaluation", scores["test"])
+    write_record(paths.METRICS / "evaluate.json", Evaluation(**scores))
 
 
-def summary(split: str, scores: dict[str, Any]) -> str:
+def summary(split: str, scores: SplitScores) -> str:
     return (
-        f"{split}: F1 {scores['f1']:.4f} [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}], "
-        f"precision {scores['precision']:.4f}, recall {scores['recall']:.4f}, coverage {scores['coverage']:.0%}"
+        f"{split}: F1 {scores.f1:.4f} [{scores.f1_low:.4f}, {scores.f1_high:.4f}], "
+        f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, coverage {scores.coverage:.0%}"
     )
 
 
 if __name__ == "__main__":
-    run(main)
+    stage.run(evaluate)

@@ -1,36 +1,38 @@
-"""export: the trained tagger as ONNX graphs, build/onnx; they are judged by the next stage."""
+"""export: the trained tagger as ONNX graphs, build/onnx; the next stage verifies them."""
 
 from __future__ import annotations
 
 import logging
 
-from fpplm.pipeline.paths import GRAPHS
-from fpplm.pipeline.stage import run
+from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
 from fpplm_core.export.label_lm_graph import second_graph
 from fpplm_core.export.onnx import export_fp32, export_second
+from fpplm_core.export.settings import ExportSettings
 from fpplm_core.export.variants import DERIVE
 from fpplm_core.files import whole_folder
-from fpplm_core.params import load
+from fpplm_core.model.settings import ModelSettings
 from fpplm_core.serving.bundle import LABEL_LM, graph_name
+from fpplm_core.training.settings import TechniqueSettings
+from fpplm_core.training.technique import build
 
 
-def main() -> None:
-    settings = load()
-    _, model = load_model(settings.model)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it would say that torchvision is not there
-    with whole_folder(GRAPHS) as graphs:
+def export(model: ModelSettings, technique: TechniqueSettings, export: ExportSettings) -> None:
+    _, tagger = load_model(model)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
+    with whole_folder(paths.GRAPHS) as graphs:
         source = graphs / graph_name("fp32")
-        refine = settings.export.refine_below > 0
-        export_fp32(model, source, settings.export.opset, with_states=refine)
+        refine = export.refine_below > 0
+        export_fp32(tagger, source, with_states=refine)
         if refine:
-            export_second(second_graph(model, settings.technique), graphs / LABEL_LM, settings.export.opset)
-        for variant in settings.export.variants:
+            graph = second_graph(tagger, build(technique.blocks()), paths.MODEL / "extras.safetensors")
+            export_second(graph, graphs / LABEL_LM)
+        for variant in export.variants:
             if variant in DERIVE:
                 DERIVE[variant](source, graphs / graph_name(variant))
-    for path in sorted(GRAPHS.glob("*.onnx")):
+    for path in sorted(paths.GRAPHS.glob("*.onnx")):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    run(main)
+    stage.run(export)

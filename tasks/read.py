@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fpplm.pipeline.paths import CORPUS
 from fpplm.pipeline.stage import run
-from fpplm_core.data.reading import read
+from fpplm_core.data.reading import read_corpus
 from fpplm_core.files import whole_folder
 from fpplm_core.params import load
 
@@ -16,7 +16,7 @@ from fpplm_core.params import load
 def main() -> None:
     settings = load().data
     with whole_folder(CORPUS) as folder:
-        notes = read(settings, folder)
+        notes = read_corpus(settings, folder)
     for note in notes:
         print(note)
 

@@ -12,11 +12,11 @@ from fpplm.session.progress import CURVES
 from fpplm.session.training import fit, help_to_train
 from fpplm_core.files import write_json, write_tensors
 from fpplm_core.model import parallel
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import initialise
 from fpplm_core.params import load
 from fpplm_core.training.averaging import averaged
-from fpplm_core.training.run import load_encoder, look_at_dev, movement, start
+from fpplm_core.training.run import load_encoder, look_at_dev, group_movement, prepare_run
 from fpplm_core.training.selection import correct_bias
 
 
@@ -31,28 +31,28 @@ def train() -> None:
     if checkpoint.discard_damaged():
         print(f"{checkpoint.folder}: damaged, thrown away; training starts anew", flush=True)
     history = checkpoint.history()
-    started = start(settings, history.get("bfloat16"))
+    started = prepare_run(settings, history.get("bfloat16"))
     state, active, plan, data = started.state, started.active, started.plan, started.data
     history["bfloat16"] = plan.bfloat16
     precision = "bfloat16" if plan.bfloat16 else "float32"
-    with parallel.together(settings.train.processes, started.device, help_to_train, checkpoint, plan.bfloat16):
+    with parallel.process_group(settings.train.processes, started.device, help_to_train, checkpoint, plan.bfloat16):
         print(f"device {started.device.type}, {parallel.size()} × {torch.get_num_threads()} threads, {precision}")
         fit(started, settings.train, checkpoint, history)
 
     model = state.model
     state.average = {name: value.to(started.device) for name, value in checkpoint.best().items()}
     findings = {name: technique.findings(state.modules(name)) for name, technique in active.items()}
-    phases = {name: technique.phases(len(data.order)) for name, technique in active.items()}
-    with averaged(state.average, model, state.extras):
+    phases = {name: technique.phases(len(data.batches_by_step)) for name, technique in active.items()}
+    with averaged(state.average, model, state.technique_modules):
         outcome = look_at_dev(started, settings.train)
         outcome, corrected = correct_bias(model, active, data.dev, outcome)
-        model.all_pieces()
+        model.restore_vocabulary()
         first = initialise(load_encoder(settings.model), data.blueprint, settings.model, settings.train.seed)
         findings["phases"] = {"learning rate": {"rises": (0.0, plan.warmup), "falls": (plan.warmup, 1.0)}} | phases
-        findings["movement"] = movement(model, first)
+        findings["movement"] = group_movement(model, first)
         write_tensors(MODEL / "model.safetensors", model.state_dict())
-        write_tensors(MODEL / "extras.safetensors", state.extras.state_dict())
-        trained = fingerprint(model)
+        write_tensors(MODEL / "extras.safetensors", state.technique_modules.state_dict())
+        trained = weights_sha256(model)
     write_json(MODEL / "blueprint.json", vars(data.blueprint))
     np.save(MODEL / "transitions.npy", outcome.scores)
     write_json(CURVES / "findings.json", findings)

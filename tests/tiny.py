@@ -19,19 +19,19 @@ from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list
-from fpplm_core.tagging.spans import Span, to_tags
+from fpplm_core.tagging.spans import Span, tags_from_spans
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
-from fpplm_core.training.state import Settings, State, prepare
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 MODEL = load(FILE).model
 LABELS = label_list(["X", "Y"])
 FIRST_SHAPE = 2
 BLUEPRINT = Blueprint(LABELS, FIRST_SHAPE, 4)
-SETTINGS = Settings(
+SETTINGS = LoopSettings(
     seed=3,
     steps=12,
     lr=1e-2,
@@ -40,14 +40,13 @@ SETTINGS = Settings(
     schedule="linear",
     warmup=0.25,
     weight_decay=0.3,
-    clip_norm=1.0,
     ema=0.7,
 )
 
 
 @cache
 def _encoder(folder: Path) -> nn.Module:
-    return pretrained.load_encoder(str(folder), None, "eager")
+    return pretrained.load_encoder(str(folder))
 
 
 def tagger(folder: Path) -> Tagger:
@@ -68,7 +67,7 @@ def legal_labels(random: np.random.Generator, words: int, kinds: str = "XY") -> 
         if random.random() < 0.6:
             spans.append(Span(word, end, str(random.choice(list(kinds)))))
         word = end
-    return to_tags(spans, words, "BIOES")
+    return tags_from_spans(spans, words, "BIOES")
 
 
 def label_rows(seed: int, sizes: list[int], labels: list[str] = LABELS, kinds: str = "XY") -> torch.Tensor:
@@ -93,15 +92,15 @@ def batch_of(step: int) -> Batch:
     return Batch(ids * mask, mask, types * mask, first * owned, owned, labels)
 
 
-def changed(settings: Settings = SETTINGS, **values: Any) -> Settings:
-    return Settings(**{**vars(settings), **values})
+def changed(settings: LoopSettings = SETTINGS, **values: Any) -> LoopSettings:
+    return LoopSettings(**{**vars(settings), **values})
 
 
-def start(folder: Path, active: Mapping[str, Technique] | None = None, settings: Settings = SETTINGS) -> State:
-    return prepare(tagger(folder), active or {}, settings)
+def start(folder: Path, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS) -> TrainingState:
+    return initial_state(tagger(folder), active or {}, settings)
 
 
-def run(folder: Path, active: Mapping[str, Technique] | None = None, settings: Settings = SETTINGS) -> State:
+def run(folder: Path, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS) -> TrainingState:
     """The end of a run."""
     state = start(folder, active, settings)
     for _ in train_steps(state, batch_of, active or {}, settings):
@@ -109,31 +108,31 @@ def run(folder: Path, active: Mapping[str, Technique] | None = None, settings: S
     return state
 
 
-def saved(state: State) -> bytes:
+def saved(state: TrainingState) -> bytes:
     """All of a run's state as the file that a checkpoint is."""
     return safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.tensors().items()})
 
 
-def digest(state: State) -> str:
+def digest(state: TrainingState) -> str:
     return hashlib.sha256(saved(state)).hexdigest()
 
 
-def weights(state: State) -> bytes:
+def weights(state: TrainingState) -> bytes:
     """What a run leaves of the tagger: its weights, and their average."""
     kept = {name: value.contiguous() for name, value in state.tensors().items() if "extras." not in name}
     return safetensors.torch.save({name: value for name, value in kept.items() if not name.startswith("optimizer.")})
 
 
-def step_of(model: Tagger, batch: Batch) -> Step:
+def step_of(model: Tagger, batch: Batch) -> StepOutputs:
     """What techniques see of a step at which no technique changed anything."""
-    hidden = model.words(model.encode(batch.ids, batch.mask, batch.types), batch.first)
+    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first)
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    return Step(model, batch, batch, hidden, model.classify(hidden), average)
+    return StepOutputs(model, batch, batch, hidden, model.classify(hidden), average)
 
 
-def clock_of(technique: Technique, model: Tagger, step: int = 0, total: int = 12, seed: int = 3) -> Clock:
-    """The clock of a technique with new modules."""
+def context_of(technique: Technique, model: Tagger, step: int = 0, total: int = 12, seed: int = 3) -> StepContext:
+    """The context of a technique with new modules."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         modules = technique.modules(model)
-    return Clock(step, total, seed, "own", linear((step + 0.5) / total, 0.25), modules)
+    return StepContext(step, total, seed, "own", linear((step + 0.5) / total, 0.25), modules)

@@ -13,8 +13,8 @@ sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.arm import Job, serve
 from fpplm_core.params import Params, load
 from fpplm_core.training.data import make_batch
-from fpplm_core.training.loop import read, train_steps
-from fpplm_core.training.run import start
+from fpplm_core.training.loop import read_losses, train_steps
+from fpplm_core.training.run import prepare_run
 
 
 def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
@@ -30,22 +30,22 @@ def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
 
 def run(settings: Params) -> dict[str, Any]:
     precision = settings.train.precision
-    started = start(settings, None if precision == "auto" else precision == "bfloat16")
+    started = prepare_run(settings, None if precision == "auto" else precision == "bfloat16")
     data = started.data
     if started.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    steps = train_steps(started.state, lambda n: make_batch(data, data.order[n]), started.active, started.plan)
-    losses = read(list(steps))
+    steps = train_steps(started.state, lambda n: make_batch(data, data.batches_by_step[n]), started.active, started.plan)
+    losses = read_losses(list(steps))
     seconds = time.perf_counter() - began
-    rows = [data.windows[row] for batch in data.order for row in batch]
-    padded = sum(max(len(data.windows[row].ids) for row in batch) * len(batch) for batch in data.order)
+    rows = [data.windows[row] for batch in data.batches_by_step for row in batch]
+    padded = sum(max(len(data.windows[row].ids) for row in batch) * len(batch) for batch in data.batches_by_step)
     return {
         "seconds": seconds,
-        "words": sum(len(window.words) for window in rows),
+        "words": sum(len(window.owned_words) for window in rows),
         "pieces": sum(len(window.ids) for window in rows),
         "padded_pieces": padded,
-        "steps": len(data.order),
+        "steps": len(data.batches_by_step),
         "precision": "bfloat16" if started.plan.bfloat16 else "float32",
         "loss": losses[-1]["tag"],
         "gpu_peak_bytes": torch.cuda.max_memory_allocated() if started.device.type == "cuda" else None,

@@ -26,7 +26,7 @@ from fpplm_core.quality.mention_table import mentions
 from fpplm_core.quality.sentence_table import sentences
 from fpplm_core.quality.split_table import splits
 from fpplm_core.quality.token_table import tokens
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 
 EXAMPLES = 20  # of each check in metrics/check.json
 LISTED = 200  # of each check in Data Docs and in the reasons of tasks/incoming.py, Great Expectations' own limit
@@ -36,7 +36,7 @@ def check(corpus: Corpus, scheme: str, settings: Params, docs: Path | None, exam
     """Runs every expectation that is not off; writes Data Docs to `docs` where it is given."""
     suites = load_suites(settings.check.severities())
     tokenizer = pretrained.load_tokenizer(settings.model.encoder, settings.model.revision)
-    encoder = Encoder(tokenizer.backend_tokenizer, settings.encode.window, settings.encode.stride)
+    encoder = WindowBuilder(tokenizer.backend_tokenizer, settings.encode.window, settings.encode.stride)
 
     def piece_counts(words: list[str]) -> list[int]:
         return [len(pieces) for pieces in encoder.pieces(words)]

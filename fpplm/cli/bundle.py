@@ -106,7 +106,7 @@ def evaluate(
     from fpplm_core.evaluation.scores import score
     from fpplm_core.evaluation.settings import EvaluateParams
     from fpplm_core.serving import Predictor
-    from fpplm_core.tagging.spans import Span, lenient_spans
+    from fpplm_core.tagging.spans import Span, spans_from_tags
 
     predictor = Predictor.load(bundle, device, variant)
     options = Options(as_column(word_column), as_column(tag_column), words=predictor.words)
@@ -114,7 +114,7 @@ def evaluate(
     if tags_words(predictor.labels):
         gold = [[Span(i, i + 1, tag) for i, tag in enumerate(s.tags)] for s in sentences]
     else:
-        gold = [lenient_spans(s.tags) for s in sentences]
+        gold = [spans_from_tags(s.tags) for s in sentences]
     tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
     found = [[span for span, _ in row] for row in tagged]
     scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))

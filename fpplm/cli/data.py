@@ -32,14 +32,14 @@ def check(
     from fpplm.checks.console import show
     from fpplm.project.template import settings_here
     from fpplm_core.data.notes import Notes
-    from fpplm_core.data.reading import as_corpus
+    from fpplm_core.data.reading import corpus_of_files
     from fpplm_core.errors import CheckFailed
 
     settings, notes = settings_here(overrides or []), Notes()
     given = {"train": files, "dev": [dev] if dev else [], "test": [test] if test else []}
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}
-        corpus, scheme, evidence = as_corpus(splits, settings.data, Path(folder), notes)
+        corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
         verdict = validation.check(corpus, scheme, settings, docs)
     verdict |= {"notes": [f"tag scheme {scheme}: {evidence}", *notes.lines()]}
     if as_json:

@@ -54,9 +54,9 @@ def _runtime() -> Line:
         return "onnxruntime", "not installed", "pip install 'fpplm[serve]'"
     if len(found) > 1:
         return "onnxruntime", ", ".join(found), "they overwrite each other: pip uninstall both, then install one"
-    from fpplm_core.serving.onnx_session import has
+    from fpplm_core.serving.onnx_session import is_available
 
-    return "onnxruntime", f"{found[0]}, {'CUDA' if has('cuda') else 'CPU only'}", None
+    return "onnxruntime", f"{found[0]}, {'CUDA' if is_available('cuda') else 'CPU only'}", None
 
 
 def _devices() -> Line:
@@ -108,10 +108,10 @@ def _encoder() -> str:
 
 def _data() -> str:
     from fpplm_core.data.notes import Notes
-    from fpplm_core.data.splits import given
+    from fpplm_core.data.splits import given_splits
     from fpplm_core.params import load
 
-    splits = given(load().data, Notes())
+    splits = given_splits(load().data, Notes())
     return ", ".join(f"{split} {sum(1 for _ in sentences)} sentences" for split, sentences in splits.items())
 
 

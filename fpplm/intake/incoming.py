@@ -23,17 +23,17 @@ from pyarrow.parquet import ParquetFile
 from fpplm.checks import suites
 from fpplm.checks.console import findings
 from fpplm.checks.validation import LISTED, check, validate
-from fpplm_core.data.corpus import SPLITS, Pair, open_corpus, pairs_in, write_corpus
+from fpplm_core.data.corpus import SPLITS, TagBigram, open_corpus, tag_bigrams_in, write_corpus
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.reading import DROPS, finished, scheme_of, settle
+from fpplm_core.data.reading import DROPS, finished_files, normalise_tags, scheme_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.splits import read_file, write_splits
 from fpplm_core.errors import DataError
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
 from fpplm_core.quality import sentence_table
-from fpplm_core.tagging.schemes import detect_scheme, misfits
+from fpplm_core.tagging.schemes import count_violations, detect_scheme
 
 QUARANTINE = "quarantine"
 LEAKAGE = ("leakage", "near_leakage")
@@ -71,7 +71,7 @@ def take(settings: Params) -> list[Drop]:
     if not incoming.is_dir():
         raise DataError("no such folder", where="data.incoming", got=repr(str(incoming)), do="make it, or set null")
     done = [resume(claimed, drops, settings) for claimed in sorted(incoming.glob(f"{ACCEPTED}*"))]
-    files = finished(incoming)
+    files = finished_files(incoming)
     if not files:
         return done
     with tempfile.TemporaryDirectory() as folder:
@@ -107,8 +107,8 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
             write_corpus(Path(scratch) / "train.parquet", read_drop(path, settings, notes))
         except DataError as error:
             return Verdict(0, [str(error)])
-        fault = scheme_fault(pairs_in(open_corpus("train", Path(scratch))), scheme, settings)
-        settle(["train"], settings.data, Path(scratch), scheme, notes)
+        fault = scheme_fault(tag_bigrams_in(open_corpus("train", Path(scratch))), scheme, settings)
+        normalise_tags(["train"], settings.data, Path(scratch), scheme, notes)
         drop = open_corpus("train", Path(scratch))
         sentences = drop.metadata.num_rows
         if known := duplicate(path, drops):
@@ -146,7 +146,7 @@ def name_fault(path: Path) -> str:
 
 def duplicate(path: Path, drops: Path) -> str:
     begin = f"{digest(path)}-"
-    alike = [p for p in finished(drops) if p.name.startswith(begin)]
+    alike = [p for p in finished_files(drops) if p.name.startswith(begin)]
     same = [p for p in alike if p.name == begin + path.name or filecmp.cmp(p, path, shallow=False)]
     return f"a duplicate: the same content is in the training set as {same[0]}" if same else ""
 
@@ -170,7 +170,7 @@ def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, An
     return validate({"sentences": [table]}, {"sentences": suite}, None, LISTED)
 
 
-def scheme_fault(pairs: Counter[Pair], scheme: str, settings: Params) -> str:
+def scheme_fault(pairs: Counter[TagBigram], scheme: str, settings: Params) -> str:
     """Whether a drop's tags are in another scheme than the corpus's, which would read them wrongly."""
     if settings.data.scheme == "TAGS":
         return ""
@@ -179,7 +179,9 @@ def scheme_fault(pairs: Counter[Pair], scheme: str, settings: Params) -> str:
     except DataError as error:
         own, evidence = "unknown", error.got
     tags = "TAGS" in (own, scheme)
-    if own == scheme or (not tags and own != "unknown" and misfits(pairs, scheme) <= misfits(pairs, own)):
+    if own == scheme or (
+        not tags and own != "unknown" and count_violations(pairs, scheme) <= count_violations(pairs, own)
+    ):
         return ""
     return f"tags in another scheme ({own}: {evidence}) than the corpus's ({scheme}); convert them"
 

@@ -1,31 +1,65 @@
-"""The speed of a predictor."""
+"""How fast predictors are on this machine."""
 
 from __future__ import annotations
 
+import platform
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from fpplm_core.serving import Predictor
 
+ROUNDS = 3
 LATENCY_SENTENCES = 200
 
+Sentences = Sequence[Sequence[str]]
 
-def measure(predictor: Predictor, words: list[tuple[str, ...]]) -> dict[str, float]:
-    """Words/s over all sentences (median of three), and the median and 95th percentile latency of one, in ms."""
-    rates = []
-    for _ in range(3):
-        start = time.perf_counter()
-        predictor.tag(words)
-        rates.append(sum(map(len, words)) / (time.perf_counter() - start))
+
+@dataclass(frozen=True)
+class Timing:
+    """Words/s over many sentences, and the latency of one in milliseconds: median and 95th percentile."""
+
+    device: str
+    variant: str
+    words_per_s: float
+    latency_ms: float
+    latency_p95_ms: float
+
+
+@dataclass(frozen=True)
+class TimingReport:
+    """The speed of every graph, as reports/timings/verify.json holds it."""
+
+    machine: str
+    runs: list[Timing]
+
+
+def machine() -> str:
+    return platform.processor() or platform.machine()
+
+
+def measure(predictor: Predictor, sentences: Sentences) -> Timing:
+    (rate,) = word_rates([predictor], sentences)
     latencies = []
-    for sentence in words[:LATENCY_SENTENCES]:
+    for words in sentences[:LATENCY_SENTENCES]:
         start = time.perf_counter()
-        predictor.tag([sentence])
+        predictor.tag([words])
         latencies.append(1000 * (time.perf_counter() - start))
-    return {
-        "words_per_s": statistics.median(rates),
-        "latency_ms": statistics.median(latencies),
-        "latency_p95_ms": float(np.quantile(latencies, 0.95)),
-    }
+    median, p95 = np.quantile(latencies, [0.5, 0.95])
+    return Timing(predictor.device, predictor.variant, rate, float(median), float(p95))
+
+
+def word_rates(
+    predictors: Sequence[Predictor], sentences: Sentences, documents: Sequence[int | None] | None = None
+) -> list[float]:
+    """Words/s of each predictor: the median of rounds in which they take turns."""
+    seconds: list[list[float]] = [[] for _ in predictors]
+    for _ in range(ROUNDS):
+        for predictor, spent in zip(predictors, seconds, strict=True):
+            start = time.perf_counter()
+            predictor.tag(sentences, documents)
+            spent.append(time.perf_counter() - start)
+    return [sum(map(len, sentences)) / statistics.median(spent) for spent in seconds]

@@ -8,12 +8,12 @@ from fpplm.pipeline.paths import METRICS, MODEL
 from fpplm_core.errors import DataError
 from fpplm_core.files import read_json
 from fpplm_core.model.blueprint import Blueprint
-from fpplm_core.model.digest import fingerprint
-from fpplm_core.model.settings import ModelParams
+from fpplm_core.model.digest import weights_sha256
+from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import Tagger, load_trained
 
 
-def load_model(settings: ModelParams) -> tuple[Blueprint, Tagger]:
+def load_model(settings: ModelSettings) -> tuple[Blueprint, Tagger]:
     """With the very weights that train has written.
 
     DVC takes the bytes of a file of its cache, and of one with an old time, on trust. Raises DataError, EncoderError.
@@ -25,6 +25,6 @@ def load_model(settings: ModelParams) -> tuple[Blueprint, Tagger]:
         model = load_trained(file, blueprint, settings)
     except (SafetensorError, RuntimeError) as error:  # cut off, or its header is damaged
         raise DataError("cannot be read", where=str(file), got=str(error).splitlines()[0], do=do) from None
-    if fingerprint(model) != read_json(METRICS / "train.json")["model_sha256"]:
+    if weights_sha256(model) != read_json(METRICS / "train.json")["model_sha256"]:
         raise DataError("other weights than train has written", where=str(file), do=do)
     return blueprint, model

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fpplm_core.data.alignment import joined
+from fpplm_core.data.alignment import places_of_joined
 from fpplm_core.data.formats import detect, get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.serving.predictor import Text
+from fpplm_core.serving.predictor import SegmentedText
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with a text a line
 
 
-def read(name: str, kind: str, cut: Callable[[str], Text]) -> Iterator[Text]:
+def read(name: str, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
     """The texts of a file, or of standard input for `-`; `cut` finds the words of one that gives none.
 
     `kind` is text (a text a line), jsonl (an object with a key `text` a line), or a module of fpplm_core/formats, whose
@@ -70,18 +70,18 @@ def _text_of(line: str, where: str) -> str:
     return str(value["text"])
 
 
-def _read_format(path: Path, kind: str, cut: Callable[[str], Text]) -> Iterator[Text]:
+def _read_format(path: Path, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
     """Texts as their file has them; sentences without one as their words with a blank between them."""
     words_only = Options(0, 0) if kind == "conll" else Options()  # tags need not be there
     for record in get(kind).read(path, words_only):
         if isinstance(record, Sentence):
             offsets, text = record.offsets, record.text
             if offsets is None or text is None:
-                offsets, text = tuple(joined(record.words)), " ".join(record.words)
+                offsets, text = tuple(places_of_joined(record.words)), " ".join(record.words)
             words = [(word, *place) for word, place in zip(record.words, offsets, strict=True)]
-            yield Text(text, words, record.document)
+            yield SegmentedText(text, words, record.document)
         elif record.words is not None:
             words = [(record.text[start:end], start, end) for start, end in record.words]
-            yield Text(record.text, words, record.document)
+            yield SegmentedText(record.text, words, record.document)
         else:
             yield cut(record.text)._replace(document=record.document)

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TextIO
 
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.predictor import CHUNK, Text, entities
-from fpplm_core.tagging.spans import Span, to_tags
+from fpplm_core.serving.predictor import CHUNK, SegmentedText, entities_of
+from fpplm_core.tagging.spans import Span, tags_from_spans
 
 
-def write_jsonl(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
+def write_jsonl(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
     """A line a text; yields the number of words of each chunk once it is written."""
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
-            rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities(text, spans)]
+            rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities_of(text, spans)]
             stream.write(json.dumps({"text": text.text, "entities": rows}, ensure_ascii=False) + "\n")
         stream.flush()
         yield sum(len(text.words) for text in chunk)
 
 
-def write_conll(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
+def write_conll(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
     """A word and its IOB2 tag a line, or its tag alone of a tagger of words; yields as `write_jsonl` does."""
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
@@ -36,8 +36,8 @@ def write_conll(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> 
 def plain_tags(spans: Sequence[Span], length: int, labels: Sequence[str]) -> list[str]:
     """IOB2 tags; of a tagger whose labels are a tag a word (parts of speech), these as they were in the data."""
     if tags_words(labels):
-        return [tag.removeprefix("S-") for tag in to_tags(spans, length, "TAGS")]
-    return to_tags(spans, length, "IOB2")
+        return [tag.removeprefix("S-") for tag in tags_from_spans(spans, length, "TAGS")]
+    return tags_from_spans(spans, length, "IOB2")
 
 
 def tags_words(labels: Sequence[str]) -> bool:
@@ -45,7 +45,7 @@ def tags_words(labels: Sequence[str]) -> bool:
     return all(label == "O" or label.startswith("S-") for label in labels)
 
 
-def write_explained(predictor: Predictor, texts: Iterable[Text], stream: TextIO) -> Iterator[int]:
+def write_explained(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
     """A line a word: the word, the tagger's label and probability, the label language model's, ≠ where they differ."""
     for text in texts:
         rows = predictor.explain([word for word, _, _ in text.words])

@@ -1,4 +1,4 @@
-"""How a retraining is announced: its page and Prefect's artifacts, a notification, a line on the terminal."""
+"""How a verdict is announced: a notification, a line on the terminal."""
 
 from __future__ import annotations
 
@@ -8,40 +8,7 @@ from typing import Any
 
 from prefect.blocks.core import Block
 
-from fpplm.pipeline.paths import REPORTS
-from fpplm.promotion import history
-from fpplm.promotion.history import Run, RunSummary, Verdict
-from fpplm.report.prefect import publish_run
-from fpplm_core.files import write_record
-
-
-def publish(run: Run, verdict: Verdict, drift: float) -> None:
-    """Writes reports/run.json and the page of this run, and Prefect's artifacts of it; `drift` as in params.yaml."""
-    summary = history.summarise(run, verdict, drift)
-    write_record(REPORTS / "run.json", summary)
-    publish_run(markdown(summary))
-
-
-def markdown(summary: RunSummary) -> str:
-    """A run as Prefect shows it."""
-    since = f"since {summary.before}" if summary.before else "this is the first run"
-    verdict = Verdict(summary.verdict, summary.reasons, version=summary.version)
-    changes = [f"| {c['kind']} | {c['name']} | {c['before']} | {c['after']} |" for c in summary.changes]
-    stages = [
-        f"| {name} | {'ran' if summary.ran.get(name) else 'unchanged'} | {seconds} |"
-        for name, seconds in summary.seconds.items()
-    ]
-    return "\n".join(
-        [
-            f"## {verdict.state} {summary.version or ''}",
-            *(f"- {reason}" for reason in summary.reasons),
-            f"\n## Changes, {since}\n\n| | | before | after |\n| --- | --- | --- | --- |",
-            *changes,
-            *(f"\nData: {line}" for line in summary.drift),
-            "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
-            *stages,
-        ]
-    )
+from fpplm.promotion.history import Verdict
 
 
 def notify(verdict: Verdict, block_name: str | None) -> None:

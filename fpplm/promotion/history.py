@@ -18,6 +18,7 @@ import psutil
 
 from fpplm.pipeline.paths import SCRATCH
 from fpplm.registry import lineage
+from fpplm.report.run import RunChange, RunSummary
 
 LEDGER = SCRATCH / "runs.jsonl"
 
@@ -77,24 +78,6 @@ class RunRecord:
             return Verdict(self.verdict, self.reasons, version=self.version).state
         is_here = self.host == socket.gethostname()
         return "running" if is_here and psutil.pid_exists(self.pid) else "killed"
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What the report shows of a run, reports/run.json; `before` is when the run began that `changes` compares with."""
-
-    run: str
-    started: str
-    before: str | None
-    changes: list[dict[str, str]]
-    drift: list[str]
-    ran: dict[str, bool]
-    seconds: dict[str, float]
-    verdict: str
-    reasons: list[str]
-    model: str | None
-    against: str | None
-    version: str | None
 
 
 def now() -> str:
@@ -180,7 +163,7 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
         run=run.name,
         started=own.started,
         before=before[-1].started if before else None,
-        changes=[change._asdict() for change in changes],
+        changes=[RunChange(*change) for change in changes],
         drift=drift(run, threshold),
         ran=run.ran,
         seconds=run.seconds,

@@ -1,19 +1,48 @@
-"""What a run prints at its end."""
+"""What stages and runs print."""
 
 from __future__ import annotations
 
-from fpplm.pipeline.paths import BUNDLE, METRICS, REPORTS
-from fpplm_core.files import read_json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+from rich.table import Table
+
+from fpplm.pipeline import paths
+from fpplm.pipeline.timing import Timing
+from fpplm_core.evaluation.gate import GateResult
+from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.export.parity import VariantVerdict
+from fpplm_core.files import read_json, read_record
+
+
+def gate_table(result: GateResult) -> Table:
+    table = Table(title="gate", title_justify="left")
+    for column in ("rule", "value", "wanted", "verdict"):
+        table.add_column(column, justify="right" if column == "value" else "left")
+    for rule in result.rules:
+        verdict = "[green]pass[/green]" if rule.passed else "[bold red]FAIL[/bold red]"
+        table.add_row(rule.name, f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}", verdict)
+    return table
+
+
+def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timing]) -> Iterator[str]:
+    """One line a graph and device."""
+    for (name, verdict), timing in zip(verdicts.items(), timings, strict=True):
+        yield (
+            f"{name}: F1 {verdict.f1:.4f} (loss {verdict.f1_loss:+.4f}), max |Δlogit| {verdict.max_logit_delta:.2g}, "
+            f"{timing.words_per_s:,.0f} words/s, {timing.latency_ms:.1f} ms a sentence: "
+            f"{'accepted' if verdict.accepted else 'LEFT OUT'}"
+        )
 
 
 def summary() -> str:
     """The last run in a few lines: scores, verdict, where everything is, and one sentence tagged by the bundle."""
     from fpplm_core.serving import Predictor
 
-    scores = read_json(METRICS / "evaluate.json")
-    gate = read_json(METRICS / "gate.json")
-    golden = " ".join(read_json(BUNDLE / "golden.json")[0]["words"])
-    predictor = Predictor.load(BUNDLE)
+    scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
+    gate = read_record(paths.METRICS / "gate.json", GateResult)
+    golden = " ".join(read_json(paths.BUNDLE / "golden.json")[0]["words"])
+    predictor = Predictor.load(paths.BUNDLE)
     entities = [f"{e.text} [{e.label} {e.score:.2f}]" for e in predictor.predict(golden)]
     lines = [
         f"{split:<8} F1 {row['f1']:.4f}  [{row['f1_low']:.4f}, {row['f1_high']:.4f}]" for split, row in scores.items()
@@ -21,9 +50,9 @@ def summary() -> str:
     return "\n".join(
         [
             *lines,
-            f"gate     {'passed' if gate['passed'] else 'failed'}, {len(gate['rules'])} rules",
-            f"bundle   {BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
-            f"report   {(REPORTS / 'report.html').resolve()}",
+            f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
+            f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
+            f"report   {(paths.REPORTS / 'report.html').resolve()}",
             f"example  {golden}",
             f"      →  {', '.join(entities) or 'no entity'}",
         ]

@@ -1,47 +1,53 @@
-"""Prefect's artifacts and notifications of a run."""
+"""Prefect's artifacts of a run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from fpplm.pipeline.paths import BUNDLE, METRICS
+from fpplm.pipeline import paths
 from fpplm.report.page import render
-from fpplm_core.files import read_json
-
-
-def publish_run(markdown: str) -> None:
-    """Renders the page of the last run, and shows it in Prefect with this text."""
-    page = render().resolve().as_uri()
-    with ignore_server_errors():
-        create_markdown_artifact(markdown, key="retraining", description="what changed, and the verdict")
-        create_link_artifact(page, key="report", link_text="report.html")
+from fpplm.report.run import RunSummary, as_markdown
+from fpplm_core.evaluation.gate import GateResult
+from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.files import read_json, read_record, write_record
 
 
 @contextmanager
 def ignore_server_errors() -> Iterator[None]:
-    """Makes a warning of whatever fails inside: a run does not fail because Prefect's server is away."""
+    """Around what goes to Prefect's server: that it is away fails no run."""
     try:
         yield
     except Exception as error:  # whatever the connection raises
         print(f"warning: Prefect's server cannot be reached: {error}", file=sys.stderr, flush=True)
 
 
+def publish_run(summary: RunSummary) -> None:
+    """Writes reports/run.json and the page, and publishes both."""
+    write_record(paths.REPORTS / "run.json", summary)
+    page = render().resolve().as_uri()
+    with ignore_server_errors():
+        create_markdown_artifact(as_markdown(summary), key="retraining", description="what changed, and the verdict")
+        create_link_artifact(page, key="report", link_text="report.html")
+
+
 def publish_stage(name: str) -> None:
-    """Shows a finished stage in Prefect: tables of the check, the scores and the gate, a link to the bundle."""
+    """Publishes what a finished stage shows: tables of the check, the scores and the gate, a link to the bundle."""
     if name == "check":
-        checks = read_json(METRICS / "check.json")["checks"]
+        checks = read_json(paths.METRICS / "check.json")["checks"]
         rows = [{"check": key, **{k: row[k] for k in ("severity", "found", "rows")}} for key, row in checks.items()]
         create_table_artifact(key="check", table=rows, description="data check")
     elif name == "evaluate":
-        scores = read_json(METRICS / "evaluate.json")
+        scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
         keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
         rows = [{"split": split, **{key: row[key] for key in keys}} for split, row in scores.items()]
         create_table_artifact(key="scores", table=rows, description="span scores, seqeval strict")
     elif name == "gate":
-        create_table_artifact(key="gate", table=read_json(METRICS / "gate.json")["rules"], description="gate")
+        rules = asdict(read_record(paths.METRICS / "gate.json", GateResult))["rules"]
+        create_table_artifact(key="gate", table=rules, description="gate")
     elif name == "verify":
-        create_link_artifact(key="bundle", link=BUNDLE.resolve().as_uri(), link_text="bundle")
+        create_link_artifact(key="bundle", link=paths.BUNDLE.resolve().as_uri(), link_text="bundle")

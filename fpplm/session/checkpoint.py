@@ -22,8 +22,8 @@ from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.paths import ENCODED, SCRATCH
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors
-from fpplm_core.model.digest import fingerprint as weights_sha256
-from fpplm_core.training.state import State
+from fpplm_core.model.digest import weights_sha256
+from fpplm_core.training.state import TrainingState
 
 Tensors = dict[str, torch.Tensor]
 STATE, BEST = "state.safetensors", "best.safetensors"
@@ -88,10 +88,10 @@ class Checkpoint:
     def best(self) -> Tensors:
         return safetensors.torch.load_file(self.folder / BEST)
 
-    def save(self, state: State, history: dict[str, Any]) -> None:
+    def save(self, state: TrainingState, history: dict[str, Any]) -> None:
         _save(self.folder / STATE, state.tensors(), json.dumps(history))
 
-    def save_best(self, state: State) -> None:
+    def save_best(self, state: TrainingState) -> None:
         _save(self.folder / BEST, state.average, "")
 
     def remove(self) -> None:

@@ -7,11 +7,11 @@ import time
 import torch
 
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.training.data import Data, make_batch
-from fpplm_core.training.settings import TrainParams
+from fpplm_core.training.data import TrainingData, make_batch
+from fpplm_core.training.settings import TrainSettings
 
 
-def choose_precision(settings: TrainParams, model: Tagger, data: Data) -> bool:
+def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData) -> bool:
     """True for bfloat16: as asked, or where forward and backward passes are measured at least 1.2 times as fast."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"

@@ -11,26 +11,26 @@ from typing import Any
 from fpplm.session.checkpoint import Checkpoint
 from fpplm.session.progress import Display
 from fpplm_core.params import load
-from fpplm_core.training.run import Started, follow, start
-from fpplm_core.training.settings import TrainParams
+from fpplm_core.training.run import TrainingRun, train_epochs, prepare_run
+from fpplm_core.training.settings import TrainSettings
 
 
-def fit(started: Started, settings: TrainParams, checkpoint: Checkpoint, history: dict[str, Any]) -> None:
+def fit(started: TrainingRun, settings: TrainSettings, checkpoint: Checkpoint, history: dict[str, Any]) -> None:
     """Trains on from where `history` stands; shows and saves what happens.
 
     SIGTERM has the step finished and saved; then the process ends with the code that a shell gives for it.
     """
     terminated = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    windows, order = started.data.windows, started.data.order
+    windows, order = started.data.windows, started.data.batches_by_step
     if history["step"]:
         started.state.restore(checkpoint.tensors())
         print(f"going on from step {history['step']} of {started.plan.steps}", flush=True)
     with Display(started.plan.steps, history) as display:
         began, trained = time.perf_counter(), 0
-        for report, score, last in follow(started, settings, history, terminated):
+        for report, score, last in train_epochs(started, settings, history, terminated):
             step, epoch = history["step"], len(history["dev_f1"])
-            trained += sum(len(windows[row].words) for row in order[report.step])
+            trained += sum(len(windows[row].owned_words) for row in order[report.step])
             speed = trained / (time.perf_counter() - began)
             display.steps(speed)
             if score is not None:
@@ -54,8 +54,8 @@ def help_to_train(checkpoint: Checkpoint, bfloat16: bool) -> None:
     """What every process but the first does: the same training, of which it writes nothing."""
     settings = load()
     history = checkpoint.history()
-    started = start(settings, bfloat16)
+    started = prepare_run(settings, bfloat16)
     if history["step"]:
         started.state.restore(checkpoint.tensors())
-    for _ in follow(started, settings.train, history, threading.Event()):
+    for _ in train_epochs(started, settings.train, history, threading.Event()):
         pass

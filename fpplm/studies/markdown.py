@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from fpplm.studies.ledger import LedgerRow
-from fpplm_core.evaluation.significance import Difference, Table, average, difference, holm, mean_f1
+from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.evaluation.significance import Difference, average, difference, holm, mean_f1
 
 MARGIN = 0.005  # F1 within which an arm counts as equivalent
 
@@ -48,7 +49,7 @@ def compare(one: Mapping[int, LedgerRow], other: Mapping[int, LedgerRow]) -> Dif
     seeds = sorted(set(one) & set(other))
     if not seeds:
         return None
-    tables: list[Table] = [np.array([arm[seed].counts for seed in seeds]) for arm in (one, other)]
+    tables: list[SentenceCounts] = [np.array([arm[seed].counts for seed in seeds]) for arm in (one, other)]
     return difference(*tables)
 
 

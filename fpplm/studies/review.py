@@ -31,7 +31,7 @@ from fpplm_core.errors import DataError, FpplmError
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.params import Params, load
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.viterbi import softmax
 
 OUTPUT = REPORTS / "review.jsonl"
@@ -143,7 +143,7 @@ def by_type(chances: NDArray[np.float32], labels: Sequence[str]) -> tuple[list[s
 
 def types_of_words(sentence: Sentence) -> list[str]:
     kinds = [OUTSIDE] * len(sentence.words)
-    for start, end, kind in lenient_spans(sentence.tags):
+    for start, end, kind in spans_from_tags(sentence.tags):
         kinds[start:end] = [kind] * (end - start)
     return kinds
 

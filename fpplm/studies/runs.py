@@ -23,7 +23,7 @@ from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_json
-from fpplm_core.tagging.spans import lenient_spans, to_tags, types_of
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
 TRAINING = ("tasks.train", "benchmarks.peer")  # the modules whose time and memory the ledger holds
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
@@ -102,13 +102,13 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
     changed = []
     for sentence in sentences:
         kept = []
-        for span in lenient_spans(sentence.tags):
+        for span in spans_from_tags(sentence.tags):
             kind: str | None = span.type
             if random.random() < share:
                 kind = random.choice([other for other in types if other != span.type])
             if kind is not None:
                 kept.append(span._replace(type=kind))
-        changed.append(replace(sentence, tags=tuple(to_tags(kept, len(sentence.words), "IOB2"))))
+        changed.append(replace(sentence, tags=tuple(tags_from_spans(kept, len(sentence.words), "IOB2"))))
     return changed
 
 

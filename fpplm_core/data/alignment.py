@@ -19,10 +19,10 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from fpplm_core.data.records import Annotated, Mention, Sentence
+from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
-from fpplm_core.tagging.words import Range, bare, words_of
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.words import Range, segment, strip_range
 
 if TYPE_CHECKING:
     from fpplm_core.data.options import Options
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 SHOWN = 60  # characters of a mention, and of its label, that are said
 
 
-def to_sentence(record: Annotated, options: Options) -> Sentence:
+def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
     """The words of a text with IOB2 tags, its text and the words' offsets kept.
 
     Raises DataError for words or a mention that are no place in the text, a mention with characters of no word at its
     edges, and what `options` refuses, naming its place.
     """
     mentions = _trimmed(record, options)
-    words = words_of(record.text, options.words) if record.words is None else _given(record.words, record, options)
+    words = segment(record.text, options.words) if record.words is None else _given(record.words, record, options)
     if options.misaligned == "expand":
         mentions = [_widened(mention, words, record, options) for mention in mentions]
     mentions = _apart(mentions, record, options)
     if options.misaligned == "split":
-        words = _cut(words, mentions, record, options)
+        words = _split_words_at(words, mentions, record, options)
     entities = []
     for mention in mentions:
         first, last = _covered(mention, words, record)
@@ -53,24 +53,24 @@ def to_sentence(record: Annotated, options: Options) -> Sentence:
         entities.append(Span(first, last + 1, mention.label))
     lines = tuple(_lines(words, record))
     texts = tuple(record.text[start:end] for start, end in words)
-    tags = tuple(to_tags(entities, len(words), "IOB2"))
+    tags = tuple(tags_from_spans(entities, len(words), "IOB2"))
     return Sentence(texts, tags, record.file, lines, record.document, record.text, tuple(words))
 
 
-def to_annotated(sentence: Sentence) -> Annotated:
+def to_annotated_text(sentence: Sentence) -> AnnotatedText:
     """A sentence's text, or else its words with a blank between them, and its entities as mentions."""
     text, words = sentence.text, sentence.offsets
     if text is None or words is None:
-        text, words = " ".join(sentence.words), tuple(joined(sentence.words))
+        text, words = " ".join(sentence.words), tuple(places_of_joined(sentence.words))
     mentions = []
-    for first, end, kind in lenient_spans(sentence.tags):
+    for first, end, kind in spans_from_tags(sentence.tags):
         place = f"{sentence.file}:{sentence.lines[first]}"
         mentions.append(Mention(words[first][0], words[end - 1][1], kind, place))
     line = sentence.lines[0] if sentence.lines else 1
-    return Annotated(text, tuple(mentions), sentence.file, line, sentence.document, words)
+    return AnnotatedText(text, tuple(mentions), sentence.file, line, sentence.document, words)
 
 
-def joined(words: Iterable[str]) -> list[Range]:
+def places_of_joined(words: Iterable[str]) -> list[Range]:
     """(start, end) of each word in the text that has a blank between them."""
     places, end = [], -1
     for word in words:
@@ -80,7 +80,7 @@ def joined(words: Iterable[str]) -> list[Range]:
     return places
 
 
-def _trimmed(record: Annotated, options: Options) -> list[Mention]:
+def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
     """The mentions without white space at their edges."""
     found = []
     for mention in record.mentions:
@@ -88,7 +88,7 @@ def _trimmed(record: Annotated, options: Options) -> list[Mention]:
             raise _refused(f"no place in a text of {len(record.text)} characters", mention, record, "mend its offsets")
         if not mention.label or mention.label != mention.label.strip():
             raise _refused("a label is empty or has blanks around it", mention, record, "mend the label")
-        start, end = bare(record.text, mention.start, mention.end)
+        start, end = strip_range(record.text, mention.start, mention.end)
         if start == end:
             raise _refused("a mention of white space alone", mention, record, "take it out")
         if (start, end) != mention[:2]:
@@ -97,7 +97,7 @@ def _trimmed(record: Annotated, options: Options) -> list[Mention]:
     return found
 
 
-def _given(words: tuple[Range, ...], record: Annotated, options: Options) -> list[Range]:
+def _given(words: tuple[Range, ...], record: AnnotatedText, options: Options) -> list[Range]:
     """The words that the file gives, without white space at their edges, none of it alone."""
     found, last = [], 0
     for start, end in words:
@@ -105,7 +105,7 @@ def _given(words: tuple[Range, ...], record: Annotated, options: Options) -> lis
             got = f"{start} to {end} after {last}, in a text of {len(record.text)} characters"
             raise DataError("words out of order", where=record.place, got=got, do="mend the tokens' offsets")
         last = end
-        word = bare(record.text, start, end)
+        word = strip_range(record.text, start, end)
         if word != (start, end):
             place = f"{record.place}: {record.text[start:end][:SHOWN]!r}"
             options.notes.add("white space left out of given words", place)
@@ -114,7 +114,7 @@ def _given(words: tuple[Range, ...], record: Annotated, options: Options) -> lis
     return found
 
 
-def _covered(mention: Mention, words: Sequence[Range], record: Annotated) -> Range:
+def _covered(mention: Mention, words: Sequence[Range], record: AnnotatedText) -> Range:
     """The first and the last word that the mention meets. Raises DataError where it begins or ends in none."""
     first = bisect_right(words, mention.start, key=itemgetter(1))
     last = bisect_left(words, mention.end, key=itemgetter(0)) - 1
@@ -124,7 +124,7 @@ def _covered(mention: Mention, words: Sequence[Range], record: Annotated) -> Ran
     return first, last
 
 
-def _widened(mention: Mention, words: Sequence[Range], record: Annotated, options: Options) -> Mention:
+def _widened(mention: Mention, words: Sequence[Range], record: AnnotatedText, options: Options) -> Mention:
     first, last = _covered(mention, words, record)
     wide = mention._replace(start=words[first][0], end=words[last][1])
     if wide != mention:
@@ -132,7 +132,7 @@ def _widened(mention: Mention, words: Sequence[Range], record: Annotated, option
     return wide
 
 
-def _apart(mentions: Iterable[Mention], record: Annotated, options: Options) -> list[Mention]:
+def _apart(mentions: Iterable[Mention], record: AnnotatedText, options: Options) -> list[Mention]:
     """The mentions that stay where some overlap, from left to right."""
     mentions = sorted(mentions, key=lambda m: (m.start, -m.end))
     if options.overlap == "longest":
@@ -154,7 +154,9 @@ def _apart(mentions: Iterable[Mention], record: Annotated, options: Options) -> 
     return kept
 
 
-def _cut(words: Iterable[Range], mentions: Iterable[Mention], record: Annotated, options: Options) -> list[Range]:
+def _split_words_at(
+    words: Iterable[Range], mentions: Iterable[Mention], record: AnnotatedText, options: Options
+) -> list[Range]:
     """The words, cut where a mention begins or ends inside one."""
     borders = sorted({border for mention in mentions for border in mention[:2]})
     found, cut = list[Range](), list[Range]()
@@ -162,32 +164,32 @@ def _cut(words: Iterable[Range], mentions: Iterable[Mention], record: Annotated,
         inside = borders[bisect_right(borders, start) : bisect_left(borders, end)]
         if inside:
             cut.append((start, end))
-        found += (bare(record.text, *piece) for piece in pairwise([start, *inside, end]))
+        found += (strip_range(record.text, *piece) for piece in pairwise([start, *inside, end]))
     for (start, end), line in zip(cut, _lines(cut, record), strict=True):
         place = f"{record.file}:{line}: {record.text[start:end][:SHOWN]!r}"
         options.notes.add("words cut at the border of a mention", place)
     return [(start, end) for start, end in found if start < end]  # given words may hold white space
 
 
-def _lines(words: Iterable[Range], record: Annotated) -> list[int]:
+def _lines(words: Iterable[Range], record: AnnotatedText) -> list[int]:
     """The line of the file at which each word begins."""
     newlines = [place for place, char in enumerate(record.text) if char == "\n"] if record.plain else []
     return [record.line + bisect_left(newlines, start) for start, _ in words]
 
 
-def _place(mention: Mention, record: Annotated) -> str:
+def _place(mention: Mention, record: AnnotatedText) -> str:
     return mention.place or record.place
 
 
-def _said(mention: Mention, record: Annotated) -> str:
+def _said(mention: Mention, record: AnnotatedText) -> str:
     inside = record.text[max(0, mention.start) : max(0, mention.end)]
     label = " ".join(mention.label.split())
     return f"{label[:SHOWN]} {inside[:SHOWN]!r}, {mention.start} to {mention.end}"
 
 
-def _noted(mention: Mention, record: Annotated) -> str:
+def _noted(mention: Mention, record: AnnotatedText) -> str:
     return f"{_place(mention, record)}: {_said(mention, record)}"
 
 
-def _refused(what: str, mention: Mention, record: Annotated, do: str) -> DataError:
+def _refused(what: str, mention: Mention, record: AnnotatedText, do: str) -> DataError:
     return DataError(what, where=_place(mention, record), got=_said(mention, record), do=do)

@@ -15,17 +15,17 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.alignment import to_annotated, to_sentence
+from fpplm_core.data.alignment import to_annotated_text, to_sentence
 from fpplm_core.data.formats import SUFFIXES, Format, detect, get, names
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Sentence
+from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, faults, pairs_of
-from fpplm_core.tagging.spans import lenient_spans, repair, to_tags
-from fpplm_core.tagging.words import words_of
+from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
+from fpplm_core.tagging.spans import repair, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.words import segment
 
-Record = Sentence | Annotated
+Record = Sentence | AnnotatedText
 
 
 def convert(
@@ -103,7 +103,7 @@ def _change(
         return _unchanged
     quiet = replace(options, notes=Notes())
     try:
-        own, evidence = detect_scheme(pairs_of(s.tags for s in reader.read(source, quiet) if s.tags))
+        own, evidence = detect_scheme(tag_bigrams(s.tags for s in reader.read(source, quiet) if s.tags))
     except DataError as error:
         raise (
             error if error.where != "data.scheme" else DataError(error.what, where=str(source), got=error.got)
@@ -119,12 +119,12 @@ def _unchanged(record: Record, options: Options) -> Record:
     return record
 
 
-def _of_whole_words(record: Annotated, options: Options) -> Record:
-    annotated = to_annotated(to_sentence(record, options))
+def _of_whole_words(record: AnnotatedText, options: Options) -> Record:
+    annotated = to_annotated_text(to_sentence(record, options))
     return replace(record, mentions=annotated.mentions, words=annotated.words)
 
 
-def _tagged(record: Annotated, options: Options, scheme: str) -> Record:
+def _tagged(record: AnnotatedText, options: Options, scheme: str) -> Record:
     sentence = to_sentence(record, options)
     return sentence if scheme in ("auto", "IOB2") else _in_scheme(sentence, scheme)
 
@@ -134,12 +134,12 @@ def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, sch
     for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
         if old != new:
             options.notes.add(f"tags repaired ({mend})", f"{sentence.file}:{line}: {old} to {new}")
-    for fault in faults(tags, own):
+    for fault in tag_errors(tags, own):
         do = "mend it, or choose --repair conlleval or discard"
         raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)
     sentence = replace(sentence, tags=tags)
     if to_kind == "mentions":
-        annotated = to_annotated(sentence)
+        annotated = to_annotated_text(sentence)
         words = tuple(dict.fromkeys(annotated.words or ()))
         if words != annotated.words:
             options.notes.add("words of a multiword token become the token", sentence.place)
@@ -149,7 +149,9 @@ def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, sch
 
 def _in_scheme(sentence: Sentence, scheme: str) -> Sentence:
     try:
-        return replace(sentence, tags=tuple(to_tags(lenient_spans(sentence.tags), len(sentence.tags), scheme)))
+        return replace(
+            sentence, tags=tuple(tags_from_spans(spans_from_tags(sentence.tags), len(sentence.tags), scheme))
+        )
     except ValueError as error:
         raise DataError(str(error), where=sentence.place, do="choose another scheme") from None
 
@@ -161,7 +163,7 @@ def _note_losses(record: Record, writer: Format, notes: Notes) -> None:
     if isinstance(record, Sentence):
         if record.text is not None and "text" not in writer.HOLDS and record.text != " ".join(record.words):
             notes.add("white space between words is not kept", record.place)
-    elif "words" not in writer.HOLDS and record.words not in (None, tuple(words_of(record.text))):
+    elif "words" not in writer.HOLDS and record.words not in (None, tuple(segment(record.text))):
         notes.add("word borders are not kept: readers will cut words by their own rule", record.place)
 
 

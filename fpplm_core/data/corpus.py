@@ -35,12 +35,12 @@ SCHEMA = pa.schema(
         "offsets": pa.list_(pa.list_(pa.int32(), 2)),
     }
 )
-Pair = tuple[str | None, str | None]
+TagBigram = tuple[str | None, str | None]
 
 
-def pairs_in(data: ParquetFile) -> Counter[Pair]:
+def tag_bigrams_in(data: ParquetFile) -> Counter[TagBigram]:
     """How often each tag stands behind each other one; None is a sentence's edge."""
-    counts = Counter[Pair]()
+    counts = Counter[TagBigram]()
     for batch in data.iter_batches(BATCH, columns=["tags"]):
         encoded = batch["tags"].flatten().dictionary_encode()
         names = [*encoded.dictionary.to_pylist(), None]

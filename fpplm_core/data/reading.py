@@ -18,17 +18,17 @@ from fpplm_core.data.corpus import (
     BATCH,
     SCHEMA,
     SPLITS,
-    Pair,
+    TagBigram,
     batches,
     distinct_tags,
     open_corpus,
-    pairs_in,
     sentences_of,
+    tag_bigrams_in,
     write_corpus,
 )
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.settings import DataParams
+from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import documents_of, read_file, write_splits
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_json, write_table
@@ -39,7 +39,7 @@ DROPS = "drops"  # folder in data.path: what tasks/incoming.py has accepted sinc
 UNFINISHED = (".partial", ".tmp")
 
 
-def read(settings: DataParams, folder: Path) -> list[str]:
+def read_corpus(settings: DataSettings, folder: Path) -> list[str]:
     """Writes the splits to a folder, with corpus.json; what is worth saying of them. Raises DataError."""
     seen = Notes()
     notes = write_splits(settings, folder, seen) + add_drops(settings, folder, seen)
@@ -49,12 +49,12 @@ def read(settings: DataParams, folder: Path) -> list[str]:
     for split, data in corpus.items():
         words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(BATCH, columns=["lines"]))
         print(f"{split}: {data.metadata.num_rows} sentences, {words} words")
-    first = pairs_in(corpus["train"]) if settings.second else None
-    settle(SPLITS, settings, folder, scheme, seen)
+    first = tag_bigrams_in(corpus["train"]) if settings.second else None
+    normalise_tags(SPLITS, settings, folder, scheme, seen)
     if settings.second is not None:
         write_corpus(folder / "second.parquet", read_second(settings, corpus["train"], seen))
         second = open_corpus("second", folder)
-        if pairs_in(second) == first:
+        if tag_bigrams_in(second) == first:
             raise same_task()
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
     notes += seen.lines()
@@ -63,7 +63,7 @@ def read(settings: DataParams, folder: Path) -> list[str]:
     return notes
 
 
-def settle(splits: Iterable[str], settings: DataParams, folder: Path, scheme: str, notes: Notes) -> None:
+def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, scheme: str, notes: Notes) -> None:
     """What is done to the tags of these splits once their scheme is known.
 
     With data.repair, illegal transitions are mended and noted. A tag a word (TAGS) becomes an entity of that word.
@@ -87,18 +87,18 @@ def settle(splits: Iterable[str], settings: DataParams, folder: Path, scheme: st
             before.unlink()
 
 
-def add_drops(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
+def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     """Puts the sentences of data.path/drops behind those of train; what was done in words. Raises DataError.
 
     It comes after dev and test are cut, which so remain what they were. The drops' documents get numbers of their own.
     """
-    files = finished(Path(settings.path) / DROPS)
+    files = finished_files(Path(settings.path) / DROPS)
     if not files:
         return []
     settings = settings.model_copy(update={"format": "auto"})  # each by itself
     own = (folder / "train.parquet").rename(folder / "own.parquet")
     numbers = count(int(documents_of(own).max(initial=-1)) + 1)
-    added = chain.from_iterable(renumbered(read_file(file, settings, notes), numbers) for file in files)
+    added = chain.from_iterable(renumber_documents(read_file(file, settings, notes), numbers) for file in files)
     train = open_table(own)
     write_table(folder / "train.parquet", chain(train.iter_batches(BATCH), batches(added)), SCHEMA)
     own.unlink()
@@ -106,13 +106,13 @@ def add_drops(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
     return [f"{DROPS}: {more} sentences of {len(files)} file(s) were added to train"]
 
 
-def finished(folder: Path) -> list[Path]:
+def finished_files(folder: Path) -> list[Path]:
     """The files of a folder in name order, without hidden ones and others that are still being written."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in found if p.is_file() and not p.name.startswith(".") and p.suffix not in UNFINISHED]
 
 
-def renumbered(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterator[Sentence]:
+def renumber_documents(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterator[Sentence]:
     """The same sentences, the documents that they mark numbered in turn."""
     known: dict[int, int] = defaultdict(lambda: next(numbers))
     for s in sentences:
@@ -124,7 +124,7 @@ def same_task() -> DataError:
     return DataError("the second task is the first", where="data.second", do=do)
 
 
-def read_second(settings: DataParams, train: ParquetFile, notes: Notes) -> Iterator[Sentence]:
+def read_second(settings: DataSettings, train: ParquetFile, notes: Notes) -> Iterator[Sentence]:
     """The sentences of the second task; where they are train's own, without what was cut from it. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
     if (own.train, own.format, own.tag_column) == (settings.train, settings.format, settings.tag_column):
@@ -138,20 +138,20 @@ def read_second(settings: DataParams, train: ParquetFile, notes: Notes) -> Itera
     return (s for s in second if s.lines[0] in kept)
 
 
-def scheme_of(settings: DataParams, corpus: Iterable[ParquetFile]) -> Detected:
+def scheme_of(settings: DataSettings, corpus: Iterable[ParquetFile]) -> Detected:
     """The tag scheme that data.scheme names, or all tags show where it is auto. Raises DataError."""
     if settings.scheme != "auto":
         return Detected(settings.scheme, "as data.scheme says")
-    return detect_scheme(sum(map(pairs_in, corpus), Counter[Pair]()))
+    return detect_scheme(sum(map(tag_bigrams_in, corpus), Counter[TagBigram]()))
 
 
-def as_corpus(
-    files: Mapping[str, Iterable[Path]], settings: DataParams, folder: Path, notes: Notes
+def corpus_of_files(
+    files: Mapping[str, Iterable[Path]], settings: DataSettings, folder: Path, notes: Notes
 ) -> tuple[dict[str, ParquetFile], str, str]:
     """Files as the splits of a corpus in `folder`, its tag scheme and what speaks for it. Raises DataError."""
     for split, paths in files.items():
         sentences = (read_file(path, settings, notes) for path in paths)
         write_corpus(folder / f"{split}.parquet", chain.from_iterable(sentences))
     scheme, evidence = scheme_of(settings, (open_corpus(split, folder) for split in files))
-    settle(files, settings, folder, scheme, notes)
+    normalise_tags(files, settings, folder, scheme, notes)
     return {split: open_corpus(split, folder) for split in files}, scheme, evidence

@@ -44,7 +44,7 @@ class Mention(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class AnnotatedText:
     """A text with mentions over its characters, which may overlap, as annotation tools give it.
 
     `line` is the 1-based line at which the text stands in the file, whose own lines it consists of where `plain`.

@@ -14,7 +14,7 @@ from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
 from fpplm_core.settings import Cut, Settings
 
 
-class SecondParams(Settings):
+class SecondSettings(Settings):
     """Where a second task's labels stand; None = as for the first."""
 
     train: str | None = None
@@ -23,7 +23,7 @@ class SecondParams(Settings):
     tag_column: int | str | None = None
 
 
-class DataParams(Settings):
+class DataSettings(Settings):
     path: str
     train: str
     dev: str | None
@@ -41,7 +41,7 @@ class DataParams(Settings):
     test_fraction: Cut
     split_seed: Annotated[int, Field(ge=0)]
     incoming: Annotated[str, Field(min_length=1)] | None
-    second: SecondParams | None
+    second: SecondSettings | None
 
     @field_validator("format")
     @classmethod
@@ -56,19 +56,19 @@ class DataParams(Settings):
         return Options(**own, notes=notes)
 
     @model_validator(mode="after")
-    def _outside(self) -> DataParams:
+    def _outside(self) -> DataSettings:
         if self.incoming and Path(self.incoming).is_relative_to(self.path):
             raise ValueError(f"incoming {self.incoming} must not lie in path {self.path}, which makes the model")
         return self
 
 
-class EncodeParams(Settings):
+class EncodeSettings(Settings):
     window: Annotated[int, Field(ge=8)]
     stride: Annotated[int, Field(ge=0)]
     context: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
-    def _overlap(self) -> EncodeParams:
+    def _overlap(self) -> EncodeSettings:
         if self.stride * 2 >= self.window:
             raise ValueError(f"stride {self.stride} must be less than half of window {self.window}")
         return self

@@ -14,12 +14,12 @@ from fpplm_core.data.corpus import BATCH, SCHEMA, write_corpus
 from fpplm_core.data.formats import read_sentences
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.settings import DataParams
+from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_table
 
 
-def given(settings: DataParams, notes: Notes) -> dict[str, Iterator[Sentence]]:
+def given_splits(settings: DataSettings, notes: Notes) -> dict[str, Iterator[Sentence]]:
     """The sentences of each split that has a file, as streams. Raises DataError, also while they are read."""
     folder = Path(settings.path)
     if not folder.is_dir():
@@ -28,9 +28,9 @@ def given(settings: DataParams, notes: Notes) -> dict[str, Iterator[Sentence]]:
     return {split: read_file(folder / name, settings, notes) for split, name in files.items() if name}
 
 
-def write_splits(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
+def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     """The three splits, cut from train where a file is not given; what was done in words. Raises DataError."""
-    splits = given(settings, notes)
+    splits = given_splits(settings, notes)
     for split, sentences in splits.items():
         write_corpus(folder / f"{split}.parquet", sentences)
     shares = {"test": settings.test_fraction, "dev": settings.dev_fraction}
@@ -39,12 +39,12 @@ def write_splits(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
         return []
     whole = (folder / "train.parquet").rename(folder / "whole.parquet")
     try:
-        part, units = cut(documents_of(whole), shares, np.random.default_rng(settings.split_seed))
+        part, units = assign_splits(documents_of(whole), shares, np.random.default_rng(settings.split_seed))
     except ValueError as error:
         where = str(Path(settings.path) / settings.train)
         raise DataError("too small to cut a split from", where=where, got=str(error)) from None
     for split in ("train", *shares):
-        write_table(folder / f"{split}.parquet", chosen(open_table(whole), part == split), SCHEMA)
+        write_table(folder / f"{split}.parquet", selected_rows(open_table(whole), part == split), SCHEMA)
     whole.unlink()
     return [
         f"{split} was cut from train: {share:.0%} of its {units[split]}, seed {settings.split_seed}, "
@@ -53,7 +53,7 @@ def write_splits(settings: DataParams, folder: Path, notes: Notes) -> list[str]:
     ]
 
 
-def cut(
+def assign_splits(
     documents: NDArray[np.int32], shares: Mapping[str, float], random: np.random.Generator
 ) -> tuple[NDArray[np.str_], dict[str, str]]:
     """(split of each sentence, unit of each share): whole documents where all are marked (>= 0), else sentences.
@@ -75,7 +75,7 @@ def cut(
     return part, unit
 
 
-def chosen(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
     start = 0
     for batch in data.iter_batches(BATCH):
         yield batch.filter(pa.array(rows[start : start + len(batch)]))
@@ -88,6 +88,6 @@ def documents_of(path: Path) -> NDArray[np.int32]:
     return documents
 
 
-def read_file(path: Path, settings: DataParams, notes: Notes) -> Iterator[Sentence]:
+def read_file(path: Path, settings: DataSettings, notes: Notes) -> Iterator[Sentence]:
     """The sentences of a file as data.format and its other settings say. Raises DataError."""
     return read_sentences(path, settings.format, settings.options(notes))

@@ -15,13 +15,13 @@ from fpplm_core.data.corpus import BATCH, stream_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.files import open_table, write_table
 from fpplm_core.tagging.schemes import INNER_SCHEME
-from fpplm_core.tagging.spans import lenient_spans, to_tags
-from fpplm_core.tagging.windows import Encoder, Window
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
+from fpplm_core.tagging.windows import Window, WindowBuilder
 
 T = TypeVar("T")
 
 
-def runs(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
+def chunks_with_margin(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
     """A stream in runs of `size` rows, each with up to `margin` rows on both sides: (rows, places of its own ones)."""
     stream = iter(rows)
     held: list[T] = []
@@ -61,12 +61,12 @@ def with_labels(
     for s in train:
         while reading is not None and reading.lines[0] < s.lines[0]:
             reading = next(beside, None)
-        tags = to_tags(lenient_spans(s.tags), len(s.tags), INNER_SCHEME)
+        tags = tags_from_spans(spans_from_tags(s.tags), len(s.tags), INNER_SCHEME)
         found = reading.tags if reading and (reading.file, reading.lines) == (s.file, s.lines) else ()
         yield s, {"labels": [index[tag] for tag in tags], "second": [other[tag] for tag in found]}
 
 
-def write_windows(path: Path, rows: Iterable[Labelled], encoder: Encoder, tasks: Sequence[str]) -> dict[str, int]:
+def write_windows(path: Path, rows: Iterable[Labelled], encoder: WindowBuilder, tasks: Sequence[str]) -> dict[str, int]:
     """Writes the windows of a stream of sentences with the labels of these tasks, and counts what was seen."""
     count: Counter[str] = Counter()
     encoder.pieceless = encoder.cut_words = 0
@@ -74,15 +74,15 @@ def write_windows(path: Path, rows: Iterable[Labelled], encoder: Encoder, tasks:
 
     def batches() -> Iterator[pa.RecordBatch]:
         # A sentence has at least one piece: neighbours that are farther than `context` sentences show none.
-        for held, own in runs(rows, BATCH, encoder.context):
+        for held, own in chunks_with_margin(rows, BATCH, encoder.context):
             windows = encoder.windows([s.words for s, _ in held], [s.document for s, _ in held], own)
             columns = {name: [getattr(window, name) for window in windows] for name in SCHEMA.names}
             columns["sentence"] = [w.sentence - own.start + count["sentences"] for w in windows]
             for task in tasks:
                 labels = [held[w.sentence][1][task] for w in windows]
-                columns[task] = [[one[word] for word in w.words if one] for w, one in zip(windows, labels, strict=True)]
+                columns[task] = [[one[word] for word in w.owned_words if one] for w, one in zip(windows, labels, strict=True)]
             count["sentences"] += len(own)
-            count["words"] += sum(len(w.words) for w in windows)
+            count["words"] += sum(len(w.owned_words) for w in windows)
             count["windows"] += len(windows)
             count["pieces"] += sum(len(w.ids) for w in windows)
             yield pa.RecordBatch.from_pydict(columns, schema)

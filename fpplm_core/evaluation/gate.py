@@ -1,35 +1,44 @@
-"""gate: the rules of params.yaml against the scores; a model that fails is not exported."""
+"""The gate: the rules of params.yaml against the scores; a model that fails is not exported."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
-from fpplm_core.evaluation.settings import GateParams
+from fpplm_core.evaluation.scores import SplitScores
+from fpplm_core.evaluation.settings import GateSettings
 
 
-class Rule(NamedTuple):
-    """`value` must be at least (or at most) `bound`."""
+@dataclass(frozen=True)
+class GateRule:
+    """`passed` tells whether `value` is at least, or at most, `bound`."""
 
     name: str
     value: float
-    relation: str
+    relation: Literal["at least", "at most"]
     bound: float
-
-    @property
-    def passed(self) -> bool:
-        return self.value >= self.bound if self.relation == "at least" else self.value <= self.bound
+    passed: bool
 
 
-def rules(test: dict[str, Any], check: dict[str, Any], settings: GateParams) -> list[Rule]:
-    """Every rule that is switched on, with the value it meets."""
-    found = [
-        Rule("coverage", test["coverage"], "at least", 1.0),
-        Rule("test F1", test["f1"], "at least", settings.min_f1),
-    ]
-    for kind, row in test["types"].items():
-        floor = settings.type_f1.get(kind, settings.min_type_f1)
-        found.append(Rule(f"test F1 of {kind}", row["f1"], "at least", floor))
-    missing = sorted(set(settings.type_f1) - set(test["types"]))
-    found += [Rule(f"test F1 of {kind} (not in test)", 0.0, "at least", settings.type_f1[kind]) for kind in missing]
-    found.append(Rule("kinds of data warning", check["warnings"], "at most", settings.max_check_warnings))
-    return found
+@dataclass(frozen=True)
+class GateResult:
+    """Every rule that is switched on, and whether all of them passed."""
+
+    passed: bool
+    rules: list[GateRule]
+
+
+def apply_rules(test: SplitScores, check_warnings: int, settings: GateSettings) -> GateResult:
+    """The rules over the scores on test, and over the number of kinds of warning of the data check."""
+    rules = [at_least("coverage", test.coverage, 1.0), at_least("test F1", test.f1, settings.min_f1)]
+    for kind, row in test.types.items():
+        rules.append(at_least(f"test F1 of {kind}", row.f1, settings.type_f1.get(kind, settings.min_type_f1)))
+    for kind in sorted(settings.type_f1.keys() - test.types.keys()):
+        rules.append(at_least(f"test F1 of {kind} (not in test)", 0.0, settings.type_f1[kind]))
+    bound = settings.max_check_warnings
+    rules.append(GateRule("kinds of data warning", check_warnings, "at most", bound, check_warnings <= bound))
+    return GateResult(all(rule.passed for rule in rules), rules)
+
+
+def at_least(name: str, value: float, bound: float) -> GateRule:
+    return GateRule(name, value, "at least", bound, value >= bound)

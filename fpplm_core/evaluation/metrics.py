@@ -14,6 +14,8 @@ from fpplm_core.tagging.spans import Span
 MISSED = "(missed)"
 SPURIOUS = "(spurious)"
 
+SentenceCounts = NDArray[np.int64]  # (..., sentences, 3): true positives, false positives, false negatives
+
 
 class Counts(NamedTuple):
     """True positives, false positives, false negatives."""
@@ -35,21 +37,26 @@ class Counts(NamedTuple):
         return 2 * self.tp / (2 * self.tp + self.fp + self.fn) if self.tp + self.fp + self.fn else 0.0
 
 
-def count(gold: Iterable[Span], predicted: Iterable[Span], kind: str | None = None) -> Counts:
-    """Counts of one sentence; of one type where `kind` names it."""
+def span_counts(gold: Iterable[Span], predicted: Iterable[Span], kind: str | None = None) -> Counts:
+    """Counts of one sentence, over the spans of one type where `kind` names it."""
     wanted = {span for span in gold if kind in (None, span.type)}
-    found = {span for span in predicted if kind in (None, span.type)}
-    return Counts(len(wanted & found), len(found - wanted), len(wanted - found))
+    given = {span for span in predicted if kind in (None, span.type)}
+    return Counts(len(wanted & given), len(given - wanted), len(wanted - given))
 
 
-def total(counts: Iterable[Counts]) -> Counts:
+def sum_counts(counts: Iterable[Counts]) -> Counts:
     rows = list(counts)
     return Counts(sum(c.tp for c in rows), sum(c.fp for c in rows), sum(c.fn for c in rows))
 
 
+def micro_f1(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> float:
+    """F1 over the spans of all sentences together."""
+    return sum_counts(span_counts(g, p) for g, p in zip(gold, predicted, strict=True)).f1
+
+
 def bootstrap_f1(counts: Sequence[Counts], resamples: int, confidence: float, seed: int) -> tuple[float, float]:
     """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012)."""
-    table: NDArray[np.int64] = np.array(counts, dtype=np.int64).reshape(-1, 3)
+    table: SentenceCounts = np.array(counts, dtype=np.int64).reshape(-1, 3)
     random = np.random.default_rng(seed)
     scores = np.empty(resamples)
     for index in range(resamples):
@@ -62,17 +69,17 @@ def bootstrap_f1(counts: Sequence[Counts], resamples: int, confidence: float, se
 def confusion(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, dict[str, int]]:
     """gold type -> predicted type -> spans.
 
-    Spans with the same borders are paired by them; the remaining gold ones are MISSED, predicted ones SPURIOUS.
+    Spans with the same borders are paired; the remaining gold ones are MISSED, the remaining predicted ones SPURIOUS.
     """
     table: Counter[tuple[str, str]] = Counter()
-    for wanted, found in zip(gold, predicted, strict=True):
-        by_border = {span[:2]: span.type for span in found}
-        borders = {span[:2] for span in wanted}
-        table.update((span.type, by_border.get(span[:2], MISSED)) for span in wanted)
-        table.update((SPURIOUS, span.type) for span in found if span[:2] not in borders)
+    for gold_spans, predicted_spans in zip(gold, predicted, strict=True):
+        type_at = {span[:2]: span.type for span in predicted_spans}
+        gold_borders = {span[:2] for span in gold_spans}
+        table.update((span.type, type_at.get(span[:2], MISSED)) for span in gold_spans)
+        table.update((SPURIOUS, span.type) for span in predicted_spans if span[:2] not in gold_borders)
     rows: dict[str, dict[str, int]] = {}
-    for (wanted_type, found_type), number in sorted(table.items()):
-        rows.setdefault(wanted_type, {})[found_type] = number
+    for (gold_type, predicted_type), number in sorted(table.items()):
+        rows.setdefault(gold_type, {})[predicted_type] = number
     return rows
 
 
@@ -82,19 +89,20 @@ def seen_unseen(
     predicted: Sequence[Sequence[Span]],
     seen: set[tuple[str, str]],
 ) -> dict[str, Counts]:
-    """Counts of mentions whose (lower-cased text, type) the training split has, and of the others.
+    """Counts of the mentions whose (lower-cased text, type) stands in the training split, and of the others.
 
     A predicted span counts in the part that its own text and type belong to.
     """
     parts: dict[str, list[Counts]] = {"seen": [], "unseen": []}
-    for words, wanted, found in zip(sentences, gold, predicted, strict=True):
+    for words, gold_spans, predicted_spans in zip(sentences, gold, predicted, strict=True):
         for part, rows in parts.items():
             belongs = part == "seen"
-            gold_part, found_part = (
-                [span for span in spans if (mention(words, span) in seen) == belongs] for spans in (wanted, found)
+            own = (
+                [span for span in spans if (mention(words, span) in seen) == belongs]
+                for spans in (gold_spans, predicted_spans)
             )
-            rows.append(count(gold_part, found_part))
-    return {part: total(rows) for part, rows in parts.items()}
+            rows.append(span_counts(*own))
+    return {part: sum_counts(rows) for part, rows in parts.items()}
 
 
 def mention(words: Sequence[str], span: Span) -> tuple[str, str]:
@@ -103,7 +111,8 @@ def mention(words: Sequence[str], span: Span) -> tuple[str, str]:
 
 
 def token_accuracy(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    pairs = [(a, b) for wanted, found in zip(gold, predicted, strict=True) for a, b in zip(wanted, found, strict=True)]
+    """The share of words with the right tag, 0 where there is no word."""
+    pairs = [(a, b) for tags, others in zip(gold, predicted, strict=True) for a, b in zip(tags, others, strict=True)]
     return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
@@ -114,7 +123,7 @@ def calibration_error(
 
     *probabilities:* (words, K), *gold:* (words,), a negative number where no label is right. In [0, 1].
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == gold
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == gold
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(place, right, bins) - np.bincount(place, confidence, bins)
+    gap = np.bincount(place, correct, bins) - np.bincount(place, confidence, bins)
     return float(np.abs(gap).sum() / max(1, len(gold)))

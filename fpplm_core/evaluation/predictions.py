@@ -3,60 +3,82 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from fpplm.pipeline.paths import PREDICTIONS, REPORTS
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import count
+from fpplm_core.evaluation.metrics import span_counts
+from fpplm_core.evaluation.scores import SpanScores, Spans
 from fpplm_core.files import write_text
-from fpplm_core.tagging.schemes import legal
-from fpplm_core.tagging.spans import Span, lenient_spans
-from fpplm_core.tagging.viterbi import decode
-
-PLOTS = REPORTS / "evaluation"
+from fpplm_core.tagging.spans import Span
 
 
-def read_spans(
-    logits: list[NDArray[np.float32]], labels: Sequence[str], scores: NDArray[np.float32]
-) -> tuple[list[list[Span]], float]:
-    """The decoded spans of each sentence, and the share of sentences whose unconstrained best path is illegal."""
-    paths = decode(logits, scores)
-    greedy = [[labels[label] for label in values.argmax(axis=1)] for values in logits]
-    illegal = sum(
-        not all(legal(a, b, "BIOES") for a, b in zip([None, *path], [*path, None], strict=True)) for path in greedy
-    )
-    spans = [lenient_spans([labels[label] for label in path]) for path in paths]
-    return spans, illegal / max(1, len(logits))
+@dataclass(frozen=True)
+class CharacterSpan:
+    """A predicted entity: `start` and `end` in characters of the sentence's text."""
+
+    label: str
+    start: int
+    end: int
 
 
-def write_predictions(
-    split: str, sentences: list[Sentence], gold: list[list[Span]], predicted: list[list[Span]]
-) -> None:
-    """One JSON line a sentence: words, place, gold and predicted spans over words, and its tp, fp, fn.
+@dataclass(frozen=True)
+class SentencePrediction:
+    """A sentence with its place, its gold and predicted spans over words, and their tp, fp, fn.
 
-    Where the corpus holds the text, also that, and the predicted entities in characters of it.
+    `text` and `entities` are None where the corpus does not hold the text.
     """
-    lines = []
-    for sentence, wanted, found in zip(sentences, gold, predicted, strict=True):
-        row = {"file": sentence.file, "line": sentence.lines[0], "words": sentence.words}
-        row |= {"gold": wanted, "predicted": found, **count(wanted, found)._asdict()}
+
+    file: str
+    line: int
+    words: tuple[str, ...]
+    gold: list[Span]
+    predicted: list[Span]
+    tp: int
+    fp: int
+    fn: int
+    text: str | None = None
+    entities: list[CharacterSpan] | None = None
+
+
+def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> Iterable[SentencePrediction]:
+    for sentence, wanted, given in zip(sentences, gold, predicted, strict=True):
+        entities = None
         if sentence.text is not None and sentence.offsets is not None:
-            bounds = [(sentence.offsets[span.start][0], sentence.offsets[span.end - 1][1]) for span in found]
-            entities = [{"label": s.type, "start": a, "end": b} for s, (a, b) in zip(found, bounds, strict=True)]
-            row |= {"text": sentence.text, "entities": entities}
-        lines.append(json.dumps(row, ensure_ascii=False))
-    write_text(PREDICTIONS / f"{split}.jsonl", "\n".join(lines) + "\n")
+            offsets = sentence.offsets
+            entities = [CharacterSpan(s.type, offsets[s.start][0], offsets[s.end - 1][1]) for s in given]
+        yield SentencePrediction(
+            sentence.file,
+            sentence.lines[0],
+            sentence.words,
+            list(wanted),
+            list(given),
+            *span_counts(wanted, given),
+            text=None if entities is None else sentence.text,
+            entities=entities,
+        )
 
 
-def write_plots(test: dict[str, Any]) -> None:
+def write_predictions(path: Path, predictions: Iterable[SentencePrediction]) -> None:
+    """One JSON line a sentence; keys without a value are left out."""
+    rows = ({key: value for key, value in asdict(p).items() if value is not None} for p in predictions)
+    write_text(path, "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n")
+
+
+def read_predictions(path: Path) -> list[SentencePrediction]:
+    reader = TypeAdapter(SentencePrediction)
+    with path.open(encoding="utf-8") as lines:
+        return [reader.validate_json(line) for line in lines if line.strip()]
+
+
+def write_plots(folder: Path, scores: SpanScores) -> None:
     """Tables for `dvc plots`: one row a gold span with its predicted type, one row a type."""
-    rows = [
-        f"{gold},{predicted}\n" * number for gold, row in test["confusion"].items() for predicted, number in row.items()
+    confusion = [
+        f"{gold},{predicted}\n" * number for gold, row in scores.confusion.items() for predicted, number in row.items()
     ]
-    write_text(PLOTS / "confusion.csv", "gold,predicted\n" + "".join(rows))
-    types = [f"{kind},{row['f1']:.6f}\n" for kind, row in test["types"].items()]
-    write_text(PLOTS / "types.csv", "type,f1\n" + "".join(types))
+    write_text(folder / "confusion.csv", "gold,predicted\n" + "".join(confusion))
+    types = [f"{kind},{row.f1:.6f}\n" for kind, row in scores.types.items()]
+    write_text(folder / "types.csv", "type,f1\n" + "".join(types))

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm_core.evaluation.settings import PromotionParams
+from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.evaluation.settings import PromotionSettings
 from fpplm_core.evaluation.significance import difference, mcnemar_p, mean_f1, permutation_p
+from fpplm_core.tagging.spans import Span
 
-Table = NDArray[np.int64]  # (sentences, 3): true positives, false positives, false negatives
+Outcome = Literal["pass", "hold", "reject"]
 
 
-class Side(NamedTuple):
-    """One tagger on the test split: its counts by type, under None those of all; what it knows, and what it costs."""
+class TaggerCounts(NamedTuple):
+    """One tagger on the test split: its counts by type, under None those of all; the types that it knows; its cost.
 
-    counts: dict[str | None, Table]
+    *Shape:* counts (sentences, 3).
+    """
+
+    counts: dict[str | None, SentenceCounts]
     types: set[str]
     words_per_s: float
     graph_bytes: int
 
 
-class Contrast(NamedTuple):
-    """F1 before and after, the gain with its paired bootstrap interval, and the mentions that all this rests on."""
+@dataclass(frozen=True)
+class F1Difference:
+    """F1 before and after, the gain with its paired bootstrap interval, and the number of gold mentions."""
 
     before: float
     after: float
@@ -37,88 +44,136 @@ class Contrast(NamedTuple):
         return f"F1 {self.after:.4f}, before {self.before:.4f}: {self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
-class Rule(NamedTuple):
-    """A value, the bound that it is held against, pass, hold or reject, and what is to be said where it fails."""
+@dataclass(frozen=True)
+class Rule:
+    """A value, the bound that it is held against, and the outcome."""
 
     name: str
     value: float
     bound: float
-    outcome: str
-    reason: str
+    outcome: Outcome
 
 
-def judge(new: Side, old: Side, settings: PromotionParams) -> dict[str, Any]:
-    """The verdict on `new` (promote, hold, reject), its reasons, the worst first, and every number behind it."""
+@dataclass(frozen=True)
+class ChangedSentence:
+    """A test sentence in which the two taggers found different spans."""
+
+    words: Sequence[str]
+    gold: Sequence[Span]
+    before: Sequence[Span]
+    after: Sequence[Span]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The verdict on a candidate against the incumbent, its reasons, the worst first, and every number behind it.
+
+    `f1`, `words_per_s` and `bytes` have the keys candidate and incumbent; `difference` mean, low and high; `p`
+    permutation and mcnemar.
+    """
+
+    candidate: str
+    incumbent: str
+    verdict: Literal["promote", "hold", "reject"]
+    reasons: list[str]
+    rules: list[Rule]
+    f1: dict[str, float]
+    difference: dict[str, float]
+    p: dict[str, float]
+    types: dict[str, F1Difference]
+    words_per_s: dict[str, float]
+    bytes: dict[str, int]
+    examples: list[ChangedSentence]
+
+
+def compare_taggers(
+    candidate: TaggerCounts,
+    incumbent: TaggerCounts,
+    settings: PromotionSettings,
+    names: tuple[str, str] = ("candidate", "incumbent"),
+    examples: Sequence[ChangedSentence] = (),
+) -> Comparison:
+    """Applies every rule to two taggers on the same test sentences; `names` and `examples` go into the result."""
     by_type = {
-        kind: contrast(new.counts[kind], old.counts[kind], settings.alpha) for kind in new.counts if kind is not None
+        kind: f1_difference(counts, incumbent.counts[kind], settings.alpha)
+        for kind, counts in candidate.counts.items()
+        if kind is not None
     }
-    whole = contrast(new.counts[None], old.counts[None], settings.alpha)
-    p = permutation_p(new.counts[None], old.counts[None])
-    lacking = sorted((old.types - new.types) & by_type.keys())
-    found = [*f1_rules(whole, p, settings)]
-    found += [type_rule(kind, row, settings) for kind, row in by_type.items()]
-    found += [known_rule(lacking), *cost_rules(new, old, settings)]
-    failed = [rule for outcome in ("reject", "hold") for rule in found if rule.outcome == outcome]
-    passed = f"{whole}; a loss of more than {settings.margin:g} is excluded"
-    return {
-        "verdict": failed[0].outcome if failed else "promote",
-        "reasons": [rule.reason for rule in failed] or [passed],
-        "rules": [{key: getattr(rule, key) for key in ("name", "value", "bound", "outcome")} for rule in found],
-        "f1": {"candidate": whole.after, "incumbent": whole.before},
-        "difference": {"mean": whole.mean, "low": whole.low, "high": whole.high},
-        "p": {"permutation": p, "mcnemar": mcnemar_p(right(new), right(old))},
-        "types": {kind: row._asdict() for kind, row in by_type.items()},
-        "words_per_s": {"candidate": new.words_per_s, "incumbent": old.words_per_s},
-        "bytes": {"candidate": new.graph_bytes, "incumbent": old.graph_bytes},
-    }
+    whole = f1_difference(candidate.counts[None], incumbent.counts[None], settings.alpha)
+    p = permutation_p(candidate.counts[None], incumbent.counts[None])
+    lost_types = sorted((incumbent.types - candidate.types) & by_type.keys())
+    applied = [*f1_rules(whole, p, settings)]
+    applied += [type_rule(kind, row, settings) for kind, row in by_type.items()]
+    applied += [lost_types_rule(lost_types), *cost_rules(candidate, incumbent, settings)]
+    outcomes = [rule.outcome for rule, _ in applied]
+    reasons = [reason for worst in ("reject", "hold") for rule, reason in applied if rule.outcome == worst]
+    return Comparison(
+        *names,
+        verdict="reject" if "reject" in outcomes else "hold" if "hold" in outcomes else "promote",
+        reasons=reasons or [f"{whole}; a loss of more than {settings.margin:g} is excluded"],
+        rules=[rule for rule, _ in applied],
+        f1={"candidate": whole.after, "incumbent": whole.before},
+        difference={"mean": whole.mean, "low": whole.low, "high": whole.high},
+        p={"permutation": p, "mcnemar": mcnemar_p(sentence_correct(candidate), sentence_correct(incumbent))},
+        types=by_type,
+        words_per_s={"candidate": candidate.words_per_s, "incumbent": incumbent.words_per_s},
+        bytes={"candidate": candidate.graph_bytes, "incumbent": incumbent.graph_bytes},
+        examples=list(examples),
+    )
 
 
-def contrast(new: Table, old: Table, alpha: float) -> Contrast:
-    gained = difference(new[None], old[None], confidence=1 - alpha)
-    support = int(new[:, [0, 2]].sum())
-    return Contrast(mean_f1(old[None]), mean_f1(new[None]), gained.mean, gained.low, gained.high, support)
+def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
+    """*Shape:* (sentences, 3) both."""
+    gain = difference(candidate[None], incumbent[None], confidence=1 - alpha)
+    support = int(candidate[:, [0, 2]].sum())
+    return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
 
 
-def right(side: Side) -> NDArray[np.bool_]:
-    """Whether each sentence is without a false positive or negative."""
-    return np.asarray((side.counts[None][:, 1:] == 0).all(axis=1))
+def sentence_correct(tagger: TaggerCounts) -> NDArray[np.bool_]:
+    """Whether each sentence is without a false positive or negative. *Shape:* (sentences,)."""
+    return np.asarray((tagger.counts[None][:, 1:] == 0).all(axis=1))
 
 
-def f1_rules(whole: Contrast, p: float, settings: PromotionParams) -> Iterator[Rule]:
-    outcome = "pass" if whole.support else "hold"
-    yield Rule("test mentions", whole.support, 1, outcome, "the test split has 0 mentions: there is nothing to compare")
+def f1_rules(whole: F1Difference, p: float, settings: PromotionSettings) -> Iterator[tuple[Rule, str]]:
+    """Each with the reason to give where it fails, as all rules here."""
+    outcome: Outcome = "pass" if whole.support else "hold"
+    reason = "the test split has 0 mentions: there is nothing to compare"
+    yield Rule("test mentions", whole.support, 1, outcome), reason
     outcome = "reject" if whole.mean < 0 and p < settings.alpha else "pass"
     reason = f"{whole}; worse by more than chance explains (p {p:.4f})"
-    yield Rule("F1 difference, p", p, settings.alpha, outcome, reason)
+    yield Rule("F1 difference, p", p, settings.alpha, outcome), reason
     outcome = "hold" if whole.low < -settings.margin else "pass"
     reason = f"{whole}; a loss of more than {settings.margin:g} is not excluded"
-    yield Rule("F1 difference, lower end", whole.low, -settings.margin, outcome, reason)
+    yield Rule("F1 difference, lower end", whole.low, -settings.margin, outcome), reason
 
 
-def type_rule(kind: str, row: Contrast, settings: PromotionParams) -> Rule:
-    sure = row.high < 0
-    outcome = "pass" if row.mean >= -settings.max_type_loss else "reject" if sure else "hold"
+def type_rule(kind: str, row: F1Difference, settings: PromotionSettings) -> tuple[Rule, str]:
+    certain = row.high < 0
+    outcome: Outcome = "pass" if row.mean >= -settings.max_type_loss else "reject" if certain else "hold"
     reason = f"{kind}: {row} on {row.support} mentions; it lost more than {settings.max_type_loss:g}"
-    reason += "" if sure else ", which may be chance"
-    return Rule(f"F1 difference of {kind}", row.mean, -settings.max_type_loss, outcome, reason)
+    reason += "" if certain else ", which may be chance"
+    return Rule(f"F1 difference of {kind}", row.mean, -settings.max_type_loss, outcome), reason
 
 
-def known_rule(lacking: Sequence[str]) -> Rule:
-    reason = f"{len(lacking)} type(s) of the test split are known no more: {', '.join(lacking)}"
-    return Rule("types known no more", len(lacking), 0, "reject" if lacking else "pass", reason)
+def lost_types_rule(lost: Sequence[str]) -> tuple[Rule, str]:
+    reason = f"{len(lost)} type(s) of the test split are no longer known: {', '.join(lost)}"
+    return Rule("lost types", len(lost), 0, "reject" if lost else "pass"), reason
 
 
-def cost_rules(new: Side, old: Side, settings: PromotionParams) -> Iterator[Rule]:
+def cost_rules(
+    candidate: TaggerCounts, incumbent: TaggerCounts, settings: PromotionSettings
+) -> Iterator[tuple[Rule, str]]:
     """Those that are switched on."""
     if settings.min_speed:
-        share = new.words_per_s / old.words_per_s if old.words_per_s else 1.0  # a split without words
-        outcome = "reject" if share < settings.min_speed else "pass"
-        reason = f"{new.words_per_s:,.0f} words/s, before {old.words_per_s:,.0f}: {share:.2f} of it"
-        reason += f", at least {settings.min_speed:g} is wanted"
-        yield Rule("words/s, ratio", share, settings.min_speed, outcome, reason)
+        before = incumbent.words_per_s
+        share = candidate.words_per_s / before if before else 1.0  # a split without words
+        outcome: Outcome = "reject" if share < settings.min_speed else "pass"
+        reason = f"{candidate.words_per_s:,.0f} words/s, before {before:,.0f}: a ratio of {share:.2f}"
+        reason += f", where at least {settings.min_speed:g} is required"
+        yield Rule("words/s, ratio", share, settings.min_speed, outcome), reason
     if settings.max_size:
-        share = new.graph_bytes / old.graph_bytes
+        share = candidate.graph_bytes / incumbent.graph_bytes
         outcome = "reject" if share > settings.max_size else "pass"
-        reason = f"a graph of {new.graph_bytes:,} bytes, before {old.graph_bytes:,}: {share:.2f} of it"
-        reason += f", at most {settings.max_size:g} is wanted"
-        yield Rule("graph bytes, ratio", share, settings.max_size, outcome, reason)
+        reason = f"a graph of {candidate.graph_bytes:,} bytes, before {incumbent.graph_bytes:,}: a ratio of {share:.2f}"
+        reason += f", where at most {settings.max_size:g} is allowed"
+        yield Rule("graph bytes, ratio", share, settings.max_size, outcome), reason

@@ -1,4 +1,4 @@
-"""The `evaluate`, `gate` and `promotion` sections of params.yaml."""
+"""The `gate` and `promotion` sections of params.yaml."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from pydantic import Field
 from fpplm_core.settings import Cut, Settings, Share
 
 
-class EvaluateParams(Settings):
-    bootstrap: Annotated[int, Field(ge=100)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-
-
-class GateParams(Settings):
+class GateSettings(Settings):
     min_f1: Share
     min_type_f1: Share
     type_f1: dict[str, Share]
     max_check_warnings: Annotated[int, Field(ge=0)]
 
 
-class PromotionParams(Settings):
+class PromotionSettings(Settings):
     alpha: Cut
     margin: Share
     max_type_loss: Share

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Table = NDArray[np.int64]  # (seeds, sentences, 3): true positives, false positives, false negatives
+from fpplm_core.evaluation.metrics import SentenceCounts
 
 
 class Difference(NamedTuple):
-    """Micro F1 of one arm less another's, mean over seeds: interval, two-sided p, and all resampled values."""
+    """Micro F1 of the candidate less the baseline's, mean over seeds: interval, two-sided p, all resampled values."""
 
     mean: float
     low: float
@@ -26,9 +26,9 @@ class Difference(NamedTuple):
         return bool(-margin < low and high < margin)
 
 
-def mean_f1(table: Table) -> float:
-    """Micro F1 of each seed, then the mean over seeds."""
-    return float(np.mean(_f1(table.sum(axis=1))))
+def mean_f1(counts: SentenceCounts) -> float:
+    """Micro F1 of each seed, then the mean over seeds. *Shape:* (seeds, sentences, 3)."""
+    return float(np.mean(_f1(counts.sum(axis=1))))
 
 
 def _f1(counts: NDArray[Any]) -> NDArray[np.float64]:
@@ -37,23 +37,30 @@ def _f1(counts: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(2 * tp / np.maximum(1, 2 * tp + fp + fn))
 
 
-def difference(one: Table, other: Table, resamples: int = 2000, confidence: float = 0.95, seed: int = 0) -> Difference:
-    """`one` less `other`, which share seeds and sentences.
+def difference(
+    candidate: SentenceCounts,
+    baseline: SentenceCounts,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """`candidate` less `baseline`, which share seeds and sentences.
 
     Each resample draws seeds and sentences with replacement, the same for both (Sellam 2022, 2106.16163).
+    *Shape:* (seeds, sentences, 3) both. Raises ValueError where the shapes differ.
     """
-    if one.shape != other.shape:
-        raise ValueError(f"arms must share seeds and sentences, got {one.shape} and {other.shape}")
+    if candidate.shape != baseline.shape:
+        raise ValueError(f"arms must share seeds and sentences, got {candidate.shape} and {baseline.shape}")
     random = np.random.default_rng(seed)
-    seeds, sentences, _ = one.shape
+    seeds, sentences, _ = candidate.shape
     samples = np.empty(resamples)
     for index in range(resamples):
         rows = random.integers(0, seeds, seeds)
         # How often each sentence was drawn, as weights: cheaper than copying rows.
         drawn = np.bincount(random.integers(0, sentences, sentences), minlength=sentences)
-        scores = [float(np.mean(_f1(np.einsum("snk,n->sk", table[rows], drawn)))) for table in (one, other)]
-        samples[index] = scores[0] - scores[1]
-    return summarise(mean_f1(one) - mean_f1(other), samples, confidence)
+        new, old = (float(np.mean(_f1(np.einsum("snk,n->sk", arm[rows], drawn)))) for arm in (candidate, baseline))
+        samples[index] = new - old
+    return summarise(mean_f1(candidate) - mean_f1(baseline), samples, confidence)
 
 
 def average(differences: Sequence[Difference], confidence: float = 0.95) -> Difference:
@@ -68,15 +75,17 @@ def summarise(mean: float, samples: NDArray[np.float64], confidence: float) -> D
     return Difference(mean, float(low), float(high), min(1.0, 2 * max(tail, 1 / len(samples))), samples)
 
 
-def permutation_p(one: NDArray[np.int64], other: NDArray[np.int64], resamples: int = 10_000, seed: int = 0) -> float:
+def permutation_p(
+    candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = 10_000, seed: int = 0
+) -> float:
     """Two-sided p of the difference in micro F1: approximate randomisation (Noreen 1989; Yeh 2000, cs/0008005).
 
     Each resample swaps the counts of both taggers in every sentence with a chance of 1/2.
-    *Shape:* (sentences, 3), as in `Table`, of the same sentences.
+    *Shape:* (sentences, 3) both, of the same sentences. Raises ValueError where the shapes differ.
     """
-    if one.shape != other.shape:
-        raise ValueError(f"taggers must share sentences, got {one.shape} and {other.shape}")
-    both, apart = (one + other).sum(axis=0), one - other
+    if candidate.shape != baseline.shape:
+        raise ValueError(f"taggers must share sentences, got {candidate.shape} and {baseline.shape}")
+    both, apart = (candidate + baseline).sum(axis=0), candidate - baseline
     # Sentences that differ in the same way, in either direction, are swapped together: how many is binomial.
     leading = np.take_along_axis(apart, (apart != 0).argmax(axis=1)[:, None], axis=1)
     ways, sizes = np.unique(apart * np.sign(leading), axis=0, return_counts=True)
@@ -92,14 +101,14 @@ def permutation_p(one: NDArray[np.int64], other: NDArray[np.int64], resamples: i
     return float((hits + 1) / (resamples + 1))
 
 
-def mcnemar_p(one_right: NDArray[np.bool_], other_right: NDArray[np.bool_]) -> float:
-    """Exact two-sided p of McNemar's test (1947) on which sentences each tagger got wholly right.
+def mcnemar_p(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> float:
+    """Exact two-sided p of McNemar's test (1947), given for each tagger which sentences it got wholly right.
 
     *Shape:* (sentences,) both, of the same sentences.
     """
     from scipy.stats import binomtest
 
-    won, lost = np.count_nonzero(one_right & ~other_right), np.count_nonzero(other_right & ~one_right)
+    won, lost = np.count_nonzero(candidate & ~baseline), np.count_nonzero(baseline & ~candidate)
     return float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 

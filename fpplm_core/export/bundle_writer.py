@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fpplm.pipeline.paths import BUNDLE, ENCODED, GRAPHS
-from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.files import write_json, write_text
-from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import (
     CARD,
@@ -24,71 +23,86 @@ from fpplm_core.serving.bundle import (
     graph_name,
     sha256,
 )
-from fpplm_core.tagging.decoder import Decoder
-
-
-def seal(path: Path, facts: dict[str, Any]) -> dict[str, Any]:
-    """Writes the manifest over all files of the folder, with `facts` beside the hashes, and returns it."""
-    files = {
-        str(file.relative_to(path)): {"sha256": sha256(file), "bytes": file.stat().st_size}
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and file.name != MANIFEST
-    }
-    manifest = {"format": FORMAT, **facts, "files": files}
-    manifest["digest"] = _digest(manifest)
-    (path / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return manifest
-
+from fpplm_core.tagging.decoder import SpanDecoder
 
 # The order of preference by device; int8 has no CUDA kernels, float16 has hardly any on the CPU.
 PREFERENCE = {"cpu": ["int8", "mixed", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
 GOLDEN_SENTENCES = 8
 
 
-def assemble(
-    variants: list[str],
-    blueprint: dict[str, Any],
-    decoder: Decoder,
-    settings: Params,
-    facts: dict[str, Any],
-    refine: bool = False,
-) -> None:
-    """The bundle with these graphs, sealed."""
-    shutil.rmtree(BUNDLE, ignore_errors=True)
-    BUNDLE.mkdir()
-    for variant in variants:
-        shutil.copyfile(GRAPHS / graph_name(variant), BUNDLE / graph_name(variant))
-    if settings.export.refine_below:
-        shutil.copyfile(GRAPHS / LABEL_LM, BUNDLE / LABEL_LM)
-    shutil.copyfile(ENCODED / "tokenizer.json", BUNDLE / TOKENIZER)
-    config = {
+def make_config(
+    decoder: SpanDecoder,
+    first_shape: int | None,
+    data: DataSettings,
+    encode: EncodeSettings,
+    refine_below: float,
+    variants: Collection[str],
+    use_label_lm: bool = False,
+) -> dict[str, Any]:
+    """What serving must know of training: the content of config.json."""
+    return {
         "labels": decoder.labels,
         "transitions": decoder.scores.tolist(),
-        "window": settings.encode.window,
-        "stride": settings.encode.stride,
-        "context": settings.encode.context,
-        "first_shape": blueprint["first_shape"],
-        "words": settings.data.words,
-        "label_lm": {"below": settings.export.refine_below, "use": refine},
+        "window": encode.window,
+        "stride": encode.stride,
+        "context": encode.context,
+        "first_shape": first_shape,
+        "words": data.words,
+        "label_lm": {"below": refine_below, "use": use_label_lm},
         "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
     }
-    (BUNDLE / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")
-    seal(BUNDLE, facts)
-    write_json(BUNDLE / GOLDEN, golden())
-    write_text(BUNDLE / CARD, card(settings, facts))
-    seal(BUNDLE, facts)
 
 
-def golden() -> list[dict[str, Any]]:
-    """Sentences with the words' spans that the float32 graph gives, for a service to try after it has loaded."""
-    sentences = [s.words for s in load_corpus("test")[:GOLDEN_SENTENCES]]
-    tagged = Predictor.load(BUNDLE, "cpu", "fp32").tag(sentences)
-    return [{"words": w, "spans": [span for span, _ in row]} for w, row in zip(sentences, tagged, strict=True)]
+def assemble(
+    bundle: Path,
+    graphs: Path,
+    tokenizer: Path,
+    examples: Sequence[Sequence[str]],
+    config: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+) -> None:
+    """Writes a sealed bundle with the graphs that `config` names, in place of the one before.
+
+    `graphs` is the folder of the graphs, `tokenizer` a file. `lineage` goes into the manifest; it has the parameters
+    and the scores. The first `examples`, words of sentences, become the golden sentences.
+    """
+    shutil.rmtree(bundle, ignore_errors=True)
+    bundle.mkdir()
+    names = [graph_name(variant) for variant in config["variants"]["cpu"]]
+    if config["label_lm"]["below"]:
+        names.append(LABEL_LM)
+    for name in names:
+        shutil.copyfile(graphs / name, bundle / name)
+    shutil.copyfile(tokenizer, bundle / TOKENIZER)
+    (bundle / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")
+    seal(bundle, lineage)
+    write_golden(bundle, examples[:GOLDEN_SENTENCES])
+    write_text(bundle / CARD, card(lineage))
+    seal(bundle, lineage)
 
 
-def card(settings: Params, facts: dict[str, Any]) -> str:
+def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
+    """Writes the manifest over all files of the folder, with `lineage` beside the hashes."""
+    files = {
+        str(file.relative_to(bundle)): {"sha256": sha256(file), "bytes": file.stat().st_size}
+        for file in sorted(bundle.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    manifest = {"format": FORMAT, **lineage, "files": files}
+    manifest["digest"] = _digest(manifest)
+    (bundle / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_golden(bundle: Path, sentences: Sequence[Sequence[str]]) -> None:
+    """Sentences with the spans over words that the float32 graph gives, for a service to try after it has loaded."""
+    tagged = Predictor.load(bundle, "cpu", "fp32").tag(sentences)
+    rows = zip(sentences, tagged, strict=True)
+    write_json(bundle / GOLDEN, [{"words": words, "spans": [span for span, _ in row]} for words, row in rows])
+
+
+def card(lineage: Mapping[str, Any]) -> str:
     """The model card, in the hub's layout."""
-    test = facts["scores"]["test"]
+    test, parameters = lineage["scores"]["test"], lineage["parameters"]
     rows = "\n".join(
         f"| {kind} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
@@ -99,14 +113,14 @@ library_name: onnxruntime
 ---
 # Tagger for {", ".join(test["types"])}
 
-Trained by fpplm {facts["fpplm"]} on `{settings.data.path}` from the encoder `{settings.model.encoder}`.
+Trained by fpplm {lineage["fpplm"]} on `{parameters["data"]["path"]}` from the encoder `{parameters["model"]["encoder"]}`.
 
 | type | precision | recall | F1 | test mentions |
 | --- | --- | --- | --- | --- |
 {rows}
 | all (micro) | {test["precision"]:.4f} | {test["recall"]:.4f} | {test["f1"]:.4f} | |
 
-Exact span match (seqeval, strict). The micro F1's interval, by bootstrap over the test sentences, is
+Exact span match (seqeval, strict). The interval of micro F1, by bootstrap over the test sentences, is
 [{test["f1_low"]:.4f}, {test["f1_high"]:.4f}].
 
 ## Use
@@ -119,6 +133,6 @@ Predictor.load("bundle").predict("…")
 
 ## Limits
 
-It knows the types above in text like its training data; measure it on your own before you rely on it.
-Where it comes from (parameters, data hashes, commit, versions) stands in `manifest.json`.
+It knows the types above in text like its training data; measure it on your own text before you rely on it.
+Its parameters, data hashes, commit and package versions are in `manifest.json`.
 """

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 import safetensors.torch
 from torch import nn
 
-from fpplm.pipeline.paths import MODEL
 from fpplm_core.errors import ParamsError
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.training import techniques
-from fpplm_core.training.technique import SecondGraph
+from fpplm_core.training.technique import SecondGraph, Technique
 
 
-def second_graph(model: Tagger, technique: dict[str, Any]) -> SecondGraph:
-    """The graph that an active technique gives beside the tagger. Raises ParamsError where none does."""
-    active = techniques.build(technique)
-    extras = nn.ModuleDict({name: nn.ModuleDict(one.modules(model)) for name, one in active.items()})
-    extras.load_state_dict(safetensors.torch.load_file(MODEL / "extras.safetensors"))
-    for name, one in active.items():
-        graph = one.second_graph(dict(extras[name].named_children()))
+def second_graph(model: Tagger, active: Mapping[str, Technique], weights: Path) -> SecondGraph:
+    """The graph that an active technique gives beside the tagger, with the techniques' trained weights.
+
+    Raises ParamsError where no technique gives one.
+    """
+    modules = nn.ModuleDict({name: nn.ModuleDict(technique.modules(model)) for name, technique in active.items()})
+    modules.load_state_dict(safetensors.torch.load_file(weights))
+    for name, technique in active.items():
+        graph = technique.second_graph(dict(modules[name].named_children()))
         if graph is not None:
             return graph
     raise ParamsError(

@@ -20,8 +20,9 @@ from fpplm_core.errors import EncoderError
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.technique import SecondGraph
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # the last where the tagger is told about word shapes
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # the last where the tagger takes word shapes
 OUTPUTS = ("logits", "states")
+OPSET = 20  # what ONNX Runtime from 1.17 on runs: another one would be another contract with serving
 
 
 class WithStates(nn.Module):
@@ -36,7 +37,7 @@ class WithStates(nn.Module):
         return self.model.classify(states), states
 
 
-def export_fp32(model: Tagger, path: Path, opset: int, with_states: bool = False) -> None:
+def export_fp32(model: Tagger, path: Path, with_states: bool = False) -> None:
     """Writes the graph with free batch and sequence sizes; dropout is off, whatever mode the model is in.
 
     `with_states` names the encoder's states (batch, pieces, width) as a second output; no node is added for it.
@@ -53,7 +54,6 @@ def export_fp32(model: Tagger, path: Path, opset: int, with_states: bool = False
             WithStates(model) if with_states else model,
             tuple(tensor.to(device) for tensor in inputs),
             path,
-            opset_version=opset,
             input_names=list(INPUTS[: len(inputs)]),
             output_names=list(OUTPUTS if with_states else OUTPUTS[:1]),
             dynamic_shapes=((sizes,) * len(inputs),) if with_states else (sizes,) * len(inputs),
@@ -69,14 +69,13 @@ def export_fp32(model: Tagger, path: Path, opset: int, with_states: bool = False
         model.train(training)
 
 
-def export_second(graph: SecondGraph, path: Path, opset: int) -> None:
+def export_second(graph: SecondGraph, path: Path) -> None:
     """Writes a second graph with free batch and sequence sizes, from its named inputs to `written`."""
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("words")}
     _export(
         graph.module.eval().requires_grad_(False),
         tuple(graph.inputs.values()),
         path,
-        opset_version=opset,
         input_names=list(graph.inputs),
         output_names=["written"],
         dynamic_shapes=(sizes,) * len(graph.inputs),
@@ -86,7 +85,7 @@ def export_second(graph: SecondGraph, path: Path, opset: int) -> None:
 def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, **options: Any) -> None:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(module, inputs, dynamo=True, verbose=False, **options)
+        program = torch.onnx.export(module, inputs, dynamo=True, verbose=False, opset_version=OPSET, **options)
     assert program is not None
     onnx.save(without_traces(program.model_proto), str(path))
 

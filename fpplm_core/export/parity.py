@@ -1,54 +1,150 @@
-"""How far a graph is from torch, and whether it may serve."""
+"""How far an exported graph is from torch, and whether it may serve."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm.pipeline.paths import BUNDLE
-from fpplm_core.data.corpus import load_corpus
-from fpplm_core.evaluation.metrics import count, total
-from fpplm_core.params import Params
+from fpplm_core.data.records import Sentence
+from fpplm_core.errors import FpplmError
+from fpplm_core.evaluation.metrics import micro_f1
+from fpplm_core.evaluation.scores import Logits, Spans, gold_spans
+from fpplm_core.export.settings import VerifySettings
 from fpplm_core.serving import Predictor
-from fpplm_core.tagging.decoder import Decoder
-from fpplm_core.tagging.spans import Span, lenient_spans
+from fpplm_core.serving.bundle import open_bundle
+from fpplm_core.serving.onnx_session import is_available
+from fpplm_core.tagging.decoder import SpanDecoder
 
 
-def try_label_lm() -> dict[str, Any]:
-    """Dev F1 of the bundle's preferred graph on the CPU, with and without the label language model."""
-    sentences = load_corpus("dev")
-    predictor = Predictor.load(BUNDLE, "cpu")
-    scores = []
+@dataclass(frozen=True)
+class VariantVerdict:
+    """A graph against torch: its largest logit difference, F1 and what F1 lost, and whether it may serve."""
+
+    max_logit_delta: float
+    sentences_with_other_spans: int
+    f1: float
+    f1_loss: float
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class LabelLmTrial:
+    """Dev F1 of the preferred graph without and with the label language model, which is used where it helps."""
+
+    dev_f1: float
+    dev_f1_refined: float
+    used: bool
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out."""
+
+    variants: dict[str, VariantVerdict]
+    bytes: dict[str, int]
+    refused: list[str]
+
+    @property
+    def kept(self) -> list[str]:
+        """The variants that the bundle gets; mixed stands in for int8."""
+        left_out = {*self.refused} if "int8" in self.refused else {*self.refused, "mixed"}
+        return [variant for variant in self.bytes if variant not in left_out]
+
+    def refined(self, trial: LabelLmTrial) -> RefinedVerifyReport:
+        return RefinedVerifyReport(**vars(self), label_lm=trial)
+
+
+@dataclass(frozen=True)
+class RefinedVerifyReport(VerifyReport):
+    """The report on a bundle that carries the label language model."""
+
+    label_lm: LabelLmTrial
+
+
+@dataclass(frozen=True)
+class TorchAnswer:
+    """Torch's logits for the sentences that judge every graph, (words, K) each, and the decoder of both."""
+
+    sentences: Sequence[Sentence]
+    logits: Logits
+    decoder: SpanDecoder
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sentence], logits: NDArray[np.float32], decoder: SpanDecoder) -> TorchAnswer:
+        """*Shape:* logits (words, K), of all sentences in one."""
+        ends = np.cumsum([len(s.words) for s in sentences])
+        return cls(sentences, np.split(logits, ends[:-1]), decoder)
+
+    @cached_property
+    def spans(self) -> Spans:
+        return self.decoder.spans(self.logits)
+
+    @cached_property
+    def gold(self) -> Spans:
+        return gold_spans(self.sentences)
+
+
+def verify_graphs(
+    bundle: Path, torch: TorchAnswer, settings: VerifySettings, measure: Callable[[Predictor], object]
+) -> dict[str, VariantVerdict]:
+    """The verdict on every graph of a bundle, on each device that is there, by "VARIANT on DEVICE".
+
+    `measure` is called with the loaded predictor of each.
+    """
+    words, documents = [s.words for s in torch.sentences], [s.document for s in torch.sentences]
+    verdicts = {}
+    for device, variants in open_bundle(bundle).variants.items():
+        for variant in variants if is_available(device) else ():
+            predictor = Predictor.load(bundle, device, variant)
+            verdicts[f"{variant} on {device}"] = parity_verdict(
+                variant, predictor.logits(words, documents), torch, settings
+            )
+            measure(predictor)
+    return verdicts
+
+
+def parity_verdict(variant: str, logits: Logits, torch: TorchAnswer, settings: VerifySettings) -> VariantVerdict:
+    """The float32 graph must give torch's spans; the F1 of another variant may be a little lower.
+
+    *Shape:* logits (words, K) by sentence.
+    """
+    spans = torch.decoder.spans(logits)
+    delta = max(float(np.abs(a - b).max()) for a, b in zip(logits, torch.logits, strict=True))
+    changed = sum(a != b for a, b in zip(torch.spans, spans, strict=True))
+    f1 = micro_f1(torch.gold, spans)
+    loss = micro_f1(torch.gold, torch.spans) - f1
+    same = delta <= settings.max_logit_delta and not changed
+    return VariantVerdict(delta, changed, f1, loss, same if variant == "fp32" else loss <= settings.max_f1_loss)
+
+
+def report_on(verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
+    """A variant that is refused on one device is refused on all; `sizes` are the bytes of each graph."""
+    refused = {name.split()[0] for name, verdict in verdicts.items() if not verdict.accepted}
+    return VerifyReport(verdicts, sizes, sorted(refused))
+
+
+def require_fp32(report: VerifyReport) -> None:
+    """Raises FpplmError where the float32 graph is refused: there is nothing to fall back on."""
+    if "fp32" in report.refused:
+        raise FpplmError(
+            "the exported graph does not give torch's answer",
+            where="verify",
+            got=json.dumps(asdict(report.variants["fp32 on cpu"])),
+            do="report the encoder; or raise verify.max_logit_delta if the spans agree",
+        )
+
+
+def try_label_lm(bundle: Path, dev: Sequence[Sentence]) -> LabelLmTrial:
+    """Scores a bundle's preferred graph on the CPU without and with the label language model."""
+    predictor = Predictor.load(bundle, "cpu")
+    gold, scores = gold_spans(dev), []
     for predictor.refines in (False, True):
-        tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
-        found = [[span for span, _ in row] for row in tagged]
-        scores.append(total(count(lenient_spans(s.tags), f) for s, f in zip(sentences, found, strict=True)).f1)
-    print(f"label language model: dev F1 {scores[0]:.4f}, with it {scores[1]:.4f}")
-    return {"dev_f1": scores[0], "dev_f1_refined": scores[1], "used": scores[1] > scores[0]}
-
-
-def judge(
-    logits: list[NDArray[np.float32]],
-    reference: list[NDArray[np.float32]],
-    wanted: list[list[Span]],
-    gold: list[list[Span]],
-    decoder: Decoder,
-) -> dict[str, Any]:
-    """How far a graph is from torch: the largest logit difference, sentences with other spans, F1 and its loss."""
-    found = decoder.spans(logits)
-    scores = [total(count(g, p) for g, p in zip(gold, spans, strict=True)).f1 for spans in (wanted, found)]
-    return {
-        "max_logit_delta": max(float(np.abs(a - b).max()) for a, b in zip(logits, reference, strict=True)),
-        "sentences_with_other_spans": sum(a != b for a, b in zip(wanted, found, strict=True)),
-        "f1": scores[1],
-        "f1_loss": scores[0] - scores[1],
-    }
-
-
-def accept(variant: str, verdict: dict[str, Any], settings: Params) -> dict[str, bool]:
-    if variant == "fp32":
-        near = verdict["max_logit_delta"] <= settings.verify.max_logit_delta
-        return {"accepted": near and not verdict["sentences_with_other_spans"]}
-    return {"accepted": verdict["f1_loss"] <= settings.verify.max_f1_loss}
+        tagged = predictor.tag([s.words for s in dev], [s.document for s in dev])
+        scores.append(micro_f1(gold, [[span for span, _ in row] for row in tagged]))
+    return LabelLmTrial(scores[0], scores[1], used=scores[1] > scores[0])

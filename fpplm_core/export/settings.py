@@ -11,12 +11,11 @@ from fpplm_core.settings import Settings, Share
 Variant = Literal["fp32", "fp16", "int8", "mixed"]
 
 
-class ExportParams(Settings):
+class ExportSettings(Settings):
     variants: list[Variant]
-    opset: Annotated[int, Field(ge=18, le=23)]
     refine_below: Share
 
 
-class VerifyParams(Settings):
+class VerifySettings(Settings):
     max_logit_delta: Annotated[float, Field(gt=0)]
     max_f1_loss: Share

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-def fingerprint(weights: nn.Module | Mapping[str, Tensor]) -> str:
+def weights_sha256(weights: nn.Module | Mapping[str, Tensor]) -> str:
     """sha256 over the names, shapes and bytes of all weights."""
     digest = hashlib.sha256()
     tensors = weights.state_dict() if isinstance(weights, nn.Module) else weights

@@ -18,7 +18,7 @@ class Group:
     parameters: dict[str, nn.Parameter]
 
 
-def _top_modules(module: nn.Module, inside: set[nn.Module]) -> Iterator[nn.Module]:
+def top_modules(module: nn.Module, inside: set[nn.Module]) -> Iterator[nn.Module]:
     """The largest modules below `module` that share none with `inside`."""
     for child in module.children():
         if child in inside:
@@ -26,4 +26,4 @@ def _top_modules(module: nn.Module, inside: set[nn.Module]) -> Iterator[nn.Modul
         if inside.isdisjoint(child.modules()):
             yield child
         else:
-            yield from _top_modules(child, inside)
+            yield from top_modules(child, inside)

@@ -33,7 +33,7 @@ def rank() -> int:
 
 
 @contextmanager
-def shared_out(inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+def local_rows(inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
     """This process's rows of a batch, and within it noise of its own.
 
     All processes get as many rows: where they do not divide, some come twice.
@@ -50,12 +50,12 @@ def shared_out(inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
         yield {name: tensor[own] for name, tensor in inputs.items()}
 
 
-def gather(own: Tensor, whole: Tensor) -> Tensor:
+def all_gather_rows(own: Tensor, whole: Tensor) -> Tensor:
     """All processes' shares one after the other, as many rows as `whole` has; gradients reach one's own share alone."""
-    return own if size() == 1 else cast(Tensor, _Gather.apply(own))[: len(whole)]  # type: ignore[no-untyped-call]
+    return own if size() == 1 else cast(Tensor, _AllGatherRows.apply(own))[: len(whole)]  # type: ignore[no-untyped-call]
 
 
-class _Gather(torch.autograd.Function):
+class _AllGatherRows(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, own: Tensor) -> Tensor:
         parts = [torch.empty_like(own) for _ in range(size())]
@@ -67,7 +67,7 @@ class _Gather(torch.autograd.Function):
         return gradient.chunk(size())[rank()]
 
 
-def add_up(gradients: Sequence[Tensor]) -> None:
+def all_reduce_sum(gradients: Sequence[Tensor]) -> None:
     """Each becomes its sum over all processes, in one message."""
     if size() == 1 or not gradients:
         return
@@ -78,7 +78,7 @@ def add_up(gradients: Sequence[Tensor]) -> None:
 
 
 @contextmanager
-def together(count: int, device: torch.device, helper: Callable[..., None], *arguments: Any) -> Iterator[None]:
+def process_group(count: int, device: torch.device, helper: Callable[..., None], *arguments: Any) -> Iterator[None]:
     """Within it, this process is number 0 of `count`; the others run `helper(*arguments)`, and end with it.
 
     They share the cores, or have a CUDA device each. `helper` is a function of a module. A helper that dies makes the
@@ -89,7 +89,7 @@ def together(count: int, device: torch.device, helper: Callable[..., None], *arg
         return
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        world = World("nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count)
+        world = GroupSpec("nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count)
         context = multiprocessing.get_context("spawn")
         helpers = [
             context.Process(target=_help, args=(world, number, helper, arguments), daemon=True)
@@ -107,7 +107,7 @@ def together(count: int, device: torch.device, helper: Callable[..., None], *arg
             torch.set_num_threads(threads)
 
 
-class World(NamedTuple):
+class GroupSpec(NamedTuple):
     """How processes meet, how many they are, and the threads of each."""
 
     backend: str
@@ -122,7 +122,7 @@ class World(NamedTuple):
         dist.init_process_group(self.backend, init_method=self.meeting, rank=number, world_size=self.processes)
 
 
-def _help(world: World, number: int, helper: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _help(world: GroupSpec, number: int, helper: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     world.enter(number)
     try:
         helper(*arguments)

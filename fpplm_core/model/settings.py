@@ -9,11 +9,9 @@ from pydantic import Field
 from fpplm_core.settings import Settings
 
 
-class ModelParams(Settings):
+class ModelSettings(Settings):
     encoder: Annotated[str, Field(min_length=1)]
     revision: str | None
-    attention: Literal["eager", "sdpa"]
     head: Literal["linear", "mlp"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     shapes: Literal["auto", "on", "off"]
-    shape_dropout: Annotated[float, Field(ge=0, lt=1)]

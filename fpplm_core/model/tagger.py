@@ -17,10 +17,12 @@ from fpplm_core.errors import EncoderError
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.dropout import Dropout
-from fpplm_core.model.groups import Group, _top_modules
-from fpplm_core.model.settings import ModelParams
-from fpplm_core.model.word_shapes import _add_shapes
+from fpplm_core.model.groups import Group, top_modules
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.model.word_shapes import add_shapes
 from fpplm_core.tagging.batches import Arrays
+
+SHAPE_DROPOUT = 0.1  # share of training windows without shapes
 
 
 class Tagger(nn.Module):
@@ -30,11 +32,11 @@ class Tagger(nn.Module):
     logits. Training looks at first pieces only: `encode`, then `words`, then `classify`.
     """
 
-    def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelParams) -> None:
+    def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings) -> None:
         super().__init__()
         self.encoder = encoder
         self.blueprint = blueprint
-        self.shape_dropout = settings.shape_dropout
+        self.shape_dropout = SHAPE_DROPOUT
         self.width = int(cast(Any, encoder).config.hidden_size)
         self.dropout = Dropout(settings.dropout)
         self.head: nn.Module = nn.Linear(self.width, len(blueprint.labels))
@@ -50,7 +52,7 @@ class Tagger(nn.Module):
             if type(module) is nn.Dropout:
                 module.__class__ = Dropout  # the same rate and mode, other draws
         if blueprint.first_shape is not None:
-            _add_shapes(encoder, blueprint.first_shape)
+            add_shapes(encoder, blueprint.first_shape)
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def keep_pieces(self, pieces: Tensor) -> None:
@@ -66,7 +68,7 @@ class Tagger(nn.Module):
         mask_id = int(torch.searchsorted(pieces, self.blueprint.mask_id))
         self.blueprint = replace(self.blueprint, mask_id=mask_id)
 
-    def all_pieces(self) -> None:
+    def restore_vocabulary(self) -> None:
         """Puts back what `keep_pieces` set aside."""
         if self.kept is not None:
             pieces, whole = self.kept
@@ -93,15 +95,15 @@ class Tagger(nn.Module):
             if self.training and self.shape_dropout:
                 types = types * (torch.rand(len(types), 1, device=types.device) >= self.shape_dropout)
             inputs["token_type_ids"] = types
-        with parallel.shared_out(inputs) as own:
+        with parallel.local_rows(inputs) as own:
             states = cast(Tensor, self.encoder(**own).last_hidden_state)
-        return parallel.gather(states, whole=mask)
+        return parallel.all_gather_rows(states, whole=mask)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The embeddings of pieces. *Shape:* (batch, pieces) to (batch, pieces, width)."""
         return cast(Tensor, cast(Any, self.encoder).get_input_embeddings()(ids))
 
-    def words(self, hidden: Tensor, first: Tensor) -> Tensor:
+    def first_piece_states(self, hidden: Tensor, first: Tensor) -> Tensor:
         """The states of first pieces. *Shape:* (batch, pieces, width), (batch, words) to (batch, words, width)."""
         return hidden.gather(1, first.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
 
@@ -118,7 +120,7 @@ class Tagger(nn.Module):
         parts: list[tuple[str, list[nn.Module]]] = [("head", [self.dropout, self.head])]
         parts += [(f"block{i}", [blocks[i]]) for i in reversed(range(len(blocks)))]
         inside = {module for block in blocks for module in block.modules()}
-        rest = list(_top_modules(self.encoder, inside))
+        rest = list(top_modules(self.encoder, inside))
         parts.append(("embeddings", rest))
         loose = {id(parameter): name for name, parameter in self.named_parameters()}
         groups = []
@@ -144,29 +146,29 @@ class Tagger(nn.Module):
         )
 
 
-def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelParams, seed: int) -> Tagger:
+def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
     """A tagger whose head depends on `seed` alone; the global random state stays as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Tagger(encoder, blueprint, settings)
 
 
-def load_trained(weights: Path, blueprint: Blueprint, settings: ModelParams) -> Tagger:
+def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:
     """The tagger with weights that training has kept, in evaluation mode. Raises EncoderError and OSError."""
-    encoder = pretrained.load_encoder(settings.encoder, settings.revision, settings.attention)
+    encoder = pretrained.load_encoder(settings.encoder, settings.revision)
     model = Tagger(encoder, blueprint, settings)
     model.load_state_dict(safetensors.torch.load_file(weights))
     return model.eval()
 
 
-def runner(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:
+def batch_logits(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:
     """What `decoding.word_logits` wants: a batch's arrays to the (batch, words, K) logits of its owned words."""
     device = next(model.parameters()).device
 
     def run(arrays: Arrays) -> NDArray[np.float32]:
         ids, mask, types, first, _ = (torch.from_numpy(array).to(device) for array in arrays)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            logits = model.classify(model.words(model.encode(ids, mask, types), first))
+            logits = model.classify(model.first_piece_states(model.encode(ids, mask, types), first))
         return cast(NDArray[np.float32], logits.cpu().numpy())
 
     return run

@@ -9,11 +9,11 @@ from torch import nn
 
 from fpplm_core.errors import EncoderError, ParamsError
 from fpplm_core.model import pretrained
-from fpplm_core.model.settings import ModelParams
-from fpplm_core.tagging.windows import SHAPES
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.tagging.windows import WORD_SHAPES
 
 
-def _add_shapes(encoder: nn.Module, first_shape: int) -> None:
+def add_shapes(encoder: nn.Module, first_shape: int) -> None:
     """Grows the table of token types by one row a shape, equal to row 0: at first the encoder sees no difference."""
     table = _type_table(encoder)
     if table is None:
@@ -21,7 +21,7 @@ def _add_shapes(encoder: nn.Module, first_shape: int) -> None:
             "no table of token types found", where="model.shapes", got=type(encoder).__name__, do="set it to off"
         )
     old = table.weight.detach()
-    table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(SHAPES), -1)]))
+    table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(WORD_SHAPES), -1)]))
     table.num_embeddings = len(table.weight)
 
 
@@ -30,7 +30,7 @@ def _type_table(encoder: nn.Module) -> nn.Embedding | None:
     return found if isinstance(found, nn.Embedding) else None
 
 
-def choose_shapes(settings: ModelParams, tokenizer: Any) -> int | None:
+def choose_shapes(settings: ModelSettings, tokenizer: Any) -> int | None:
     """The token type of the first word shape, or None where the encoder is not told about shapes.
 
     Raises ParamsError where shapes are asked for and the encoder has no token types.

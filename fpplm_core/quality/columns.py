@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow.parquet import ParquetFile
 
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 
 SENTENCES = 10_000  # of one batch
 # Of a row of words: odd, so that it has an inverse modulo 2^64, by which a hash does not depend on where a text stands.
@@ -28,7 +28,7 @@ _INVERSE = pow(_BASE, -1, 2**64)
 Corpus = Mapping[str, ParquetFile]
 Numbers = NDArray[np.intp]
 Hashes = NDArray[np.uint64]
-InContext = tuple[str | None, str, str | None]  # a tag between its neighbours, None beyond the sentence's edge
+TagContext = tuple[str | None, str, str | None]  # a tag between its neighbours, None beyond the sentence's edge
 
 
 class Entities(NamedTuple):
@@ -49,7 +49,7 @@ def batches(corpus: Corpus, columns: list[str]) -> Iterator[tuple[str, pa.Record
             yield split, batch
 
 
-def cells(rows: int, found: Iterable[int], said: Callable[[int], str]) -> NDArray[np.object_]:
+def finding_column(rows: int, found: Iterable[int], said: Callable[[int], str]) -> NDArray[np.object_]:
     """A check's column: what is said of the rows where something was found, else None."""
     column = np.full(rows, None, dtype=object)
     for row in found:
@@ -69,7 +69,7 @@ def distinct(column: pa.StringArray) -> tuple[pa.StringArray, NDArray[np.int32]]
     return encoded.dictionary, encoded.indices.to_numpy()
 
 
-def which(words: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
+def matching(words: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
     """The texts in which a pattern of RE2 is found."""
     found: NDArray[np.bool_] = pc.match_substring_regex(words, pattern).to_numpy(zero_copy_only=False)
     return found.astype(bool)
@@ -80,7 +80,7 @@ def ends(lists: pa.ListArray) -> Numbers:
     return np.cumsum(lists.value_lengths().to_numpy(), dtype=np.intp)
 
 
-def sums(values: NDArray[Any], ends: Numbers) -> NDArray[Any]:
+def sums_of_lists(values: NDArray[Any], ends: Numbers) -> NDArray[Any]:
     """The sum of the values of each list."""
     return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0)
 
@@ -91,12 +91,12 @@ def hashes(texts: Any) -> Hashes:
     return pd.util.hash_array(array.astype(object), categorize=False)
 
 
-def joined(lists: pa.ListArray) -> pa.StringArray:
+def join_words(lists: pa.ListArray) -> pa.StringArray:
     """Each list of texts as one, with blanks between them."""
     return pc.binary_join(lists, " ")
 
 
-class Grams:
+class RollingHashes:
     """Hashes of any words in a row, whose own hashes are given."""
 
     def __init__(self, words: Hashes) -> None:
@@ -111,7 +111,7 @@ class Grams:
         return found
 
 
-def in_context(tags: pa.ListArray) -> tuple[list[InContext], Numbers]:
+def tags_in_context(tags: pa.ListArray) -> tuple[list[TagContext], Numbers]:
     """The distinct tags between their neighbours, and which of them each word has."""
     different, tag = distinct(tags.flatten())
     names = [*different.to_pylist(), None]
@@ -127,8 +127,8 @@ def in_context(tags: pa.ListArray) -> tuple[list[InContext], Numbers]:
     return [(names[a], str(names[b]), names[c]) for a, b, c in triples], context
 
 
-def entities(contexts: list[InContext], context: Numbers) -> Entities:
-    """The entities of a batch, as `lenient_spans` reads each sentence: the tag before is all that it looks back at."""
+def batch_entities(contexts: list[TagContext], context: Numbers) -> Entities:
+    """The entities of a batch, as `spans_from_tags` reads each sentence, which looks back at one tag alone."""
     kinds = [_inside(before, tag) for before, tag, _ in contexts]
     names = sorted({kind for kind, _ in kinds if kind is not None})
     starts = np.array([begins for _, begins in kinds], dtype=bool)[context]
@@ -143,5 +143,5 @@ def entities(contexts: list[InContext], context: Numbers) -> Entities:
 def _inside(before: str | None, tag: str) -> tuple[str | None, bool]:
     """The type of the entity that a tag behind this other one is part of, and whether it begins there."""
     tags = [tag] if before is None else [before, tag]
-    found = [span for span in lenient_spans(tags) if span.end == len(tags)]
+    found = [span for span in spans_from_tags(tags) if span.end == len(tags)]
     return (found[0].type, found[0].start == len(tags) - 1) if found else (None, False)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fpplm_core.quality.columns import Corpus, batches, cells, hashes, joined
+from fpplm_core.quality.columns import Corpus, batches, finding_column, hashes, join_words
 
 DOCUMENT_CHECKS = ("document_leakage",)
 SHARE = 0.5  # of a document's sentences that train has, from which on the document is in train
@@ -41,7 +41,7 @@ def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
             return f"{place(i)}: the same document as at {place(first[i])}"
         return f"{place(i)}: train has {table['known'][i]} of this document's {table['counted'][i]} sentences"
 
-    column = cells(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), said)
+    column = finding_column(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), said)
     index = pd.MultiIndex.from_frame(table.loc[kept, ["split", "sentences"]])
     return pd.DataFrame({"document_leakage": column}, index, dtype=object)
 
@@ -54,6 +54,6 @@ def _summary(split: str, batch: pa.RecordBatch) -> pd.DataFrame:
             "document": batch["document"].fill_null(-1).to_numpy(),
             "line": pc.list_element(batch["lines"], 0).to_numpy(),
             "words": batch["words"].value_lengths().to_numpy(),
-            "text": hashes(joined(batch["words"])),
+            "text": hashes(join_words(batch["words"])),
         }
     )

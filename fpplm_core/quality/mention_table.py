@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from fpplm_core.quality.columns import (
     Corpus,
-    Grams,
+    RollingHashes,
+    batch_entities,
     batches,
-    cells,
     distinct,
     ends,
-    entities,
+    finding_column,
     hashes,
-    in_context,
+    matching,
     place_of,
-    which,
+    tags_in_context,
 )
 from fpplm_core.tagging.schemes import OUTSIDE
 
@@ -84,7 +84,7 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame
             said = f"{shown!r} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
             missing[row] = f"{places[0]}: {said}"
     columns = zip(MENTION_CHECKS, (conflicts, missing), strict=True)
-    made = {name: cells(len(table), found, found.__getitem__) for name, found in columns}
+    made = {name: finding_column(len(table), found, found.__getitem__) for name, found in columns}
     return pd.DataFrame(made, _index([texts[text] for text in row_of], tagged.tolist()), dtype=object)
 
 
@@ -96,16 +96,16 @@ def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.Da
     """What is kept of every mention; the lists are filled with the names that the numbers stand for."""
     words, word = distinct(batch["words"].flatten())
     own = hashes(words)[word]
-    spans = entities(*in_context(batch["tags"]))
+    spans = batch_entities(*tags_in_context(batch["tags"]))
     kinds += [name for name in spans.names if name not in kinds]
     names, name = distinct(batch["file"])
     files += [one for one in names.to_pylist() if one not in files]
     sentence = np.searchsorted(ends(batch["words"]), spans.start, side="right")
     length = spans.end - spans.start
-    written = np.concatenate([[0], np.cumsum(which(words, _WRITTEN)[word])])
+    written = np.concatenate([[0], np.cumsum(matching(words, _WRITTEN)[word])])
     return pd.DataFrame(
         {
-            "text": Grams(own).between(spans.start, spans.end),
+            "text": RollingHashes(own).between(spans.start, spans.end),
             "first": own[spans.start],
             "words": length.astype(np.int32),
             "written": (written[spans.end] > written[spans.start]) | (length > 1),
@@ -126,9 +126,9 @@ def _second_look(corpus: Corpus, sought: pd.DataFrame) -> tuple[dict[int, str], 
     for _, batch in batches(corpus, _COLUMNS):
         words, word = distinct(batch["words"].flatten())
         own = hashes(words)
-        grams = Grams(own[word])
-        contexts, context = in_context(batch["tags"])
-        spans = entities(contexts, context)
+        grams = RollingHashes(own[word])
+        contexts, context = tags_in_context(batch["tags"])
+        spans = batch_entities(contexts, context)
         place = place_of(batch)
 
         def text(start: int, end: int, words: pa.StringArray = words, word: NDArray[np.int32] = word) -> str:

@@ -63,7 +63,7 @@ def _rows(near: float) -> int:
     return max(rows for rows in range(1, 9) if rows == 1 or 1 - (1 - near**rows) ** (PERMUTATIONS // rows) >= FOUND)
 
 
-def together(parts: list[Sketches]) -> Sketches:
+def concatenate(parts: list[Sketches]) -> Sketches:
     """All in one; the list is emptied, so that nothing is held twice."""
     columns = [list(column) for column in zip(*parts, strict=True)]
     parts.clear()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import regex
 from numpy.typing import NDArray
 
-from fpplm_core.quality.columns import which
+from fpplm_core.quality.columns import matching
 
 OTHER = "other"
 _NAMES = (
@@ -37,7 +37,7 @@ def letters(words: pa.StringArray) -> dict[str, NDArray[np.int64]]:
     """By script, how many letters of it each word has; Latin is always there."""
     latin = pc.count_substring_regex(words, "[A-Za-z]").to_numpy(zero_copy_only=False).astype(np.int64)
     found = {"Latin": latin}
-    for row in np.flatnonzero(which(words, "[^\\x00-\\x7f]")).tolist():
+    for row in np.flatnonzero(matching(words, "[^\\x00-\\x7f]")).tolist():
         for script, number in _counted(words[row].as_py()).items():
             found.setdefault(script, np.zeros(len(words), dtype=np.int64))[row] += number
     return found

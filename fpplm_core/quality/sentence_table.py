@@ -13,8 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from fpplm_core.quality.columns import Corpus, Numbers, batches, cells, distinct, ends, hashes, joined, place_of, sums
-from fpplm_core.quality.near_duplicates import Sketches, alike, sketch, together
+from fpplm_core.quality.columns import (
+    Corpus,
+    Numbers,
+    batches,
+    distinct,
+    ends,
+    finding_column,
+    hashes,
+    join_words,
+    place_of,
+    sums_of_lists,
+)
+from fpplm_core.quality.near_duplicates import Sketches, alike, concatenate, sketch
 from fpplm_core.quality.scripts import letters
 
 SENTENCE_CHECKS = (
@@ -79,14 +90,14 @@ def sentences(
         return f"{files[file[i]]}:{line[i]}"
 
     def column(finds: Any, said: Callable[[int], str]) -> NDArray[np.object_]:
-        return cells(len(table), np.flatnonzero(finds).tolist(), lambda i: f"{place(i)}: {said(i)}")
+        return finding_column(len(table), np.flatnonzero(finds).tolist(), lambda i: f"{place(i)}: {said(i)}")
 
     sketched = np.flatnonzero(_long(table["words"], leakage_words))
     near_in_split, near_in_train = _near(drawn, near, sketched, split_of, trained, in_split, in_train)
 
     def nearly(found: Near) -> NDArray[np.object_]:
         cell = "{}: nearly the sentence at {} ({:.0%} alike)"
-        return cells(len(table), found, lambda i: cell.format(place(i), place(found[i][0]), found[i][1]))
+        return finding_column(len(table), found, lambda i: cell.format(place(i), place(found[i][0]), found[i][1]))
 
     medians = pd.Series(size).groupby(split_of).transform("median").to_numpy()
     rare = [script for script, letters in scripts.items() if letters < RARE * scripts.total()]
@@ -103,7 +114,7 @@ def sentences(
         "merged_sentence": column(
             (size > MEDIANS * medians) & (size > WORDS), lambda i: f"{size[i]} words, half of all have {medians[i]:g}"
         ),
-        "long_word": cells(len(table), long_words, lambda i: long_words[i]),
+        "long_word": finding_column(len(table), long_words, lambda i: long_words[i]),
         "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, few of the corpus are"),
     }
     of_split = pd.Categorical.from_codes(split_of, pd.Index(order))
@@ -125,7 +136,7 @@ def _summary(
     last = ends(batch["words"])
     names, name = distinct(batch["file"])
     files += [one for one in names.to_pylist() if one not in files]
-    by_script = {script: sums(number[word], last) for script, number in letters(words).items()}
+    by_script = {script: sums_of_lists(number[word], last) for script, number in letters(words).items()}
     scripts.update({script: int(number.sum()) for script, number in by_script.items()})
     total = sum(by_script.values(), np.zeros(len(batch), dtype=np.int64))
     most = np.full(len(batch), None, dtype=object)
@@ -136,9 +147,9 @@ def _summary(
             "file": np.array([files.index(one) for one in names.to_pylist()], dtype=np.int32)[name],
             "line": pc.list_element(batch["lines"], 0).to_numpy(),
             "words": batch["words"].value_lengths().to_numpy(),
-            "pieces": sums(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], last),
-            "text": hashes(joined(batch["words"])),
-            "tags": hashes(joined(batch["tags"])),
+            "pieces": sums_of_lists(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], last),
+            "text": hashes(join_words(batch["words"])),
+            "tags": hashes(join_words(batch["tags"])),
             "letters": total.astype(np.int32),
             "script": most,
         }
@@ -173,7 +184,7 @@ def _near(
     in_train: Numbers,
 ) -> tuple[Near, Near]:
     """In the same split, and of others in train; of a sentence that is twice in a split, the first is compared."""
-    sketches = together(drawn)
+    sketches = concatenate(drawn)
     own = in_split[sketched] == sketched
 
     def found(among: NDArray[np.bool_], earlier: NDArray[np.bool_] | None = None) -> Near:

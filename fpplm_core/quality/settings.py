@@ -11,7 +11,7 @@ from fpplm_core.settings import Settings
 Severity = Literal["error", "warning", "off"]
 
 
-class CheckParams(Settings):
+class CheckSettings(Settings):
     malformed_tag: Severity
     illegal_transition: Severity
     entity_edge: Severity

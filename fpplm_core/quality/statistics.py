@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from fpplm_core.quality.columns import Corpus, batches, distinct, ends, entities, in_context, sums
+from fpplm_core.quality.columns import Corpus, batch_entities, batches, distinct, ends, sums_of_lists, tags_in_context
 from fpplm_core.quality.scripts import letters
 from fpplm_core.tagging.schemes import OUTSIDE
-from fpplm_core.tagging.windows import cut
+from fpplm_core.tagging.windows import window_bounds
 
 
 def statistics(
@@ -39,9 +39,9 @@ def _of_split(
     for _, batch in batches(part, ["words", "tags", "file", "document"]):
         words, word = distinct(batch["words"].flatten())
         last = ends(batch["words"])
-        contexts, context = in_context(batch["tags"])
+        contexts, context = tags_in_context(batch["tags"])
         inside += int(np.count_nonzero(np.array([tag != OUTSIDE for _, tag, _ in contexts], dtype=bool)[context]))
-        spans = entities(contexts, context)
+        spans = batch_entities(contexts, context)
         sentence = np.searchsorted(last, spans.start, side="right")
         holding += len(np.unique(sentence))
         for number, name in enumerate(spans.names):
@@ -52,13 +52,13 @@ def _of_split(
         marked = batch.filter(pc.is_valid(batch["document"]))
         documents.update(zip(marked["file"].to_pylist(), marked["document"].to_pylist(), strict=True))
         lengths = np.array(piece_counts(words.to_pylist()), dtype=np.intp)[word]
-        of_sentence = sums(lengths, last)
+        of_sentence = sums_of_lists(lengths, last)
         pieces += int(of_sentence.sum())
         long = np.flatnonzero(of_sentence > room).tolist()
         several += len(long)
         starts = np.concatenate([[0], last])
         windows += len(of_sentence) - len(long)
-        windows += sum(len(cut(lengths[starts[row] : starts[row + 1]], room, stride)) for row in long)
+        windows += sum(len(window_bounds(lengths[starts[row] : starts[row + 1]], room, stride)) for row in long)
         parts.append(batch["tags"].value_lengths().to_numpy())
     sizes = pd.Series(np.concatenate(parts))
     return {

@@ -20,18 +20,18 @@ from fpplm_core.quality import personal_data
 from fpplm_core.quality.columns import (
     Corpus,
     Entities,
+    batch_entities,
     batches,
-    cells,
     distinct,
     ends,
-    entities,
-    in_context,
-    joined,
+    finding_column,
+    join_words,
+    matching,
     place_of,
-    which,
+    tags_in_context,
 )
 from fpplm_core.quality.scripts import script_of
-from fpplm_core.tagging.schemes import faults
+from fpplm_core.tagging.schemes import tag_errors
 from fpplm_core.tagging.words import is_invisible
 
 _TAG_CHECKS = ("malformed_tag", "illegal_transition")
@@ -80,17 +80,17 @@ def _judged(
     batch: pa.RecordBatch, scheme: str, form: str, unknown: Callable[[list[str]], Sequence[bool]]
 ) -> pd.DataFrame:
     words, word = distinct(batch["words"].flatten())
-    contexts, context = in_context(batch["tags"])
+    contexts, context = tags_in_context(batch["tags"])
     place = place_of(batch)
 
     def column(name: str, faults: dict[int, dict[str, str]], kind: NDArray[np.integer]) -> NDArray[np.object_]:
         """Of every row what was found of its kind."""
         finds = {number: found[name] for number, found in faults.items() if name in found}
         rows = np.flatnonzero(np.isin(kind, list(finds))).tolist() if finds else []
-        return cells(len(kind), rows, lambda row: f"{place(row)}: {finds[kind[row]]}")
+        return finding_column(len(kind), rows, lambda row: f"{place(row)}: {finds[kind[row]]}")
 
     texts = words.to_pylist()
-    odd = np.flatnonzero(~which(words, "^[!-~]+$")).tolist()  # printable ASCII has no fault
+    odd = np.flatnonzero(~matching(words, "^[!-~]+$")).tolist()  # printable ASCII has no fault
     of_words = {number: _word_faults(texts[number], form) for number in odd}
     for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
         known = of_words.get(number, {})
@@ -103,9 +103,9 @@ def _judged(
         columns["mojibake"][row] = columns["mojibake"][row] or f"{place(row)}: {reason}"
     finds = {"personal_data": _personal(batch)}
     tagged = scheme != "TAGS"
-    finds["entity_edge"] = _edges(batch, words, word, entities(contexts, context)) if tagged else {}
+    finds["entity_edge"] = _edges(batch, words, word, batch_entities(contexts, context)) if tagged else {}
     for name, found in finds.items():
-        columns[name] = cells(len(word), found, lambda row, found=found: f"{place(row)}: {found[row]}")  # type: ignore[misc]
+        columns[name] = finding_column(len(word), found, lambda row, found=found: f"{place(row)}: {found[row]}")  # type: ignore[misc]
     return pd.DataFrame(columns, dtype=object)
 
 
@@ -115,7 +115,7 @@ def _normal_form(corpus: Corpus) -> str:
     for _, batch in batches(corpus, ["words"]):
         words, word = distinct(batch["words"].flatten())
         times = np.bincount(word, minlength=len(words))
-        for number in np.flatnonzero(which(words, "[^\\x00-\\x7f]")).tolist():
+        for number in np.flatnonzero(matching(words, "[^\\x00-\\x7f]")).tolist():
             counts[_form(words[number].as_py())] += int(times[number])
     return "NFD" if counts["NFD"] > counts["NFC"] else "NFC"
 
@@ -160,7 +160,7 @@ def _mojibake(text: str) -> str:
 
 def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:
     """The same of words whose damaged character was cut into several, by the first of them."""
-    lead, following = which(words, _LEAD)[word], which(words, _FOLLOWING)[word]
+    lead, following = matching(words, _LEAD)[word], matching(words, _FOLLOWING)[word]
     found = {}
     last = ends(batch["words"])
     for row in np.flatnonzero(lead[:-1] & following[1:]).tolist():
@@ -191,7 +191,7 @@ def _mixed(word: str) -> str:
 def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> dict[str, str]:
     """By check, what is wrong with a tag; of a sentence's last, why it cannot end rather than why it cannot follow."""
     tags = [one for one in (before, tag, after) if one is not None]
-    found = [fault.reason for fault in faults(tags, scheme) if fault.word == (before is not None)]
+    found = [fault.reason for fault in tag_errors(tags, scheme) if fault.word == (before is not None)]
     malformed = any(reason.startswith(("malformed", "unknown")) for reason in found)
     return {_TAG_CHECKS[0 if malformed else 1]: found[-1]} if found else {}
 
@@ -200,7 +200,7 @@ def _personal(batch: pa.RecordBatch) -> dict[int, str]:
     """By word, what begins there."""
     found: dict[int, str] = {}
     starts = np.concatenate([[0], ends(batch["words"])])
-    for number in np.flatnonzero(which(joined(batch["words"]), personal_data.LIKELY)).tolist():
+    for number in np.flatnonzero(matching(join_words(batch["words"]), personal_data.LIKELY)).tolist():
         for place, what in personal_data.find(batch["words"][number].as_py()):
             found.setdefault(int(starts[number]) + place, what)
     return found
@@ -217,7 +217,7 @@ _ABBREVIATION = re.compile(r"(?i)[^\W\d_]|.*\..*|inc|ltd|co|corp|bros|jr|sr|st|d
 
 def _edges(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32], spans: Entities) -> dict[int, str]:
     """By word, why an entity should not begin or end with it."""
-    marks = which(words, r"^[\p{P}\p{S}]+$")[word]
+    marks = matching(words, r"^[\p{P}\p{S}]+$")[word]
     last = set((ends(batch["words"]) - 1).tolist())
     found: dict[int, str] = {}
     for number in np.flatnonzero(marks[spans.start] | marks[spans.end - 1]).tolist():

@@ -35,7 +35,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def has(device: str) -> bool:
+def is_available(device: str) -> bool:
     """Whether ONNX Runtime was built with the device's provider and, for a GPU, the machine has a driver."""
     if PROVIDERS[device][0] not in ort.get_available_providers():
         return False
@@ -48,11 +48,11 @@ def has(device: str) -> bool:
     return True
 
 
-def require(device: str) -> None:
+def require_device(device: str) -> None:
     """Raises DeviceError where the device is not one of PROVIDERS or not here."""
     if device not in PROVIDERS:
         raise DeviceError("unknown device", got=repr(device), do=f"use auto, {', '.join(PROVIDERS)}")
-    if not has(device):
+    if not is_available(device):
         raise DeviceError(
             f"ONNX Runtime has no {device} here",
             got=f"providers {', '.join(ort.get_available_providers())}",
@@ -82,17 +82,17 @@ def open_session(graph: Path, device: str, threads: int | None = None) -> Sessio
         providers = [(PROVIDERS[device][0], own), *((name, {}) for name in PROVIDERS[device][1:])]
         session = ort.InferenceSession(str(graph), options, providers)
         if session.get_providers()[0] == PROVIDERS[device][0]:
-            return Padded(session, "cuda", record)
+            return PaddedSession(session, "cuda", record)
     raise DeviceError(f"ONNX Runtime could not start {device}", got=str(session.get_providers()), do="use --device cpu")
 
 
-def rounded(size: int) -> int:
+def round_up(size: int) -> int:
     """The next size of three binary digits, 1 2 3 4 5 6 7 8 10 12 14 16 20 …: at most a quarter more, mostly less."""
     step = 1 << max(0, size.bit_length() - 3)
     return -(-size // step) * step
 
 
-class Padded:
+class PaddedSession:
     """A session that sees few shapes, whatever comes: rows and pieces are padded up to `rounded` sizes.
 
     So its memory is bounded. A batch of few rows, in which launching takes longer than computing, has buffers of its
@@ -102,17 +102,17 @@ class Padded:
     def __init__(self, session: ort.InferenceSession, memory: str, record: bool) -> None:
         self.session, self.memory, self.record = session, memory, record
         self.widths = {output.name: output.shape[2:] for output in session.get_outputs()}
-        self.bound: dict[tuple[Any, ...], _Bound] = {}
+        self.bound: dict[tuple[Any, ...], DeviceBuffers] = {}
 
     def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
         batch, pieces = next(iter(feeds.values())).shape[:2]
         small = batch <= RECORDED_ROWS
-        shape = 1 << (batch - 1).bit_length() if small else rounded(batch), max(8, rounded(pieces))
+        shape = 1 << (batch - 1).bit_length() if small else round_up(batch), max(8, round_up(pieces))
         padded = {name: _pad(np.asarray(value), shape) for name, value in feeds.items()}
         if small:
             key = (*shape, *names)
             if key not in self.bound:
-                self.bound[key] = _Bound(self, padded, {name: (*shape, *self.widths[name]) for name in names})
+                self.bound[key] = DeviceBuffers(self, padded, {name: (*shape, *self.widths[name]) for name in names})
             found = self.bound[key].run(padded)
         else:
             options = ort.RunOptions()
@@ -121,10 +121,10 @@ class Padded:
         return [np.asarray(values)[:batch, :pieces] for values in found]
 
 
-class _Bound:
+class DeviceBuffers:
     """Buffers on the device for one shape, and the binding of the graph to them; outputs are float32."""
 
-    def __init__(self, owner: Padded, feeds: Feeds, outputs: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, owner: PaddedSession, feeds: Feeds, outputs: Mapping[str, tuple[int, ...]]) -> None:
         self.session = owner.session
         self.binding = self.session.io_binding()
         self.options = ort.RunOptions()

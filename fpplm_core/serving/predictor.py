@@ -16,19 +16,20 @@ from tokenizers import Tokenizer
 
 from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
-from fpplm_core.serving.onnx_session import Session, cores, has, open_session, require
+from fpplm_core.serving.onnx_session import Session, cores, is_available, open_session, require_device
 from fpplm_core.tagging.batches import Arrays, collate
-from fpplm_core.tagging.spans import Span, lenient_spans
-from fpplm_core.tagging.viterbi import decode, softmax
-from fpplm_core.tagging.windows import Encoder, Window
-from fpplm_core.tagging.word_logits import batches_of, gathered
-from fpplm_core.tagging.words import words_of
+from fpplm_core.tagging.decoder import SpanDecoder
+from fpplm_core.tagging.spans import Span
+from fpplm_core.tagging.viterbi import softmax
+from fpplm_core.tagging.windows import Window, WindowBuilder
+from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
+from fpplm_core.tagging.words import segment
 
 TEMPERATURE = 2.0  # of what the label language model reads, as in its training
 CHUNK = 1024  # texts that are sorted by length and tagged together
 
 
-class Text(NamedTuple):
+class SegmentedText(NamedTuple):
     """A text and its words as (word, start, end), in characters of the text.
 
     Neighbouring texts of one `document` are context to a tagger that was trained with it; None has no neighbours.
@@ -49,7 +50,7 @@ class Entity(NamedTuple):
     score: float
 
 
-class Word(NamedTuple):
+class WordExplanation(NamedTuple):
     """A word with the tagger's own label, what the label language model writes, and the probabilities of both."""
 
     word: str
@@ -60,7 +61,7 @@ class Word(NamedTuple):
 
 
 # The batches of some sentences, their results as they come, and the sentences' numbers of words.
-_Begun = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
+PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
 
 
 class Predictor:
@@ -74,10 +75,11 @@ class Predictor:
     def __init__(self, bundle: Bundle, device: str, variant: str, threads: int | None = None) -> None:
         self.bundle, self.device, self.variant, self.threads = bundle, device, variant, threads
         config = bundle.config
-        self.labels: list[str] = config["labels"]
-        self.scores: NDArray[np.float32] = np.array(config["transitions"], dtype=np.float32)
+        self.decoder = SpanDecoder(config["labels"], np.array(config["transitions"], dtype=np.float32))
         tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
-        self.encoder = Encoder(tokenizer, config["window"], config["stride"], config["context"], config["first_shape"])
+        self.encoder = WindowBuilder(
+            tokenizer, config["window"], config["stride"], config["context"], config["first_shape"]
+        )
         refine = config.get("label_lm") or {"below": 0.0, "use": False}
         self.words: str = config.get("words", "rules")  # bundles of before do not say
         self.below, self.refines = float(refine["below"]), bool(refine["use"])
@@ -95,8 +97,8 @@ class Predictor:
         asked for and not there or does not start; `auto` takes the CPU then, and `device` tells which it was.
         """
         bundle = open_bundle(path)
-        wanted = ("cuda" if has("cuda") else "cpu") if device == "auto" else device
-        require(wanted)
+        wanted = ("cuda" if is_available("cuda") else "cpu") if device == "auto" else device
+        require_device(wanted)
         preferred = bundle.variants["cpu" if wanted == "cpu" else "cuda"]
         chosen = preferred[0] if variant == "auto" else variant
         if chosen not in preferred:
@@ -107,6 +109,11 @@ class Predictor:
         if wanted != "cpu":
             _ = predictor.session  # a GPU that does not start is said here, not by the first text
         return predictor
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the tagger, O first."""
+        return list(self.decoder.labels)
 
     @cached_property
     def session(self) -> Session:
@@ -129,23 +136,25 @@ class Predictor:
         known = (self.cut(text) for text in texts)
         for chunk, tagged in self.stream(known):
             for text, spans in zip(chunk, tagged, strict=True):
-                yield entities(text, spans)
+                yield entities_of(text, spans)
 
-    def cut(self, text: str) -> Text:
+    def cut(self, text: str) -> SegmentedText:
         """A text with its words, by the rule with which the training texts were cut."""
-        return Text(text, [(text[start:end], start, end) for start, end in words_of(text, self.words)])
+        return SegmentedText(text, [(text[start:end], start, end) for start, end in segment(text, self.words)])
 
-    def stream(self, texts: Iterable[Text]) -> Iterator[tuple[list[Text], list[list[tuple[Span, float]]]]]:
+    def stream(
+        self, texts: Iterable[SegmentedText]
+    ) -> Iterator[tuple[list[SegmentedText], list[list[tuple[Span, float]]]]]:
         """Chunks of at most CHUNK texts with the spans of each, in order; while one is tagged, the next is prepared."""
         source = iter(texts)
-        begun: deque[tuple[list[Text], _Begun]] = deque()
+        begun: deque[tuple[list[SegmentedText], PendingLogits]] = deque()
         while chunk := list(islice(source, CHUNK)):
             begun.append((chunk, self._begin([[w[0] for w in t.words] for t in chunk], [t.document for t in chunk])))
             if len(begun) == 2:
                 done, state = begun.popleft()
-                yield done, self._spans(gathered(*state))
+                yield done, self.decoder.scored_spans(join_word_logits(*state))
         for done, state in begun:
-            yield done, self._spans(gathered(*state))
+            yield done, self.decoder.scored_spans(join_word_logits(*state))
 
     def tag(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
@@ -154,35 +163,24 @@ class Predictor:
 
         `documents`, as `Encoder.windows` takes them, matter to a tagger that was trained with context.
         """
-        return self._spans(self.logits(sentences, documents))
+        return self.decoder.scored_spans(self.logits(sentences, documents))
 
     def logits(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
     ) -> list[NDArray[np.float32]]:
         """The (words, K) logits of each sentence."""
-        return gathered(*self._begin(sentences, documents))
+        return join_word_logits(*self._begin(sentences, documents))
 
-    def _begin(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> _Begun:
+    def _begin(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> PendingLogits:
         """Windows and batches, and the results of these as they come."""
-        batches = batches_of(self.encoder.windows(sentences, documents), self.batch_pieces)
+        batches = batch_windows(self.encoder.windows(sentences, documents), self.batch_pieces)
         if len(batches) > 1 or self.device != "cpu":
             results = self.lanes.map(partial(self._run, self.lane), batches)
         else:
             results = map(partial(self._run, self.session), batches)
         return batches, results, [len(words) for words in sentences]
 
-    def _spans(self, logits: list[NDArray[np.float32]]) -> list[list[tuple[Span, float]]]:
-        found = []
-        for values, path in zip(logits, decode(logits, self.scores), strict=True):
-            if path.any():  # label 0 is O
-                spans = lenient_spans([self.labels[label] for label in path])
-                chosen = softmax(values)[np.arange(len(path)), path]
-                found.append([(span, float(chosen[span.start : span.end].mean())) for span in spans])
-            else:
-                found.append([])
-        return found
-
-    def explain(self, words: Sequence[str]) -> list[Word]:
+    def explain(self, words: Sequence[str]) -> list[WordExplanation]:
         """What the tagger says about each word of a sentence, and what the label language model writes.
 
         Raises BundleError where the bundle carries no label language model.
@@ -190,16 +188,16 @@ class Predictor:
         if not words:
             return []
         _ = self.label_lm  # first: without it, the tagger's graph does not give states
-        batches = batches_of(self.encoder.windows([words]), self.batch_pieces)
+        batches = batch_windows(self.encoder.windows([words]), self.batch_pieces)
         own, written = (
-            gathered(batches, [run(self.session, collate(batch)) for batch in batches], [len(words)])[0]
+            join_word_logits(batches, [run(self.session, collate(batch)) for batch in batches], [len(words)])[0]
             for run in (self._tagged, self._written)
         )
         chances = softmax(own), softmax(written)
-        paths = [decode([values], self.scores)[0] for values in (own, written)]
+        paths, labels = self.decoder.paths([own, written]), self.labels
         rows = zip(words, *paths, *chances, strict=True)
         return [
-            Word(word, self.labels[a], float(first[a]), self.labels[b], float(second[b]))
+            WordExplanation(word, labels[a], float(first[a]), labels[b], float(second[b]))
             for word, a, b, first, second in rows
         ]
 
@@ -228,21 +226,21 @@ class Predictor:
             "read": softmax(logits / TEMPERATURE),
             "hidden": self._doubtful(logits, arrays),
             "states": states,
-            "counted": arrays.owned == 1,
+            "counted": arrays.word_mask == 1,
         }
         (written,) = self.label_lm.run(["written"], inputs)
         return np.asarray(written)
 
     def _doubtful(self, logits: NDArray[np.float32], arrays: Arrays) -> NDArray[np.bool_]:
-        return np.asarray((softmax(logits).max(axis=2) < self.below) & (arrays.owned == 1))
+        return np.asarray((softmax(logits).max(axis=2) < self.below) & (arrays.word_mask == 1))
 
     def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
         """The graph's outputs of these names at the words' first pieces. *Shape:* (batch, words, …) each."""
         inputs = {"input_ids": arrays.ids, "attention_mask": arrays.mask}
-        if self.encoder.first_shape is not None:
+        if self.encoder.first_shape_type is not None:
             inputs["token_type_ids"] = arrays.types
         found = session.run(list(names), inputs)
-        return [np.take_along_axis(np.asarray(values), arrays.first[:, :, None], axis=1) for values in found]
+        return [np.take_along_axis(np.asarray(values), arrays.first_pieces[:, :, None], axis=1) for values in found]
 
     @cached_property
     def label_lm(self) -> Session:
@@ -255,7 +253,7 @@ class Predictor:
         return open_session(self.bundle.path / LABEL_LM, self.device, self.threads)
 
 
-def entities(text: Text, spans: Iterable[tuple[Span, float]]) -> list[Entity]:
+def entities_of(text: SegmentedText, spans: Iterable[tuple[Span, float]]) -> list[Entity]:
     """Spans over the words of a text as characters of it."""
     found = []
     for span, score in spans:

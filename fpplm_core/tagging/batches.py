@@ -16,15 +16,15 @@ IntArray = NDArray[np.int64]
 class Arrays(NamedTuple):
     """The arrays of a batch; padding is 0 everywhere.
 
-    *Shape:* ids, mask and types (batch, pieces); first and owned (batch, words): the positions of the owned words'
-    first pieces, and 1 where there is such a word.
+    *Shape:* ids, mask and types (batch, pieces); first_pieces and word_mask (batch, words): the positions of the
+    owned words' first pieces, and 1 where there is such a word.
     """
 
     ids: IntArray
     mask: IntArray
     types: IntArray
-    first: IntArray
-    owned: IntArray
+    first_pieces: IntArray
+    word_mask: IntArray
 
 
 def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -63,13 +63,13 @@ def epoch_batches(lengths: Sequence[int], budget: int, seed: int, epoch: int) ->
 def collate(windows: Sequence[Window]) -> Arrays:
     """Windows padded at the right to the longest of them."""
     pieces = max(len(window.ids) for window in windows)
-    words = max(1, *(len(window.first) for window in windows))
-    shape, word_shape = (len(windows), pieces), (len(windows), words)
-    arrays = Arrays(*(np.zeros(s, dtype=np.int64) for s in (shape, shape, shape, word_shape, word_shape)))
+    words = max(1, *(len(window.first_pieces) for window in windows))
+    of_pieces, of_words = (len(windows), pieces), (len(windows), words)
+    arrays = Arrays(*(np.zeros(s, dtype=np.int64) for s in (of_pieces, of_pieces, of_pieces, of_words, of_words)))
     for row, window in enumerate(windows):
         arrays.ids[row, : len(window.ids)] = window.ids
         arrays.mask[row, : len(window.ids)] = 1
         arrays.types[row, : len(window.types)] = window.types
-        arrays.first[row, : len(window.first)] = window.first
-        arrays.owned[row, : len(window.first)] = 1
+        arrays.first_pieces[row, : len(window.first_pieces)] = window.first_pieces
+        arrays.word_mask[row, : len(window.first_pieces)] = 1
     return arrays

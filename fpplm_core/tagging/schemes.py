@@ -48,7 +48,7 @@ EXAMPLES = 3  # tags that an error names, by how often they are
 SHOWN = 20  # characters of each
 
 
-class Fault(NamedTuple):
+class TagError(NamedTuple):
     """Why the tag of a word (0-based) of a sentence is wrong: by itself, or as a transition."""
 
     word: int
@@ -77,10 +77,10 @@ class Detected(NamedTuple):
 
 
 # How often a tag stands behind another one; None is the edge of a sentence.
-Pairs = Mapping[tuple[str | None, str | None], int]
+TagBigrams = Mapping[tuple[str | None, str | None], int]
 
 
-def pairs_of(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, str | None]]:
+def tag_bigrams(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, str | None]]:
     """The pairs of neighbours in all sentences, each of which has a tag at least."""
     counts: Counter[tuple[str | None, str | None]] = Counter()
     for tags in sentences:
@@ -88,7 +88,7 @@ def pairs_of(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, st
     return counts
 
 
-def detect_scheme(pairs: Pairs) -> Detected:
+def detect_scheme(pairs: TagBigrams) -> Detected:
     """The scheme that fewest tags break, of several the first in the order of DETECTED.
 
     Where no tag is O or has a prefix of a scheme, it is TAGS. Raises DataError where fewer tags have such a prefix than
@@ -112,7 +112,7 @@ def detect_scheme(pairs: Pairs) -> Detected:
         got = f"{said}, and {foreign.total()} tags such as {examples}"
         do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
         raise DataError("the tags show no scheme that is known", where="data.scheme", got=got, do=do)
-    broken = {scheme: misfits(pairs, scheme) for scheme in DETECTED}
+    broken = {scheme: count_violations(pairs, scheme) for scheme in DETECTED}
     scheme = min(broken, key=broken.__getitem__)
     others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
     return Detected(scheme, f"{said}; {broken[scheme]} break it (of others {others})" if prefixes else said)
@@ -126,7 +126,7 @@ def _prefix(tag: str) -> str:
         return ""
 
 
-def misfits(pairs: Pairs, scheme: str) -> int:
+def count_violations(pairs: TagBigrams, scheme: str) -> int:
     """How many tags, and ends of sentences, are malformed, or may not stand in this scheme where they stand."""
     return sum(number for pair, number in pairs.items() if not _fits(*pair, scheme))
 
@@ -174,7 +174,7 @@ def legal(previous: str | None, current: str | None, scheme: str) -> bool:
     return not _must_go_on(before, scheme)
 
 
-def faults(tags: Sequence[str], scheme: str) -> list[Fault]:
+def tag_errors(tags: Sequence[str], scheme: str) -> list[TagError]:
     """Every malformed tag, unknown prefix and illegal transition of one sentence, in order."""
     found = []
     previous: str | None = None
@@ -182,19 +182,19 @@ def faults(tags: Sequence[str], scheme: str) -> list[Fault]:
         try:
             prefix, _ = split_tag(tag)
         except ValueError as error:
-            found.append(Fault(index, f"malformed tag: {error}"))
+            found.append(TagError(index, f"malformed tag: {error}"))
             previous = None
             continue
         if prefix != OUTSIDE and prefix not in SCHEMES[scheme]:
-            found.append(Fault(index, f"unknown prefix {prefix!r} in {tag!r}: {scheme} has {_prefixes(scheme)}"))
+            found.append(TagError(index, f"unknown prefix {prefix!r} in {tag!r}: {scheme} has {_prefixes(scheme)}"))
             previous = None
             continue
         if not legal(previous, tag, scheme):
             before = tags[index - 1] if index else "the sentence start"
-            found.append(Fault(index, f"{tag} cannot follow {before} in {scheme}", True))
+            found.append(TagError(index, f"{tag} cannot follow {before} in {scheme}", True))
         previous = tag
     if previous is not None and not legal(previous, None, scheme):
-        found.append(Fault(len(tags) - 1, f"{previous} cannot end a sentence in {scheme}", True))
+        found.append(TagError(len(tags) - 1, f"{previous} cannot end a sentence in {scheme}", True))
     return found
 
 

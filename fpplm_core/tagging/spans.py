@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from fpplm_core.tagging.schemes import LETTERS, OUTSIDE, _role, faults
+from fpplm_core.tagging.schemes import LETTERS, OUTSIDE, _role, tag_errors
 
 
 class Span(NamedTuple):
@@ -16,18 +16,18 @@ class Span(NamedTuple):
     type: str
 
 
-def spans(tags: Sequence[str], scheme: str) -> list[Span]:
+def strict_spans_from_tags(tags: Sequence[str], scheme: str) -> list[Span]:
     """The entities of a sentence, left to right.
 
     Raises ValueError at the first fault: a sequence that breaks its scheme has no agreed reading.
     """
-    bad = faults(tags, scheme)
+    bad = tag_errors(tags, scheme)
     if bad:
         raise ValueError(f"word {bad[0].word + 1}: {bad[0].reason}")
-    return lenient_spans(tags)
+    return spans_from_tags(tags)
 
 
-def lenient_spans(tags: Sequence[str]) -> list[Span]:
+def spans_from_tags(tags: Sequence[str]) -> list[Span]:
     """The entities of any sequence, read as the conlleval script does: an I or E without a beginning begins one.
 
     Malformed tags count as O. Equal to `spans` on every legal sequence of every scheme.
@@ -53,18 +53,18 @@ def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
     Where a tag is malformed or has a prefix that the scheme lacks, all stay what they are: nothing is guessed.
     An entity has an illegal transition where its tags are not those that the scheme gives it.
     """
-    bad = faults(tags, scheme)
+    bad = tag_errors(tags, scheme)
     if not bad or any(not fault.transition for fault in bad):
         return list(tags)
-    entities = lenient_spans(tags)
-    mended = to_tags(entities, len(tags), scheme)
+    entities = spans_from_tags(tags)
+    mended = tags_from_spans(entities, len(tags), scheme)
     if how == "conlleval":
         return mended
     kept = [span for span in entities if mended[span.start : span.end] == list(tags[span.start : span.end])]
-    return to_tags(kept, len(tags), scheme)
+    return tags_from_spans(kept, len(tags), scheme)
 
 
-def to_tags(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
+def tags_from_spans(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
     """The tags of `length` words with these non-overlapping entities, from left to right.
 
     Raises ValueError where the scheme cannot say it: IO has no border between neighbours of one type, TAGS no entity of

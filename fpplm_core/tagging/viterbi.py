@@ -51,17 +51,18 @@ def legality_scores(legal: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.where(legal, 0.0, FORBIDDEN).astype(np.float32)
 
 
-def leaning(scores: NDArray[np.float32], f1: float, strength: float) -> NDArray[np.float32]:
-    """The scores with a cost on every O, so that decisions lean towards entities as F1 wants it.
+def shift_threshold(scores: NDArray[np.float32], f1: float, strength: float) -> NDArray[np.float32]:
+    """The scores with a cost on every O, which moves the decision threshold to the one that maximises expected F1.
 
-    Accuracy takes an entity from a probability of 1/2 on, F1 from F/2 on, where F is what can be reached (Lipton et al.
-    2014, 1402.1892, theorem 1): in log-odds log((2 − F) / F) earlier. Probabilities stay as they are.
+    The threshold that maximises accuracy is a probability of 1/2, the one that maximises F1 is F/2, where F is the
+    best F1 that can be reached (Lipton et al. 2014, 1402.1892, theorem 1): log((2 − F) / F) lower in log-odds.
+    Probabilities stay as they are.
 
-    *Shape:* as `viterbi`, label 0 is O. `f1` in ]0, 1], `strength` the share of that cost.
+    *Shape:* as `viterbi`, label 0 is O. `f1` in ]0, 1], `strength` the share of the shift, 0 for none.
     """
-    leaned = scores.copy()
-    leaned[:, 0] -= np.float32(strength * np.log((2 - f1) / f1))
-    return leaned
+    shifted = scores.copy()
+    shifted[:, 0] -= np.float32(strength * np.log((2 - f1) / f1))
+    return shifted
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,22 +22,23 @@ from tokenizers import Tokenizer
 class Window:
     """One row for the encoder.
 
-    `ids` are its pieces with the special ones; `words` the indices (in the sentence) of the words that it owns,
-    `first` the positions of their first pieces in `ids`; `types` has one token type a piece, 0 where shapes are off.
+    `ids` are its pieces with the special ones; `owned_words` the indices (in the sentence) of the words that it owns,
+    `first_pieces` the positions of their first pieces in `ids`; `types` has one token type a piece, 0 where shapes are
+    off.
     """
 
     sentence: int
     ids: list[int]
-    words: list[int]
-    first: list[int]
+    owned_words: list[int]
+    first_pieces: list[int]
     types: list[int]
 
 
-SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
+WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
 
 @lru_cache(100_000)
-def shape(word: str) -> int:
+def word_shape(word: str) -> int:
     """The index in SHAPES of how a word is written: what an encoder that lower-cases its input cannot see."""
     if any(char.isdigit() for char in word):
         return 5
@@ -51,22 +52,22 @@ def shape(word: str) -> int:
     return 1 if letters[0].isupper() and not any(char.isupper() for char in letters[1:]) else 4
 
 
-class Encoder:
+class WindowBuilder:
     """Cuts words into pieces and sentences into windows.
 
     A word is encoded by itself, so its pieces do not depend on its neighbours and are kept for the next time.
     A word that the tokenizer turns into no piece (invisible characters) gets `filler`, so that it has a place;
     `pieceless` counts such words. A word longer than a window keeps its leading pieces; `cut_words` counts those.
 
-    `context` is the number of pieces of neighbouring sentences on each side, `first_shape` the token type of the
+    `context` is the number of pieces of neighbouring sentences on each side, `first_shape_type` the token type of the
     first of SHAPES, None where token types say nothing about shapes.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, window: int, stride: int, context: int = 0, first_shape: int | None = None
+        self, tokenizer: Tokenizer, window: int, stride: int, context: int = 0, first_shape_type: int | None = None
     ) -> None:
         self.tokenizer = tokenizer
-        self.window, self.stride, self.context, self.first_shape = window, stride, context, first_shape
+        self.window, self.stride, self.context, self.first_shape_type = window, stride, context, first_shape_type
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         bare = tokenizer.encode("a", add_special_tokens=False).ids
@@ -129,13 +130,13 @@ class Encoder:
         flat = [word for words in sentences for word in words]
         bounds = np.cumsum([0, *map(len, sentences)]).tolist()
         parts = self._fitted(self._encoded(flat), bounds[own.start], bounds[own.stop])
-        types = [0 if self.first_shape is None else self.first_shape + shape(word) for word in flat]
+        types = [0 if self.first_shape_type is None else self.first_shape_type + word_shape(word) for word in flat]
         lengths = np.array([len(part) for part in parts], dtype=np.intp)
         found = []
         for number in own:
             begin, finish = bounds[number : number + 2]
             low, high = self._document(number, bounds, documents)
-            for start, end, owned in cut(lengths[begin:finish], self.room, self.stride):
+            for start, end, owned in window_bounds(lengths[begin:finish], self.room, self.stride):
                 left, right = self._widen(lengths, (low, begin + start, begin + end, high))
                 ids, shown, first = list(self.prefix), [0] * len(self.prefix), []
                 for word in range(left, right):
@@ -173,7 +174,7 @@ class Encoder:
         return left, end + int(np.searchsorted(after, on_right, side="right"))
 
 
-def cut(lengths: NDArray[np.intp], room: int, stride: int) -> list[tuple[int, int, range]]:
+def window_bounds(lengths: NDArray[np.intp], room: int, stride: int) -> list[tuple[int, int, range]]:
     """Windows over words of these many pieces, as (start, end, words owned).
 
     Each window holds at most `room` pieces (no word is longer) and owns at least one word; neighbours share at least

@@ -11,12 +11,12 @@ from fpplm_core.tagging.batches import Arrays, by_length, collate
 from fpplm_core.tagging.windows import Window
 
 
-def batches_of(windows: Sequence[Window], budget: int) -> list[list[Window]]:
+def batch_windows(windows: Sequence[Window], budget: int) -> list[list[Window]]:
     """The windows in batches of like length, of at most `budget` pieces."""
     return [[windows[row] for row in rows] for rows in by_length([len(window.ids) for window in windows], budget)]
 
 
-def gathered(
+def join_word_logits(
     batches: Iterable[Sequence[Window]], results: Iterable[NDArray[np.float32]], lengths: Sequence[int]
 ) -> list[NDArray[np.float32]]:
     """The logits of every word of every sentence, from those of the batches that its windows are in.
@@ -30,7 +30,7 @@ def gathered(
             if not len(found[window.sentence]):
                 shape = (lengths[window.sentence], values.shape[-1])
                 found[window.sentence] = np.zeros(shape, dtype=np.float32)
-            found[window.sentence][window.words] = values[: len(window.words)]
+            found[window.sentence][window.owned_words] = values[: len(window.owned_words)]
     return found
 
 
@@ -38,5 +38,5 @@ def word_logits(
     windows: Sequence[Window], lengths: Sequence[int], budget: int, run: Callable[[Arrays], NDArray[np.float32]]
 ) -> list[NDArray[np.float32]]:
     """The logits of every word of every sentence; `run` turns a batch's arrays into (batch, words, K)."""
-    batches = batches_of(windows, budget)
-    return gathered(batches, (run(collate(batch)) for batch in batches), lengths)
+    batches = batch_windows(windows, budget)
+    return join_word_logits(batches, (run(collate(batch)) for batch in batches), lengths)

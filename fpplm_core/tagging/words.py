@@ -45,7 +45,7 @@ _BLANKS = re.compile(r"\S+")
 _CHARACTER = re.compile(rf"\S[{_MARKS}]*")
 
 
-def words_of(text: str, rule: str = "rules") -> list[Range]:
+def segment(text: str, rule: str = "rules") -> list[Range]:
     """(start, end) of each word, in characters of `text`, from left to right; white space alone is left out.
 
     rules       `split_words`, for any language: a character is a word where a script has no blanks
@@ -66,14 +66,14 @@ def words_of(text: str, rule: str = "rules") -> list[Range]:
         if start < 0 or text[place:start].strip():
             raise ParamsError("a segmenter's words are not those of the text", where=where, got=repr(word[:SHOWN]))
         place = start + len(word)
-        found.append(bare(text, start, place))
+        found.append(strip_range(text, start, place))
     if text[place:].strip():
         got = repr(text[place:][:SHOWN])
         raise ParamsError("a segmenter leaves out the end of a text", where=where, got=got)
     return [(start, end) for start, end in found if start < end]
 
 
-def bare(text: str, start: int, end: int) -> Range:
+def strip_range(text: str, start: int, end: int) -> Range:
     """The same range without the white space at its edges, empty where there is nothing else in it."""
     inside = text[start:end]
     start += len(inside) - len(inside.lstrip())

@@ -24,11 +24,11 @@ def without_gradient(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def averaged(average: Mapping[str, Tensor], model: Tagger, extras: nn.ModuleDict | None = None) -> Iterator[Tagger]:
-    """Model and extras in evaluation mode with their averaged weights; afterwards all is as it was."""
-    modes = {module: module.training for root in (model, extras) if root is not None for module in root.modules()}
+def averaged(average: Mapping[str, Tensor], model: Tagger, technique_modules: nn.ModuleDict | None = None) -> Iterator[Tagger]:
+    """Model and techniques' modules in evaluation mode with their averaged weights; afterwards all is as it was."""
+    modes = {module: module.training for root in (model, technique_modules) if root is not None for module in root.modules()}
     current = dict(model.named_parameters())
-    current |= dict(extras.named_parameters(prefix="extras")) if extras is not None else {}
+    current |= dict(technique_modules.named_parameters(prefix="extras")) if technique_modules is not None else {}
     own = {name: current[name].data for name in average if name in current}
     for name in own:
         current[name].data = average[name]

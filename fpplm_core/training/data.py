@@ -18,31 +18,31 @@ from fpplm_core.files import read_json
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.tagging.batches import IntArray, collate, epoch_batches
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.selection import Dev
-from fpplm_core.training.settings import TrainParams
+from fpplm_core.training.settings import TrainSettings
 
-FIRST = 8  # pieces that keep their ids
+FIXED_IDS = 8  # pieces that keep their ids
 
 
-def shown_pieces(windows: Sequence[Window], mask_id: int) -> IntArray:
+def used_pieces(windows: Sequence[Window], mask_id: int) -> IntArray:
     """The pieces that windows show, ascending, with the hidden word's and the first ones.
 
     The first ids stay what they are: RoBERTa's kind counts positions where an id is not its padding, 1.
     """
     shown = {piece for window in windows for piece in window.ids}
-    return np.array(sorted(shown | {mask_id} | set(range(FIRST))), dtype=np.int64)
+    return np.array(sorted(shown | {mask_id} | set(range(FIXED_IDS))), dtype=np.int64)
 
 
-def renumbered(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
+def remap_ids(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
     """The windows with each piece's place in `pieces` as its id."""
     return [replace(window, ids=np.searchsorted(pieces, window.ids).tolist()) for window in windows]
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """The training windows with their labels, the plan of all epochs (windows by batch), and dev."""
 
     blueprint: Blueprint
@@ -53,38 +53,38 @@ class Data:
     dev: Dev
 
     @cached_property
-    def order(self) -> list[list[int]]:
+    def batches_by_step(self) -> list[list[int]]:
         """The windows of each step."""
         return [rows for epoch in self.epochs for rows in epoch]
 
     @cached_property
-    def ends(self) -> set[int]:
+    def epoch_ends(self) -> set[int]:
         """The numbers of steps after which an epoch is done."""
         return set(np.cumsum([len(epoch) for epoch in self.epochs]).tolist())
 
 
-def load_data(settings: TrainParams) -> Data:
+def load_data(settings: TrainSettings) -> TrainingData:
     windows, tags, second = load_windows("train")
     lengths = [len(window.ids) for window in windows]
     epochs = [epoch_batches(lengths, settings.batch_pieces, settings.seed, e) for e in range(settings.epochs)]
     if (ENCODED / "second.parquet").exists():
         apart = load_windows("second")
-        epochs = deal(epochs, [len(window.ids) for window in apart.windows], settings, len(windows))
+        epochs = interleave_second_corpus(epochs, [len(window.ids) for window in apart.windows], settings, len(windows))
         windows, tags = windows + apart.windows, tags + [[]] * len(apart.windows)
         second = second + apart.second
     dev = load_corpus("dev")
     encoding = read_json(ENCODED / "encoding.json")
-    return Data(
+    return TrainingData(
         blueprint=Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__}),
         windows=windows,
         tags=tags,
         second=second,
         epochs=epochs,
-        dev=Dev(load_windows("dev").windows, [len(s.words) for s in dev], [lenient_spans(s.tags) for s in dev]),
+        dev=Dev(load_windows("dev").windows, [len(s.words) for s in dev], [spans_from_tags(s.tags) for s in dev]),
     )
 
 
-def deal(epochs: list[list[list[int]]], lengths: list[int], settings: TrainParams, first: int) -> list[list[list[int]]]:
+def interleave_second_corpus(epochs: list[list[list[int]]], lengths: list[int], settings: TrainSettings, first: int) -> list[list[list[int]]]:
     """The batches, each with windows of the second task's own corpus, numbered from `first`: half a batch's pieces."""
     budget = settings.batch_pieces // 2
     rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())
@@ -92,19 +92,19 @@ def deal(epochs: list[list[list[int]]], lengths: list[int], settings: TrainParam
     return [[rows + [first + row for row in next(own)] for rows in epoch] for epoch in epochs]
 
 
-def keep_shown(model: Tagger, data: Data) -> Data:
+def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
     """Sets aside the embeddings of pieces that neither train nor dev shows; the data with the new ids."""
-    pieces = shown_pieces([*data.windows, *data.dev.windows], data.blueprint.mask_id)
+    pieces = used_pieces([*data.windows, *data.dev.windows], data.blueprint.mask_id)
     model.keep_pieces(torch.from_numpy(pieces).to(next(model.parameters()).device))
-    dev = data.dev._replace(windows=renumbered(data.dev.windows, pieces))
-    return replace(data, windows=renumbered(data.windows, pieces), dev=dev)
+    dev = data.dev._replace(windows=remap_ids(data.dev.windows, pieces))
+    return replace(data, windows=remap_ids(data.windows, pieces), dev=dev)
 
 
-def make_batch(data: Data, rows: Sequence[int]) -> Batch:
+def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
     arrays = collate([data.windows[row] for row in rows])
 
     def table(values: list[list[int]]) -> Tensor:
-        filled = np.full(arrays.first.shape, IGNORED, dtype=np.int64)
+        filled = np.full(arrays.first_pieces.shape, IGNORED, dtype=np.int64)
         for place, row in enumerate(rows):
             filled[place, : len(values[row])] = values[row]
         return torch.from_numpy(filled)

@@ -19,13 +19,14 @@ from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.schedules import SCHEDULES, layerwise
-from fpplm_core.training.state import Settings, State, _update_average
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.state import LoopSettings, TrainingState, update_average
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 T = TypeVar("T")
+CLIP_NORM = 1.0  # largest gradient norm of a step
 
 
-class Report(NamedTuple):
+class StepReport(NamedTuple):
     """One finished step. `losses` and the gradient's `norm` are detached scalars on the device."""
 
     step: int
@@ -34,7 +35,7 @@ class Report(NamedTuple):
     norm: Tensor
 
 
-def read(reports: Sequence[Report]) -> list[dict[str, float]]:
+def read_losses(reports: Sequence[StepReport]) -> list[dict[str, float]]:
     """The losses of steps, by one transfer. Raises FpplmError for the first step whose gradient was not finite."""
     values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), r.norm)]).tolist())
     found = [{name: next(values) for name in (*report.losses, "norm")} for report in reports]
@@ -50,12 +51,12 @@ def read(reports: Sequence[Report]) -> list[dict[str, float]]:
 
 
 def train_steps(
-    state: State,
+    state: TrainingState,
     batches: Callable[[int], Batch],
     techniques: Mapping[str, Technique],
-    settings: Settings,
+    settings: LoopSettings,
     start: int = 0,
-) -> Iterator[Report]:
+) -> Iterator[StepReport]:
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
     `batches(step)` gives the batch of a step. Raises FpplmError where two techniques claim what one may own, and
@@ -67,44 +68,44 @@ def train_steps(
     for number in range(start, settings.steps):
         # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
         factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
-        clocks = {
-            name: Clock(number, settings.steps, settings.seed, name, factor, state.modules(name)) for name in techniques
+        contexts = {
+            name: StepContext(number, settings.steps, settings.seed, name, factor, state.modules(name)) for name in techniques
         }
-        _set_rates(state, techniques, settings, factor, clocks)
+        _set_rates(state, techniques, settings, factor, contexts)
         clean = batches(number).to(device)
-        offers = (t.on_inputs(clean, state.model, clocks[n]) for n, t in techniques.items())
+        offers = (t.on_inputs(clean, state.model, contexts[n]) for n, t in techniques.items())
         batch = _owned("on_inputs", clean, offers)
 
         with (
             seeded(device, derive_seed(settings.seed, number, "dropout")),
             torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16),
         ):
-            hidden = state.model.words(state.model.encode(batch.ids, batch.mask, batch.types), batch.first)
-            changed = (t.on_hidden(hidden, batch, state.model, clocks[n]) for n, t in techniques.items())
+            hidden = state.model.first_piece_states(state.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            changed = (t.on_hidden(hidden, batch, state.model, contexts[n]) for n, t in techniques.items())
             hidden = _owned("on_hidden", hidden, changed)
             logits = state.model.classify(hidden)
             losses = {"tag": tag_loss(logits, batch.labels)}
-            step = Step(state.model, clean, batch, hidden, logits, state.average)
+            step = StepOutputs(state.model, clean, batch, hidden, logits, state.average)
             for name, technique in techniques.items():
                 with seeded(device, derive_seed(settings.seed, number, f"{name}/dropout")):
-                    own = technique.losses(step, clocks[name])
+                    own = technique.losses(step, contexts[name])
                 losses |= {f"{name}.{key}": value for key, value in own.items()}
             loss = torch.stack([value.float() for value in losses.values()]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        parallel.add_up([p.grad for p in state.model.encoder.parameters() if p.grad is not None])
+        parallel.all_reduce_sum([p.grad for p in state.model.encoder.parameters() if p.grad is not None])
 
         trained = [p for p in parameters.values() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(trained, settings.clip_norm)
-        report = Report(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor, norm)
+        norm = nn.utils.clip_grad_norm_(trained, CLIP_NORM)
+        report = StepReport(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor, norm)
         if device.type == "cpu":
-            read([report])
+            read_losses([report])
         for name, technique in techniques.items():
-            technique.before_update(parameters, clocks[name])
+            technique.before_update(parameters, contexts[name])
         state.optimizer.step()
         for name, technique in techniques.items():
-            technique.after_update(parameters, clocks[name])
+            technique.after_update(parameters, contexts[name])
         state.optimizer.zero_grad(set_to_none=True)
-        _update_average(state, settings, number)
+        update_average(state, settings, number)
         yield report
 
 
@@ -116,11 +117,11 @@ def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:
 
 
 def _set_rates(
-    state: State, techniques: Mapping[str, Technique], settings: Settings, factor: float, clocks: Mapping[str, Clock]
+    state: TrainingState, techniques: Mapping[str, Technique], settings: LoopSettings, factor: float, contexts: Mapping[str, StepContext]
 ) -> None:
     """Sets each group's learning rate, freezes and thaws."""
     scales = {
-        group.name: math.prod(t.lr_scale(group, clocks[name]) for name, t in techniques.items())
+        group.name: math.prod(t.lr_scale(group, contexts[name]) for name, t in techniques.items())
         for group in state.groups
     }
     frozen = {name for name, scale in scales.items() if scale == 0.0}

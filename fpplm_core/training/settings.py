@@ -1,15 +1,16 @@
-"""The `train` section of params.yaml."""
+"""The `train` and `technique` sections of params.yaml."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model, field_validator
 
 from fpplm_core.settings import Settings, Share
+from fpplm_core.training import techniques
 
 
-class TrainParams(Settings):
+class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     epochs: Annotated[int, Field(ge=1)]
     batch_pieces: Annotated[int, Field(ge=8)]
@@ -19,11 +20,37 @@ class TrainParams(Settings):
     schedule: Literal["linear", "cosine"]
     warmup: Share
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
-    clip_norm: Annotated[float, Field(gt=0)]
     ema: Annotated[float, Field(ge=0, lt=1)]
-    lean: Annotated[float, Field(ge=0, le=1)]
+    f1_shift: Share
     patience: Annotated[int, Field(ge=1)]
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
     processes: Annotated[int, Field(ge=1)]
     checkpoint_steps: Annotated[int, Field(ge=1)]
+
+
+class TechniqueBlocks(Settings):
+    """The techniques that are on, and a block for every technique, on or off."""
+
+    active: list[str]
+
+    @field_validator("active")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        known = [name for name in cls.model_fields if name != "active"]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown technique {name!r}, use {', '.join(known)}")
+        return names
+
+    def blocks(self) -> dict[str, Settings]:
+        """The blocks of the active techniques by name, in an order that does not depend on how they are listed."""
+        return {name: getattr(self, name) for name in sorted(set(self.active))}
+
+
+if TYPE_CHECKING:
+    TechniqueSettings = TechniqueBlocks
+else:  # one field a technique, as the folder has them
+    TechniqueSettings = create_model(
+        "TechniqueSettings", __base__=TechniqueBlocks, **{name: (kind, ...) for name, kind in techniques.settings().items()}
+    )

@@ -16,7 +16,7 @@ from fpplm_core.training.technique import Technique
 
 
 @dataclass(frozen=True)
-class Settings:
+class LoopSettings:
     """The numbers of a run; fields as in the `train` section of params.yaml, `steps` in all."""
 
     seed: int
@@ -27,17 +27,16 @@ class Settings:
     schedule: str
     warmup: float
     weight_decay: float
-    clip_norm: float
     ema: float
     bfloat16: bool = False
 
 
 @dataclass
-class State:
+class TrainingState:
     """Everything a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
 
     model: Tagger
-    extras: nn.ModuleDict
+    technique_modules: nn.ModuleDict
     groups: list[Group]
     optimizer: torch.optim.AdamW
     average: dict[str, Tensor]
@@ -48,12 +47,12 @@ class State:
 
     def modules(self, technique: str) -> dict[str, Any]:
         """The modules of a technique, by the names that it gave them."""
-        return dict(self.extras[technique].named_children())
+        return dict(self.technique_modules[technique].named_children())
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as named tensors, for a checkpoint."""
         found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        found |= {f"extras.{name}": tensor for name, tensor in self.extras.state_dict().items()}
+        found |= {f"extras.{name}": tensor for name, tensor in self.technique_modules.state_dict().items()}
         found |= {f"average.{name}": tensor for name, tensor in self.average.items()}
         for name, parameter in self.parameters().items():
             for key, value in self.optimizer.state.get(parameter, {}).items():
@@ -68,7 +67,7 @@ class State:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
         self.model.load_state_dict(under("model."))
-        self.extras.load_state_dict(under("extras."))
+        self.technique_modules.load_state_dict(under("extras."))
         for name, value in under("average.").items():
             self.average[name].copy_(value)
         parameters = self.parameters()
@@ -78,16 +77,16 @@ class State:
                 self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
 
 
-def prepare(model: Tagger, techniques: Mapping[str, Technique], settings: Settings) -> State:
+def initial_state(model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings) -> TrainingState:
     """The start of a run: optimizer groups, the techniques' modules, the average at the first weights."""
     device = next(model.parameters()).device
-    extras = nn.ModuleDict()
+    technique_modules = nn.ModuleDict()
     for name, technique in techniques.items():
         with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
-            extras[name] = nn.ModuleDict(technique.modules(model)).to(device)
+            technique_modules[name] = nn.ModuleDict(technique.modules(model)).to(device)
     groups = model.groups()
-    if own := dict(extras.named_parameters(prefix="extras")):
-        groups.append(Group("extras", 0, [extras], own))
+    if own := dict(technique_modules.named_parameters(prefix="extras")):
+        groups.append(Group("extras", 0, [technique_modules], own))
     rows = []
     for group in groups:
         for decays in (True, False):
@@ -98,12 +97,12 @@ def prepare(model: Tagger, techniques: Mapping[str, Technique], settings: Settin
     optimizer = torch.optim.AdamW(rows, fused=True)
     model.train()
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    average |= {f"extras.{name}": p.detach().clone() for name, p in extras.named_parameters()}
-    return State(model, extras, groups, optimizer, average)
+    average |= {f"extras.{name}": p.detach().clone() for name, p in technique_modules.named_parameters()}
+    return TrainingState(model, technique_modules, groups, optimizer, average)
 
 
 @torch.no_grad()
-def _update_average(state: State, settings: Settings, step: int) -> None:
+def update_average(state: TrainingState, settings: LoopSettings, step: int) -> None:
     """Exponential moving average in float32 (2212.05956), with a shorter memory on the first steps."""
     decay = min(settings.ema, (1 + step) / (10 + step))
     current = state.parameters()

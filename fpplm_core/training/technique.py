@@ -7,24 +7,28 @@ state: what a step draws depends on (seed, step, name) alone.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from fpplm_core.errors import FpplmError
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged, without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.randomness import derive_seed
 
+if TYPE_CHECKING:
+    from fpplm_core.settings import Settings
+
 
 @dataclass(frozen=True)
-class Clock:
+class StepContext:
     """Where training stands, for the technique that is asked: `step` counts from 0.
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are those that the technique has made, by the
@@ -56,7 +60,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepOutputs:
     """What techniques see of one step; `clean` is the batch before any technique changed its inputs.
 
     *Shape:* hidden (batch, words, width), logits (batch, words, K) in float32.
@@ -78,7 +82,7 @@ class Step:
     def teacher(self) -> Tensor:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
-            hidden = model.words(model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first)
+            hidden = model.first_piece_states(model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first)
             return model.classify(hidden)
 
 
@@ -89,38 +93,37 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
-class Technique(BaseModel):
-    """One switchable part of training. Its fields are its block in params.yaml; off means absent.
+class Technique:
+    """One switchable part of training; off means absent.
 
+    A technique NAME is also a NAMESettings, so that the fields of its block in params.yaml are its attributes.
     Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         """Modules of its own, trained at the head's rate; they are left out of the exported graph."""
         return {}
 
-    def on_inputs(self, batch: Batch, model: Tagger, clock: Clock) -> Batch | None:
+    def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
         """Another batch in place of this one, or None; at most one technique may give one."""
         return None
 
-    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: Clock) -> Tensor | None:
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
         """Other hidden states (batch, words, width), or None; at most one technique may give them."""
         return None
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         """Scalars to add to the loss, by name."""
         return {}
 
-    def lr_scale(self, group: Group, clock: Clock) -> float:
+    def lr_scale(self, group: Group, context: StepContext) -> float:
         """Factor of a group's learning rate; 0 freezes it (no gradient, no decay, evaluation mode)."""
         return 1.0
 
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         """Called with clipped gradients, before the optimizer; frozen parameters have gradient None."""
 
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         """Called after the optimizer, gradients still there; may change weights in place."""
 
     def transitions(self, modules: Mapping[str, Any]) -> Tensor | None:
@@ -145,3 +148,20 @@ class Technique(BaseModel):
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
         """What it has measured, for the report: plain values."""
         return {}
+
+
+def build(blocks: Mapping[str, Settings]) -> dict[str, Technique]:
+    """The techniques of these blocks, in their order: see `TechniqueSettings.blocks`.
+
+    Raises FpplmError where a technique's module does not define one Technique class.
+    """
+    return {name: cast(Any, _technique_of(name))(**dict(block)) for name, block in blocks.items()}
+
+
+def _technique_of(name: str) -> type[Technique]:
+    module = importlib.import_module(f"fpplm_core.training.techniques.{name}.technique")
+    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Technique)]
+    own = [kind for kind in kinds if kind.__module__ == module.__name__]
+    if len(own) != 1:
+        raise FpplmError("must define one Technique class", where=str(module.__file__), got=str(len(own)))
+    return own[0]

@@ -20,15 +20,15 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 from fpplm_core.errors import EncoderError
 from fpplm_core.export.onnx import export_fp32
 from fpplm_core.model.blueprint import Blueprint
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.pretrained import load_encoder, masked_lm_head, type_count
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training import techniques
-from fpplm_core.training.data import FIRST
+from fpplm_core.training.data import FIXED_IDS
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.state import State, prepare
+from fpplm_core.training.state import TrainingState, initial_state
 from tests import tiny
 
 FAMILIES = (
@@ -62,16 +62,16 @@ def all_six() -> dict[str, techniques.Technique]:
     return techniques.build(load(tiny.FILE).technique)
 
 
-def trained(family: str, cut: int | None = None) -> State:
+def trained(family: str, cut: int | None = None) -> TrainingState:
     """The end of a run with all six; with `cut`, of one that went on from a checkpoint."""
     active, done = all_six(), 0
-    state = prepare(build(family), active, STEPS)
+    state = initial_state(build(family), active, STEPS)
     if cut is not None:
         steps = train_steps(state, tiny.batch_of, active, STEPS)
         for _ in range(cut):
             next(steps)
         checkpoint, done = tiny.saved(state), cut
-        state = prepare(build(family), active, STEPS)
+        state = initial_state(build(family), active, STEPS)
         state.restore(safetensors.torch.load(checkpoint))
     for report in train_steps(state, tiny.batch_of, active, STEPS, done):
         assert all(torch.isfinite(value) for value in report.losses.values())
@@ -109,15 +109,15 @@ def test_a_family_trains_with_all_six_resumes_and_exports(family, tmp_path: Path
 def test_a_family_gives_the_same_logits_with_the_pieces_of_the_data_alone(family):
     """RoBERTa's kind counts positions where an id is not its padding, 1: no other piece may become 1."""
     model, batch = build(family, pad_token_id=1).eval(), tiny.batch_of(0)
-    before, wanted = fingerprint(model), model(batch.ids, batch.mask).detach()
-    pieces = torch.tensor(sorted({*range(FIRST), *batch.ids.flatten().tolist(), 99}))
+    before, wanted = weights_sha256(model), model(batch.ids, batch.mask).detach()
+    pieces = torch.tensor(sorted({*range(FIXED_IDS), *batch.ids.flatten().tolist(), 99}))
     model.keep_pieces(pieces)
     ids = torch.searchsorted(pieces, batch.ids)
     assert torch.equal(model.pretrained_ids(ids), batch.ids)
     assert model.blueprint.mask_id == 4 and len(model.embed(torch.arange(len(pieces)))) == len(pieces)
     assert torch.equal(model(ids, batch.mask).detach(), wanted)
-    model.all_pieces()
-    assert fingerprint(model) == before
+    model.restore_vocabulary()
+    assert weights_sha256(model) == before
     assert torch.equal(model(batch.ids, batch.mask).detach(), wanted)
 
 
@@ -131,7 +131,7 @@ def test_the_masked_lm_head_is_the_one_that_the_encoder_was_saved_with(family, t
         torch.manual_seed(0)
         whole = AutoModelForMaskedLM.from_config(config, attn_implementation="eager").eval()
     whole.save_pretrained(tmp_path)
-    encoder = load_encoder(str(tmp_path), None, "eager").eval()
+    encoder = load_encoder(str(tmp_path)).eval()
     batch = tiny.batch_of(0)
     with torch.no_grad():
         wanted = whole(input_ids=batch.ids[:1], attention_mask=batch.mask[:1]).logits[0]
@@ -143,9 +143,9 @@ def test_the_masked_lm_head_is_the_one_that_the_encoder_was_saved_with(family, t
 def test_an_encoder_without_such_a_head_is_an_error_that_says_so(tiny_encoder: Path):
     active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 0.1}})
     with pytest.raises(EncoderError, match=r"technique.multi_task.masked_lm: the encoder has no head.*set it to 0"):
-        prepare(tiny.tagger(tiny_encoder), active, STEPS)
+        initial_state(tiny.tagger(tiny_encoder), active, STEPS)
     with pytest.raises(EncoderError, match="no head for hidden pieces"):
-        prepare(build("gpt2"), active, STEPS)
+        initial_state(build("gpt2"), active, STEPS)
 
 
 TEXT = ["The Rivers of London", "a-b c.d, Ünïcode 中文 text", "don't U.S. 1,000 e-mail"] * 20
@@ -181,8 +181,8 @@ def sentencepiece() -> Tokenizer:
 
 
 @pytest.fixture(scope="module", params=[wordpiece, byte_level_bpe, sentencepiece], ids=lambda make: make.__name__)
-def encoder(request) -> Encoder:
-    return Encoder(request.param(), 16, 4)
+def encoder(request) -> WindowBuilder:
+    return WindowBuilder(request.param(), 16, 4)
 
 
 @given(st.lists(st.sampled_from([*" ".join(TEXT[:3]).split(), "\u200b", "x" * 40, "😀"]), min_size=1, max_size=12))
@@ -192,7 +192,7 @@ def test_every_kind_of_tokenizer_gives_each_word_its_own_pieces(encoder, words):
     assert all(alone)
     owned = []
     for window in encoder.windows([words]):
-        for word, first in zip(window.words, window.first, strict=True):
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
             assert window.ids[first : first + len(alone[word])] == alone[word]
             owned.append(word)
     assert owned == list(range(len(words)))

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpplm_core.data.alignment import joined, to_annotated
+from fpplm_core.data.alignment import places_of_joined, to_annotated_text
 from fpplm_core.data.conversion import convert
 from fpplm_core.data.formats import detect, get, names, read_sentences
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention, Sentence
+from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.spans import Span, lenient_spans, to_tags
+from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 from tests.contracts.mutations import mutated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,15 +77,15 @@ def sentences(draw, word=words, documents=True) -> Sentence:
         place = end
     text = offsets = None
     if draw(st.booleans()):
-        text, offsets = " ".join(own), tuple(joined(own))
+        text, offsets = " ".join(own), tuple(places_of_joined(own))
     document = draw(st.none() | st.integers(0, 3)) if documents else None
     return Sentence(
-        tuple(own), tuple(to_tags(spans, len(own), "IOB2")), "made", (1,) * len(own), document, text, offsets
+        tuple(own), tuple(tags_from_spans(spans, len(own), "IOB2")), "made", (1,) * len(own), document, text, offsets
     )
 
 
 @st.composite
-def annotated(draw, word=words, overlaps=True) -> Annotated:
+def annotated(draw, word=words, overlaps=True) -> AnnotatedText:
     """A text whose mentions begin and end where they like, or at words."""
     text = " ".join(draw(st.lists(word, min_size=1, max_size=6)))
     mentions = []
@@ -99,7 +99,7 @@ def annotated(draw, word=words, overlaps=True) -> Annotated:
         end = draw(st.sampled_from(places[start + 1 :]))
         mentions.append(Mention(start, end, draw(labels)))
         last = end
-    return Annotated(text, tuple(mentions), "made", 1)
+    return AnnotatedText(text, tuple(mentions), "made", 1)
 
 
 def records_of(name: str, **kinds):
@@ -160,7 +160,7 @@ def test_plain_text_is_never_refused_and_recognised_as_what_it_is(name, tmp_path
     check()
 
 
-def whole_words(record: Annotated) -> Annotated:
+def whole_words(record: AnnotatedText) -> AnnotatedText:
     """Every word a mention: what formats of whole words can hold."""
     places = [match.span() for match in re.finditer(r"\S+", record.text)]
     return replace(record, mentions=tuple(Mention(*place, "PER") for place in places))
@@ -196,7 +196,7 @@ def mentions_in(path: Path, name: str) -> Counter:
     """Each mention by its record, surface without white space, and label."""
     found: Counter = Counter()
     for number, record in enumerate(get(name).read(path, Options())):
-        whole = to_annotated(record) if isinstance(record, Sentence) else record
+        whole = to_annotated_text(record) if isinstance(record, Sentence) else record
         found.update((number, "".join(whole.text[m.start : m.end].split()), m.label) for m in whole.mentions)
     return found
 
@@ -231,7 +231,7 @@ def test_a_real_corpus_keeps_every_mention(real, first, second, tmp_path):
         pytest.skip(f"{OPTIONAL[first]} is not installed")
     path = target(tmp_path, second)
     convert(real[first], path, options(), first, second)
-    wanted = [entity for s in get("conll").read(real["conll"], Options()) for entity in lenient_spans(s.tags)]
+    wanted = [entity for s in get("conll").read(real["conll"], Options()) for entity in spans_from_tags(s.tags)]
     found = mentions_in(path, second)
     assert found.total() == len(wanted) > 40
     assert Counter(label for _, _, label in found.elements()) == Counter(span.type for span in wanted)
@@ -287,14 +287,14 @@ def test_a_longer_file_takes_no_more_memory(name, tmp_path):
     assert peak(9_000) < 1.5 * small + 100_000
 
 
-def record(name: str, number: int) -> Sentence | Annotated:
+def record(name: str, number: int) -> Sentence | AnnotatedText:
     """A record of its own, each a document where the format needs them to be few on a line."""
     words = (f"word{number}", "in", "Paris")
     if name in WITH_TAGS:
         document = number if "documents" in get(name).HOLDS else None
         return Sentence(words, ("O", "O", "B-LOC"), "made", (1, 1, 1), document)
     text = " ".join(words)
-    return Annotated(text, (Mention(len(text) - 5, len(text), "LOC"),), "made", 1)
+    return AnnotatedText(text, (Mention(len(text) - 5, len(text), "LOC"),), "made", 1)
 
 
 def test_the_page_has_every_format_with_what_it_holds():

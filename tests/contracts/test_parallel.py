@@ -11,7 +11,7 @@ from fpplm_core.model import parallel
 from fpplm_core.params import load
 from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.state import State, prepare
+from fpplm_core.training.state import TrainingState, initial_state
 from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import batch_of
@@ -21,10 +21,10 @@ SETTINGS = tiny.changed(lr=1e-3, head_lr=2e-3)  # Adam blows rounding up to the 
 # Everything at work from the first steps on, the rarely run parts too.
 BLOCKS = {
     "multi_task": {"presence": 0.5, "neighbours": 0.5, "boundary": 0.5},
-    "fuzzy_regions": {"order": "fuzziest", "frozen": 0.2, "covered": 0.4},
+    "fuzzy_regions": {"order": "fuzziest", "frozen_until": 0.2, "open_by": 0.4},
     "filter_pooling": {"rate": 0.4, "cutoff": 0.2, "begin": 0.0, "full": 0.0},
     "label_lm": {"init_steps": 1, "begin": 0.0, "full": 0.0},
-    "adversarial": {"correct": 0.5, "begin": 0.0, "full": 0.0, "input_every": 1},
+    "adversarial": {"label_correction": 0.5, "begin": 0.0, "full": 0.0, "input_every": 1},
     "resampling": {"dense_until": 0.0, "guard": 2},
 }
 
@@ -37,7 +37,7 @@ def build(names: list[str]) -> dict[str, Technique]:
     return techniques.build({**own, "active": names})
 
 
-def trained(folder: Path, names: list[str]) -> State:
+def trained(folder: Path, names: list[str]) -> TrainingState:
     """The end of a run without the encoder's own noise, of which each process has another share."""
     model = tiny.tagger(folder)
     model.shape_dropout = 0.0
@@ -45,7 +45,7 @@ def trained(folder: Path, names: list[str]) -> State:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     active = build(names)
-    state = prepare(model, active, SETTINGS)
+    state = initial_state(model, active, SETTINGS)
     for _ in train_steps(state, batch_of, active, SETTINGS):
         pass
     return state
@@ -64,7 +64,7 @@ def die(*_: object) -> None:
 def test_two_processes_end_where_one_does(tiny_encoder, tmp_path, names):
     """Three windows a step, which two processes cannot share evenly."""
     alone = trained(tiny_encoder, names).tensors()
-    with parallel.together(2, torch.device("cpu"), save, tiny_encoder, names, tmp_path / "other"):
+    with parallel.process_group(2, torch.device("cpu"), save, tiny_encoder, names, tmp_path / "other"):
         assert (parallel.size(), parallel.rank()) == (2, 0)
         both = trained(tiny_encoder, names).tensors()
     assert (parallel.size(), parallel.rank()) == (1, 0)
@@ -79,7 +79,7 @@ def test_two_processes_end_where_one_does(tiny_encoder, tmp_path, names):
 
 
 def test_each_process_has_noise_of_its_own_and_the_common_noise_goes_on_alike(tmp_path):
-    with parallel.together(2, torch.device("cpu"), noise, tmp_path / "other"):
+    with parallel.process_group(2, torch.device("cpu"), noise, tmp_path / "other"):
         noise(tmp_path / "own")
     own, other = (safetensors.torch.load_file(tmp_path / name) for name in ("own", "other"))
     assert not torch.equal(own["within"], other["within"])
@@ -90,15 +90,15 @@ def test_each_process_has_noise_of_its_own_and_the_common_noise_goes_on_alike(tm
 
 def noise(out: Path) -> None:
     torch.manual_seed(1)
-    with parallel.shared_out({"rows": torch.arange(5)}) as inputs:
+    with parallel.local_rows({"rows": torch.arange(5)}) as inputs:
         within = torch.rand(3)
-    everything = parallel.gather(inputs["rows"].double(), torch.arange(5))
+    everything = parallel.all_gather_rows(inputs["rows"].double(), torch.arange(5))
     found = {"rows": inputs["rows"], "within": within, "after": torch.rand(3), "all": everything}
     safetensors.torch.save_file(found, out)
 
 
 def test_a_gradient_is_the_sum_of_all_shares(tmp_path):
-    with parallel.together(2, torch.device("cpu"), summed, tmp_path / "other"):
+    with parallel.process_group(2, torch.device("cpu"), summed, tmp_path / "other"):
         summed(tmp_path / "own")
     for name in ("own", "other"):
         found = safetensors.torch.load_file(tmp_path / name)
@@ -107,14 +107,14 @@ def test_a_gradient_is_the_sum_of_all_shares(tmp_path):
 
 def summed(out: Path) -> None:
     a, b = torch.full((2,), float(parallel.rank())), torch.full((1, 1), 1.0 + parallel.rank())
-    parallel.add_up([a, b])
+    parallel.all_reduce_sum([a, b])
     safetensors.torch.save_file({"a": a, "b": b}, out)
 
 
 def test_a_helper_that_dies_ends_the_training_with_an_error(tiny_encoder):
     with (
         pytest.raises(RuntimeError),
-        parallel.together(2, torch.device("cpu"), die),
+        parallel.process_group(2, torch.device("cpu"), die),
     ):
         trained(tiny_encoder, [])
     assert parallel.size() == 1

@@ -16,11 +16,11 @@ import torch
 
 from fpplm_core.errors import ParamsError
 from fpplm_core.export.onnx import export_fp32, export_second
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.params import load
 from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.state import Settings
+from fpplm_core.training.state import LoopSettings
 from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, saved, start, weights
@@ -31,14 +31,14 @@ CHOICES = {**{name: [name] for name in NAMES}, "all": NAMES}
 NEUTRAL: dict[str, dict[str, Any]] = {
     "multi_task": {"pair": 0, "presence": 0, "neighbours": 0, "boundary": 0, "anchor": 0},
     "resampling": {"share": 1},
-    "fuzzy_regions": {"frozen": 0, "covered": 0, "rise": 0},
+    "fuzzy_regions": {"frozen_until": 0, "open_by": 0, "warmup": 0},
     "filter_pooling": {"rate": 0, "cutoff": 0},
-    "adversarial": {"epsilon": 0, "budget": 0, "agree": 0, "correct": 0},
+    "adversarial": {"epsilon": 0, "rival_budget": 0, "consistency": 0, "label_correction": 0},
 }
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "multi_task": [{"pair_kind": "crf"}, {"weights": "uncertainty"}],
-    "fuzzy_regions": [{"order": "fuzziest", "moment": "settled", "frozen": 0.3, "covered": 0.6, "settled": 9.0}],
-    "adversarial": [{"correct": 0.7, "begin": 0.0, "full": 0.0, "input_every": 1}],
+    "fuzzy_regions": [{"order": "fuzziest", "moment": "settled", "frozen_until": 0.3, "open_by": 0.6, "settled": 9.0}],
+    "adversarial": [{"label_correction": 0.7, "begin": 0.0, "full": 0.0, "input_every": 1}],
     "label_lm": [{"init_steps": 1, "begin": 0.0, "full": 0.0}],
     "filter_pooling": [{"begin": 0.0, "full": 0.0, "fade": 1.0}],
     "resampling": [{"dense_until": 0.0, "dense_from": 1.0, "proportion": 2.0}],
@@ -76,7 +76,7 @@ def end(folder: Path, name: str, bfloat16: bool = False) -> End:
 
 
 def in_pieces(
-    folder: Path, active: dict[str, Technique], settings: Settings = SETTINGS, cuts: Iterable[int] = CUTS
+    folder: Path, active: dict[str, Technique], settings: LoopSettings = SETTINGS, cuts: Iterable[int] = CUTS
 ) -> bytes:
     """The end of a run that is cut after these numbers of steps, and taken up from its file each time."""
     kept, done = b"", 0
@@ -174,7 +174,7 @@ def test_what_rises_at_once_rises_at_its_moment(tiny_encoder, name, block):
 class Still(Technique):
     """Freezes the lower half of the encoder all the time."""
 
-    def lr_scale(self, group, clock):
+    def lr_scale(self, group, context):
         return 0.0 if group.name in ("block0", "embeddings") else 1.0
 
 
@@ -183,13 +183,13 @@ def test_frozen_weights_keep_their_bits(tiny_encoder, name):
     active, settings = {**build(CHOICES[name]), "still": Still()}, tiny.changed(steps=7)
     state = start(tiny_encoder, active, settings)
     frozen = [module for group in state.groups if group.name in ("block0", "embeddings") for module in group.modules]
-    before = [fingerprint(module) for module in frozen]
-    top = fingerprint(state.groups[1].modules[0])
+    before = [weights_sha256(module) for module in frozen]
+    top = weights_sha256(state.groups[1].modules[0])
     for _ in train_steps(state, batch_of, active, settings):
-        assert [fingerprint(module) for module in frozen] == before
+        assert [weights_sha256(module) for module in frozen] == before
         assert not any(p.requires_grad for module in frozen for p in module.parameters())
         assert all(p.grad is None for p in state.parameters().values())
-    assert fingerprint(state.groups[1].modules[0]) != top
+    assert weights_sha256(state.groups[1].modules[0]) != top
 
 
 def test_the_exported_graph_has_nothing_of_any_technique(tiny_encoder, tmp_path):
@@ -288,7 +288,7 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
 @pytest.mark.parametrize(
     ("name", "block"),
     [
-        ("fuzzy_regions", {"frozen": 0.2, "covered": 0.1}),
+        ("fuzzy_regions", {"frozen_until": 0.2, "open_by": 0.1}),
         ("filter_pooling", {"begin": 0.3, "full": 0.2}),
         ("filter_pooling", {"full": 0.5, "fade": 0.4}),
         ("adversarial", {"begin": 0.5, "full": 0.4}),

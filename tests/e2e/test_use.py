@@ -10,7 +10,7 @@ import pytest
 
 from fpplm_core.errors import BundleError, DeviceError
 from fpplm_core.serving import Predictor, open_bundle
-from fpplm_core.serving.onnx_session import has
+from fpplm_core.serving.onnx_session import is_available
 from tests.e2e.conftest import Project
 
 TEXTS = ["Angela Merkel met Barack Obama in Paris .", "", "  naïve café — 東京 \u200b x", "word " * 300]
@@ -48,7 +48,7 @@ def test_a_missing_file_and_a_missing_bundle_are_refused(copy: Path) -> None:
         open_bundle(copy / "nowhere")
 
 
-@pytest.mark.skipif(has("cuda"), reason="CUDA is here")
+@pytest.mark.skipif(is_available("cuda"), reason="CUDA is here")
 def test_cuda_asked_for_and_not_there_is_an_error(copy: Path) -> None:
     with pytest.raises(DeviceError, match="--device cpu"):
         Predictor.load(copy, device="cuda")

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.technique import Clock, Step
+from fpplm_core.training.technique import StepContext, StepOutputs
 from fpplm_core.training.techniques.adversarial.technique import (
     SURE,
     Adversarial,
@@ -19,7 +19,7 @@ from fpplm_core.training.techniques.adversarial.technique import (
     perturbation,
     rival_loss,
 )
-from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, normal, start, step_of, tagger
+from tests.tiny import LABELS, SETTINGS, batch_of, context_of, normal, start, step_of, tagger
 
 COUNT, WIDTH = len(LABELS), 8
 seeds = st.integers(0, 2**32 - 1)
@@ -31,11 +31,11 @@ def rival_of(seed: int, labels: int) -> Rival:
         return Rival(WIDTH, labels)
 
 
-def made_step(logits: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor | None = None) -> Step:
+def made_step(logits: torch.Tensor, labels: torch.Tensor, teacher: torch.Tensor | None = None) -> StepOutputs:
     """A step with these logits, labels and guesses of the averaged weights."""
     places = torch.zeros_like(labels)
     batch = Batch(places, places, places, places, (labels != IGNORED).long(), labels)
-    step = Step(None, batch, batch, normal(9, *labels.shape, WIDTH), logits, {})
+    step = StepOutputs(None, batch, batch, normal(9, *labels.shape, WIDTH), logits, {})
     vars(step)["teacher"] = logits.detach() if teacher is None else teacher
     return step
 
@@ -69,7 +69,7 @@ def test_the_loss_rises_along_the_attack_as_its_gradient_says(tiny_encoder):
 
     def loss(embeddings):
         states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        logits = model.head(model.words(states, batch.first))
+        logits = model.head(model.first_piece_states(states, batch.first))
         return tag_loss(logits, batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(plain), plain)
@@ -120,9 +120,9 @@ def test_the_rival_learns_the_best_wrong_label_mostly_from_errors(seed):
 def test_no_gradient_of_the_rival_reaches_the_tagger(tiny_encoder):
     model, technique = tagger(tiny_encoder), Adversarial()
     step = step_of(model, batch_of(0))
-    clock = clock_of(technique, model, 6)
-    losses = technique.losses(step, clock)
-    rival = list(clock.modules["rival"].parameters())
+    context = context_of(technique, model, 6)
+    losses = technique.losses(step, context)
+    rival = list(context.modules["rival"].parameters())
     tagger_weights = [step.hidden, step.logits, *model.parameters()]
     found = torch.autograd.grad(losses["rival"], [*rival, *tagger_weights], allow_unused=True, retain_graph=True)
     assert all(gradient.any() for gradient in found[: len(rival)])
@@ -133,16 +133,16 @@ def test_no_gradient_of_the_rival_reaches_the_tagger(tiny_encoder):
 
 @given(seeds, st.floats(0.1, 10))
 def test_label_loss_and_push_together_are_the_loss_against_the_attack(seed, budget):
-    technique = Adversarial(budget=budget, begin=0, full=0, agree=0, epsilon=0)
+    technique = Adversarial(rival_budget=budget, begin=0, full=0, consistency=0, epsilon=0)
     labels = torch.randint(0, COUNT, (2, 5), generator=torch.Generator().manual_seed(seed))
     labels[1, 3:] = IGNORED
     step = made_step(normal(seed, 2, 5, COUNT), labels, normal(seed + 1, 2, 5, COUNT))
-    clock = Clock(0, 12, modules={"rival": rival_of(seed, COUNT)})
-    push = float(technique.losses(step, clock)["push"])
+    context = StepContext(0, 12, modules={"rival": rival_of(seed, COUNT)})
+    push = float(technique.losses(step, context)["push"])
     total = words = 0.0
     for row, t in step.owned.nonzero().tolist():
         gold = labels[row, t]
-        wrong = clock.modules["rival"](step.hidden[row, t][None], gold[None])[0].softmax(0).detach()
+        wrong = context.modules["rival"](step.hidden[row, t][None], gold[None])[0].softmax(0).detach()
         attacked = step.logits[row, t] + budget * step.teacher[row, t].softmax(0)[gold] * wrong
         total -= float(attacked.log_softmax(0)[gold])
         words += 1
@@ -158,9 +158,9 @@ def test_words_whose_label_the_teacher_doubts_are_pushed_less():
     labels = torch.where(flipped, (true + torch.randint(1, COUNT, true.shape, generator=generator)) % COUNT, true)
     teacher = 3.0 * F.one_hot(true, COUNT) + normal(2, 1, 300, COUNT)
     logits = torch.zeros(1, 300, COUNT, requires_grad=True)
-    technique = Adversarial(begin=0, full=0, agree=0, epsilon=0)
-    clock = Clock(0, 12, modules={"rival": rival_of(1, COUNT)})
-    losses = technique.losses(made_step(logits, labels, teacher), clock)
+    technique = Adversarial(begin=0, full=0, consistency=0, epsilon=0)
+    context = StepContext(0, 12, modules={"rival": rival_of(1, COUNT)})
+    losses = technique.losses(made_step(logits, labels, teacher), context)
     (gradient,) = torch.autograd.grad(losses["push"], logits)
     pushed = torch.linalg.vector_norm(gradient[0], dim=1)
     clean, doubtful = pushed[~flipped[0]], pushed[flipped[0]]
@@ -180,11 +180,11 @@ def test_agreement_is_the_mean_divergence_from_the_teacher(seed):
 
 
 def test_the_teacher_is_taught_nothing(tiny_encoder):
-    model, technique = tagger(tiny_encoder), Adversarial(correct=0.7)
+    model, technique = tagger(tiny_encoder), Adversarial(label_correction=0.7)
     step = step_of(model, batch_of(0))
     assert not step.teacher.requires_grad
-    losses = technique.losses(step, clock_of(technique, model, 7))
-    assert {"agree", "correct", "rival", "push"} == set(losses)
+    losses = technique.losses(step, context_of(technique, model, 7))
+    assert {"consistency", "label_correction", "rival", "push"} == set(losses)
     sum(losses.values()).backward()
     assert all(value.grad is None for value in step.average.values())
 
@@ -213,27 +213,27 @@ def test_only_a_label_that_a_sure_teacher_contradicts_is_corrected(seed, most):
 
 
 def test_each_part_has_its_time(tiny_encoder):
-    technique = Adversarial(correct=0.5, begin=0.25, full=0.5, input_until=0.75, input_every=2)
+    technique = Adversarial(label_correction=0.5, begin=0.25, full=0.5, input_until=0.75, input_every=2)
     state = start(tiny_encoder, {"adversarial": technique})
     steps = train_steps(state, batch_of, {"adversarial": technique}, SETTINGS)
     for number, found in enumerate(set(report.losses) for report in steps):
         wanted = {"tag", "adversarial.rival"}
         if number > 3:
-            wanted |= {f"adversarial.{name}" for name in ("push", "agree", "correct")}
+            wanted |= {f"adversarial.{name}" for name in ("push", "consistency", "label_correction")}
         if number in (4, 6, 8):
             wanted |= {"adversarial.input"}
         assert found == wanted, number
 
 
 def test_zero_switches_each_part_off(tiny_encoder):
-    model, parts = tagger(tiny_encoder), {"epsilon": 0.5, "budget": 1.0, "agree": 1.0, "correct": 0.5}
+    model, parts = tagger(tiny_encoder), {"epsilon": 0.5, "rival_budget": 1.0, "consistency": 1.0, "label_correction": 0.5}
     step = step_of(model, batch_of(0))
-    given_off = {"epsilon": {"input"}, "budget": {"rival", "push"}, "agree": {"agree"}, "correct": {"correct"}}
+    given_off = {"epsilon": {"input"}, "rival_budget": {"rival", "push"}, "consistency": {"consistency"}, "label_correction": {"label_correction"}}
     for name, lost in given_off.items():
         technique = Adversarial(**{**parts, name: 0}, begin=0, full=0)
-        found = set(technique.losses(step, clock_of(technique, model)))
-        assert found == {"input", "rival", "push", "agree", "correct"} - lost
-        assert bool(technique.modules(model)) == (name != "budget")
+        found = set(technique.losses(step, context_of(technique, model)))
+        assert found == {"input", "rival", "push", "consistency", "label_correction"} - lost
+        assert bool(technique.modules(model)) == (name != "rival_budget")
 
 
 def test_what_the_rival_foresaw_is_noted():
@@ -242,9 +242,9 @@ def test_what_the_rival_foresaw_is_noted():
     logits = F.one_hot(torch.tensor([0, 1, 2, 2]), 4).float()
     wrong = F.one_hot(torch.tensor([1, 1, 2, 3]), 4).float()
     for _ in range(600):
-        rival.note(wrong, logits, gold)
+        rival.update(wrong, logits, gold)
     errors, foreseen = rival.summary().values()
     assert errors == pytest.approx(0.75, abs=1e-4) and foreseen == pytest.approx(2 / 3, abs=1e-4)
     assert all(math.isfinite(value) for value in rival.summary().values())
-    rival.note(wrong, F.one_hot(gold, 4).float(), gold)
+    rival.update(wrong, F.one_hot(gold, 4).float(), gold)
     assert all(math.isfinite(value) for value in rival.summary().values())

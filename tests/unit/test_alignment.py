@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fpplm_core.data.alignment import to_annotated, to_sentence
+from fpplm_core.data.alignment import to_annotated_text, to_sentence
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention, Sentence
+from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.schemes import faults
-from fpplm_core.tagging.spans import spans
+from fpplm_core.tagging.schemes import tag_errors
+from fpplm_core.tagging.spans import strict_spans_from_tags
 
 # Words, marks, white space of all kinds, nothing to see, right to left, pictures with joiners, scripts without blanks.
 PIECES = [
@@ -43,13 +43,13 @@ CUT = "words cut at the border of a mention"
 OUT = {how: f"mentions left out, as they overlap the {how} one" for how in ("longest", "first")}
 
 
-def record_of(text: str, *mentions: tuple, **more) -> Annotated:
+def record_of(text: str, *mentions: tuple, **more) -> AnnotatedText:
     made = tuple(Mention(*mention, f"a.jsonl:{number}") for number, mention in enumerate(mentions, start=7))
-    return Annotated(text, made, "a.jsonl", 3, **more)
+    return AnnotatedText(text, made, "a.jsonl", 3, **more)
 
 
 @st.composite
-def records(draw, apart: bool = False) -> Annotated:
+def records(draw, apart: bool = False) -> AnnotatedText:
     """A text with mentions at any place in it, duplicates and white space at the edges among them."""
     text = draw(texts)
     places = [place for place, char in enumerate(text) if not char.isspace()]
@@ -65,7 +65,7 @@ def records(draw, apart: bool = False) -> Annotated:
     return record_of(text, *draw(st.permutations(mentions)))
 
 
-def bare(record: Annotated) -> list[Mention]:
+def bare(record: AnnotatedText) -> list[Mention]:
     found = []
     for start, end, label, place in record.mentions:
         shown = [at for at in range(start, end) if not record.text[at].isspace()]
@@ -97,7 +97,7 @@ def met(mention: Mention, words) -> list[tuple[int, int]]:
     return [(start, end) for start, end in words if start < mention.end and mention.start < end]
 
 
-def check(sentence: Sentence, record: Annotated) -> list[Mention]:
+def check(sentence: Sentence, record: AnnotatedText) -> list[Mention]:
     """What holds of every sentence that is made; its mentions."""
     assert (sentence.text, sentence.file, sentence.document) == (record.text, record.file, record.document)
     assert len(sentence.words) == len(sentence.tags) == len(sentence.lines) == len(sentence.offsets)
@@ -106,11 +106,11 @@ def check(sentence: Sentence, record: Annotated) -> list[Mention]:
     )
     assert all(word and word == word.strip() for word in sentence.words)
     assert all(a[1] <= b[0] for a, b in pairwise(sentence.offsets))
-    assert faults(sentence.tags, "IOB2") == []
+    assert tag_errors(sentence.tags, "IOB2") == []
     held = {place for start, end in sentence.offsets for place in range(start, end)}
     if record.words is None:
         assert {place for place, char in enumerate(record.text) if not char.isspace()} <= held
-    back = to_annotated(sentence)
+    back = to_annotated_text(sentence)
     assert (back.text, back.words, back.document) == (record.text, sentence.offsets, record.document)
     return list(back.mentions)
 
@@ -126,7 +126,7 @@ def test_with_split_mentions_that_do_not_overlap_come_back_as_they_are(record, r
     trimmed = sum(one[:2] != other[:2] for one, other in zip(record.mentions, bare(record), strict=True))
     assert options.notes.counts == +Counter({CUT: len(cut), TRIMMED: trimmed})
     assert set(whole.offsets) - set(sentence.offsets) == set(cut)
-    assert to_sentence(to_annotated(sentence), Options()) == sentence  # as it gives its words, nothing is changed
+    assert to_sentence(to_annotated_text(sentence), Options()) == sentence  # as it gives its words, nothing is changed
 
 
 @given(records(), st.sampled_from(["longest", "first"]), st.sampled_from(["expand", "split"]), st.sampled_from(RULES))
@@ -254,7 +254,7 @@ def test_a_mention_may_meet_the_one_before_it_and_the_one_behind_it():
     mentions = ((2, 7, "A"), (10, 15, "B"), (0, 3, "C"), (6, 10, "D"), (9, 11, "E"), (14, 18, "F"), (7, 10, "G"))
     record = record_of("abcdefghijklmnopqrst", *mentions)
     sentence = to_sentence(record, Options(misaligned="split", overlap="longest"))
-    assert plain(to_annotated(sentence).mentions) == [(2, 7, "A"), (7, 10, "G"), (10, 15, "B")]
+    assert plain(to_annotated_text(sentence).mentions) == [(2, 7, "A"), (7, 10, "G"), (10, 15, "B")]
 
 
 def test_mentions_that_come_to_share_a_word_are_refused_with_both_named():
@@ -284,7 +284,7 @@ def test_mentions_that_come_to_share_a_word_are_refused_with_both_named():
 )
 @pytest.mark.parametrize("place", ["a.jsonl:8", ""])
 def test_what_is_no_mention_is_refused_at_its_place_or_that_of_its_text(mention, text, said, place):
-    record = Annotated(text, (Mention(*mention, place),), "a.jsonl", 3)
+    record = AnnotatedText(text, (Mention(*mention, place),), "a.jsonl", 3)
     with pytest.raises(DataError) as caught:
         to_sentence(record, Options())
     assert str(caught.value).startswith(f"{place or 'a.jsonl:3'}: {said}")
@@ -316,12 +316,12 @@ def test_a_text_without_a_word_is_an_empty_sentence(record):
     sentence = to_sentence(record, Options())
     assert (sentence.words, sentence.tags, sentence.lines, sentence.offsets) == ((), (), (), ())
     assert (sentence.text, sentence.place) == (record.text, "a.jsonl")
-    assert to_annotated(sentence).mentions == ()
+    assert to_annotated_text(sentence).mentions == ()
 
 
 @given(st.lists(st.sampled_from(["a", "bc", "\n", "\r\n", " ", "\u2028", "\r"]), max_size=20).map("".join))
 def test_words_of_a_text_that_is_its_file_have_the_lines_of_the_file(text):
-    sentence = to_sentence(Annotated(text, (), "a.txt", 5, plain=True), Options())
+    sentence = to_sentence(AnnotatedText(text, (), "a.txt", 5, plain=True), Options())
     rows = [(number, word) for number, row in enumerate(text.split("\n"), start=5) for word in row.split()]
     assert list(zip(sentence.lines, sentence.words, strict=True)) == rows
     assert set(to_sentence(record_of(text), Options()).lines) <= {3}
@@ -329,7 +329,7 @@ def test_words_of_a_text_that_is_its_file_have_the_lines_of_the_file(text):
 
 def test_a_cut_is_noted_with_its_line():
     options = Options(misaligned="split")
-    to_sentence(Annotated("a\nb\ncd", (Mention(5, 6, "X"),), "a.txt", 1, plain=True), options)
+    to_sentence(AnnotatedText("a\nb\ncd", (Mention(5, 6, "X"),), "a.txt", 1, plain=True), options)
     assert options.notes.places == {CUT: ["a.txt:3: 'cd'"]}
 
 
@@ -337,8 +337,8 @@ def test_a_sentence_without_a_text_is_joined_by_blanks():
     sentence = Sentence(("New", "York", "中"), ("B-X", "I-X", "B-Y"), "a.conll", (4, 5, 6), 2)
     mentions = (Mention(0, 8, "X", "a.conll:4"), Mention(9, 10, "Y", "a.conll:6"))
     words = ((0, 3), (4, 8), (9, 10))
-    assert to_annotated(sentence) == Annotated("New York 中", mentions, "a.conll", 4, 2, words)
-    assert to_annotated(Sentence((), (), "a.conll", ())) == Annotated("", (), "a.conll", 1, None, ())
+    assert to_annotated_text(sentence) == AnnotatedText("New York 中", mentions, "a.conll", 4, 2, words)
+    assert to_annotated_text(Sentence((), (), "a.conll", ())) == AnnotatedText("", (), "a.conll", 1, None, ())
 
 
 @given(
@@ -346,10 +346,10 @@ def test_a_sentence_without_a_text_is_joined_by_blanks():
 )
 def test_tags_come_back_from_mentions(pairs):
     sentence = Sentence(tuple(w for w, _ in pairs), tuple(t for _, t in pairs), "a", (1,) * len(pairs))
-    assume(not faults(sentence.tags, "IOB2"))
-    back = to_sentence(to_annotated(sentence), Options())
+    assume(not tag_errors(sentence.tags, "IOB2"))
+    back = to_sentence(to_annotated_text(sentence), Options())
     assert (back.words, back.tags) == (sentence.words, sentence.tags)
-    assert spans(back.tags, "IOB2") == spans(sentence.tags, "IOB2")
+    assert strict_spans_from_tags(back.tags, "IOB2") == strict_spans_from_tags(sentence.tags, "IOB2")
 
 
 @pytest.fixture

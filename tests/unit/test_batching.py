@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fpplm_core.tagging.batches import by_length, collate, epoch_batches
 from fpplm_core.tagging.windows import Window
-from fpplm_core.training.data import FIRST, renumbered, shown_pieces
+from fpplm_core.training.data import FIXED_IDS, remap_ids, used_pieces
 
 sizes = st.lists(st.integers(1, 50), max_size=60)
 budgets = st.integers(1, 300)
@@ -83,22 +83,22 @@ def window_lists(draw) -> list[Window]:
 @given(window_lists())
 def test_collate_pads_with_zeros_at_the_right(windows):
     arrays = collate(windows)
-    pieces, words = max(len(w.ids) for w in windows), max(1, *(len(w.first) for w in windows), 1)
+    pieces, words = max(len(w.ids) for w in windows), max(1, *(len(w.first_pieces) for w in windows), 1)
     assert arrays.ids.shape == arrays.mask.shape == (len(windows), pieces)
-    assert arrays.first.shape == arrays.owned.shape == (len(windows), words)
+    assert arrays.first_pieces.shape == arrays.word_mask.shape == (len(windows), words)
     assert all(array.dtype == np.int64 for array in arrays)
     for row, window in enumerate(windows):
-        padding, missing = [0] * (pieces - len(window.ids)), [0] * (words - len(window.first))
+        padding, missing = [0] * (pieces - len(window.ids)), [0] * (words - len(window.first_pieces))
         assert arrays.ids[row].tolist() == window.ids + padding
         assert arrays.mask[row].tolist() == [1] * len(window.ids) + padding
-        assert arrays.first[row].tolist() == window.first + missing
-        assert arrays.owned[row].tolist() == [1] * len(window.first) + missing
+        assert arrays.first_pieces[row].tolist() == window.first_pieces + missing
+        assert arrays.word_mask[row].tolist() == [1] * len(window.first_pieces) + missing
 
 
 @given(st.lists(st.lists(st.integers(0, 300), min_size=1, max_size=9), max_size=6), st.integers(0, 300))
 def test_renumbered_windows_are_the_same_pieces(rows, mask_id):
     windows = [Window(0, ids, [0], [0], [0] * len(ids)) for ids in rows]
-    pieces = shown_pieces(windows, mask_id)
-    assert set(pieces.tolist()) == {piece for ids in rows for piece in ids} | {mask_id} | set(range(FIRST))
-    assert pieces[:FIRST].tolist() == list(range(FIRST)) and (np.diff(pieces) > 0).all()
-    assert [pieces[window.ids].tolist() for window in renumbered(windows, pieces)] == rows
+    pieces = used_pieces(windows, mask_id)
+    assert set(pieces.tolist()) == {piece for ids in rows for piece in ids} | {mask_id} | set(range(FIXED_IDS))
+    assert pieces[:FIXED_IDS].tolist() == list(range(FIXED_IDS)) and (np.diff(pieces) > 0).all()
+    assert [pieces[window.ids].tolist() for window in remap_ids(windows, pieces)] == rows

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fpplm_core.data.formats import brat, detect
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 TEXT = "Ann B lives in New\nYork and Old York.\n"
@@ -40,7 +40,7 @@ def test_mentions_have_the_place_of_their_line(folder):
     options = Options()
     (record,) = brat.read(path, options)
     ann = str(path / "a.ann")
-    assert record == Annotated(
+    assert record == AnnotatedText(
         TEXT,
         (
             Mention(0, 5, "PER", f"{ann}:1"),
@@ -167,7 +167,7 @@ def records(draw):
     text = draw(st.text(letters, max_size=12))
     places = st.lists(st.integers(0, len(text)), min_size=2, max_size=2, unique=True).map(sorted)
     mentions = draw(st.lists(st.tuples(places, labels), max_size=4)) if text else []
-    return Annotated(text, tuple(Mention(*place, label) for place, label in mentions), "src", 1)
+    return AnnotatedText(text, tuple(Mention(*place, label) for place, label in mentions), "src", 1)
 
 
 @given(rows=st.lists(records(), min_size=1, max_size=4))
@@ -196,11 +196,11 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
 )
 def test_what_cannot_be_read_back_is_not_written(tmp_path, text, mention, said):
     with pytest.raises(DataError, match=f"^{said}"):
-        brat.write([Annotated(text, (Mention(*mention),), "src", 5)], tmp_path / "a")
+        brat.write([AnnotatedText(text, (Mention(*mention),), "src", 5)], tmp_path / "a")
 
 
 def test_a_folder_with_something_in_it_is_not_written_to(tmp_path):
-    record = Annotated("a", (), "src", 1)
+    record = AnnotatedText("a", (), "src", 1)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="the folder is not empty"):
         brat.write([record], tmp_path)

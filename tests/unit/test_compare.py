@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm.promotion.comparison import counts, rates
-from fpplm_core.evaluation.metrics import total
+from fpplm_core.evaluation.metrics import sum_counts
 from fpplm_core.evaluation.promotion import Side, judge
 from fpplm_core.evaluation.settings import PromotionParams
 from fpplm_core.params import load
@@ -219,7 +219,7 @@ def test_counts_are_those_of_the_gold_types_and_of_all():
         "LOC": [[0, 1, 1], [0, 0, 0]],
         "PER": [[1, 0, 0], [0, 0, 0]],
     }
-    assert total([]) == (0, 0, 0) and counts([], [])[None].shape == (0, 3)
+    assert sum_counts([]) == (0, 0, 0) and counts([], [])[None].shape == (0, 3)
 
 
 class Watch:

@@ -11,8 +11,8 @@ from fpplm_core.data.formats import HEAD, conll, get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.schemes import detect_scheme, faults, pairs_of
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.schemes import detect_scheme, tag_bigrams, tag_errors
+from fpplm_core.tagging.spans import spans_from_tags
 
 WIKIGOLD = Path(__file__).resolve().parents[2] / "data" / "wikigold"
 CORPORA = ("gum_open", "ncbi_disease", "uner_pt_bosque", "uner_zh_gsdsimp", "wikigold", "wnut17")
@@ -467,7 +467,7 @@ def test_the_bundled_corpus_is_whole(split, sentences):
     found = list(conll.read(WIKIGOLD / f"{split}.conll", Options()))
     assert len(found) == sentences
     assert len({s.document for s in found}) == {"train": 87, "dev": 29, "test": 29}[split]
-    assert not any(faults(s.tags, "IOB2") for s in found)
+    assert not any(tag_errors(s.tags, "IOB2") for s in found)
 
 
 @pytest.mark.parametrize("corpus", CORPORA)
@@ -482,9 +482,9 @@ def test_shared_corpora_have_the_counts_of_their_statistics(shared_data, corpus)
         assert max(len(s.words) for s in found) == wanted["longest_sentence"]
         documents = {s.document for s in found}
         assert documents == (set(range(wanted["docs"])) if wanted["docs"] else {None})
-        scheme = detect_scheme(pairs_of(s.tags for s in found)).scheme
-        assert scheme == "IOB2" and (split == "train" or not any(faults(s.tags, scheme) for s in found))
-        entities = [span for s in found for span in lenient_spans(s.tags)]
+        scheme = detect_scheme(tag_bigrams(s.tags for s in found)).scheme
+        assert scheme == "IOB2" and (split == "train" or not any(tag_errors(s.tags, scheme) for s in found))
+        entities = [span for s in found for span in spans_from_tags(s.tags)]
         assert Counter(span.type for span in entities) == wanted["types"]
         assert max(span.end - span.start for span in entities) == wanted["longest_entity"]
         lines = (folder / f"{split}.conll").read_text(encoding="utf-8").split("\n")

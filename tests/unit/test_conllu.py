@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.data.alignment import joined
+from fpplm_core.data.alignment import places_of_joined
 from fpplm_core.data.formats import HEAD, conll, conllu, get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -276,7 +276,7 @@ good_tags = st.sampled_from(["O", "B-PER", "I-creative-work", "_", "NOUN", "B-a=
 def held(draw) -> Sentence:
     cells = draw(st.lists(st.tuples(good, good_tags), min_size=1, max_size=5))
     words, tags = zip(*cells, strict=True)
-    return Sentence(words, tags, "made", (1,) * len(words), 0, " ".join(words), tuple(joined(words)))
+    return Sentence(words, tags, "made", (1,) * len(words), 0, " ".join(words), tuple(places_of_joined(words)))
 
 
 @given(st.lists(held(), min_size=1, max_size=4))

@@ -6,10 +6,10 @@ import pytest
 from fpplm_core.data.conversion import convert, format_of
 from fpplm_core.data.formats import detect, get, names
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention, Sentence
+from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES
-from fpplm_core.tagging.spans import Span, spans, to_tags
+from fpplm_core.tagging.spans import Span, strict_spans_from_tags, tags_from_spans
 
 ENTITIES = [Span(0, 1, "PER"), Span(2, 5, "LOC"), Span(5, 7, "ORG"), Span(8, 9, "LOC")]
 WITH_MENTIONS = [name for name in names() if "tags" not in get(name).HOLDS]
@@ -48,18 +48,18 @@ def left(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize(("first", "second"), sorted(permutations(SCHEMES.keys() - {"TAGS"}, 2)))
 def test_every_scheme_becomes_every_other(tmp_path, first, second):
-    tags = to_tags(ENTITIES, 10, first)
+    tags = tags_from_spans(ENTITIES, 10, first)
     adjoining = [Span(0, 2, "PER"), Span(2, 3, "PER")]
     rows = [tags, ["O"] * 10]
     if "IO" not in (first, second):
-        rows.append(to_tags(adjoining, 10, first))
+        rows.append(tags_from_spans(adjoining, 10, first))
     source = conll(tmp_path / "a.conll", *(" ".join(f"w{i}/{tag}" for i, tag in enumerate(row)) for row in rows))
     options = Options()
     assert convert(source, tmp_path / "b.jsonl", options, scheme=second) == len(rows)
     wanted = [ENTITIES, [], adjoining][: len(rows)]
     found = tagged(tmp_path / "b.jsonl")
-    assert [spans(row, second) for row in found] == wanted
-    assert found == [tuple(to_tags(row, 10, second)) for row in wanted]
+    assert [strict_spans_from_tags(row, second) for row in found] == wanted
+    assert found == [tuple(tags_from_spans(row, 10, second)) for row in wanted]
     (note,) = (kind for kind in options.notes.counts if kind.startswith("tag scheme"))
     alike = "IO" if (first, second) == ("IOB1", "IO") else first  # without neighbours of one type they are the same
     assert note.startswith(f"tag scheme {alike}: ")
@@ -219,7 +219,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path, monkeypatch, name, error):
 def without_last(record):
     if isinstance(record, Sentence):
         return Sentence(record.words, ("O",) * len(record.tags), record.file, record.lines)
-    return Annotated(record.text, record.mentions[:-1], record.file, record.line)
+    return AnnotatedText(record.text, record.mentions[:-1], record.file, record.line)
 
 
 DAMAGES = {
@@ -334,7 +334,7 @@ def test_a_text_of_300_mentions_keeps_all_of_them(tmp_path, name):
     places = [text.index(word) for word in words]
     mentions = tuple(Mention(at, at + word.index(" "), "PER") for at, word in zip(places, words, strict=True))
     source, target = tmp_path / "a.jsonl", tmp_path / f"b{'.parquet' if name in ('parquet', 'hugging_face') else ''}"
-    get("jsonl_spans").write([Annotated(text, mentions, "", 1)], source)
+    get("jsonl_spans").write([AnnotatedText(text, mentions, "", 1)], source)
     assert convert(source, target, Options(), "jsonl_spans", name) == 1
     assert convert(target, tmp_path / "c.jsonl", Options(), name, "jsonl_spans") == 1
     (found,) = get("jsonl_spans").read(tmp_path / "c.jsonl", Options())

@@ -16,7 +16,7 @@ from fpplm_core.model import pretrained
 from fpplm_core.params import load
 from fpplm_core.serving import onnx_session
 from fpplm_core.tagging.batches import by_length, epoch_batches
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
 from tests import tiny
@@ -46,7 +46,9 @@ def lengths() -> list[int]:
     """The pieces of WikiGold's training sentences under the encoder that ships."""
     tokenizer = pretrained.load_tokenizer(SHIPPED.model.encoder).backend_tokenizer
     sentences = conll.read(Path("data/wikigold/train.conll"), Options())
-    windows = Encoder(tokenizer, SHIPPED.encode.window, SHIPPED.encode.stride).windows([s.words for s in sentences])
+    windows = WindowBuilder(tokenizer, SHIPPED.encode.window, SHIPPED.encode.stride).windows(
+        [s.words for s in sentences]
+    )
     return [len(window.ids) for window in windows]
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.tagging.batches import Arrays
-from fpplm_core.tagging.schemes import SCHEMES, faults, label_list, transitions
-from fpplm_core.tagging.viterbi import FORBIDDEN, decode, leaning, legality_scores, softmax, viterbi
+from fpplm_core.tagging.schemes import SCHEMES, label_list, tag_errors, transitions
+from fpplm_core.tagging.viterbi import FORBIDDEN, decode, legality_scores, shift_threshold, softmax, viterbi
 from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import word_logits
 
@@ -65,7 +65,7 @@ def test_a_decoded_path_is_legal_whatever_the_logits(seed, scheme, words, scale)
     labels = label_list(["PER", "creative-work"], scheme)
     logits, _ = random_case(seed, [words, 1], len(labels), scale)
     for path in decode(logits, legality_scores(transitions(labels, scheme))):
-        assert faults([labels[label] for label in path], scheme) == []
+        assert tag_errors([labels[label] for label in path], scheme) == []
 
 
 @given(seeds, st.integers(1, 40))
@@ -73,7 +73,7 @@ def test_a_legal_best_path_stays_as_it_is(seed, words):
     labels = label_list(["PER", "LOC"], "IOB2")
     (logits,), _ = random_case(seed, [words], len(labels))
     greedy = logits.argmax(axis=1)
-    if not faults([labels[label] for label in greedy], "IOB2"):
+    if not tag_errors([labels[label] for label in greedy], "IOB2"):
         (path,) = decode([logits], legality_scores(transitions(labels, "IOB2")))
         assert path.tolist() == greedy.tolist()
 
@@ -147,7 +147,7 @@ def test_every_words_logits_stand_at_its_place(case, budget):
     def run(arrays: Arrays) -> np.ndarray:
         """A runtime whose logits name the piece that it was asked for."""
         assert arrays.ids.size <= budget or len(arrays.ids) == 1
-        asked = np.take_along_axis(arrays.ids, arrays.first, axis=1)
+        asked = np.take_along_axis(arrays.ids, arrays.first_pieces, axis=1)
         return np.stack([asked, -asked], axis=-1).astype(np.float32)
 
     found = word_logits(windows, lengths, budget, run)
@@ -163,9 +163,9 @@ def test_leaning_takes_an_entity_from_half_the_f1_on(chance, f1):
         return
     logits = [np.log(np.array([[1 - chance, chance]], dtype=np.float32))]
     none = np.zeros((3, 3), dtype=np.float32)
-    (path,) = decode(logits, leaning(none, f1, 1.0))
+    (path,) = decode(logits, shift_threshold(none, f1, 1.0))
     assert path.tolist() == [int(chance > f1 / 2)]
-    assert np.array_equal(leaning(none, f1, 0.0), none)
+    assert np.array_equal(shift_threshold(none, f1, 0.0), none)
 
 
 def test_leaning_costs_every_o_the_same_and_leaves_its_input_alone():
@@ -175,6 +175,6 @@ def test_leaning_costs_every_o_the_same_and_leaves_its_input_alone():
     logits = [np.log(np.stack([1 - chances, chances], 1)).astype(np.float32)]
     given_scores = np.zeros((3, 3), dtype=np.float32)
     before = given_scores.copy()
-    (path,) = decode(logits, leaning(given_scores, 0.6, 1.0))
+    (path,) = decode(logits, shift_threshold(given_scores, 0.6, 1.0))
     assert np.array_equal(path, (chances > 0.3).astype(int))
     assert np.array_equal(given_scores, before)

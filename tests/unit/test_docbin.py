@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fpplm_core.data.formats import detect, docbin
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.words import words_of
+from fpplm_core.tagging.words import segment
 
 spacy = pytest.importorskip("spacy")
 from spacy.tokens import DocBin, Span  # noqa: E402
@@ -37,7 +37,7 @@ def test_docs_of_spacy_are_read(tmp_path):
     found = list(docbin.read(path, options))
     words = ((0, 3), (5, 8), (9, 14), (15, 17), (18, 19), (20, 23), (24, 28), (28, 29))
     mentions = (Mention(0, 8, "PER"), Mention(20, 28, "LOC"))
-    assert found[0] == Annotated(first.text, mentions, str(path), 1, words=words)
+    assert found[0] == AnnotatedText(first.text, mentions, str(path), 1, words=words)
     assert [(r.text, r.mentions, r.line) for r in found[1:]] == [("Nobody.", (), 2), ("Who?", (), 3), ("", (), 4)]
     assert options.notes.places == {
         "spans of span groups are not read": [f"{path}:1"],
@@ -62,7 +62,7 @@ labels = st.text(letters, min_size=1, max_size=3)
 def records(draw):
     """Words that hold all of the text but white space, and mentions of whole words."""
     text = draw(st.text(letters, max_size=12))
-    words, given_words = words_of(text), None
+    words, given_words = segment(text), None
     if draw(st.booleans()):
         cuts = sorted({0, len(text), *draw(st.sets(st.integers(0, len(text)), max_size=4))})
         pieces = pairwise(cuts)
@@ -70,7 +70,7 @@ def records(draw):
         given_words = tuple(words)
     ends = sorted(draw(st.sets(st.integers(0, len(words)), max_size=6)))
     places = [(words[a][0], words[b - 1][1]) for a, b in zip(ends[::2], ends[1::2], strict=False)]
-    return Annotated(text, tuple(Mention(*p, draw(labels)) for p in places), "src", 1, words=given_words)
+    return AnnotatedText(text, tuple(Mention(*p, draw(labels)) for p in places), "src", 1, words=given_words)
 
 
 @given(st.lists(records(), min_size=1, max_size=4))
@@ -78,7 +78,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, made):
     path = tmp_path_factory.getbasetemp() / "round.spacy"
     docbin.write(iter(made), path)
     wanted = [
-        replace(r, file=str(path), line=n, words=tuple(words_of(r.text)) if r.words is None else r.words)
+        replace(r, file=str(path), line=n, words=tuple(segment(r.text)) if r.words is None else r.words)
         for n, r in enumerate(made, start=1)
     ]
     assert list(docbin.read(path, Options())) == wanted
@@ -86,7 +86,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, made):
 
 
 def test_given_words_of_white_space_are_no_words(tmp_path):
-    made = Annotated("a \n b", (), "src", 1, words=((0, 1), (2, 3), (4, 5)))
+    made = AnnotatedText("a \n b", (), "src", 1, words=((0, 1), (2, 3), (4, 5)))
     docbin.write([made], tmp_path / "a")
     (found,) = docbin.read(tmp_path / "a", Options())
     assert (found.text, found.words) == ("a \n b", ((0, 1), (4, 5)))
@@ -113,7 +113,7 @@ def test_given_words_of_white_space_are_no_words(tmp_path):
 )
 def test_what_cannot_be_read_back_is_not_written(tmp_path, mentions, words, said):
     with pytest.raises(DataError, match=f"^{said}"):
-        record = Annotated("Ann slept", tuple(Mention(*m) for m in mentions), "src", 5, words=words)
+        record = AnnotatedText("Ann slept", tuple(Mention(*m) for m in mentions), "src", 5, words=words)
         docbin.write([record], tmp_path / "a")
     with pytest.raises(DataError, match="no text to be written"):
         docbin.write([], tmp_path / "a")

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer
 
 from fpplm_core.data import windows as windows_module
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import SCHEMA, runs, with_labels, write_windows
+from fpplm_core.data.windows import SCHEMA, chunks_with_margin, with_labels, write_windows
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
-from fpplm_core.tagging.spans import lenient_spans, to_tags
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
+from fpplm_core.tagging.windows import WindowBuilder
 
 LABELS = label_list(["X", "Y"])
 
@@ -21,7 +21,7 @@ LABELS = label_list(["X", "Y"])
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 9), st.integers(0, 12))
 def test_runs_show_every_row_once_and_its_neighbours(rows, size, margin):
     start = 0
-    for held, own in runs(iter(rows), size, margin):
+    for held, own in chunks_with_margin(iter(rows), size, margin):
         end = start + len(own)
         assert [held[place] for place in own] == rows[start:end]
         assert held == rows[max(0, start - margin) : end + margin]
@@ -49,7 +49,7 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
     ]
     rows = [(s, {"labels": list(range(len(s.words))), "second": []}) for s in sentences]
     path = tmp_path_factory.getbasetemp() / "windows.parquet"
-    encoder, whole = (Encoder(Tokenizer.from_file(tokenizer_file), 16, 4, context, 2) for _ in range(2))
+    encoder, whole = (WindowBuilder(Tokenizer.from_file(tokenizer_file), 16, 4, context, 2) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows_module, "BATCH", size)
         counts = write_windows(path, iter(rows), encoder, ("labels", "second"))
@@ -57,7 +57,7 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
     found = pq.read_table(path).to_pydict()
     for name in SCHEMA.names:
         assert found[name] == [getattr(window, name) for window in windows]
-    assert found["labels"] == [list(window.words) for window in windows]
+    assert found["labels"] == [list(window.owned_words) for window in windows]
     assert found["second"] == [[]] * len(windows)
     assert counts == {
         "sentences": len(sentences),
@@ -81,7 +81,7 @@ def test_second_labels_are_found_by_their_lines(numbers, others):
     rows = list(with_labels(train, LABELS, iter(beside), second))
     assert [s for s, _ in rows] == train
     for number, (s, labels) in zip(sorted(numbers), rows, strict=True):
-        gold = to_tags(lenient_spans(s.tags), 2, INNER_SCHEME)
+        gold = tags_from_spans(spans_from_tags(s.tags), 2, INNER_SCHEME)
         assert [LABELS[label] for label in labels["labels"]] == gold
         assert [second[label] for label in labels["second"]] == ([f"T{number}", "T"] if number in others else [])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 
-from fpplm_core.tagging.windows import SHAPES, Encoder, Window, cut, shape
+from fpplm_core.tagging.windows import WORD_SHAPES, Window, WindowBuilder, window_bounds, word_shape
 
 ROOM = 14  # of a window of 16 pieces with [CLS] and [SEP]
 
@@ -24,7 +24,7 @@ def layouts(draw) -> tuple[np.ndarray, int, int]:
 @given(layouts())
 def test_every_word_is_owned_once_in_order_by_a_window_that_holds_it(layout):
     lengths, room, stride = layout
-    windows = cut(lengths, room, stride)
+    windows = window_bounds(lengths, room, stride)
     assert [word for _, _, owned in windows for word in owned] == list(range(len(lengths)))
     for start, end, owned in windows:
         assert len(owned) > 0
@@ -36,7 +36,7 @@ def test_every_word_is_owned_once_in_order_by_a_window_that_holds_it(layout):
 def test_neighbours_share_the_stride_where_words_are_short(layout):
     lengths, room, stride = layout
     lengths = np.minimum(lengths, max(1, (room - stride + 1) // 2))
-    windows = cut(lengths, room, stride)
+    windows = window_bounds(lengths, room, stride)
     longest = lengths.max(initial=0)
     for (_, end, _), (start, _, _) in pairwise(windows):
         assert stride <= lengths[start:end].sum() < stride + longest
@@ -47,7 +47,7 @@ def test_neighbours_share_the_stride_where_words_are_short(layout):
 @given(st.integers(4, 20), st.data())
 def test_a_word_is_owned_by_the_window_that_shows_most_around_it(room, data):
     words, stride = data.draw(st.integers(room, 100)), data.draw(st.integers(0, (room + 1) // 2))
-    windows = cut(np.ones(words, dtype=np.intp), room, stride)
+    windows = window_bounds(np.ones(words, dtype=np.intp), room, stride)
 
     def shown(word: int, start: int, end: int) -> int:
         """Words on the poorer side; beyond the edges of the sentence nothing is missing."""
@@ -61,11 +61,11 @@ def test_a_word_is_owned_by_the_window_that_shows_most_around_it(room, data):
 
 def test_golden_cuts():
     ones = np.ones(20, dtype=np.intp)
-    assert cut(ones, 10, 4) == [(0, 10, range(0, 8)), (6, 16, range(8, 14)), (12, 20, range(14, 20))]
-    assert cut(ones, 10, 0) == [(0, 10, range(0, 10)), (10, 20, range(10, 20))]
-    assert cut(ones, 20, 9) == [(0, 20, range(0, 20))]
-    assert cut(ones[:0], 10, 4) == []
-    assert cut(np.array([10, 10, 10]), 10, 4) == [(i, i + 1, range(i, i + 1)) for i in range(3)]
+    assert window_bounds(ones, 10, 4) == [(0, 10, range(0, 8)), (6, 16, range(8, 14)), (12, 20, range(14, 20))]
+    assert window_bounds(ones, 10, 0) == [(0, 10, range(0, 10)), (10, 20, range(10, 20))]
+    assert window_bounds(ones, 20, 9) == [(0, 20, range(0, 20))]
+    assert window_bounds(ones[:0], 10, 4) == []
+    assert window_bounds(np.array([10, 10, 10]), 10, 4) == [(i, i + 1, range(i, i + 1)) for i in range(3)]
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +82,8 @@ def tokenizer(tokenizer_file):
 def make(tokenizer_file):
     """Encoders with a piece cache of their own."""
 
-    def make_encoder(window: int = ROOM + 2, stride: int = 4) -> Encoder:
-        return Encoder(Tokenizer.from_file(tokenizer_file), window, stride)
+    def make_encoder(window: int = ROOM + 2, stride: int = 4) -> WindowBuilder:
+        return WindowBuilder(Tokenizer.from_file(tokenizer_file), window, stride)
 
     return make_encoder
 
@@ -95,18 +95,18 @@ words = st.one_of(
 texts = st.lists(st.lists(words, max_size=30), max_size=4)
 
 
-def check(encoder: Encoder, sentences: list[list[str]], windows: list[Window]) -> None:
+def check(encoder: WindowBuilder, sentences: list[list[str]], windows: list[Window]) -> None:
     """Every word of every sentence has one place, and there stand its pieces."""
-    assert [(w.sentence, word) for w in windows for word in w.words] == [
+    assert [(w.sentence, word) for w in windows for word in w.owned_words] == [
         (number, word) for number, sentence in enumerate(sentences) for word in range(len(sentence))
     ]
     for window in windows:
-        assert window.words
+        assert window.owned_words
         assert len(window.ids) <= encoder.window
         assert window.ids[: len(encoder.prefix)] == encoder.prefix
         assert window.ids[len(window.ids) - len(encoder.suffix) :] == encoder.suffix
-        assert len(window.first) == len(window.words)
-        for word, first in zip(window.words, window.first, strict=True):
+        assert len(window.first_pieces) == len(window.owned_words)
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
             (pieces,) = encoder.pieces([sentences[window.sentence][word]])
             assert window.ids[first : first + len(pieces)] == pieces
 
@@ -119,21 +119,21 @@ def test_every_word_has_its_pieces_at_its_place(make_once, sentences):
 @pytest.fixture(scope="module")
 def make_once(tokenizer_file):
     """One encoder for all examples: its piece cache fills from one to the next."""
-    return Encoder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
+    return WindowBuilder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
 
 
 @given(texts)
 def test_a_full_cache_and_none_give_the_same(make_once, tokenizer_file, sentences):
-    fresh = Encoder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
+    fresh = WindowBuilder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
     make_once.pieceless = make_once.cut_words = 0
     assert make_once.windows(sentences) == fresh.windows(sentences) == fresh_one_by_one(fresh, sentences)
     assert 2 * make_once.pieceless == fresh.pieceless
     assert 2 * make_once.cut_words == fresh.cut_words
 
 
-def fresh_one_by_one(encoder: Encoder, sentences: list[list[str]]) -> list[Window]:
+def fresh_one_by_one(encoder: WindowBuilder, sentences: list[list[str]]) -> list[Window]:
     return [
-        Window(number, window.ids, window.words, window.first, window.types)
+        Window(number, window.ids, window.owned_words, window.first_pieces, window.types)
         for number, sentence in enumerate(sentences)
         for window in encoder.windows([sentence])
     ]
@@ -152,8 +152,8 @@ def test_a_sentence_that_fits_is_what_the_tokenizer_itself_makes(make):
     (window,) = encoder.windows([sentence])
     reference = encoder.tokenizer.encode(sentence, is_pretokenized=True)
     assert window.ids == reference.ids
-    assert window.words == list(range(7))
-    assert window.first == [reference.word_to_tokens(word)[0] for word in range(7)]
+    assert window.owned_words == list(range(7))
+    assert window.first_pieces == [reference.word_to_tokens(word)[0] for word in range(7)]
 
 
 def test_words_without_pieces_get_the_filler_and_are_counted(make):
@@ -162,7 +162,7 @@ def test_words_without_pieces_get_the_filler_and_are_counted(make):
     windows = encoder.windows(sentences)
     assert [w.sentence for w in windows] == [0, 2, 3]
     unknown = encoder.tokenizer.token_to_id("[UNK]")
-    assert windows[0].ids[windows[0].first[1]] == unknown
+    assert windows[0].ids[windows[0].first_pieces[1]] == unknown
     assert windows[1].ids == [*encoder.prefix, unknown, *encoder.suffix]
     assert encoder.pieceless == 3
     check(encoder, sentences, windows)
@@ -184,9 +184,9 @@ def test_a_long_sentence_shows_each_word_the_pieces_that_a_short_one_does(make):
     long_room = make(window=2000)
     (whole,) = long_room.windows([sentence])
     for window in windows:
-        start = window.first[0] - whole.first[window.words[0]]
-        for word, first in zip(window.words, window.first, strict=True):
-            assert first - whole.first[word] == start
+        start = window.first_pieces[0] - whole.first_pieces[window.owned_words[0]]
+        for word, first in zip(window.owned_words, window.first_pieces, strict=True):
+            assert first - whole.first_pieces[word] == start
 
 
 @pytest.mark.parametrize("template", [None, "$A", "[CLS] $A", "$A [SEP]", "[CLS] [MASK] $A [SEP] [SEP]"])
@@ -198,7 +198,7 @@ def test_special_pieces_are_those_of_the_tokenizer(tokenizer_file, template):
         tokenizer.post_processor = processors.Sequence([])
     else:
         tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
-    encoder = Encoder(tokenizer, 16, 4)
+    encoder = WindowBuilder(tokenizer, 16, 4)
     sentence = ["the", "city"] * 20
     windows = encoder.windows([sentence])
     check(encoder, [sentence], windows)
@@ -211,7 +211,7 @@ def test_padding_and_truncation_that_a_tokenizer_file_asks_for_are_switched_off(
     tokenizer = Tokenizer.from_file(tokenizer_file)
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=12)
-    encoder = Encoder(tokenizer, 32, 4)
+    encoder = WindowBuilder(tokenizer, 32, 4)
     (window,) = encoder.windows([["the", "city", "of", "London"]])
     assert len(window.ids) == 6
 
@@ -231,21 +231,21 @@ def test_no_text_stops_the_encoder(make_once, sentence):
     ],
 )  # fmt: skip
 def test_golden_shapes(word, wanted):
-    assert SHAPES[shape(word)] == wanted
+    assert WORD_SHAPES[word_shape(word)] == wanted
 
 
 @given(st.lists(st.lists(st.sampled_from(["Paris", "the", "x1", ",", "NATO"]), max_size=30), max_size=4))
 def test_every_piece_has_the_type_of_its_word_and_special_ones_have_none(tokenizer, sentences):
-    plain = Encoder(tokenizer, 16, 4).windows(sentences)
-    shaped = Encoder(tokenizer, 16, 4, first_shape=2).windows(sentences)
-    assert [(w.ids, w.words, w.first) for w in shaped] == [(w.ids, w.words, w.first) for w in plain]
+    plain = WindowBuilder(tokenizer, 16, 4).windows(sentences)
+    shaped = WindowBuilder(tokenizer, 16, 4, first_shape_type=2).windows(sentences)
+    assert [(w.ids, w.owned_words, w.first_pieces) for w in shaped] == [(w.ids, w.owned_words, w.first_pieces) for w in plain]
     assert not any(any(w.types) for w in plain)
     for window in shaped:
         assert len(window.types) == len(window.ids)
         assert (window.types[0], window.types[-1]) == (0, 0)
         assert min(window.types[1:-1]) >= 2
-        words = [sentences[window.sentence][word] for word in window.words]
-        assert [window.types[place] for place in window.first] == [2 + shape(word) for word in words]
+        words = [sentences[window.sentence][word] for word in window.owned_words]
+        assert [window.types[place] for place in window.first_pieces] == [2 + word_shape(word) for word in words]
 
 
 CONTEXT = [["a", "b"], ["c", "d", "e"], ["f"], ["g", "h"]]
@@ -263,12 +263,12 @@ CONTEXT = [["a", "b"], ["c", "d", "e"], ["f"], ["g", "h"]]
     ],
 )
 def test_golden_context(tokenizer, context, documents, shown):
-    encoder = Encoder(tokenizer, 16, 4, context)
+    encoder = WindowBuilder(tokenizer, 16, 4, context)
     windows = encoder.windows(CONTEXT, documents)
     assert [" ".join(tokenizer.id_to_token(piece) for piece in w.ids[1:-1]) for w in windows] == shown
     for window, words in zip(windows, CONTEXT, strict=True):
-        assert window.words == list(range(len(words)))
-        assert [tokenizer.id_to_token(window.ids[place]) for place in window.first] == words
+        assert window.owned_words == list(range(len(words)))
+        assert [tokenizer.id_to_token(window.ids[place]) for place in window.first_pieces] == words
 
 
 @given(
@@ -277,9 +277,9 @@ def test_golden_context(tokenizer, context, documents, shown):
 )
 def test_context_changes_no_ownership_and_fits(tokenizer, layout, context):
     sentences, documents = [["abc"] * length for length, _ in layout], [document for _, document in layout]
-    plain = Encoder(tokenizer, 16, 4).windows(sentences, documents)
-    wide = Encoder(tokenizer, 16, 4, context).windows(sentences, documents)
-    assert [(w.sentence, w.words) for w in wide] == [(w.sentence, w.words) for w in plain]
+    plain = WindowBuilder(tokenizer, 16, 4).windows(sentences, documents)
+    wide = WindowBuilder(tokenizer, 16, 4, context).windows(sentences, documents)
+    assert [(w.sentence, w.owned_words) for w in wide] == [(w.sentence, w.owned_words) for w in plain]
     for one, other in zip(plain, wide, strict=True):
         assert len(one.ids) <= len(other.ids) <= min(16, len(one.ids) + 2 * context)
-        assert [other.ids[place] for place in other.first] == [one.ids[place] for place in one.first]
+        assert [other.ids[place] for place in other.first_pieces] == [one.ids[place] for place in one.first_pieces]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.technique import Clock
+from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.filter_pooling.technique import (
     RANK_EVERY,
     FilterPooling,
@@ -15,7 +15,7 @@ from fpplm_core.training.techniques.filter_pooling.technique import (
     hide_words,
     outside_chance,
 )
-from tests.tiny import LABELS, batch_of, clock_of, step_of, tagger
+from tests.tiny import LABELS, batch_of, context_of, step_of, tagger
 
 MASK = 4
 NOW = {"begin": 0.0, "full": 0.0, "fade": 1.0}
@@ -132,11 +132,11 @@ def test_words_are_filtered_by_the_chance_that_they_mean_nothing(tiny_encoder, o
     labels = torch.zeros(40, 100, dtype=torch.long)
     batch = Batch(labels, labels, labels, labels, labels + 1, labels)
     assert torch.allclose(outside_chance(model, hidden), torch.tensor(outside), atol=1e-6)
-    clock = clock_of(technique, model)
-    mixed = technique.on_hidden(hidden, batch, model, clock)
+    context = context_of(technique, model)
+    mixed = technique.on_hidden(hidden, batch, model, context)
     changed = (mixed != hidden).any(2).double().mean()
     assert float(changed) == pytest.approx(wanted, abs=5 * math.sqrt(wanted / 4000))
-    assert technique.findings(clock.modules)["share of words kept"] == pytest.approx(1 - float(changed))
+    assert technique.findings(context.modules)["share of words kept"] == pytest.approx(1 - float(changed))
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
@@ -148,7 +148,7 @@ def test_the_strength_rises_stays_and_falls(one, two, three, step):
         return
     technique = FilterPooling(begin=begin, full=full, fade=fade)
     progress = step / 100
-    found = technique.strength(Clock(step, 100))
+    found = technique.strength(StepContext(step, 100))
     assert 0 <= found <= 1
     if full <= progress <= fade:
         assert found == pytest.approx(1.0)
@@ -166,12 +166,12 @@ def test_nothing_is_touched_without_strength(tiny_encoder):
     hidden = step_of(model, batch).hidden
     early = FilterPooling(begin=0.5, full=0.6)
     for technique, step in ((early, 0), (early, 5), (FilterPooling(rate=0, cutoff=0, **NOW), 3)):
-        clock = clock_of(technique, model, step)
-        assert technique.on_inputs(batch, model, clock) is None
-        assert technique.on_hidden(hidden, batch, model, clock) is None
+        context = context_of(technique, model, step)
+        assert technique.on_inputs(batch, model, context) is None
+        assert technique.on_hidden(hidden, batch, model, context) is None
     only = [FilterPooling(rate=0, cutoff=0.5, **NOW), FilterPooling(rate=0.5, cutoff=0, **NOW)]
-    assert [t.on_inputs(batch, model, clock_of(t, model)) is None for t in only] == [False, True]
-    assert [t.on_hidden(hidden, batch, model, clock_of(t, model)) is None for t in only] == [True, False]
+    assert [t.on_inputs(batch, model, context_of(t, model)) is None for t in only] == [False, True]
+    assert [t.on_hidden(hidden, batch, model, context_of(t, model)) is None for t in only] == [True, False]
 
 
 def test_cutoff_hides_its_share_and_leaves_the_labels(tiny_encoder):
@@ -179,7 +179,7 @@ def test_cutoff_hides_its_share_and_leaves_the_labels(tiny_encoder):
     hidden = words = 0
     for step in range(200):
         batch = batch_of(step)
-        changed = technique.on_inputs(batch, model, clock_of(technique, model, step, 200))
+        changed = technique.on_inputs(batch, model, context_of(technique, model, step, 200))
         assert all(a is b for a, b in zip(changed[1:], batch[1:], strict=True))
         assert set(changed.ids[changed.ids != batch.ids].tolist()) <= {MASK}
         before_last = batch.owned[:, 1:].bool()
@@ -204,8 +204,8 @@ def test_only_words_that_count_are_filtered(tiny_encoder):
     for step in range(20):
         batch = batch_of(step)
         hidden = step_of(model, batch).hidden.detach()
-        clock = clock_of(technique, model, step)
-        mixed = technique.on_hidden(hidden, batch, model, clock)
+        context = context_of(technique, model, step)
+        mixed = technique.on_hidden(hidden, batch, model, context)
         assert torch.equal(mixed[batch.labels == IGNORED], hidden[batch.labels == IGNORED])
         assert mixed.isfinite().all()
 
@@ -230,7 +230,7 @@ def test_ranks_are_measured_now_and_then(tiny_encoder):
     modules = technique.modules(model)
     before = float(effective_rank(hidden[batch.labels != IGNORED]))
     for step in range(2 * RANK_EVERY):
-        technique.on_hidden(hidden, batch, model, Clock(step, 100, 3, "f", 1.0, modules))
+        technique.on_hidden(hidden, batch, model, StepContext(step, 100, 3, "f", 1.0, modules))
     assert float(modules["measured"].ranks[2]) == 2
     found = technique.findings(modules)
     assert found["effective rank before"] == pytest.approx(before)

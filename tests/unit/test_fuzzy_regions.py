@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.loop import train_steps
@@ -16,7 +16,7 @@ from fpplm_core.training.techniques.fuzzy_regions.technique import (
     CLOSED,
     MEMORY,
     FuzzyRegions,
-    Regions,
+    FuzzyRegionState,
     probe,
     sensitivities,
 )
@@ -25,13 +25,13 @@ from tests.tiny import batch_of, run, saved, start, step_of, tagger, weights
 
 STEPS = 20
 SETTINGS = tiny.changed(steps=STEPS)
-SLOW = {"frozen": 0.2, "covered": 0.6, "rise": 0.2}
+SLOW = {"frozen_until": 0.2, "open_by": 0.6, "warmup": 0.2}
 NAMES = ["block1", "block0", "embeddings"]
 positive = st.floats(1e-6, 1e6)
 
 
-def regions_of(count: int) -> Regions:
-    return Regions([Group(f"g{n}", n + 1, [], {f"w{n}": nn.Parameter(torch.zeros(1))}) for n in range(count)])
+def regions_of(count: int) -> FuzzyRegionState:
+    return FuzzyRegionState([Group(f"g{n}", n + 1, [], {f"w{n}": nn.Parameter(torch.zeros(1))}) for n in range(count)])
 
 
 def opening(state, technique, settings=SETTINGS):
@@ -44,17 +44,17 @@ def opening(state, technique, settings=SETTINGS):
 
 @given(st.floats(0, 0.9), st.floats(0, 0.9), st.integers(1, 30), st.lists(st.floats(0, 1), min_size=2))
 def test_groups_are_due_one_after_another(one, other, count, moments):
-    technique = FuzzyRegions(frozen=min(one, other), covered=max(one, other))
+    technique = FuzzyRegions(frozen_until=min(one, other), open_by=max(one, other))
     due = [technique.due(moment, count) for moment in sorted(moments)]
     assert due == sorted(due)
     for moment, number in zip(sorted(moments), due, strict=True):
         assert 0 <= number <= count
-        assert (number == 0) == (moment < technique.frozen)
-        assert number == count or moment < technique.covered
+        assert (number == 0) == (moment < technique.frozen_until)
+        assert number == count or moment < technique.open_by
 
 
 def test_the_groups_between_are_evenly_spread():
-    technique = FuzzyRegions(frozen=0.1, covered=0.5)
+    technique = FuzzyRegions(frozen_until=0.1, open_by=0.5)
     assert [technique.due(moment, 5) for moment in (0.0, 0.11, 0.21, 0.31, 0.41, 0.5)] == [0, 1, 2, 3, 4, 5]
 
 
@@ -62,14 +62,14 @@ def test_a_closed_group_keeps_its_bits_and_everything_is_open_when_covered(tiny_
     technique = FuzzyRegions(**SLOW)
     state = start(tiny_encoder, {"fuzzy_regions": technique}, SETTINGS)
     modules = {group.name: group.modules for group in state.groups}
-    first = {name: [fingerprint(module) for module in modules[name]] for name in NAMES}
+    first = {name: [weights_sha256(module) for module in modules[name]] for name in NAMES}
     open_before: list[str] = []
     for report in train_steps(state, batch_of, {"fuzzy_regions": technique}, SETTINGS):
         opened = [name for name in NAMES if name not in state.frozen]
         assert opened == NAMES[: len(opened)] and set(open_before) <= set(opened)
         assert len(opened) == technique.due(report.step / STEPS, 3)
         for name in NAMES:
-            same = [fingerprint(module) for module in modules[name]] == first[name]
+            same = [weights_sha256(module) for module in modules[name]] == first[name]
             assert same == (name not in opened)
             assert all(module.training == (name in opened) for top in modules[name] for module in top.modules())
         assert {"head", "extras"}.isdisjoint(state.frozen)
@@ -151,7 +151,7 @@ def test_a_probe_measures_the_closed_groups_and_leaves_nothing_behind(tiny_encod
         parameters[name].requires_grad_(False)
     flags = {name: p.requires_grad for name, p in parameters.items()}
     with torch.no_grad():
-        before = fingerprint(model)
+        before = weights_sha256(model)
         found = probe(step_of(model, batch_of(0)), members)
     assert {name: float(value) for name, value in found.items()} == pytest.approx(
         {name: float(wanted[name]) for name in ("block0", "embeddings")}, rel=1e-4
@@ -159,7 +159,7 @@ def test_a_probe_measures_the_closed_groups_and_leaves_nothing_behind(tiny_encod
     assert all(float(value) > 0 and not value.requires_grad for value in found.values())
     assert all(p.grad is None for p in parameters.values())
     assert {name: p.requires_grad for name, p in parameters.items()} == flags
-    assert fingerprint(model) == before
+    assert weights_sha256(model) == before
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
@@ -213,7 +213,7 @@ def test_settled_groups_let_the_next_one_in_early(tiny_encoder):
     settings = tiny.changed(steps=24)
     openings = {}
     for moment, settled in (("schedule", 0.5), ("settled", 1e-9), ("settled", 1e9)):
-        technique = FuzzyRegions(frozen=0.1, covered=0.9, rise=0.1, moment=moment, settled=settled)
+        technique = FuzzyRegions(frozen_until=0.1, open_by=0.9, warmup=0.1, moment=moment, settled=settled)
         state = start(tiny_encoder, {"fuzzy_regions": technique}, settings)
         opened = opening(state, technique, settings)
         at = state.modules("fuzzy_regions")["regions"].opened_at()
@@ -227,7 +227,7 @@ def test_settled_groups_let_the_next_one_in_early(tiny_encoder):
 @pytest.mark.parametrize("order", ["top_down", "fuzziest"])
 @pytest.mark.parametrize("moment", ["schedule", "settled"])
 def test_a_run_resumed_in_the_midst_of_a_stage_equals_the_uncut_one(tiny_encoder, order, moment):
-    technique = FuzzyRegions(frozen=0.1, covered=0.9, rise=0.3, order=order, moment=moment, settled=1e9)
+    technique = FuzzyRegions(frozen_until=0.1, open_by=0.9, warmup=0.3, order=order, moment=moment, settled=1e9)
     active = {"fuzzy_regions": technique}
     whole = saved(run(tiny_encoder, active, SETTINGS))
     kept, done = b"", 0

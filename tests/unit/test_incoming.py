@@ -276,7 +276,7 @@ def test_one_foreign_tag_is_no_other_scheme_but_a_malformed_tag(project, params,
     assert (drop.reason or drop.note) == ("" if malformed == "off" else f"{malformed}s: malformed_tag 1")
     settings = params.data.model_copy(update={"path": "data"})
     Path("corpus").mkdir()
-    reading.read(settings, Path("corpus"))
+    reading.read_corpus(settings, Path("corpus"))
     assert json.loads(Path("corpus/corpus.json").read_text())["scheme"] == "IOB2"
 
 

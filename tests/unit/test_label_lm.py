@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.techniques.label_lm.technique import LONGEST, TEMPERATURE, LabelDecoder, LabelLm, feedback
-from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, normal, run, start, step_of, tagger
+from tests.tiny import LABELS, SETTINGS, batch_of, context_of, normal, run, start, step_of, tagger
 
 COUNT = len(LABELS)
 seeds = st.integers(0, 2**32 - 1)
@@ -155,9 +155,9 @@ def test_feedback_teaches_the_tagger_and_not_the_teacher():
 def test_feedback_reaches_the_encoder_and_no_weight_of_the_decoder(tiny_encoder):
     model, technique = tagger(tiny_encoder), LabelLm(init_steps=1, begin=0.0, full=0.5)
     step = step_of(model, batch_of(0))
-    clock = clock_of(technique, model, 11)
-    losses = technique.losses(step, clock)
-    own = list(clock.modules["decoder"].parameters())
+    context = context_of(technique, model, 11)
+    losses = technique.losses(step, context)
+    own = list(context.modules["decoder"].parameters())
     found = torch.autograd.grad(losses["feedback"], [step.hidden, *own], allow_unused=True, retain_graph=True)
     assert found[0].any() and all(gradient is None for gradient in found[1:])
     found = torch.autograd.grad(losses["write"], [step.hidden, *own], allow_unused=True)
@@ -166,8 +166,8 @@ def test_feedback_reaches_the_encoder_and_no_weight_of_the_decoder(tiny_encoder)
 
 def reading(model, technique, step: int = 5, **logits):
     made = step_of(model, batch_of(step))
-    clock = clock_of(technique, model, step)
-    return made, *technique.reading(made, clock.generator("read", torch.device("cpu")))
+    context = context_of(technique, model, step)
+    return made, *technique.reading(made, context.generator("read", torch.device("cpu")))
 
 
 def test_it_reads_damaged_labels_or_the_taggers_own_guesses(tiny_encoder):
@@ -205,7 +205,7 @@ def test_damage_is_never_the_gold_label(tiny_encoder, scale):
         made = step_of(model, batch_of(step))
         sure = F.one_hot(made.batch.labels.clamp(min=0), COUNT).float() * scale
         vars(made)["logits"] = made.logits.detach() + sure
-        read, hides = technique.reading(made, clock_of(technique, model, step).generator("r", torch.device("cpu")))
+        read, hides = technique.reading(made, context_of(technique, model, step).generator("r", torch.device("cpu")))
         assert not hides.any()
         guesses = (made.logits / TEMPERATURE).softmax(-1)
         for row in range(3):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fpplm_core.data.formats import label_studio
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 from tests.unit.test_span_formats import notes_of, read
 
@@ -177,9 +177,9 @@ def test_a_task_of_json_min_has_an_item_an_annotation(tmp_path):
     content = json.dumps(items)
     path = tmp_path / "a"
     assert read("label_studio", path, content) == [
-        Annotated("a", (Mention(0, 1, "X"),), str(path), 1),
-        Annotated("a", (), str(path), 1),
-        Annotated("of another project", (), str(path), 1),
+        AnnotatedText("a", (Mention(0, 1, "X"),), str(path), 1),
+        AnnotatedText("a", (), str(path), 1),
+        AnnotatedText("of another project", (), str(path), 1),
     ]
     assert notes_of("label_studio", path, content) == {
         "key 'sentiment' is not read": 1,
@@ -189,6 +189,6 @@ def test_a_task_of_json_min_has_an_item_an_annotation(tmp_path):
 
 
 def test_offsets_are_written_in_utf16_units(tmp_path):
-    label_studio.write([Annotated(POO, (Mention(12, 22, "X"),), "", 1)], tmp_path / "a")
+    label_studio.write([AnnotatedText(POO, (Mention(12, 22, "X"),), "", 1)], tmp_path / "a")
     ((row,),) = [json.loads((tmp_path / "a").read_text())]
     assert row == task(POO, region(13, 23, "annotation", id="0"))

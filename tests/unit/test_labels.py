@@ -12,16 +12,16 @@ from fpplm_core.errors import DataError
 from fpplm_core.tagging.schemes import (
     DETECTED,
     SCHEMES,
+    count_violations,
     detect_scheme,
-    faults,
     label_list,
     legal,
-    misfits,
-    pairs_of,
     split_tag,
+    tag_bigrams,
+    tag_errors,
     transitions,
 )
-from fpplm_core.tagging.spans import Span, lenient_spans, repair, spans, to_tags
+from fpplm_core.tagging.spans import Span, repair, spans_from_tags, strict_spans_from_tags, tags_from_spans
 
 # A type with a hyphen, types that end in one another, types that look like prefixes, and one beyond ASCII.
 TYPES = ("PER", "HYPER", "creative-work", "work", "B", "I-PER", "組織")
@@ -91,30 +91,30 @@ def conlleval(tags: list[str]) -> list[Span]:
 @given(st.data(), schemes)
 def test_spans_come_back_from_their_tags(data, scheme):
     entities, length = data.draw(span_sets(scheme))
-    tags = to_tags(entities, length, scheme)
+    tags = tags_from_spans(entities, length, scheme)
     assert len(tags) == length
-    assert faults(tags, scheme) == []
-    assert spans(tags, scheme) == lenient_spans(tags) == entities
+    assert tag_errors(tags, scheme) == []
+    assert strict_spans_from_tags(tags, scheme) == spans_from_tags(tags) == entities
 
 
 @given(span_sets(), schemes)
 def test_what_a_scheme_cannot_say_is_refused(case, scheme):
     entities, length = case
     if sayable(entities, scheme):
-        assert spans(to_tags(entities, length, scheme), scheme) == entities
+        assert strict_spans_from_tags(tags_from_spans(entities, length, scheme), scheme) == entities
     else:
         with pytest.raises(ValueError, match=rf"{scheme} cannot say .* over the words [1-9]"):
-            to_tags(entities, length, scheme)
+            tags_from_spans(entities, length, scheme)
 
 
 @pytest.mark.parametrize(("one", "other"), list(permutations(sorted(SCHEMES), 2)))
 @given(data=st.data())
 def test_conversion_loses_nothing(data, one, other):
     entities, length = data.draw(span_sets(one))
-    tags = to_tags(entities, length, one)
+    tags = tags_from_spans(entities, length, one)
     if sayable(entities, other):
-        there = to_tags(spans(tags, one), length, other)
-        assert to_tags(spans(there, other), length, one) == tags
+        there = tags_from_spans(strict_spans_from_tags(tags, one), length, other)
+        assert tags_from_spans(strict_spans_from_tags(there, other), length, one) == tags
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
@@ -123,16 +123,16 @@ def test_legal_sequences_are_those_that_encode_spans(scheme, length, kinds):
     types = ("PER", "HYPER")[:kinds]
     labels = label_list(types, scheme)
     found = [entities for entities in all_span_sets(length, types) if sayable(entities, scheme)]
-    encoded = {tuple(to_tags(entities, length, scheme)): entities for entities in found}
+    encoded = {tuple(tags_from_spans(entities, length, scheme)): entities for entities in found}
     assert len(encoded) == len(found)  # no two sets have the same tags
     matrix = transitions(labels, scheme)
     edge = len(labels)
     for path in product(range(len(labels)), repeat=length):
         tags = tuple(labels[label] for label in path)
         allowed = all(matrix[a, b] for a, b in pairwise([edge, *path, edge]))
-        assert allowed == (tags in encoded) == (faults(tags, scheme) == [])
+        assert allowed == (tags in encoded) == (tag_errors(tags, scheme) == [])
         if allowed:
-            assert spans(tags, scheme) == encoded[tags]
+            assert strict_spans_from_tags(tags, scheme) == encoded[tags]
 
 
 def all_span_sets(length: int, kinds, start: int = 0):
@@ -149,26 +149,26 @@ def all_span_sets(length: int, kinds, start: int = 0):
 def test_strict_reading_equals_seqeval_and_illegal_sequences_are_refused(data, scheme):
     tags = data.draw(random_tags(scheme))
     reference = strict_entities(tags, scheme)
-    if to_tags(reference, len(tags), scheme) == tags:
-        assert spans(tags, scheme) == reference
+    if tags_from_spans(reference, len(tags), scheme) == tags:
+        assert strict_spans_from_tags(tags, scheme) == reference
     else:  # what seqeval keeps does not explain the tags
         with pytest.raises(ValueError, match=r"word [1-9]"):
-            spans(tags, scheme)
+            strict_spans_from_tags(tags, scheme)
 
 
 @given(st.data(), st.sampled_from(sorted(SEQEVAL)))
 def test_tags_of_a_lenient_reading_read_the_same_by_seqeval(data, scheme):
     tags = data.draw(random_tags("BIOES"))
-    read = lenient_spans(tags)
-    assert strict_entities(to_tags(read, len(tags), scheme), scheme) == read
+    read = spans_from_tags(tags)
+    assert strict_entities(tags_from_spans(read, len(tags), scheme), scheme) == read
 
 
 @given(st.data(), schemes)
 def test_lenient_reading_is_that_of_conlleval(data, scheme):
     tags = data.draw(random_tags(scheme))
-    assert lenient_spans(tags) == conlleval(tags)
+    assert spans_from_tags(tags) == conlleval(tags)
     if set(SCHEMES[scheme]) <= set("BIES"):  # seqeval knows no other letters here
-        assert lenient_spans(tags) == [Span(start, end + 1, kind) for kind, start, end in get_entities(tags)]
+        assert spans_from_tags(tags) == [Span(start, end + 1, kind) for kind, start, end in get_entities(tags)]
 
 
 @given(st.data(), st.sampled_from(sorted(SEQSCORE)))
@@ -184,15 +184,15 @@ def test_verdicts_readings_and_tags_equal_those_of_seqscore(data, scheme):
     try:
         errors = validation.validate_labels(tags, encoding).errors if tags else ()
     except encodings.EncodingError:
-        assert any(not fault.transition for fault in faults(tags, scheme))
+        assert any(not fault.transition for fault in tag_errors(tags, scheme))
         return
-    bad = faults(tags, scheme)
+    bad = tag_errors(tags, scheme)
     assert bool(bad) == bool(errors)
     if all(fault.transition for fault in bad):
         assert len(bad) == len(errors)
     if not bad:
         read = encoding.decode_labels(tags)
-        assert spans(tags, scheme) == [(one.span.start, one.span.end, one.type) for one in read]
+        assert strict_spans_from_tags(tags, scheme) == [(one.span.start, one.span.end, one.type) for one in read]
         assert list(encoding.encode_mentions(read, len(tags))) == tags
 
 
@@ -208,18 +208,20 @@ def test_repair_is_that_of_seqscore(data, case):
 @given(st.data(), schemes, st.sampled_from(["conlleval", "discard"]))
 def test_repaired_tags_have_no_fault_and_legal_or_malformed_ones_stay(data, scheme, how):
     tags = data.draw(random_tags(scheme) | random_tags(scheme, more=[*MALFORMED, "X-PER"]))
-    bad = faults(tags, scheme)
+    bad = tag_errors(tags, scheme)
     mended = repair(tuple(tags), scheme, how)
     if not bad or any(not fault.transition for fault in bad):
         assert mended == tags
         return
-    assert mended != tags and faults(mended, scheme) == []
-    read = lenient_spans(tags)
+    assert mended != tags and tag_errors(mended, scheme) == []
+    read = spans_from_tags(tags)
     if how == "conlleval":
-        assert spans(mended, scheme) == read
+        assert strict_spans_from_tags(mended, scheme) == read
     elif scheme != "IOB1":  # there B is legal for what stands before it; seqscore does not discard in it either
         alone = [["O"] * start + tags[start:end] + ["O"] * (len(tags) - end) for start, end, _ in read]
-        assert spans(mended, scheme) == [one for one, own in zip(read, alone, strict=True) if not faults(own, scheme)]
+        assert strict_spans_from_tags(mended, scheme) == [
+            one for one, own in zip(read, alone, strict=True) if not tag_errors(own, scheme)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -255,12 +257,12 @@ def test_golden_repairs(scheme, tags, conlleval, discard):
     ],
 )
 def test_lenient_reading_of_broken_tags(tags, entities):
-    assert lenient_spans(tags.split()) == entities
+    assert spans_from_tags(tags.split()) == entities
 
 
 @given(st.lists(st.text(max_size=6), max_size=6), schemes)
 def test_any_text_as_a_tag_is_read_or_named_as_malformed(tags, scheme):
-    bad = {fault.word for fault in faults(tags, scheme)}
+    bad = {fault.word for fault in tag_errors(tags, scheme)}
     assert all(0 <= word < len(tags) for word in bad)
     for index, tag in enumerate(tags):
         try:
@@ -269,7 +271,7 @@ def test_any_text_as_a_tag_is_read_or_named_as_malformed(tags, scheme):
             assert index in bad
         else:
             assert tag == (f"{prefix}-{kind}" if kind else "O")
-    for start, end, kind in lenient_spans(tags):
+    for start, end, kind in spans_from_tags(tags):
         assert kind and 0 <= start < end <= len(tags)
 
 
@@ -304,16 +306,16 @@ def test_malformed_tags_are_refused(tag):
     ],
 )
 def test_each_fault_stands_at_its_word(scheme, tags, words):
-    assert [fault.word for fault in faults(tags.split(), scheme)] == words
+    assert [fault.word for fault in tag_errors(tags.split(), scheme)] == words
 
 
 def test_a_fault_says_what_came_before():
-    (fault,) = faults(["O", "I-creative-work"], "IOB2")
+    (fault,) = tag_errors(["O", "I-creative-work"], "IOB2")
     assert fault.reason == "I-creative-work cannot follow O in IOB2"
-    (fault,) = faults(["B-PER"], "BIOES")
+    (fault,) = tag_errors(["B-PER"], "BIOES")
     assert fault.reason == "B-PER cannot end a sentence in BIOES"
-    assert faults(["X", "I-PER"], "IOB2")[1].reason == "I-PER cannot follow X in IOB2"
-    assert faults(["M-PER"], "BIOE")[0].reason == "unknown prefix 'M' in 'M-PER': BIOE has B, E, I, O"
+    assert tag_errors(["X", "I-PER"], "IOB2")[1].reason == "I-PER cannot follow X in IOB2"
+    assert tag_errors(["M-PER"], "BIOE")[0].reason == "unknown prefix 'M' in 'M-PER': BIOE has B, E, I, O"
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
@@ -336,11 +338,11 @@ def test_the_label_list_does_not_depend_on_the_order_of_types(kinds, random):
 
 @given(st.lists(st.sampled_from([*label_list(TYPES[:2]), "M-PER", "U-PER", *MALFORMED]), min_size=1), schemes)
 def test_misfits_are_as_many_as_faults(tags, scheme):
-    assert misfits(pairs_of([tags]), scheme) == len(faults(tags, scheme))
+    assert count_violations(tag_bigrams([tags]), scheme) == len(tag_errors(tags, scheme))
 
 
 def test_pairs_are_counted_over_sentences_with_their_edges():
-    pairs = pairs_of([["O", "O", "B-A"], ("O",)])
+    pairs = tag_bigrams([["O", "O", "B-A"], ("O",)])
     assert pairs == {(None, "O"): 2, ("O", "O"): 1, ("O", "B-A"): 1, ("B-A", None): 1, ("O", None): 1}
 
 
@@ -365,16 +367,16 @@ def test_pairs_are_counted_over_sentences_with_their_edges():
     ],
 )
 def test_the_scheme_is_told_by_what_fewest_tags_break(tags, scheme):
-    assert detect_scheme(pairs_of([tags.split()])).scheme == scheme
+    assert detect_scheme(tag_bigrams([tags.split()])).scheme == scheme
 
 
 def test_the_evidence_holds_the_counts():
-    pairs = pairs_of([["B-A", "I-A", "O"], ["I-B", "B-B"], ["B-A", "odd"]])
+    pairs = tag_bigrams([["B-A", "I-A", "O"], ["I-B", "B-B"], ["B-A", "odd"]])
     others = "IO 4, IOB1 3, BIOE 4, BIOES 5, BMES 4, BILOU 5, BMEWO 4"
     assert detect_scheme(pairs) == ("IOB2", f"3 B-, 2 I-; 2 break it (of others {others})")
     assert detect_scheme({}) == ("IOB2", "no entity in 0 tags")
-    assert detect_scheme(pairs_of([["O", "O"]])) == ("IOB2", "no entity in 2 tags")
-    assert detect_scheme(pairs_of([["X", "Y", "X"]])).evidence == "2 different tags, none of them O or PREFIX-TYPE"
+    assert detect_scheme(tag_bigrams([["O", "O"]])) == ("IOB2", "no entity in 2 tags")
+    assert detect_scheme(tag_bigrams([["X", "Y", "X"]])).evidence == "2 different tags, none of them O or PREFIX-TYPE"
 
 
 UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X _"
@@ -391,10 +393,10 @@ CHINESE = "NN NR NT-SHORT VV AD M P DEG PU URL"
 @pytest.mark.parametrize("tags", [UPOS, PENN, STTS, BROWN, PRAGUE, CHINESE, "B I E S", "名詞 助詞 補助記号"])
 def test_a_tag_a_word_is_told_and_read_as_entities_of_one_word(tags):
     tags = tags.split()
-    assert detect_scheme(pairs_of([tags, tags[:1]])).scheme == "TAGS"
+    assert detect_scheme(tag_bigrams([tags, tags[:1]])).scheme == "TAGS"
     entities = [f"S-{tag}" for tag in tags]  # as the corpus has them
-    assert spans(entities, "TAGS") == [(place, place + 1, tag) for place, tag in enumerate(tags)]
-    assert to_tags(spans(entities, "TAGS"), len(tags), "TAGS") == entities
+    assert strict_spans_from_tags(entities, "TAGS") == [(place, place + 1, tag) for place, tag in enumerate(tags)]
+    assert tags_from_spans(strict_spans_from_tags(entities, "TAGS"), len(tags), "TAGS") == entities
 
 
 @pytest.mark.parametrize(
@@ -410,7 +412,7 @@ def test_a_tag_a_word_is_told_and_read_as_entities_of_one_word(tags):
 )
 def test_tags_of_no_scheme_are_an_error_that_shows_the_most_frequent(tags, said):
     with pytest.raises(DataError) as caught:
-        detect_scheme(pairs_of([tags.split()]))
+        detect_scheme(tag_bigrams([tags.split()]))
     assert caught.value.where == "data.scheme" and caught.value.got.endswith(said)
     assert all(scheme in caught.value.do for scheme in SCHEMES)
 
@@ -427,15 +429,17 @@ def written(source: random.Random, scheme: str) -> list[list[str]]:
             if sayable([found[-1], one], scheme):
                 found.append(one)
         length = place + source.randint(1, 3)
-        corpus.append(to_tags(found[1:], length, scheme))
+        corpus.append(tags_from_spans(found[1:], length, scheme))
     return corpus
 
 
 @given(st.integers(0, 2**32), st.sampled_from(DETECTED), st.sampled_from([0, 1, 5, 300]))
 def test_a_detected_scheme_reads_the_same_entities(seed, scheme, number):
     corpus = written(random.Random(seed), scheme)[:number]
-    found, _ = detect_scheme(pairs_of(corpus))
-    assert [spans(tags, found) for tags in corpus] == [spans(tags, scheme) for tags in corpus]
+    found, _ = detect_scheme(tag_bigrams(corpus))
+    assert [strict_spans_from_tags(tags, found) for tags in corpus] == [
+        strict_spans_from_tags(tags, scheme) for tags in corpus
+    ]
     if number == 300:
         assert found == scheme
 
@@ -448,7 +452,7 @@ def test_damage_changes_no_detection(seed, scheme, share):
     wrong = ["O", *MALFORMED, "X-PER", *label_list(TYPES, scheme)]
     for row, word in source.sample(places, int(share * len(places))):
         corpus[row][word] = source.choice(wrong)
-    assert detect_scheme(pairs_of(corpus)).scheme == scheme
+    assert detect_scheme(tag_bigrams(corpus)).scheme == scheme
 
 
 def test_the_count_of_a_pair_weighs():

@@ -15,13 +15,13 @@ from fpplm_core.evaluation.metrics import (
     bootstrap_f1,
     calibration_error,
     confusion,
-    count,
     mention,
     seen_unseen,
+    span_counts,
     token_accuracy,
-    total,
+    sum_counts,
 )
-from fpplm_core.tagging.spans import Span, to_tags, types_of
+from fpplm_core.tagging.spans import Span, tags_from_spans, types_of
 
 WORDS = 8
 TYPES = ("PER", "LOC", "creative-work")
@@ -42,7 +42,7 @@ def corpora(draw) -> tuple[list[list[Span]], list[list[Span]]]:
 
 
 def counts_of(gold, predicted, kind=None) -> Counts:
-    return total(count(g, p, kind) for g, p in zip(gold, predicted, strict=True))
+    return sum_counts(span_counts(g, p, kind) for g, p in zip(gold, predicted, strict=True))
 
 
 @given(corpora())
@@ -50,7 +50,7 @@ def test_scores_are_those_of_seqeval(case):
     gold, predicted = case
     if not any(gold) and not any(predicted):
         return  # seqeval has no answer
-    tags = [[to_tags(spans, WORDS, "IOB2") for spans in part] for part in case]
+    tags = [[tags_from_spans(spans, WORDS, "IOB2") for spans in part] for part in case]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     kinds = sorted({span.type for part in (*gold, *predicted) for span in part})
     by_kind = {kind: counts_of(gold, predicted, kind) for kind in kinds}
@@ -65,7 +65,7 @@ def test_scores_are_those_of_seqeval(case):
 
 @given(corpora())
 def test_types_part_the_counts(case):
-    assert total(counts_of(*case, kind) for kind in TYPES) == counts_of(*case)
+    assert sum_counts(counts_of(*case, kind) for kind in TYPES) == counts_of(*case)
 
 
 @given(corpora())
@@ -122,7 +122,7 @@ def test_seen_and_unseen_part_the_counts(case, seed, data):
     mentions = [mention(words, span) for words, wanted, found in rows for span in wanted + found]
     seen = set(data.draw(st.lists(st.sampled_from(mentions)))) if mentions else set()
     parts = seen_unseen(sentences, gold, predicted, seen)
-    assert total(parts.values()) == counts_of(gold, predicted)
+    assert sum_counts(parts.values()) == counts_of(gold, predicted)
     wanted = Counter(mention(w, s) in seen for w, spans in zip(sentences, gold, strict=True) for s in spans)
     assert parts["seen"].tp + parts["seen"].fn == wanted[True]
     assert parts["unseen"].tp + parts["unseen"].fn == wanted[False]
@@ -144,7 +144,7 @@ def test_the_interval_holds_the_score_and_narrows_with_more_sentences_and_less_c
     for number in (20, 200, 2000):
         counts = sentence_counts(number)
         low, high = bootstrap_f1(counts, 300, 0.95, seed=1)
-        assert low < total(counts).f1 < high
+        assert low < sum_counts(counts).f1 < high
         widths.append(high - low)
         inner = bootstrap_f1(counts, 300, 0.8, seed=1)
         assert low < inner[0] < inner[1] < high

@@ -10,11 +10,11 @@ from fpplm_core.errors import DeviceError, EncoderError, ParamsError
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.device import choose_device
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.dropout import Dropout
-from fpplm_core.model.tagger import initialise, load_trained, runner
+from fpplm_core.model.tagger import initialise, load_trained, batch_logits
 from fpplm_core.tagging.batches import collate
-from fpplm_core.tagging.windows import Encoder
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.tagging.word_logits import word_logits
 
 BLUEPRINT = Blueprint(["O", "B-X", "I-X", "E-X", "S-X"], None, 4)
@@ -23,20 +23,20 @@ SENTENCES = [["The", "rivers", "of", "London"], [f"w{n}" for n in range(80)], ["
 
 @pytest.fixture
 def encoder(params):
-    return pretrained.load_encoder(params.model.encoder, None, params.model.attention)
+    return pretrained.load_encoder(params.model.encoder)
 
 
 @pytest.fixture
 def windows(params):
     tokenizer = pretrained.load_tokenizer(params.model.encoder).backend_tokenizer
-    return Encoder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
+    return WindowBuilder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
 
 
 def test_a_word_gets_the_same_logits_whatever_its_batch(encoder, windows, params):
     model = initialise(encoder, BLUEPRINT, params.model, seed=1).eval()
     lengths = [len(words) for words in SENTENCES]
-    alone = word_logits(windows, lengths, 1, runner(model))
-    together = word_logits(windows, lengths, 10_000, runner(model))
+    alone = word_logits(windows, lengths, 1, batch_logits(model))
+    together = word_logits(windows, lengths, 10_000, batch_logits(model))
     for one, other in zip(alone, together, strict=True):
         assert np.allclose(one, other, atol=1e-5)
     assert [len(values) for values in alone] == lengths
@@ -47,8 +47,8 @@ def test_the_exported_graph_gives_at_first_pieces_what_the_runner_gives(encoder,
     arrays = collate(windows)
     with torch.inference_mode():
         graph = model(torch.from_numpy(arrays.ids), torch.from_numpy(arrays.mask)).numpy()
-    chosen = np.take_along_axis(graph, arrays.first[:, :, None], axis=1)
-    assert np.allclose(chosen, runner(model)(arrays), atol=1e-5)
+    chosen = np.take_along_axis(graph, arrays.first_pieces[:, :, None], axis=1)
+    assert np.allclose(chosen, batch_logits(model)(arrays), atol=1e-5)
 
 
 def test_a_head_depends_on_its_seed_alone(encoder, params):
@@ -57,8 +57,8 @@ def test_a_head_depends_on_its_seed_alone(encoder, params):
     one = initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=1)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert fingerprint(initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=1)) == fingerprint(one)
-    assert fingerprint(initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=2)) != fingerprint(one)
+    assert weights_sha256(initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=1)) == weights_sha256(one)
+    assert weights_sha256(initialise(copy.deepcopy(encoder), BLUEPRINT, params.model, seed=2)) != weights_sha256(one)
 
 
 def test_kept_weights_make_the_same_model_again(encoder, params, tmp_path):
@@ -68,7 +68,7 @@ def test_kept_weights_make_the_same_model_again(encoder, params, tmp_path):
             parameter.add_(0.1)
     safetensors.torch.save_file(model.state_dict(), tmp_path / "model.safetensors")
     loaded = load_trained(tmp_path / "model.safetensors", BLUEPRINT, params.model)
-    assert fingerprint(loaded) == fingerprint(model)
+    assert weights_sha256(loaded) == weights_sha256(model)
     assert not any(module.training for module in loaded.modules())
 
 
@@ -84,20 +84,19 @@ class Scalars(nn.Module):
 
 
 def test_a_fingerprint_sees_every_bit_and_name(encoder):
-    assert fingerprint(Scalars(1.0)) == fingerprint(Scalars(1.0))
-    assert fingerprint(Scalars(1.0)) != fingerprint(Scalars(1.0 + 2**-23))
-    assert fingerprint(Scalars(0.0)) != fingerprint(Scalars(-0.0))
-    assert fingerprint(nn.ModuleDict({"a": Scalars(1.0)})) != fingerprint(nn.ModuleDict({"b": Scalars(1.0)}))
+    assert weights_sha256(Scalars(1.0)) == weights_sha256(Scalars(1.0))
+    assert weights_sha256(Scalars(1.0)) != weights_sha256(Scalars(1.0 + 2**-23))
+    assert weights_sha256(Scalars(0.0)) != weights_sha256(Scalars(-0.0))
+    assert weights_sha256(nn.ModuleDict({"a": Scalars(1.0)})) != weights_sha256(nn.ModuleDict({"b": Scalars(1.0)}))
     other = copy.deepcopy(encoder)
     next(other.parameters()).data[0, 0] += 1e-6
-    assert fingerprint(other) != fingerprint(encoder)
+    assert weights_sha256(other) != weights_sha256(encoder)
 
 
 def test_an_encoder_loads_in_float32_without_its_pooler(encoder, params):
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     assert not any("pooler" in name for name, _ in encoder.named_parameters())
-    again = pretrained.load_encoder(params.model.encoder, None, "sdpa")
-    assert fingerprint(again) == fingerprint(encoder)
+    assert weights_sha256(pretrained.load_encoder(params.model.encoder)) == weights_sha256(encoder)
 
 
 def test_a_window_beyond_the_encoder_is_an_error(params):
@@ -127,10 +126,10 @@ def test_an_encoder_without_weights_is_an_error(params, tmp_path, tiny_encoder):
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        pretrained.load_encoder(str(tmp_path), None, "eager")
+        pretrained.load_encoder(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        pretrained.load_encoder(str(tmp_path), None, "eager")
+        pretrained.load_encoder(str(tmp_path))
 
 
 def test_a_device_that_is_not_there_is_an_error(monkeypatch):

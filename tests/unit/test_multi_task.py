@@ -13,30 +13,30 @@ from transformers import AutoModelForMaskedLM
 
 from fpplm_core.errors import ParamsError
 from fpplm_core.model import pretrained
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import initialise
 from fpplm_core.params import load
-from fpplm_core.tagging.schemes import faults, label_list, legal, split_tag, transitions
+from fpplm_core.tagging.schemes import label_list, legal, split_tag, tag_errors, transitions
 from fpplm_core.tagging.viterbi import legality_scores, viterbi
 from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
-from fpplm_core.training.state import prepare
-from fpplm_core.training.technique import Clock
+from fpplm_core.training.state import initial_state
+from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.multi_task.technique import (
     FORBIDDEN,
     Anchor,
     MultiTask,
     Pairs,
-    Parts,
+    PrefixAndType,
     Presence,
     chain_loss,
     neighbour_loss,
     pair_loss,
 )
 from tests import tiny
-from tests.tiny import LABELS, SETTINGS, batch_of, clock_of, label_rows, normal, step_of, tagger
+from tests.tiny import LABELS, SETTINGS, batch_of, context_of, label_rows, normal, step_of, tagger
 
 ONE = label_list(["X"])
 OFF = {"pair": 0, "presence": 0, "neighbours": 0, "boundary": 0, "anchor": 0}
@@ -119,7 +119,7 @@ def test_a_uniform_guess_costs_one(kinds):
     zeros = torch.zeros(*rows.shape, len(labels))
     assert Pairs(labels)(zeros, rows, "pair").item() == pytest.approx(1.0, abs=1e-6)
     assert float(neighbour_loss(torch.cat([zeros, zeros], 2), rows)) == pytest.approx(math.log(len(labels)), abs=1e-6)
-    for module in (Presence(8, labels), Parts(8, labels)):
+    for module in (Presence(8, labels), PrefixAndType(8, labels)):
         torch.nn.init.zeros_(module.head.weight)
         torch.nn.init.zeros_(module.head.bias)
         assert module(normal(2, *rows.shape, 8), rows).item() == pytest.approx(1.0, abs=1e-6)
@@ -194,7 +194,7 @@ def test_the_decoder_gets_the_learned_transitions(tiny_encoder, kind, share):
     scores = legality_scores(transitions(LABELS))
     scores[:-1, :-1] += found.numpy()
     (best,) = viterbi(normal(2, 1, 6, 9, scale=3.0).numpy(), np.array([6]), scores)
-    assert not faults([LABELS[label] for label in best], "BIOES")
+    assert not tag_errors([LABELS[label] for label in best], "BIOES")
 
 
 @given(seeds, sizes)
@@ -214,7 +214,7 @@ def test_neighbours_are_asked_for_word_by_word(seed, sizes):
 @given(seeds, sizes)
 def test_presence_and_parts_are_those_of_the_labels(seed, sizes):
     labels, hidden = label_rows(seed, sizes), normal(seed, len(sizes), max(sizes), 8)
-    presence, parts = Presence(8, LABELS), Parts(8, LABELS)
+    presence, parts = Presence(8, LABELS), PrefixAndType(8, LABELS)
     found, prefixes, kinds = [], [], []
     for row, gold in enumerate(windows(labels)):
         states = hidden[row, : len(gold)]
@@ -239,13 +239,13 @@ def test_each_loss_is_proportional_to_its_weight_and_zero_switches_it_off(tiny_e
         values = []
         for weight in (1.0, 3.0):
             technique = MultiTask(**{**OFF, name: weight})
-            clock = clock_of(technique, model)
-            assert set(clock.modules) == {name}
-            losses = technique.losses(step, clock)
+            context = context_of(technique, model)
+            assert set(context.modules) == {name}
+            losses = technique.losses(step, context)
             assert set(losses) == {name}
             values.append(losses[name].item())
         assert values[1] == pytest.approx(3 * values[0])
-    assert MultiTask(**OFF).losses(step, clock_of(MultiTask(**OFF), model)) == {}
+    assert MultiTask(**OFF).losses(step, context_of(MultiTask(**OFF), model)) == {}
     assert MultiTask(**OFF).modules(model) == {}
 
 
@@ -254,7 +254,7 @@ def test_every_loss_reaches_the_encoder(tiny_encoder):
         model = tagger(tiny_encoder)
         technique = MultiTask(pair_kind=kind)
         step = step_of(model, batch_of(0))
-        for loss in technique.losses(step, clock_of(technique, model)).values():
+        for loss in technique.losses(step, context_of(technique, model)).values():
             (gradient,) = torch.autograd.grad(loss, step.hidden, retain_graph=True)
             assert gradient.isfinite().all() and gradient[step.owned].any()
             assert not gradient[~step.owned].any()
@@ -265,20 +265,20 @@ def test_learned_weights_are_those_of_the_formula(tiny_encoder):
     step = step_of(model, batch_of(0))
     fixed = MultiTask(pair=1, presence=1, neighbours=1, boundary=1)
     learned = MultiTask(pair=1, presence=1, neighbours=1, boundary=1, weights="uncertainty")
-    clock = clock_of(learned, model)
-    raw = fixed.losses(step, clock)
+    context = context_of(learned, model)
+    raw = fixed.losses(step, context)
     tag = tag_loss(step.logits, step.batch.labels).item()
     values = {"tag": 0.7, "pair": -1.0, "presence": 5.0, "neighbours": -5.0, "boundary": 0.0}
     with torch.no_grad():
         for name, value in values.items():
-            clock.modules["uncertainty"][name].fill_(value)
+            context.modules["uncertainty"][name].fill_(value)
     wanted = 0.0
     for name, value in values.items():
         s = min(2.0, max(-2.0, value))
         wanted += math.exp(-s) * (tag if name == "tag" else raw[name].item()) + s / 2
-    found = tag + sum(loss.item() for loss in learned.losses(step, clock).values())
+    found = tag + sum(loss.item() for loss in learned.losses(step, context).values())
     assert found == pytest.approx(wanted, rel=1e-5)
-    reported = learned.findings(clock.modules)["weights"]
+    reported = learned.findings(context.modules)["weights"]
     assert reported == pytest.approx({n: math.exp(-min(2.0, max(-2.0, v))) for n, v in values.items()})
 
 
@@ -302,7 +302,7 @@ def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
         p.data += 1.0
         p.grad = torch.zeros_like(p)
     for step in range(total):
-        technique.after_update(parameters, Clock(step, total, 0, "", linear((step + 0.5) / total, warmup), modules))
+        technique.after_update(parameters, StepContext(step, total, 0, "", linear((step + 0.5) / total, warmup), modules))
     for name, p in parameters.items():
         left = 1.0 if name.startswith("head") else 1.0 - anchor
         assert torch.allclose(p.detach(), first[name] + left, atol=1e-4), name
@@ -311,17 +311,17 @@ def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
 def test_the_anchor_leaves_alone_what_is_frozen(tiny_encoder):
     model = tagger(tiny_encoder)
     technique = MultiTask(**{**OFF, "anchor": 0.5})
-    clock = clock_of(technique, model)
+    context = context_of(technique, model)
     parameters = dict(model.named_parameters())
     for number, (name, p) in enumerate(parameters.items()):
         p.data += 1.0
         p.grad = torch.zeros_like(p) if number % 2 and name.startswith("encoder") else None
     before = {name: p.detach().clone() for name, p in parameters.items()}
-    technique.after_update(parameters, clock)
+    technique.after_update(parameters, context)
     for name, p in parameters.items():
         assert torch.equal(p.detach(), before[name]) == (p.grad is None)
         p.grad = None
-    technique.after_update(parameters, clock)
+    technique.after_update(parameters, context)
 
 
 def test_an_anchored_run_ends_nearer_to_the_pretrained_weights(tiny_encoder):
@@ -375,9 +375,9 @@ def test_masked_lm_trains_the_encoder_leaves_its_head_alone_and_resumes(masked_e
     active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 1.0}})
     state = tiny.start(masked_encoder, active)
     head = state.modules("multi_task")["masked_lm"].head[0]
-    before = fingerprint(head)
+    before = weights_sha256(head)
     losses = [float(report.losses["multi_task.masked_lm"]) for report in train_steps(state, batch_of, active, SETTINGS)]
-    assert fingerprint(head) == before and all(p.grad is None for p in head.parameters())
+    assert weights_sha256(head) == before and all(p.grad is None for p in head.parameters())
     assert 0.5 < losses[0] < 2 and all(map(math.isfinite, losses))
     assert not any("masked_lm" in name for name in state.tensors())
     again = tiny.start(masked_encoder, active)
@@ -407,7 +407,7 @@ SECOND = ["ADJ", "NOUN", "VERB"]
 
 def second_tagger(folder):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=SECOND)
-    return initialise(pretrained.load_encoder(str(folder), None, "eager"), blueprint, tiny.MODEL, seed=1)
+    return initialise(pretrained.load_encoder(str(folder)), blueprint, tiny.MODEL, seed=1)
 
 
 def second_batch(step):
@@ -421,7 +421,7 @@ def second_batch(step):
 def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
     active = techniques.build({"active": ["multi_task"], "multi_task": {"second": 1.0}})
     settings = tiny.changed(steps=60)
-    state = prepare(second_tagger(tiny_encoder), active, settings)
+    state = initial_state(second_tagger(tiny_encoder), active, settings)
     losses = [report.losses for report in train_steps(state, lambda n: second_batch(n % 4), active, settings)]
     found = [float(step["multi_task.second"]) for step in losses]
     assert found[0] == pytest.approx(1, abs=0.15) and np.mean(found[-6:]) < 0.5
@@ -435,26 +435,26 @@ def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encode
     active = techniques.build(section | {"active": ["multi_task", "label_lm"]})
     found = []
     for rows in (3, 2):
-        state = prepare(second_tagger(tiny_encoder), active, SETTINGS)
+        state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
         state.model.eval()
         batch = Batch._make(value[:rows] for value in second_batch(0))
         step = step_of(state.model, batch)
-        own = {n: t.losses(step, clock(n, state)) for n, t in active.items()}
+        own = {n: t.losses(step, context(n, state)) for n, t in active.items()}
         found.append({f"{n}.{key}": float(v.detach()) for n, every in own.items() for key, v in every.items()})
         if rows == 2:
             found[-1].pop("multi_task.second"), found[0].pop("multi_task.second")
     assert found[0] == pytest.approx(found[1], rel=1e-5) and len(found[0]) >= 4
 
 
-def clock(name, state):
-    return Clock(0, 12, 3, name, 1.0, state.modules(name))
+def context(name, state):
+    return StepContext(0, 12, 3, name, 1.0, state.modules(name))
 
 
 def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
     section = copy.deepcopy(load(tiny.FILE).technique)
     section["multi_task"] |= {"second": 1.0, "weights": "uncertainty"}
     active = techniques.build(section)
-    state = prepare(second_tagger(tiny_encoder), active, SETTINGS)
+    state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
     for report in train_steps(state, second_batch, active, SETTINGS):
         assert all(value.isfinite() for value in report.losses.values())
     assert all(value.isfinite().all() for value in state.tensors().values())
@@ -463,7 +463,7 @@ def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
 @pytest.mark.parametrize(("weight", "labels"), [(0.5, ()), (0, SECOND)])
 def test_a_second_task_without_labels_or_weight_is_an_error(tiny_encoder, weight, labels):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=labels)
-    model = initialise(pretrained.load_encoder(str(tiny_encoder), None, "eager"), blueprint, tiny.MODEL, seed=1)
+    model = initialise(pretrained.load_encoder(str(tiny_encoder)), blueprint, tiny.MODEL, seed=1)
     active = techniques.build({"active": ["multi_task"], "multi_task": {"second": weight}})
     with pytest.raises(ParamsError, match=r"technique.multi_task.second: .*give both data.second and this weight"):
-        prepare(model, active, SETTINGS)
+        initial_state(model, active, SETTINGS)

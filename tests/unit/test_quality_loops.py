@@ -22,9 +22,9 @@ from fpplm_core.quality.sentence_table import sentences
 from fpplm_core.quality.split_table import splits
 from fpplm_core.quality.statistics import statistics
 from fpplm_core.quality.token_table import tokens
-from fpplm_core.tagging.schemes import faults
-from fpplm_core.tagging.spans import lenient_spans
-from fpplm_core.tagging.windows import cut
+from fpplm_core.tagging.schemes import tag_errors
+from fpplm_core.tagging.spans import spans_from_tags
+from fpplm_core.tagging.windows import window_bounds
 from fpplm_core.tagging.words import is_invisible
 from tests.unit.test_quality import (
     LEAKAGE_WORDS,
@@ -46,7 +46,7 @@ def slow_tokens(corpus: Corpus, scheme: str) -> list[dict[str, str | None]]:
     rows = []
     for part in corpus.values():
         for s in part:
-            found = {fault.word: fault.reason for fault in faults(s.tags, scheme)}
+            found = {fault.word: fault.reason for fault in tag_errors(s.tags, scheme)}
             for index, (line, word) in enumerate(zip(s.lines, s.words, strict=True)):
                 reason, shown = found.get(index), word.strip()
                 bad_tag = reason is not None and reason.startswith(("malformed", "unknown"))
@@ -103,7 +103,7 @@ def slow_mentions(corpus: Corpus) -> list[dict[str, str | None]]:
     every = [s for part in corpus.values() for s in part]
     readings: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for s in every:
-        for start, end, kind in lenient_spans(s.tags):
+        for start, end, kind in spans_from_tags(s.tags):
             of_mention = readings.setdefault(s.words[start:end], {})
             of_mention.setdefault(kind, []).append(f"{s.file}:{s.lines[start]}")
     rows = []
@@ -138,7 +138,7 @@ def place(sentence: Sentence) -> str:
 
 def slow_statistics(part: list[Sentence]) -> dict[str, object]:
     sizes = [len(s.words) for s in part]
-    spans = [lenient_spans(s.tags) for s in part]
+    spans = [spans_from_tags(s.tags) for s in part]
     pieces = [lengths(list(s.words)) for s in part]
     inside = sum(tag != "O" for s in part for tag in s.tags)
     letters = Counter(script for s in part for word in s.words for char in word if (script := script_of(char)))
@@ -156,7 +156,7 @@ def slow_statistics(part: list[Sentence]) -> dict[str, object]:
         "length_max": max(sizes, default=0),
         "letters": letters,
         "pieces": sum(map(sum, pieces)),
-        "windows": sum(len(cut(np.array(row), ROOM, STRIDE)) for row in pieces),
+        "windows": sum(len(window_bounds(np.array(row), ROOM, STRIDE)) for row in pieces),
         "sentences_of_several_windows": sum(sum(row) > ROOM for row in pieces),
     }
 
@@ -218,11 +218,11 @@ def test_entities_are_the_lenient_spans(rows):
     part = [Sentence(tuple(w for w, _ in row), tuple(t for _, t in row), "f", tuple(range(len(row)))) for row in rows]
     found, start = [], 0
     for _, batch in columns.batches(parquet({"train": part}), ["tags"]):
-        spans = columns.entities(*columns.in_context(batch["tags"]))
+        spans = columns.batch_entities(*columns.tags_in_context(batch["tags"]))
         found = [(a, b, spans.names[k]) for a, b, k in zip(*(x.tolist() for x in spans[:3]), strict=True)]
     wanted = []
     for s in part:
-        wanted += [(start + span.start, start + span.end, span.type) for span in lenient_spans(s.tags)]
+        wanted += [(start + span.start, start + span.end, span.type) for span in spans_from_tags(s.tags)]
         start += len(s.words)
     assert found == wanted
 
@@ -245,7 +245,7 @@ def test_no_near_sentence_is_false_and_few_are_missed(seed):
         copy = list(row)
         copy[int(random.integers(len(row)))] = "other"
         rows.append(copy)
-    sketches = near_duplicates.together(
+    sketches = near_duplicates.concatenate(
         [near_duplicates.sketch(pa.array(rows[:150]), NEAR), near_duplicates.sketch(pa.array(rows[150:]), NEAR)]
     )
     found = near_duplicates.alike(sketches, NEAR, np.arange(len(rows)))

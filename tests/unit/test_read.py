@@ -19,7 +19,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.reading import add_drops
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.splits import cut, read_file
+from fpplm_core.data.splits import assign_splits, read_file
 from fpplm_core.errors import DataError
 from fpplm_core.params import load, parse
 from fpplm_core.settings import read_yaml
@@ -63,7 +63,7 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
     random = np.random.default_rng(seed)
     rest, for_test, unit = slow_cut(whole, test, random)
     train, for_dev, _ = slow_cut(rest, dev, random)
-    part, units = cut(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    part, units = assign_splits(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
     assert units == {"test": unit, "dev": unit}
@@ -72,7 +72,7 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
 @pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
 def test_what_is_too_small_for_two_cuts_is_an_error(documents):
     with pytest.raises(ValueError, match="one document or sentence"):
-        cut(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
+        assign_splits(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
 
 
 def set_batch(patch: pytest.MonkeyPatch, size: int) -> None:

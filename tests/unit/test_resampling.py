@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.technique import Clock
-from fpplm_core.training.techniques.resampling.technique import CUT, LEAST, MOST, Guard, Resampling, Rows, inclusion
+from fpplm_core.training.technique import StepContext
+from fpplm_core.training.techniques.resampling.technique import CUT, LEAST, MOST, OscillationGuard, Resampling, RowSignals, inclusion
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, start, weights
 
@@ -60,7 +60,7 @@ def test_one_step_is_the_dense_one_scaled_row_by_row(tiny_encoder):
     before = {name: p.detach().clone() for name, p in dense.parameters().items()}
     next(train_steps(dense, batch_of, {}, SETTINGS))
     next(train_steps(sampled, batch_of, {"resampling": technique}, SETTINGS))
-    rows: Rows = sampled.modules("resampling")["rows"]
+    rows: RowSignals = sampled.modules("resampling")["rows"]
     blocks = {n for n, p in before.items() if ".layer." in n and p.ndim == 2}
     assert set(rows.names) == blocks and blocks
     kinds = {"whole": 0, "kept": 0, "scaled": 0, "capped": 0}
@@ -103,13 +103,13 @@ def updates(technique: Resampling, gradient: torch.Tensor, steps: int) -> tuple[
     """By what the rows of a matrix move in each of many steps whose dense update is 1, and their chances."""
     weight = nn.Parameter(torch.zeros_like(gradient))
     weight.grad = gradient
-    modules = {"rows": Rows({"w": weight})}
+    modules = {"rows": RowSignals({"w": weight})}
     moved = []
     for step in range(steps):
-        clock = Clock(step, steps, 5, "resampling", 1.0, modules)
-        technique.before_update({"w": weight}, clock)
+        context = StepContext(step, steps, 5, "resampling", 1.0, modules)
+        technique.before_update({"w": weight}, context)
         weight.data.fill_(1.0)
-        technique.after_update({"w": weight}, clock)
+        technique.after_update({"w": weight}, context)
         moved.append(weight.detach()[:, 0].clone())
         weight.data.zero_()
     signal = modules["rows"].signals()["w"]
@@ -136,16 +136,16 @@ def test_rows_are_drawn_by_their_chance_and_the_expected_update_is_the_dense_one
 def test_rows_and_matrices_are_drawn_one_by_one():
     technique = Resampling(share=0.5, proportion=0.0, **ALWAYS)
     weights = {name: nn.Parameter(torch.zeros(64, 2)) for name in "ab"}
-    modules = {"rows": Rows(weights)}
+    modules = {"rows": RowSignals(weights)}
     drawn = []
     for step in range(2):
-        clock = Clock(step, 4, 5, "resampling", 1.0, modules)
+        context = StepContext(step, 4, 5, "resampling", 1.0, modules)
         for weight in weights.values():
             weight.grad = torch.ones_like(weight)
-        technique.before_update(weights, clock)
+        technique.before_update(weights, context)
         for weight in weights.values():
             weight.data += 1.0
-        technique.after_update(weights, clock)
+        technique.after_update(weights, context)
         for weight in weights.values():
             assert torch.equal(weight[:, 0], weight[:, 1])
             drawn.append((weight.detach()[:, 0] > 0).tolist())
@@ -156,13 +156,13 @@ def test_rows_and_matrices_are_drawn_one_by_one():
 
 def test_the_signal_is_a_running_mean_and_a_frozen_matrix_stays_as_it_is():
     weights = {name: nn.Parameter(torch.ones(3, 2)) for name in ("open", "frozen")}
-    technique, modules = Resampling(**ALWAYS), {"rows": Rows(weights)}
+    technique, modules = Resampling(**ALWAYS), {"rows": RowSignals(weights)}
     wanted = torch.zeros(3)
     for step in range(5):
         weights["open"].grad = torch.full((3, 2), float(step)) * torch.tensor([[1.0], [2.0], [3.0]])
-        clock = Clock(step, 5, 5, "resampling", 1.0, modules)
-        technique.before_update(weights, clock)
-        technique.after_update(weights, clock)
+        context = StepContext(step, 5, 5, "resampling", 1.0, modules)
+        technique.before_update(weights, context)
+        technique.after_update(weights, context)
         wanted = 0.99 * wanted + 0.01 * weights["open"].grad.square().sum(1)
     signals = modules["rows"].signals()
     assert torch.allclose(signals["open"], wanted) and not signals["frozen"].any()
@@ -189,28 +189,28 @@ def test_sampling_begins_and_ends_at_its_moments(tiny_encoder):
 
 def test_the_guard_cuts_the_rate_where_updates_point_against_each_other():
     weight = nn.Parameter(torch.ones(4))
-    guard = Guard({"w": weight})
+    guard = OscillationGuard({"w": weight})
     for number in range(60):
-        guard.look({"w": weight})
+        guard.remember({"w": weight})
         weight.data += 1.0 if number % 2 else -1.0
-        guard.judge({"w": weight}, 10)
+        guard.cut_rate_if_oscillating({"w": weight}, 10)
     cuts = round(math.log(float(guard.factor)) / math.log(CUT))
     assert 3 <= cuts <= 6 and float(guard.factor) == pytest.approx(CUT**cuts)
     for _ in range(2000):
-        guard.look({"w": weight})
+        guard.remember({"w": weight})
         weight.data *= -1.0
-        guard.judge({"w": weight}, 10)
+        guard.cut_rate_if_oscillating({"w": weight}, 10)
     assert float(guard.factor) == pytest.approx(LEAST)
 
 
 def test_the_guard_leaves_a_steady_run_alone():
     weight = nn.Parameter(torch.zeros(400))
-    guard = Guard({"w": weight})
+    guard = OscillationGuard({"w": weight})
     random = torch.Generator().manual_seed(1)
     for _ in range(300):
-        guard.look({"w": weight})
+        guard.remember({"w": weight})
         weight.data += 0.1 + torch.randn(400, generator=random)
-        guard.judge({"w": weight}, 10)
+        guard.cut_rate_if_oscillating({"w": weight}, 10)
     assert float(guard.factor) == 1.0
 
 

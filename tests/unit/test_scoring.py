@@ -7,7 +7,7 @@ import pytest
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation import scores
-from fpplm_core.evaluation.metrics import count
+from fpplm_core.evaluation.metrics import span_counts
 from fpplm_core.evaluation.settings import EvaluateParams
 from fpplm_core.tagging.spans import Span
 
@@ -41,7 +41,7 @@ def test_scores_are_numbers_that_json_has(gold, predicted):
 
 
 def test_counts_that_disagree_with_seqeval_are_an_error(monkeypatch):
-    monkeypatch.setattr(scores, "count", lambda gold, predicted: count(gold, predicted)._replace(fp=9))
+    monkeypatch.setattr(scores, "span_counts", lambda gold, predicted: span_counts(gold, predicted)._replace(fp=9))
     with pytest.raises(FpplmError, match="disagree with seqeval"):
         scores.score(SENTENCES, GOLD, PREDICTED, set(), SETTINGS)
 

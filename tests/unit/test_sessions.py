@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
-from fpplm_core.serving.onnx_session import RECORDED_ROWS, Padded, has, require, rounded
+from fpplm_core.serving.onnx_session import RECORDED_ROWS, PaddedSession, is_available, require_device, round_up
 
 WIDTH = 3
 
@@ -47,18 +47,18 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(st.integers(1, 10**6))
 def test_a_rounded_size_is_never_smaller_and_little_larger(size: int) -> None:
-    found = rounded(size)
+    found = round_up(size)
     assert size <= found <= size * 1.25
-    assert rounded(found) == found
+    assert round_up(found) == found
 
 
 def test_there_are_few_rounded_sizes() -> None:
-    assert len({rounded(size) for size in range(1, 4097)}) <= 4 * 12
+    assert len({round_up(size) for size in range(1, 4097)}) <= 4 * 12
 
 
 def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph: Path) -> None:
     plain = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    padded = Padded(plain, "cpu", record=False)
+    padded = PaddedSession(plain, "cpu", record=False)
     random = np.random.default_rng(0)
     for _ in range(10_000):
         shape = int(random.integers(1, 40)), int(random.integers(1, 260))
@@ -70,7 +70,7 @@ def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph:
 
 
 def test_an_answer_is_not_overwritten_by_the_next(graph: Path) -> None:
-    padded = Padded(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
+    padded = PaddedSession(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
     feeds = [{"input_ids": np.full((2, 3), n), "attention_mask": np.ones((2, 3), dtype=np.int64)} for n in (1, 7)]
     (first,) = padded.run(["logits"], feeds[0])
     kept = first.copy()
@@ -78,7 +78,7 @@ def test_an_answer_is_not_overwritten_by_the_next(graph: Path) -> None:
     assert np.array_equal(first, kept)
 
 
-@pytest.mark.parametrize("device", [*(d for d in ("cuda", "tensorrt") if not has(d)), "tpu"])
+@pytest.mark.parametrize("device", [*(d for d in ("cuda", "tensorrt") if not is_available(d)), "tpu"])
 def test_a_device_that_is_not_there_is_refused_and_not_replaced(device: str) -> None:
     with pytest.raises(DeviceError, match=device):
-        require(device)
+        require_device(device)

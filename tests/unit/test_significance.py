@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.evaluation.metrics import Counts, total
+from fpplm_core.evaluation.metrics import Counts, sum_counts
 from fpplm_core.evaluation.significance import average, difference, holm, mcnemar_p, mean_f1, permutation_p
 
 
@@ -21,7 +21,7 @@ def drawn(random: np.random.Generator, right: float, seeds: int = 5, sentences: 
 
 @given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=6))
 def test_the_score_of_one_seed_is_micro_f1(rows):
-    assert mean_f1(table(rows)) == pytest.approx(total(Counts(*row) for row in rows).f1)
+    assert mean_f1(table(rows)) == pytest.approx(sum_counts(Counts(*row) for row in rows).f1)
 
 
 def test_an_arm_against_itself_is_zero_and_equivalent():

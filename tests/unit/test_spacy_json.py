@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fpplm_core.data.formats import detect, spacy_entities, spacy_json
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention, Sentence
+from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
 
 # As spaCy 2.3's documentation and `docs_to_json` have it.
@@ -224,9 +224,9 @@ def test_the_simple_list_is_read(tmp_path):
     path, options = tmp_path / "a.json", Options()
     content = "[" + ",\n".join(map(json.dumps, SIMPLE)) + "]"
     assert read(spacy_entities, path, content, options) == [
-        Annotated("Ann slept", (Mention(0, 3, "PER"),), str(path), 1),
-        Annotated("", (), str(path), 2),
-        Annotated("New York", (Mention(0, 8, "LOC"), Mention(4, 8, "LOC")), str(path), 3),
+        AnnotatedText("Ann slept", (Mention(0, 3, "PER"),), str(path), 1),
+        AnnotatedText("", (), str(path), 2),
+        AnnotatedText("New York", (Mention(0, 8, "LOC"), Mention(4, 8, "LOC")), str(path), 3),
     ]
     assert options.notes.places == {"key 'cats' is not read": [f"{path}:3"]}
     assert detect(path)[0] == "spacy_entities"
@@ -259,7 +259,7 @@ mentions = st.lists(st.tuples(st.integers(-9, 99), st.integers(), texts).map(lam
 @given(st.lists(st.tuples(texts, mentions), min_size=1, max_size=4))
 def test_a_simple_list_that_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "simple.json"
-    made = [Annotated(text, tuple(found), str(path), n) for n, (text, found) in enumerate(rows, start=2)]
+    made = [AnnotatedText(text, tuple(found), str(path), n) for n, (text, found) in enumerate(rows, start=2)]
     spacy_entities.write(iter(made), path)
     assert list(spacy_entities.read(path, Options())) == made
     assert detect(path)[0] == "spacy_entities"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fpplm_core.data.formats import get, names
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 NAMES = ("jsonl_spans", "doccano", "prodigy", "label_studio", "cluener")
@@ -60,7 +60,7 @@ REAL = {
 SLEPT = Mention(0, 3, "PER")
 
 
-def read(name: str, path: Path, content: str | bytes, options: Options | None = None) -> list[Annotated]:
+def read(name: str, path: Path, content: str | bytes, options: Options | None = None) -> list[AnnotatedText]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return list(get(name).read(path, options or Options()))
 
@@ -116,7 +116,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
     path, module = tmp_path_factory.getbasetemp() / f"{name}.json", get(name)
     first = 2 if name == "label_studio" else 1
     made = [
-        Annotated(
+        AnnotatedText(
             text,
             mentions,
             str(path),
@@ -139,11 +139,11 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
 def test_a_mention_that_is_no_place_in_the_text_is_not_written(tmp_path, name):
     for mention, place in ((Mention(0, 9, "X"), "src:5"), (Mention(1, 1, "X", "src:7"), "src:7")):
         with pytest.raises(DataError, match=f"^{place}: no place in a text of 3 characters"):
-            get(name).write([Annotated("Ann", (mention,), "src", 5)], tmp_path / "a")
+            get(name).write([AnnotatedText("Ann", (mention,), "src", 5)], tmp_path / "a")
     with pytest.raises(DataError, match=r"^src:5: no place in a text"):
-        get("prodigy").write([Annotated("Ann", (), "src", 5, words=((0, 4),))], tmp_path / "a")
+        get("prodigy").write([AnnotatedText("Ann", (), "src", 5, words=((0, 4),))], tmp_path / "a")
     with pytest.raises(DataError, match=r"^src:5: no number of a document"):
-        get("jsonl_spans").write([Annotated("Ann", (), "src", 5, document=2**31)], tmp_path / "a")
+        get("jsonl_spans").write([AnnotatedText("Ann", (), "src", 5, document=2**31)], tmp_path / "a")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.words import bare, is_invisible, split_words, words_of
+from fpplm_core.tagging.words import is_invisible, segment, split_words, strip_range
 
 anything = st.text(st.characters(codec=None, categories=None))  # lone surrogates too
 tricky = st.text(st.sampled_from("aB1'’s-.,_@&/:+ \t\n\u00a0\u0301\u200b\u4e2d\u30a2\U0001f600\U00011000İßſ\0"))
@@ -90,7 +90,7 @@ def test_without_blanks_a_character_with_its_marks_is_a_word(text):
 @given(st.one_of(anything, tricky), st.sampled_from(["rules", "blanks", "characters"]))
 def test_every_rule_leaves_out_white_space_alone(text, rule):
     place = 0
-    for start, end in words_of(text, rule):
+    for start, end in segment(text, rule):
         assert start < end and not text[place:start].strip()
         assert not any(char.isspace() for char in text[start:end])
         place = end
@@ -99,9 +99,9 @@ def test_every_rule_leaves_out_white_space_alone(text, rule):
 
 @given(st.one_of(anything, tricky))
 def test_rules_cut_as_they_say(text):
-    assert words_of(text) == [(start, end) for _, start, end in split_words(text)]
-    assert [text[start:end] for start, end in words_of(text, "blanks")] == text.split()
-    characters = [text[start:end] for start, end in words_of(text, "characters")]
+    assert segment(text) == [(start, end) for _, start, end in split_words(text)]
+    assert [text[start:end] for start, end in segment(text, "blanks")] == text.split()
+    characters = [text[start:end] for start, end in segment(text, "characters")]
     assert all(
         len(unicodedata.normalize("NFC", one)) == 1 or unicodedata.category(one[1])[0] == "M" for one in characters
     )
@@ -111,7 +111,7 @@ def test_rules_cut_as_they_say(text):
 def test_a_bare_range_has_no_white_space_at_its_edges(text, data):
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    first, last = bare(text, start, end)
+    first, last = strip_range(text, start, end)
     assert text[first:last] == text[start:end].strip()
     assert start <= first <= last <= end
 
@@ -144,8 +144,8 @@ def segmenter(monkeypatch):
     ],
 )
 def test_a_segmenter_may_cut_words(segmenter, text, words, places):
-    assert words_of(text, segmenter(lambda _: words)) == places
-    assert words_of(text, segmenter(lambda _: (word for word in words))) == places
+    assert segment(text, segmenter(lambda _: words)) == places
+    assert segment(text, segmenter(lambda _: (word for word in words))) == places
 
 
 def broken(text):
@@ -171,7 +171,7 @@ def broken(text):
 def test_a_segmenter_that_fails_or_changes_the_text_is_an_error(segmenter, function, said):
     rule = segmenter(function)
     with pytest.raises(ParamsError) as caught:
-        words_of("我在北京", rule)
+        segment("我在北京", rule)
     assert caught.value.where == f"data.words: {rule}"
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
@@ -182,14 +182,14 @@ def test_a_segmenter_that_fails_or_changes_the_text_is_an_error(segmenter, funct
 )
 def test_a_rule_that_is_not_there_is_an_error(rule):
     with pytest.raises(ParamsError, match=r"^data.words: no such rule for words \(.+\), got .*; use rules, blanks"):
-        words_of("text", rule)
+        segment("text", rule)
 
 
 def test_a_segmenter_whose_module_does_not_load_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "half_a_module.py").write_text("raise RuntimeError('no\\nmodel')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ParamsError, match=r"no such rule for words \(no model\)"):
-        words_of("text", "half_a_module:cut")
+        segment("text", "half_a_module:cut")
 
 
 @given(st.text(st.characters(categories=["L", "Nd"], max_codepoint=0x2FFF), min_size=1))

@@ -6,7 +6,7 @@ import pytest
 
 from fpplm.prediction import outputs
 from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_jsonl
-from fpplm_core.serving.predictor import Text
+from fpplm_core.serving.predictor import SegmentedText
 from fpplm_core.tagging.spans import Span
 
 
@@ -24,7 +24,7 @@ class Fake:
 
 def written(stream_path, kind, done, monkeypatch, count=11):
     monkeypatch.setattr(outputs, "CHUNK", 3)
-    rows = [Text(f"né{n} x", [(f"né{n}", 0, 3), ("x", 4, 5)] if n % 4 else []) for n in range(count)]
+    rows = [SegmentedText(f"né{n} x", [(f"né{n}", 0, 3), ("x", 4, 5)] if n % 4 else []) for n in range(count)]
     write = write_jsonl if kind == "jsonl" else write_conll
     with stream_path.open("a" if done else "w", encoding="utf-8") as stream:
         return sum(write(Fake(), rows[done:], stream))

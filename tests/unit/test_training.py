@@ -16,15 +16,15 @@ from torch.nn import functional as F
 from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
-from fpplm_core.model.digest import fingerprint
+from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
 from fpplm_core.training import techniques
 from fpplm_core.training.averaging import averaged
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.loop import read, train_steps
-from fpplm_core.training.state import Settings, State, prepare
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.loop import read_losses, train_steps
+from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 from tests import tiny
 
 LABELS = ["O", "B-X", "I-X", "E-X", "S-X"]
@@ -36,7 +36,7 @@ SETTINGS = tiny.changed(steps=STEPS)
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder) -> nn.Module:
-    return pretrained.load_encoder(str(tiny_encoder), None, "eager")
+    return pretrained.load_encoder(str(tiny_encoder))
 
 
 @pytest.fixture
@@ -59,16 +59,16 @@ def batch_of(step: int) -> Batch:
     return Batch(ids * mask, mask, torch.zeros_like(ids), first, owned, labels)
 
 
-def start(tagger, active: Mapping[str, Technique] | None = None, settings: Settings = SETTINGS) -> State:
-    return prepare(tagger(), active or {}, settings)
+def start(tagger, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS) -> TrainingState:
+    return initial_state(tagger(), active or {}, settings)
 
 
-def frozen_bytes(state: State) -> bytes:
+def frozen_bytes(state: TrainingState) -> bytes:
     """All of a run's state as the file that a checkpoint is."""
     return safetensors.torch.save({name: tensor.contiguous() for name, tensor in state.tensors().items()})
 
 
-def run(tagger, active: Mapping[str, Technique] | None = None, settings: Settings = SETTINGS) -> bytes:
+def run(tagger, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS) -> bytes:
     state = start(tagger, active, settings)
     for _ in train_steps(state, batch_of, active or {}, settings):
         pass
@@ -83,9 +83,9 @@ class Own(Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"head": nn.Linear(model.head.in_features, 1), "seen": nn.BatchNorm1d(1)}
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, torch.Tensor]:
-        noise = torch.randn(step.hidden.shape, generator=clock.generator("own", step.hidden.device))
-        own = clock.modules
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, torch.Tensor]:
+        noise = torch.randn(step.hidden.shape, generator=context.generator("own", step.hidden.device))
+        own = context.modules
         scores = own["seen"](own["head"](step.hidden + 0.1 * noise).flatten(0, 1))
         return {"norm": self.scale * (scores - 1).square().mean()}
 
@@ -100,8 +100,8 @@ class Thaw(Technique):
     def frozen(self, step: int) -> bool:
         return not self.until <= step < self.again
 
-    def lr_scale(self, group, clock: Clock) -> float:
-        return 0.0 if group.name in self.groups and self.frozen(clock.step) else 1.0
+    def lr_scale(self, group, context: StepContext) -> float:
+        return 0.0 if group.name in self.groups and self.frozen(context.step) else 1.0
 
 
 class Recorder(Technique):
@@ -110,23 +110,23 @@ class Recorder(Technique):
     name: str
     log: Any
 
-    def before_update(self, parameters, clock):
+    def before_update(self, parameters, context):
         grads = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
         self.log.append(
-            ("before", self.name, clock.step, grads, {n: p.detach().clone() for n, p in parameters.items()})
+            ("before", self.name, context.step, grads, {n: p.detach().clone() for n, p in parameters.items()})
         )
 
-    def after_update(self, parameters, clock):
-        self.log.append(("after", self.name, clock.step, {}, {n: p.detach().clone() for n, p in parameters.items()}))
+    def after_update(self, parameters, context):
+        self.log.append(("after", self.name, context.step, {}, {n: p.detach().clone() for n, p in parameters.items()}))
 
 
 class Inputs(Technique):
-    def on_inputs(self, batch, model, clock):
+    def on_inputs(self, batch, model, context):
         return batch._replace(ids=batch.ids.flip(0))
 
 
 class Hidden(Technique):
-    def on_hidden(self, hidden, batch, model, clock):
+    def on_hidden(self, hidden, batch, model, context):
         return hidden * 0.5
 
 
@@ -136,8 +136,8 @@ class Spoiler(Technique):
     at: int
     value: float
 
-    def losses(self, step, clock):
-        return {"bad": step.logits.sum() * self.value} if clock.step == self.at else {}
+    def losses(self, step, context):
+        return {"bad": step.logits.sum() * self.value} if context.step == self.at else {}
 
 
 ALL = {"hidden": Hidden(), "inputs": Inputs(), "own": Own(), "thaw": Thaw(until=2, again=4)}
@@ -147,7 +147,7 @@ ALL = {"hidden": Hidden(), "inputs": Inputs(), "own": Own(), "thaw": Thaw(until=
     ("active", "bfloat16"), [({}, False), (ALL, False), (ALL, True)], ids=["plain", "techniques", "bfloat16"]
 )
 def test_a_resumed_run_equals_the_uncut_one(tagger, active, bfloat16):
-    settings = Settings(**{**vars(SETTINGS), "bfloat16": bfloat16})
+    settings = LoopSettings(**{**vars(SETTINGS), "bfloat16": bfloat16})
     whole = run(tagger, active, settings)
     for cuts in ([2], [5], [1, 3, 4]):
         saved, done = b"", 0
@@ -183,7 +183,7 @@ def test_a_checkpoint_holds_weights_average_and_optimizer(tagger):
     wanted |= {f"average.{name}" for name in state.parameters()}
     wanted |= {
         f"extras.own.{part}.{name}"
-        for part, module in state.extras["own"].named_children()
+        for part, module in state.technique_modules["own"].named_children()
         for name in module.state_dict()
     }
     wanted |= {f"optimizer.{key}.{n}" for key in ("step", "exp_avg", "exp_avg_sq") for n in state.parameters()}
@@ -214,7 +214,7 @@ def test_a_run_does_not_depend_on_global_randomness(tagger):
 
 
 def test_another_seed_gives_another_run(tagger):
-    assert run(tagger) != run(tagger, settings=Settings(**{**vars(SETTINGS), "seed": 4}))
+    assert run(tagger) != run(tagger, settings=LoopSettings(**{**vars(SETTINGS), "seed": 4}))
 
 
 @pytest.mark.parametrize(
@@ -246,12 +246,12 @@ def test_frozen_groups_keep_their_bits_and_thaw(tagger, groups):
 def test_what_is_frozen_all_the_way_is_the_same_in_the_average(tagger):
     active = {"thaw": Thaw(groups=("block0", "embeddings"), until=STEPS)}
     state = start(tagger, active)
-    first = fingerprint(state.model.encoder.embeddings)
+    first = weights_sha256(state.model.encoder.embeddings)
     for _ in train_steps(state, batch_of, active, SETTINGS):
         pass
-    assert fingerprint(state.model.encoder.embeddings) == first
+    assert weights_sha256(state.model.encoder.embeddings) == first
     with averaged(state.average, state.model) as model:
-        assert fingerprint(model.encoder.embeddings) == first
+        assert weights_sha256(model.encoder.embeddings) == first
     assert not any("embeddings" in name for name in state.tensors() if name.startswith("optimizer."))
 
 
@@ -261,7 +261,7 @@ def test_frozen_gradients_do_not_count_in_the_clip_norm(tagger):
         "thaw": Thaw(groups=("block0", "block1", "embeddings"), until=STEPS),
         "watch": Recorder(name="w", log=log),
     }
-    settings = Settings(**{**vars(SETTINGS), "clip_norm": 1e-3})
+    settings = LoopSettings(**{**vars(SETTINGS), "clip_norm": 1e-3})
     state = start(tagger, active, settings)
     next(train_steps(state, batch_of, active, settings))
     grads = log[0][3]
@@ -278,8 +278,8 @@ def test_a_second_pass_and_noise_of_its_own_reshuffle_nothing(tagger):
     class Idle(Technique):
         """Draws noise and runs the model once more, and adds no loss."""
 
-        def losses(self, step, clock):
-            torch.randn(3, generator=clock.generator("idle", step.hidden.device))
+        def losses(self, step, context):
+            torch.randn(3, generator=context.generator("idle", step.hidden.device))
             step.model.classify(step.model.encode(step.batch.ids, step.batch.mask))
             return {}
 
@@ -287,10 +287,10 @@ def test_a_second_pass_and_noise_of_its_own_reshuffle_nothing(tagger):
 
 
 def test_modules_start_the_same_whatever_else_is_on(tagger):
-    alone = start(tagger, {"own": Own()}).extras["own"]
-    beside = start(tagger, {"another": Own(), "own": Own()}).extras
-    assert fingerprint(alone) == fingerprint(beside["own"])
-    assert fingerprint(beside["own"]) != fingerprint(beside["another"])
+    alone = start(tagger, {"own": Own()}).technique_modules["own"]
+    beside = start(tagger, {"another": Own(), "own": Own()}).technique_modules
+    assert weights_sha256(alone) == weights_sha256(beside["own"])
+    assert weights_sha256(beside["own"]) != weights_sha256(beside["another"])
 
 
 def test_the_listed_order_of_techniques_does_not_matter(tagger, monkeypatch):
@@ -322,7 +322,7 @@ def test_losses_are_summed_under_the_names_of_their_owners(tagger):
     class Constant(Technique):
         value: float
 
-        def losses(self, step, clock):
+        def losses(self, step, context):
             return {"x": step.logits.sum() * 0 + self.value}
 
     active = {"a": Constant(value=2.0), "b": Constant(value=3.0)}
@@ -357,7 +357,7 @@ def test_freezing_everything_is_an_error(tagger):
 
 def test_factors_of_the_learning_rate_multiply(tagger):
     class Half(Technique):
-        def lr_scale(self, group, clock):
+        def lr_scale(self, group, context):
             return 0.5 if group.name == "block1" else 1.0
 
     rates = []
@@ -387,10 +387,10 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_step(tagger, at, va
 
 def test_losses_of_several_steps_are_read_at_once_and_the_first_bad_step_is_named(tagger):
     reports = list(train_steps(start(tagger, {}), batch_of, {}, SETTINGS))
-    assert read(reports) == [{"tag": float(report.losses["tag"])} for report in reports]
+    assert read_losses(reports) == [{"tag": float(report.losses["tag"])} for report in reports]
     bad = [r._replace(norm=torch.tensor(math.nan)) if r.step in (1, 3) else r for r in reports]
     with pytest.raises(FpplmError, match=r"step 1: .*not finite.*tag "):
-        read(bad)
+        read_losses(bad)
 
 
 def test_averaged_weights_are_lent_and_given_back(tagger):
@@ -405,8 +405,8 @@ def test_averaged_weights_are_lent_and_given_back(tagger):
         assert not any(module.training for module in model.modules())
         weights = dict(model.named_parameters())
         assert all(torch.equal(weights[name], value) for name, value in state.average.items())
-        lent = fingerprint(model)
-    assert lent != fingerprint(state.model)
+        lent = weights_sha256(model)
+    assert lent != weights_sha256(state.model)
     assert frozen_bytes(state) == before
     assert [module.training for module in state.model.modules()] == modes
     with pytest.raises(RuntimeError, match="inside"), averaged(state.average, state.model):
@@ -424,7 +424,7 @@ def test_looking_at_the_average_does_not_change_the_run(tagger):
 
 
 def test_without_averaging_the_average_is_the_weights(tagger):
-    settings = Settings(**{**vars(SETTINGS), "ema": 0.0})
+    settings = LoopSettings(**{**vars(SETTINGS), "ema": 0.0})
     state = start(tagger, settings=settings)
     for _ in train_steps(state, batch_of, {}, settings):
         assert all(torch.equal(state.average[name], p) for name, p in state.model.named_parameters())
@@ -463,8 +463,8 @@ def test_every_parameter_is_in_exactly_one_group(name):
 
 def test_randomness_depends_on_seed_step_and_name_alone():
     def draw(seed: int, step: int, name: str, total: int = STEPS, **rest: Any) -> list[float]:
-        clock = Clock(step, total, seed, name, **rest)
-        return torch.rand(4, generator=clock.generator("x", torch.device("cpu"))).tolist()
+        context = StepContext(step, total, seed, name, **rest)
+        return torch.rand(4, generator=context.generator("x", torch.device("cpu"))).tolist()
 
     one = draw(1, 2, "a")
     torch.manual_seed(9)
@@ -490,7 +490,7 @@ def test_hooks_around_the_update_are_called_in_order_with_gradients(tagger):
 
 def test_weights_that_a_technique_sets_after_the_update_stay(tagger):
     class Zero(Technique):
-        def after_update(self, parameters, clock):
+        def after_update(self, parameters, context):
             with torch.no_grad():
                 parameters["head.bias"].zero_()
 
@@ -507,7 +507,7 @@ def test_a_run_is_adamw_by_the_book(tagger):
     for module in [*model.modules(), *reference.modules()]:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    state = prepare(model, {}, SETTINGS)
+    state = initial_state(model, {}, SETTINGS)
     reference.train()
     moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
     for report in train_steps(state, batch_of, {}, SETTINGS):
@@ -556,7 +556,7 @@ def test_training_on_the_pieces_of_the_data_alone_is_training(tiny_encoder, acti
     )
     model = tiny.tagger(tiny_encoder)
     model.keep_pieces(pieces)
-    state = prepare(model, active, settings)
+    state = initial_state(model, active, settings)
 
     def batches(step):
         batch = tiny.batch_of(step)
@@ -564,7 +564,7 @@ def test_training_on_the_pieces_of_the_data_alone_is_training(tiny_encoder, acti
 
     for _ in train_steps(state, batches, active, settings):
         pass
-    model.all_pieces()
+    model.restore_vocabulary()
     for (name, one), other in zip(whole.model.state_dict().items(), model.state_dict().values(), strict=True):
         assert torch.allclose(one, other, atol=2e-5), name
     table, first = (

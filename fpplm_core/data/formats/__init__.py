@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, cast
 
 from fpplm_core.data.alignment import to_sentence
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Sentence
+from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, ParamsError
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
@@ -112,7 +112,7 @@ def read_sentences(path: Path, name: str, options: Options) -> Iterator[Sentence
     return records if "tags" in module.HOLDS else _aligned(records, path, options)
 
 
-def _aligned(records: Iterable[Annotated], path: Path, options: Options) -> Iterator[Sentence]:
+def _aligned(records: Iterable[AnnotatedText], path: Path, options: Options) -> Iterator[Sentence]:
     refused: list[str] = []
     for record in records:
         try:

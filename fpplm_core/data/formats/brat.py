@@ -28,7 +28,7 @@ from pathlib import Path
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import piece
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.words import Range
@@ -58,7 +58,7 @@ def recognise(path: Path, head: str) -> str | None:
     return "a text with its .ann" if pair else None
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     names = _names(path, options)
     if not names:
         raise DataError("no text in the folder", where=str(path), do="give NAME.txt and NAME.ann")
@@ -70,7 +70,7 @@ def read(path: Path, options: Options) -> Iterator[Annotated]:
             do = f"annotate it, or take it out (no mentions: an empty {annotation.name})"
             raise DataError("a text that is not annotated", where=str(file), do=do)
         text = _text(file)
-        yield Annotated(text, tuple(_mentions(annotation, text, options)), str(file), 1, document, plain=True)
+        yield AnnotatedText(text, tuple(_mentions(annotation, text, options)), str(file), 1, document, plain=True)
 
 
 def _names(path: Path, options: Options) -> list[Path]:
@@ -155,7 +155,7 @@ def _whole(parts: list[Range], text: str, where: str, options: Options) -> Range
     return max(joined, key=lambda part: part[1] - part[0]) if options.overlap == "longest" else joined[0]
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -174,7 +174,7 @@ def write(records: Iterable[Annotated], path: Path) -> None:
         raise DataError("no text to be written", where=str(path))
 
 
-def _written(mention: Mention, record: Annotated) -> str:
+def _written(mention: Mention, record: AnnotatedText) -> str:
     where = mention.place or record.place
     inside = piece(record.text, mention.start, mention.end, where).replace("\n", " ")
     if not re.fullmatch(r"\S+", mention.label) or _UNWRITABLE.search(mention.label):

@@ -18,7 +18,7 @@ from typing import Any
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
@@ -31,7 +31,7 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
@@ -42,7 +42,7 @@ def read(path: Path, options: Options) -> Iterator[Annotated]:
         mentions = tuple(_mentions(member(row, "label", dict, where), text, where))
         note_keys(row, ("text", "label"), options.notes, where)
         empty = False
-        yield Annotated(text, mentions, str(path), line)
+        yield AnnotatedText(text, mentions, str(path), line)
     if empty:
         raise DataError("no text in the file", where=str(path), do='give {"text": "...", "label": {...}} a line')
 
@@ -62,11 +62,11 @@ def _mentions(labels: dict[str, Any], text: str, where: str) -> Iterator[Mention
                 yield Mention(first, last + 1, label)
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(record: Annotated) -> dict[str, Any]:
+def _row(record: AnnotatedText) -> dict[str, Any]:
     labels: dict[str, dict[str, list[list[int]]]] = {}
     for start, end, label, place in record.mentions:
         surface = piece(record.text, start, end, place or record.place)

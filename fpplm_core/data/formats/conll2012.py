@@ -23,7 +23,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.schemes import OUTSIDE, faults, split_tag
+from fpplm_core.tagging.schemes import OUTSIDE, split_tag, tag_errors
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 BEGIN, END = "#begin document", "#end document"
@@ -145,7 +145,7 @@ def write(sentences: Iterable[Sentence], path: Path) -> None:
 
 
 def _rows(sentence: Sentence) -> Iterator[str]:
-    for fault in faults(sentence.tags, "IOB2"):
+    for fault in tag_errors(sentence.tags, "IOB2"):
         do = "convert it to the scheme IOB2"
         raise DataError(fault.reason, where=place_of(sentence, fault.word), do=do)
     following = (*sentence.tags[1:], OUTSIDE)

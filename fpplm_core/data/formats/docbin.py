@@ -20,9 +20,9 @@ from typing import Any
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.words import Range, words_of
+from fpplm_core.tagging.words import Range, segment
 
 HOLDS: frozenset[Holding] = frozenset({"text", "words"})
 START = 256  # bytes in which the name of a DocBin's first parts stand
@@ -50,7 +50,7 @@ def _spacy(path: Path) -> Any:
     return Doc, DocBin, Span, Vocab
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     _, doc_bin, _, vocab = _spacy(path)
     try:
         raw = path.read_bytes()
@@ -84,14 +84,14 @@ def _unreadable(where: str, error: Exception) -> DataError:
     return DataError(f"no DocBin of spaCy that can be read ({reason})", where=where, do="write it anew")
 
 
-def _record(doc: Any, path: Path, line: int) -> Annotated:
+def _record(doc: Any, path: Path, line: int) -> AnnotatedText:
     if doc.has_annotation("ENT_IOB") and not doc.has_annotation("ENT_IOB", require_complete=True):
         what = "tokens whose entity annotation is missing beside others that have one"
         do = "set them: doc.set_ents(…, default='outside')"
         raise DataError(what, where=f"{path}:{line}", got=repr(doc.text[:60]), do=do)
     mentions = tuple(Mention(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents)
     words = tuple((token.idx, token.idx + len(token)) for token in doc if token.text.strip())
-    return Annotated(doc.text, mentions, str(path), line, words=words)
+    return AnnotatedText(doc.text, mentions, str(path), line, words=words)
 
 
 def _note(doc: Any, notes: Notes, where: str) -> None:
@@ -101,7 +101,7 @@ def _note(doc: Any, notes: Notes, where: str) -> None:
     notes.add("categories of texts are not read", where, len(doc.cats))
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     doc, doc_bin, span, vocab = _spacy(path)
     vocabulary, made = vocab(), doc_bin(attrs=["ENT_IOB", "ENT_TYPE"])
     for record in records:
@@ -119,11 +119,11 @@ def write(records: Iterable[Annotated], path: Path) -> None:
     path.write_bytes(made.to_bytes())
 
 
-def _words(record: Annotated) -> list[Range]:
+def _words(record: AnnotatedText) -> list[Range]:
     """(start, end) of each word that is not of white space alone."""
     text, last = record.text, 0
     found = []
-    for start, end in words_of(text) if record.words is None else record.words:
+    for start, end in segment(text) if record.words is None else record.words:
         if not last <= start < end <= len(text):
             got = f"{start} to {end} behind {last}, in a text of {len(text)} characters"
             raise DataError("words out of order", where=record.place, got=got, do="mend them")
@@ -135,13 +135,13 @@ def _words(record: Annotated) -> list[Range]:
     return found
 
 
-def _check_gap(gap: str, record: Annotated) -> None:
+def _check_gap(gap: str, record: AnnotatedText) -> None:
     if gap.strip():
         what = "text that belongs to no word"
         raise DataError(what, where=record.place, got=repr(gap[:60]), do="choose another format")
 
 
-def _tokens(record: Annotated) -> tuple[list[Range], list[bool]]:
+def _tokens(record: AnnotatedText) -> tuple[list[Range], list[bool]]:
     """(start, end) of each token, and whether a blank stands behind it that belongs to none."""
     text = record.text
     try:
@@ -164,7 +164,7 @@ def _tokens(record: Annotated) -> tuple[list[Range], list[bool]]:
     return tokens, spaces
 
 
-def _checked(record: Annotated, firsts: dict[int, int], lasts: dict[int, int]) -> Iterator[tuple[int, int, str]]:
+def _checked(record: AnnotatedText, firsts: dict[int, int], lasts: dict[int, int]) -> Iterator[tuple[int, int, str]]:
     last = 0
     for start, end, label, place in sorted(record.mentions, key=lambda mention: mention[:2]):
         got, where = f"{label[:60]!r}, {start} to {end}", place or record.place

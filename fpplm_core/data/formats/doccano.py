@@ -19,7 +19,7 @@ from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, shown, write_lines
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
@@ -43,12 +43,12 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     empty = True
     for line, row in read_values(path):
         empty = False
         text, mentions = _parts(row, f"{path}:{line}", options.notes)
-        yield Annotated(text, mentions, str(path), line)
+        yield AnnotatedText(text, mentions, str(path), line)
     if empty:
         raise DataError("no text in the file", where=str(path), do="export it again, as JSONL")
 
@@ -88,6 +88,6 @@ def _of_object(item: Any, where: str) -> Mention:
     return Mention(start, end, member(item, "label", str, where))
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     rows = ({"text": record.text, "label": [mention[:3] for mention in record.mentions]} for record in records)
     write_lines(rows, path)

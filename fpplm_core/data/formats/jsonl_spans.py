@@ -29,7 +29,7 @@ from fpplm_core.data.formats._json import (
 )
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"text", "documents", "overlaps"})
@@ -48,7 +48,7 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
@@ -58,7 +58,7 @@ def read(path: Path, options: Options) -> Iterator[Annotated]:
         )
         note_keys(row, ("text", "entities", "document"), options.notes, where)
         empty = False
-        yield Annotated(text, mentions, str(path), line, document_of(row, where))
+        yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
     if empty:
         raise DataError("no text in the file", where=str(path), do='give {"text": "...", "entities": [...]} a line')
 
@@ -75,11 +75,11 @@ def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:
     return Mention(start, end, label)
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(record: Annotated) -> dict[str, Any]:
+def _row(record: AnnotatedText) -> dict[str, Any]:
     entities = [{"start": m.start, "end": m.end, "label": m.label} for m in record.mentions]
     row: dict[str, Any] = {"text": record.text, "entities": entities}
     if record.document is not None:

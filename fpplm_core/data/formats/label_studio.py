@@ -27,7 +27,7 @@ from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_list
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
@@ -82,7 +82,7 @@ def _has_labels(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, dict) and "labels" in item for item in value)
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     empty, before = True, None
     for line, row in read_values(path):
         where = f"{path}:{line}"
@@ -99,7 +99,7 @@ def read(path: Path, options: Options) -> Iterator[Annotated]:
                 continue
             text, regions = found
         empty = False
-        yield Annotated(text, _mentions(text, regions, where, options.notes), str(path), line)
+        yield AnnotatedText(text, _mentions(text, regions, where, options.notes), str(path), line)
     if empty:
         raise DataError("no text in the file", where=str(path), do="export tasks that are annotated, as JSON")
 
@@ -229,11 +229,11 @@ def _same(said: str, found: str, exact: bool) -> bool:
     return said.replace("\\n", "\n").split() == found.replace("\\n", "\n").split()
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_list(map(_task, records), path)
 
 
-def _task(record: Annotated) -> dict[str, Any]:
+def _task(record: AnnotatedText) -> dict[str, Any]:
     units, result = _units(record.text), []
     for number, (start, end, label, place) in enumerate(record.mentions):
         text = piece(record.text, start, end, place or record.place)

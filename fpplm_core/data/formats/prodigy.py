@@ -21,7 +21,7 @@ from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"text", "words", "overlaps"})
@@ -38,7 +38,7 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
@@ -56,7 +56,7 @@ def read(path: Path, options: Options) -> Iterator[Annotated]:
             options.notes.add("answers of a binary recipe: the rest of the text may hold mentions too", where)
         note_keys({key: None for key in row if not key.startswith("_")}, KEYS, options.notes, where)
         empty = False
-        yield Annotated(text, mentions, str(path), line, words=words)
+        yield AnnotatedText(text, mentions, str(path), line, words=words)
     if empty:
         raise DataError("no text in the file", where=str(path), do="give records that were accepted")
 
@@ -101,11 +101,11 @@ def _mentions(
     return tuple(found)
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(record: Annotated) -> dict[str, Any]:
+def _row(record: AnnotatedText) -> dict[str, Any]:
     row: dict[str, Any] = {"text": record.text}
     words = record.words or ()
     if record.words is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, shown, write_list
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Annotated, Mention
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
@@ -26,7 +26,7 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
-def read(path: Path, options: Options) -> Iterator[Annotated]:
+def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     empty = True
     for line, item in read_values(path):
         where = f"{path}:{line}"
@@ -42,10 +42,10 @@ def read(path: Path, options: Options) -> Iterator[Annotated]:
             mentions.append(Mention(*entity))
         note_keys(annotation, ("entities",), options.notes, where)
         empty = False
-        yield Annotated(text, tuple(mentions), str(path), line)
+        yield AnnotatedText(text, tuple(mentions), str(path), line)
     if empty:
         raise DataError("no text in the file", where=str(path), do='give a list of [text, {"entities": […]}]')
 
 
-def write(records: Iterable[Annotated], path: Path) -> None:
+def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_list(([record.text, {"entities": [mention[:3] for mention in record.mentions]}] for record in records), path)

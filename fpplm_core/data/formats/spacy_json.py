@@ -33,7 +33,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.words import Range
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "text", "documents"})
@@ -126,7 +126,7 @@ def _located(text: str, words: Iterable[str]) -> list[Range] | None:
 def _check_entities(paragraph: dict[str, Any], tags: Sequence[str], places: list[Range] | None, where: str) -> None:
     """Raises DataError where the paragraph has entities that are not those of its tags."""
     given = paragraph.get("entities") or []
-    spans = [(start, end, kind) for start, end, kind in lenient_spans(tags)]
+    spans = [(start, end, kind) for start, end, kind in spans_from_tags(tags)]
     said = len(given) if isinstance(given, list) else -1
     same = said == len(spans)
     if same and places is not None:

@@ -15,75 +15,58 @@ correct   where the teacher is sure of another label, the target becomes a mixtu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 
-Weight = Annotated[float, Field(ge=0, le=50)]
-Share = Annotated[float, Field(ge=0, le=1)]
 SURE = 0.9  # the teacher's probability of another label from which it corrects
 
 
-class Adversarial(Technique):
-    epsilon: Annotated[float, Field(ge=0, le=10)] = 0.5
-    input_every: Annotated[int, Field(ge=1)] = 3
-    budget: Annotated[float, Field(ge=0, le=10)] = 0.5
-    agree: Weight = 0.5
-    correct: Share = 0.0
-    begin: Share = 0.3
-    full: Share = 0.4
-    input_until: Share = 0.8
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Adversarial:
-        if self.full < self.begin:
-            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
-        return self
-
+class Adversarial(AdversarialSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.budget else {}
+        return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        strength = clock.ramp(self.begin, self.full)
-        if self.budget:
-            found |= self.rival_losses(step, clock, strength)
+        strength = context.ramp(self.begin, self.full)
+        if self.rival_budget:
+            found |= self.rival_losses(step, context, strength)
         if not strength:
             return found
-        if self.agree:
-            found["agree"] = self.agree * strength * agreement(step.teacher, step.logits, step.owned)
-        if self.correct:
-            found["correct"] = strength * correction(step, self.correct)
-        if self.epsilon and clock.progress < self.input_until and clock.step % self.input_every == 0:
+        if self.consistency:
+            found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.owned)
+        if self.label_correction:
+            found["label_correction"] = strength * correction(step, self.label_correction)
+        if self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0:
             found["input"] = strength * input_attack(step.model, step.batch, self.epsilon)
         return found
 
-    def rival_losses(self, step: Step, clock: Clock, strength: float) -> dict[str, Tensor]:
-        rival: Rival = clock.modules["rival"]
+    def rival_losses(self, step: StepOutputs, context: StepContext, strength: float) -> dict[str, Tensor]:
+        rival: Rival = context.modules["rival"]
         counted = step.owned
         logits, gold = step.logits[counted], step.batch.labels[counted]
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
-        rival.note(wrong, logits, gold)
+        rival.update(wrong, logits, gold)
         if strength:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
-            push = self.budget * strength * trust * wrong.detach().softmax(-1)
+            push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
             # The loop adds the loss on z; together the label loss is the one on z'.
             found["push"] = F.cross_entropy(logits + push, gold) - F.cross_entropy(logits, gold)
         return found
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        found = {"B learns A's errors": (0.0, 1.0), "B attacks A": (self.begin, 1.0)} if self.budget else {}
+        found = {"B learns A's errors": (0.0, 1.0), "B attacks A": (self.begin, 1.0)} if self.rival_budget else {}
         if self.epsilon and self.begin < self.input_until:
             found["attack on the embeddings"] = (self.begin, self.input_until)
-        return found | ({"agreement with the averaged weights": (self.begin, 1.0)} if self.agree else {})
+        return found | ({"agreement with the averaged weights": (self.begin, 1.0)} if self.consistency else {})
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
         return dict(modules["rival"].summary()) if "rival" in modules else {}
@@ -105,7 +88,7 @@ class Rival(nn.Module):
         return scores.float().scatter(1, gold.unsqueeze(1), -1e4)
 
     @torch.no_grad()
-    def note(self, wrong: Tensor, logits: Tensor, gold: Tensor) -> None:
+    def update(self, wrong: Tensor, logits: Tensor, gold: Tensor) -> None:
         """Remembers lately: A's share of errors, and the share of them that B had foreseen."""
         guess = logits.argmax(-1)
         errors = guess != gold
@@ -130,7 +113,7 @@ def agreement(teacher: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
     return F.kl_div(own, taught, reduction="batchmean")
 
 
-def correction(step: Step, most: float) -> Tensor:
+def correction(step: StepOutputs, most: float) -> Tensor:
     """What the label loss changes by where the teacher is sure of another label: target (1 − β) gold + β p_T."""
     counted = step.owned
     logits, gold, taught = step.logits[counted], step.batch.labels[counted], step.teacher[counted].softmax(-1)
@@ -147,7 +130,7 @@ def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
 
     def loss(embeddings: Tensor) -> Tensor:
         states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        return tag_loss(model.classify(model.words(states, batch.first)), batch.labels)
+        return tag_loss(model.classify(model.first_piece_states(states, batch.first)), batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))

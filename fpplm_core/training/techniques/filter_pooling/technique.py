@@ -12,64 +12,50 @@ effective rank).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.technique import Clock, Technique
+from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
 RANK_EVERY = 20  # steps
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class FilterPooling(Technique):
-    rate: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    window: Annotated[int, Field(ge=1)] = 2
-    cutoff: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    begin: Share = 0.1
-    full: Share = 0.2
-    fade: Share = 0.8
-
-    @model_validator(mode="after")
-    def _in_order(self) -> FilterPooling:
-        if not self.begin <= self.full <= self.fade:
-            raise ValueError(f"begin {self.begin}, full {self.full} and fade {self.fade} must not fall")
-        return self
-
-    def strength(self, clock: Clock) -> float:
+class FilterPooling(FilterPoolingSettings, Technique):
+    def strength(self, context: StepContext) -> float:
         """Rises from 0 to 1 between `begin` and `full`, falls to 0 between `fade` and the end."""
-        rise = clock.ramp(self.begin, self.full) if self.full else 1.0
-        return rise * (1.0 - clock.ramp(self.fade, 1.0) if self.fade < 1 else 1.0)
+        rise = context.ramp(self.begin, self.full) if self.full else 1.0
+        return rise * (1.0 - context.ramp(self.fade, 1.0) if self.fade < 1 else 1.0)
 
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        return {"measured": Measured()}
+        return {"measured": FilterStatistics()}
 
-    def on_inputs(self, batch: Batch, model: Tagger, clock: Clock) -> Batch | None:
-        share = self.cutoff * self.strength(clock)
+    def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
+        share = self.cutoff * self.strength(context)
         if not share:
             return None
-        generator = clock.generator("cutoff", batch.ids.device)
+        generator = context.generator("cutoff", batch.ids.device)
         hidden = torch.rand(batch.first.shape, generator=generator, device=batch.ids.device) < share
         return batch._replace(ids=hide_words(batch, hidden, model.blueprint.mask_id))
 
-    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, clock: Clock) -> Tensor | None:
-        rate = self.rate * self.strength(clock)
+    def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
+        rate = self.rate * self.strength(context)
         if not rate:
             return None
         counted = batch.labels != IGNORED
         with without_gradient(hidden.device):
             chance = rate * (1 + outside_chance(model, hidden)) / 2
-            generator = clock.generator("filter", hidden.device)
+            generator = context.generator("filter", hidden.device)
             dropped = torch.rand(chance.shape, generator=generator, device=hidden.device) < chance
         mixed, kept = fill(hidden, dropped & counted, counted, self.window)
         with torch.no_grad():
-            clock.modules["measured"].take(hidden, mixed, kept, counted, clock.step)
+            context.modules["measured"].update(hidden, mixed, kept, counted, context.step)
         return mixed
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
@@ -117,7 +103,7 @@ def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple
     return torch.where(holes, around / number.clamp(min=1), hidden), ~holes.squeeze(2) & counted
 
 
-class Measured(nn.Module):
+class FilterStatistics(nn.Module):
     """What the filter did: words kept, and the effective rank of the states before and after."""
 
     kept: Tensor
@@ -130,7 +116,7 @@ class Measured(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.float64))
         self.register_buffer("ranks", torch.zeros(3, dtype=torch.float64))  # before, after, number
 
-    def take(self, before: Tensor, after: Tensor, kept: Tensor, counted: Tensor, step: int) -> None:
+    def update(self, before: Tensor, after: Tensor, kept: Tensor, counted: Tensor, step: int) -> None:
         self.kept += kept.sum()
         self.seen += counted.sum()
         if step % RANK_EVERY == 0:

@@ -1,6 +1,6 @@
 """Breaking fuzzy regions: all is fixed first but the head; the encoder's groups are then opened one after another.
 
-Each group gets a warm-up of its own when it opens (the first Adam step of fresh weights is a full one). `covered` is
+Each group gets a warm-up of its own when it opens (the first Adam step of fresh weights is a full one). `open_by` is
 short: long gradual unfreezing costs accuracy (T5, 1910.10683, section 3.5); a frozen start that tunes the head first
 keeps the pretrained features (LP-FT, 2202.10054).
 
@@ -15,88 +15,74 @@ moment  by schedule, or earlier: once the open groups' median F falls below `set
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import tag_loss
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.techniques.fuzzy_regions.settings import FuzzyRegionsSettings
 
 MEMORY = 0.95
 CLOSED = -1
 
 
-class FuzzyRegions(Technique):
-    frozen: Annotated[float, Field(ge=0, le=0.9)] = 0.03
-    covered: Annotated[float, Field(ge=0, le=0.9)] = 0.08
-    rise: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    order: Literal["top_down", "fuzziest"] = "top_down"
-    moment: Literal["schedule", "settled"] = "schedule"
-    settled: Annotated[float, Field(gt=0)] = 0.5
-    probes: Annotated[int, Field(ge=1)] = 8
-
-    @model_validator(mode="after")
-    def _in_time(self) -> FuzzyRegions:
-        if self.covered < self.frozen:
-            raise ValueError(f"covered {self.covered} must not be before frozen {self.frozen}")
-        return self
-
+class FuzzyRegions(FuzzyRegionsSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        return {"regions": Regions([group for group in model.groups() if group.depth])}
+        return {"regions": FuzzyRegionState([group for group in model.groups() if group.depth])}
 
     def due(self, progress: float, count: int) -> int:
         """How many of `count` groups the schedule has opened at this progress."""
-        if progress < self.frozen:
+        if progress < self.frozen_until:
             return 0
-        if progress >= self.covered:
+        if progress >= self.open_by:
             return count
-        return 1 + int((progress - self.frozen) / (self.covered - self.frozen) * (count - 1))
+        return 1 + int((progress - self.frozen_until) / (self.open_by - self.frozen_until) * (count - 1))
 
-    def lr_scale(self, group: Group, clock: Clock) -> float:
-        regions: Regions = clock.modules["regions"]
+    def lr_scale(self, group: Group, context: StepContext) -> float:
+        regions: FuzzyRegionState = context.modules["regions"]
         if group.name not in regions.names:
             return 1.0
-        regions.open(self.due(clock.progress, len(regions.names)), clock.step)
+        regions.open(self.due(context.progress, len(regions.names)), context.step)
         opened = regions.opened_at()[group.name]
         if opened == CLOSED:
             return 0.0
-        return min(1.0, (clock.step - opened + 1) / max(1.0, self.rise * clock.total))
+        return min(1.0, (context.step - opened + 1) / max(1.0, self.warmup * context.total))
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
-        regions: Regions = clock.modules["regions"]
-        if self.order == "fuzziest" and clock.step < self.probes and clock.progress < self.frozen:
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        regions: FuzzyRegionState = context.modules["regions"]
+        if self.order == "fuzziest" and context.step < self.probes and context.progress < self.frozen_until:
             regions.measure(probe(step, regions.members))
             regions.sort()
         return {}
 
     @torch.no_grad()
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
-        regions: Regions = clock.modules["regions"]
+    def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
+        regions: FuzzyRegionState = context.modules["regions"]
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
         regions.measure(sensitivities(parameters, gradients, regions.members))
         opened = regions.opened_at()
-        scores = [regions.fuzziness()[name] for name, at in opened.items() if at != CLOSED and clock.step - at > 10]
+        scores = [regions.fuzziness()[name] for name, at in opened.items() if at != CLOSED and context.step - at > 10]
         if self.moment == "settled" and scores and sorted(scores)[len(scores) // 2] < self.settled:
-            regions.open(sum(at != CLOSED for at in opened.values()) + 1, clock.step + 1)
+            regions.open(sum(at != CLOSED for at in opened.values()) + 1, context.step + 1)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        return {"encoder frozen": (0.0, self.frozen), "groups open one by one": (self.frozen, self.covered)}
+        return {"encoder frozen": (0.0, self.frozen_until), "groups open one by one": (self.frozen_until, self.open_by)}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
         """The coverage table: when each group opened, and how unsettled it was then and at the end."""
-        regions: Regions = modules["regions"]
+        regions: FuzzyRegionState = modules["regions"]
         opened, first, last = regions.opened_at(), regions.first.tolist(), regions.fuzziness()
         rows = zip(regions.names, opened.values(), first, last.values(), strict=True)
         names = ("group", "opened_at_step", "fuzziness_first", "fuzziness")
         return {"coverage": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
-class Regions(nn.Module):
+class FuzzyRegionState(nn.Module):
     """The encoder's groups: when each opened, and its fuzziness so far."""
 
     opened: Tensor
@@ -160,7 +146,7 @@ def sensitivities(
     return found
 
 
-def probe(step: Step, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
+def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
     """The sensitivities of closed groups on this batch, by a pass of its own that leaves no gradient behind."""
     parameters = dict(step.model.named_parameters())
     closed = [name for names in members.values() for name in names if not parameters[name].requires_grad]
@@ -169,13 +155,13 @@ def probe(step: Step, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
     try:
         with torch.enable_grad():
             batch = step.batch
-            hidden = step.model.words(step.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            hidden = step.model.first_piece_states(step.model.encode(batch.ids, batch.mask, batch.types), batch.first)
             loss = tag_loss(step.model.classify(hidden), batch.labels)
         values = torch.autograd.grad(loss, [parameters[name] for name in closed], allow_unused=True)
     finally:
         for name in closed:
             parameters[name].requires_grad_(False)
     gradients = {name: value for name, value in zip(closed, values, strict=True) if value is not None}
-    parallel.add_up(list(gradients.values()))
+    parallel.all_reduce_sum(list(gradients.values()))
     with torch.no_grad():
         return sensitivities(parameters, gradients, members)

@@ -17,60 +17,42 @@ refinement that is free to overrule breaks right labels; hence it teaches, and t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import Clock, SecondGraph, Step, Technique
+from fpplm_core.training.technique import StepContext, SecondGraph, StepOutputs, Technique
+from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
-Weight = Annotated[float, Field(ge=0, le=10)]
-Share = Annotated[float, Field(ge=0, le=1)]
 LONGEST = 512  # words with a position of their own; farther ones share the last
 TEMPERATURE = 2.0
 
 
-class LabelLm(Technique):
-    weight: Weight = 0.3
-    feedback: Weight = 0.3
-    begin: Share = 0.3
-    full: Share = 0.4
-    init_steps: Annotated[int, Field(ge=1)] = 4
-    noise: Share = 0.15
-    hide: Share = 0.5
-    width: Annotated[int, Field(ge=8, multiple_of=4)] = 128
-    bias: Share = 0.5
-
-    @model_validator(mode="after")
-    def _in_order(self) -> LabelLm:
-        if self.full < self.begin:
-            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
-        return self
-
+class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
-        decoder: LabelDecoder = clock.modules["decoder"]
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        decoder: LabelDecoder = context.modules["decoder"]
         labels, counted = step.batch.labels, step.owned
-        if clock.step < self.init_steps:
+        if context.step < self.init_steps:
             decoder.gather(step.hidden, labels)
             return {}
-        generator = clock.generator("read", labels.device)
+        generator = context.generator("read", labels.device)
         read, hidden = self.reading(step, generator)
         written = decoder(read, hidden, step.hidden, counted)
         losses = {"write": self.weight * F.cross_entropy(written[counted], labels[counted])}
-        strength = self.feedback * clock.ramp(self.begin, self.full)
+        strength = self.feedback * context.ramp(self.begin, self.full)
         if strength:
             losses["feedback"] = strength * feedback(written, step.logits, labels)
-        decoder.note(written, read, labels)
+        decoder.update(written, read, labels)
         return losses
 
-    def reading(self, step: Step, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def reading(self, step: StepOutputs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What the decoder reads (batch, words, K), and whether a word's own slot is hidden (batch, words)."""
         labels, device = step.batch.labels, step.batch.labels.device
         count = step.logits.shape[-1]
@@ -168,7 +150,7 @@ class LabelDecoder(nn.Module):
         return written.float()
 
     @torch.no_grad()
-    def note(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
+    def update(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
         """Remembers how often it was right lately, and how often what it read was."""
         counted = labels != IGNORED
         right = [(values.argmax(-1)[counted] == labels[counted]).float().mean() for values in (written, read)]

@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,25 +33,15 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.schemes import transitions as legal_pairs
 from fpplm_core.training.batch import IGNORED, tag_loss
-from fpplm_core.training.technique import Clock, Step, Technique
+from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
 FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
 PREFIXES = "OBIES"
 HIDDEN_WORDS = 0.15
-Weight = Annotated[float, Field(ge=0, le=10)]
 
 
-class MultiTask(Technique):
-    pair: Weight = 0.5
-    pair_kind: Literal["pair", "crf"] = "pair"
-    presence: Weight = 0.1
-    neighbours: Weight = 0.1
-    boundary: Weight = 0.2
-    second: Weight = 0.0
-    masked_lm: Weight = 0.0
-    anchor: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    weights: Literal["fixed", "uncertainty"] = "fixed"
-
+class MultiTask(MultiTaskSettings, Technique):
     def active(self) -> dict[str, float]:
         """The weights of the losses that are on."""
         names = ("pair", "presence", "neighbours", "boundary", "second", "masked_lm")
@@ -68,7 +57,7 @@ class MultiTask(Technique):
         if "neighbours" in on:
             made["neighbours"] = nn.Linear(model.width, 2 * len(labels))
         if "boundary" in on:
-            made["boundary"] = Parts(model.width, labels)
+            made["boundary"] = PrefixAndType(model.width, labels)
         second = model.blueprint.second
         if bool(second) != ("second" in on):
             raise ParamsError(
@@ -87,8 +76,8 @@ class MultiTask(Technique):
             made["uncertainty"] = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in ["tag", *on]})
         return made
 
-    def losses(self, step: Step, clock: Clock) -> dict[str, Tensor]:
-        own, on = clock.modules, self.active()
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        own, on = context.modules, self.active()
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}
         if "pair" in on:
@@ -103,7 +92,7 @@ class MultiTask(Technique):
         if "second" in on:
             raw["second"] = second_loss(own["second"](step.hidden).float(), step.batch.second)
         if "masked_lm" in on:
-            raw["masked_lm"] = own["masked_lm"](step, clock.generator("masked_lm", step.hidden.device))
+            raw["masked_lm"] = own["masked_lm"](step, context.generator("masked_lm", step.hidden.device))
         if self.weights == "fixed":
             return {name: on[name] * value for name, value in raw.items()}
         tag = tag_loss(step.logits, step.batch.labels)
@@ -113,11 +102,11 @@ class MultiTask(Technique):
         return weighted | {"tag_weight": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
 
     @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         if self.anchor:
             # The schedule's factors have mean 1/2, so that all steps together pull by `anchor`.
-            pull = 1.0 - (1.0 - self.anchor) ** (2.0 * clock.rate / clock.total)
-            anchors = clock.modules["anchor"].weights(parameters)
+            pull = 1.0 - (1.0 - self.anchor) ** (2.0 * context.rate / context.total)
+            anchors = context.modules["anchor"].weights(parameters)
             moved = [name for name in anchors if parameters[name].grad is not None]
             if not moved:
                 return  # the whole encoder is frozen
@@ -215,7 +204,7 @@ class Presence(nn.Module):
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
-class Parts(nn.Module):
+class PrefixAndType(nn.Module):
     """A label taken apart: its prefix alone, and its type alone."""
 
     prefix: Tensor
@@ -256,7 +245,7 @@ class MaskedLm(nn.Module):
         super().__init__()
         self.head = [pretrained.masked_lm_head(model.encoder)]
 
-    def forward(self, step: Step, generator: torch.Generator) -> Tensor:
+    def forward(self, step: StepOutputs, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy at the hidden first pieces of words, 1 for a uniform guess."""
         clean = step.clean
         chosen = torch.rand(clean.first.shape, generator=generator, device=clean.ids.device) < HIDDEN_WORDS

@@ -16,62 +16,55 @@ mean of their cosine stays below −0.2 for `guard` steps), every rate is cut to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.training.technique import Clock, Technique
+from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.techniques.resampling.settings import ResamplingSettings
 
 MEMORY = 0.99
 MOST = 2.0
 AGAINST, CUT, LEAST = -0.2, 0.7, 0.1
 
 
-class Resampling(Technique):
-    share: Annotated[float, Field(gt=0, le=1)] = 0.7
-    proportion: Annotated[float, Field(ge=0, le=2)] = 0.5
-    floor: Annotated[float, Field(gt=0, le=1)] = 0.2
-    dense_until: Annotated[float, Field(ge=0, le=1)] = 0.15
-    dense_from: Annotated[float, Field(ge=0, le=1)] = 0.75
-    guard: Annotated[int, Field(ge=0)] = 0
-
+class Resampling(ResamplingSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         blocks = [group for group in model.groups() if group.name.startswith("block")]
         made: dict[str, nn.Module] = {
-            "rows": Rows({name: p for group in blocks for name, p in group.parameters.items() if p.ndim == 2})
+            "rows": RowSignals({name: p for group in blocks for name, p in group.parameters.items() if p.ndim == 2})
         }
         if self.guard:
-            made["guard"] = Guard(blocks[0].parameters)
+            made["guard"] = OscillationGuard(blocks[0].parameters)
         return made
 
-    def lr_scale(self, group: Group, clock: Clock) -> float:
-        return float(clock.modules["guard"].factor) if self.guard else 1.0
+    def lr_scale(self, group: Group, context: StepContext) -> float:
+        return float(context.modules["guard"].factor) if self.guard else 1.0
 
-    def sampled(self, clock: Clock) -> bool:
-        return self.share < 1 and self.dense_until <= clock.progress < self.dense_from
+    def sampled(self, context: StepContext) -> bool:
+        return self.share < 1 and self.dense_until <= context.progress < self.dense_from
 
     @torch.no_grad()
-    def before_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
+    def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         if self.guard:
-            clock.modules["guard"].look(parameters)
-        rows: Rows = clock.modules["rows"]
+            context.modules["guard"].remember(parameters)
+        rows: RowSignals = context.modules["rows"]
         for name, signal in rows.signals().items():
             gradient = parameters[name].grad
             if gradient is not None:
                 signal.lerp_(torch.linalg.vector_norm(gradient, dim=1).square_(), 1 - MEMORY)
-                if self.sampled(clock):
+                if self.sampled(context):
                     rows.remember(name, parameters[name])
 
     @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], clock: Clock) -> None:
-        rows: Rows = clock.modules["rows"]
+    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
+        rows: RowSignals = context.modules["rows"]
         for name in rows.drawn:
             chances = inclusion(rows.signals()[name], self.share, self.proportion, self.floor)
-            drawn = torch.rand(chances.shape, generator=clock.generator(name, chances.device), device=chances.device)
+            drawn = torch.rand(chances.shape, generator=context.generator(name, chances.device), device=chances.device)
             factor = ((drawn < chances) * (1 / chances).clamp(max=MOST)).unsqueeze(1)
             weight = parameters[name].data
             torch.lerp(rows.before[name], weight, factor, out=weight)  # exact at 0 and at 1
@@ -79,7 +72,7 @@ class Resampling(Technique):
             rows.steps += 1
         rows.drawn.clear()
         if self.guard:
-            clock.modules["guard"].judge(parameters, self.guard)
+            context.modules["guard"].cut_rate_if_oscillating(parameters, self.guard)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         if self.share == 1 or self.dense_until >= self.dense_from:
@@ -87,14 +80,14 @@ class Resampling(Technique):
         return {"a share of the rows is updated": (self.dense_until, self.dense_from)}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
-        rows: Rows = modules["rows"]
+        rows: RowSignals = modules["rows"]
         found = {"mean share of rows updated": float(rows.updated / rows.steps.clamp(min=1))}
         if "guard" in modules:
             found["learning rate after the oscillation guard"] = float(modules["guard"].factor)
         return found
 
 
-class Rows(nn.Module):
+class RowSignals(nn.Module):
     """The running signal ‖g_i‖² of every row of these matrices."""
 
     updated: Tensor
@@ -121,7 +114,7 @@ class Rows(nn.Module):
         return {name: self.get_buffer(f"s{index}") for index, name in enumerate(self.names)}
 
 
-class Guard(nn.Module):
+class OscillationGuard(nn.Module):
     """The last update of these parameters, the running cosine between updates, and the factor of the rates."""
 
     last: Tensor
@@ -138,10 +131,10 @@ class Guard(nn.Module):
         self.register_buffer("against", torch.zeros((), dtype=torch.int64))
         self.register_buffer("factor", torch.ones(()))
 
-    def look(self, parameters: Mapping[str, nn.Parameter]) -> None:
+    def remember(self, parameters: Mapping[str, nn.Parameter]) -> None:
         self.before = torch.cat([parameters[name].detach().flatten() for name in self.names])
 
-    def judge(self, parameters: Mapping[str, nn.Parameter], patience: int) -> None:
+    def cut_rate_if_oscillating(self, parameters: Mapping[str, nn.Parameter], patience: int) -> None:
         """Takes in the update that was just made; cuts the factor after `patience` steps against each other."""
         update = torch.cat([parameters[name].detach().flatten() for name in self.names]) - self.before
         self.cosine.lerp_(torch.cosine_similarity(update, self.last, dim=0), 0.1)

@@ -1,0 +1,62 @@
+"""The summary of a run: what the page, Prefect and the terminal show of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """How something that a model is made of differs from the run before; `before` and `after` in words."""
+
+    kind: str
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What changed since the run before, what the stages did, and the verdict, as reports/run.json holds it.
+
+    `before` is when the run before started, None where there was none; `ran` and `seconds` are by stage. `model` is the
+    digest of the judged bundle, `against` the version that was in production, `version` the one that has come into it.
+    """
+
+    run: str
+    started: str
+    before: str | None
+    changes: list[RunChange]
+    drift: list[str]
+    ran: dict[str, bool]
+    seconds: dict[str, float]
+    verdict: str
+    reasons: list[str]
+    model: str | None
+    against: str | None
+    version: str | None
+
+    @property
+    def state(self) -> str:
+        """The verdict in a word."""
+        return "promoted" if self.verdict == "promote" and self.version else self.verdict
+
+
+def as_markdown(summary: RunSummary) -> str:
+    since = f"since {summary.before}" if summary.before else "this is the first run"
+    changes = [f"| {c.kind} | {c.name} | {c.before} | {c.after} |" for c in summary.changes]
+    stages = [
+        f"| {name} | {'ran' if summary.ran.get(name) else 'unchanged'} | {seconds} |"
+        for name, seconds in summary.seconds.items()
+    ]
+    return "\n".join(
+        [
+            f"## {summary.state} {summary.version or ''}",
+            *(f"- {reason}" for reason in summary.reasons),
+            f"\n## Changes, {since}\n\n| | | before | after |\n| --- | --- | --- | --- |",
+            *changes,
+            *(f"\nData: {change}" for change in summary.drift),
+            "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
+            *stages,
+        ]
+    )

@@ -1,0 +1,28 @@
+"""The block `technique.adversarial` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from fpplm_core.settings import Settings, Share
+
+Weight = Annotated[float, Field(ge=0, le=50)]
+
+
+class AdversarialSettings(Settings):
+    epsilon: Annotated[float, Field(ge=0, le=10)]
+    input_every: Annotated[int, Field(ge=1)]
+    rival_budget: Annotated[float, Field(ge=0, le=10)]
+    consistency: Weight
+    label_correction: Share
+    begin: Share
+    full: Share
+    input_until: Share
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AdversarialSettings:
+        if self.full < self.begin:
+            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
+        return self
