@@ -34,7 +34,7 @@ def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:
 
 @flow(name="ablate", log_prints=False)
 def run_missing(plan: Path, ledger: Path, workers: int) -> None:
-    """Runs every cell that the ledger lacks. Where one fails, the others run, and its FpplmError is raised at the end."""
+    """Runs every cell that the ledger lacks. Where one fails, the others run on, and its error is raised at the end."""
     end_on_sigterm()
     cells = list(grid(plan))
     for corpus in read_yaml(plan)["corpora"].keys() - {cell.corpus for cell in cells}:

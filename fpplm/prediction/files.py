@@ -20,7 +20,9 @@ def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
     Raises ParamsError where two files have the same name.
     """
     targets = [folder / f"{source.name}.{kind}" for source in sources]
-    if twice := sorted({source.name for source, target in zip(sources, targets, strict=True) if targets.count(target) > 1}):
+    if twice := sorted(
+        {source.name for source, target in zip(sources, targets, strict=True) if targets.count(target) > 1}
+    ):
         raise ParamsError("two files of one name", where=str(folder), got=", ".join(twice), do="tag them in two runs")
     return targets
 

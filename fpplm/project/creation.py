@@ -92,7 +92,9 @@ def refuse_own_modules(directory: Path) -> None:
     """Raises DataError where a module of the user's would be hidden by the project's packages tasks and flows."""
     if own := [name for name in OWN_MODULES if (directory / name).exists()]:
         where, name = str(directory / own[0]), own[0].removesuffix(".py")
-        raise DataError(f"the project's package {name} would hide it", where=where, do="rename it, or take a new folder")
+        raise DataError(
+            f"the project's package {name} would hide it", where=where, do="rename it, or take a new folder"
+        )
 
 
 def record() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from fpplm.pipeline.hashes import hash_file
 from fpplm.project.creation import refuse_own_modules
 from fpplm.project.overrides import write_values
-from fpplm.project.template import LOCK, PARAMS, TemplateLock, read_lock, template_files, template_lock, write_lock
+from fpplm.project.template import PARAMS, TemplateLock, read_lock, template_files, template_lock, write_lock
 from fpplm.registry.git import try_git
 from fpplm_core.errors import ParamsError
-from fpplm_core.params import RENAMED, load
+from fpplm_core.params import MOVED, load
 from fpplm_core.settings import read_yaml
 
 CHECKOUT = Path("fpplm_core")  # stands in a checkout of fpplm, which is its own template
@@ -121,7 +121,7 @@ def carry_over(own: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str,
     """The template's values with the project's own in their place, under their new names, and what has changed."""
     found, lines = dict(leaves(own, template)), []
     known = dict(leaves(template, template))
-    for old, new in RENAMED.items():
+    for old, new in MOVED.items():
         if old in found:
             value = found.pop(old)
             if new is None:

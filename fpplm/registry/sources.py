@@ -29,11 +29,10 @@ def uncommitted(paths: Iterable[Path]) -> list[Path]:
     if top is None or not names:
         return []
     status = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *names)
-    return sorted(Path(os.path.relpath(top / line[3:])) for line in status.split("\0") if line)
+    return sorted(Path(os.path.relpath(Path(top) / line[3:])) for line in status.split("\0") if line)
 
 
 def last_commit(paths: Iterable[Path]) -> str | None:
     """The last commit that changed one of these files; None where there is none."""
     names = [str(path) for path in paths]
     return try_git("log", "-1", "--format=%H", "--", *names) or None if names else None
-

@@ -11,8 +11,8 @@ from pathlib import Path
 class LedgerRow:
     """The result of one cell.
 
-    `key` is the digest of parameters, data and encoder, `code` that of the code; `test` has scores by name, `counts` tp,
-    fp and fn of every test sentence; `seconds` and `peak_mb` (MB of memory) are those of the training.
+    `key` is the digest of parameters, data and encoder, `code` that of the code. `test` has scores by name, `counts`
+    tp, fp and fn of every test sentence; `seconds` and `peak_mb` (MB of memory) are those of the training.
     """
 
     key: str

@@ -53,9 +53,7 @@ def compare(one: Mapping[int, LedgerRow], other: Mapping[int, LedgerRow]) -> Dif
     return difference(*tables)
 
 
-def lines(
-    arms: Mapping[str, Mapping[int, LedgerRow]], compared: Mapping[str, Difference | None]
-) -> Iterator[str]:
+def lines(arms: Mapping[str, Mapping[int, LedgerRow]], compared: Mapping[str, Difference | None]) -> Iterator[str]:
     known = {arm: outcome for arm, outcome in compared.items() if outcome is not None}
     corrected = dict(zip(known, holm([outcome.p for outcome in known.values()]), strict=True))
     for arm, seeds in arms.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,18 +27,18 @@ def test_a_run_is_all_that_is_known_of_it() -> None:
     run = Run.begin(promote=True)
     with run.timing("read"):
         run.ran["read"] = True
-    assert history.state(history.runs()[0]) == "running"
+    assert history.runs()[0].state == "running"
     run.end(Verdict("promote", ["better"], "abc", "v1.0.0", "v2.0.0"))
     (found,) = history.runs()
-    assert found["ran"] == {"read": True} and found["seconds"].keys() == {"read"} and found["promote"]
-    assert history.state(found) == "promoted"
-    assert history.state(found | {"version": None}) == "promote", "it was only said"
+    assert found.ran == {"read": True} and found.seconds.keys() == {"read"} and found.promote
+    assert found.state == "promoted"
+    assert replace(found, version=None).state == "promote", "it was only said"
 
 
 def test_a_run_without_an_end_whose_process_is_gone_was_killed() -> None:
     history.add("a", started="now", pid=2**22 + 1, host=socket.gethostname())
     history.add("b", started="now", pid=os.getpid(), host="another")
-    assert [history.state(run) for run in history.runs()] == ["killed", "killed"]
+    assert [run.state for run in history.runs()] == ["killed", "killed"]
 
 
 @given(cut=st.integers(0, 400))
@@ -50,7 +51,7 @@ def test_a_line_that_a_kill_has_cut_costs_that_line_alone(cut: int) -> None:
     cut = min(cut, len(whole))
     history.LEDGER.write_bytes(whole[:cut])
     history.add("third", started="2026")
-    kept = [run["run"] for run in history.runs()]
+    kept = [run.run for run in history.runs()]
     assert kept[-1] == "third"
     assert len(kept) - 1 in (sum(end <= cut for end in ends), sum(end - 1 <= cut for end in ends))
 
@@ -58,7 +59,7 @@ def test_a_line_that_a_kill_has_cut_costs_that_line_alone(cut: int) -> None:
 def test_runs_stay_in_the_order_of_their_lines_whatever_the_clock_says() -> None:
     for name, moment in (("late", "2030"), ("early", "2020")):
         history.add(name, started=moment)
-    assert [run["run"] for run in history.runs()] == ["late", "early"]
+    assert [run.run for run in history.runs()] == ["late", "early"]
 
 
 MADE = {

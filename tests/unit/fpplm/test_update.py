@@ -40,7 +40,7 @@ def git(*arguments: str) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project made from the old template, committed; the template is the new one by now."""
     monkeypatch.setattr(template, "INSTALLED", tmp_path / "template")
-    monkeypatch.setattr(update, "RENAMED", {"data.words": "data.segmentation", "data.clip": None})
+    monkeypatch.setattr(update, "MOVED", {"data.words": "data.segmentation", "data.clip": None})
     monkeypatch.setattr(update, "load", lambda path: None)  # these are no whole params.yaml
     write(tmp_path / "template", OLD)
     (tmp_path / "project").mkdir()
