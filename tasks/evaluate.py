@@ -32,9 +32,7 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
         predicted = decoder.spans(logits)
         tagged_words = sum(len(window.owned_words) for window in windows)
         without_pieces = counts[split]["words_without_pieces"]
-        scores[split] = score_split(
-            sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces
-        )
+        scores[split] = score_split(sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces)
         rows = predictions_of(sentences, gold_spans(sentences), predicted)
         write_predictions(paths.PREDICTIONS / f"{split}.jsonl", rows)
         np.save(paths.PREDICTIONS / f"{split}_logits.npy", np.concatenate(logits))

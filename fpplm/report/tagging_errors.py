@@ -84,7 +84,9 @@ def pick_examples(sentences: Sequence[SentencePrediction]) -> dict[str, list[Err
 def mark_words(sentence: SentencePrediction) -> list[MarkedWord]:
     """Each word of a sentence, marked."""
     words = sentence.words
-    gold, predicted = ({n: s for s in spans for n in range(s.start, s.end)} for spans in (sentence.gold, sentence.predicted))
+    gold, predicted = (
+        {n: s for s in spans for n in range(s.start, s.end)} for spans in (sentence.gold, sentence.predicted)
+    )
     room = dict.fromkeys(range(len(words)), 0)
     for span in (*sentence.gold, *sentence.predicted):
         others = sum(1 + len(word) for word in words[span.start + 1 : span.end])
