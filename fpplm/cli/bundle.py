@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from fpplm.cli.flow import load_flow, require_project
 from fpplm_core.errors import ParamsError
 
 app = typer.Typer()
@@ -46,6 +47,9 @@ def predict(
         bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="an output for each file, in this folder; in a project, as its flow `predict`")
+    ] = None,
 ) -> None:
     """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.inputs import read
@@ -58,6 +62,10 @@ def predict(
         raise ParamsError(
             "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
         )
+    if folder is not None:
+        require_project()
+        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device)
+        return
     predictor = Predictor.load(bundle, device, variant)
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     done = cut_to_chunks(Path(output), to) if resume else 0

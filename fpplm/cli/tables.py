@@ -46,10 +46,10 @@ def runs(last: int) -> str:
     """The last runs, the newest first."""
     rows = []
     for run in reversed(history.runs()[-last:]):
-        ran = [name for name, did in run.get("ran", {}).items() if did]
-        reason = (run.get("reasons") or [""])[0]
-        took = f"{run['took']:.0f} s" if "took" in run else ""
-        rows.append((run["started"][:19].replace("T", " "), took, ",".join(ran) or "-", history.state(run), reason))
+        ran = [name for name, did in run.ran.items() if did]
+        took = "" if run.took is None else f"{run.took:.0f} s"
+        reason = run.reasons[0] if run.reasons else ""
+        rows.append((run.started[:19].replace("T", " "), took, ",".join(ran) or "-", run.state, reason))
     return table(("started", "took", "ran", "verdict", "why"), rows) if rows else "no run yet; start one: fpplm retrain"
 
 

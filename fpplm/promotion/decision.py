@@ -7,7 +7,7 @@ from typing import Any
 
 from fpplm.intake import dvc_import
 from fpplm.pipeline.paths import BUNDLE, METRICS
-from fpplm.project.overrides import settle
+from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
 from fpplm.promotion.history import Verdict
@@ -31,7 +31,7 @@ from fpplm_core.serving.bundle import open_bundle
 
 
 def decide(settings: Params, promote: bool) -> Verdict:
-    """The verdict on ./bundle. With `promote`, what earns it goes into production.
+    """Decides about ./bundle. With `promote`, a bundle that earns it goes into production.
 
     Raises:
         RegistryError: Git, DVC or a remote has refused; production is as it was.
@@ -44,24 +44,24 @@ def decide(settings: Params, promote: bool) -> Verdict:
     if promote:
         fetch()
     incumbent = in_production()
-    if earlier := decided(digest, incumbent, promote):
+    if earlier := earlier_decision(digest, incumbent, promote):
         return Verdict("unchanged", [earlier], digest, incumbent)
     if left := taken_out(incumbent):
         reason = f"{left} was taken out of production; to have it back: fpplm promote {left}"
         return Verdict("hold", [reason], digest, incumbent)
-    verdict = judge(settings, digest, incumbent, bundle.manifest["files"])
+    verdict = decide_on_bundle(settings, digest, incumbent, bundle.manifest["files"])
     if verdict.verdict == "promote" and promote:
         return verdict._replace(version=put_into_production(settings, verdict))
     return verdict
 
 
-def decided(digest: str, incumbent: str | None, promote: bool) -> str | None:
+def earlier_decision(digest: str, incumbent: str | None, promote: bool) -> str | None:
     """What was decided about this very bundle before, and when, if anything."""
     for run in reversed(history.runs()):
-        if run.get("model") == digest and run.get("verdict") in ("promote", "hold", "reject"):
-            same = run.get("version") == incumbent if run.get("version") else run.get("against") == incumbent
-            if same and (run.get("promote") or not promote):
-                return f"nothing to do since {run['ended']}: {history.state(run)} then ({run['reasons'][0]})"
+        if run.model == digest and run.verdict in ("promote", "hold", "reject"):
+            is_same = (run.version or run.against) == incumbent
+            if is_same and (run.promote or not promote):
+                return f"nothing to do since {run.ended}: {run.state} then ({run.reasons[0]})"
     return None
 
 
@@ -75,7 +75,7 @@ def taken_out(incumbent: str | None) -> str | None:
     return None
 
 
-def judge(settings: Params, digest: str, incumbent: str | None, files: dict[str, Any]) -> Verdict:
+def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files: dict[str, Any]) -> Verdict:
     """Whether ./bundle should replace the incumbent; reports/comparison.json says why. Raises as `decide` does."""
     if incumbent is None:
         COMPARISON.unlink(missing_ok=True)
@@ -105,7 +105,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     test = read_json(METRICS / "evaluate.json")["test"]
     message = f"test F1 {test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
     version = versions.promote(message + f"; {verdict.reasons[0]}", dvc_import.tracked(settings))
-    settle()  # the values of this run are the version's
+    keep_overrides()  # the values of this run are the version's
     return version
 
 
