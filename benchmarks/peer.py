@@ -28,7 +28,7 @@ from transformers import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from fpplm.pipeline.paths import METRICS
+from fpplm.pipeline.paths import CORPUS, METRICS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import calibration_error
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--bf16", type=int, default=0, help="1: the same number format as ours")
     options = parser.parse_args()
     settings = load()
-    corpus = {split: load_corpus(split) for split in ("train", "dev", "test")}
+    corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev", "test")}
     peer = train_peer(
         corpus,
         settings.model,

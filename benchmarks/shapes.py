@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import machine
+from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.serving import Predictor
@@ -26,7 +27,7 @@ class Blind(Predictor):
 
 
 def main() -> None:
-    sentences = load_corpus("test")
+    sentences = load_corpus("test", CORPUS)
     gold = [spans_from_tags(s.tags) for s in sentences]
     f1 = {}
     for name, kind in {"shapes": Predictor, "zeros": Blind}.items():

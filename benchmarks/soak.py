@@ -32,7 +32,9 @@ def main() -> None:
     variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
     graph = bundle.path / graph_name(variant)
     if options.device == "cpu":
-        session = PaddedSession(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
+        session = PaddedSession(
+            ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False
+        )
     else:
         session = open_session(graph, options.device)
     exact = open_session(bundle.path / graph_name("fp32"), "cpu")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transformers import AutoModelForTokenClassification
 
-from fpplm.pipeline.paths import BUNDLE, GRAPHS, MODEL
+from fpplm.pipeline.paths import BUNDLE, CORPUS, GRAPHS, MODEL
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.export.bundle_writer import PREFERENCE, seal
 from fpplm_core.files import read_json
@@ -33,7 +33,7 @@ def prepare(folder: Path) -> int:
     config["variants"]["cpu"] = made
     (bundle / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     seal(bundle, {})
-    sentences = [s.words for split in ("dev", "test") for s in load_corpus(split)]
+    sentences = [s.words for split in ("dev", "test") for s in load_corpus(split, CORPUS)]
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")
     settings = load().model
     blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))

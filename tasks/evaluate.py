@@ -27,14 +27,12 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
     counts = read_json(paths.ENCODED / "encoding.json")["counts"]
     scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
-        sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split).windows
+        sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split, paths.ENCODED).windows
         logits = word_logits(windows, [len(s.words) for s in sentences], 4 * train.batch_pieces, batch_logits(tagger))
         predicted = decoder.spans(logits)
         tagged_words = sum(len(window.owned_words) for window in windows)
         without_pieces = counts[split]["words_without_pieces"]
-        scores[split] = score_split(
-            sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces
-        )
+        scores[split] = score_split(sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces)
         rows = predictions_of(sentences, gold_spans(sentences), predicted)
         write_predictions(paths.PREDICTIONS / f"{split}.jsonl", rows)
         np.save(paths.PREDICTIONS / f"{split}_logits.npy", np.concatenate(logits))

@@ -15,8 +15,9 @@ from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.export.bundle_writer import assemble, make_config
-from fpplm_core.export.parity import TorchAnswer, report_on, require_fp32, try_label_lm, verify_graphs
+from fpplm_core.export.parity import TorchAnswer, try_label_lm, verify_graphs
 from fpplm_core.export.settings import Variant
+from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.params import Params
@@ -39,7 +40,7 @@ def verify(params: Params) -> None:
 
     write(configure([*sizes]), facts)
     verdicts = verify_graphs(paths.BUNDLE, torch, params.verify, lambda p: timings.append(measure(p, words)))
-    report = report_on(verdicts, sizes)
+    report = VerifyReport.of(verdicts, sizes)
     write_record(paths.METRICS / "verify.json", report)
     write_record(paths.REPORTS / "timings" / "verify.json", TimingReport(machine(), timings))
     print(*verdict_lines(verdicts, timings), sep="\n")

@@ -96,11 +96,15 @@ def changed(settings: LoopSettings = SETTINGS, **values: Any) -> LoopSettings:
     return LoopSettings(**{**vars(settings), **values})
 
 
-def start(folder: Path, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS) -> TrainingState:
+def start(
+    folder: Path, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS
+) -> TrainingState:
     return initial_state(tagger(folder), active or {}, settings)
 
 
-def run(folder: Path, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS) -> TrainingState:
+def run(
+    folder: Path, active: Mapping[str, Technique] | None = None, settings: LoopSettings = SETTINGS
+) -> TrainingState:
     """The end of a run."""
     state = start(folder, active, settings)
     for _ in train_steps(state, batch_of, active or {}, settings):

@@ -11,6 +11,7 @@ import torch
 sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.arm import Job, serve
 from benchmarks.peer import train_peer
+from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.params import load
 
@@ -18,7 +19,7 @@ from fpplm_core.params import load
 def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
     """*task:* batch (sentences), bf16 (bool), device."""
     settings = load()
-    corpus = {split: load_corpus(split) for split in ("train", "dev")}
+    corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev")}
     words = sum(len(s.words) for s in corpus["train"])
 
     def run() -> dict[str, Any]:

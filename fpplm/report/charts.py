@@ -5,16 +5,40 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 DRAWN_POINTS = 500  # of a curve: more make the page heavy, and no screen shows them
 LEFT, RIGHT, TOP, BOTTOM = 46, 346, 14, 184  # the plotting area of a chart in CSS pixels
 
 
-def training_charts(folder: Path) -> list[dict[str, Any]]:
-    """A chart of each loss, of the learning rate, and of dev F1 with its best epoch; of what has run."""
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A curve as an SVG needs it; without `points` there is nothing to draw.
+
+    `points` are the finite values of the table, all else is in pixels: `line` and `raw` are paths, ticks have a place
+    and a label, and `dots` (x, y, best?) are drawn where each point counts. `best` is the first of the highest points.
+    """
+
+    title: str
+    unit: str
+    points: list[Point]
+    not_finite: int
+    raw: str | None = None
+    line: str = ""
+    x_ticks: list[tuple[float, str]] = field(default_factory=list)
+    y_ticks: list[tuple[float, str]] = field(default_factory=list)
+    dots: list[tuple[float, float, bool]] = field(default_factory=list)
+    best: Point | None = None
+    box: tuple[int, int, int, int] = (LEFT, RIGHT, TOP, BOTTOM)
+
+
+def training_charts(folder: Path) -> list[Chart]:
+    """A chart of each loss, of the learning rate, and of dev F1 with its best epoch, as far as training came."""
     steps, epochs = read_columns(folder / "steps.csv"), read_columns(folder / "epochs.csv")
     charts = [
         line_chart(f"loss: {name}", "step", steps["step"], values, smoothed=True)
@@ -29,7 +53,7 @@ def training_charts(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_columns(path: Path) -> dict[str, list[float | None]]:
-    """The columns of a table of numbers, None where a cell is empty; none where it has no row or is not there."""
+    """The columns of a table of numbers, None where a cell is empty; no column where the table is empty or missing."""
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
     return {name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else ())}
 
@@ -42,16 +66,13 @@ def line_chart(
     *,
     smoothed: bool = False,
     dots: bool = False,
-) -> dict[str, Any]:
-    """What an SVG of a curve needs: paths, ticks and, with `dots`, its points, the highest (the first) marked.
-
-    Where a value is None, its technique was off.
-    """
+) -> Chart:
+    """The chart of a curve. A value is None where its technique was off."""
     known = [(x, y) for x, y in zip(xs, ys, strict=True) if x is not None and y is not None]
     points = [(x, y) for x, y in known if math.isfinite(y)]
-    chart = {"title": title, "unit": unit, "points": points, "not_finite": len(known) - len(points), "dots": []}
+    not_finite = len(known) - len(points)
     if not points:
-        return chart
+        return Chart(title, unit, points, not_finite)
     x_ticks, y_ticks = ticks([x for x, _ in points], whole=True), ticks([y for _, y in points])
     x_low, x_high = points[0][0], max(points[-1][0], points[0][0] + 1)
 
@@ -61,23 +82,26 @@ def line_chart(
     def down(y: float) -> float:
         return round(BOTTOM - (BOTTOM - TOP) * (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0]), 1)
 
-    def path(curve: Sequence[tuple[float, float]]) -> str:
+    def path(curve: Sequence[Point]) -> str:
         thin = [*curve[:: math.ceil(len(curve) / DRAWN_POINTS)], curve[-1]]
         return "M" + " ".join(f"{across(x)},{down(y)}" for x, y in thin)
 
     best = max(points, key=lambda point: point[1])
-    return chart | {
-        "raw": path(points) if smoothed else None,
-        "line": path(running_mean(points) if smoothed else points),
-        "x_ticks": [(across(x), f"{x:g}") for x in x_ticks if x_low <= x <= x_high],
-        "y_ticks": [(down(y), f"{y:g}") for y in y_ticks],
-        "dots": [(across(x), down(y), (x, y) == best) for x, y in points] if dots else [],
-        "best": best,
-        "box": (LEFT, RIGHT, TOP, BOTTOM),
-    }
+    return Chart(
+        title,
+        unit,
+        points,
+        not_finite,
+        raw=path(points) if smoothed else None,
+        line=path(running_mean(points) if smoothed else points),
+        x_ticks=[(across(x), f"{x:g}") for x in x_ticks if x_low <= x <= x_high],
+        y_ticks=[(down(y), f"{y:g}") for y in y_ticks],
+        dots=[(across(x), down(y), (x, y) == best) for x, y in points] if dots else [],
+        best=best,
+    )
 
 
-def running_mean(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def running_mean(points: Sequence[Point]) -> list[Point]:
     """The exponential mean over about a sixtieth of the curve, so that it shows its trend and hardly lags."""
     reach = max(3.0, len(points) / 60)
     means = accumulate((y for _, y in points), lambda mean, y: mean + (y - mean) / reach)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
 
 ERROR_KINDS = ("wrong type", "wrong borders", "spurious", "missed")
@@ -19,52 +21,74 @@ class Error(NamedTuple):
     predicted: Span | None
 
 
-def classify_errors(row: Mapping[str, Any]) -> list[Error]:
+@dataclass(frozen=True)
+class MarkedWord:
+    """A word with the gold and the predicted span that it lies in, None where it lies in none.
+
+    `room` is by how many characters the name of a span that begins here is longer than the span's other words.
+    """
+
+    word: str
+    gold: Span | None
+    predicted: Span | None
+    room: int
+
+
+@dataclass(frozen=True)
+class ErrorExample:
+    """A sentence, its errors of one kind, and its words with the spans they lie in."""
+
+    sentence: SentencePrediction
+    errors: list[Error]
+    words: list[MarkedWord]
+
+
+def classify_errors(sentence: SentencePrediction) -> list[Error]:
     """One error for each wrong predicted span of a sentence, and one for each gold span that no prediction touches.
 
     So spurious spans and those of wrong type or borders are together the false positives.
     """
-    gold, predicted = ([Span(*span) for span in row[key]] for key in ("gold", "predicted"))
+    gold, predicted = sentence.gold, sentence.predicted
     errors = []
     for span in predicted:
-        near = max((g for g in gold if shared(g, span)), key=lambda g: shared(g, span), default=None)
+        near = max((g for g in gold if shared_words(g, span)), key=lambda g: shared_words(g, span), default=None)
         if near is None:
             errors.append(Error("spurious", None, span))
         elif near != span:
             errors.append(Error("wrong type" if near[:2] == span[:2] else "wrong borders", near, span))
-    return errors + [Error("missed", g, None) for g in gold if not any(shared(g, span) for span in predicted)]
+    return errors + [Error("missed", g, None) for g in gold if not any(shared_words(g, span) for span in predicted)]
 
 
-def shared(one: Span, other: Span) -> int:
+def shared_words(a: Span, b: Span) -> int:
     """The number of words in both."""
-    return max(0, min(one.end, other.end) - max(one.start, other.start))
+    return max(0, min(a.end, b.end) - max(a.start, b.start))
 
 
-def pick_examples(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """By kind of error some sentences with their `errors` of that kind, spread over all rows, no sentence twice."""
-    wrong = [(row, errors) for row in rows if (errors := classify_errors(row))]
+def pick_examples(sentences: Sequence[SentencePrediction]) -> dict[str, list[ErrorExample]]:
+    """By kind of error some sentences with their errors of that kind, spread over the split, no sentence twice."""
+    wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
     shown: set[int] = set()
-    examples: dict[str, list[dict[str, Any]]] = {}
+    examples: dict[str, list[ErrorExample]] = {}
     for kind in ERROR_KINDS:
-        having = [n for n, (_, errors) in enumerate(wrong) if n not in shown and kind in {e.kind for e in errors}]
-        number = min(EXAMPLES, len(having))
-        picked = [having[place * len(having) // number] for place in range(number)]
+        candidates = [n for n, (_, errors) in enumerate(wrong) if n not in shown and kind in {e.kind for e in errors}]
+        number = min(EXAMPLES, len(candidates))
+        picked = [candidates[place * len(candidates) // number] for place in range(number)]
         shown.update(picked)
-        sentences = [(wrong[n][0], [e for e in wrong[n][1] if e.kind == kind]) for n in picked]
-        examples[kind] = [{**row, "errors": errors, "cells": mark_words(row)} for row, errors in sentences]
+        examples[kind] = [
+            ErrorExample(sentence, [e for e in errors if e.kind == kind], mark_words(sentence))
+            for sentence, errors in (wrong[n] for n in picked)
+        ]
     return examples
 
 
-def mark_words(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each word of a sentence with the gold and the predicted span that it lies in, None where in none.
-
-    `room` is by how many characters the name of a span that begins here is longer than the span's other words.
-    """
-    cells = [{"word": word, "gold": None, "predicted": None, "room": 0} for word in row["words"]]
-    for key in ("gold", "predicted"):
-        for span in (Span(*values) for values in row[key]):
-            first, *others = cells[span.start : span.end]
-            first["room"] = max(first["room"], len(span.type) - sum(1 + len(cell["word"]) for cell in others))
-            for cell in (first, *others):
-                cell[key] = span
-    return cells
+def mark_words(sentence: SentencePrediction) -> list[MarkedWord]:
+    """Each word of a sentence, marked."""
+    words = sentence.words
+    gold, predicted = (
+        {n: s for s in spans for n in range(s.start, s.end)} for spans in (sentence.gold, sentence.predicted)
+    )
+    room = dict.fromkeys(range(len(words)), 0)
+    for span in (*sentence.gold, *sentence.predicted):
+        others = sum(1 + len(word) for word in words[span.start + 1 : span.end])
+        room[span.start] = max(room[span.start], len(span.type) - others)
+    return [MarkedWord(word, gold.get(n), predicted.get(n), room[n]) for n, word in enumerate(words)]

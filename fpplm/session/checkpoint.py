@@ -7,10 +7,8 @@ DVC does not watch over its bytes, so each file holds a digest of what it holds.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -23,6 +21,8 @@ from fpplm.pipeline.paths import ENCODED, SCRATCH
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors
 from fpplm_core.model.digest import weights_sha256
+from fpplm_core.settings import Settings
+from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.state import TrainingState
 
 Tensors = dict[str, torch.Tensor]
@@ -30,10 +30,10 @@ STATE, BEST = "state.safetensors", "best.safetensors"
 WAIT = 60  # seconds; what another process of a run that was killed may still need to end
 
 
-def alone() -> FileLock:
-    """The lock of this project's training; two that write one checkpoint would mix two moments of a run.
+def training_lock() -> FileLock:
+    """The lock of this project's training: two processes that write one checkpoint would mix two moments of a run.
 
-    The operating system lets go of it when this process ends, however it ends.
+    The operating system releases it when this process ends, however it ends.
 
     Raises:
         FpplmError: another process holds it.
@@ -56,9 +56,9 @@ class Checkpoint:
         self.folder = folder
 
     @classmethod
-    def of(cls, settings: str) -> Checkpoint:
+    def of(cls, *sections: Settings) -> Checkpoint:
         """The checkpoint of the run with these settings, the encoded data, the code, its libraries and threads."""
-        digest = hashlib.sha256(settings.encode())
+        digest = hashlib.sha256("\n".join(section.model_dump_json() for section in sections).encode())
         for path in sorted(ENCODED.iterdir()):
             digest.update(str(path).encode() + b"\0" + path.read_bytes())
         digest.update(f"{code_digest([fingerprint('tasks.train')])} {torch.get_num_threads()}".encode())
@@ -74,13 +74,10 @@ class Checkpoint:
             self.remove()
         return damaged
 
-    def history(self) -> dict[str, Any]:
+    def history(self) -> TrainingHistory:
         """What happened so far; the start of a run where there is no checkpoint."""
         path = self.folder / STATE
-        if not path.exists():
-            return {"step": 0, "losses": [], "lr": [], "dev_f1": [], "best_f1": -1.0, "best_epoch": 0, "stopped": False}
-        history: dict[str, Any] = json.loads(_metadata(path)["history"])
-        return history
+        return TrainingHistory.from_json(_metadata(path)["history"]) if path.exists() else TrainingHistory()
 
     def tensors(self) -> Tensors:
         return safetensors.torch.load_file(self.folder / STATE)
@@ -88,8 +85,8 @@ class Checkpoint:
     def best(self) -> Tensors:
         return safetensors.torch.load_file(self.folder / BEST)
 
-    def save(self, state: TrainingState, history: dict[str, Any]) -> None:
-        _save(self.folder / STATE, state.tensors(), json.dumps(history))
+    def save(self, state: TrainingState, history: TrainingHistory) -> None:
+        _save(self.folder / STATE, state.tensors(), history.to_json())
 
     def save_best(self, state: TrainingState) -> None:
         _save(self.folder / BEST, state.average, "")

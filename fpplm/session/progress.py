@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
 from dvclive import Live
 from rich.console import Console
@@ -12,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fpplm.pipeline.paths import REPORTS
 from fpplm_core.files import write_text
+from fpplm_core.training.history import TrainingHistory
 
 CURVES = REPORTS / "training"
 
@@ -19,12 +19,12 @@ CURVES = REPORTS / "training"
 class Display:
     """Where progress shows: a bar on a terminal, plain lines elsewhere, and curves for DVC and TensorBoard."""
 
-    def __init__(self, steps: int, history: dict[str, Any]) -> None:
-        self.history, self.shown = history, len(history["losses"])
+    def __init__(self, steps: int, history: TrainingHistory) -> None:
+        self.history, self.shown = history, len(history.losses)
         self.terminal = Console().is_terminal
         columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TimeRemainingColumn())
         self.bar = Progress(*(TextColumn(c) if isinstance(c, str) else c for c in columns), disable=not self.terminal)
-        self.task = self.bar.add_task("training", total=steps, completed=history["step"])
+        self.task = self.bar.add_task("training", total=steps, completed=history.step)
         shutil.rmtree(CURVES, ignore_errors=True)
         self.live = Live(str(CURVES / "dvclive"), save_dvc_exp=False, dvcyaml=None, report=None)
         self.board = SummaryWriter(str(CURVES / "tensorboard"))
@@ -41,12 +41,12 @@ class Display:
 
     def steps(self, speed: float) -> None:
         """Shows the steps that the history has got since the last time."""
-        for losses, lr in zip(self.history["losses"][self.shown :], self.history["lr"][self.shown :], strict=True):
+        for losses, lr in zip(self.history.losses[self.shown :], self.history.lr[self.shown :], strict=True):
             self.shown += 1
             values = {f"loss/{name}": value for name, value in losses.items()}
             self.log(self.shown, {**values, "lr": lr, "words_per_s": speed})
-            said = f"loss {sum(losses.values()):.3f} {speed:,.0f} words/s"
-            self.bar.update(self.task, completed=self.shown, description=said)
+            line = f"loss {sum(losses.values()):.3f} {speed:,.0f} words/s"
+            self.bar.update(self.task, completed=self.shown, description=line)
 
     def epoch(self, step: int, epoch: int, score: float, speed: float) -> None:
         self.log(step, {"dev_f1": score})
@@ -60,13 +60,13 @@ class Display:
 
     def _write_curves(self) -> None:
         """The curves without anything that a clock says, so that equal runs give equal files."""
-        names = list(dict.fromkeys(name for losses in self.history["losses"] for name in losses))
+        names = list(dict.fromkeys(name for losses in self.history.losses for name in losses))
         rows = [",".join(["step", "lr", *names])]
-        for step, (lr, losses) in enumerate(zip(self.history["lr"], self.history["losses"], strict=True), start=1):
+        for step, (lr, losses) in enumerate(zip(self.history.lr, self.history.losses, strict=True), start=1):
             rows.append(
                 ",".join([str(step), f"{lr:.8g}", *(f"{losses[name]:.6g}" if name in losses else "" for name in names)])
             )
         write_text(CURVES / "steps.csv", "\n".join(rows) + "\n")
         scores = ["step,epoch,dev_f1"]
-        scores += [f"{step},{n},{score:.6f}" for n, (step, score) in enumerate(self.history["dev_f1"], start=1)]
+        scores += [f"{step},{n},{score:.6f}" for n, (step, score) in enumerate(self.history.dev_f1, start=1)]
         write_text(CURVES / "epochs.csv", "\n".join(scores) + "\n")

@@ -1,4 +1,4 @@
-"""A training on this machine: resumed, shown, stopped by signals."""
+"""A training on this machine: resumed from its checkpoint, shown, stopped by signals, shared among processes."""
 
 from __future__ import annotations
 
@@ -6,56 +6,105 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
 
+import torch
+
+from fpplm.pipeline.paths import CORPUS, ENCODED
 from fpplm.session.checkpoint import Checkpoint
+from fpplm.session.memory import keep_freed_memory
+from fpplm.session.precision import choose_precision
 from fpplm.session.progress import Display
-from fpplm_core.params import load
-from fpplm_core.training.run import TrainingRun, train_epochs, prepare_run
-from fpplm_core.training.settings import TrainSettings
+from fpplm_core.model import parallel, pretrained
+from fpplm_core.model.device import choose_device
+from fpplm_core.model.digest import weights_sha256
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.model.tagger import initialise
+from fpplm_core.training.data import load_data, restrict_vocabulary
+from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.run import TrainingRun, prepare_run, train_epochs
+from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
 
-def fit(started: TrainingRun, settings: TrainSettings, checkpoint: Checkpoint, history: dict[str, Any]) -> None:
-    """Trains on from where `history` stands; shows and saves what happens.
+def fit(
+    model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, checkpoint: Checkpoint
+) -> tuple[TrainingRun, TrainingHistory]:
+    """Trains on from the checkpoint, or from the start, until the last epoch; the checkpoint has the best weights.
 
-    SIGTERM has the step finished and saved; then the process ends with the code that a shell gives for it.
+    SIGTERM has the step finished and saved; then the process exits with 143, as a shell gives it.
     """
+    if checkpoint.discard_damaged():
+        print(f"{checkpoint.folder}: damaged and removed; training starts anew", flush=True)
+    history = checkpoint.history()
+    run = start(model, train, technique, history.bfloat16)
+    history.bfloat16 = bfloat16 = run.loop.bfloat16
+    device = run.state.device
+    arguments = (model, train, technique, checkpoint, bfloat16)
+    with parallel.process_group(train.processes, device, help_to_train, *arguments):
+        threads = torch.get_num_threads()
+        print(f"device {device.type}, {parallel.size()} × {threads} threads, {run.loop.precision}")
+        train_and_save(run, checkpoint, history)
+    return run, history
+
+
+def start(
+    model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, bfloat16: bool | None
+) -> TrainingRun:
+    """This process's run before its first step, from what read and encode have written.
+
+    Where `bfloat16` is None, measures which number format is faster. Raises DataError, DeviceError and EncoderError.
+    """
+    keep_freed_memory()
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # only matters to code that reads such memory
+    device = choose_device(train.device, parallel.rank(), train.processes)
+    data = load_data(train, CORPUS, ENCODED)
+    encoder = pretrained.load_encoder(model.encoder, model.revision)
+    encoder_sha256 = weights_sha256(encoder)
+    tagger = initialise(encoder, data.blueprint, model, train.seed).to(device)
+    data = restrict_vocabulary(tagger, data)
+    if bfloat16 is None:
+        bfloat16 = choose_precision(train, tagger, data)
+    return prepare_run(tagger, data, train, technique, bfloat16=bfloat16, encoder_sha256=encoder_sha256)
+
+
+def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory) -> None:
+    """Trains on from where `history` stands; shows and saves what happens."""
     terminated = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    windows, order = started.data.windows, started.data.batches_by_step
-    if history["step"]:
-        started.state.restore(checkpoint.tensors())
-        print(f"going on from step {history['step']} of {started.plan.steps}", flush=True)
-    with Display(started.plan.steps, history) as display:
-        began, trained = time.perf_counter(), 0
-        for report, score, last in train_epochs(started, settings, history, terminated):
-            step, epoch = history["step"], len(history["dev_f1"])
-            trained += sum(len(windows[row].owned_words) for row in order[report.step])
-            speed = trained / (time.perf_counter() - began)
+    windows, batches, steps = run.data.windows, run.data.batches_by_step, run.loop.steps
+    if history.step:
+        run.state.restore(checkpoint.tensors())
+        print(f"resumed at step {history.step} of {steps}", flush=True)
+    with Display(steps, history) as display:
+        began, words = time.perf_counter(), 0
+        for progress in train_epochs(run, history, terminated):
+            words += sum(len(windows[row].owned_words) for row in batches[progress.report.step])
+            speed = words / (time.perf_counter() - began)
             display.steps(speed)
-            if score is not None:
-                if history["best_epoch"] == epoch:
-                    checkpoint.save_best(started.state)
-                display.epoch(step, epoch, score, speed)
-            if score is not None or step % settings.checkpoint_steps == 0 or last:
-                checkpoint.save(started.state, history)
-            if last:
+            if progress.dev_f1 is not None:
+                if history.best_epoch == history.epoch:
+                    checkpoint.save_best(run.state)
+                display.epoch(history.step, history.epoch, progress.dev_f1, speed)
+            due = history.step % run.settings.checkpoint_steps == 0
+            if progress.dev_f1 is not None or due or progress.interrupted:
+                checkpoint.save(run.state, history)
+            if progress.interrupted:
                 break
     signal.signal(signal.SIGTERM, before)
     if terminated.is_set():  # perhaps after the last look at it: then the last epoch's end has been saved
-        done = f"{history['step']} of {started.plan.steps}"
-        print(f"stopped at step {done}; the same command goes on there", file=sys.stderr, flush=True)
+        print(f"stopped at step {history.step} of {steps}; the same command resumes it", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGTERM)
-    if not history["best_f1"]:
+    if not history.best_f1:
         print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
 
 
-def help_to_train(checkpoint: Checkpoint, bfloat16: bool) -> None:
-    """What every process but the first does: the same training, of which it writes nothing."""
-    settings = load()
+def help_to_train(
+    model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, checkpoint: Checkpoint, bfloat16: bool
+) -> None:
+    """Every process but the first: the same training, which writes nothing."""
     history = checkpoint.history()
-    started = prepare_run(settings, bfloat16)
-    if history["step"]:
-        started.state.restore(checkpoint.tensors())
-    for _ in train_epochs(started, settings.train, history, threading.Event()):
+    run = start(model, train, technique, bfloat16)
+    if history.step:
+        run.state.restore(checkpoint.tensors())
+    for _ in train_epochs(run, history, threading.Event()):
         pass

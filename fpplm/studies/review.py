@@ -58,8 +58,8 @@ def review(folds: int) -> list[Doubt]:
     settings = load()
     doubts: list[Doubt] = []
     for split in ("dev", "test"):
-        doubts += doubtful(load_corpus(split), PREDICTIONS / f"{split}_logits.npy", read_labels(Path()))
-    train = load_corpus("train") if folds else []
+        doubts += doubtful(load_corpus(split, CORPUS), PREDICTIONS / f"{split}_logits.npy", read_labels(Path()))
+    train = load_corpus("train", CORPUS) if folds else []
     part = fold_of(train, folds)
     if len(set(part)) == 1:
         raise DataError("train is one document, which is not parted", where=train[0].file, do="use --folds 0")
@@ -92,7 +92,7 @@ def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Senten
     """
     shutil.rmtree(folder, ignore_errors=True)
     write_corpus(folder / CORPUS / "train.parquet", train)
-    write_corpus(folder / CORPUS / "dev.parquet", load_corpus("dev"))
+    write_corpus(folder / CORPUS / "dev.parquet", load_corpus("dev", CORPUS))
     write_corpus(folder / CORPUS / "test.parquet", held)
     write_json(folder / CORPUS / "corpus.json", read_json(CORPUS / "corpus.json"))
     values = settings.model_dump()

@@ -1,6 +1,6 @@
 """Mentions over characters to tags over words, and back.
 
-A text becomes words by a rule (fpplm_core/text.py), or by the words that its file gives. What does not fit is never
+A text becomes words by `Options.segment`, or by the words that its file gives. What does not fit is never
 dropped in silence: it is refused with its place, or changed as `Options` says, and noted.
 
 misaligned  a mention begins or ends inside a word: refuse | expand (it becomes whole words) | split (the word is cut
@@ -17,15 +17,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
+from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
-from fpplm_core.tagging.words import Range, segment, strip_range
-
-if TYPE_CHECKING:
-    from fpplm_core.data.options import Options
+from fpplm_core.tagging.words import Range, strip_range
 
 SHOWN = 60  # characters of a mention, and of its label, that are said
 
@@ -37,7 +34,7 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
     edges, and what `options` refuses, naming its place.
     """
     mentions = _trimmed(record, options)
-    words = segment(record.text, options.words) if record.words is None else _given(record.words, record, options)
+    words = options.segment(record.text) if record.words is None else _given(record.words, record, options)
     if options.misaligned == "expand":
         mentions = [_widened(mention, words, record, options) for mention in mentions]
     mentions = _apart(mentions, record, options)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from pyarrow.parquet import ParquetFile
 
-from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.records import Sentence
 from fpplm_core.files import open_table, write_table
 
 SPLITS = ("train", "dev", "test")
-BATCH = 10_000  # sentences that a stage holds at a time
-
-
+INFO = "corpus.json"  # a CorpusInfo beside the splits
+BATCH = 10_000  # sentences that are held in memory at a time
 SCHEMA = pa.schema(
     {
         "words": pa.list_(pa.string()),
@@ -38,8 +32,26 @@ SCHEMA = pa.schema(
 TagBigram = tuple[str | None, str | None]
 
 
+@dataclass(frozen=True)
+class Change:
+    """How often reading changed or left out something of a kind, and the first places (file:line: what)."""
+
+    count: int
+    places: list[str]
+
+
+@dataclass(frozen=True)
+class CorpusInfo:
+    """What is known of a corpus: its tag scheme and what shows it, notes for the user, and changes by kind."""
+
+    scheme: str
+    evidence: str
+    notes: list[str]
+    changes: dict[str, Change]
+
+
 def tag_bigrams_in(data: ParquetFile) -> Counter[TagBigram]:
-    """How often each tag stands behind each other one; None is a sentence's edge."""
+    """How often each tag follows each other one; None is the edge of a sentence."""
     counts = Counter[TagBigram]()
     for batch in data.iter_batches(BATCH, columns=["tags"]):
         encoded = batch["tags"].flatten().dictionary_encode()
@@ -69,13 +81,13 @@ def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict({name: [getattr(s, name) for s in held] for name in SCHEMA.names}, SCHEMA)
 
 
-def open_corpus(split: str, folder: Path = CORPUS) -> ParquetFile:
-    """A split as this stage wrote it. Raises DataError where it is missing."""
+def open_corpus(split: str, folder: Path) -> ParquetFile:
+    """A split of the corpus in a folder. Raises DataError if it is missing."""
     return open_table(folder / f"{split}.parquet")
 
 
-def stream_corpus(split: str, folder: Path = CORPUS) -> Iterator[Sentence]:
-    """The sentences of a split, one after another. Raises DataError where it is missing."""
+def stream_corpus(split: str, folder: Path) -> Iterator[Sentence]:
+    """The sentences of a split, one after another. Raises DataError if it is missing."""
     return sentences_of(open_corpus(split, folder))
 
 
@@ -87,6 +99,6 @@ def sentences_of(data: ParquetFile) -> Iterator[Sentence]:
         yield from map(Sentence, words, tags, batch["file"].to_pylist(), lines, *rest, offsets)
 
 
-def load_corpus(split: str, folder: Path = CORPUS) -> list[Sentence]:
-    """A split as a whole, for those that need it in memory. Raises DataError where it is missing."""
+def load_corpus(split: str, folder: Path) -> list[Sentence]:
+    """All sentences of a split in memory. Raises DataError if it is missing."""
     return list(stream_corpus(split, folder))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fpplm_core.data.notes import Notes
+from fpplm_core.tagging.words import Range, segment
 
 Separator = Literal["auto", "tab", "blank", "comma", "semicolon"]
 Misaligned = Literal["refuse", "expand", "split"]
@@ -14,15 +16,16 @@ Overlap = Literal["refuse", "longest", "first"]
 
 @dataclass(frozen=True)
 class Options:
-    """How files are read, as params.yaml's data section says it; `notes` gathers what is worth saying.
+    """How files are read, as the data section of params.yaml says; `notes` counts what reading changes or leaves out.
 
-    Columns are numbers (0-based, negative from the right) or names; None is what the format itself says.
+    Columns are numbers (0-based, negative from the right) or names; None stands for the format's own. `segment` gives
+    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`.
     """
 
     word_column: int | str | None = None
     tag_column: int | str | None = None
     separator: Separator = "auto"
-    words: str = "rules"
+    segment: Callable[[str], list[Range]] = segment
     misaligned: Misaligned = "refuse"
     overlap: Overlap = "refuse"
     notes: Notes = field(default_factory=Notes)

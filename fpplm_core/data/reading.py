@@ -1,7 +1,7 @@
-"""read: the raw files in any format become one form, build/corpus/*.parquet, with file and line of every word.
+"""Annotated files of any format become a corpus: splits of one form, with file and line of every word.
 
-Sentences go from file to file in batches; a split is cut by a number a sentence, so that the whole is never held.
-What was changed on the way (mentions, tags) and what was passed over stands in corpus.json, counted, with its places.
+Sentences pass from file to file in batches, so that memory stays bounded. What reading changed (mentions, tags) or left
+out is counted in corpus.json, with its places.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from pyarrow.parquet import ParquetFile
 
 from fpplm_core.data.corpus import (
     BATCH,
+    INFO,
     SCHEMA,
     SPLITS,
+    Change,
+    CorpusInfo,
     TagBigram,
     batches,
     distinct_tags,
@@ -31,16 +34,16 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import documents_of, read_file, write_splits
 from fpplm_core.errors import DataError
-from fpplm_core.files import open_table, write_json, write_table
+from fpplm_core.files import open_table, write_record, write_table
 from fpplm_core.tagging.schemes import Detected, detect_scheme
 from fpplm_core.tagging.spans import repair
 
-DROPS = "drops"  # folder in data.path: what tasks/incoming.py has accepted since, for train alone
+DROPS = "drops"  # folder in data.path: files that were accepted later, for train alone
 UNFINISHED = (".partial", ".tmp")
 
 
-def read_corpus(settings: DataSettings, folder: Path) -> list[str]:
-    """Writes the splits to a folder, with corpus.json; what is worth saying of them. Raises DataError."""
+def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
+    """Writes the splits and corpus.json to a folder. Raises DataError."""
     seen = Notes()
     notes = write_splits(settings, folder, seen) + add_drops(settings, folder, seen)
     corpus = {split: open_corpus(split, folder) for split in SPLITS}
@@ -58,9 +61,10 @@ def read_corpus(settings: DataSettings, folder: Path) -> list[str]:
             raise same_task()
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
     notes += seen.lines()
-    changes = {kind: {"count": number, "places": seen.places[kind]} for kind, number in seen.counts.items()}
-    write_json(folder / "corpus.json", {"scheme": scheme, "evidence": evidence, "notes": notes, "changes": changes})
-    return notes
+    changes = {kind: Change(number, seen.places[kind]) for kind, number in seen.counts.items()}
+    info = CorpusInfo(scheme, evidence, notes, changes)
+    write_record(folder / INFO, info)
+    return info
 
 
 def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, scheme: str, notes: Notes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from fpplm_core.data.formats import names
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
+from fpplm_core.data.segmenter import RENAMED, RULES, segmentation
 from fpplm_core.settings import Cut, Settings
 
 
@@ -34,11 +35,10 @@ class DataSettings(Settings):
     separator: Separator
     scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
     repair: Literal["refuse", "conlleval", "discard"]
-    words: Annotated[str, Field(pattern=r"^(rules|blanks|characters|[\w.]+:\w+)$")]
+    segmentation: str
     misaligned: Misaligned
     overlap: Overlap
-    dev_fraction: Cut
-    test_fraction: Cut
+    held_out: Cut
     split_seed: Annotated[int, Field(ge=0)]
     incoming: Annotated[str, Field(min_length=1)] | None
     second: SecondSettings | None
@@ -50,10 +50,26 @@ class DataSettings(Settings):
             raise ValueError(f"use auto, or one of {', '.join(names())}")
         return name
 
+    @field_validator("segmentation")
+    @classmethod
+    def _segmented(cls, name: str) -> str:
+        if name in RENAMED:
+            raise ValueError(f"renamed, write {RENAMED[name]}")
+        if name not in RULES and not re.fullmatch(r"[\w.]+:\w+", name):
+            raise ValueError(f"use {', '.join(RULES)} or MODULE:FUNCTION")
+        return name
+
     def options(self, notes: Notes) -> Options:
-        """How files are read, with a place for what is worth saying of them."""
-        own = self.model_dump(include={field.name for field in fields(Options)})
-        return Options(**own, notes=notes)
+        """How files are read; `notes` counts what reading changes or leaves out."""
+        return Options(
+            self.word_column,
+            self.tag_column,
+            self.separator,
+            segmentation(self.segmentation),
+            self.misaligned,
+            self.overlap,
+            notes,
+        )
 
     @model_validator(mode="after")
     def _outside(self) -> DataSettings:

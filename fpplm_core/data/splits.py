@@ -33,8 +33,7 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
     splits = given_splits(settings, notes)
     for split, sentences in splits.items():
         write_corpus(folder / f"{split}.parquet", sentences)
-    shares = {"test": settings.test_fraction, "dev": settings.dev_fraction}
-    shares = {split: share for split, share in shares.items() if split not in splits}
+    shares = {split: settings.held_out for split in ("test", "dev") if split not in splits}
     if not shares:
         return []
     whole = (folder / "train.parquet").rename(folder / "whole.parquet")

@@ -4,39 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from fpplm.pipeline.paths import ENCODED
-from fpplm_core.data.corpus import BATCH, stream_corpus
+from fpplm_core.data.corpus import BATCH, SPLITS, distinct_tags, open_corpus, stream_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.files import open_table, write_table
-from fpplm_core.tagging.schemes import INNER_SCHEME
-from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
+from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.windows import Window, WindowBuilder
 
 T = TypeVar("T")
-
-
-def chunks_with_margin(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
-    """A stream in runs of `size` rows, each with up to `margin` rows on both sides: (rows, places of its own ones)."""
-    stream = iter(rows)
-    held: list[T] = []
-    begin = 0
-    while True:
-        held += islice(stream, begin + size + margin - len(held))
-        end = min(begin + size, len(held))
-        if begin == end:
-            return
-        yield held, range(begin, end)
-        begin = min(margin, end)
-        held = held[end - begin :]
-
-
-SCHEMA = pa.schema(
+INFO = "encoding.json"  # an EncodingInfo beside the splits
+SCHEMA = pa.schema(  # the fields of Window, in its order
     {
         "sentence": pa.int32(),
         "ids": pa.list_(pa.int32()),
@@ -45,8 +29,78 @@ SCHEMA = pa.schema(
         "types": pa.list_(pa.int16()),
     }
 )
+FIELDS = dict(zip(SCHEMA.names, (field.name for field in fields(Window)), strict=True))  # by column
 LABELS = pa.list_(pa.int16())
 Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one a word or none at all
+
+
+@dataclass(frozen=True)
+class WindowCounts:
+    """The size of an encoded split, and how many of its words the encoder cannot show as they are."""
+
+    sentences: int
+    words: int
+    windows: int
+    pieces: int
+    words_without_pieces: int
+    words_longer_than_a_window: int
+
+
+@dataclass(frozen=True)
+class EncodingInfo:
+    """The labels of the tags and of the second task, the token type of the first word shape, and the mask piece."""
+
+    labels: list[str]
+    first_shape: int | None
+    mask_id: int
+    second: list[str]
+    counts: dict[str, WindowCounts]
+
+
+class Encoded(NamedTuple):
+    """The windows of a split; for train, by window, its words' labels and those of the second task ([] = none)."""
+
+    windows: list[Window]
+    labels: list[list[int]]
+    second: list[list[int]]
+
+
+def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None, scheme: str) -> EncodingInfo:
+    """Writes the windows of every split of a corpus to a folder; train's with labels.
+
+    A second task's labels stand beside train's if they were read from the same file, else in second.parquet.
+    `mask_id` is the piece that hides a word; None, for an encoder without one (GPT-2), takes the builder's filler.
+    `scheme` is the corpus's. Raises DataError if a split is missing.
+    """
+    labels = label_list(
+        types_of([distinct_tags(open_corpus("train", corpus))]), scheme if scheme == "TAGS" else INNER_SCHEME
+    )
+    second = sorted(distinct_tags(open_corpus("second", corpus))) if (corpus / "second.parquet").exists() else []
+    separate = bool(second) and _file_of("second", corpus) != _file_of("train", corpus)
+    beside = stream_corpus("second", corpus) if second and not separate else iter(())
+    counts = {}
+    for split in SPLITS:
+        sentences = stream_corpus(split, corpus)
+        if split == "train":
+            rows = with_labels(sentences, labels, beside, second)
+            counts[split] = write_windows(folder / f"{split}.parquet", rows, builder, ("labels", "second"))
+        else:
+            counts[split] = write_windows(folder / f"{split}.parquet", ((s, {}) for s in sentences), builder, ())
+    (folder / "second.parquet").unlink(missing_ok=True)
+    if separate:
+        index = {label: number for number, label in enumerate(second)}
+        rows = ((s, {"second": [index[tag] for tag in s.tags]}) for s in stream_corpus("second", corpus))
+        write_windows(folder / "second.parquet", rows, builder, ("second",))
+    return EncodingInfo(
+        labels, builder.first_shape_type, builder.filler if mask_id is None else mask_id, second, counts
+    )
+
+
+def load_windows(split: str, folder: Path) -> Encoded:
+    """An encoded split. Raises DataError if it is missing."""
+    rows = open_table(folder / f"{split}.parquet").read().to_pydict()
+    windows = [Window(*row) for row in zip(*(rows[name] for name in SCHEMA.names), strict=True)]
+    return Encoded(windows, rows.get("labels", []), rows.get("second", []))
 
 
 def with_labels(
@@ -66,21 +120,23 @@ def with_labels(
         yield s, {"labels": [index[tag] for tag in tags], "second": [other[tag] for tag in found]}
 
 
-def write_windows(path: Path, rows: Iterable[Labelled], encoder: WindowBuilder, tasks: Sequence[str]) -> dict[str, int]:
+def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, tasks: Sequence[str]) -> WindowCounts:
     """Writes the windows of a stream of sentences with the labels of these tasks, and counts what was seen."""
     count: Counter[str] = Counter()
-    encoder.pieceless = encoder.cut_words = 0
+    builder.pieceless = builder.cut_words = 0
     schema = pa.schema([*SCHEMA, *(pa.field(task, LABELS) for task in tasks)])
 
     def batches() -> Iterator[pa.RecordBatch]:
         # A sentence has at least one piece: neighbours that are farther than `context` sentences show none.
-        for held, own in chunks_with_margin(rows, BATCH, encoder.context):
-            windows = encoder.windows([s.words for s, _ in held], [s.document for s, _ in held], own)
-            columns = {name: [getattr(window, name) for window in windows] for name in SCHEMA.names}
+        for held, own in chunks_with_margin(rows, BATCH, builder.context):
+            windows = builder.windows([s.words for s, _ in held], [s.document for s, _ in held], own)
+            columns = {column: [getattr(w, field) for w in windows] for column, field in FIELDS.items()}
             columns["sentence"] = [w.sentence - own.start + count["sentences"] for w in windows]
             for task in tasks:
                 labels = [held[w.sentence][1][task] for w in windows]
-                columns[task] = [[one[word] for word in w.owned_words if one] for w, one in zip(windows, labels, strict=True)]
+                columns[task] = [
+                    [one[word] for word in w.owned_words if one] for w, one in zip(windows, labels, strict=True)
+                ]
             count["sentences"] += len(own)
             count["words"] += sum(len(w.owned_words) for w in windows)
             count["windows"] += len(windows)
@@ -88,25 +144,26 @@ def write_windows(path: Path, rows: Iterable[Labelled], encoder: WindowBuilder, 
             yield pa.RecordBatch.from_pydict(columns, schema)
 
     write_table(path, batches(), schema)
-    sizes = {name: count[name] for name in ("sentences", "words", "windows", "pieces")}
-    return {**sizes, "words_without_pieces": encoder.pieceless, "words_longer_than_a_window": encoder.cut_words}
+    sizes = count["sentences"], count["words"], count["windows"], count["pieces"]
+    return WindowCounts(*sizes, builder.pieceless, builder.cut_words)
 
 
-def file_of(split: str) -> str | None:
-    """The file that a part of the corpus was read from; None where it has no sentence."""
-    first = next(stream_corpus(split), None)
+def chunks_with_margin(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
+    """Chunks of `size` rows with up to `margin` neighbours on both sides, as (rows, places of its own rows)."""
+    stream = iter(rows)
+    held: list[T] = []
+    begin = 0
+    while True:
+        held += islice(stream, begin + size + margin - len(held))
+        end = min(begin + size, len(held))
+        if begin == end:
+            return
+        yield held, range(begin, end)
+        begin = min(margin, end)
+        held = held[end - begin :]
+
+
+def _file_of(split: str, corpus: Path) -> str | None:
+    """The file that a split was read from; None if it has no sentence."""
+    first = next(stream_corpus(split, corpus), None)
     return first.file if first else None
-
-
-class Encoded(NamedTuple):
-    """The windows of a split; for train, by window, its words' labels and those of the second task ([] = none)."""
-
-    windows: list[Window]
-    labels: list[list[int]]
-    second: list[list[int]]
-
-
-def load_windows(split: str) -> Encoded:
-    rows = open_table(ENCODED / f"{split}.parquet").read().to_pydict()
-    windows = [Window(*row) for row in zip(*(rows[name] for name in SCHEMA.names), strict=True)]
-    return Encoded(windows, rows.get("labels", []), rows.get("second", []))

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import span_counts
-from fpplm_core.evaluation.scores import SpanScores, Spans
+from fpplm_core.evaluation.scores import Spans, SpanScores
 from fpplm_core.files import write_text
 from fpplm_core.tagging.spans import Span
 

@@ -75,9 +75,7 @@ def summarise(mean: float, samples: NDArray[np.float64], confidence: float) -> D
     return Difference(mean, float(low), float(high), min(1.0, 2 * max(tail, 1 / len(samples))), samples)
 
 
-def permutation_p(
-    candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = 10_000, seed: int = 0
-) -> float:
+def permutation_p(candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = 10_000, seed: int = 0) -> float:
     """Two-sided p of the difference in micro F1: approximate randomisation (Noreen 1989; Yeh 2000, cs/0008005).
 
     Each resample swaps the counts of both taggers in every sentence with a chance of 1/2.

@@ -47,7 +47,7 @@ def make_config(
         "stride": encode.stride,
         "context": encode.context,
         "first_shape": first_shape,
-        "words": data.words,
+        "words": data.segmentation,
         "label_lm": {"below": refine_below, "use": use_label_lm},
         "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
     }
@@ -102,7 +102,7 @@ def write_golden(bundle: Path, sentences: Sequence[Sequence[str]]) -> None:
 
 def card(lineage: Mapping[str, Any]) -> str:
     """The model card, in the hub's layout."""
-    test, parameters = lineage["scores"]["test"], lineage["parameters"]
+    test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(
         f"| {kind} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
@@ -113,7 +113,7 @@ library_name: onnxruntime
 ---
 # Tagger for {", ".join(test["types"])}
 
-Trained by fpplm {lineage["fpplm"]} on `{parameters["data"]["path"]}` from the encoder `{parameters["model"]["encoder"]}`.
+Trained by fpplm {lineage["fpplm"]} on `{data["path"]}` from the encoder `{model["encoder"]}`.
 
 | type | precision | recall | F1 | test mentions |
 | --- | --- | --- | --- | --- |

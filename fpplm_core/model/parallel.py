@@ -89,7 +89,9 @@ def process_group(count: int, device: torch.device, helper: Callable[..., None],
         return
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        world = GroupSpec("nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count)
+        world = GroupSpec(
+            "nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count
+        )
         context = multiprocessing.get_context("spawn")
         helpers = [
             context.Process(target=_help, args=(world, number, helper, arguments), daemon=True)

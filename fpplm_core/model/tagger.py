@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -18,9 +18,11 @@ from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.groups import Group, top_modules
-from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.word_shapes import add_shapes
 from fpplm_core.tagging.batches import Arrays
+
+if TYPE_CHECKING:
+    from fpplm_core.model.settings import ModelSettings
 
 SHAPE_DROPOUT = 0.1  # share of training windows without shapes
 
@@ -151,6 +153,11 @@ def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Tagger(encoder, blueprint, settings)
+
+
+def load_pretrained(blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
+    """The tagger before training: the pretrained encoder and a new head. Raises EncoderError."""
+    return initialise(pretrained.load_encoder(settings.encoder, settings.revision), blueprint, settings, seed)
 
 
 def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from fpplm_core.errors import EncoderError, ParamsError
 from fpplm_core.model import pretrained
-from fpplm_core.model.settings import ModelSettings
 from fpplm_core.tagging.windows import WORD_SHAPES
+
+if TYPE_CHECKING:
+    from fpplm_core.model.settings import ModelSettings
 
 
 def add_shapes(encoder: nn.Module, first_shape: int) -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import cast
 
 from fpplm_core.errors import ParamsError
 
 SHOWN = 60  # characters of a word that an error names
 Range = tuple[int, int]  # start (included) and end (excluded), in characters
+Segmenter = Callable[[str], Iterable[str]]  # a text to its words in order, such as jieba.lcut
 
 
 # `\w` leaves out combining marks, without which words of Hindi, Arabic or decomposed Latin would fall apart.
 # With them go the voicing marks of half-width Katakana, and what chooses a variant of an ideograph.
 _MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M")
 _MARKS += "\uff9e\uff9f\U000e0100-\U000e01ef"
-# Scripts without blanks between words: Chinese and Japanese, Thai, Lao, Burmese, Khmer.
+# Scripts without spaces between words: Chinese and Japanese, Thai, Lao, Burmese, Khmer.
 _UNSPACED = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9d"
     "\U00020000-\U000323af\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9fe\uaa60-\uaa7f\u1780-\u17ff"
@@ -36,73 +34,62 @@ _WORD = re.compile(
 )
 
 
-def split_words(text: str) -> list[tuple[str, int, int]]:
-    """Words of plain text as (word, start, end), in characters of `text`; nothing but white space is left out."""
-    return [(match[0], *match.span()) for match in _WORD.finditer(text)]
-
-
-_BLANKS = re.compile(r"\S+")
+_NO_SPACE = re.compile(r"\S+")
 _CHARACTER = re.compile(rf"\S[{_MARKS}]*")
+# The name carries a version: a rule that cuts otherwise gets another one, and old bundles keep theirs.
+UNICODE, WHITESPACE, CHARACTERS = "unicode-1", "whitespace-1", "characters-1"
+_PATTERNS = {UNICODE: _WORD, WHITESPACE: _NO_SPACE, CHARACTERS: _CHARACTER}
+RULES = tuple(_PATTERNS)
 
 
-def segment(text: str, rule: str = "rules") -> list[Range]:
-    """(start, end) of each word, in characters of `text`, from left to right; white space alone is left out.
+def segment(text: str, rule: str = UNICODE) -> list[Range]:
+    """(start, end) of each word, in characters of `text`, from left to right; only white space is left out.
 
-    rules       `split_words`, for any language: a character is a word where a script has no blanks
-    blanks      what stands between white space
-    characters  every character with its marks
-    MODULE:NAME a function from a text to its words in order, as jieba:lcut; what it leaves out must be white space
+    unicode-1     letters with their marks, digits and what joins them; one character where a script has no spaces
+    whitespace-1  what stands between white space
+    characters-1  every character with its marks
 
-    Raises ParamsError where there is no such rule or function, it fails, or its words are not those of the text.
+    The rules are closed: no name makes this function import code. Raises KeyError for another name.
     """
-    if rule == "rules":
-        return [(start, end) for _, start, end in split_words(text)]
-    if rule in ("blanks", "characters"):
-        return [match.span() for match in (_BLANKS if rule == "blanks" else _CHARACTER).finditer(text)]
-    where = f"data.words: {rule}"
-    found, place = [], 0
-    for word in _segmented(text, rule):
-        start = text.find(word, place)
-        if start < 0 or text[place:start].strip():
-            raise ParamsError("a segmenter's words are not those of the text", where=where, got=repr(word[:SHOWN]))
-        place = start + len(word)
-        found.append(strip_range(text, start, place))
-    if text[place:].strip():
-        got = repr(text[place:][:SHOWN])
-        raise ParamsError("a segmenter leaves out the end of a text", where=where, got=got)
-    return [(start, end) for start, end in found if start < end]
+    return [match.span() for match in _PATTERNS[rule].finditer(text)]
+
+
+def segment_with(text: str, segmenter: Segmenter, where: str) -> list[Range]:
+    """(start, end) of each word that a segmenter gives, without the white space at their edges.
+
+    Raises ParamsError, which names `where` the segmenter comes from, if it fails, or if its words are not those of the
+    text in their order, with nothing but white space between them.
+    """
+    ranges, end = [], 0
+    for word in _words(text, segmenter, where):
+        start = text.find(word, end)
+        if start < 0 or text[end:start].strip():
+            raise ParamsError("the segmenter's words are not those of the text", where=where, got=repr(word[:SHOWN]))
+        end = start + len(word)
+        ranges.append(strip_range(text, start, end))
+    if text[end:].strip():
+        raise ParamsError("the segmenter leaves out the end of the text", where=where, got=repr(text[end:][:SHOWN]))
+    return [(start, end) for start, end in ranges if start < end]
+
+
+def _words(text: str, segmenter: Segmenter, where: str) -> list[str]:
+    try:
+        words = list(segmenter(text))
+    except Exception as error:  # it is the user's: it may raise anything
+        raise ParamsError("the segmenter fails", where=where, got=repr(error)[:SHOWN]) from error
+    for word in words:
+        if not isinstance(word, str):
+            raise ParamsError("the segmenter gives something else than words", where=where, got=repr(word)[:SHOWN])
+    return words
 
 
 def strip_range(text: str, start: int, end: int) -> Range:
-    """The same range without the white space at its edges, empty where there is nothing else in it."""
+    """The same range without the white space at its edges; empty if there is nothing else in it."""
     inside = text[start:end]
     start += len(inside) - len(inside.lstrip())
     return start, start + len(inside.strip())
 
 
-def _segmented(text: str, rule: str) -> list[str]:
-    function = _segmenter(rule)
-    try:
-        words = list(function(text))
-    except Exception as error:  # it is not ours: whatever it raises
-        raise ParamsError("a segmenter fails", where=f"data.words: {rule}", got=repr(error)[:SHOWN]) from error
-    for word in words:
-        if not isinstance(word, str):
-            raise ParamsError("a segmenter gives no words", where=f"data.words: {rule}", got=repr(word)[:SHOWN])
-    return words
-
-
-@lru_cache
-def _segmenter(rule: str) -> Callable[[str], Iterable[str]]:
-    module, _, name = rule.partition(":")
-    try:
-        return cast(Callable[[str], Iterable[str]], getattr(importlib.import_module(module), name))
-    except Exception as error:  # a module that is imported may raise anything
-        do = "use rules, blanks, characters, or MODULE:FUNCTION of an installed segmenter"
-        reason = " ".join(str(error).split())
-        raise ParamsError(f"no such rule for words ({reason})", where="data.words", got=repr(rule), do=do) from None
-
-
 def is_invisible(word: str) -> bool:
-    """True where a word shows nothing: only control, format, separator or unassigned characters."""
+    """Whether a word shows nothing: it has only control, format, separator or unassigned characters."""
     return all(unicodedata.category(char)[0] in "CZ" for char in word)

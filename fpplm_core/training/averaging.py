@@ -24,9 +24,13 @@ def without_gradient(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def averaged(average: Mapping[str, Tensor], model: Tagger, technique_modules: nn.ModuleDict | None = None) -> Iterator[Tagger]:
+def averaged(
+    average: Mapping[str, Tensor], model: Tagger, technique_modules: nn.ModuleDict | None = None
+) -> Iterator[Tagger]:
     """Model and techniques' modules in evaluation mode with their averaged weights; afterwards all is as it was."""
-    modes = {module: module.training for root in (model, technique_modules) if root is not None for module in root.modules()}
+    modes = {
+        module: module.training for root in (model, technique_modules) if root is not None for module in root.modules()
+    }
     current = dict(model.named_parameters())
     current |= dict(technique_modules.named_parameters(prefix="extras")) if technique_modules is not None else {}
     own = {name: current[name].data for name in average if name in current}

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fpplm.pipeline.paths import ENCODED
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.windows import load_windows
 from fpplm_core.files import read_json
@@ -22,7 +23,9 @@ from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.selection import Dev
-from fpplm_core.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from fpplm_core.training.settings import TrainSettings
 
 FIXED_IDS = 8  # pieces that keep their ids
 
@@ -63,28 +66,35 @@ class TrainingData:
         return set(np.cumsum([len(epoch) for epoch in self.epochs]).tolist())
 
 
-def load_data(settings: TrainSettings) -> TrainingData:
-    windows, tags, second = load_windows("train")
+def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingData:
+    """The data of all epochs from the folders that read and encode have written. Raises DataError."""
+    windows, tags, second = load_windows("train", encoded)
     lengths = [len(window.ids) for window in windows]
     epochs = [epoch_batches(lengths, settings.batch_pieces, settings.seed, e) for e in range(settings.epochs)]
-    if (ENCODED / "second.parquet").exists():
-        apart = load_windows("second")
-        epochs = interleave_second_corpus(epochs, [len(window.ids) for window in apart.windows], settings, len(windows))
-        windows, tags = windows + apart.windows, tags + [[]] * len(apart.windows)
-        second = second + apart.second
-    dev = load_corpus("dev")
-    encoding = read_json(ENCODED / "encoding.json")
+    if (encoded / "second.parquet").exists():
+        other = load_windows("second", encoded)
+        epochs = interleave_second_corpus(epochs, [len(window.ids) for window in other.windows], settings, len(windows))
+        windows, tags = windows + other.windows, tags + [[]] * len(other.windows)
+        second = second + other.second
+    dev = load_corpus("dev", corpus)
+    encoding = read_json(encoded / "encoding.json")
     return TrainingData(
         blueprint=Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__}),
         windows=windows,
         tags=tags,
         second=second,
         epochs=epochs,
-        dev=Dev(load_windows("dev").windows, [len(s.words) for s in dev], [spans_from_tags(s.tags) for s in dev]),
+        dev=Dev(
+            load_windows("dev", encoded).windows,
+            [len(s.words) for s in dev],
+            [spans_from_tags(s.tags) for s in dev],
+        ),
     )
 
 
-def interleave_second_corpus(epochs: list[list[list[int]]], lengths: list[int], settings: TrainSettings, first: int) -> list[list[list[int]]]:
+def interleave_second_corpus(
+    epochs: list[list[list[int]]], lengths: list[int], settings: TrainSettings, first: int
+) -> list[list[list[int]]]:
     """The batches, each with windows of the second task's own corpus, numbered from `first`: half a batch's pieces."""
     budget = settings.batch_pieces // 2
     rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())

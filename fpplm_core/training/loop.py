@@ -69,7 +69,8 @@ def train_steps(
         # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
         factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
         contexts = {
-            name: StepContext(number, settings.steps, settings.seed, name, factor, state.modules(name)) for name in techniques
+            name: StepContext(number, settings.steps, settings.seed, name, factor, state.modules(name))
+            for name in techniques
         }
         _set_rates(state, techniques, settings, factor, contexts)
         clean = batches(number).to(device)
@@ -117,7 +118,11 @@ def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:
 
 
 def _set_rates(
-    state: TrainingState, techniques: Mapping[str, Technique], settings: LoopSettings, factor: float, contexts: Mapping[str, StepContext]
+    state: TrainingState,
+    techniques: Mapping[str, Technique],
+    settings: LoopSettings,
+    factor: float,
+    contexts: Mapping[str, StepContext],
 ) -> None:
     """Sets each group's learning rate, freezes and thaws."""
     scales = {

@@ -51,6 +51,5 @@ class TechniqueBlocks(Settings):
 if TYPE_CHECKING:
     TechniqueSettings = TechniqueBlocks
 else:  # one field a technique, as the folder has them
-    TechniqueSettings = create_model(
-        "TechniqueSettings", __base__=TechniqueBlocks, **{name: (kind, ...) for name, kind in techniques.settings().items()}
-    )
+    blocks = {name: (kind, ...) for name, kind in techniques.settings().items()}
+    TechniqueSettings = create_model("TechniqueSettings", __base__=TechniqueBlocks, __module__=__name__, **blocks)

@@ -30,6 +30,11 @@ class LoopSettings:
     ema: float
     bfloat16: bool = False
 
+    @property
+    def precision(self) -> str:
+        """The number format of the passes, as params.yaml names it."""
+        return "bfloat16" if self.bfloat16 else "float32"
+
 
 @dataclass
 class TrainingState:
@@ -41,6 +46,10 @@ class TrainingState:
     optimizer: torch.optim.AdamW
     average: dict[str, Tensor]
     frozen: set[str] = field(default_factory=set)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
     def parameters(self) -> dict[str, nn.Parameter]:
         return {name: parameter for group in self.groups for name, parameter in group.parameters.items()}

@@ -82,7 +82,9 @@ class StepOutputs:
     def teacher(self) -> Tensor:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
-            hidden = model.first_piece_states(model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first)
+            hidden = model.first_piece_states(
+                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first
+            )
             return model.classify(hidden)
 
 

@@ -226,9 +226,17 @@ def test_each_part_has_its_time(tiny_encoder):
 
 
 def test_zero_switches_each_part_off(tiny_encoder):
-    model, parts = tagger(tiny_encoder), {"epsilon": 0.5, "rival_budget": 1.0, "consistency": 1.0, "label_correction": 0.5}
+    model, parts = (
+        tagger(tiny_encoder),
+        {"epsilon": 0.5, "rival_budget": 1.0, "consistency": 1.0, "label_correction": 0.5},
+    )
     step = step_of(model, batch_of(0))
-    given_off = {"epsilon": {"input"}, "rival_budget": {"rival", "push"}, "consistency": {"consistency"}, "label_correction": {"label_correction"}}
+    given_off = {
+        "epsilon": {"input"},
+        "rival_budget": {"rival", "push"},
+        "consistency": {"consistency"},
+        "label_correction": {"label_correction"},
+    }
     for name, lost in given_off.items():
         technique = Adversarial(**{**parts, name: 0}, begin=0, full=0)
         found = set(technique.losses(step, context_of(technique, model)))

@@ -238,7 +238,9 @@ def test_golden_shapes(word, wanted):
 def test_every_piece_has_the_type_of_its_word_and_special_ones_have_none(tokenizer, sentences):
     plain = WindowBuilder(tokenizer, 16, 4).windows(sentences)
     shaped = WindowBuilder(tokenizer, 16, 4, first_shape_type=2).windows(sentences)
-    assert [(w.ids, w.owned_words, w.first_pieces) for w in shaped] == [(w.ids, w.owned_words, w.first_pieces) for w in plain]
+    assert [(w.ids, w.owned_words, w.first_pieces) for w in shaped] == [
+        (w.ids, w.owned_words, w.first_pieces) for w in plain
+    ]
     assert not any(any(w.types) for w in plain)
     for window in shaped:
         assert len(window.types) == len(window.ids)

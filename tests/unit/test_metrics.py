@@ -18,8 +18,8 @@ from fpplm_core.evaluation.metrics import (
     mention,
     seen_unseen,
     span_counts,
-    token_accuracy,
     sum_counts,
+    token_accuracy,
 )
 from fpplm_core.tagging.spans import Span, tags_from_spans, types_of
 

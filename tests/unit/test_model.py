@@ -12,7 +12,7 @@ from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.device import choose_device
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.dropout import Dropout
-from fpplm_core.model.tagger import initialise, load_trained, batch_logits
+from fpplm_core.model.tagger import batch_logits, initialise, load_trained
 from fpplm_core.tagging.batches import collate
 from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.tagging.word_logits import word_logits

@@ -302,7 +302,9 @@ def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
         p.data += 1.0
         p.grad = torch.zeros_like(p)
     for step in range(total):
-        technique.after_update(parameters, StepContext(step, total, 0, "", linear((step + 0.5) / total, warmup), modules))
+        technique.after_update(
+            parameters, StepContext(step, total, 0, "", linear((step + 0.5) / total, warmup), modules)
+        )
     for name, p in parameters.items():
         left = 1.0 if name.startswith("head") else 1.0 - anchor
         assert torch.allclose(p.detach(), first[name] + left, atol=1e-4), name

@@ -110,7 +110,7 @@ def project(tmp_path, monkeypatch):
         monkeypatch.setattr(read, "load", lambda: parse(values, "params.yaml"))
         set_batch(monkeypatch, batch)
         main()
-        return {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")}
+        return {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")}
 
     return run
 
@@ -142,7 +142,7 @@ def test_an_error_beyond_the_first_batch_has_its_line_and_leaves_the_corpus_as_i
     before = project(text(40), batch=7)
     with pytest.raises(DataError, match=r"data/train.conll:121: wrong number of columns"):
         project(text(40) + "\none\ttwo\n", batch=7)
-    assert {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
+    assert {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")} == before
     assert project(text(40), batch=7) == before  # what was left half done is no hindrance
 
 
@@ -239,7 +239,7 @@ def test_an_unreadable_drop_is_an_error_that_leaves_the_corpus_as_it_was(project
     drop("a.jsonl", row("a") + "\n{")
     with pytest.raises(DataError, match=r"data/drops/a.jsonl:2: not valid JSON"):
         project(text(40))
-    assert {path.stem: load_corpus(path.stem) for path in CORPUS.glob("*.parquet")} == before
+    assert {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")} == before
 
 
 def test_drops_take_part_in_the_scheme(project):

@@ -8,7 +8,15 @@ from torch import nn
 
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.technique import StepContext
-from fpplm_core.training.techniques.resampling.technique import CUT, LEAST, MOST, OscillationGuard, Resampling, RowSignals, inclusion
+from fpplm_core.training.techniques.resampling.technique import (
+    CUT,
+    LEAST,
+    MOST,
+    OscillationGuard,
+    Resampling,
+    RowSignals,
+    inclusion,
+)
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, start, weights
 

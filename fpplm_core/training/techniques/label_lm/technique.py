@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import StepContext, SecondGraph, StepOutputs, Technique
+from fpplm_core.training.technique import SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; farther ones share the last

@@ -1,0 +1,41 @@
+"""How annotated texts become words: by a rule, or by a user's own function, the one code that a parameter can name.
+
+Only reading annotated data loads such a function, from `data.segmentation` or `--segmenter` of the user's own command.
+A bundle cannot name one: what serves it is handed the function.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import cast
+
+from fpplm_core.errors import ParamsError
+from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE, Range, Segmenter, segment, segment_with
+
+RULES = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS}
+RENAMED = {"rules": "unicode", "blanks": "whitespace"}  # values of an earlier release
+
+
+def segmentation(name: str) -> Callable[[str], list[Range]]:
+    """A text to the (start, end) of its words, by a name of RULES or MODULE:FUNCTION.
+
+    Raises ParamsError if there is no such function; what it returns raises one as `segment_with` does.
+    """
+    if name in RULES:
+        return partial(segment, rule=RULES[name])
+    where = f"data.segmentation: {name}"
+    return partial(segment_with, segmenter=load_segmenter(name, "data.segmentation"), where=where)
+
+
+@lru_cache
+def load_segmenter(name: str, where: str) -> Segmenter:
+    """The function that MODULE:FUNCTION names. Raises ParamsError, which names `where` it was given."""
+    module, _, function = name.partition(":")
+    try:
+        return cast(Segmenter, getattr(importlib.import_module(module), function))
+    except Exception as error:  # importing a module may raise anything
+        reason = " ".join(str(error).split())
+        do = f"use {', '.join(RULES)}, or MODULE:FUNCTION of an installed segmenter"
+        raise ParamsError(f"no such segmenter ({reason})", where=where, got=repr(name), do=do) from None

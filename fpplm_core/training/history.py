@@ -1,0 +1,52 @@
+"""What has happened in a training run so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class DevScore(NamedTuple):
+    """Dev's span F1 after `step` steps."""
+
+    step: int
+    f1: float
+
+
+@dataclass
+class TrainingHistory:
+    """A run so far: losses and learning rates by step, dev's F1 by epoch.
+
+    `best_epoch` counts from 1, 0 = none yet; `bfloat16` is None until the number format has been chosen.
+    """
+
+    step: int = 0
+    losses: list[dict[str, float]] = field(default_factory=list)
+    lr: list[float] = field(default_factory=list)
+    dev_f1: list[DevScore] = field(default_factory=list)
+    best_f1: float = -1.0
+    best_epoch: int = 0
+    stopped: bool = False
+    bfloat16: bool | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The number of finished epochs."""
+        return len(self.dev_f1)
+
+    def add_dev_score(self, f1: float, patience: int) -> None:
+        """Records the end of an epoch; stops the run after `patience` epochs without a better F1."""
+        self.dev_f1.append(DevScore(self.step, f1))
+        if f1 > self.best_f1:
+            self.best_f1, self.best_epoch = f1, self.epoch
+        self.stopped = self.epoch - self.best_epoch >= patience
+
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingHistory:
+        """The inverse of `to_json`."""
+        values = json.loads(text)
+        return cls(**{**values, "dev_f1": [DevScore(*score) for score in values["dev_f1"]]})

@@ -1,0 +1,124 @@
+"""What a training run leaves: the best averaged weights with their decoder, and what was measured on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fpplm_core.files import write_record, write_tensors
+from fpplm_core.model.digest import weights_sha256
+from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.averaging import averaged
+from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.run import TrainingRun
+from fpplm_core.training.selection import DevResult, correct_bias, evaluate_on_dev
+
+Phases = dict[str, tuple[float, float]]  # begin and end as shares of training, by name
+
+
+@dataclass(frozen=True)
+class GroupMovement:
+    """How far a group of weights went from the pretrained ones: ‖θ − θ0‖ / ‖θ0‖."""
+
+    group: str
+    relative_change: float
+
+
+@dataclass(frozen=True)
+class TrainingFindings:
+    """What the techniques measured, by technique, when each did what, and how far the weights went."""
+
+    techniques: dict[str, dict[str, Any]]
+    phases: dict[str, Phases]
+    movement: list[GroupMovement]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of findings.json: a key for each technique, then phases and movement."""
+        values = asdict(self)
+        return {**values.pop("techniques"), **values}
+
+
+@dataclass(frozen=True)
+class TrainMetrics:
+    """The content of metrics/train.json; `bias_corrected` says by technique whether its label bias was taken."""
+
+    dev_f1: float
+    bias_corrected: dict[str, bool]
+    best_epoch: int
+    epochs: int
+    steps: int
+    precision: str
+    threads: int
+    encoder_sha256: str
+    model_sha256: str
+
+
+class TrainingResult(NamedTuple):
+    metrics: TrainMetrics
+    findings: TrainingFindings
+
+
+def finish_run(
+    run: TrainingRun, history: TrainingHistory, best: Mapping[str, Tensor], untrained: Tagger, folder: Path
+) -> TrainingResult:
+    """Evaluates the best averaged weights, corrects the head's bias, and writes the tagger to `folder`.
+
+    `best` are the weights that `TrainingState.average` had at the best epoch; `untrained` is the tagger before
+    training, on the CPU. Raises StorageError and OSError.
+    """
+    state, model, blueprint = run.state, run.state.model, run.data.blueprint
+    state.average = {name: value.to(state.device) for name, value in best.items()}
+    findings = {name: technique.findings(state.modules(name)) for name, technique in run.techniques.items()}
+    with averaged(state.average, model, state.technique_modules):
+        dev = evaluate_on_dev(state, run.techniques, run.data.dev, run.settings, run.loop.bfloat16)
+        dev, corrected = correct_bias(model, run.techniques, run.data.dev, dev)
+        model.restore_vocabulary()
+        movement = group_movement(model, untrained)
+        write_tensors(folder / "model.safetensors", model.state_dict())
+        write_tensors(folder / "extras.safetensors", state.technique_modules.state_dict())
+        model_sha256 = weights_sha256(model)
+    write_record(folder / "blueprint.json", blueprint)
+    np.save(folder / "transitions.npy", dev.decoder.scores)
+    return TrainingResult(
+        _metrics(run, history, dev, corrected, model_sha256), TrainingFindings(findings, phases_of(run), movement)
+    )
+
+
+def _metrics(
+    run: TrainingRun, history: TrainingHistory, dev: DevResult, corrected: dict[str, bool], model_sha256: str
+) -> TrainMetrics:
+    return TrainMetrics(
+        dev_f1=dev.f1,
+        bias_corrected=corrected,
+        best_epoch=history.best_epoch,
+        epochs=history.epoch,
+        steps=history.step,
+        precision=run.loop.precision,
+        threads=torch.get_num_threads(),
+        encoder_sha256=run.encoder_sha256,
+        model_sha256=model_sha256,
+    )
+
+
+def phases_of(run: TrainingRun) -> dict[str, Phases]:
+    """When the learning rate and each technique do what, as shares of training."""
+    warmup = run.loop.warmup
+    rates: Phases = {"rises": (0.0, warmup), "falls": (warmup, 1.0)}
+    return {"learning rate": rates} | {name: t.phases(run.loop.steps) for name, t in run.techniques.items()}
+
+
+@torch.no_grad()
+def group_movement(model: Tagger, untrained: Tagger) -> list[GroupMovement]:
+    before = dict(untrained.named_parameters())
+    rows = []
+    for group in model.groups():
+        moved = sum(float((p.cpu() - before[name]).square().sum()) for name, p in group.parameters.items())
+        size = sum(float(before[name].square().sum()) for name in group.parameters)
+        rows.append(GroupMovement(group.name, (moved / size) ** 0.5))
+    return rows
