@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from fpplm.pipeline.flow import end_on_sigterm, retry_policy
 from fpplm.prediction.files import Kind, is_current, tag_file, targets_of
@@ -35,4 +36,5 @@ def predict(bundle: Path, sources: list[Path], folder: Path, kind: Kind = "jsonl
     targets = targets_of(sources, folder, kind)
     predictor = Predictor.load(bundle, device)
     states = [tag(predictor, *pair, kind, return_state=True) for pair in zip(sources, targets, strict=True)]
-    return sum(state.result() for state in states)
+    words: list[int] = [state.result() for state in states]
+    return sum(words)

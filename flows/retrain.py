@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow, task
-from prefect.states import Completed, State
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from fpplm.intake import dvc_import
 from fpplm.pipeline.flow import end_on_sigterm, retry_policy

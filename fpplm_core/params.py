@@ -30,8 +30,6 @@ MOVED = {
     "export.opset": None,
 }
 
-RENAMED: dict[str, str | None] = {}  # keys of earlier releases: the new key, or None where it is a constant now
-
 
 class Params(Settings):
     data: DataSettings

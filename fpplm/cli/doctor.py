@@ -89,10 +89,8 @@ def _guarded(name: str, look: Callable[[], str]) -> Line:
 
 def _params() -> str:
     from fpplm_core.params import load
-    from fpplm_core.training import techniques
 
-    section = load().technique
-    return f"valid, techniques: {', '.join(techniques.build(section)) or 'none (plain fine-tuning)'}"
+    return f"valid, techniques: {', '.join(load().technique.blocks()) or 'none (plain fine-tuning)'}"
 
 
 def _encoder() -> str:

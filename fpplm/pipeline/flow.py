@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL
-from prefect.states import State
 
 from fpplm.pipeline.failures import RETRYABLE, StageError
 from fpplm_core.errors import FpplmError

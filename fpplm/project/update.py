@@ -41,8 +41,9 @@ def update() -> list[str]:
     refuse_own_modules(Path())
     before, after = read_lock(), template_lock()
     lines = [line for name in after.files if (line := bring_up_to_date(name, before, after))]
-    for name in sorted(before.files.keys() - after.files.keys()) if before else []:
-        lines += take_away(name, before)
+    if before is not None:
+        for name in sorted(before.files.keys() - after.files.keys()):
+            lines += take_away(name, before)
     lines += update_params()
     write_lock(after)
     if not lines:
@@ -121,14 +122,15 @@ def carry_over(own: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str,
     """The template's values with the project's own in their place, under their new names, and what has changed."""
     found, lines = dict(leaves(own, template)), []
     known = dict(leaves(template, template))
-    for old, new in MOVED.items():
-        if old in found:
-            value = found.pop(old)
+    for old, new in MOVED.items():  # keys, or whole blocks
+        for key in [key for key in found if key == old or key.startswith(f"{old}.")]:
+            value = found.pop(key)
             if new is None:
-                lines.append(f"{PARAMS}: {old} is no parameter any more (it was {value})")
+                lines.append(f"{PARAMS}: {key} is no parameter any more (it was {value})")
             else:
-                lines.append(f"{PARAMS}: {old} is now {new}")
-                found.setdefault(new, value)
+                renamed = new + key.removeprefix(old)
+                lines.append(f"{PARAMS}: {key} is now {renamed}")
+                found.setdefault(renamed, value)
     lines += [f"{PARAMS}: {key} is unknown, and left out (it was {found[key]})" for key in found if key not in known]
     lines += [f"{PARAMS}: {key} is new" for key in known if key not in found]
     return nested({key: found.get(key, value) for key, value in known.items()}), lines

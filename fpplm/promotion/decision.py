@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from fpplm.intake import dvc_import
@@ -25,7 +26,7 @@ from fpplm.registry.versions import (
     resolve,
 )
 from fpplm_core.errors import DataError, RegistryError
-from fpplm_core.files import read_json, write_json
+from fpplm_core.files import read_json, write_record
 from fpplm_core.params import Params
 from fpplm_core.serving.bundle import open_bundle
 
@@ -82,9 +83,9 @@ def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files
         return Verdict("promote", ["the first model: there is none to compare it with"], digest)
     if manifest_of(incumbent)["files"] == files:
         return Verdict("unchanged", [f"every file is as in {incumbent}"], digest, incumbent)
-    found = compare(BUNDLE, bundle_of(incumbent), settings)
-    write_json(COMPARISON, {"candidate": digest, "incumbent": incumbent, **found})
-    return Verdict(found["verdict"], found["reasons"], digest, incumbent)
+    comparison = compare(BUNDLE, bundle_of(incumbent), settings)
+    write_record(COMPARISON, replace(comparison, candidate=digest, incumbent=incumbent))
+    return Verdict(comparison.verdict, comparison.reasons, digest, incumbent)
 
 
 def put_into_production(settings: Params, verdict: Verdict) -> str:

@@ -54,7 +54,7 @@ class Cell(NamedTuple):
     def key(self) -> str:
         """The digest of the question: parameters, data and encoder."""
         settings = {name: block for name, block in self.settings.items() if self.ours or name != "technique"}
-        inputs = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
+        inputs: list[Any] = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
         inputs += [content(settings["data"]["path"]), content(settings["model"]["encoder"])]
         return digest_of(inputs)
 

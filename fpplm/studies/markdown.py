@@ -45,12 +45,15 @@ HEADER = (
 )
 
 
-def compare(one: Mapping[int, LedgerRow], other: Mapping[int, LedgerRow]) -> Difference | None:
-    seeds = sorted(set(one) & set(other))
+def compare(candidate: Mapping[int, LedgerRow], baseline: Mapping[int, LedgerRow]) -> Difference | None:
+    seeds = sorted(set(candidate) & set(baseline))
     if not seeds:
         return None
-    tables: list[SentenceCounts] = [np.array([arm[seed].counts for seed in seeds]) for arm in (one, other)]
-    return difference(*tables)
+
+    def counts(arm: Mapping[int, LedgerRow]) -> SentenceCounts:
+        return np.array([arm[seed].counts for seed in seeds])
+
+    return difference(counts(candidate), counts(baseline))
 
 
 def lines(arms: Mapping[str, Mapping[int, LedgerRow]], compared: Mapping[str, Difference | None]) -> Iterator[str]:

@@ -105,7 +105,8 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
         for span in spans_from_tags(sentence.tags):
             kind: str | None = span.type
             if random.random() < share:
-                kind = random.choice([other for other in types if other != span.type])
+                others = [other for other in types if other != span.type]
+                kind = others[random.integers(len(others))]
             if kind is not None:
                 kept.append(span._replace(type=kind))
         changed.append(replace(sentence, tags=tuple(tags_from_spans(kept, len(sentence.words), "IOB2"))))
