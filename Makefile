@@ -1,20 +1,26 @@
-# Two commands: `make retrain` and `make test`. Both make .venv first where it is missing or out of date.
+# What a user runs: `make retrain`, `make test`, `make test-faults`. Each makes .venv first where it is missing or old.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: retrain test lint lock clean
+.PHONY: retrain test test-faults lint lock clean
 
 retrain: $(READY)
 	$(BIN)/fpplm retrain
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts tests/e2e benchmarks/tests
+
+# Kills, full disks, servers that go, schedules, promotions; and the counts of the contracts in full.
+test-faults: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults tests/e2e/test_init.py \
+	  tests/contracts/test_formats.py tests/contracts/test_encoders.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Exact versions come from requirements.lock. torch goes through pip first, because pip honours the index that is
 # configured for the machine (a CPU build where one is offered); uv then installs the rest, in a fifth of pip's time.

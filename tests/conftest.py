@@ -1,9 +1,11 @@
-"""What several tests need: a tiny encoder, parameters that point at it, shared corpora, profiles of Hypothesis."""
+"""What several tests need: a tiny encoder, its parameters, shared corpora; how much runs, and what may skip."""
 
 from __future__ import annotations
 
 import os
+import re
 import string
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,66 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side, and their models 
 os.environ.pop("CI", None)  # where it is set, pytest prints whole differences: an hour for two models' bytes
 
 ROOT = Path(__file__).resolve().parents[1]
+pytest_plugins = ["tests.project"]
 
 # The same examples in every run. To look for new ones: pytest --hypothesis-profile=search
 common = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("fpplm", max_examples=40, derandomize=True, **common)
 settings.register_profile("search", max_examples=2000, print_blob=True, **common)
 settings.load_profile("fpplm")
+
+
+# What a machine may lack. A test that skips for any other reason fails: nobody would notice that it never runs.
+MAY_SKIP = re.compile(
+    "the shared corpora are not at"
+    "|could not import 'spacy|spacy is not installed"  # it has wheels for a new Python late
+    "|CUDA is here"
+    "|no file systems of one's own are allowed here"
+    "|there is no C compiler"
+    "|a shell that switches Ctrl-C off"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="all counts in full, as `make test-faults` runs them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: runs with --full alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def fail_if_skipped_unlisted(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    if report.skipped and not hasattr(report, "wasxfail") and not MAY_SKIP.search(reason):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: {reason}; mend the test, or list the reason in MAY_SKIP"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    fail_if_skipped_unlisted(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    fail_if_skipped_unlisted(report)
+    return report
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether counts are full."""
+    return bool(request.config.getoption("--full"))
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,10 @@ def why(stage: Annotated[str, typer.Argument(help="a stage of dvc.yaml, such as 
 
 @app.command()
 def ablate(
-    plan: Annotated[Path, typer.Argument(help="arms, corpora and seeds")] = Path("benchmarks/ablation.yaml"),
-    results: Annotated[Path, typer.Option(help="folder of the ledger, tables and plots")] = Path("benchmarks/ablation"),
+    plan: Annotated[Path, typer.Argument(help="arms, corpora and seeds")] = Path("benchmarks/studies/ablation.yaml"),
+    results: Annotated[Path, typer.Option(help="folder of the ledger, tables and plots")] = Path(
+        "benchmarks/results/ablation"
+    ),
     workers: Annotated[int, typer.Option(min=1, help="runs at a time; they share the cores")] = 1,
     only_report: Annotated[bool, typer.Option("--report", help="run nothing, write the table anew")] = False,
 ) -> None:

@@ -25,7 +25,7 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_json
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
-TRAINING = ("tasks.train", "benchmarks.peer")  # the modules whose time and memory the ledger holds
+TRAINING = ("tasks.train", "benchmarks.peers.trainer")  # the modules whose time and memory the ledger holds
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from fpplm.cli.main import main
 from fpplm_core.quality.checks import ADVICE, CHECKS
-from tests.e2e.conftest import BIN, ROOT
+from tests.project import BIN, ROOT
 
 ENTITY = ["EU/B-ORG rejects/O a/O call/O of/O {}/O", "{}/B-LOC is/O near/O New/B-LOC York/I-LOC", "no/O {}/O came/O"]
 NAMES = [f"{first}{second}" for first in ("Ab", "Bo", "Cu", "De") for second in ("ra", "lo", "min", "ster", "tau", "x")]

@@ -15,7 +15,7 @@ import yaml
 from fpplm.project.template import with_installed_code
 from fpplm_core.params import load
 from fpplm_core.settings import read_yaml
-from tests.e2e.conftest import GUARD, ROOT, SETTINGS, SIZES, Project, head
+from tests.project import ROOT, SETTINGS, SIZES, Project, head, write_guard
 
 
 class Installed(Project):
@@ -30,8 +30,7 @@ class Installed(Project):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Somewhere, with three little files and what keeps every Python off the network."""
     folder = tmp_path_factory.mktemp("somewhere")
-    (folder / "guard").mkdir()
-    (folder / "guard/sitecustomize.py").write_text(GUARD)
+    write_guard(folder)
     for split, sentences in SIZES.items():
         head(ROOT / f"data/wikigold/{split}.conll", folder / f"my {split}.txt", sentences)
     return folder
@@ -85,6 +84,7 @@ def test_every_stage_depends_on_the_environment_and_on_no_code(project: Installe
     assert "tests/" not in text and with_installed_code(text) == text
 
 
+@pytest.mark.full
 def test_it_runs_at_once_and_then_has_nothing_to_do(project: Installed, tiny_encoder: Path) -> None:
     shutil.copytree(tiny_encoder, project.path / "encoder")
     project.set(**SETTINGS)
@@ -149,9 +149,10 @@ def test_every_file_is_read_in_its_own_format(folder: Path, tmp_path: Path) -> N
     assert "read as jsonl" in said and "read as conll" in said
 
 
+@pytest.mark.full
 def test_an_installed_wheel_brings_what_it_copies(folder: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for name in ("fpplm_core", "tasks", "flows"):
+    for name in ("fpplm_core", "fpplm", "tasks", "flows"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "params.yaml", "dvc.yaml", "requirements.lock"):
         shutil.copyfile(ROOT / name, source / name)

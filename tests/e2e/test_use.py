@@ -11,7 +11,7 @@ import pytest
 from fpplm_core.errors import BundleError, DeviceError
 from fpplm_core.serving import Predictor, open_bundle
 from fpplm_core.serving.onnx_session import is_available
-from tests.e2e.conftest import Project
+from tests.project import Project, altered_bundle
 
 TEXTS = ["Angela Merkel met Barack Obama in Paris .", "", "  naïve café — 東京 \u200b x", "word " * 300]
 
@@ -89,8 +89,10 @@ def test_predict_reads_text_jsonl_and_conll(trained: Project, tmp_path: Path) ->
     assert [line.split("\t")[0] for line in tagged if line] == text.split()
 
 
-def test_evaluate_agrees_with_the_pipeline(trained: Project) -> None:
-    command = ("fpplm", "evaluate", "bundle", "data/wikigold/test.conll", "--variant", "fp32", "--json")
+def test_evaluate_agrees_with_the_pipeline(trained: Project, tmp_path: Path) -> None:
+    """Which scores the tagger alone."""
+    bundle = altered_bundle(trained.path / "bundle", tmp_path / "alone", lambda c: c["label_lm"].update(use=False))
+    command = ("fpplm", "evaluate", str(bundle), "data/wikigold/test.conll", "--variant", "fp32", "--json")
     scores = json.loads(trained.ok(*command))
     expected = json.loads((trained.path / "metrics/evaluate.json").read_text())["test"]
     for key in ("f1", "precision", "recall", "words", "types", "confusion"):

@@ -1,0 +1,189 @@
+"""transformers' Trainer as its token-classification example uses it: IOB2 tags on first pieces, dynamic padding, the
+best epoch on dev kept, greedy decoding.
+
+As a command it stands in for the stages encode, train and evaluate: it reads build/corpus and params.yaml and leaves
+metrics/train.json, metrics/evaluate.json and build/predictions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from typing import Any, NamedTuple
+
+import torch
+from datasets import Dataset
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
+from transformers import (
+    AutoModelForTokenClassification,
+    DataCollatorForTokenClassification,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from fpplm.pipeline.paths import CORPUS, METRICS
+from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.records import Sentence
+from fpplm_core.evaluation.metrics import calibration_error
+from fpplm_core.evaluation.predictions import write_predictions
+from fpplm_core.evaluation.scores import mentions, score
+from fpplm_core.files import write_json
+from fpplm_core.model import pretrained
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.model.source import encoder_source
+from fpplm_core.params import load
+from fpplm_core.tagging.schemes import label_list, legal
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
+from fpplm_core.tagging.viterbi import softmax
+
+
+class Peer(NamedTuple):
+    """Its dev F1; by split every word's greedy tag, and their calibration error; words/s in training epochs alone."""
+
+    dev_f1: float
+    tags: dict[str, list[list[str]]]
+    calibration: dict[str, float]
+    words_per_s: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--bf16", type=int, default=0, help="1: the same number format as ours")
+    options = parser.parse_args()
+    settings = load()
+    corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev", "test")}
+    peer = train_peer(
+        corpus,
+        settings.model,
+        settings.train.epochs,
+        settings.train.seed,
+        options.rate,
+        options.batch,
+        ("dev", "test"),
+        bf16=bool(options.bf16),
+    )
+    scores = {}
+    for split, tags in peer.tags.items():
+        gold, found = ([spans_from_tags(t) for t in rows] for rows in ([s.tags for s in corpus[split]], tags))
+        broken = sum(not all(legal(a, b, "IOB2") for a, b in zip([None, *t], [*t, None], strict=True)) for t in tags)
+        scores[split] = score(corpus[split], gold, found, mentions(corpus["train"]), settings.evaluate)
+        scores[split] |= {"illegal_paths": broken / len(tags), "calibration_error": peer.calibration[split]}
+        write_predictions(split, corpus[split], gold, found)
+    write_json(METRICS / "evaluate.json", scores)
+    write_json(METRICS / "train.json", {"dev_f1": peer.dev_f1, "words_per_s": peer.words_per_s})
+
+
+def train_peer(
+    corpus: dict[str, list[Sentence]],
+    settings: ModelSettings,
+    epochs: int,
+    seed: int,
+    rate: float,
+    batch: int,
+    splits: tuple[str, ...] = (),
+    bf16: bool = False,
+) -> Peer:
+    """Trains, and tags these splits with the best epoch's weights."""
+    set_seed(seed)
+    tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
+    labels = label_list(types_of(s.tags for s in corpus["train"]), "IOB2")
+    sets = {split: tokenised(sentences, tokenizer, labels) for split, sentences in corpus.items()}
+    model = AutoModelForTokenClassification.from_pretrained(encoder_source(settings.encoder), num_labels=len(labels))
+
+    def scores(prediction: Any) -> dict[str, float]:
+        return {"f1": strict_f1(corpus["dev"], words_of(prediction, labels, corpus["dev"]))}
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            num_train_epochs=epochs,
+            learning_rate=rate,
+            per_device_train_batch_size=batch,
+            per_device_eval_batch_size=32,
+            eval_strategy="epoch",
+            save_strategy="epoch",
+            save_total_limit=1,
+            save_only_model=True,
+            bf16=bf16,
+            load_best_model_at_end=True,
+            metric_for_best_model="f1",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            seed=seed,
+            use_cpu=not torch.cuda.is_available(),
+        )
+        clock = EpochClock()
+        trainer = Trainer(
+            model,
+            arguments,
+            train_dataset=sets["train"],
+            eval_dataset=sets["dev"],
+            data_collator=DataCollatorForTokenClassification(tokenizer),
+            processing_class=tokenizer,
+            compute_metrics=scores,
+            callbacks=[clock],
+        )
+        trainer.train()
+        dev = max(row["eval_f1"] for row in trainer.state.log_history if "eval_f1" in row)
+        trainer.compute_metrics = None  # it scores dev alone
+        tags, calibration = {}, {}
+        for split in splits:
+            outcome = trainer.predict(sets[split], metric_key_prefix="none")
+            tags[split] = words_of(outcome, labels, corpus[split])
+            counted = outcome.label_ids != -100
+            calibration[split] = calibration_error(softmax(outcome.predictions[counted]), outcome.label_ids[counted])
+    words = sum(len(s.words) for s in corpus["train"])
+    return Peer(dev, tags, calibration, epochs * words / clock.seconds)
+
+
+class EpochClock(TrainerCallback):
+    """Seconds inside training epochs, evaluation and saving left out."""
+
+    def __init__(self) -> None:
+        self.seconds = self.start = 0.0
+
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, *_: Any, **__: Any) -> None:
+        self.seconds += time.perf_counter() - self.start
+
+
+def tokenised(sentences: list[Sentence], tokenizer: Any, labels: list[str]) -> Dataset:
+    """Sentences with the label of each word on its first piece, -100 elsewhere; cut at the tokenizer's limit."""
+    encoded = tokenizer([list(s.words) for s in sentences], is_split_into_words=True, truncation=True)
+    index = {label: number for number, label in enumerate(labels)}  # a type that train never shows counts as O
+    rows = []
+    for place, sentence in enumerate(sentences):
+        previous, row = None, []
+        tags = tags_from_spans(spans_from_tags(sentence.tags), len(sentence.words), "IOB2")
+        for word in encoded.word_ids(place):
+            row.append(-100 if word is None or word == previous else index.get(tags[word], 0))
+            previous = word
+        rows.append(row)
+    return Dataset.from_dict({**encoded, "labels": rows})
+
+
+def words_of(prediction: Any, labels: list[str], sentences: list[Sentence]) -> list[list[str]]:
+    """The greedy tag of each word; O for a word without pieces."""
+    found = []
+    for logits, gold, sentence in zip(prediction.predictions, prediction.label_ids, sentences, strict=True):
+        tags = [labels[label] for label in logits[gold != -100].argmax(-1)]
+        found.append(tags + ["O"] * (len(sentence.words) - len(tags)))
+    return found
+
+
+def strict_f1(sentences: list[Sentence], tags: list[list[str]]) -> float:
+    gold = [tags_from_spans(spans_from_tags(s.tags), len(s.words), "IOB2") for s in sentences]
+    return float(f1_score(gold, tags, mode="strict", scheme=IOB2))
+
+
+if __name__ == "__main__":
+    main()

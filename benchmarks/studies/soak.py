@@ -1,0 +1,80 @@
+"""Ten thousand random shapes through a device's serving session: memory stays, answers agree with the CPU's float32.
+
+On the CPU it runs what a GPU runs, padding and bound buffers, over the CPU's provider.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import onnxruntime as ort
+
+from benchmarks.harness import machine
+from benchmarks.harness.arm import peak_bytes
+from fpplm.pipeline.paths import BUNDLE
+from fpplm_core.serving.bundle import graph_name, open_bundle
+from fpplm_core.serving.onnx_session import PaddedSession, open_session
+
+COMPARED = 100  # one shape in so many
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu")
+    parser.add_argument("--shapes", type=int, default=10_000)
+    options = parser.parse_args()
+    bundle = open_bundle(BUNDLE)
+    variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
+    graph = bundle.path / graph_name(variant)
+    if options.device == "cpu":
+        session = PaddedSession(
+            ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False
+        )
+    else:
+        session = open_session(graph, options.device)
+    exact = open_session(bundle.path / graph_name("fp32"), "cpu")
+    names = [one.name for one in ort.InferenceSession(str(bundle.path / graph_name("fp32"))).get_inputs()]
+    random = np.random.default_rng(0)
+    memory, deltas = [], []
+    began = time.perf_counter()
+    for number in range(options.shapes):
+        pieces = int(random.integers(3, bundle.config["window"] + 1))
+        shape = int(random.integers(1, max(2, 1024 // pieces))), pieces
+        mask = (np.arange(pieces) < random.integers(3, pieces + 1, (shape[0], 1))).astype(np.int64)
+        feeds = {"input_ids": random.integers(1000, 20_000, shape) * mask, "attention_mask": mask}
+        feeds["token_type_ids"] = np.zeros(shape, dtype=np.int64)
+        feeds = {name: feeds[name] for name in names}
+        (logits,) = session.run(["logits"], feeds)
+        if number % COMPARED == 0:
+            (wanted,) = exact.run(["logits"], feeds)
+            deltas.append(float(np.abs(logits - wanted)[mask == 1].mean()))
+        if number % (options.shapes // 10) == options.shapes // 10 - 1:
+            memory.append(held(options.device))
+            print(f"{number + 1} shapes, {memory[-1] / 1e6:,.0f} MB", flush=True)
+    machine.save(
+        f"soak-{options.device}.json",
+        {
+            "variant": variant,
+            "shapes": options.shapes,
+            "seconds": time.perf_counter() - began,
+            "bytes_held_by_tenths": memory,
+            "mean_logit_delta": float(np.mean(deltas)),
+            "largest_mean_logit_delta": max(deltas),
+        },
+    )
+
+
+def held(device: str) -> int:
+    """Bytes in use on the GPU, or the most that this process has held."""
+    if device == "cpu":
+        return peak_bytes()
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    return total - free
+
+
+if __name__ == "__main__":
+    main()

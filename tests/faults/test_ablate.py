@@ -1,0 +1,68 @@
+"""fpplm ablate through the real stages, on a project with a tiny encoder."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from tests.project import Project
+
+PLAN: dict[str, Any] = {
+    "epochs": 1,
+    "seeds": [1],
+    "references": ["plain"],
+    "corpora": {"small": {"train_sentences": 30, "noise": 0.2}},
+    "arms": {"plain": {"technique.active": []}, "no such encoder": {"model.encoder": "missing/folder"}},
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_ablation_that_is_ended_leaves_nothing_behind(trained: Project, tmp_path: Path, number: int) -> None:
+    project = trained.copy(tmp_path / "project")
+    plan = PLAN | {"epochs": 500, "seeds": [1, 2, 3], "arms": {"plain": PLAN["arms"]["plain"]}}
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    process = project.start("fpplm", "ablate", "plan.yaml", "--results", "results", "--workers", "2")
+    started: list[psutil.Process] = []
+    while sum(map(trains, started)) < 2:
+        assert process.poll() is None, "it ended before it could be killed"
+        started = psutil.Process(process.pid).children()
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.wait(timeout=60)
+    # Killed with -9 it can end nothing itself: its stages end by themselves, Prefect's temporary server cannot.
+    left = [child for child in started if number == signal.SIGTERM or trains(child)]
+    assert not psutil.wait_procs(left, timeout=30)[1]
+
+
+def trains(process: psutil.Process) -> bool:
+    """Whether it is a training stage; what has ended and is not yet cleared away is none."""
+    try:
+        return "tasks.train" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def test_runs_are_kept_and_a_failed_one_loses_nothing(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(PLAN, sort_keys=False))
+    command = ("fpplm", "ablate", "plan.yaml", "--results", "results")
+    done = project.run(*command)
+    assert done.returncode != 0
+    assert "small, no such encoder, seed 1: tasks.encode failed" in done.stderr and "Traceback" not in done.stderr
+    (line,) = (project.path / "results/runs.jsonl").read_text().splitlines()
+    row = json.loads(line)
+    tested = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["sentences"]
+    assert (row["arm"], row["seed"], len(row["counts"])) == ("plain", 1, tested)
+    assert row["seconds"] > 0 and row["peak_mb"] > 0
+
+    mended = PLAN | {"arms": {"plain": PLAN["arms"]["plain"]}}
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(mended, sort_keys=False))
+    again = project.ok(*command)
+    assert "1 runs, 1 done" in again and "| plain | 1 |" in again
+    assert (project.path / "results/runs.jsonl").read_text().splitlines() == [line]
+    assert (project.path / "results/plan.md").read_text().strip() in again

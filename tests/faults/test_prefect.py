@@ -1,0 +1,76 @@
+"""The flow against a running Prefect server, and what happens without a network."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import Project, kill_group
+
+
+@pytest.fixture
+def project(trained: Project, tmp_path: Path) -> Project:
+    return trained.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def server(project: Project) -> Iterator[str]:
+    """The address of a `prefect server` of the test's own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+    process = project.start(*command, PREFECT_SERVER_ANALYTICS_ENABLED="false")
+    address = f"http://127.0.0.1:{port}/api"
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/health", timeout=2)
+            break
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.5)
+    yield address
+    kill_group(process)
+
+
+def ask(address: str, path: str) -> list[dict[str, Any]]:
+    request = urllib.request.Request(f"{address}/{path}/filter", b"{}", {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return list(json.load(answer))
+
+
+def test_flow_on_a_server_leaves_runs_and_artifacts(project: Project, server: str) -> None:
+    (project.path / "metrics/gate.json").unlink()  # so that one stage has something to do
+    project.ok("fpplm", "retrain", PREFECT_API_URL=server)
+    run = max(ask(server, "flow_runs"), key=lambda row: row["start_time"])
+    assert run["state_type"] == "COMPLETED"
+    rows = [row for row in ask(server, "task_runs") if row["flow_run_id"] == run["id"]]
+    states = {row["name"]: row["state_name"] for row in rows}
+    assert states.pop("gate") == states.pop(next(name for name in states if name.startswith("decide"))) == "Completed"
+    assert set(states.values()) == {"Cached"} and len(states) == 8
+    assert {"gate", "report"} <= {row["key"] for row in ask(server, "artifacts")}
+
+
+@pytest.mark.parametrize("reach", ["create_connection(('192.0.2.1', 9))", "getaddrinfo('example.org', 80)"])
+def test_the_guard_refuses_and_logs_from_any_folder(project: Project, outside_log: Path, reach: str) -> None:
+    done = project.run("sh", "-c", f'cd reports && python -c "import socket; socket.{reach}"')
+    assert done.returncode != 0
+    assert len(outside_log.read_text().splitlines()) == 1
+    outside_log.unlink()
+
+
+def test_hub_encoder_without_network_is_one_line(project: Project) -> None:
+    project.set(model={"encoder": "nobody/no-such-encoder"})
+    start = time.monotonic()
+    done = project.run("python", "-m", "tasks.encode")
+    assert done.returncode == 4 and "nobody/no-such-encoder" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - start < 120, "nothing hangs"

@@ -1,0 +1,252 @@
+"""`fpplm up` and `fpplm schedule`: runs that start by themselves, in the project, one at a time; a clean end.
+
+The flow is a stub with the real one's parameters, so that what takes time here is Prefect alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+import yaml
+
+from tests.project import ROOT, Project
+
+STUB = """
+import json, os, subprocess, sys
+from pathlib import Path
+from typing import Literal
+from prefect import flow
+
+@flow(name="retrain")
+def retrain(overrides: list[str] | None = None, data: str | None = None, promote: bool = True,
+            busy: Literal["wait", "skip", "fail"] = "wait", stage_hours: float = 24, notify: str | None = None):
+    told = {"cwd": os.getcwd(), "python": sys.executable, "overrides": overrides, "promote": promote, "busy": busy}
+    with open("fired.log", "a") as log:
+        log.write(json.dumps(told) + "\\n")
+    if Path("long").exists():
+        subprocess.run(["sleep", "600"], check=True)
+"""
+
+
+class Up(NamedTuple):
+    """A running `fpplm up`."""
+
+    project: Project
+    process: subprocess.Popen[str]
+    port: int
+
+    def ask(self, path: str, **body: Any) -> list[dict[str, Any]]:
+        address = f"http://127.0.0.1:{self.port}/api/{path}/filter"
+        request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return list(json.load(answer))
+
+    def until(self, met: Callable[[], bool], seconds: float = 180) -> None:
+        deadline = time.monotonic() + seconds
+        while not met():
+            log = (self.project.path / "up.log").read_text()
+            assert self.process.poll() is None, f"it has ended: {log}"
+            assert time.monotonic() < deadline, log
+            time.sleep(0.2)
+
+    def fired(self) -> list[dict[str, Any]]:
+        log = self.project.path / "fired.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    def family(self) -> list[psutil.Process]:
+        """All that it has started, directly or not, whoever their parents are by now."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("FPPLM_UP") == str(self.process.pid):
+                    found.append(process)
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def start(project: Project) -> Up:
+    (project.path / "up.log").touch()
+    port = free_port()
+    process = project.start("sh", "-c", f"exec fpplm up --port {port} >> up.log 2>&1")  # a pipe would fill
+    running = Up(project, process, port)
+    try:
+        running.until((project.path / ".fpplm/prefect/api").exists)
+    except BaseException:
+        process.terminate()
+        raise
+    return running
+
+
+def states(project: Project) -> set[tuple[str, str]]:
+    """Types and messages of the runs' states, from the database: no server needed."""
+    database = sqlite3.connect(project.path / ".prefect/prefect.db")
+    query = "select state_type, message from flow_run join flow_run_state on flow_run_state.id = flow_run.state_id"
+    return set(database.execute(query).fetchall())
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Callable[[], Project]) -> Project:
+    found = make_project()
+    shutil.copyfile(ROOT / "prefect.yaml", found.path / "prefect.yaml")
+    (found.path / "flows/retrain.py").write_text(STUB)
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(project: Project) -> Iterator[Up]:
+    up = start(project)
+    yield up
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(timeout=90) == 0, (project.path / "up.log").read_text()
+
+
+@pytest.fixture
+def own(project: Project, tmp_path: Path) -> Iterator[Up]:
+    """One that a test may end, with a run under way that does not end by itself."""
+    copy = project.copy(tmp_path / "project")
+    for left in (".prefect", ".fpplm", "fired.log"):
+        path = copy.path / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    (copy.path / "long").touch()
+    up = start(copy)
+    yield up
+    if up.process.poll() is None:
+        up.process.terminate()
+        up.process.wait(timeout=90)
+
+
+def test_prefect_yaml_has_the_flows_parameters() -> None:
+    import inspect
+
+    from flows.retrain import retrain
+
+    (deployment,) = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    flow = {key: one.default for key, one in inspect.signature(retrain.fn).parameters.items()}
+    assert {key: value or None for key, value in deployment["parameters"].items()} == flow
+
+
+def test_without_a_server_it_says_what_to_start(project: Project) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}/api"
+    done = project.run("fpplm", "schedule", PREFECT_API_URL=nowhere)
+    assert done.returncode == 1 and nowhere in done.stderr and "fpplm up" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_fires_by_itself_in_the_project(running: Up) -> None:
+    options = ("--set", "train.lr=1e-4", "--only-report", "--busy", "skip")
+    said = running.project.ok("fpplm", "schedule", "--every", "5", *options)
+    assert "every 0:00:05" in said and "train.lr=1e-4" in said and "promote=False" in said
+    running.until(lambda: len(running.fired()) > 1)
+    asked = {"overrides": ["train.lr=1e-4"], "promote": False, "busy": "skip"}
+    assert running.fired()[0] == {"cwd": str(running.project.path), "python": sys.executable, **asked}
+
+
+def test_another_schedule_takes_the_place_of_the_first(running: Up) -> None:
+    running.project.ok("fpplm", "schedule", "--every", "1h", "--set", "train.lr=1e-4")
+    said = running.project.ok("fpplm", "schedule", "--cron", "30 4 * * 1", "--timezone", "Asia/Tokyo")
+    assert said.count("Mon ") == 3 and said.count("04:30:00 JST") == 3
+    (deployment,) = running.ask("deployments")
+    (schedule,) = deployment["schedules"]
+    assert schedule["active"] and schedule["schedule"]["cron"] == "30 4 * * 1"
+    assert deployment["parameters"]["overrides"] == [], "those of the schedule before are gone"
+
+
+WRONG = [
+    (("--cron", "61 3 * * *"), "61 3 * * *"),
+    (("--cron", "0 3 31 2 *"), "never comes"),
+    (("--cron", "0 3 * * *", "--every", "1h"), "only one"),
+    (("--every", "soon"), "'soon'"),
+    (("--every", "0"), "greater than 0"),
+    (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
+    (("--set", "train.lrr=1"), "lrr"),
+    (("--set", "train.lr=fast"), "train.lr"),
+    (("--busy", "maybe"), "'maybe'"),
+    (("--notify", "slack-webhook/nobody"), "--notify"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG, ids=[" ".join(options) for options, _ in WRONG])
+def test_what_would_fail_at_night_fails_now(running: Up, options: tuple[str, ...], said: str) -> None:
+    (before,) = running.ask("deployments")
+    done = running.project.run("fpplm", "schedule", *options)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    (after,) = running.ask("deployments")
+    assert [after[key] for key in ("schedules", "parameters")] == [before[key] for key in ("schedules", "parameters")]
+
+
+def test_off_leaves_nothing_to_come(running: Up) -> None:
+    running.project.ok("fpplm", "schedule", "--every", "1h")
+    scheduled = {"state": {"type": {"any_": ["SCHEDULED"]}}}
+    running.until(lambda: len(running.ask("flow_runs", flow_runs=scheduled)) > 0)
+    assert "no longer" in running.project.ok("fpplm", "schedule", "--off")
+    assert running.ask("deployments")[0]["schedules"] == []
+    assert running.ask("flow_runs", flow_runs=scheduled) == []
+    assert "nothing was scheduled" in running.project.ok("fpplm", "schedule", "--off")
+
+
+def test_second_up_says_that_one_is_there(running: Up, tmp_path: Path) -> None:
+    done = running.project.run("fpplm", "up", "--port", str(free_port()))
+    assert done.returncode == 1 and "already up" in done.stderr and str(running.port) in done.stderr
+    (tmp_path / "dvc.yaml").touch()
+    elsewhere = Project(tmp_path).run("fpplm", "up", "--port", str(running.port))
+    assert elsewhere.returncode == 1 and "another Prefect server" in elsewhere.stderr
+
+
+def test_port_in_use_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = Project(tmp_path).run("fpplm", "up", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 1 and "in use" in done.stderr and "--port" in done.stderr
+    assert done.stderr.count("\n") == 1 and not (tmp_path / ".fpplm/prefect/server.log").exists()
+
+
+def test_stopping_ends_all_and_says_so_of_the_run(own: Up) -> None:
+    own.project.ok("fpplm", "schedule", "--every", "5")
+    cancelled = {"state": {"type": {"any_": ["CANCELLED"]}}}
+    own.until(lambda: bool(own.fired() and own.ask("flow_runs", flow_runs=cancelled)))
+    assert len(own.fired()) == 1, "two at once"
+    assert {"prefect.engine", "600"} <= {process.cmdline()[-1] for process in own.family()}
+    own.process.terminate()
+    assert own.process.wait(timeout=90) == 0
+    assert own.family() == []
+    assert not (own.project.path / ".fpplm/prefect/api").exists()
+    ended = states(own.project)
+    assert ("CRASHED", "fpplm up was stopped") in ended
+    assert not {"RUNNING", "PENDING"} & {state for state, _ in ended}
+
+
+def test_server_that_dies_ends_all_and_the_next_start_goes_on(own: Up) -> None:
+    own.project.ok("fpplm", "schedule", "--every", "5")
+    own.until(lambda: len(own.fired()) == 1)
+    (server,) = [process for process in own.family() if "server" in process.cmdline()]
+    server.kill()
+    assert own.process.wait(timeout=90) == 1
+    assert "Prefect's server has ended by itself, got exit code -9" in (own.project.path / "up.log").read_text()
+    assert own.family() == []
+    (own.project.path / "long").unlink()
+    again = start(own.project)
+    try:
+        again.until(lambda: len(again.fired()) > 1)  # the run that nobody ended holds nothing up
+        assert ("CRASHED", "fpplm up was killed") in states(own.project)
+    finally:
+        again.process.terminate()
+        assert again.process.wait(timeout=90) == 0

@@ -1,0 +1,267 @@
+"""The read stage: streams that are written in batches, and splits that are cut from them."""
+
+import json
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpplm.pipeline.paths import CORPUS
+from fpplm_core.data import corpus, reading, splits
+from fpplm_core.data.corpus import SCHEMA, distinct_tags, load_corpus, open_corpus, stream_corpus, write_corpus
+from fpplm_core.data.formats import get
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
+from fpplm_core.data.reading import add_drops
+from fpplm_core.data.records import Sentence
+from fpplm_core.data.splits import assign_splits, read_file
+from fpplm_core.errors import DataError
+from fpplm_core.params import load, parse
+from fpplm_core.settings import read_yaml
+from tasks import read
+from tasks.read import main
+
+ROOT = Path(__file__).resolve().parents[3]
+DATA = {"dev": None, "test": None, "format": "conll"}
+
+
+def sentence(number: int, document: int | None = None) -> Sentence:
+    words = tuple(f"w{number}x{place}" for place in range(1 + number % 4))
+    tags = ("B-X",) + ("O",) * (len(words) - 1)
+    return Sentence(words, tags, "some.conll", tuple(range(5 * number + 1, 5 * number + 1 + len(words))), document)
+
+
+def slow_cut(sentences: list[Sentence], share: float, random: np.random.Generator) -> tuple[list, list, str]:
+    """A cut as lists."""
+    by_document = sentences[0].document is not None
+    keys = [s.document if by_document else index for index, s in enumerate(sentences)]
+    units = sorted(Counter(keys))
+    number = min(len(units) - 1, max(1, round(len(units) * share)))
+    taken = {units[index] for index in random.permutation(len(units))[:number]}
+    return (
+        [s for s, key in zip(sentences, keys, strict=True) if key not in taken],
+        [s for s, key in zip(sentences, keys, strict=True) if key in taken],
+        "documents" if by_document else "sentences",
+    )
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=4, max_size=12),
+    st.booleans(),
+    st.floats(0.01, 0.5),
+    st.floats(0.01, 0.5),
+    st.integers(0, 5),
+)
+def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, dev, seed):
+    documents = np.repeat(np.arange(len(sizes)), sizes) if marked else np.full(sum(sizes), -1)
+    whole = [sentence(number, int(of) if marked else None) for number, of in enumerate(documents)]
+    random = np.random.default_rng(seed)
+    rest, for_test, unit = slow_cut(whole, test, random)
+    train, for_dev, _ = slow_cut(rest, dev, random)
+    part, units = assign_splits(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
+        assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
+    assert units == {"test": unit, "dev": unit}
+
+
+@pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
+def test_what_is_too_small_for_two_cuts_is_an_error(documents):
+    with pytest.raises(ValueError, match="one document or sentence"):
+        assign_splits(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
+
+
+def set_batch(patch: pytest.MonkeyPatch, size: int) -> None:
+    for module in (corpus, reading, splits):
+        patch.setattr(module, "BATCH", size)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@given(st.integers(0, 30))
+def test_what_is_written_in_batches_is_read_back(tmp_path_factory, size, number):
+    folder = tmp_path_factory.getbasetemp() / "batches"
+    wanted = [sentence(index, index // 3 if index % 2 else None) for index in range(number)]
+    with pytest.MonkeyPatch.context() as patch:
+        set_batch(patch, size)
+        write_corpus(folder / "train.parquet", iter(wanted))
+        assert load_corpus("train", folder) == list(stream_corpus("train", folder)) == wanted
+        data = open_corpus("train", folder)
+        assert distinct_tags(data) == {tag for s in wanted for tag in s.tags}
+    assert data.metadata.num_row_groups == -(-number // size)
+    assert data.schema_arrow.equals(SCHEMA)
+    assert [path.name for path in folder.iterdir()] == ["train.parquet"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Runs the stage in a folder with some data, with other settings than the repository's."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+
+    def run(content: str, batch: int = 10_000, **changes: object) -> dict[str, list[Sentence]]:
+
+        Path("data/train.conll").write_text(content)
+        values = read_yaml(ROOT / "params.yaml")
+        values["data"] |= DATA | {"path": "data"} | changes
+        monkeypatch.setattr(read, "load", lambda: parse(values, "params.yaml"))
+        set_batch(monkeypatch, batch)
+        main()
+        return {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")}
+
+    return run
+
+
+def text(sentences: int, documents: int = 0) -> str:
+    rows = []
+    for number in range(sentences):
+        if documents and number % (sentences // documents) == 0:
+            rows.append("-DOCSTART-\tX\tO\n")
+        rows.append(f"a{number}\tNN\tB-X\nb\tVB\tO\n")
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize("documents", [0, 10])
+def test_the_batches_change_nothing(project, capsys, documents):
+    second = {"tag_column": 1}
+    made = [project(text(40, documents), size, second=second) for size in (1, 7, 10_000)]
+    assert made[0] == made[1] == made[2]
+    assert sum(len(made[0][split]) for split in ("train", "dev", "test")) == 40
+    assert [s.lines for s in made[0]["second"]] == [s.lines for s in made[0]["train"]]
+    assert {tag for s in made[0]["second"] for tag in s.tags} == {"NN", "VB"}
+    said = capsys.readouterr().out.splitlines()
+    assert said[: len(said) // 3] == said[len(said) // 3 : 2 * len(said) // 3]
+    unit = "documents" if documents else "sentences"
+    assert f"test was cut from train: 20% of its {unit}, seed 42, 8 sentences" in said
+
+
+def test_an_error_beyond_the_first_batch_has_its_line_and_leaves_the_corpus_as_it_was(project):
+    before = project(text(40), batch=7)
+    with pytest.raises(DataError, match=r"data/train.conll:121: wrong number of columns"):
+        project(text(40) + "\none\ttwo\n", batch=7)
+    assert {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")} == before
+    assert project(text(40), batch=7) == before  # what was left half done is no hindrance
+
+
+def test_one_sentence_cannot_be_cut(project):
+    with pytest.raises(
+        DataError, match=r"data/train.conll: too small to cut a split from, got one document or sentence"
+    ):
+        project(text(1))
+
+
+def peak(work) -> int:
+    tracemalloc.start()
+    work()
+    try:
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
+    set_batch(monkeypatch, 500)
+
+    def copy(sentences: int) -> int:
+        path = tmp_path / f"{sentences}.conll"
+        path.write_text(text(sentences))
+        corpus = tmp_path / f"{sentences}.parquet"
+        used = peak(lambda: write_corpus(corpus, get("conll").read(path, Options())))
+        assert pq.read_metadata(corpus).num_rows == sentences
+        return used
+
+    copy(1_000)  # what is imported and compiled once
+    assert copy(20_000) < 1.5 * copy(2_000)
+
+
+def drop(name: str, content: str) -> None:
+    Path("data/drops").mkdir(exist_ok=True)
+    Path("data/drops", name).write_text(content)
+
+
+def row(word: str, document: int | None = None) -> str:
+    return json.dumps(
+        {"tokens": [word, "b"], "tags": ["B-X", "O"]} | ({} if document is None else {"document": document})
+    )
+
+
+@pytest.mark.parametrize("documents", [0, 10])
+@pytest.mark.parametrize("size", [3, 10_000])
+def test_drops_follow_train_and_leave_dev_and_test_alone(project, capsys, documents, size):
+    before = project(text(40, documents), size)
+    drop("b.jsonl", "\n".join([row("b0", 9), row("b1", 9), row("b2"), row("b3", 4), row("b4", 9)]))
+    drop("a.conll", text(4, 2).replace("a", "drop"))
+    drop("a.jsonl", row("a0", 0))
+    for name in (".hidden.conll", "c.conll.partial", "c.tmp"):
+        drop(name, "not yet")
+    Path("data/drops/folder.conll").mkdir()
+    after = project(text(40, documents), size)
+    own = after["train"][: len(before["train"])]
+    assert (own, after["dev"], after["test"]) == (before["train"], before["dev"], before["test"])
+    added = after["train"][len(own) :]
+    assert [s.words[0] for s in added] == ["drop0", "drop1", "drop2", "drop3", "a0", "b0", "b1", "b2", "b3", "b4"]
+    assert {s.file for s in added} == {f"data/drops/{name}" for name in ("a.conll", "a.jsonl", "b.jsonl")}
+    first = 1 + max((s.document for s in own if s.document is not None), default=-1)
+    assert [None if s.document is None else s.document - first for s in added] == [0, 0, 1, 1, 2, 3, 3, None, 4, 3]
+    assert "drops: 10 sentences of 3 file(s) were added to train" in capsys.readouterr().out
+    assert sorted(path.name for path in CORPUS.iterdir()) == [
+        "corpus.json",
+        *(f"{s}.parquet" for s in ("dev", "test", "train")),
+    ]
+
+
+def test_drops_join_a_train_beside_given_splits(project):
+    Path("data/other.conll").write_text("o\tNN\tB-X\n")
+    splits = {"dev": "other.conll", "test": "other.conll"}
+    before = project(text(4), **splits)
+    Path("data/drops").mkdir()
+    assert project(text(4), **splits) == before  # an empty folder adds nothing
+    drop("a.jsonl", row("new"))
+    after = project(text(4), **splits)
+    assert [s.words for s in after["train"]] == [*(s.words for s in before["train"]), ("new", "b")]
+    assert (after["dev"], after["test"]) == (before["dev"], before["test"])
+
+
+def test_drops_have_no_labels_of_the_second_task(project):
+    """Although their sentences stand in lines that train's have too."""
+    before = project(text(20), second={"tag_column": 1})
+    drop("a.conll", text(20).replace("a", "drop").replace("NN", "XX"))
+    after = project(text(20), second={"tag_column": 1})
+    assert len(after["train"]) == len(before["train"]) + 20
+    assert after["second"] == before["second"]
+
+
+def test_an_unreadable_drop_is_an_error_that_leaves_the_corpus_as_it_was(project):
+    before = project(text(40))
+    drop("a.jsonl", row("a") + "\n{")
+    with pytest.raises(DataError, match=r"data/drops/a.jsonl:2: not valid JSON"):
+        project(text(40))
+    assert {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")} == before
+
+
+def test_drops_take_part_in_the_scheme(project):
+    project(text(40))
+    assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "IOB2"
+    drop("a.conll", "b\tNN\tB-X\ne\tNN\tE-X\n\n" * 40)
+    project(text(40))
+    assert json.loads((CORPUS / "corpus.json").read_text())["scheme"] == "BIOE"
+
+
+def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
+    set_batch(monkeypatch, 500)
+    settings = load(ROOT / "params.yaml").data.model_copy(update={"path": str(tmp_path)})
+    (tmp_path / "drops").mkdir()
+    (tmp_path / "train.conll").write_text(text(10))
+
+    def add(sentences: int) -> int:
+        (tmp_path / "drops/a.conll").write_text(text(sentences))
+        write_corpus(tmp_path / "train.parquet", read_file(tmp_path / "train.conll", settings, Notes()))
+        used = peak(lambda: add_drops(settings, tmp_path, Notes()))
+        assert pq.read_metadata(tmp_path / "train.parquet").num_rows == sentences + 10
+        return used
+
+    add(1_000)
+    assert add(40_000) < 1.5 * add(10_000)

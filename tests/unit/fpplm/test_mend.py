@@ -1,0 +1,227 @@
+"""What a killed run leaves half done, taken away by the next one; a checkpoint that is not as it was written."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from ruamel.yaml import YAML
+
+from fpplm.project.lock import SCRATCH
+from fpplm.project.overrides import PARAMS, with_overrides
+from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, repair_workspace
+from fpplm.session.checkpoint import BEST, STATE, Checkpoint, _save
+
+FULL = (Path(__file__).resolve().parents[3] / "dvc.lock").read_text(encoding="utf-8")
+LINES = FULL.splitlines(keepends=True)
+TABLE = Path(".dvc/tmp/rwlock")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    SCRATCH.mkdir()
+    TABLE.parent.mkdir(parents=True)
+    return tmp_path
+
+
+def after(word: str) -> str:
+    """All up to the end of the first line that ends with a word, within the second half."""
+    number = next(n for n in range(len(LINES) // 2, len(LINES)) if LINES[n].rstrip().endswith(word))
+    return "".join(LINES[: number + 1])
+
+
+CUTS = {
+    "empty": "",
+    "only the schema": LINES[0],
+    "no stage yet": "".join(LINES[:2]),
+    "the name of a stage": after("  export:"),
+    "before its dependencies": after("deps:"),
+    "before its outputs": after("outs:"),
+    "before its parameters": after("params:"),
+    "before their values": after("params.yaml:"),
+    "half a line": after("hash: md5")[:-6],
+    "half a hash": after("hash: md5") + "      md5: ac41",
+    "no last line end": FULL[:-1],
+}
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "never kept"])
+def test_a_cut_lock_file(cut: str, kept: bool) -> None:
+    LOCK_FILE.write_text(FULL)
+    if kept:
+        keep_lock_file()
+    LOCK_FILE.write_text(cut)
+    (said,) = repair_workspace()
+    assert said.startswith("dvc.lock was cut off")
+    assert LOCK_FILE.read_text() == FULL if kept else not LOCK_FILE.exists()
+    assert repair_workspace() == []
+
+
+def test_cut_anywhere_dvc_can_read_what_is_left() -> None:
+    """Where a cut leaves a whole but shorter file, no entry in it is a wrong one."""
+    LOCK_FILE.write_text(FULL)
+    keep_lock_file()
+    whole = YAML(typ="safe", pure=True).load(FULL)["stages"]
+    moments = random.Random(1)
+    ends = [sum(map(len, LINES[:n])) for n in moments.sample(range(len(LINES)), 30)]
+    for position in [*ends, *(moments.randrange(len(FULL)) for _ in range(30))]:
+        LOCK_FILE.write_text(FULL[:position])
+        repair_workspace()
+        found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(LOCK_FILE.read_text()))
+        for name, stage in found["stages"].items():
+            for key in ("deps", "outs"):
+                entries = stage.get(key, [])
+                assert all(
+                    entry.items() <= full.items()
+                    for entry, full in zip(entries, whole[name].get(key, []), strict=False)
+                )
+
+
+def test_a_cut_lock_file_is_never_kept() -> None:
+    LOCK_FILE.write_text(FULL)
+    keep_lock_file()
+    LOCK_FILE.write_text(after("outs:"))
+    keep_lock_file()
+    assert KEPT.read_text() == FULL
+
+
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process.pid
+        process.kill()
+
+
+def table(pid: int, command: str) -> str:
+    who = {"pid": pid, "cmd": command}
+    return json.dumps({"read": {"build/corpus": [who]}, "write": {"build/model": who}})
+
+
+def test_a_table_of_locks_that_names_the_dead_or_is_cut(sleeper: int) -> None:
+    dead = max(psutil.pids()) + 1000
+    for left in (
+        table(dead, "dvc repro"),
+        table(sleeper, "/usr/bin/dvc repro"),
+        table(os.getpid(), "x")[:40],
+        "",
+        "[]",
+    ):
+        TABLE.write_text(left)
+        (said,) = repair_workspace()
+        assert "processes that are gone" in said
+        assert not TABLE.exists()
+
+
+def test_a_table_of_locks_that_names_the_living_or_nobody_stays(sleeper: int) -> None:
+    for held in (table(sleeper, "sleep 60"), "{}", '{"read": {}, "write": {}}'):
+        TABLE.write_text(held)
+        assert repair_workspace() == []
+        assert TABLE.exists()
+
+
+def git(*arguments: str) -> None:
+    who = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+LEFT = (".git/index.lock", ".git/HEAD.lock", ".git/packed-refs.lock", ".git/refs/heads/main.lock")
+
+
+def test_locks_of_a_git_that_is_gone() -> None:
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    for name in LEFT:
+        Path(name).touch()
+    with pytest.raises(subprocess.CalledProcessError):
+        git("commit", "-q", "--allow-empty", "-m", "second")
+    assert sorted(said.split()[0] for said in repair_workspace()) == sorted(LEFT)
+    git("commit", "-q", "--allow-empty", "-m", "second")
+
+
+def test_locks_of_a_repository_that_is_larger_than_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    git("init", "-q", "-b", "main")
+    lock = Path(".git/index.lock").resolve()
+    lock.touch()
+    Path("models/ner").mkdir(parents=True)
+    monkeypatch.chdir("models/ner")
+    (said,) = repair_workspace()
+    assert "index.lock" in said and not lock.exists()
+
+
+def test_locks_of_a_git_at_work_stay() -> None:
+    git("init", "-q", "-b", "main")
+    with subprocess.Popen(["git", "cat-file", "--batch"], stdin=subprocess.PIPE) as busy:
+        while psutil.Process(busy.pid).name() != "git":
+            pass
+        Path(LEFT[0]).touch()
+        assert repair_workspace() == []
+        assert Path(LEFT[0]).exists()
+
+
+OWN = "train:  # mine\n  seed: 1\n"
+
+
+def test_values_of_a_killed_run_are_taken_back() -> None:
+    PARAMS.write_text(OWN)
+    run = with_overrides(["train.seed=7"])
+    run.__enter__()  # and is killed
+    assert "seed: 7" in PARAMS.read_text()
+    (said,) = repair_workspace()
+    assert said.startswith("params.yaml is as before")
+    assert PARAMS.read_text() == OWN
+    assert repair_workspace() == []
+
+
+def test_what_the_user_has_edited_since_stays() -> None:
+    PARAMS.write_text(OWN)
+    run = with_overrides(["train.seed=7"])
+    run.__enter__()
+    PARAMS.write_text("train:\n  seed: 8\n")
+    assert repair_workspace() == []
+    assert PARAMS.read_text() == "train:\n  seed: 8\n"
+
+
+@pytest.fixture
+def checkpoint(folder: Path) -> Checkpoint:
+    found = Checkpoint(folder / "checkpoints/one")
+    history = json.dumps({"step": 3, "losses": [0.5]})
+    _save(found.folder / STATE, {"weight": torch.arange(6.0).view(2, 3), "step": torch.tensor(3)}, history)
+    _save(found.folder / BEST, {"weight": torch.ones(2, 3)}, "")
+    return found
+
+
+def test_a_checkpoint_as_it_was_written_stays(checkpoint: Checkpoint) -> None:
+    assert not checkpoint.discard_damaged()
+    assert checkpoint.history()["step"] == 3 and len(checkpoint.tensors()) == 2
+    checkpoint.remove()
+    assert not checkpoint.discard_damaged(), "none is there: nothing is damaged"
+
+
+@pytest.mark.parametrize("name", [STATE, BEST])
+def test_any_flipped_bit_and_any_cut_discards_a_checkpoint(checkpoint: Checkpoint, name: str) -> None:
+    file = checkpoint.folder / name
+    good = {one: (checkpoint.folder / one).read_bytes() for one in (STATE, BEST)}
+    bits = random.Random(1)
+    damaged = [good[name][:length] for length in range(0, len(good[name]), 7)]
+    for position, byte in enumerate(good[name]):
+        raw = bytearray(good[name])
+        raw[position] = byte ^ (1 << bits.randrange(8))
+        damaged.append(bytes(raw))
+    for raw in damaged:
+        file.write_bytes(raw)
+        assert checkpoint.discard_damaged()
+        assert not checkpoint.folder.exists()
+        assert checkpoint.history()["step"] == 0
+        checkpoint.folder.mkdir()
+        for one, content in good.items():
+            (checkpoint.folder / one).write_bytes(content)

@@ -1,0 +1,99 @@
+import re
+import unicodedata
+from dataclasses import replace
+
+import pytest
+
+from fpplm_core.quality import personal_data
+from fpplm_core.quality.token_table import tokens
+from tests.unit.quality.test_quality import clean, found_in, parquet, sentences, unknown
+
+SILENT = [
+    *("café", "naïve", "AVIÃO", "Ã", "São", "été", "’s", "“", "日本語", "Москва", "Ελλάδα", "мир", "5µm", "±5", "°C"),
+    *(
+        "α-helix",
+        "TNFα",
+        "IFNγ",
+        "ΔT",
+        "Cα",
+        "β2",
+        "µm",
+        "hν",
+        "kΩ",
+        "IT-компания",
+        "PDFов",
+        "VIPам",
+        "iPhone’ов",
+        "3D-принтер",
+    ),
+    *("1.2.3.4", "3.1.1.7", "127.0.0.1", "300.1.1.1", "10.1000/182", "@jo", "a@b", "1990-1995", "2004-05-06", "12:30"),
+    *(
+        "1234567890",
+        "978-3-16-148410-0",
+        "4111111111111112",
+        "DE88370400440532013000",
+        "555-1234",
+        "1,000,000.00",
+        "+5",
+        "#1",
+    ),
+]
+SPOKEN = [
+    "from 1990 - 1995 and 2001 - 2010",
+    "10 , 000 , 000 or 20 000 000",
+    "p = 0.0001 + 12 - 3 / 4",
+    "ISBN 978 - 3 - 16 - 148410 - 0",
+    "phone 12 and tel 1999",
+    "está … IRMÃ daß “",
+]
+PERSONAL = {
+    "write to jo.do+x@mail.example.co.uk now": (2, "an e-mail address (jo…)"),
+    "IBAN GB82 WEST 1234 5698 7654 32 please": (1, "an IBAN (GB…)"),
+    "DE89370400440532013000": (0, "an IBAN (DE…)"),
+    "card 4111 1111 1111 1111 .": (1, "a card number (41…)"),
+    "card 4111111111111111": (1, "a card number (41…)"),
+    "amex 3782 822463 10005": (1, "a card number (37…)"),
+    "host 192.168.0.1 , port": (1, "an IP address (19…)"),
+    "call +49 30 123456": (1, "a phone number (+4…)"),
+    "call + 49 ( 0 ) 30 / 12 34 56 now": (1, "a phone number (+ …)"),
+    "( 212 ) 555 - 1234": (0, "a phone number (( …)"),
+    "ring 212-555-1234 .": (1, "a phone number (21…)"),
+    "电话 : 010 12345678": (2, "a phone number (01…)"),
+    "Fax . 030 - 123456": (2, "a phone number (03…)"),
+    "+4550981306 , ✉": (0, "a phone number (+4…)"),
+}
+
+
+@pytest.mark.parametrize("text", [*SILENT, *SPOKEN])
+def test_words_that_look_odd_and_are_right(text):
+    (sentence,) = sentences("dev.conll", ["x/O"])
+    words = tuple(text.split(" "))
+    corpus = clean() | {"dev": [replace(sentence, words=words, tags=("O",) * len(words), lines=(1,) * len(words))]}
+    found = list(tokens(parquet(corpus), "IOB2", lambda words: [False] * len(words)))
+    assert found_in({"tokens": found}) == {}
+
+
+@pytest.mark.parametrize(("text", "wanted"), PERSONAL.items())
+def test_personal_data_is_found_once_and_at_its_first_word(text, wanted):
+    assert list(personal_data.find(text.split(" "))) == [wanted]
+    assert re.search(personal_data.LIKELY, text)
+
+
+@pytest.mark.parametrize(
+    "entity", ["Acme Inc .", "Yahoo !", "Bonn ( Rhine )", "« Le Monde »", '" Faust "', "C +", "$ 5", "5 %"]
+)
+def test_marks_that_belong_to_an_entity(entity):
+    words = entity.split(" ")
+    rows = ["on/O", *(f"{word}/{'I' if place else 'B'}-X" for place, word in enumerate(words)), "goes/O"]
+    corpus = {"train": sentences("train.conll", [" ".join(rows)])}
+    assert found_in({"tokens": list(tokens(parquet(corpus), "IOB2", unknown))}) == {}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_corpus_in_one_normal_form_is_right_and_the_rarer_form_is_not(form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    rows = [unicodedata.normalize(form, "é/O ñ/O ü/O x/O") + " " + unicodedata.normalize(other, "ö/O") + " Ω/O"]
+    found = found_in({"tokens": list(tokens(parquet({"train": sentences("f", rows)}), "IOB2", unknown))})
+    assert found == {
+        "not_normalised": [f"f:5: {unicodedata.normalize(other, 'ö')!a} is not in {form}, which most words are in"]
+    }
