@@ -10,7 +10,7 @@ import numpy as np
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import Timing, TimingReport, machine, measure
-from fpplm.registry.lineage import lineage
+from fpplm.registry.lineage import manifest_facts
 from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
@@ -33,7 +33,7 @@ def verify(params: Params) -> None:
     answers = np.concatenate([np.load(paths.PREDICTIONS / f"{split}_logits.npy") for split in ("dev", "test")])
     torch = TorchAnswer.of(judged, answers, decoder)
     sizes = {v: graph.stat().st_size for v in get_args(Variant) if (graph := paths.GRAPHS / graph_name(v)).exists()}
-    below, facts = params.export.refine_below, lineage(params)
+    below, facts = params.export.refine_below, manifest_facts(params)
     configure = partial(make_config, decoder, blueprint.first_shape, params.data, params.encode, below)
     write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", [s.words for s in test])
     words, timings = [s.words for s in judged], list[Timing]()

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
@@ -103,8 +104,7 @@ def evaluate(
     from fpplm.prediction.outputs import tags_words
     from fpplm_core.data.formats import read_sentences
     from fpplm_core.data.options import Options
-    from fpplm_core.evaluation.scores import score
-    from fpplm_core.evaluation.settings import EvaluateParams
+    from fpplm_core.evaluation.scores import TypeScore, score_spans
     from fpplm_core.serving import Predictor
     from fpplm_core.tagging.spans import Span, spans_from_tags
 
@@ -117,14 +117,13 @@ def evaluate(
         gold = [spans_from_tags(s.tags) for s in sentences]
     tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
     found = [[span for span, _ in row] for row in tagged]
-    scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
+    scores = score_spans(sentences, gold, found, set())
     if as_json:
-        typer.echo(json.dumps(scores, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(scores), indent=2, ensure_ascii=False))
         return
-    rows = {**scores["types"], "all (micro)": scores | {"support": sum(map(len, gold))}}
+    micro = TypeScore(scores.f1, scores.precision, scores.recall, sum(map(len, gold)))
     typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
-    for name, row in rows.items():
-        numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
-        typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
-    interval = f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}]"
-    typer.echo(f"{interval}, token accuracy {scores['token_accuracy']:.4f}, {predictor.variant}")
+    for name, row in {**scores.types, "all (micro)": micro}.items():
+        typer.echo(f"{name:<16}{row.precision:>10.4f}{row.recall:>10.4f}{row.f1:>10.4f}{row.support:>10}")
+    interval = f"micro F1 interval [{scores.f1_low:.4f}, {scores.f1_high:.4f}]"
+    typer.echo(f"{interval}, token accuracy {scores.token_accuracy:.4f}, {predictor.variant}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fpplm.promotion import history
-from fpplm.registry import lineage
 from fpplm.registry.git import git
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import STAGE, bundle_of, fetch, in_production, resolve, versions
+from fpplm_core.evaluation.promotion import ChangedSentence
 from fpplm_core.params import load
 from fpplm_core.serving.bundle import Bundle, open_bundle
+from fpplm_core.tagging.spans import Span
 
 
 def models() -> str:
@@ -57,25 +59,24 @@ def diff(before: str, after: str) -> str:
     """What changed from one model to another, and what that did on the present test split."""
     from fpplm.promotion.comparison import compare
 
-    one, other = open_model(before), open_model(after)
-    changed = [(c.kind, c.name, c.before, c.after) for c in lineage.between(one.manifest, other.manifest)]
-    parts = [table(("what", "", before, after), changed) if changed else "made of the same parameters, data and code"]
-    found = compare(other.path, one.path, load())
-    rules = [(row["name"], f"{row['value']:.4g}", f"{row['bound']:.4g}", row["outcome"]) for row in found["rules"]]
+    old, new = open_model(before), open_model(after)
+    changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
+    rows: list[tuple[str, ...]] = [*changes]
+    parts = [table(("what", "", before, after), rows) if rows else "made of the same parameters, data and code"]
+    comparison = compare(new.path, old.path, load())
+    rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))
-    for example in found["examples"]:
-        parts.append(example_lines(example))
-    return "\n".join(parts)
+    return "\n".join([*parts, *map(example_lines, comparison.examples)])
 
 
-def example_lines(example: dict[str, Any]) -> str:
-    words = example["words"]
+def example_lines(example: ChangedSentence) -> str:
+    words = example.words
 
-    def named(key: str) -> str:
-        spans = [f"{' '.join(words[start:end])} [{kind}]" for start, end, kind in example[key]]
-        return ", ".join(spans) or "nothing"
+    def named(spans: Sequence[Span]) -> str:
+        return ", ".join(f"{' '.join(words[span.start : span.end])} [{span.type}]" for span in spans) or "nothing"
 
-    return f"\n{' '.join(words)}\n  gold {named('gold')}\n  before {named('before')}\n  after {named('after')}"
+    gold, before, after = named(example.gold), named(example.before), named(example.after)
+    return f"\n{' '.join(words)}\n  gold {gold}\n  before {before}\n  after {after}"
 
 
 def open_model(name: str) -> Bundle:
