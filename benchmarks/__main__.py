@@ -21,9 +21,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers, tagging
-from benchmarks.bars import bars
-from benchmarks.turns import FOLDER, floor, in_turn, ratios, spread, start
+from benchmarks import peers
+from benchmarks.harness import tagging
+from benchmarks.harness.bars import bars
+from benchmarks.harness.turns import FOLDER, floor, in_turn, ratios, spread, start
 
 HERE = Path(__file__).parent
 SHOWN = (
@@ -105,7 +106,7 @@ def techniques(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
-    from benchmarks.tagger import prepare
+    from benchmarks.harness.tagger import prepare
 
     words = prepare(FOLDER)
     gpu = options.device != "cpu"
@@ -222,12 +223,11 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu", help="tensorrt: predict alone")
     options = parser.parse_args()
     result = benches[options.bench](options)
-    from benchmarks import machine
+    from benchmarks.harness import machine  # late: it takes torch, which the measured processes should not wait for
 
     name = options.bench if options.device == "cpu" else f"{options.bench}-{options.device}"
-    (HERE / "results" / f"{name}.svg").write_text(bars(result.pop("plot")), encoding="utf-8")
-    command = " ".join(["fpplm bench", *sys.argv[1:]])
-    machine.save(f"{name}.json", {"command": command, **result})
+    (machine.RESULTS / f"{name}.svg").write_text(bars(result.pop("plot")), encoding="utf-8")
+    machine.save(f"{name}.json", result)
     show(result)
 
 

@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path[0] = str(Path(__file__).parents[2])
-from benchmarks.arm import Job, serve
+from benchmarks.harness.arm import Job, serve
 
 SIZE = 1024  # of the square matrices; on a GPU eight times that
 COPIED = 256 * 2**20  # bytes

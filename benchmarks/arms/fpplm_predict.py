@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[2])
-from benchmarks import arm, tagging
+from benchmarks.harness import arm, tagging
 from fpplm_core.serving import Predictor
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 sys.path[0] = str(Path(__file__).parents[2])
-from benchmarks.arm import Job, serve
+from benchmarks.harness.arm import Job, serve
 from fpplm.session.training import start
 from fpplm_core.params import Params, load
 from fpplm_core.training.data import make_batch

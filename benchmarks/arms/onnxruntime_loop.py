@@ -12,7 +12,7 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 sys.path[0] = str(Path(__file__).parents[2])
-from benchmarks import arm, tagging
+from benchmarks.harness import arm, tagging
 
 KEYS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 

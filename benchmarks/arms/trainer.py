@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 sys.path[0] = str(Path(__file__).parents[2])
-from benchmarks.arm import Job, serve
-from benchmarks.peer import train_peer
+from benchmarks.harness.arm import Job, serve
+from benchmarks.peers.trainer import train_peer
 from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.params import load

@@ -1,6 +1,8 @@
-"""The libraries that we are compared with and whose pins exclude each other's and ours: an environment for each.
+"""The libraries that we are compared with.
 
-NAME.txt has the exact versions, NAME.py is the arm; `python -m benchmarks.peers [NAME ...]` makes `.fpplm/peers/NAME`.
+transformers' Trainer (trainer.py) shares our environment. The pins of the others exclude each other's and ours, so each
+has an environment of its own: NAME.txt has the exact versions, NAME.py is the arm, and
+`python -m benchmarks.peers [NAME ...]` makes `.fpplm/peers/NAME`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[2])  # instead of this folder, where a file is named as the library
-from benchmarks import arm, tagging
+from benchmarks.harness import arm, tagging
 
 tagging.offline()
 import flair

@@ -105,7 +105,7 @@ def grid(plan: Path) -> Iterator[Cell]:
         parse(settings, f"{plan}: {arm}")
         modules = [[name] for name in OURS]
         if trainer:
-            modules = [["tasks.read"], ["benchmarks.peer", *(f"--{k}={v}" for k, v in trainer.items())]]
+            modules = [["tasks.read"], ["benchmarks.peers.trainer", *(f"--{k}={v}" for k, v in trainer.items())]]
         if (ROOT / settings["data"]["path"]).is_dir():
             yield Cell(corpus, arm, seed, settings, modules, *data)
 

@@ -58,7 +58,7 @@ def test_the_grid_is_every_arm_on_every_corpus_with_every_seed(plan):
             "whole": (None, None, 0.0),
         }[run.corpus]
         assert (run.settings["technique"]["active"] == []) == (run.arm == "plain")
-    assert {run.modules[-1][0] for run in runs if run.arm == "Trainer"} == {"benchmarks.peer"}
+    assert {run.modules[-1][0] for run in runs if run.arm == "Trainer"} == {"benchmarks.peers.trainer"}
 
 
 def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(plan):

@@ -81,7 +81,9 @@ def test_params_yaml_is_valid():
     assert parse(VALUES, "params.yaml").model_dump() == VALUES
 
 
-@pytest.mark.parametrize("profile", sorted(FILE.parent.glob("benchmarks/profiles/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "profile", sorted(FILE.parent.glob("benchmarks/studies/profiles/*.yaml")), ids=lambda path: path.stem
+)
 def test_profiles_are_whole_params_files(profile):
     settings = load(profile)
     assert set(techniques.build(settings.technique)) == set(settings.technique["active"])
@@ -164,7 +166,10 @@ def test_most_numbers_have_a_range_in_their_comment():
         ("data.scheme", "IOB3", ["data.scheme", "'auto', 'IOB1', 'IOB2', 'IO', 'BIOES'", "'TAGS'", "got 'IOB3'"]),
         ("data.format", "xlsx", ["data.format", "use auto, or one of", "conll", "got 'xlsx'"]),
         ("data.tag_column", 1.5, ["data.tag_column", "got 1.5"]),
-        ("data.words", "my.module", ["data.words", "rules|blanks|characters", "got 'my.module'"]),
+        ("data.segmentation", "my.module", ["data.segmentation", "unicode, whitespace, characters or MODULE:FUNCTION"]),
+        ("data.segmentation", "rules", ["data.segmentation", "renamed, write unicode"]),
+        ("data.words", "rules", ["data.words: renamed, write data.segmentation"]),
+        ("data.dev_fraction", 0.1, ["data.dev_fraction: renamed, write data.held_out"]),
         ("data.repair", "guess", ["data.repair", "'refuse', 'conlleval' or 'discard'", "got 'guess'"]),
         ("data.train", None, ["data.train", "valid string", "got None"]),
         ("check.duplicate", "fatal", ["check.duplicate", "'error', 'warning' or 'off'", "got 'fatal'"]),

@@ -8,10 +8,8 @@ metrics/train.json, metrics/evaluate.json and build/predictions.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +25,6 @@ from transformers import (
     set_seed,
 )
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from fpplm.pipeline.paths import CORPUS, METRICS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence

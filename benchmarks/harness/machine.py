@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 def facts() -> dict[str, Any]:
@@ -32,7 +33,9 @@ def _cpuinfo() -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def save(name: str, result: dict[str, Any]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / name).write_text(json.dumps({"machine": facts(), **result}, indent=2) + "\n")
-    print(f"saved {RESULTS / name}", flush=True)
+def save(name: str, result: dict[str, Any], folder: Path = RESULTS) -> None:
+    """Writes the result with the machine and the command that made it."""
+    command = " ".join(["python", *sys.orig_argv[1:]])
+    text = json.dumps({"machine": facts(), "command": command, **result}, indent=2)
+    (folder / name).write_text(text + "\n", encoding="utf-8")
+    print(f"saved {folder / name}", flush=True)

@@ -1,12 +1,12 @@
-"""benchmarks/damages.py on the bundled corpus: each damage is done, and found at its line by its check."""
+"""benchmarks/studies/damages.py on the bundled corpus: each damage is done, and found at its line by its check."""
 
 import re
 
 import pytest
 
-from benchmarks import damages
-from benchmarks.damaging import APART, INSIDE, UNREADABLE
-from benchmarks.debug_data import SPACY_CHECKS
+from benchmarks.studies import damages
+from benchmarks.studies.damaging import APART, INSIDE, UNREADABLE
+from benchmarks.studies.debug_data import SPACY_CHECKS
 from fpplm_core.params import load
 from fpplm_core.quality.checks import CHECKS
 

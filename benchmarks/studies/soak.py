@@ -6,16 +6,13 @@ On the CPU it runs what a GPU runs, padding and bound buffers, over the CPU's pr
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from benchmarks import machine
-from benchmarks.arm import peak_bytes
+from benchmarks.harness import machine
+from benchmarks.harness.arm import peak_bytes
 from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import graph_name, open_bundle
 from fpplm_core.serving.onnx_session import PaddedSession, open_session
@@ -43,7 +40,7 @@ def main() -> None:
     memory, deltas = [], []
     began = time.perf_counter()
     for number in range(options.shapes):
-        pieces = int(random.integers(3, bundle.config["window"] + 1))
+        pieces = int(random.integers(3, bundle.config.window + 1))
         shape = int(random.integers(1, max(2, 1024 // pieces))), pieces
         mask = (np.arange(pieces) < random.integers(3, pieces + 1, (shape[0], 1))).astype(np.int64)
         feeds = {"input_ids": random.integers(1000, 20_000, shape) * mask, "attention_mask": mask}
@@ -59,7 +56,6 @@ def main() -> None:
     machine.save(
         f"soak-{options.device}.json",
         {
-            "command": " ".join(["python", *sys.argv]),
             "variant": variant,
             "shapes": options.shapes,
             "seconds": time.perf_counter() - began,

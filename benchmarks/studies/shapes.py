@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from benchmarks import machine
+from benchmarks.harness import machine
 from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.evaluation.metrics import micro_f1
@@ -35,7 +31,7 @@ def main() -> None:
         found = [[span for span, _ in row] for row in tagged]
         f1[name] = micro_f1(gold, found)
     print({name: round(value, 4) for name, value in f1.items()})
-    machine.save("shapes.json", {"command": "python benchmarks/shapes.py", "test_f1": f1})
+    machine.save("shapes.json", {"test_f1": f1})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Damages corpora in known ways, with a seed, and tells which damages the data check finds, and whether at their line.
 
-    python benchmarks/damages.py DATA          # DATA/NAME/{train,dev,test}.conll; NAME … behind it: these alone
-    python benchmarks/damages.py DATA --spacy  # beside `spacy debug data` on the same damages, where spaCy is installed
+    python -m benchmarks.studies.damages DATA          # DATA/NAME/{train,dev,test}.conll
+    python -m benchmarks.studies.damages DATA --spacy  # beside `spacy debug data` on the same damages
 
 A copy holds all damages to words, tags and sentences, each in a sentence of its own; those to whole splits, and those
 that make a file unreadable, have copies of their own. The clean corpus is checked first: it must show no error.
@@ -9,6 +9,7 @@ that make a file unreadable, have copies of their own. The clean corpus is check
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -19,11 +20,9 @@ from typing import Any, NamedTuple
 
 from great_expectations.expectations.metrics.map_metric_provider import column_map_condition_auxilliary_methods as limit
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import debug_data
-from benchmarks.damaging import APART, INSIDE, UNREADABLE, Damage, Row, damaged, files_of
+from benchmarks.harness.machine import RESULTS
+from benchmarks.studies import debug_data
+from benchmarks.studies.damaging import APART, INSIDE, UNREADABLE, Damage, Row, damaged, files_of
 from fpplm.checks import validation
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.reading import corpus_of_files
@@ -32,7 +31,7 @@ from fpplm_core.params import Params, load
 
 # Great Expectations lists 200 finds of a check, and the damage may stand behind more that are true.
 limit.MAX_RESULT_RECORDS = 10_000_000  # type: ignore[attr-defined]
-RESULTS = ROOT / "benchmarks" / "results"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Found(NamedTuple):
@@ -101,15 +100,20 @@ def run(folder: Path, settings: Params, target: Path, spacy: bool = False) -> tu
 
 
 def main() -> None:
-    data, *names = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of corpora, NAME/{train,dev,test}.conll")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="these corpora alone; the others keep their results")
+    parser.add_argument("--spacy", action="store_true", help="compare with spaCy, which must be installed")
+    options = parser.parse_args()
+    names, spacy = options.names, options.spacy
     folders = [
-        p for p in sorted(Path(data).iterdir()) if (p / "train.conll").exists() and (not names or p.name in names)
+        p for p in sorted(options.data.iterdir()) if (p / "train.conll").exists() and (not names or p.name in names)
     ]
     settings, path = load(ROOT / "params.yaml"), RESULTS / "damages.json"
     table: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if names and path.exists() else {}
     for folder in folders:
         with tempfile.TemporaryDirectory() as scratch:
-            clean, results = run(folder, settings, Path(scratch), "--spacy" in sys.argv)
+            clean, results = run(folder, settings, Path(scratch), spacy)
         missed = [found for found in results if found.at_line is False]
         counts = Counter(found.at_line for found in results)
         print(f"{folder.name}: clean {clean['errors']} errors, {clean['warnings']} kinds of warning; ", end="")
@@ -125,9 +129,8 @@ def main() -> None:
             "clean_errors": clean["errors"],
             "damages": {found.damage: found.at_line for found in results},
         }
-        if "--spacy" in sys.argv:
+        if spacy:
             table[folder.name]["spacy"] = {found.damage: found.spacy for found in results}
-        RESULTS.mkdir(exist_ok=True)
         text = json.dumps(dict(sorted(table.items())), indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
 

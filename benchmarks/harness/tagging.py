@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import arm
+from benchmarks.harness import arm
 
 THREADS = os.cpu_count() or 1
 SIZES = (1, 8, 32)

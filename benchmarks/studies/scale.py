@@ -23,12 +23,11 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 from fpplm_core.data.formats import get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 
+ROOT = Path(__file__).parents[2]
 WIKIGOLD = ROOT / "data" / "wikigold"
 STAGES = {"read": "#2a7f62", "check": "#b3423a", "encode": "#3a66b3"}
 PANELS = {"cpu_seconds": "processor seconds", "peak_mb": "peak resident memory, MB"}
@@ -50,10 +49,10 @@ def main() -> None:
             results[str(size)]["words"] = counts["words"]
         print(size, json.dumps(results[str(size)]), flush=True)
     # Late: it takes torch, and what this process holds when a stage starts counts as the stage's peak.
-    from benchmarks import machine
+    from benchmarks.harness import machine
 
     versions = {name: metadata.version(name) for name in ("pyarrow", "pandas", "great-expectations")}
-    machine.save("scale.json", {"command": " ".join(["python", *sys.argv]), "versions": versions, "sentences": results})
+    machine.save("scale.json", {"versions": versions, "sentences": results})
     (machine.RESULTS / "scale.svg").write_text(plot(results))
 
 

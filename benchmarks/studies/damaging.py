@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 from fpplm_core.quality.mention_table import LONGEST
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans

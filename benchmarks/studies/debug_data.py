@@ -19,7 +19,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from benchmarks.damaging import (
+from benchmarks.studies.damaging import (
     APART,
     INSIDE,
     SEED,

@@ -15,7 +15,7 @@ Answers = dict[str, dict[str, list[dict[str, Any]]]]  # by arm and job, one a ro
 
 
 class Arm:
-    """A running arm (benchmarks/arm.py); `facts` is what it says of itself."""
+    """A running arm (benchmarks/harness/arm.py); `facts` is what it says of itself."""
 
     def __init__(self, python: str, script: Path, task: Mapping[str, Any], log: Path) -> None:
         self.log = log

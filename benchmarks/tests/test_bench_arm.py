@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import arm, peers, tagging
+from benchmarks import peers
+from benchmarks.harness import arm, tagging
 from tests.conftest import ROOT
 
 ARM = """
 import sys
 
 sys.path.insert(0, {root!r})
-from benchmarks import arm
+from benchmarks.harness import arm
 
 
 def prepare(task):
