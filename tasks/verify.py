@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from functools import partial
-from typing import get_args
 
 import numpy as np
 
@@ -14,14 +13,12 @@ from fpplm.registry.lineage import manifest_facts
 from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.export.bundle_writer import assemble, by_device, make_config
+from fpplm_core.export.bundle_writer import assemble, by_device, graph_sizes, make_config
 from fpplm_core.export.parity import TorchAnswer, try_label_lm, verify_graphs
-from fpplm_core.export.settings import Variant
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.params import Params
-from fpplm_core.serving.bundle import graph_name
 from fpplm_core.tagging.decoder import SpanDecoder
 
 
@@ -32,7 +29,7 @@ def verify(params: Params) -> None:
     judged = [*dev, *test]  # together: rounding changes a few mentions, which one split's F1 shows as noise
     answers = np.concatenate([np.load(paths.PREDICTIONS / f"{split}_logits.npy") for split in ("dev", "test")])
     torch = TorchAnswer.of(judged, answers, decoder)
-    sizes = {v: graph.stat().st_size for v in get_args(Variant) if (graph := paths.GRAPHS / graph_name(v)).exists()}
+    sizes = graph_sizes(paths.GRAPHS)
     config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)
     facts = manifest_facts(params)
     write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", [s.words for s in test])

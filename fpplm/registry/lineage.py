@@ -24,7 +24,7 @@ SHOWN = 12  # characters of a hash that a change shows
 
 
 class LineageChange(NamedTuple):
-    """`before` and `after` in words; a dash where there is none. `kind`: parameters, data, packages, code, environment."""
+    """`kind` is parameters, data, packages, code or environment; `before` and `after` in words, a dash for nothing."""
 
     kind: str
     name: str

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fpplm_core.data.settings import DataSettings, EncodeSettings
-from fpplm_core.export.settings import ExportSettings
+from fpplm_core.export.settings import ExportSettings, Variant
 from fpplm_core.files import write_json, write_text
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import (
@@ -59,6 +59,12 @@ def make_config(
 def by_device(variants: Collection[str]) -> dict[str, list[str]]:
     """These variants by device, the preferred first."""
     return {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()}
+
+
+def graph_sizes(graphs: Path) -> dict[str, int]:
+    """The bytes of each variant whose graph is in the folder."""
+    paths = {variant: graphs / graph_name(variant) for variant in get_args(Variant)}
+    return {variant: path.stat().st_size for variant, path in paths.items() if path.exists()}
 
 
 def assemble(
