@@ -6,6 +6,7 @@ of their own (fpplm_core.errors). DVC decides whether a stage has anything to do
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from prefect import flow, task
@@ -23,8 +24,8 @@ from fpplm.project.stages import reproduce_stage, stage_names
 from fpplm.promotion import decision
 from fpplm.promotion.announcement import notify as announce
 from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, Verdict, drift, summarise
-from fpplm.registry import lineage
 from fpplm.registry.git import is_repository
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import require_committed_code
 from fpplm.report.prefect import ignore_server_errors, publish_run, publish_stage
 from fpplm_core.errors import WorkspaceBusy
@@ -102,7 +103,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
     verdict = INTERRUPTED_VERDICT
     try:
         dvc_import.take_in(settings, commit=promote)
-        run.note(facts=lineage.facts(settings))
+        run.note(facts=asdict(Lineage.of(settings)))
         timed = stage.with_options(timeout_seconds=3600 * stage_hours)
         for name in stage_names():
             with run.timing(name):

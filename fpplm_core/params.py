@@ -16,6 +16,9 @@ from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
 # Keys of the release before: the new key, or None where the value is a constant now.
 MOVED = {
+    "data.words": "data.segmentation",
+    "data.dev_fraction": "data.held_out",
+    "data.test_fraction": "data.held_out",
     "model.attention": None,
     "model.shape_dropout": None,
     "train.clip_norm": None,

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -17,9 +17,11 @@ from torch import nn
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger, initialise
-from fpplm_core.params import load
+from fpplm_core.params import load, parse
+from fpplm_core.settings import read_yaml
 from fpplm_core.tagging.schemes import label_list
 from fpplm_core.tagging.spans import Span, tags_from_spans
+from fpplm_core.training import technique as techniques
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
@@ -28,6 +30,7 @@ from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 FILE = Path(__file__).parents[1] / "params.yaml"
 MODEL = load(FILE).model
+SECTION = load(FILE).technique.model_dump()
 LABELS = label_list(["X", "Y"])
 FIRST_SHAPE = 2
 BLUEPRINT = Blueprint(LABELS, FIRST_SHAPE, 4)
@@ -42,6 +45,22 @@ SETTINGS = LoopSettings(
     weight_decay=0.3,
     ema=0.7,
 )
+
+
+T = TypeVar("T", bound=Technique)
+
+
+def technique(kind: type[T], **values: Any) -> T:
+    """A technique as in params.yaml, some of its knobs with other values."""
+    name = kind.__module__.split(".")[-2]
+    return kind(**{**SECTION[name], **values})
+
+
+def build(active: list[str], **blocks: dict[str, Any]) -> dict[str, Technique]:
+    """These techniques as in params.yaml, some with other values. Raises ParamsError as the stages do."""
+    own = {**SECTION, **{name: {**SECTION[name], **block} for name, block in blocks.items()}}
+    params = parse({**read_yaml(FILE), "technique": {**own, "active": active}}, "params.yaml")
+    return techniques.build(params.technique.blocks())
 
 
 @cache

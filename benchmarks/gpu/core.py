@@ -52,7 +52,7 @@ class Inputs(NamedTuple):
         arrays = collate([self.windows[row] for row in rows])
 
         def table(values: list[list[int]]) -> Tensor:
-            filled = np.full(arrays.first.shape, IGNORED, dtype=np.int64)
+            filled = np.full(arrays.first_pieces.shape, IGNORED, dtype=np.int64)
             for place, row in enumerate(rows):
                 filled[place, : len(values[row])] = values[row]
             return torch.from_numpy(filled)
@@ -81,7 +81,7 @@ class Run:
         settings = load()
         chosen = settings.technique if active is None else settings.technique | {"active": active}
         self.rows = list(itertools.islice(inputs.batches(pieces), steps))
-        self.words = [sum(len(inputs.windows[row].words) for row in rows) for rows in self.rows]
+        self.words = [sum(len(inputs.windows[row].owned_words) for row in rows) for rows in self.rows]
         self.inputs = inputs
         self.techniques: dict[str, Technique] = techniques.build(chosen)
         numbers = settings.train.model_dump(include=set(Settings.__dataclass_fields__))
@@ -138,7 +138,7 @@ def write_inputs(folder: Path) -> None:
     settings = load()
     encoding = json.loads(Path("build/encoded/encoding.json").read_text(encoding="utf-8"))
     blueprint = Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__})
-    windows, tags, second = load_windows("train")
+    windows, tags, second = load_windows("train", Path("build/encoded"))
     pieces = shown_pieces(windows, blueprint.mask_id)
     blueprint = replace(blueprint, mask_id=int(np.searchsorted(pieces, blueprint.mask_id)))
     content = {"blueprint": asdict(blueprint), "windows": [asdict(row) for row in renumbered(windows, pieces)]}

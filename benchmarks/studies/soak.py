@@ -40,7 +40,7 @@ def main() -> None:
     memory, deltas = [], []
     began = time.perf_counter()
     for number in range(options.shapes):
-        pieces = int(random.integers(3, bundle.config["window"] + 1))
+        pieces = int(random.integers(3, bundle.config.window + 1))
         shape = int(random.integers(1, max(2, 1024 // pieces))), pieces
         mask = (np.arange(pieces) < random.integers(3, pieces + 1, (shape[0], 1))).astype(np.int64)
         feeds = {"input_ids": random.integers(1000, 20_000, shape) * mask, "attention_mask": mask}

@@ -16,6 +16,7 @@ import typer
 
 from fpplm.cli.flow import load_flow, require_project
 from fpplm_core.errors import ParamsError
+from fpplm_core.tagging.words import Segmenter
 
 app = typer.Typer()
 
@@ -27,7 +28,18 @@ def as_column(given: str | None) -> int | str | None:
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
 Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
+Segmentation = Annotated[
+    str | None,
+    typer.Option("--segmenter", help="MODULE:FUNCTION, for a bundle whose words were cut by a segmenter of your own"),
+]
 BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
+
+
+def load_segmenter(name: str | None) -> Segmenter | None:
+    """The function that --segmenter names. Raises ParamsError."""
+    from fpplm_core.data import segmenter
+
+    return None if name is None else segmenter.load_segmenter(name, "--segmenter")
 
 
 @app.command()
@@ -44,6 +56,7 @@ def predict(
     output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
     device: Device = "auto",
     variant: Variant = "auto",
+    segmenter: Segmentation = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
     ] = False,
@@ -69,13 +82,13 @@ def predict(
         require_project()
         load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device)
         return
-    predictor = Predictor.load(bundle, device, variant)
+    predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     done = cut_to_chunks(Path(output), to) if resume else 0
     with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
         write = write_jsonl if to == "jsonl" else write_conll
         write = write_explained if explain else write
-        every = chain.from_iterable(read(name, input_format, predictor.cut) for name in inputs)
+        every = chain.from_iterable(read(name, input_format, predictor.segment) for name in inputs)
         progress(write(predictor, islice(every, done, None), out))
 
 
@@ -101,6 +114,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
     device: Device = "auto",
     variant: Variant = "auto",
+    segmenter: Segmentation = None,
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
     from fpplm.prediction.outputs import tags_words
@@ -110,8 +124,8 @@ def evaluate(
     from fpplm_core.serving import Predictor
     from fpplm_core.tagging.spans import Span
 
-    predictor = Predictor.load(bundle, device, variant)
-    options = Options(as_column(word_column), as_column(tag_column), words=predictor.words)
+    predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
+    options = Options(as_column(word_column), as_column(tag_column), segment=predictor.word_ranges)
     sentences = list(read_sentences(file, input_format, options))
     if tags_words(predictor.labels):
         gold = [[Span(i, i + 1, tag) for i, tag in enumerate(s.tags)] for s in sentences]

@@ -59,18 +59,22 @@ def convert(
     to_format: Annotated[str, typer.Option("--to", help="a format; auto is told from the suffix")] = "auto",
     scheme: Annotated[str, typer.Option(help="of the tags that are written; auto keeps what there is")] = "auto",
     repair: Annotated[Repair, typer.Option(help="what becomes of illegal transitions")] = "refuse",
-    words: Annotated[str, typer.Option(help="how text becomes words, as data.words in params.yaml")] = "rules",
+    segmentation: Annotated[
+        str, typer.Option(help="how text becomes words, as data.segmentation in params.yaml")
+    ] = "unicode",
     misaligned: Annotated[Misaligned, typer.Option(help="mentions that are no whole words")] = "split",
     overlap: Annotated[Overlap, typer.Option(help="mentions that overlap")] = "refuse",
     word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
     tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
 ) -> None:
     """Writes annotated text in another format (docs/data.md) or tag scheme, and says what was changed."""
+    from fpplm_core.data import segmenter
     from fpplm_core.data.conversion import convert as run
     from fpplm_core.data.options import Options
 
     columns = as_column(word_column), as_column(tag_column)
-    options = Options(*columns, words=words, misaligned=misaligned, overlap=overlap)
+    segment = segmenter.segmentation(segmentation)
+    options = Options(*columns, segment=segment, misaligned=misaligned, overlap=overlap)
     number = run(source, target, options, from_format, to_format, scheme, repair)
     typer.echo(f"{target}: {number} records")
     for line in options.notes.lines():

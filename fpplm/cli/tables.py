@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fpplm.promotion import history
-from fpplm.registry import lineage
 from fpplm.registry.git import git
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import STAGE, bundle_of, fetch, in_production, resolve, versions
 from fpplm_core.evaluation.promotion import ChangedSentence
 from fpplm_core.params import load
@@ -60,8 +60,9 @@ def diff(before: str, after: str) -> str:
     from fpplm.promotion.comparison import compare
 
     old, new = open_model(before), open_model(after)
-    changes = [(c.kind, c.name, c.before, c.after) for c in lineage.between(old.manifest, new.manifest)]
-    parts = [table(("what", "", before, after), changes) if changes else "made of the same parameters, data and code"]
+    changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
+    rows: list[tuple[str, ...]] = [*changes]
+    parts = [table(("what", "", before, after), rows) if rows else "made of the same parameters, data and code"]
     comparison = compare(new.path, old.path, load())
     rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))

@@ -12,7 +12,7 @@ from fpplm_core.data.formats import detect, get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
-from fpplm_core.serving.predictor import SegmentedText
+from fpplm_core.serving.entities import SegmentedText
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with a text a line
 

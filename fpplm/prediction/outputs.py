@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TextIO
 
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.predictor import CHUNK, SegmentedText, entities_of
+from fpplm_core.serving.entities import SegmentedText, entities_of
+from fpplm_core.serving.predictor import CHUNK
 from fpplm_core.tagging.spans import Span, tags_from_spans
 
 

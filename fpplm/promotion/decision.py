@@ -12,8 +12,9 @@ from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
 from fpplm.promotion.history import Verdict
-from fpplm.registry import lineage, versions
+from fpplm.registry import versions
 from fpplm.registry.git import git, is_repository
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import (
     assign,
     assignments,
@@ -83,8 +84,8 @@ def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files
         return Verdict("promote", ["the first model: there is none to compare it with"], digest)
     if manifest_of(incumbent)["files"] == files:
         return Verdict("unchanged", [f"every file is as in {incumbent}"], digest, incumbent)
-    comparison = compare(BUNDLE, bundle_of(incumbent), settings)
-    write_record(COMPARISON, replace(comparison, candidate=digest, incumbent=incumbent))
+    comparison = replace(compare(BUNDLE, bundle_of(incumbent), settings), candidate=digest, incumbent=incumbent)
+    write_record(COMPARISON, comparison)
     return Verdict(comparison.verdict, comparison.reasons, digest, incumbent)
 
 
@@ -99,7 +100,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
         do = "the run after it came to no bundle; see the report"
         raise DataError("of an earlier model than metrics/ are", where=str(BUNDLE), do=do)
-    made_of = lineage.between(manifest, lineage.facts(settings))
+    made_of = Lineage.from_manifest(manifest).diff(Lineage.of(settings))
     if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
         do = "set them as they were (fpplm diff shows them), run fpplm retrain, then fpplm promote"
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from fpplm.pipeline.paths import SCRATCH
-from fpplm.registry import lineage
+from fpplm.registry.lineage import Lineage
 from fpplm.report.run import RunChange, RunSummary
 
 LEDGER = SCRATCH / "runs.jsonl"
@@ -158,7 +158,9 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
     records = runs()
     own = next(record for record in records if record.run == run.name)
     before = [record for record in records if record.facts and record.run != run.name]
-    changes = lineage.between(before[-1].facts or {}, own.facts) if before and own.facts else []
+    changes = []
+    if before and before[-1].facts and own.facts:
+        changes = Lineage.from_manifest(before[-1].facts).diff(Lineage.from_manifest(own.facts))
     return RunSummary(
         run=run.name,
         started=own.started,

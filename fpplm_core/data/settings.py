@@ -13,6 +13,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
 from fpplm_core.data.segmenter import RENAMED, RULES, segmentation
 from fpplm_core.settings import Cut, Settings
+from fpplm_core.tagging.words import OWN
 
 
 class SecondSettings(Settings):
@@ -58,6 +59,11 @@ class DataSettings(Settings):
         if name not in RULES and not re.fullmatch(r"[\w.]+:\w+", name):
             raise ValueError(f"use {', '.join(RULES)} or MODULE:FUNCTION")
         return name
+
+    @property
+    def segmentation_rule(self) -> str:
+        """What a bundle says of its words: the versioned rule, or OWN for a user's segmenter."""
+        return RULES.get(self.segmentation, OWN)
 
     def options(self, notes: Notes) -> Options:
         """How files are read; `notes` counts what reading changes or leaves out."""

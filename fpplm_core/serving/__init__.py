@@ -1,6 +1,7 @@
 """Tagging from a bundle, with numpy, onnxruntime and tokenizers alone: no torch, no transformers."""
 
 from fpplm_core.serving.bundle import Bundle, open_bundle
-from fpplm_core.serving.predictor import Entity, Predictor
+from fpplm_core.serving.entities import Entity
+from fpplm_core.serving.predictor import Predictor
 
 __all__ = ["Bundle", "Entity", "Predictor", "open_bundle"]

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.errors import BundleError
+from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE
 
 FORMAT = 1
+RENAMED = {"rules": UNICODE, "blanks": WHITESPACE, "characters": CHARACTERS}  # what earlier releases wrote
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -33,21 +35,62 @@ def graph_name(variant: str) -> str:
 
 
 @dataclass(frozen=True)
+class BundleConfig:
+    """What tagging must know of a model beside its graphs.
+
+    `transitions` are the decoder's scores, (K+1, K+1); `segmentation` is the rule that cut the words of training, or
+    OWN; `label_lm_threshold` is the probability below which the label language model reads a word, 0 without one.
+    """
+
+    labels: list[str]
+    transitions: list[list[float]]
+    window: int
+    stride: int
+    context: int
+    first_shape: int | None
+    segmentation: str
+    label_lm_threshold: float
+    use_label_lm: bool
+    variants: dict[str, list[str]]
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> BundleConfig:
+        """Raises KeyError, TypeError or ValueError for values that are none of a bundle."""
+        segmentation = str(values.get("words", UNICODE))  # the first bundles had one rule, and did not name it
+        label_lm = values.get("label_lm") or {"below": 0.0, "use": False}
+        return cls(
+            values["labels"],
+            values["transitions"],
+            values["window"],
+            values["stride"],
+            values["context"],
+            values["first_shape"],
+            RENAMED.get(segmentation, segmentation),
+            float(label_lm["below"]),
+            bool(label_lm["use"]),
+            dict(values["variants"]),
+        )
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """A bundle whose every file has been found as its manifest says."""
+    """A bundle in which every file is as its manifest says."""
 
     path: Path
     manifest: dict[str, Any]
-    config: dict[str, Any]
+    config: BundleConfig
 
     @property
     def variants(self) -> dict[str, list[str]]:
         """Device (cpu, cuda) to variants, the preferred first."""
-        return dict(self.config["variants"])
+        return self.config.variants
 
 
 def open_bundle(path: Path | str) -> Bundle:
-    """Raises BundleError, naming the file, where anything is missing, changed or of another format."""
+    """A bundle whose files have been verified.
+
+    Raises BundleError, which names the file, if anything is missing, was changed or has another format.
+    """
     path = Path(path)
     manifest = _json(path, MANIFEST)
     if manifest.get("format") != FORMAT:
@@ -65,7 +108,12 @@ def open_bundle(path: Path | str) -> Bundle:
             raise BundleError("missing from the bundle", where=str(file), do="fetch the bundle again")
         if file.stat().st_size != facts["bytes"] or sha256(file) != facts["sha256"]:
             raise _changed(file)
-    return Bundle(path, manifest, _json(path, CONFIG))
+    try:
+        config = BundleConfig.from_json(_json(path, CONFIG))
+    except (KeyError, TypeError, ValueError) as error:
+        do = "load it with the version of fpplm that made it"
+        raise BundleError("cannot be read", where=str(path / CONFIG), got=repr(error), do=do) from None
+    return Bundle(path, manifest, config)
 
 
 def _changed(file: Path) -> BundleError:

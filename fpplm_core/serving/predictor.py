@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,51 +15,22 @@ from tokenizers import Tokenizer
 
 from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
+from fpplm_core.serving.entities import Entity, SegmentedText, WordExplanation, entities_of
 from fpplm_core.serving.onnx_session import Session, cores, is_available, open_session, require_device
+from fpplm_core.serving.segmentation import segmentation
 from fpplm_core.tagging.batches import Arrays, collate
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.viterbi import softmax
 from fpplm_core.tagging.windows import Window, WindowBuilder
 from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
-from fpplm_core.tagging.words import segment
+from fpplm_core.tagging.words import Segmenter
 
 TEMPERATURE = 2.0  # of what the label language model reads, as in its training
 CHUNK = 1024  # texts that are sorted by length and tagged together
 
 
-class SegmentedText(NamedTuple):
-    """A text and its words as (word, start, end), in characters of the text.
-
-    Neighbouring texts of one `document` are context to a tagger that was trained with it; None has no neighbours.
-    """
-
-    text: str
-    words: list[tuple[str, int, int]]
-    document: int | None = None
-
-
-class Entity(NamedTuple):
-    """`text[start:end]` is `text`; `score` is the mean probability of its words' tags, in [0, 1]."""
-
-    text: str
-    label: str
-    start: int
-    end: int
-    score: float
-
-
-class WordExplanation(NamedTuple):
-    """A word with the tagger's own label, what the label language model writes, and the probabilities of both."""
-
-    word: str
-    label: str
-    score: float
-    written: str
-    written_score: float
-
-
-# The batches of some sentences, their results as they come, and the sentences' numbers of words.
+# The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
 PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
 
 
@@ -72,29 +42,42 @@ class Predictor:
     [Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.98), ...]
     """
 
-    def __init__(self, bundle: Bundle, device: str, variant: str, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str,
+        variant: str,
+        threads: int | None = None,
+        segmenter: Segmenter | None = None,
+    ) -> None:
         self.bundle, self.device, self.variant, self.threads = bundle, device, variant, threads
+        self.word_ranges = segmentation(bundle, segmenter)  # (start, end) of each word of a text
         config = bundle.config
-        self.decoder = SpanDecoder(config["labels"], np.array(config["transitions"], dtype=np.float32))
+        self.decoder = SpanDecoder(config.labels, np.array(config.transitions, dtype=np.float32))
         tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
-        self.encoder = WindowBuilder(
-            tokenizer, config["window"], config["stride"], config["context"], config["first_shape"]
-        )
-        refine = config.get("label_lm") or {"below": 0.0, "use": False}
-        self.words: str = config.get("words", "rules")  # bundles of before do not say
-        self.below, self.refines = float(refine["below"]), bool(refine["use"])
+        self.builder = WindowBuilder(tokenizer, config.window, config.stride, config.context, config.first_shape)
+        self.label_lm_threshold, self.use_label_lm = config.label_lm_threshold, config.use_label_lm
         self.batch_pieces = 128 if device == "cpu" else 32768  # docs/performance.md
         # Several batches: a core each on the CPU, where operators that share all cores wait for each other.
-        self.lanes = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
+        self.workers = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
 
     @classmethod
     def load(
-        cls, path: Path | str, device: str = "auto", variant: str = "auto", threads: int | None = None
+        cls,
+        path: Path | str,
+        device: str = "auto",
+        variant: str = "auto",
+        threads: int | None = None,
+        segmenter: Segmenter | None = None,
     ) -> Predictor:
-        """Opens a bundle on a device (auto, cpu, cuda, tensorrt), with the preferred variant for it, or the one named.
+        """Opens a bundle on a device (auto, cpu, cuda, tensorrt), with the device's preferred variant or a named one.
 
-        Raises BundleError for a bundle that is not whole or lacks the variant, and DeviceError where a GPU is
-        asked for and not there or does not start; `auto` takes the CPU then, and `device` tells which it was.
+        `segmenter` is the function from a text to its words that cut the training texts, if the user's own one did:
+        a bundle never names code to import. Without it, such a bundle tags words but refuses texts.
+
+        Raises BundleError if the bundle is incomplete, lacks the variant, or its words were cut otherwise than by
+        `segmenter`, and DeviceError if a GPU was requested and is missing or does not start; `auto` then falls back to
+        the CPU, and `device` holds which it is.
         """
         bundle = open_bundle(path)
         wanted = ("cuda" if is_available("cuda") else "cpu") if device == "auto" else device
@@ -105,7 +88,7 @@ class Predictor:
             raise BundleError(
                 "no such variant in the bundle", where=str(bundle.path), got=repr(chosen), do=f"it has {preferred}"
             )
-        predictor = cls(bundle, wanted, chosen, threads)
+        predictor = cls(bundle, wanted, chosen, threads, segmenter)
         if wanted != "cpu":
             _ = predictor.session  # a GPU that does not start is said here, not by the first text
         return predictor
@@ -121,7 +104,7 @@ class Predictor:
         return open_session(self.bundle.path / graph_name(self.variant), self.device, self.threads)
 
     @cached_property
-    def lane(self) -> Session:
+    def single_thread_session(self) -> Session:
         """The graph, run by the thread that calls it: the fastest for several batches."""
         if self.device != "cpu":
             return self.session
@@ -133,27 +116,27 @@ class Predictor:
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
         """The entities of each text, in order, while reading at most CHUNK texts ahead."""
-        known = (self.cut(text) for text in texts)
+        known = (self.segment(text) for text in texts)
         for chunk, tagged in self.stream(known):
             for text, spans in zip(chunk, tagged, strict=True):
                 yield entities_of(text, spans)
 
-    def cut(self, text: str) -> SegmentedText:
-        """A text with its words, by the rule with which the training texts were cut."""
-        return SegmentedText(text, [(text[start:end], start, end) for start, end in segment(text, self.words)])
+    def segment(self, text: str) -> SegmentedText:
+        """A text with its words, cut as in training. Raises as what `segmentation` returns does."""
+        return SegmentedText(text, [(text[start:end], start, end) for start, end in self.word_ranges(text)])
 
     def stream(
         self, texts: Iterable[SegmentedText]
     ) -> Iterator[tuple[list[SegmentedText], list[list[tuple[Span, float]]]]]:
         """Chunks of at most CHUNK texts with the spans of each, in order; while one is tagged, the next is prepared."""
         source = iter(texts)
-        begun: deque[tuple[list[SegmentedText], PendingLogits]] = deque()
+        pending: deque[tuple[list[SegmentedText], PendingLogits]] = deque()
         while chunk := list(islice(source, CHUNK)):
-            begun.append((chunk, self._begin([[w[0] for w in t.words] for t in chunk], [t.document for t in chunk])))
-            if len(begun) == 2:
-                done, state = begun.popleft()
+            pending.append((chunk, self._submit([[w[0] for w in t.words] for t in chunk], [t.document for t in chunk])))
+            if len(pending) == 2:
+                done, state = pending.popleft()
                 yield done, self.decoder.scored_spans(join_word_logits(*state))
-        for done, state in begun:
+        for done, state in pending:
             yield done, self.decoder.scored_spans(join_word_logits(*state))
 
     def tag(
@@ -161,7 +144,7 @@ class Predictor:
     ) -> list[list[tuple[Span, float]]]:
         """The spans over the words of each sentence, with their scores; a sentence may have no word.
 
-        `documents`, as `Encoder.windows` takes them, matter to a tagger that was trained with context.
+        `documents`, as `WindowBuilder.windows` takes them, matter to a tagger that was trained with context.
         """
         return self.decoder.scored_spans(self.logits(sentences, documents))
 
@@ -169,13 +152,13 @@ class Predictor:
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
     ) -> list[NDArray[np.float32]]:
         """The (words, K) logits of each sentence."""
-        return join_word_logits(*self._begin(sentences, documents))
+        return join_word_logits(*self._submit(sentences, documents))
 
-    def _begin(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> PendingLogits:
+    def _submit(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> PendingLogits:
         """Windows and batches, and the results of these as they come."""
-        batches = batch_windows(self.encoder.windows(sentences, documents), self.batch_pieces)
+        batches = batch_windows(self.builder.windows(sentences, documents), self.batch_pieces)
         if len(batches) > 1 or self.device != "cpu":
-            results = self.lanes.map(partial(self._run, self.lane), batches)
+            results = self.workers.map(partial(self._run, self.single_thread_session), batches)
         else:
             results = map(partial(self._run, self.session), batches)
         return batches, results, [len(words) for words in sentences]
@@ -188,7 +171,7 @@ class Predictor:
         if not words:
             return []
         _ = self.label_lm  # first: without it, the tagger's graph does not give states
-        batches = batch_windows(self.encoder.windows([words]), self.batch_pieces)
+        batches = batch_windows(self.builder.windows([words]), self.batch_pieces)
         own, written = (
             join_word_logits(batches, [run(self.session, collate(batch)) for batch in batches], [len(words)])[0]
             for run in (self._tagged, self._written)
@@ -203,7 +186,7 @@ class Predictor:
 
     def _run(self, session: Session, batch: Sequence[Window]) -> NDArray[np.float32]:
         arrays = collate(batch)
-        if not self.refines:
+        if not self.use_label_lm:
             return self._tagged(session, arrays)
         logits, states = self._outputs(session, arrays, "logits", "states")
         doubtful = self._doubtful(logits, arrays)
@@ -232,31 +215,22 @@ class Predictor:
         return np.asarray(written)
 
     def _doubtful(self, logits: NDArray[np.float32], arrays: Arrays) -> NDArray[np.bool_]:
-        return np.asarray((softmax(logits).max(axis=2) < self.below) & (arrays.word_mask == 1))
+        return np.asarray((softmax(logits).max(axis=2) < self.label_lm_threshold) & (arrays.word_mask == 1))
 
     def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
         """The graph's outputs of these names at the words' first pieces. *Shape:* (batch, words, …) each."""
         inputs = {"input_ids": arrays.ids, "attention_mask": arrays.mask}
-        if self.encoder.first_shape_type is not None:
+        if self.builder.first_shape_type is not None:
             inputs["token_type_ids"] = arrays.types
         found = session.run(list(names), inputs)
         return [np.take_along_axis(np.asarray(values), arrays.first_pieces[:, :, None], axis=1) for values in found]
 
     @cached_property
     def label_lm(self) -> Session:
-        if not self.below:
+        if not self.label_lm_threshold:
             raise BundleError(
                 "carries no label language model",
                 where=str(self.bundle.path),
                 do="set export.refine_below in params.yaml, say to 0.9, and make the bundle again",
             )
         return open_session(self.bundle.path / LABEL_LM, self.device, self.threads)
-
-
-def entities_of(text: SegmentedText, spans: Iterable[tuple[Span, float]]) -> list[Entity]:
-    """Spans over the words of a text as characters of it."""
-    found = []
-    for span, score in spans:
-        start, end = text.words[span.start][1], text.words[span.end - 1][2]
-        found.append(Entity(text.text[start:end], span.type, start, end, score))
-    return found

@@ -40,6 +40,7 @@ _CHARACTER = re.compile(rf"\S[{_MARKS}]*")
 UNICODE, WHITESPACE, CHARACTERS = "unicode-1", "whitespace-1", "characters-1"
 _PATTERNS = {UNICODE: _WORD, WHITESPACE: _NO_SPACE, CHARACTERS: _CHARACTER}
 RULES = tuple(_PATTERNS)
+OWN = "own"  # in place of a rule: words that a user's segmenter cut, which serving must be handed
 
 
 def segment(text: str, rule: str = UNICODE) -> list[Range]:

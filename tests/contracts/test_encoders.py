@@ -25,12 +25,11 @@ from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.pretrained import load_encoder, masked_lm_head, type_count
 from fpplm_core.model.tagger import Tagger, initialise
-from fpplm_core.params import load
 from fpplm_core.tagging.windows import WindowBuilder
-from fpplm_core.training import techniques
 from fpplm_core.training.data import FIXED_IDS
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.state import TrainingState, initial_state
+from fpplm_core.training.technique import Technique
 from tests import tiny
 
 FAMILIES = (
@@ -65,8 +64,8 @@ def build(family: str, **changes: int) -> Tagger:
     return initialise(encoder, Blueprint(tiny.LABELS, type_count(config) or None, 4), tiny.MODEL, seed=1)
 
 
-def all_six() -> dict[str, techniques.Technique]:
-    return techniques.build(load(tiny.FILE).technique)
+def all_six() -> dict[str, Technique]:
+    return tiny.build(tiny.SECTION["active"])
 
 
 def trained(family: str, cut: int | None = None) -> TrainingState:
@@ -148,7 +147,7 @@ def test_the_masked_lm_head_is_the_one_that_the_encoder_was_saved_with(family, t
 
 
 def test_an_encoder_without_such_a_head_is_an_error_that_says_so(tiny_encoder: Path):
-    active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 0.1}})
+    active = tiny.build(["multi_task"], multi_task={"masked_lm": 0.1})
     with pytest.raises(EncoderError, match=r"technique.multi_task.masked_lm: the encoder has no head.*set it to 0"):
         initial_state(tiny.tagger(tiny_encoder), active, STEPS)
     with pytest.raises(EncoderError, match="no head for hidden pieces"):

@@ -7,6 +7,7 @@ import re
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import permutations, product
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.words import WHITESPACE, segment
 from tests.contracts.mutations import mutated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,7 +233,7 @@ def test_odd_text_comes_back_or_a_conversion_is_refused(first, second, tmp_path_
 
 
 def options() -> Options:
-    return Options(words="blanks", misaligned="split")
+    return Options(segment=partial(segment, rule=WHITESPACE), misaligned="split")
 
 
 def mentions_in(path: Path, name: str) -> Counter:

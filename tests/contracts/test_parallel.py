@@ -8,15 +8,12 @@ import torch
 from torch import nn
 
 from fpplm_core.model import parallel
-from fpplm_core.params import load
-from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.state import TrainingState, initial_state
 from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import batch_of
 
-SECTION = load(tiny.FILE).technique
 SETTINGS = tiny.changed(lr=1e-3, head_lr=2e-3)  # Adam blows rounding up to the size of its steps
 # Everything at work from the first steps on, the rarely run parts too.
 BLOCKS = {
@@ -33,8 +30,7 @@ NO_GRADIENT = ("presence.query.bias", "self_attn.in_proj_bias")
 
 
 def build(names: list[str]) -> dict[str, Technique]:
-    own = {name: {**SECTION[name], **BLOCKS[name]} for name in techniques.available()}
-    return techniques.build({**own, "active": names})
+    return tiny.build(names, **BLOCKS)
 
 
 def trained(folder: Path, names: list[str]) -> TrainingState:

@@ -17,7 +17,6 @@ import torch
 from fpplm_core.errors import ParamsError
 from fpplm_core.export.onnx import export_fp32, export_second
 from fpplm_core.model.digest import weights_sha256
-from fpplm_core.params import load
 from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.state import LoopSettings
@@ -25,8 +24,7 @@ from fpplm_core.training.technique import Technique
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, run, saved, start, weights
 
-SECTION = load(tiny.FILE).technique
-NAMES = sorted(techniques.available())
+NAMES = techniques.names()
 CHOICES = {**{name: [name] for name in NAMES}, "all": NAMES}
 NEUTRAL: dict[str, dict[str, Any]] = {
     "multi_task": {"pair": 0, "presence": 0, "neighbours": 0, "boundary": 0, "anchor": 0},
@@ -47,12 +45,6 @@ CUTS = (1, 3, 7, 8)
 VARIANTS = [(name, block) for name, blocks in OTHERS.items() for block in blocks]
 
 
-def build(names: list[str], **blocks: dict[str, Any]) -> dict[str, Technique]:
-    """These techniques as in params.yaml, some with other values."""
-    own = {name: {**SECTION[name], **blocks.get(name, {})} for name in techniques.available()}
-    return techniques.build({**own, "active": names})
-
-
 class End(NamedTuple):
     """What a run came to; `losses` by step."""
 
@@ -65,7 +57,7 @@ class End(NamedTuple):
 @cache
 def end(folder: Path, name: str, bfloat16: bool = False) -> End:
     """The end of an uncut run with the settings of params.yaml."""
-    active, settings = build(CHOICES.get(name, [])), tiny.changed(bfloat16=bfloat16)
+    active, settings = tiny.build(CHOICES.get(name, [])), tiny.changed(bfloat16=bfloat16)
     state = start(folder, active, settings)
     losses = [
         {key: float(value) for key, value in report.losses.items()}
@@ -94,34 +86,34 @@ def in_pieces(
 
 
 def test_params_yaml_has_a_block_for_every_technique_and_switches_all_on():
-    assert set(SECTION) == {*NAMES, "active"}
-    assert sorted(SECTION["active"]) == NAMES
-    assert all(set(SECTION[name]) == set(kind.model_fields) for name, kind in techniques.available().items())
+    assert set(tiny.SECTION) == {*NAMES, "active"}
+    assert sorted(tiny.SECTION["active"]) == NAMES
+    assert all(set(tiny.SECTION[name]) == set(kind.model_fields) for name, kind in techniques.settings().items())
 
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_a_resumed_run_equals_the_uncut_one(tiny_encoder, name):
-    assert in_pieces(tiny_encoder, build(CHOICES[name])) == end(tiny_encoder, name).all
+    assert in_pieces(tiny_encoder, tiny.build(CHOICES[name])) == end(tiny_encoder, name).all
 
 
 def test_a_run_of_all_that_is_resumed_at_every_step_equals_the_uncut_one(tiny_encoder):
-    assert in_pieces(tiny_encoder, build(NAMES), cuts=range(1, 12)) == end(tiny_encoder, "all").all
+    assert in_pieces(tiny_encoder, tiny.build(NAMES), cuts=range(1, 12)) == end(tiny_encoder, "all").all
 
 
 def test_a_resumed_run_of_all_in_bfloat16_equals_the_uncut_one(tiny_encoder):
-    assert in_pieces(tiny_encoder, build(NAMES), tiny.changed(bfloat16=True)) == end(tiny_encoder, "all", True).all
+    assert in_pieces(tiny_encoder, tiny.build(NAMES), tiny.changed(bfloat16=True)) == end(tiny_encoder, "all", True).all
 
 
 @pytest.mark.parametrize(("name", "block"), VARIANTS)
 def test_a_resumed_run_with_other_settings_equals_the_uncut_one(tiny_encoder, name, block):
-    active = build([name], **{name: block})
+    active = tiny.build([name], **{name: block})
     whole = run(tiny_encoder, active)
     assert all(value.isfinite().all() for value in whole.tensors().values())
     assert in_pieces(tiny_encoder, active) == saved(whole)
 
 
 def test_the_listed_order_does_not_matter(tiny_encoder):
-    assert saved(run(tiny_encoder, build(NAMES[::-1]))) == end(tiny_encoder, "all").all
+    assert saved(run(tiny_encoder, tiny.build(NAMES[::-1]))) == end(tiny_encoder, "all").all
 
 
 def test_global_randomness_stays_where_it_was_and_does_not_matter(tiny_encoder):
@@ -129,7 +121,7 @@ def test_global_randomness_stays_where_it_was_and_does_not_matter(tiny_encoder):
         numpy = np.random.get_state()
         return torch.get_rng_state().tolist(), random.getstate(), (numpy[1].tolist(), *numpy[2:])
 
-    wanted, active = end(tiny_encoder, "all").all, build(NAMES)
+    wanted, active = end(tiny_encoder, "all").all, tiny.build(NAMES)
     torch.rand(1)
     before = states()
     state = start(tiny_encoder, active)
@@ -150,11 +142,11 @@ def test_everything_stays_finite_and_the_run_is_not_the_plain_one(tiny_encoder, 
 
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_neutral_settings_are_the_plain_run_bit_for_bit(tiny_encoder, name):
-    assert weights(run(tiny_encoder, build([name], **{name: NEUTRAL[name]}))) == end(tiny_encoder, "none").tagger
+    assert weights(run(tiny_encoder, tiny.build([name], **{name: NEUTRAL[name]}))) == end(tiny_encoder, "none").tagger
 
 
 def test_all_neutral_settings_together_are_the_plain_run_bit_for_bit(tiny_encoder):
-    assert weights(run(tiny_encoder, build(list(NEUTRAL), **NEUTRAL))) == end(tiny_encoder, "none").tagger
+    assert weights(run(tiny_encoder, tiny.build(list(NEUTRAL), **NEUTRAL))) == end(tiny_encoder, "none").tagger
 
 
 @pytest.mark.parametrize(
@@ -167,8 +159,8 @@ def test_all_neutral_settings_together_are_the_plain_run_bit_for_bit(tiny_encode
 )
 def test_what_rises_at_once_rises_at_its_moment(tiny_encoder, name, block):
     """Equal to a rise that is shorter than a step."""
-    close = build([name], **{name: {**block, "begin": 0.4999}})
-    assert weights(run(tiny_encoder, build([name], **{name: block}))) == weights(run(tiny_encoder, close))
+    close = tiny.build([name], **{name: {**block, "begin": 0.4999}})
+    assert weights(run(tiny_encoder, tiny.build([name], **{name: block}))) == weights(run(tiny_encoder, close))
 
 
 class Still(Technique):
@@ -180,7 +172,7 @@ class Still(Technique):
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_frozen_weights_keep_their_bits(tiny_encoder, name):
-    active, settings = {**build(CHOICES[name]), "still": Still()}, tiny.changed(steps=7)
+    active, settings = {**tiny.build(CHOICES[name]), "still": Still()}, tiny.changed(steps=7)
     state = start(tiny_encoder, active, settings)
     frozen = [module for group in state.groups if group.name in ("block0", "embeddings") for module in group.modules]
     before = [weights_sha256(module) for module in frozen]
@@ -196,7 +188,7 @@ def test_the_exported_graph_has_nothing_of_any_technique(tiny_encoder, tmp_path)
     graphs = []
     for names in ([], NAMES):
         path = tmp_path / f"{len(names)}.onnx"
-        export_fp32(run(tiny_encoder, build(names), tiny.changed(steps=2)).model, path, 20)
+        export_fp32(run(tiny_encoder, tiny.build(names), tiny.changed(steps=2)).model, path, 20)
         graph = onnx.load(str(path)).graph
         shapes = [(tensor.name, list(tensor.dims), tensor.data_type) for tensor in graph.initializer]
         nodes = [(node.op_type, list(node.input), list(node.output)) for node in graph.node]
@@ -214,7 +206,7 @@ def test_the_states_are_an_output_more_and_no_node_more(tiny_encoder, tmp_path):
 
 
 def test_the_exported_label_lm_writes_what_the_trained_one_writes(tiny_encoder, tmp_path):
-    active = build(NAMES)
+    active = tiny.build(NAMES)
     state = run(tiny_encoder, active)
     graphs = [graph for n, t in active.items() if (graph := t.second_graph(state.modules(n))) is not None]
     assert len(graphs) == 1
@@ -235,15 +227,15 @@ def test_the_exported_label_lm_writes_what_the_trained_one_writes(tiny_encoder, 
 @pytest.mark.parametrize("name", NAMES)
 def test_phases_lie_in_the_run_and_a_neutral_technique_has_at_most_what_costs_nothing(name):
     for block in ({}, *OTHERS.get(name, [])):
-        phases = build([name], **{name: block})[name].phases(100)
+        phases = tiny.build([name], **{name: block})[name].phases(100)
         assert phases
         assert all(0 <= begin <= end <= 1 for begin, end in phases.values())
     if name in ("multi_task", "resampling", "filter_pooling", "adversarial"):
-        assert build([name], **{name: NEUTRAL[name]})[name].phases(100) == {}
+        assert tiny.build([name], **{name: NEUTRAL[name]})[name].phases(100) == {}
 
 
 def test_findings_are_plain_values(tiny_encoder):
-    active = build(NAMES, multi_task={"weights": "uncertainty"})
+    active = tiny.build(NAMES, multi_task={"weights": "uncertainty"})
     state = start(tiny_encoder, active)
     first = [technique.findings(state.modules(own)) for own, technique in active.items()]
     next(train_steps(state, batch_of, active, SETTINGS))
@@ -255,7 +247,7 @@ def test_findings_are_plain_values(tiny_encoder):
 
 def test_transitions_and_bias_fit_the_labels(tiny_encoder):
     count = len(tiny.LABELS)
-    active = build(NAMES)
+    active = tiny.build(NAMES)
     state = start(tiny_encoder, active)
     for name, technique in active.items():
         learned = technique.transitions(state.modules(name))
@@ -264,7 +256,7 @@ def test_transitions_and_bias_fit_the_labels(tiny_encoder):
         assert bias is None or (bias.shape == (count,) and bias.isfinite().all())
 
 
-FIELDS = [(name, key) for name, kind in techniques.available().items() for key in kind.model_fields]
+FIELDS = [(name, key) for name, kind in techniques.settings().items() for key in kind.model_fields]
 
 
 @pytest.mark.parametrize("value", [-1, 1e6, "much", None, float("nan")])
@@ -275,14 +267,14 @@ def test_a_wrong_setting_is_an_error_that_names_its_key(name, key, value):
         return
     for active in ([], [name]):
         with pytest.raises(ParamsError, match=rf"technique\.{name}\.{key}\b"):
-            build(active, **{name: {key: value}})
+            tiny.build(active, **{name: {key: value}})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
     with pytest.raises(ParamsError, match=rf"technique\.{name}\.no_such: unknown key") as caught:
-        build([name], **{name: {"no_such": 1}})
-    assert all(key in str(caught.value) for key in SECTION[name])
+        tiny.build([name], **{name: {"no_such": 1}})
+    assert all(key in str(caught.value) for key in tiny.SECTION[name])
 
 
 @pytest.mark.parametrize(
@@ -297,5 +289,5 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
 )
 def test_a_schedule_that_runs_backwards_is_an_error_that_names_its_ends(name, block):
     with pytest.raises(ParamsError, match=rf"technique\.{name}\b") as caught:
-        build([name], **{name: block})
+        tiny.build([name], **{name: block})
     assert all(key in str(caught.value) for key in block)

@@ -190,7 +190,7 @@ def test_columns_and_repairs(folder: Path, fpplm: Fpplm) -> None:
         ),
         (["train.conll", "a.jsonl", "--overlap", "all"], 2, "--overlap"),
         (["train.conll", "a.jsonl", "--misaligned", "x"], 2, "--misaligned"),
-        (["tool.jsonl", "a.conll", "--words", "nowhere:cut"], 2, "no such rule for words"),
+        (["tool.jsonl", "a.conll", "--segmentation", "nowhere:cut"], 2, "no such segmenter"),
         (
             ["tool.jsonl", "a.conll", "--misaligned", "refuse"],
             3,

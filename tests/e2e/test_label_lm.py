@@ -44,9 +44,9 @@ def test_the_second_graph_is_used_only_where_dev_gains(trained: Project) -> None
 def test_only_doubtful_words_are_refined(trained: Project) -> None:
     predictor = Predictor.load(trained.path / "bundle", "cpu", "fp32")
     sentences = [TEXT.split(), ["word"], ["in", "the", "city", "of", "London"] * 30]
-    predictor.refines = False
+    predictor.use_label_lm = False
     own = predictor.logits(sentences)
-    predictor.refines = True
+    predictor.use_label_lm = True
     refined_logits = predictor.logits(sentences)
     changed = 0
     for before, after in zip(own, refined_logits, strict=True):

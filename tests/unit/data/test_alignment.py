@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fpplm_core.data.alignment import to_annotated_text, to_sentence
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
+from fpplm_core.data.segmenter import segmentation
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import tag_errors
 from fpplm_core.tagging.spans import strict_spans_from_tags
@@ -36,7 +37,7 @@ PIECES = [
     ),
 ]
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=12)
-RULES = ("rules", "blanks", "characters")
+RULES = [segmentation(name) for name in ("unicode", "whitespace", "characters")]
 WIDENED = "mentions widened to whole words"
 TRIMMED = "mentions without the white space at their edges"
 CUT = "words cut at the border of a mention"
@@ -117,7 +118,7 @@ def check(sentence: Sentence, record: AnnotatedText) -> list[Mention]:
 
 @given(records(apart=True), st.sampled_from(RULES))
 def test_with_split_mentions_that_do_not_overlap_come_back_as_they_are(record, rule):
-    options = Options(words=rule, misaligned="split")
+    options = Options(segment=rule, misaligned="split")
     sentence = to_sentence(record, options)
     assert plain(check(sentence, record)) == plain(bare(record))
     whole = to_sentence(replace(record, mentions=()), options)
@@ -131,7 +132,7 @@ def test_with_split_mentions_that_do_not_overlap_come_back_as_they_are(record, r
 
 @given(records(), st.sampled_from(["longest", "first"]), st.sampled_from(["expand", "split"]), st.sampled_from(RULES))
 def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, overlap, misaligned, rule):
-    options = Options(words=rule, misaligned=misaligned, overlap=overlap)
+    options = Options(segment=rule, misaligned=misaligned, overlap=overlap)
     found = check(to_sentence(record, options), record)
     mentions = bare(record)
     notes = Counter({TRIMMED: sum(one[:2] != other[:2] for one, other in zip(record.mentions, mentions, strict=True))})
@@ -150,7 +151,7 @@ def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, ov
 
 @given(records(), st.sampled_from(["refuse", "expand", "split"]), st.sampled_from(RULES))
 def test_what_overlaps_or_is_misaligned_is_refused_at_its_place(record, misaligned, rule):
-    options = Options(words=rule, misaligned=misaligned)
+    options = Options(segment=rule, misaligned=misaligned)
     words = to_sentence(replace(record, mentions=()), options).offsets
     mentions = bare(record)
     whole = [mention._replace(start=met(mention, words)[0][0], end=met(mention, words)[-1][1]) for mention in mentions]
@@ -354,21 +355,21 @@ def test_tags_come_back_from_mentions(pairs):
 
 @pytest.fixture
 def segmenter(monkeypatch):
-    """Makes a module with a segmenter; its rule."""
+    """Makes a module with a segmenter; a text to its words by it."""
 
-    def make(function) -> str:
+    def make(function):
         name = f"segmenter_{id(function)}"
         module = ModuleType(name)
         module.cut = function
         monkeypatch.setitem(sys.modules, name, module)
-        return f"{name}:cut"
+        return segmentation(f"{name}:cut")
 
     return make
 
 
 def test_words_may_come_from_a_segmenter(segmenter):
     record = record_of("我在 北京。", (3, 5, "X"))
-    rule = segmenter(lambda text: iter(["我在", " ", "北京", "。"]))
-    assert tagged(to_sentence(record, Options(words=rule))) == [("我在", "O"), ("北京", "B-X"), ("。", "O")]
-    with pytest.raises(ParamsError, match=r"^data.words: segmenter_.*:cut: a segmenter leaves out the end of a text"):
-        to_sentence(record, Options(words=segmenter(lambda text: ["我"])))
+    segment = segmenter(lambda text: iter(["我在", " ", "北京", "。"]))
+    assert tagged(to_sentence(record, Options(segment=segment))) == [("我在", "O"), ("北京", "B-X"), ("。", "O")]
+    with pytest.raises(ParamsError, match=r"^data.segmentation: segmenter_.*:cut: the segmenter leaves out the end of"):
+        to_sentence(record, Options(segment=segmenter(lambda text: ["我"])))

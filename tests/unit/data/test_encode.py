@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from fpplm_core.data import windows as windows_module
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import SCHEMA, chunks_with_margin, with_labels, write_windows
+from fpplm_core.data.windows import FIELDS, WindowCounts, chunks_with_margin, with_labels, write_windows
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
 from fpplm_core.tagging.windows import WindowBuilder
@@ -55,18 +55,18 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
         counts = write_windows(path, iter(rows), encoder, ("labels", "second"))
     windows = whole.windows([s.words for s in sentences], [s.document for s in sentences])
     found = pq.read_table(path).to_pydict()
-    for name in SCHEMA.names:
-        assert found[name] == [getattr(window, name) for window in windows]
+    for column, field in FIELDS.items():
+        assert found[column] == [getattr(window, field) for window in windows]
     assert found["labels"] == [list(window.owned_words) for window in windows]
     assert found["second"] == [[]] * len(windows)
-    assert counts == {
-        "sentences": len(sentences),
-        "words": sum(len(s.words) for s in sentences),
-        "windows": len(windows),
-        "pieces": sum(len(window.ids) for window in windows),
-        "words_without_pieces": whole.pieceless,
-        "words_longer_than_a_window": whole.cut_words,
-    }
+    assert counts == WindowCounts(
+        sentences=len(sentences),
+        words=sum(len(s.words) for s in sentences),
+        windows=len(windows),
+        pieces=sum(len(window.ids) for window in windows),
+        words_without_pieces=whole.pieceless,
+        words_longer_than_a_window=whole.cut_words,
+    )
 
 
 def sentence(number: int) -> Sentence:

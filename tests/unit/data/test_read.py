@@ -23,8 +23,7 @@ from fpplm_core.data.splits import assign_splits, read_file
 from fpplm_core.errors import DataError
 from fpplm_core.params import load, parse
 from fpplm_core.settings import read_yaml
-from tasks import read
-from tasks.read import main
+from tasks.read import read
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = {"dev": None, "test": None, "format": "conll"}
@@ -107,9 +106,8 @@ def project(tmp_path, monkeypatch):
         Path("data/train.conll").write_text(content)
         values = read_yaml(ROOT / "params.yaml")
         values["data"] |= DATA | {"path": "data"} | changes
-        monkeypatch.setattr(read, "load", lambda: parse(values, "params.yaml"))
         set_batch(monkeypatch, batch)
-        main()
+        read(parse(values, "params.yaml").data)
         return {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")}
 
     return run

@@ -7,6 +7,7 @@ import os
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from fpplm.promotion import history
 from fpplm.promotion.history import Run, Verdict
-from fpplm.registry import lineage
+from fpplm.registry.lineage import Lineage, LineageChange
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,12 @@ MADE = {
 }
 
 
+def diff(before: dict[str, Any], after: dict[str, Any]) -> list[LineageChange]:
+    return Lineage.from_manifest(before).diff(Lineage.from_manifest(after))
+
+
 def test_the_same_has_not_changed() -> None:
-    assert lineage.between(MADE, json.loads(json.dumps(MADE))) == []
+    assert diff(MADE, json.loads(json.dumps(MADE))) == []
 
 
 def test_each_change_is_named_with_both_values() -> None:
@@ -83,7 +88,7 @@ def test_each_change_is_named_with_both_values() -> None:
     after["data"] |= {"train.conll": "4" * 64, "drops/new.conll": "5" * 64}
     after["packages"] = {"torch": "2.14.0"}
     after |= {"python": "3.12.1", "commit": "b" * 40}
-    found = {(c.kind, c.name): (c.before, c.after) for c in lineage.between(MADE, after)}
+    found = {(c.kind, c.name): (c.before, c.after) for c in diff(MADE, after)}
     assert found == {
         ("parameters", "train.lr"): ("0.001", "0.002"),
         ("parameters", "technique.active"): ("['label_lm']", "[]"),
@@ -93,4 +98,4 @@ def test_each_change_is_named_with_both_values() -> None:
         ("environment", "python"): ("3.11.7", "3.12.1"),
         ("code", "commit"): ("a" * 12, "b" * 12),
     }
-    assert {(c.kind, c.name): (c.after, c.before) for c in lineage.between(after, MADE)} == found
+    assert {(c.kind, c.name): (c.after, c.before) for c in diff(after, MADE)} == found

@@ -299,7 +299,7 @@ def test_a_drop_that_begins_entities_with_inside_is_refused(project):
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_leak_is_what_its_severity_says(project, cut):
-    data = {"dev": None, "dev_fraction": 0.5} if cut else {}
+    data = {"dev": None, "held_out": 0.5} if cut else {}
     sentence = LEAK if not cut else "\n\n".join([TRAIN, GOOD])  # one of train's three is dev
     place = "incoming/a.conll:7" if not cut else "incoming/a.conll:"
     words = {"leakage_words": 3}

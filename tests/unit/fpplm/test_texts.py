@@ -6,7 +6,7 @@ import pytest
 
 from fpplm.prediction import outputs
 from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_jsonl
-from fpplm_core.serving.predictor import SegmentedText
+from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.tagging.spans import Span
 
 

@@ -6,12 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.data.segmenter import segmentation
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.words import is_invisible, segment, split_words, strip_range
+from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE, is_invisible, segment, strip_range
 
 anything = st.text(st.characters(codec=None, categories=None))  # lone surrogates too
 tricky = st.text(st.sampled_from("aB1'’s-.,_@&/:+ \t\n\u00a0\u0301\u200b\u4e2d\u30a2\U0001f600\U00011000İßſ\0"))
+
+
+def split_words(text: str) -> list[tuple[str, int, int]]:
+    return [(text[start:end], start, end) for start, end in segment(text)]
 
 
 @given(st.one_of(anything, tricky))
@@ -87,7 +92,7 @@ def test_without_blanks_a_character_with_its_marks_is_a_word(text):
     assert [word for word, _, _ in split_words(text)] == wanted
 
 
-@given(st.one_of(anything, tricky), st.sampled_from(["rules", "blanks", "characters"]))
+@given(st.one_of(anything, tricky), st.sampled_from([UNICODE, WHITESPACE, CHARACTERS]))
 def test_every_rule_leaves_out_white_space_alone(text, rule):
     place = 0
     for start, end in segment(text, rule):
@@ -99,9 +104,9 @@ def test_every_rule_leaves_out_white_space_alone(text, rule):
 
 @given(st.one_of(anything, tricky))
 def test_rules_cut_as_they_say(text):
-    assert segment(text) == [(start, end) for _, start, end in split_words(text)]
-    assert [text[start:end] for start, end in segment(text, "blanks")] == text.split()
-    characters = [text[start:end] for start, end in segment(text, "characters")]
+    assert segment(text) == segment(text, UNICODE)
+    assert [text[start:end] for start, end in segment(text, WHITESPACE)] == text.split()
+    characters = [text[start:end] for start, end in segment(text, CHARACTERS)]
     assert all(
         len(unicodedata.normalize("NFC", one)) == 1 or unicodedata.category(one[1])[0] == "M" for one in characters
     )
@@ -144,8 +149,8 @@ def segmenter(monkeypatch):
     ],
 )
 def test_a_segmenter_may_cut_words(segmenter, text, words, places):
-    assert segment(text, segmenter(lambda _: words)) == places
-    assert segment(text, segmenter(lambda _: (word for word in words))) == places
+    assert segmentation(segmenter(lambda _: words))(text) == places
+    assert segmentation(segmenter(lambda _: (word for word in words)))(text) == places
 
 
 def broken(text):
@@ -155,24 +160,24 @@ def broken(text):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda text: ["我在", "北"], "leaves out the end of a text, got '京'"),
-        (lambda text: [], "leaves out the end of a text, got '我在北京'"),
+        (lambda text: ["我在", "北"], "leaves out the end of the text, got '京'"),
+        (lambda text: [], "leaves out the end of the text, got '我在北京'"),
         (lambda text: ["在", "北京"], "words are not those of the text, got '在'"),
         (lambda text: ["我", "京"], "words are not those of the text, got '京'"),
         (lambda text: ["我在北京", "京"], "words are not those of the text, got '京'"),
         (lambda text: ["x" * 999], f"words are not those of the text, got '{'x' * 60}'"),
-        (lambda text: [("我在", "r"), ("北京", "ns")], "gives no words, got ('我在', 'r')"),
-        (lambda text: None, "a segmenter fails, got TypeError("),
-        (lambda: [], "a segmenter fails, got TypeError("),
-        (broken, r"a segmenter fails, got KeyError('line\nbreak')"),
-        ("我在北京", "a segmenter fails, got TypeError("),
+        (lambda text: [("我在", "r"), ("北京", "ns")], "gives something else than words, got ('我在', 'r')"),
+        (lambda text: None, "the segmenter fails, got TypeError("),
+        (lambda: [], "the segmenter fails, got TypeError("),
+        (broken, r"the segmenter fails, got KeyError('line\nbreak')"),
+        ("我在北京", "the segmenter fails, got TypeError("),
     ],
 )
 def test_a_segmenter_that_fails_or_changes_the_text_is_an_error(segmenter, function, said):
     rule = segmenter(function)
     with pytest.raises(ParamsError) as caught:
-        segment("我在北京", rule)
-    assert caught.value.where == f"data.words: {rule}"
+        segmentation(rule)("我在北京")
+    assert caught.value.where == f"data.segmentation: {rule}"
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -181,15 +186,15 @@ def test_a_segmenter_that_fails_or_changes_the_text_is_an_error(segmenter, funct
     ["", "rule", ":", "json", "json:", "json:none", "no_such_module:cut", ".json:loads", "js\0on:loads", "os.no:x"],
 )
 def test_a_rule_that_is_not_there_is_an_error(rule):
-    with pytest.raises(ParamsError, match=r"^data.words: no such rule for words \(.+\), got .*; use rules, blanks"):
-        segment("text", rule)
+    with pytest.raises(ParamsError, match=r"^data.segmentation: no such segmenter \(.+\), got .*; use unicode, whites"):
+        segmentation(rule)("text")
 
 
 def test_a_segmenter_whose_module_does_not_load_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "half_a_module.py").write_text("raise RuntimeError('no\\nmodel')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ParamsError, match=r"no such rule for words \(no model\)"):
-        segment("text", "half_a_module:cut")
+    with pytest.raises(ParamsError, match=r"no such segmenter \(no model\)"):
+        segmentation("half_a_module:cut")
 
 
 @given(st.text(st.characters(categories=["L", "Nd"], max_codepoint=0x2FFF), min_size=1))

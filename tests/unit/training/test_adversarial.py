@@ -19,6 +19,7 @@ from fpplm_core.training.techniques.adversarial.technique import (
     perturbation,
     rival_loss,
 )
+from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, context_of, normal, start, step_of, tagger
 
 COUNT, WIDTH = len(LABELS), 8
@@ -118,7 +119,7 @@ def test_the_rival_learns_the_best_wrong_label_mostly_from_errors(seed):
 
 
 def test_no_gradient_of_the_rival_reaches_the_tagger(tiny_encoder):
-    model, technique = tagger(tiny_encoder), Adversarial()
+    model, technique = tagger(tiny_encoder), tiny.technique(Adversarial)
     step = step_of(model, batch_of(0))
     context = context_of(technique, model, 6)
     losses = technique.losses(step, context)
@@ -133,7 +134,7 @@ def test_no_gradient_of_the_rival_reaches_the_tagger(tiny_encoder):
 
 @given(seeds, st.floats(0.1, 10))
 def test_label_loss_and_push_together_are_the_loss_against_the_attack(seed, budget):
-    technique = Adversarial(rival_budget=budget, begin=0, full=0, consistency=0, epsilon=0)
+    technique = tiny.technique(Adversarial, rival_budget=budget, begin=0, full=0, consistency=0, epsilon=0)
     labels = torch.randint(0, COUNT, (2, 5), generator=torch.Generator().manual_seed(seed))
     labels[1, 3:] = IGNORED
     step = made_step(normal(seed, 2, 5, COUNT), labels, normal(seed + 1, 2, 5, COUNT))
@@ -158,7 +159,7 @@ def test_words_whose_label_the_teacher_doubts_are_pushed_less():
     labels = torch.where(flipped, (true + torch.randint(1, COUNT, true.shape, generator=generator)) % COUNT, true)
     teacher = 3.0 * F.one_hot(true, COUNT) + normal(2, 1, 300, COUNT)
     logits = torch.zeros(1, 300, COUNT, requires_grad=True)
-    technique = Adversarial(begin=0, full=0, consistency=0, epsilon=0)
+    technique = tiny.technique(Adversarial, begin=0, full=0, consistency=0, epsilon=0)
     context = StepContext(0, 12, modules={"rival": rival_of(1, COUNT)})
     losses = technique.losses(made_step(logits, labels, teacher), context)
     (gradient,) = torch.autograd.grad(losses["push"], logits)
@@ -180,7 +181,7 @@ def test_agreement_is_the_mean_divergence_from_the_teacher(seed):
 
 
 def test_the_teacher_is_taught_nothing(tiny_encoder):
-    model, technique = tagger(tiny_encoder), Adversarial(label_correction=0.7)
+    model, technique = tagger(tiny_encoder), tiny.technique(Adversarial, label_correction=0.7)
     step = step_of(model, batch_of(0))
     assert not step.teacher.requires_grad
     losses = technique.losses(step, context_of(technique, model, 7))
@@ -213,7 +214,7 @@ def test_only_a_label_that_a_sure_teacher_contradicts_is_corrected(seed, most):
 
 
 def test_each_part_has_its_time(tiny_encoder):
-    technique = Adversarial(label_correction=0.5, begin=0.25, full=0.5, input_until=0.75, input_every=2)
+    technique = tiny.technique(Adversarial, label_correction=0.5, begin=0.25, full=0.5, input_until=0.75, input_every=2)
     state = start(tiny_encoder, {"adversarial": technique})
     steps = train_steps(state, batch_of, {"adversarial": technique}, SETTINGS)
     for number, found in enumerate(set(report.losses) for report in steps):
@@ -238,7 +239,7 @@ def test_zero_switches_each_part_off(tiny_encoder):
         "label_correction": {"label_correction"},
     }
     for name, lost in given_off.items():
-        technique = Adversarial(**{**parts, name: 0}, begin=0, full=0)
+        technique = tiny.technique(Adversarial, **{**parts, name: 0}, begin=0, full=0)
         found = set(technique.losses(step, context_of(technique, model)))
         assert found == {"input", "rival", "push", "consistency", "label_correction"} - lost
         assert bool(technique.modules(model)) == (name != "rival_budget")

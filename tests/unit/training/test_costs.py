@@ -17,14 +17,13 @@ from fpplm_core.params import load
 from fpplm_core.serving import onnx_session
 from fpplm_core.tagging.batches import by_length, epoch_batches
 from fpplm_core.tagging.windows import WindowBuilder
-from fpplm_core.training import techniques
 from fpplm_core.training.loop import train_steps
 from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = load(ROOT / "params.yaml")
 STEPS = 12
-ALL_SIX = SHIPPED.technique["active"]
+ALL_SIX = SHIPPED.technique.active
 # Passes of the encoder in STEPS steps beyond the one that each takes: adversarial asks the averaged weights from 0.3 of
 # the run on (8 steps), and attacks the embeddings every third step from there to 0.8 (2 steps of 2 passes).
 BEYOND = {"adversarial": 12}
@@ -32,7 +31,7 @@ BEYOND = {"adversarial": 12}
 
 @pytest.mark.parametrize("names", [[], *([name] for name in ALL_SIX), ALL_SIX], ids=str)
 def test_a_technique_shares_the_pass_of_the_step(tiny_encoder, names):
-    active = techniques.build(SHIPPED.technique | {"active": names})
+    active = tiny.build(names)
     settings = tiny.changed(steps=STEPS)
     state = tiny.start(tiny_encoder, active, settings)
     passes = []

@@ -15,6 +15,7 @@ from fpplm_core.training.techniques.filter_pooling.technique import (
     hide_words,
     outside_chance,
 )
+from tests import tiny
 from tests.tiny import LABELS, batch_of, context_of, step_of, tagger
 
 MASK = 4
@@ -127,7 +128,7 @@ def test_words_are_filtered_by_the_chance_that_they_mean_nothing(tiny_encoder, o
         others = math.log((1 - outside) / (len(LABELS) - 1)) if outside < 1 else -100.0
         model.head.bias.fill_(others)
         model.head.bias[0] = math.log(outside) if outside else -100.0
-    technique = FilterPooling(rate=rate, **NOW)
+    technique = tiny.technique(FilterPooling, rate=rate, **NOW)
     hidden = torch.randn(40, 100, model.width, generator=torch.Generator().manual_seed(1))
     labels = torch.zeros(40, 100, dtype=torch.long)
     batch = Batch(labels, labels, labels, labels, labels + 1, labels)
@@ -146,7 +147,7 @@ def test_the_strength_rises_stays_and_falls(one, two, three, step):
         full = math.nextafter(full, 2)
     if full > min(fade, 1):
         return
-    technique = FilterPooling(begin=begin, full=full, fade=fade)
+    technique = tiny.technique(FilterPooling, begin=begin, full=full, fade=fade)
     progress = step / 100
     found = technique.strength(StepContext(step, 100))
     assert 0 <= found <= 1
@@ -164,18 +165,21 @@ def test_nothing_is_touched_without_strength(tiny_encoder):
     model = tagger(tiny_encoder)
     batch = batch_of(0)
     hidden = step_of(model, batch).hidden
-    early = FilterPooling(begin=0.5, full=0.6)
-    for technique, step in ((early, 0), (early, 5), (FilterPooling(rate=0, cutoff=0, **NOW), 3)):
+    early = tiny.technique(FilterPooling, begin=0.5, full=0.6)
+    for technique, step in ((early, 0), (early, 5), (tiny.technique(FilterPooling, rate=0, cutoff=0, **NOW), 3)):
         context = context_of(technique, model, step)
         assert technique.on_inputs(batch, model, context) is None
         assert technique.on_hidden(hidden, batch, model, context) is None
-    only = [FilterPooling(rate=0, cutoff=0.5, **NOW), FilterPooling(rate=0.5, cutoff=0, **NOW)]
+    only = [
+        tiny.technique(FilterPooling, rate=0, cutoff=0.5, **NOW),
+        tiny.technique(FilterPooling, rate=0.5, cutoff=0, **NOW),
+    ]
     assert [t.on_inputs(batch, model, context_of(t, model)) is None for t in only] == [False, True]
     assert [t.on_hidden(hidden, batch, model, context_of(t, model)) is None for t in only] == [True, False]
 
 
 def test_cutoff_hides_its_share_and_leaves_the_labels(tiny_encoder):
-    model, technique = tagger(tiny_encoder), FilterPooling(cutoff=0.2, **NOW)
+    model, technique = tagger(tiny_encoder), tiny.technique(FilterPooling, cutoff=0.2, **NOW)
     hidden = words = 0
     for step in range(200):
         batch = batch_of(step)
@@ -200,7 +204,7 @@ def test_the_head_keeps_its_mode_and_its_dropout_is_not_used(tiny_encoder):
 
 
 def test_only_words_that_count_are_filtered(tiny_encoder):
-    model, technique = tagger(tiny_encoder), FilterPooling(rate=0.5, **NOW)
+    model, technique = tagger(tiny_encoder), tiny.technique(FilterPooling, rate=0.5, **NOW)
     for step in range(20):
         batch = batch_of(step)
         hidden = step_of(model, batch).hidden.detach()
@@ -224,7 +228,7 @@ def test_the_effective_rank_of_known_matrices(count):
 
 
 def test_ranks_are_measured_now_and_then(tiny_encoder):
-    model, technique = tagger(tiny_encoder), FilterPooling(rate=0.5, **NOW)
+    model, technique = tagger(tiny_encoder), tiny.technique(FilterPooling, rate=0.5, **NOW)
     batch = batch_of(0)
     hidden = step_of(model, batch).hidden.detach()
     modules = technique.modules(model)

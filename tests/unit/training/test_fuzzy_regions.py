@@ -44,7 +44,7 @@ def opening(state, technique, settings=SETTINGS):
 
 @given(st.floats(0, 0.9), st.floats(0, 0.9), st.integers(1, 30), st.lists(st.floats(0, 1), min_size=2))
 def test_groups_are_due_one_after_another(one, other, count, moments):
-    technique = FuzzyRegions(frozen_until=min(one, other), open_by=max(one, other))
+    technique = tiny.technique(FuzzyRegions, frozen_until=min(one, other), open_by=max(one, other))
     due = [technique.due(moment, count) for moment in sorted(moments)]
     assert due == sorted(due)
     for moment, number in zip(sorted(moments), due, strict=True):
@@ -54,12 +54,12 @@ def test_groups_are_due_one_after_another(one, other, count, moments):
 
 
 def test_the_groups_between_are_evenly_spread():
-    technique = FuzzyRegions(frozen_until=0.1, open_by=0.5)
+    technique = tiny.technique(FuzzyRegions, frozen_until=0.1, open_by=0.5)
     assert [technique.due(moment, 5) for moment in (0.0, 0.11, 0.21, 0.31, 0.41, 0.5)] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_closed_group_keeps_its_bits_and_everything_is_open_when_covered(tiny_encoder):
-    technique = FuzzyRegions(**SLOW)
+    technique = tiny.technique(FuzzyRegions, **SLOW)
     state = start(tiny_encoder, {"fuzzy_regions": technique}, SETTINGS)
     modules = {group.name: group.modules for group in state.groups}
     first = {name: [weights_sha256(module) for module in modules[name]] for name in NAMES}
@@ -78,7 +78,7 @@ def test_a_closed_group_keeps_its_bits_and_everything_is_open_when_covered(tiny_
 
 
 def test_each_group_has_a_rise_of_its_own(tiny_encoder):
-    technique = FuzzyRegions(**SLOW)
+    technique = tiny.technique(FuzzyRegions, **SLOW)
     active = {"fuzzy_regions": technique}
     plain, state = start(tiny_encoder, settings=SETTINGS), start(tiny_encoder, active, SETTINGS)
     steps = zip(train_steps(plain, batch_of, {}, SETTINGS), train_steps(state, batch_of, active, SETTINGS), strict=True)
@@ -166,7 +166,7 @@ def test_a_probe_measures_the_closed_groups_and_leaves_nothing_behind(tiny_encod
 def test_probing_changes_nothing_until_a_group_opens(tiny_encoder, bfloat16):
     ends = []
     for order in ("top_down", "fuzziest"):
-        technique = FuzzyRegions(**SLOW, order=order)
+        technique = tiny.technique(FuzzyRegions, **SLOW, order=order)
         settings = tiny.changed(steps=STEPS, bfloat16=bfloat16)
         state = start(tiny_encoder, {"fuzzy_regions": technique}, settings)
         steps = train_steps(state, batch_of, {"fuzzy_regions": technique}, settings)
@@ -181,7 +181,7 @@ def test_probing_changes_nothing_until_a_group_opens(tiny_encoder, bfloat16):
 
 
 def test_the_fuzziest_group_opens_first(tiny_encoder):
-    technique = FuzzyRegions(**SLOW, order="fuzziest", probes=3)
+    technique = tiny.technique(FuzzyRegions, **SLOW, order="fuzziest", probes=3)
     state = start(tiny_encoder, {"fuzzy_regions": technique}, SETTINGS)
     regions = state.modules("fuzzy_regions")["regions"]
     steps = train_steps(state, batch_of, {"fuzzy_regions": technique}, SETTINGS)
@@ -213,7 +213,9 @@ def test_settled_groups_let_the_next_one_in_early(tiny_encoder):
     settings = tiny.changed(steps=24)
     openings = {}
     for moment, settled in (("schedule", 0.5), ("settled", 1e-9), ("settled", 1e9)):
-        technique = FuzzyRegions(frozen_until=0.1, open_by=0.9, warmup=0.1, moment=moment, settled=settled)
+        technique = tiny.technique(
+            FuzzyRegions, frozen_until=0.1, open_by=0.9, warmup=0.1, moment=moment, settled=settled
+        )
         state = start(tiny_encoder, {"fuzzy_regions": technique}, settings)
         opened = opening(state, technique, settings)
         at = state.modules("fuzzy_regions")["regions"].opened_at()
@@ -227,7 +229,9 @@ def test_settled_groups_let_the_next_one_in_early(tiny_encoder):
 @pytest.mark.parametrize("order", ["top_down", "fuzziest"])
 @pytest.mark.parametrize("moment", ["schedule", "settled"])
 def test_a_run_resumed_in_the_midst_of_a_stage_equals_the_uncut_one(tiny_encoder, order, moment):
-    technique = FuzzyRegions(frozen_until=0.1, open_by=0.9, warmup=0.3, order=order, moment=moment, settled=1e9)
+    technique = tiny.technique(
+        FuzzyRegions, frozen_until=0.1, open_by=0.9, warmup=0.3, order=order, moment=moment, settled=1e9
+    )
     active = {"fuzzy_regions": technique}
     whole = saved(run(tiny_encoder, active, SETTINGS))
     kept, done = b"", 0
@@ -245,7 +249,7 @@ def test_a_run_resumed_in_the_midst_of_a_stage_equals_the_uncut_one(tiny_encoder
 
 
 def test_the_coverage_table_has_a_row_for_each_group(tiny_encoder):
-    technique = FuzzyRegions(**SLOW)
+    technique = tiny.technique(FuzzyRegions, **SLOW)
     state = start(tiny_encoder, {"fuzzy_regions": technique}, SETTINGS)
     table = technique.findings(state.modules("fuzzy_regions"))["coverage"]
     assert [(row["group"], row["opened_at_step"]) for row in table] == [(name, CLOSED) for name in NAMES]

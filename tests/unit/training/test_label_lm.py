@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.techniques.label_lm.technique import LONGEST, TEMPERATURE, LabelDecoder, LabelLm, feedback
+from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, context_of, normal, run, start, step_of, tagger
 
 COUNT = len(LABELS)
@@ -95,7 +96,7 @@ def test_the_nearest_centroid_names_the_label():
 
 
 def test_the_first_steps_only_gather(tiny_encoder):
-    technique = LabelLm(init_steps=3)
+    technique = tiny.technique(LabelLm, init_steps=3)
     active = {"label_lm": technique}
     state, plain = start(tiny_encoder, active), start(tiny_encoder)
     decoder = state.modules("label_lm")["decoder"]
@@ -117,7 +118,7 @@ def test_the_first_steps_only_gather(tiny_encoder):
 
 def test_feedback_comes_at_its_time_and_zero_switches_it_off(tiny_encoder):
     for value, wanted in ((0.3, [step > 6 for step in range(12)]), (0.0, [False] * 12)):
-        active = {"label_lm": LabelLm(feedback=value, begin=0.5, full=0.75)}
+        active = {"label_lm": tiny.technique(LabelLm, feedback=value, begin=0.5, full=0.75)}
         state = start(tiny_encoder, active)
         keys = [set(report.losses) for report in train_steps(state, batch_of, active, SETTINGS)]
         assert ["label_lm.feedback" in found for found in keys] == wanted
@@ -153,7 +154,7 @@ def test_feedback_teaches_the_tagger_and_not_the_teacher():
 
 
 def test_feedback_reaches_the_encoder_and_no_weight_of_the_decoder(tiny_encoder):
-    model, technique = tagger(tiny_encoder), LabelLm(init_steps=1, begin=0.0, full=0.5)
+    model, technique = tagger(tiny_encoder), tiny.technique(LabelLm, init_steps=1, begin=0.0, full=0.5)
     step = step_of(model, batch_of(0))
     context = context_of(technique, model, 11)
     losses = technique.losses(step, context)
@@ -173,7 +174,7 @@ def reading(model, technique, step: int = 5, **logits):
 def test_it_reads_damaged_labels_or_the_taggers_own_guesses(tiny_encoder):
     model = tagger(tiny_encoder).eval()
     damaged = rivals = words = windows = own = hidden = 0
-    technique = LabelLm(noise=0.4, hide=0.3)
+    technique = tiny.technique(LabelLm, noise=0.4, hide=0.3)
     for step in range(150):
         made, read, hides = reading(model, technique, step)
         assert not read.requires_grad and torch.allclose(read.sum(2), torch.ones(3, 7))
@@ -200,7 +201,7 @@ def test_it_reads_damaged_labels_or_the_taggers_own_guesses(tiny_encoder):
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_damage_is_never_the_gold_label(tiny_encoder, scale):
     """Not even where the tagger is so sure of it that every other chance is 0."""
-    model, technique = tagger(tiny_encoder).eval(), LabelLm(noise=1.0, hide=0.0)
+    model, technique = tagger(tiny_encoder).eval(), tiny.technique(LabelLm, noise=1.0, hide=0.0)
     for step in range(20):
         made = step_of(model, batch_of(step))
         sure = F.one_hot(made.batch.labels.clamp(min=0), COUNT).float() * scale
@@ -214,7 +215,7 @@ def test_damage_is_never_the_gold_label(tiny_encoder, scale):
 
 
 def test_without_noise_it_reads_the_gold_labels(tiny_encoder):
-    made, read, hides = reading(tagger(tiny_encoder).eval(), LabelLm(noise=0.0, hide=1.0))
+    made, read, hides = reading(tagger(tiny_encoder).eval(), tiny.technique(LabelLm, noise=0.0, hide=1.0))
     guesses = (made.logits / TEMPERATURE).softmax(-1)
     assert hides.all()
     for row in range(3):
@@ -226,12 +227,12 @@ def test_without_noise_it_reads_the_gold_labels(tiny_encoder):
 def test_the_bias_corrects_what_is_expected_too_often(seed, strength):
     probabilities = normal(seed, 200, 5).softmax(-1)
     labels = torch.randint(0, 4, (200,), generator=torch.Generator().manual_seed(seed))
-    bias = LabelLm(bias=strength).label_bias(probabilities, labels)
+    bias = tiny.technique(LabelLm, bias=strength).label_bias(probabilities, labels)
     for label in range(5):
         expected, seen = float(probabilities[:, label].double().sum()), int((labels == label).sum())
         assert float(bias[label]) == pytest.approx(-strength * math.log((expected + 1) / (seen + 1)), abs=1e-5)
         assert (float(bias[label]) < 0) == (expected > seen)
-    assert LabelLm(bias=0.0).label_bias(probabilities, labels) is None
+    assert tiny.technique(LabelLm, bias=0.0).label_bias(probabilities, labels) is None
 
 
 def test_the_bias_brings_a_shifted_head_back():
@@ -240,7 +241,7 @@ def test_the_bias_brings_a_shifted_head_back():
     labels = torch.multinomial(logits.softmax(-1), 1, generator=torch.Generator().manual_seed(2)).squeeze(1)
     seen = torch.bincount(labels, minlength=4) / len(labels)
     shifted = logits + torch.tensor([1.0, -0.5, 0.0, 0.3])
-    technique = LabelLm(bias=1.0)
+    technique = tiny.technique(LabelLm, bias=1.0)
 
     def gap(values: torch.Tensor) -> float:
         return float((values.softmax(-1).mean(0) - seen).abs().max())
@@ -284,6 +285,6 @@ def test_the_decoder_repairs_damaged_labels_better_than_it_would_by_copying():
 
 
 def test_what_it_writes_is_noted(tiny_encoder):
-    technique = LabelLm(init_steps=1)
+    technique = tiny.technique(LabelLm, init_steps=1)
     found = technique.findings(run(tiny_encoder, {"label_lm": technique}).modules("label_lm"))
     assert len(found) == 2 and all(0 < value < 1 for value in found.values())

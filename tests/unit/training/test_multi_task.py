@@ -1,4 +1,3 @@
-import copy
 import dataclasses
 import math
 from itertools import pairwise, product
@@ -15,19 +14,16 @@ from fpplm_core.errors import ParamsError
 from fpplm_core.model import pretrained
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import initialise
-from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list, legal, split_tag, tag_errors, transitions
 from fpplm_core.tagging.viterbi import legality_scores, viterbi
-from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
 from fpplm_core.training.state import initial_state
 from fpplm_core.training.technique import StepContext
-from fpplm_core.training.techniques.multi_task.technique import (
+from fpplm_core.training.techniques.multi_task.losses import (
     FORBIDDEN,
     Anchor,
-    MultiTask,
     Pairs,
     PrefixAndType,
     Presence,
@@ -35,6 +31,7 @@ from fpplm_core.training.techniques.multi_task.technique import (
     neighbour_loss,
     pair_loss,
 )
+from fpplm_core.training.techniques.multi_task.technique import MultiTask
 from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, context_of, label_rows, normal, step_of, tagger
 
@@ -184,13 +181,16 @@ def test_half_the_transitions_undo_that_inner_words_count_twice(seed):
 
 @pytest.mark.parametrize(("kind", "share"), [("pair", 0.5), ("crf", 1.0)])
 def test_the_decoder_gets_the_learned_transitions(tiny_encoder, kind, share):
-    technique = MultiTask(pair_kind=kind)
+    technique = tiny.technique(MultiTask, pair_kind=kind)
     modules = technique.modules(tagger(tiny_encoder))
     with torch.no_grad():
         modules["pair"].scores.copy_(normal(1, 9, 9))
     found = technique.transitions(modules)
     assert torch.equal(found, share * modules["pair"].scores.detach()) and not found.requires_grad
-    assert MultiTask(pair=0).transitions(MultiTask(pair=0).modules(tagger(tiny_encoder))) is None
+    assert (
+        tiny.technique(MultiTask, pair=0).transitions(tiny.technique(MultiTask, pair=0).modules(tagger(tiny_encoder)))
+        is None
+    )
     scores = legality_scores(transitions(LABELS))
     scores[:-1, :-1] += found.numpy()
     (best,) = viterbi(normal(2, 1, 6, 9, scale=3.0).numpy(), np.array([6]), scores)
@@ -238,21 +238,21 @@ def test_each_loss_is_proportional_to_its_weight_and_zero_switches_it_off(tiny_e
     for name in names:
         values = []
         for weight in (1.0, 3.0):
-            technique = MultiTask(**{**OFF, name: weight})
+            technique = tiny.technique(MultiTask, **{**OFF, name: weight})
             context = context_of(technique, model)
             assert set(context.modules) == {name}
             losses = technique.losses(step, context)
             assert set(losses) == {name}
             values.append(losses[name].item())
         assert values[1] == pytest.approx(3 * values[0])
-    assert MultiTask(**OFF).losses(step, context_of(MultiTask(**OFF), model)) == {}
-    assert MultiTask(**OFF).modules(model) == {}
+    assert tiny.technique(MultiTask, **OFF).losses(step, context_of(tiny.technique(MultiTask, **OFF), model)) == {}
+    assert tiny.technique(MultiTask, **OFF).modules(model) == {}
 
 
 def test_every_loss_reaches_the_encoder(tiny_encoder):
     for kind in ("pair", "crf"):
         model = tagger(tiny_encoder)
-        technique = MultiTask(pair_kind=kind)
+        technique = tiny.technique(MultiTask, pair_kind=kind)
         step = step_of(model, batch_of(0))
         for loss in technique.losses(step, context_of(technique, model)).values():
             (gradient,) = torch.autograd.grad(loss, step.hidden, retain_graph=True)
@@ -263,8 +263,8 @@ def test_every_loss_reaches_the_encoder(tiny_encoder):
 def test_learned_weights_are_those_of_the_formula(tiny_encoder):
     model = tagger(tiny_encoder)
     step = step_of(model, batch_of(0))
-    fixed = MultiTask(pair=1, presence=1, neighbours=1, boundary=1)
-    learned = MultiTask(pair=1, presence=1, neighbours=1, boundary=1, weights="uncertainty")
+    fixed = tiny.technique(MultiTask, pair=1, presence=1, neighbours=1, boundary=1)
+    learned = tiny.technique(MultiTask, pair=1, presence=1, neighbours=1, boundary=1, weights="uncertainty")
     context = context_of(learned, model)
     raw = fixed.losses(step, context)
     tag = tag_loss(step.logits, step.batch.labels).item()
@@ -283,7 +283,7 @@ def test_learned_weights_are_those_of_the_formula(tiny_encoder):
 
 
 def test_weights_are_learned(tiny_encoder):
-    technique = MultiTask(weights="uncertainty", presence=0)
+    technique = tiny.technique(MultiTask, weights="uncertainty", presence=0)
     active = {"multi_task": technique}
     state = tiny.run(tiny_encoder, active)
     learned = technique.findings(state.modules("multi_task"))["weights"]
@@ -294,7 +294,7 @@ def test_weights_are_learned(tiny_encoder):
 @pytest.mark.parametrize(("anchor", "warmup"), [(0.1, 0.1), (0.5, 0.25), (0.99, 0.0), (0.3, 1.0)])
 def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
     model, total = tagger(tiny_encoder), 40
-    technique = MultiTask(**{**OFF, "anchor": anchor})
+    technique = tiny.technique(MultiTask, **{**OFF, "anchor": anchor})
     modules = technique.modules(model)
     parameters = dict(model.named_parameters())
     first = {name: p.detach().clone() for name, p in parameters.items()}
@@ -312,7 +312,7 @@ def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
 
 def test_the_anchor_leaves_alone_what_is_frozen(tiny_encoder):
     model = tagger(tiny_encoder)
-    technique = MultiTask(**{**OFF, "anchor": 0.5})
+    technique = tiny.technique(MultiTask, **{**OFF, "anchor": 0.5})
     context = context_of(technique, model)
     parameters = dict(model.named_parameters())
     for number, (name, p) in enumerate(parameters.items()):
@@ -329,7 +329,7 @@ def test_the_anchor_leaves_alone_what_is_frozen(tiny_encoder):
 def test_an_anchored_run_ends_nearer_to_the_pretrained_weights(tiny_encoder):
     moved = []
     for anchor in (0.0, 0.5, 0.9):
-        model = tiny.run(tiny_encoder, {"multi_task": MultiTask(**{**OFF, "anchor": anchor})}).model
+        model = tiny.run(tiny_encoder, {"multi_task": tiny.technique(MultiTask, **{**OFF, "anchor": anchor})}).model
         start = dict(tagger(tiny_encoder).encoder.named_parameters())
         moved.append(sum(float((p - start[n]).detach().square().sum()) for n, p in model.encoder.named_parameters()))
     assert moved[0] > moved[1] > moved[2]
@@ -352,7 +352,7 @@ def test_the_transitions_learn_which_label_follows(tiny_encoder, kind):
         rows = (torch.arange(7) % 2 * LABELS.index("S-X")).expand(3, -1)
         return batch._replace(labels=rows.where(batch.labels != IGNORED, batch.labels))
 
-    active = {"multi_task": MultiTask(pair_kind=kind)}
+    active = {"multi_task": tiny.technique(MultiTask, pair_kind=kind)}
     longer = tiny.changed(steps=30)
     state = tiny.start(tiny_encoder, active, longer)
     for _ in train_steps(state, batches, active, longer):
@@ -374,7 +374,7 @@ def masked_encoder(tmp_path_factory, tiny_encoder):
 
 
 def test_masked_lm_trains_the_encoder_leaves_its_head_alone_and_resumes(masked_encoder):
-    active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 1.0}})
+    active = tiny.build(["multi_task"], multi_task={"masked_lm": 1.0})
     state = tiny.start(masked_encoder, active)
     head = state.modules("multi_task")["masked_lm"].head[0]
     before = weights_sha256(head)
@@ -394,7 +394,7 @@ def test_masked_lm_trains_the_encoder_leaves_its_head_alone_and_resumes(masked_e
 
 
 def test_masked_lm_learns_what_hidden_pieces_were(masked_encoder):
-    active = techniques.build({"active": ["multi_task"], "multi_task": {"masked_lm": 10.0}})
+    active = tiny.build(["multi_task"], multi_task={"masked_lm": 10.0})
     settings = tiny.changed(steps=60)
     state = tiny.start(masked_encoder, active, settings)
     losses = [
@@ -421,7 +421,7 @@ def second_batch(step):
 
 
 def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
-    active = techniques.build({"active": ["multi_task"], "multi_task": {"second": 1.0}})
+    active = tiny.build(["multi_task"], multi_task={"second": 1.0})
     settings = tiny.changed(steps=60)
     state = initial_state(second_tagger(tiny_encoder), active, settings)
     losses = [report.losses for report in train_steps(state, lambda n: second_batch(n % 4), active, settings)]
@@ -432,9 +432,7 @@ def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
 
 def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encoder):
     """All techniques, on: the losses of the first task are those of a batch without such a window."""
-    section = copy.deepcopy(load(tiny.FILE).technique)
-    section["multi_task"] |= {"second": 1.0}
-    active = techniques.build(section | {"active": ["multi_task", "label_lm"]})
+    active = tiny.build(["multi_task", "label_lm"], multi_task={"second": 1.0})
     found = []
     for rows in (3, 2):
         state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
@@ -453,9 +451,7 @@ def context(name, state):
 
 
 def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
-    section = copy.deepcopy(load(tiny.FILE).technique)
-    section["multi_task"] |= {"second": 1.0, "weights": "uncertainty"}
-    active = techniques.build(section)
+    active = tiny.build(tiny.SECTION["active"], multi_task={"second": 1.0, "weights": "uncertainty"})
     state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
     for report in train_steps(state, second_batch, active, SETTINGS):
         assert all(value.isfinite() for value in report.losses.values())
@@ -466,6 +462,6 @@ def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
 def test_a_second_task_without_labels_or_weight_is_an_error(tiny_encoder, weight, labels):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=labels)
     model = initialise(pretrained.load_encoder(str(tiny_encoder)), blueprint, tiny.MODEL, seed=1)
-    active = techniques.build({"active": ["multi_task"], "multi_task": {"second": weight}})
+    active = tiny.build(["multi_task"], multi_task={"second": weight})
     with pytest.raises(ParamsError, match=r"technique.multi_task.second: .*give both data.second and this weight"):
         initial_state(model, active, SETTINGS)

@@ -57,13 +57,13 @@ def test_chances_are_those_of_the_formula():
 def test_what_is_not_resampled_is_dense_bit_for_bit(tiny_encoder):
     plain = weights(run(tiny_encoder))
     for block in ({"share": 1.0}, {"floor": 1.0}, {"dense_until": 1.0}, {"dense_until": 0.6, "dense_from": 0.5}):
-        technique = Resampling(**{**ALWAYS, **block})
+        technique = tiny.technique(Resampling, **{**ALWAYS, **block})
         assert weights(run(tiny_encoder, {"resampling": technique})) == plain, block
 
 
 def test_one_step_is_the_dense_one_scaled_row_by_row(tiny_encoder):
     """Rows of chance 1 equal it bit for bit, rows that are not drawn keep their bits, moments are the dense ones."""
-    technique = Resampling(share=0.4, proportion=1.0, floor=0.05, **ALWAYS)
+    technique = tiny.technique(Resampling, share=0.4, proportion=1.0, floor=0.05, **ALWAYS)
     dense, sampled = start(tiny_encoder), start(tiny_encoder, {"resampling": technique})
     before = {name: p.detach().clone() for name, p in dense.parameters().items()}
     next(train_steps(dense, batch_of, {}, SETTINGS))
@@ -96,7 +96,7 @@ def test_one_step_is_the_dense_one_scaled_row_by_row(tiny_encoder):
 
 
 def test_moments_see_every_gradient(tiny_encoder):
-    technique = Resampling(share=0.1, floor=0.01, **ALWAYS)
+    technique = tiny.technique(Resampling, share=0.1, floor=0.01, **ALWAYS)
     state = start(tiny_encoder, {"resampling": technique})
     for _ in train_steps(state, batch_of, {"resampling": technique}, SETTINGS):
         pass
@@ -130,7 +130,9 @@ def updates(technique: Resampling, gradient: torch.Tensor, steps: int) -> tuple[
 def test_rows_are_drawn_by_their_chance_and_the_expected_update_is_the_dense_one():
     steps = 3000
     gradient = torch.linspace(0.2, 3.0, 16).unsqueeze(1).expand(-1, 3).contiguous()
-    moved, chances = updates(Resampling(share=0.6, proportion=0.5, floor=0.1, **ALWAYS), gradient, steps)
+    moved, chances = updates(
+        tiny.technique(Resampling, share=0.6, proportion=0.5, floor=0.1, **ALWAYS), gradient, steps
+    )
     assert (chances > 0.5).any() and (chances < 0.5).any() and (chances == 1).any()
     drawn = (moved > 0).double().mean(0)
     for row, chance in enumerate(chances.tolist()):
@@ -142,7 +144,7 @@ def test_rows_are_drawn_by_their_chance_and_the_expected_update_is_the_dense_one
 
 
 def test_rows_and_matrices_are_drawn_one_by_one():
-    technique = Resampling(share=0.5, proportion=0.0, **ALWAYS)
+    technique = tiny.technique(Resampling, share=0.5, proportion=0.0, **ALWAYS)
     weights = {name: nn.Parameter(torch.zeros(64, 2)) for name in "ab"}
     modules = {"rows": RowSignals(weights)}
     drawn = []
@@ -164,7 +166,7 @@ def test_rows_and_matrices_are_drawn_one_by_one():
 
 def test_the_signal_is_a_running_mean_and_a_frozen_matrix_stays_as_it_is():
     weights = {name: nn.Parameter(torch.ones(3, 2)) for name in ("open", "frozen")}
-    technique, modules = Resampling(**ALWAYS), {"rows": RowSignals(weights)}
+    technique, modules = tiny.technique(Resampling, **ALWAYS), {"rows": RowSignals(weights)}
     wanted = torch.zeros(3)
     for step in range(5):
         weights["open"].grad = torch.full((3, 2), float(step)) * torch.tensor([[1.0], [2.0], [3.0]])
@@ -178,7 +180,7 @@ def test_the_signal_is_a_running_mean_and_a_frozen_matrix_stays_as_it_is():
 
 
 def test_sampling_begins_and_ends_at_its_moments(tiny_encoder):
-    technique = Resampling(share=0.3, floor=0.05, dense_until=0.25, dense_from=0.75)
+    technique = tiny.technique(Resampling, share=0.3, floor=0.05, dense_until=0.25, dense_from=0.75)
     active = {"resampling": technique}
     plain, sampled = start(tiny_encoder), start(tiny_encoder, active)
     rows = sampled.modules("resampling")["rows"]
@@ -223,5 +225,7 @@ def test_the_guard_leaves_a_steady_run_alone():
 
 
 def test_a_guard_that_never_fires_changes_nothing(tiny_encoder):
-    plain, guarded = (tiny.weights(tiny.run(tiny_encoder, {"r": Resampling(guard=n)})) for n in (0, 10_000))
+    plain, guarded = (
+        tiny.weights(tiny.run(tiny_encoder, {"r": tiny.technique(Resampling, guard=n)})) for n in (0, 10_000)
+    )
     assert plain == guarded

@@ -19,26 +19,26 @@ weights   fixed, or learned by homoscedastic uncertainty (1705.07115): exp(−s_
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fpplm_core.errors import ParamsError
-from fpplm_core.model import pretrained
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.tagging.schemes import OUTSIDE, split_tag
-from fpplm_core.tagging.schemes import transitions as legal_pairs
-from fpplm_core.training.batch import IGNORED, tag_loss
+from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.techniques.multi_task.losses import (
+    Anchor,
+    MaskedLm,
+    Pairs,
+    PrefixAndType,
+    Presence,
+    neighbour_loss,
+    second_loss,
+)
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
-
-FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
-PREFIXES = "OBIES"
-HIDDEN_WORDS = 0.15
 
 
 class MultiTask(MultiTaskSettings, Technique):
@@ -128,154 +128,3 @@ class MultiTask(MultiTaskSettings, Technique):
         return {
             "weights": {name: math.exp(-float(s.detach().clamp(-2, 2))) for name, s in modules["uncertainty"].items()}
         }
-
-
-class Pairs(nn.Module):
-    """Scores A (K, K) of adjacent labels, and the loss that teaches them."""
-
-    legal: Tensor
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        super().__init__()
-        self.scores = nn.Parameter(torch.zeros(len(labels), len(labels)))
-        self.register_buffer("legal", torch.from_numpy(legal_pairs(labels)[:-1, :-1].copy()), persistent=False)
-
-    def forward(self, logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `Step`."""
-        scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
-        if kind == "crf":
-            return chain_loss(logits, labels, scores) / math.log(len(scores))
-        return pair_loss(logits, labels, scores) / math.log(int(self.legal.sum()))
-
-
-def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
-    """−mean log p(y_t, y_t+1) over adjacent words that both count. *Shape:* logits (batch, words, K), scores (K, K)."""
-    both = (labels[:, :-1] != IGNORED) & (labels[:, 1:] != IGNORED)
-    joint = logits[:, :-1][both].unsqueeze(2) + logits[:, 1:][both].unsqueeze(1) + scores
-    gold = labels[:, :-1][both] * scores.shape[0] + labels[:, 1:][both]
-    return F.cross_entropy(joint.flatten(1), gold, reduction="sum") / max(1, len(gold))
-
-
-def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
-    """−mean log p(y) a word, in float32; words that count stand in front. *Shape:* as `pair_loss`."""
-    counted = labels != IGNORED
-    gold = labels.where(counted, torch.zeros_like(labels))
-    path = logits.gather(2, gold.unsqueeze(2)).squeeze(2)
-    path = path + F.pad(scores[gold[:, :-1], gold[:, 1:]], (1, 0))
-    reached = logits[:, 0]
-    for word in range(1, logits.shape[1]):
-        onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1) + logits[:, word]
-        reached = torch.where(counted[:, word, None], onward, reached)
-    return (torch.logsumexp(reached, dim=1) - (path * counted).sum(1)).sum() / counted.sum()
-
-
-def neighbour_loss(guesses: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of the labels before and after each word. *Shape:* guesses (batch, words, 2 K)."""
-    before, after = guesses.chunk(2, dim=-1)
-    nothing = torch.full_like(labels[:, :1], IGNORED)
-    wanted = torch.cat([nothing, labels[:, :-1]], 1), torch.cat([labels[:, 1:], nothing], 1)
-    losses = []
-    for guess, neighbours in zip((before, after), wanted, strict=True):
-        target = neighbours.where(labels != IGNORED, nothing)
-        total = F.cross_entropy(guess.flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum")
-        losses.append(total / (target != IGNORED).sum().clamp(min=1))
-    return torch.stack(losses).mean()
-
-
-class Presence(nn.Module):
-    """Which entity types a window's words hold, seen through attention pooling."""
-
-    of_label: Tensor
-
-    def __init__(self, width: int, labels: Sequence[str]) -> None:
-        super().__init__()
-        types, of_label = _types(labels)
-        self.query = nn.Linear(width, 1)
-        self.head = nn.Linear(width, len(types))
-        table = F.one_hot(torch.from_numpy(of_label), len(types) + 1)[:, 1:].float()  # O has no type
-        self.register_buffer("of_label", table, persistent=False)
-
-    def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        counted = labels != IGNORED
-        weights = self.query(hidden).float().squeeze(2).masked_fill(~counted, FORBIDDEN).softmax(1)
-        guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
-        present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
-        seen = counted.any(1)
-        return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
-
-
-class PrefixAndType(nn.Module):
-    """A label taken apart: its prefix alone, and its type alone."""
-
-    prefix: Tensor
-    kind: Tensor
-
-    def __init__(self, width: int, labels: Sequence[str]) -> None:
-        super().__init__()
-        types, of_label = _types(labels)
-        self.sizes = [len(PREFIXES), len(types) + 1]
-        self.head = nn.Linear(width, sum(self.sizes))
-        prefixes = [PREFIXES.index(split_tag(label)[0]) for label in labels]
-        self.register_buffer("prefix", torch.tensor(prefixes), persistent=False)
-        self.register_buffer("kind", torch.from_numpy(of_label), persistent=False)
-
-    def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        counted = labels != IGNORED
-        chosen = labels[counted]
-        prefix, kind = self.head(hidden[counted]).float().split(self.sizes, dim=-1)
-        losses = [
-            F.cross_entropy(guess, table[chosen]) / math.log(size)
-            for guess, table, size in zip((prefix, kind), (self.prefix, self.kind), self.sizes, strict=True)
-        ]
-        return torch.stack(losses).mean()
-
-
-def second_loss(guesses: Tensor, labels: Tensor | None) -> Tensor:
-    """Mean cross-entropy of the second task, 1 for a uniform guess; 0 where a batch has none of it."""
-    if labels is None:
-        return guesses.sum() * 0.0
-    total = F.cross_entropy(guesses.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / ((labels != IGNORED).sum().clamp(min=1) * math.log(max(2, guesses.shape[-1])))
-
-
-class MaskedLm(nn.Module):
-    """The encoder's pretrained head for hidden pieces. Neither trained nor saved: a list hides it from both."""
-
-    def __init__(self, model: Tagger) -> None:
-        super().__init__()
-        self.head = [pretrained.masked_lm_head(model.encoder)]
-
-    def forward(self, step: StepOutputs, generator: torch.Generator) -> Tensor:
-        """Mean cross-entropy at the hidden first pieces of words, 1 for a uniform guess."""
-        clean = step.clean
-        chosen = torch.rand(clean.first.shape, generator=generator, device=clean.ids.device) < HIDDEN_WORDS
-        rows, words = (chosen & (clean.owned == 1)).nonzero(as_tuple=True)
-        if not len(rows):
-            return step.hidden.sum() * 0.0
-        places = clean.first[rows, words]
-        ids = clean.ids.index_put((rows, places), clean.ids.new_tensor(step.model.blueprint.mask_id))
-        states = step.model.encode(ids, clean.mask, clean.types)[rows, places]
-        guesses = self.head[0].to(states.device)(states).float()
-        return F.cross_entropy(guesses, step.model.pretrained_ids(clean.ids[rows, places])) / math.log(
-            guesses.shape[-1]
-        )
-
-
-class Anchor(nn.Module):
-    """The encoder's weights as they were; made anew from the pretrained ones in a resumed run, so not saved."""
-
-    def __init__(self, model: Tagger) -> None:
-        super().__init__()
-        self.names = [name for name, _ in model.named_parameters() if name.startswith("encoder.")]
-        for index, name in enumerate(self.names):
-            self.register_buffer(f"w{index}", model.get_parameter(name).detach().clone(), persistent=False)
-
-    def weights(self, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-        return {name: self.get_buffer(f"w{index}") for index, name in enumerate(self.names) if name in parameters}
-
-
-def _types(labels: Sequence[str]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
-    """The entity types, sorted, and each label's number among them counted from 1; 0 for O."""
-    kinds = [split_tag(label)[1] for label in labels]
-    types = sorted({kind for label, kind in zip(labels, kinds, strict=True) if label != OUTSIDE})
-    return types, np.array([types.index(kind) + 1 if kind else 0 for kind in kinds], dtype=np.int64)

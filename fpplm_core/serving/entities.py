@@ -1,0 +1,48 @@
+"""What tagging takes and gives: texts with their words, entities over characters, and explanations of words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from fpplm_core.tagging.spans import Span
+
+
+class SegmentedText(NamedTuple):
+    """A text and its words as (word, start, end), in characters of the text.
+
+    A tagger that was trained with context sees neighbouring texts of the same `document`; None has no neighbours.
+    """
+
+    text: str
+    words: list[tuple[str, int, int]]
+    document: int | None = None
+
+
+class Entity(NamedTuple):
+    """`text[start:end]` is `text`; `score` is the mean probability of its words' tags, in [0, 1]."""
+
+    text: str
+    label: str
+    start: int
+    end: int
+    score: float
+
+
+class WordExplanation(NamedTuple):
+    """A word, its label by the tagger, the one that the label language model writes, and both probabilities."""
+
+    word: str
+    label: str
+    score: float
+    written: str
+    written_score: float
+
+
+def entities_of(text: SegmentedText, spans: Iterable[tuple[Span, float]]) -> list[Entity]:
+    """Entities over the characters of a text, from scored spans over its words."""
+    entities = []
+    for span, score in spans:
+        start, end = text.words[span.start][1], text.words[span.end - 1][2]
+        entities.append(Entity(text.text[start:end], span.type, start, end, score))
+    return entities
