@@ -151,7 +151,7 @@ def test_the_range_in_a_comment_is_the_one_that_holds(name, value, inside):
 def test_most_numbers_have_a_range_in_their_comment():
     numbers = {name for name, kind in KNOBS.items() if kind in (int, float)}
     without = numbers - {name for name, _, _ in RANGES}
-    assert without == {"train.batch_pieces", "export.opset"}
+    assert without == {"train.batch_pieces"}
 
 
 @pytest.mark.parametrize(
