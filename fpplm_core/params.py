@@ -10,15 +10,20 @@ from fpplm_core.errors import ParamsError
 from fpplm_core.evaluation.settings import GateSettings, PromotionSettings
 from fpplm_core.export.settings import ExportSettings, VerifySettings
 from fpplm_core.model.settings import ModelSettings
+from fpplm_core.quality.checks import CHECKS
 from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.settings import Settings, read_yaml, validate
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
 # Keys of the release before: the new key, or None where the value is a constant now.
-MOVED = {
+MOVED: dict[str, str | None] = {
     "data.words": "data.segmentation",
     "data.dev_fraction": "data.held_out",
     "data.test_fraction": "data.held_out",
+    **{f"check.{check.name}": f"check.severity.{check.name}" for check in CHECKS},
+    "check.max_word": None,
+    "check.conflict_share": None,
+    "check.min_test_examples": None,
     "model.attention": None,
     "model.shape_dropout": None,
     "train.clip_norm": None,

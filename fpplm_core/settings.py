@@ -61,7 +61,8 @@ def _lines(
             known = ", ".join(_fields(kind, key[:-1]))
             lines.append(ParamsError("unknown key", where=place, do=f"known here: {known}"))
         elif first["type"] != "missing":
-            messages = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in details)
+            texts = [detail["msg"].removeprefix("Value error, ") for detail in details]
+            messages = dict.fromkeys(text[0].lower() + text[1:] for text in texts)
             lines.append(ParamsError(" or ".join(messages), where=place, got=repr(first["input"])))
         elif name not in new_keys:
             lines.append(ParamsError("missing key", where=place, do="add it; params.yaml holds every knob"))
