@@ -11,7 +11,7 @@ from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation
-from fpplm_core.export.parity import VariantVerdict
+from fpplm_core.export.verdicts import VariantVerdict
 from fpplm_core.files import read_json, read_record
 
 
@@ -54,7 +54,7 @@ def summary() -> str:
             f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
             f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
             f"report   {(paths.REPORTS / 'report.html').resolve()}",
-            f"example  {golden}",
+            f"example  {' '.join(words)}",
             f"      →  {', '.join(entities) or 'no entity'}",
         ]
     )
