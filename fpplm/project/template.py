@@ -77,4 +77,4 @@ def settings_here(overrides: list[str]) -> Params:
         copy = Path(folder) / "params.yaml"
         shutil.copyfile(source, copy)
         set_values(copy, overrides)
-        return parse(read_yaml(copy), str(source))
+        return Params.parse(read_yaml(copy), str(source))
