@@ -41,9 +41,10 @@ def summary() -> str:
 
     scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
     gate = read_record(paths.METRICS / "gate.json", GateResult)
-    golden = " ".join(read_json(paths.BUNDLE / "golden.json")[0]["words"])
+    words = read_json(paths.BUNDLE / "golden.json")[0]["words"]
     predictor = Predictor.load(paths.BUNDLE)
-    entities = [f"{e.text} [{e.label} {e.score:.2f}]" for e in predictor.predict(golden)]
+    (spans,) = predictor.tag([words])
+    entities = [f"{' '.join(words[s.start : s.end])} [{s.type} {score:.2f}]" for s, score in spans]
     lines = [
         f"{split:<8} F1 {row['f1']:.4f}  [{row['f1_low']:.4f}, {row['f1_high']:.4f}]" for split, row in scores.items()
     ]
@@ -53,7 +54,7 @@ def summary() -> str:
             f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
             f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
             f"report   {(paths.REPORTS / 'report.html').resolve()}",
-            f"example  {golden}",
+            f"example  {' '.join(words)}",
             f"      →  {', '.join(entities) or 'no entity'}",
         ]
     )

@@ -47,7 +47,7 @@ def make_config(
         "stride": encode.stride,
         "context": encode.context,
         "first_shape": first_shape,
-        "words": data.segmentation,
+        "words": data.segmentation_rule,
         "label_lm": {"below": refine_below, "use": use_label_lm},
         "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
     }
@@ -107,13 +107,14 @@ def card(lineage: Mapping[str, Any]) -> str:
         f"| {kind} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
     )
+    data, encoder = parameters["data"]["path"], parameters["model"]["encoder"]
     return f"""---
 pipeline_tag: token-classification
 library_name: onnxruntime
 ---
 # Tagger for {", ".join(test["types"])}
 
-Trained by fpplm {lineage["fpplm"]} on `{parameters["data"]["path"]}` from the encoder `{parameters["model"]["encoder"]}`.
+Trained by fpplm {lineage["fpplm"]} on `{data}` from the encoder `{encoder}`.
 
 | type | precision | recall | F1 | test mentions |
 | --- | --- | --- | --- | --- |

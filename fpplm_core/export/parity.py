@@ -144,7 +144,7 @@ def try_label_lm(bundle: Path, dev: Sequence[Sentence]) -> LabelLmTrial:
     """Scores a bundle's preferred graph on the CPU without and with the label language model."""
     predictor = Predictor.load(bundle, "cpu")
     gold, scores = gold_spans(dev), []
-    for predictor.refines in (False, True):
+    for predictor.use_label_lm in (False, True):
         tagged = predictor.tag([s.words for s in dev], [s.document for s in dev])
         scores.append(micro_f1(gold, [[span for span, _ in row] for row in tagged]))
     return LabelLmTrial(scores[0], scores[1], used=scores[1] > scores[0])
