@@ -3,4 +3,4 @@
 Nothing in here knows Prefect, DVC, Great Expectations, the network, the clock or environment variables.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

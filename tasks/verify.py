@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
-from typing import get_args
 
 import numpy as np
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import Timing, TimingReport, machine, measure
-from fpplm.registry.lineage import lineage
+from fpplm.registry.lineage import manifest_facts
 from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.export.bundle_writer import assemble, make_config
-from fpplm_core.export.parity import TorchAnswer, report_on, require_fp32, try_label_lm, verify_graphs
-from fpplm_core.export.settings import Variant
+from fpplm_core.export.bundle_writer import assemble, by_device, graph_sizes, make_config
+from fpplm_core.export.parity import TorchAnswer, try_label_lm, verify_graphs
+from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.params import Params
-from fpplm_core.serving.bundle import graph_name
 from fpplm_core.tagging.decoder import SpanDecoder
 
 
@@ -31,27 +29,28 @@ def verify(params: Params) -> None:
     judged = [*dev, *test]  # together: rounding changes a few mentions, which one split's F1 shows as noise
     answers = np.concatenate([np.load(paths.PREDICTIONS / f"{split}_logits.npy") for split in ("dev", "test")])
     torch = TorchAnswer.of(judged, answers, decoder)
-    sizes = {v: graph.stat().st_size for v in get_args(Variant) if (graph := paths.GRAPHS / graph_name(v)).exists()}
-    below, facts = params.export.refine_below, lineage(params)
-    configure = partial(make_config, decoder, blueprint.first_shape, params.data, params.encode, below)
+    sizes = graph_sizes(paths.GRAPHS)
+    config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)
+    facts = manifest_facts(params)
     write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", [s.words for s in test])
     words, timings = [s.words for s in judged], list[Timing]()
 
-    write(configure([*sizes]), facts)
+    write(config, facts)
     verdicts = verify_graphs(paths.BUNDLE, torch, params.verify, lambda p: timings.append(measure(p, words)))
-    report = report_on(verdicts, sizes)
+    report = VerifyReport.of(verdicts, sizes)
     write_record(paths.METRICS / "verify.json", report)
     write_record(paths.REPORTS / "timings" / "verify.json", TimingReport(machine(), timings))
     print(*verdict_lines(verdicts, timings), sep="\n")
     require_fp32(report)
     facts |= {"variants": {name: asdict(verdict) for name, verdict in verdicts.items()}}
-    write(configure(report.kept), facts)
-    if below:
+    config = replace(config, variants=by_device(report.kept))
+    write(config, facts)
+    if params.export.refine_below:
         trial = try_label_lm(paths.BUNDLE, dev)
         write_record(paths.METRICS / "verify.json", report.refined(trial))
         print(f"label language model: dev F1 {trial.dev_f1:.4f}, with it {trial.dev_f1_refined:.4f}")
         if trial.used:
-            write(configure(report.kept, use_label_lm=True), facts | {"label_lm": asdict(trial)})
+            write(replace(config, use_label_lm=True), facts | {"label_lm": asdict(trial)})
     print(f"bundle: {paths.BUNDLE} with {', '.join(report.kept)}\nreport: {render()}")
 
 

@@ -37,7 +37,6 @@ SETTINGS = {
         "checkpoint_steps": 2,
         "precision": "float32",  # where two are alike in speed, the measured choice is no part of what is tested
     },
-    "evaluate": {"bootstrap": 100},
     "export": {"refine_below": 0.9},
     "gate": {"min_f1": 0.0, "min_type_f1": 0.0},
     "verify": {"max_f1_loss": 0.5},
@@ -135,7 +134,8 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 def altered_bundle(bundle: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     """A copy of a bundle with another config.json, sealed anew."""
-    from fpplm_core.serving.bundle import CONFIG, MANIFEST, seal
+    from fpplm_core.export.bundle_writer import seal
+    from fpplm_core.serving.bundle import CONFIG, MANIFEST
 
     copy = Path(shutil.copytree(bundle, target))
     config = json.loads((copy / CONFIG).read_text())

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from fpplm.cli.flow import load_flow, require_project
 from fpplm_core.errors import ParamsError
 from fpplm_core.tagging.words import Segmenter
 
@@ -59,6 +61,9 @@ def predict(
         bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="an output for each file, in this folder; in a project, as its flow `predict`")
+    ] = None,
 ) -> None:
     """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.inputs import read
@@ -71,6 +76,12 @@ def predict(
         raise ParamsError(
             "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
         )
+    if folder is not None:
+        if (output, explain, resume, input_format, variant) != ("-", False, False, "auto", "auto"):
+            raise ParamsError("only --to and --device go with it", where="--folder", do="leave the others out")
+        require_project()
+        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device)
+        return
     predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     done = cut_to_chunks(Path(output), to) if resume else 0
@@ -109,10 +120,9 @@ def evaluate(
     from fpplm.prediction.outputs import tags_words
     from fpplm_core.data.formats import read_sentences
     from fpplm_core.data.options import Options
-    from fpplm_core.evaluation.scores import score
-    from fpplm_core.evaluation.settings import EvaluateParams
+    from fpplm_core.evaluation.scores import TypeScore, gold_spans, score_spans
     from fpplm_core.serving import Predictor
-    from fpplm_core.tagging.spans import Span, spans_from_tags
+    from fpplm_core.tagging.spans import Span
 
     predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
     options = Options(as_column(word_column), as_column(tag_column), segment=predictor.word_ranges)
@@ -120,17 +130,15 @@ def evaluate(
     if tags_words(predictor.labels):
         gold = [[Span(i, i + 1, tag) for i, tag in enumerate(s.tags)] for s in sentences]
     else:
-        gold = [spans_from_tags(s.tags) for s in sentences]
+        gold = gold_spans(sentences)
     tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
-    found = [[span for span, _ in row] for row in tagged]
-    scores = score(sentences, gold, found, set(), EvaluateParams(bootstrap=1000, confidence=0.95))
+    scores = score_spans(sentences, gold, [[span for span, _ in row] for row in tagged], set())
     if as_json:
-        typer.echo(json.dumps(scores, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(scores), indent=2, ensure_ascii=False))
         return
-    rows = {**scores["types"], "all (micro)": scores | {"support": sum(map(len, gold))}}
+    micro = TypeScore(scores.f1, scores.precision, scores.recall, sum(map(len, gold)))
     typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
-    for name, row in rows.items():
-        numbers = "".join(f"{row[key]:>10.4f}" for key in ("precision", "recall", "f1"))
-        typer.echo(f"{name:<16}{numbers}{row['support']:>10}")
-    interval = f"micro F1 interval [{scores['f1_low']:.4f}, {scores['f1_high']:.4f}]"
-    typer.echo(f"{interval}, token accuracy {scores['token_accuracy']:.4f}, {predictor.variant}")
+    for name, row in {**scores.types, "all (micro)": micro}.items():
+        typer.echo(f"{name:<16}{row.precision:>10.4f}{row.recall:>10.4f}{row.f1:>10.4f}{row.support:>10}")
+    interval = f"micro F1 interval [{scores.f1_low:.4f}, {scores.f1_high:.4f}]"
+    typer.echo(f"{interval}, token accuracy {scores.token_accuracy:.4f}, {predictor.variant}")

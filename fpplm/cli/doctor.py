@@ -22,6 +22,7 @@ def lines() -> Iterator[Line]:
         yield _package(package)
     yield _runtime()
     yield _devices()
+    yield from _template()
     yield _tool("git", "apt-get install git, or https://git-scm.com")
     yield _guarded("params.yaml", _params)
     yield _guarded("encoder", _encoder)
@@ -44,7 +45,7 @@ def _version(package: str) -> str | None:
 
 def _package(package: str) -> Line:
     found = _version(package)
-    return package, found or "not installed", None if found else "pip install -c requirements.lock -e '.[pipeline]'"
+    return package, found or "not installed", None if found else "pip install 'fpplm[pipeline]' -c requirements.lock"
 
 
 def _runtime() -> Line:
@@ -68,6 +69,15 @@ def _devices() -> Line:
 def _tool(name: str, advice: str) -> Line:
     found = shutil.which(name)
     return name, found or "not found", None if found else advice
+
+
+def _template() -> Iterator[Line]:
+    if not Path("dvc.yaml").exists():
+        return
+    from fpplm.project.update import update_due
+
+    due = update_due()
+    yield "project's copies", "older than fpplm" if due else "up to date", "fpplm update" if due else None
 
 
 def _guarded(name: str, look: Callable[[], str]) -> Line:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fpplm.promotion import history
-from fpplm.registry import lineage
 from fpplm.registry.git import git
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import STAGE, bundle_of, fetch, in_production, resolve, versions
+from fpplm_core.evaluation.promotion import ChangedSentence
 from fpplm_core.params import load
 from fpplm_core.serving.bundle import Bundle, open_bundle
+from fpplm_core.tagging.spans import Span
 
 
 def models() -> str:
     """The registered versions, the newest first."""
     fetch()
-    held = in_production()
+    production = in_production()
     rows = []
     for name, tag in reversed(versions().items()):
         test, data = scores_at(tag.commit), data_at(tag.commit)
-        rows.append((name, STAGE if name == held else "", tag.date[:16].replace("T", " "), test, data))
+        rows.append((name, STAGE if name == production else "", tag.date[:16].replace("T", " "), test, data))
     if not rows:
         return "no version yet; fpplm retrain --promote registers the first"
     return table(("version", "stage", "registered", "test F1", "data"), rows)
@@ -37,19 +39,19 @@ def data_at(commit: str) -> str:
     from ruamel.yaml import YAML
 
     reader = YAML(typ="safe", pure=True)
-    path = reader.load(git("show", f"{commit}:./params.yaml"))["data"]["path"]
+    path = str(reader.load(git("show", f"{commit}:./params.yaml"))["data"]["path"])
     stages = reader.load(git("show", f"{commit}:./dvc.lock"))["stages"]
-    return f"{path} " + next(dep["md5"] for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
+    return f"{path} " + next(str(dep["md5"]) for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
 
 
 def runs(last: int) -> str:
     """The last runs, the newest first."""
     rows = []
     for run in reversed(history.runs()[-last:]):
-        ran = [name for name, did in run.get("ran", {}).items() if did]
-        reason = (run.get("reasons") or [""])[0]
-        took = f"{run['took']:.0f} s" if "took" in run else ""
-        rows.append((run["started"][:19].replace("T", " "), took, ",".join(ran) or "-", history.state(run), reason))
+        ran = [name for name, did in run.ran.items() if did]
+        took = "" if run.took is None else f"{run.took:.0f} s"
+        reason = run.reasons[0] if run.reasons else ""
+        rows.append((run.started[:19].replace("T", " "), took, ",".join(ran) or "-", run.state, reason))
     return table(("started", "took", "ran", "verdict", "why"), rows) if rows else "no run yet; start one: fpplm retrain"
 
 
@@ -57,25 +59,22 @@ def diff(before: str, after: str) -> str:
     """What changed from one model to another, and what that did on the present test split."""
     from fpplm.promotion.comparison import compare
 
-    one, other = open_model(before), open_model(after)
-    changed = [(c.kind, c.name, c.before, c.after) for c in lineage.between(one.manifest, other.manifest)]
-    parts = [table(("what", "", before, after), changed) if changed else "made of the same parameters, data and code"]
-    found = compare(other.path, one.path, load())
-    rules = [(row["name"], f"{row['value']:.4g}", f"{row['bound']:.4g}", row["outcome"]) for row in found["rules"]]
+    old, new = open_model(before), open_model(after)
+    changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
+    rows: list[tuple[str, ...]] = [*changes]
+    parts = [table(("what", "", before, after), rows) if rows else "made of the same parameters, data and code"]
+    comparison = compare(new.path, old.path, load())
+    rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))
-    for example in found["examples"]:
-        parts.append(example_lines(example))
-    return "\n".join(parts)
+    return "\n".join([*parts, *map(example_lines, comparison.examples)])
 
 
-def example_lines(example: dict[str, Any]) -> str:
-    words = example["words"]
+def example_lines(example: ChangedSentence) -> str:
+    def spans_in_words(spans: Sequence[Span]) -> str:
+        return ", ".join(f"{' '.join(example.words[s.start : s.end])} [{s.type}]" for s in spans) or "nothing"
 
-    def named(key: str) -> str:
-        spans = [f"{' '.join(words[start:end])} [{kind}]" for start, end, kind in example[key]]
-        return ", ".join(spans) or "nothing"
-
-    return f"\n{' '.join(words)}\n  gold {named('gold')}\n  before {named('before')}\n  after {named('after')}"
+    gold, before, after = map(spans_in_words, (example.gold, example.before, example.after))
+    return f"\n{' '.join(example.words)}\n  gold {gold}\n  before {before}\n  after {after}"
 
 
 def open_model(name: str) -> Bundle:
@@ -83,7 +82,7 @@ def open_model(name: str) -> Bundle:
     return open_bundle(name if Path(name).is_dir() else bundle_of(resolve(name)))
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Columns as wide as they need; nothing is cut, since these lines are searched and piped."""
     widths = [max(len(str(row[n])) for row in (head, *rows)) for n in range(len(head))]
     return "\n".join(

@@ -14,8 +14,8 @@ from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageE
 from fpplm_core.files import write_text
 
 INTERRUPTED = 130
-FAULTS = (StorageError, InputsChanged, RegistryError)  # trying again may help
-DECIDED = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in FAULTS} | {INTERRUPTED}
+RETRYABLE = (StorageError, InputsChanged, RegistryError)  # another try may help
+FINAL_CODES = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in RETRYABLE} | {INTERRUPTED}
 
 
 @contextmanager
@@ -64,4 +64,4 @@ class StageError(FpplmError):
         got = f"exit code {code}" + (f" ({cause})" if cause else "")
         super().__init__(f"the stage {stage} failed", got=got, do=f"again by hand: dvc repro {stage}")
         self.exit_code = code if code > 0 else 1
-        self.decided = code in DECIDED
+        self.is_final = code in FINAL_CODES

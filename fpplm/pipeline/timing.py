@@ -7,10 +7,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fpplm_core.serving import Predictor
+if TYPE_CHECKING:  # a report of timings needs no runtime
+    from fpplm_core.serving import Predictor
 
 ROUNDS = 3
 LATENCY_SENTENCES = 200

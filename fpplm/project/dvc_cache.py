@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
 
-def mend() -> list[str]:
+def repair_cache() -> list[str]:
     """Removes the files of the cache that are not what dvc.lock says, and says which; DVC makes them again."""
     with Repo() as repo:
         outs = [out for one in repo.index.stages if isinstance(one, PipelineStage) for out in one.outs]

@@ -25,7 +25,7 @@ LOOK = 5.0  # seconds between two tries for the lock
 
 
 @contextmanager
-def alone(busy: Busy = "wait") -> Iterator[None]:
+def project_lock(busy: Busy = "wait") -> Iterator[None]:
     """Holds this folder's lock, which names its owner. The operating system lets go of it however the owner ends.
 
     Raises:

@@ -24,15 +24,15 @@ BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
 
 
 @contextmanager
-def overridden(settings: Sequence[str]) -> Iterator[None]:
+def with_overrides(settings: Sequence[str]) -> Iterator[None]:
     """Has settings such as `train.lr=1e-4` in params.yaml, comments kept, as `dvc exp run -S` writes them.
 
-    They go when the run ends, or at the next one's start where it was killed; `settle` keeps them.
+    They go when the run ends, or at the next one's start where it was killed; `keep_overrides` keeps them.
 
     Raises:
         ParamsError: one is no `key=value`, or its key is unknown.
     """
-    settle()
+    keep_overrides()
     if settings:
         text = PARAMS.read_text(encoding="utf-8")
         write_text(DURING, text)
@@ -42,7 +42,7 @@ def overridden(settings: Sequence[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        take_back()
+        restore_params()
 
 
 def set_values(file: Path, settings: Sequence[str]) -> None:
@@ -59,11 +59,16 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
             wrong = str(error.__cause__ or error).splitlines()[0]
             raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
         wanted = json.loads(copy.read_text(encoding="utf-8"))
+    write_values(file, wanted)
+
+
+def write_values(file: Path, values: dict[str, Any]) -> None:
+    """Makes the values of a YAML file equal to these, and keeps its comments, its order and all else as it stands."""
     yaml = YAML()
     yaml.width = 10_000
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     document = yaml.load(file.read_text(encoding="utf-8"))
-    _set(document, wanted)
+    _set(document, values)
     with file.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
 
@@ -83,17 +88,17 @@ def _set(own: Any, wanted: dict[str, Any]) -> None:
         del own[key]
 
 
-def settle() -> None:
+def keep_overrides() -> None:
     """params.yaml as it is now is what the project has from now on."""
     BEFORE.unlink(missing_ok=True)
 
 
-def take_back() -> bool:
+def restore_params() -> bool:
     """params.yaml as it was before a run set values in it, unless somebody has changed it since."""
     if not BEFORE.exists():
         return False
     same = PARAMS.read_bytes() == DURING.read_bytes()
     if same:
         write_text(PARAMS, BEFORE.read_text(encoding="utf-8"))
-    settle()
+    keep_overrides()
     return same

@@ -10,14 +10,14 @@ import psutil
 from ruamel.yaml import YAML
 
 from fpplm.pipeline.paths import SCRATCH
-from fpplm.project.overrides import take_back
+from fpplm.project.overrides import restore_params
 from fpplm.registry.git import git, is_repository
 from fpplm_core.files import write_text
 
 LOCK_FILE, KEPT = Path("dvc.lock"), SCRATCH / "dvc.lock"
 
 
-def mend() -> list[str]:
+def repair_workspace() -> list[str]:
     """Takes away what a killed run may have left half done, and says what.
 
     DVC writes dvc.lock and its table of locks in place, and Git leaves its lock files behind: a process killed at that
@@ -38,13 +38,13 @@ def mend() -> list[str]:
         else:
             LOCK_FILE.unlink()
             done.append("dvc.lock was cut off; DVC finds in its cache what has been made, or makes it again")
-    if take_back():
+    if restore_params():
         done.append("params.yaml is as before the values of a run that was killed")
     return done
 
 
 def keep_lock_file() -> None:
-    """Keeps dvc.lock as it is now, for `mend`."""
+    """Keeps dvc.lock as it is now, for `repair_workspace`."""
     if LOCK_FILE.exists() and _is_whole(LOCK_FILE):
         write_text(KEPT, LOCK_FILE.read_text(encoding="utf-8"))
 

@@ -53,14 +53,14 @@ def compare(candidate: Path, incumbent: Path, params: Params) -> Comparison:
     gold = gold_spans(sentences)
     words, documents = [s.words for s in sentences], [s.document for s in sentences]
     after, before = ([[span for span, _ in row] for row in tagger.tag(words, documents)] for tagger in taggers)
-    sides = [
+    new, old = (
         TaggerCounts(counts_by_type(gold, spans), set(types_of([tagger.labels])), rate, size_of(tagger))
         for tagger, spans, rate in zip(taggers, (after, before), rates(taggers, sentences), strict=True)
-    ]
+    )
     rows = zip(words, gold, before, after, strict=True)
     changed = (ChangedSentence(*row) for row in rows if set(row[2]) != set(row[3]))
     return compare_taggers(
-        *sides, params.promotion, names=(str(candidate), str(incumbent)), examples=list(islice(changed, EXAMPLES))
+        new, old, params.promotion, names=(str(candidate), str(incumbent)), examples=list(islice(changed, EXAMPLES))
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from fpplm.intake import dvc_import
 from fpplm.pipeline.paths import BUNDLE, METRICS
-from fpplm.project.overrides import settle
+from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
 from fpplm.promotion.history import Verdict
-from fpplm.registry import lineage, versions
+from fpplm.registry import versions
 from fpplm.registry.git import git, is_repository
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import (
     assign,
     assignments,
@@ -25,13 +27,13 @@ from fpplm.registry.versions import (
     resolve,
 )
 from fpplm_core.errors import DataError, RegistryError
-from fpplm_core.files import read_json, write_json
+from fpplm_core.files import read_json, write_record
 from fpplm_core.params import Params
 from fpplm_core.serving.bundle import open_bundle
 
 
 def decide(settings: Params, promote: bool) -> Verdict:
-    """The verdict on ./bundle. With `promote`, what earns it goes into production.
+    """Decides about ./bundle. With `promote`, a bundle that earns it goes into production.
 
     Raises:
         RegistryError: Git, DVC or a remote has refused; production is as it was.
@@ -44,24 +46,24 @@ def decide(settings: Params, promote: bool) -> Verdict:
     if promote:
         fetch()
     incumbent = in_production()
-    if earlier := decided(digest, incumbent, promote):
+    if earlier := earlier_decision(digest, incumbent, promote):
         return Verdict("unchanged", [earlier], digest, incumbent)
     if left := taken_out(incumbent):
         reason = f"{left} was taken out of production; to have it back: fpplm promote {left}"
         return Verdict("hold", [reason], digest, incumbent)
-    verdict = judge(settings, digest, incumbent, bundle.manifest["files"])
+    verdict = decide_on_bundle(settings, digest, incumbent, bundle.manifest["files"])
     if verdict.verdict == "promote" and promote:
         return verdict._replace(version=put_into_production(settings, verdict))
     return verdict
 
 
-def decided(digest: str, incumbent: str | None, promote: bool) -> str | None:
+def earlier_decision(digest: str, incumbent: str | None, promote: bool) -> str | None:
     """What was decided about this very bundle before, and when, if anything."""
     for run in reversed(history.runs()):
-        if run.get("model") == digest and run.get("verdict") in ("promote", "hold", "reject"):
-            same = run.get("version") == incumbent if run.get("version") else run.get("against") == incumbent
-            if same and (run.get("promote") or not promote):
-                return f"nothing to do since {run['ended']}: {history.state(run)} then ({run['reasons'][0]})"
+        if run.model == digest and run.verdict in ("promote", "hold", "reject"):
+            is_same = (run.version or run.against) == incumbent
+            if is_same and (run.promote or not promote):
+                return f"nothing to do since {run.ended}: {run.state} then ({run.reasons[0]})"
     return None
 
 
@@ -75,16 +77,16 @@ def taken_out(incumbent: str | None) -> str | None:
     return None
 
 
-def judge(settings: Params, digest: str, incumbent: str | None, files: dict[str, Any]) -> Verdict:
+def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files: dict[str, Any]) -> Verdict:
     """Whether ./bundle should replace the incumbent; reports/comparison.json says why. Raises as `decide` does."""
     if incumbent is None:
         COMPARISON.unlink(missing_ok=True)
         return Verdict("promote", ["the first model: there is none to compare it with"], digest)
     if manifest_of(incumbent)["files"] == files:
         return Verdict("unchanged", [f"every file is as in {incumbent}"], digest, incumbent)
-    found = compare(BUNDLE, bundle_of(incumbent), settings)
-    write_json(COMPARISON, {"candidate": digest, "incumbent": incumbent, **found})
-    return Verdict(found["verdict"], found["reasons"], digest, incumbent)
+    comparison = replace(compare(BUNDLE, bundle_of(incumbent), settings), candidate=digest, incumbent=incumbent)
+    write_record(COMPARISON, comparison)
+    return Verdict(comparison.verdict, comparison.reasons, digest, incumbent)
 
 
 def put_into_production(settings: Params, verdict: Verdict) -> str:
@@ -98,14 +100,14 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
         do = "the run after it came to no bundle; see the report"
         raise DataError("of an earlier model than metrics/ are", where=str(BUNDLE), do=do)
-    made_of = lineage.between(manifest, lineage.facts(settings))
+    made_of = Lineage.from_manifest(manifest).diff(Lineage.of(settings))
     if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
         do = "set them as they were (fpplm diff shows them), run fpplm retrain, then fpplm promote"
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
     test = read_json(METRICS / "evaluate.json")["test"]
     message = f"test F1 {test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
     version = versions.promote(message + f"; {verdict.reasons[0]}", dvc_import.tracked(settings))
-    settle()  # the values of this run are the version's
+    keep_overrides()  # the values of this run are the version's
     return version
 
 

@@ -1,4 +1,4 @@
-"""The runs of this folder: what each changed, did, took and decided, a JSON line an event."""
+"""The runs of this folder: what each changed, did, took and decided, as a JSON line for each event."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 import psutil
 
 from fpplm.pipeline.paths import SCRATCH
-from fpplm.registry import lineage
+from fpplm.registry.lineage import Lineage
+from fpplm.report.run import RunChange, RunSummary
 
 LEDGER = SCRATCH / "runs.jsonl"
 
 
 class Verdict(NamedTuple):
-    """What a run came to: promote, hold, reject; unchanged, skipped, failed where there was nothing to judge.
+    """The outcome of a run: promote, hold, reject; unchanged, skipped, failed where there was nothing to judge.
 
     `model` is the digest of the judged bundle, `against` the version that was in production, `version` the one that has
     come into production.
@@ -35,6 +36,49 @@ class Verdict(NamedTuple):
     against: str | None = None
     version: str | None = None
 
+    @property
+    def state(self) -> str:
+        """The verdict in a word: promoted, where it was not only said."""
+        return "promoted" if self.verdict == "promote" and self.version else self.verdict
+
+
+INTERRUPTED_VERDICT = Verdict("failed", ["ended before its end"])
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that the ledger holds of a run; without `ended` it still works, or was killed.
+
+    `facts` is what the run started from, as in a bundle's manifest; `statistics` those of the data check, by split.
+    `ran` has for each stage whether it had anything to do, `seconds` how long it took, `took` the seconds of all.
+    """
+
+    run: str
+    started: str = ""
+    pid: int = -1
+    host: str = ""
+    overrides: list[str] = field(default_factory=list)
+    promote: bool = False
+    facts: dict[str, Any] | None = None
+    statistics: dict[str, Any] | None = None
+    ended: str | None = None
+    took: float | None = None
+    ran: dict[str, bool] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    verdict: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    model: str | None = None
+    against: str | None = None
+    version: str | None = None
+
+    @property
+    def state(self) -> str:
+        """The verdict in a word; running or killed where there is none."""
+        if self.verdict:
+            return Verdict(self.verdict, self.reasons, version=self.version).state
+        is_here = self.host == socket.gethostname()
+        return "running" if is_here and psutil.pid_exists(self.pid) else "killed"
+
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -42,7 +86,7 @@ def now() -> str:
 
 @dataclass
 class Run:
-    """A run that is under way; `ran` says of each stage whether it had anything to do."""
+    """A run that is under way; `ran` has for each stage whether it had anything to do."""
 
     name: str
     began: float
@@ -86,69 +130,44 @@ def add(run: str, **facts: Any) -> None:
         os.fsync(stream.fileno())
 
 
-def runs(path: Path = LEDGER) -> list[dict[str, Any]]:
-    """All runs in order, all that is known of each in one; one without `ended` runs still, or was killed."""
-    found: dict[str, dict[str, Any]] = {}
+def runs(path: Path = LEDGER) -> list[RunRecord]:
+    """All runs, in the order in which they began."""
+    by_run: dict[str, dict[str, Any]] = {}
     if path.exists():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 event = json.loads(line)
-                found.setdefault(event["run"], {}).update(event)
+                by_run.setdefault(event["run"], {}).update(event)
             except (ValueError, KeyError, TypeError):
                 continue  # cut by a kill
-    return list(found.values())
-
-
-def state(run: Mapping[str, Any]) -> str:
-    """The verdict in a word; of a run that has not ended, whether it still works."""
-    if "verdict" in run:
-        return f"{run['verdict']}d" if run["verdict"] == "promote" and run.get("version") else str(run["verdict"])
-    here = run.get("host") == socket.gethostname()
-    return "running" if here and psutil.pid_exists(int(run.get("pid", -1))) else "killed"
+    known = {one.name for one in fields(RunRecord)}  # another version of fpplm may have noted more
+    return [RunRecord(**{key: value for key, value in run.items() if key in known}) for run in by_run.values()]
 
 
 def drift(run: Run, threshold: float) -> list[str]:
     """How the data differ from those of the last run that checked its own, in words; `threshold` as check.drift."""
     from fpplm_core.quality import split_table  # takes a second
 
-    checked = [one["statistics"] for one in runs() if "statistics" in one and one["run"] != run.name]
-    own = next((one.get("statistics") for one in runs() if one["run"] == run.name), None)
+    checked = [record.statistics for record in runs() if record.statistics and record.run != run.name]
+    own = next((record.statistics for record in runs() if record.run == run.name), None)
     return split_table.drift(checked[-1], own, threshold) if checked and own else []
 
 
-def summary(run: Run, verdict: Verdict, threshold: float) -> dict[str, Any]:
-    """What the page of a run shows: what changed since the run before it, the seconds of its stages, the verdict."""
-    every = runs()
-    own = next(one for one in every if one["run"] == run.name)
-    before = [one for one in every if "facts" in one and one["run"] != run.name]
-    changed = lineage.between(before[-1]["facts"], own["facts"]) if before and "facts" in own else []
-    return {
-        "run": run.name,
-        "started": own["started"],
-        "before": before[-1]["started"] if before else None,
-        "changes": [change._asdict() for change in changed],
-        "drift": drift(run, threshold),
-        "ran": run.ran,
-        "seconds": run.seconds,
+def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
+    """What changed since the run before this one, the seconds of its stages, and the verdict."""
+    records = runs()
+    own = next(record for record in records if record.run == run.name)
+    before = [record for record in records if record.facts and record.run != run.name]
+    changes = []
+    if before and before[-1].facts and own.facts:
+        changes = Lineage.from_manifest(before[-1].facts).diff(Lineage.from_manifest(own.facts))
+    return RunSummary(
+        run=run.name,
+        started=own.started,
+        before=before[-1].started if before else None,
+        changes=[RunChange(*change) for change in changes],
+        drift=drift(run, threshold),
+        ran=run.ran,
+        seconds=run.seconds,
         **verdict._asdict(),
-    }
-
-
-def markdown(found: Mapping[str, Any]) -> str:
-    """The same for Prefect."""
-    since = f"since {found['before']}" if found["before"] else "this is the first run"
-    changed = [f"| {c['kind']} | {c['name']} | {c['before']} | {c['after']} |" for c in found["changes"]]
-    timed = [
-        f"| {name} | {'ran' if found['ran'].get(name) else 'unchanged'} | {s} |" for name, s in found["seconds"].items()
-    ]
-    return "\n".join(
-        [
-            f"## {state(found)} {found['version'] or ''}",
-            *(f"- {reason}" for reason in found["reasons"]),
-            f"\n## Changes, {since}\n\n| | | before | after |\n| --- | --- | --- | --- |",
-            *changed,
-            *(f"\nData: {said}" for said in found["drift"]),
-            "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
-            *timed,
-        ]
     )

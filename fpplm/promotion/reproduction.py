@@ -15,8 +15,8 @@ from dvc.repo import Repo
 
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.project.overrides import set_values
-from fpplm.registry import lineage
 from fpplm.registry.git import git
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import commit_of, fetch, manifest_of, resolve
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_json
@@ -35,7 +35,7 @@ def reproduce(version: str) -> str:
     name = resolve(version)
     wanted = manifest_of(name)
     folder = clone(name)
-    for change in lineage.between(wanted, lineage.facts(load(folder / "params.yaml"))):
+    for change in Lineage.from_manifest(wanted).diff(Lineage.of(load(folder / "params.yaml"))):
         if change.kind in ("environment", "packages"):
             print(f"another environment: {change.name} was {change.before}, is {change.after}", flush=True)
     trained = read_json(folder / METRICS / "train.json")

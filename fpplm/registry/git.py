@@ -1,4 +1,4 @@
-"""Git as the registry uses it."""
+"""Git, as the whole project calls it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ from fpplm_core.errors import RegistryError
 REMOTE = "origin"
 
 
-def git(*arguments: str, given: str | None = None) -> str:
-    """What Git answers. Raises RegistryError with what it says."""
-    done = subprocess.run(["git", *arguments], input=given, capture_output=True, text=True, check=False)
+def git(*arguments: str, stdin: str | None = None) -> str:
+    """What Git prints, without the last line's end. Raises RegistryError with Git's own message."""
+    try:
+        done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise RegistryError("git is not installed", do="see: fpplm doctor") from None
     if done.returncode:
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise RegistryError(f"git {arguments[0]} failed", got=said[-400:], do="see what Git says, then run again")
-    return done.stdout.strip()
+        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise RegistryError(f"git {arguments[0]} failed", got=message[-400:], do="see Git's message, then run again")
+    return done.stdout.rstrip("\n")
+
+
+def try_git(*arguments: str) -> str | None:
+    """What Git prints, as `git` does; None where it fails, is not installed, or there is no repository."""
+    try:
+        return git(*arguments)
+    except RegistryError:
+        return None
 
 
 def is_repository() -> bool:
-    return subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False).returncode == 0
+    return try_git("rev-parse", "--git-dir") is not None
 
 
 def has_remote() -> bool:

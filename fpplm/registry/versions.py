@@ -8,14 +8,13 @@ remote repository). `gto show`, `gto history` and `dvc artifacts get --stage pro
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
-from fpplm.registry.git import REMOTE, git, has_remote
+from fpplm.registry.git import REMOTE, git, has_remote, try_git
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.serving.bundle import open_bundle
 
@@ -138,8 +137,8 @@ def manifest_of(version: str) -> dict[str, Any]:
 
 def save(paths: Sequence[str], message: str) -> None:
     """Commits these paths alone, where they differ from HEAD."""
-    ignored = subprocess.run(["git", "check-ignore", "--", *paths], capture_output=True, text=True, check=False)
-    there = [path for path in paths if Path(path).exists() and path not in ignored.stdout.splitlines()]
+    ignored = (try_git("check-ignore", "--", *paths) or "").splitlines()
+    there = [path for path in paths if Path(path).exists() and path not in ignored]
     git("add", "--", *there)
     if git("diff", "--cached", "--name-only", "--", *there):
         git(*_identity(), "commit", "--quiet", "--message", message, "--", *there)
@@ -217,7 +216,7 @@ def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> No
         git(
             "update-ref",
             "--stdin",
-            given="".join(f"create refs/tags/{name} {made}\n" for name, made in objects.items()),
+            stdin="".join(f"create refs/tags/{name} {made}\n" for name, made in objects.items()),
         )
 
 
@@ -228,12 +227,12 @@ def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
     before it, also where two come in one second or the clock was set back. `gto assign` would take the clock's time.
     """
     who = git(*_identity(), "var", "GIT_COMMITTER_IDENT").rsplit(" ", 2)[0]
-    return git("mktag", given=f"object {commit}\ntype commit\ntag {name}\ntagger {who} {moment} +0000\n\n{message}\n")
+    return git("mktag", stdin=f"object {commit}\ntype commit\ntag {name}\ntagger {who} {moment} +0000\n\n{message}\n")
 
 
 def _identity() -> list[str]:
     """A name to commit under where Git knows none, as on a machine that only runs jobs."""
-    known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], capture_output=True, check=False).returncode == 0
+    known = try_git("var", "GIT_COMMITTER_IDENT") is not None
     return [] if known else ["-c", "user.name=fpplm", "-c", "user.email=fpplm@localhost"]
 
 

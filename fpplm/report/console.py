@@ -11,7 +11,7 @@ from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation
-from fpplm_core.export.parity import VariantVerdict
+from fpplm_core.export.verdicts import VariantVerdict
 from fpplm_core.files import read_json, read_record
 
 

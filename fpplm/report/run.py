@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class RunChange:
     after: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """What changed since the run before, what the stages did, and the verdict, as reports/run.json holds it.
 
@@ -27,14 +27,14 @@ class RunSummary:
     started: str
     before: str | None
     changes: list[RunChange]
-    drift: list[str]
+    drift: list[str] = field(default_factory=list)  # earlier versions did not look for it
     ran: dict[str, bool]
     seconds: dict[str, float]
     verdict: str
     reasons: list[str]
-    model: str | None
-    against: str | None
-    version: str | None
+    model: str | None = None
+    against: str | None = None
+    version: str | None = None
 
     @property
     def state(self) -> str:

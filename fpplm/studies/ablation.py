@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from itertools import product
@@ -19,9 +18,10 @@ from typing import Any, NamedTuple
 from fpplm.pipeline import paths
 from fpplm.pipeline.fingerprint import digest, fingerprints
 from fpplm.studies.forest import forest
+from fpplm.studies.ledger import read_ledger
 from fpplm.studies.markdown import table
 from fpplm_core.errors import ParamsError
-from fpplm_core.params import parse
+from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
 ROOT = Path.cwd()  # the project, as for every command
@@ -29,7 +29,7 @@ SCRATCH = paths.SCRATCH / "ablation"
 OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
 
 
-class Run(NamedTuple):
+class Cell(NamedTuple):
     """One cell of the grid: its place, the whole content of its params.yaml, and the modules to run.
 
     Of train and dev, `train_sentences` and `dev_sentences` are taken, evenly spread (None: all), and `noise` of train's
@@ -52,15 +52,15 @@ class Run(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The digest of what is asked for: parameters, data and encoder."""
+        """The digest of the question: parameters, data and encoder."""
         settings = {name: block for name, block in self.settings.items() if self.ours or name != "technique"}
-        inputs = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
+        inputs: list[Any] = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
         inputs += [content(settings["data"]["path"]), content(settings["model"]["encoder"])]
         return digest_of(inputs)
 
     @property
     def code(self) -> str:
-        """The digest of what answers: the code that runs, and its libraries."""
+        """The digest of the code that runs, and of its libraries."""
         return code_of(tuple(module for module, *_ in self.modules))
 
 
@@ -83,8 +83,8 @@ def content(path: str) -> str:
     return whole.hexdigest()
 
 
-def grid(plan: Path) -> Iterator[Run]:
-    """All runs of a plan on the corpora that are there.
+def grid(plan: Path) -> Iterator[Cell]:
+    """Every cell of a plan whose corpus is there.
 
     Raises ParamsError for a plan that cannot be read or names an unknown parameter.
     """
@@ -102,12 +102,12 @@ def grid(plan: Path) -> Iterator[Run]:
         data = [limits.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
         for name, value in {**common, **limits, **changes}.items():
             change(settings, name, value, f"{plan}: {arm}")
-        parse(settings, f"{plan}: {arm}")
+        Params.parse(settings, f"{plan}: {arm}")
         modules = [[name] for name in OURS]
         if trainer:
             modules = [["tasks.read"], ["benchmarks.peers.trainer", *(f"--{k}={v}" for k, v in trainer.items())]]
         if (ROOT / settings["data"]["path"]).is_dir():
-            yield Run(corpus, arm, seed, settings, modules, *data)
+            yield Cell(corpus, arm, seed, settings, modules, *data)
 
 
 def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
@@ -121,33 +121,20 @@ def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
     place[last] = value
 
 
-def commit() -> str | None:
-    """The commit that stands here; None where Git does not know."""
-    command = ["git", "describe", "--always", "--dirty"]
-    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or None
-
-
-def read_ledger(ledger: Path) -> list[dict[str, Any]]:
-    if not ledger.exists():
-        return []
-    return [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
-
-
 def write_outcome(plan: Path, results: Path) -> str:
     """Writes the table and the forest plot of a plan's finished runs, and gives the table as Markdown.
 
     Of a run that was made with several versions of the code, the last one counts; the commits are named.
     """
     wanted = read_yaml(plan)
-    keys = {run.key for run in grid(plan)}
-    rows = list({row["key"]: row for row in read_ledger(results / "runs.jsonl") if row["key"] in keys}.values())
+    keys = {cell.key for cell in grid(plan)}
+    rows = list({row.key: row for row in read_ledger(results / "runs.jsonl") if row.key in keys}.values())
     parts, groups = [], {}
     for reference in wanted["references"]:
         text, differences = table(rows, reference)
         parts.append(f"# against {reference}\n\n{text}")
         groups[f"against {reference}"] = differences
-    commits = ", ".join(sorted({str(row["commit"]) for row in rows}))
+    commits = ", ".join(sorted({str(row.commit) for row in rows}))
     text = "\n".join(parts) + f"\n{len(rows)} runs, made at {commits or 'no commit'}.\n"
     (results / f"{plan.stem}.md").write_text(text, encoding="utf-8")
     (results / f"{plan.stem}.svg").write_text(forest(groups), encoding="utf-8")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
+from fpplm.studies.ledger import LedgerRow
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.evaluation.significance import Difference, average, difference, holm, mean_f1
 
 MARGIN = 0.005  # F1 within which an arm counts as equivalent
 
 
-def table(rows: Iterable[Mapping[str, Any]], reference: str) -> tuple[str, dict[str, Difference]]:
+def table(rows: Iterable[LedgerRow], reference: str) -> tuple[str, dict[str, Difference]]:
     """The result as Markdown, a table for each corpus and one over all of them, and its differences by name.
 
     An arm is compared with the reference on the seeds that both have.
     """
-    found: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
+    found: dict[str, dict[str, dict[int, LedgerRow]]] = {}
     for row in rows:
-        found.setdefault(row["corpus"], {}).setdefault(row["arm"], {})[row["seed"]] = row
+        found.setdefault(row.corpus, {}).setdefault(row.arm, {})[row.seed] = row
     differences: dict[str, dict[str, Difference]] = {}
     parts = []
     for corpus, arms in found.items():
@@ -45,26 +45,27 @@ HEADER = (
 )
 
 
-def compare(one: Mapping[int, Mapping[str, Any]], other: Mapping[int, Mapping[str, Any]]) -> Difference | None:
-    seeds = sorted(set(one) & set(other))
+def compare(candidate: Mapping[int, LedgerRow], baseline: Mapping[int, LedgerRow]) -> Difference | None:
+    seeds = sorted(set(candidate) & set(baseline))
     if not seeds:
         return None
-    tables: list[SentenceCounts] = [np.array([arm[seed]["counts"] for seed in seeds]) for arm in (one, other)]
-    return difference(*tables)
+
+    def counts(arm: Mapping[int, LedgerRow]) -> SentenceCounts:
+        return np.array([arm[seed].counts for seed in seeds])
+
+    return difference(counts(candidate), counts(baseline))
 
 
-def lines(
-    arms: Mapping[str, Mapping[int, Mapping[str, Any]]], compared: Mapping[str, Difference | None]
-) -> Iterator[str]:
+def lines(arms: Mapping[str, Mapping[int, LedgerRow]], compared: Mapping[str, Difference | None]) -> Iterator[str]:
     known = {arm: outcome for arm, outcome in compared.items() if outcome is not None}
     corrected = dict(zip(known, holm([outcome.p for outcome in known.values()]), strict=True))
     for arm, seeds in arms.items():
         runs = list(seeds.values())
 
-        def mean(key: str, runs: list[Mapping[str, Any]] = runs) -> float:
-            return float(np.mean([run["test"].get(key, run.get(key)) for run in runs]))
+        def mean(key: str, runs: list[LedgerRow] = runs) -> float:
+            return float(np.mean([run.test[key] if key in run.test else getattr(run, key) for run in runs]))
 
-        test = 100 * mean_f1(np.array([run["counts"] for run in runs]))
+        test = 100 * mean_f1(np.array([run.counts for run in runs]))
         outcome = known.get(arm)
         verdict = ("", "", "")
         if outcome is not None:

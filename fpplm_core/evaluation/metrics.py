@@ -97,11 +97,11 @@ def seen_unseen(
     for words, gold_spans, predicted_spans in zip(sentences, gold, predicted, strict=True):
         for part, rows in parts.items():
             belongs = part == "seen"
-            own = (
+            own_gold, own_predicted = (
                 [span for span in spans if (mention(words, span) in seen) == belongs]
                 for spans in (gold_spans, predicted_spans)
             )
-            rows.append(span_counts(*own))
+            rows.append(span_counts(own_gold, own_predicted))
     return {part: sum_counts(rows) for part, rows in parts.items()}
 
 

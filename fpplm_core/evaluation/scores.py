@@ -8,8 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from seqeval.metrics import classification_report
-from seqeval.scheme import IOB2
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
@@ -111,6 +109,9 @@ def score_spans(
     resamples: int = RESAMPLES,
 ) -> SpanScores:
     """Raises FpplmError where seqeval's micro F1 is not that of our own counts."""
+    from seqeval.metrics import classification_report  # takes a second, and who only reads scores does not need it
+    from seqeval.scheme import IOB2
+
     lengths = [len(s.words) for s in sentences]
     tags = [[tags_from_spans(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)

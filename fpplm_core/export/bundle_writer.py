@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fpplm_core.data.settings import DataSettings, EncodeSettings
+from fpplm_core.export.settings import ExportSettings, Variant
 from fpplm_core.files import write_json, write_text
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import (
@@ -19,6 +21,7 @@ from fpplm_core.serving.bundle import (
     LABEL_LM,
     MANIFEST,
     TOKENIZER,
+    BundleConfig,
     _digest,
     graph_name,
     sha256,
@@ -35,22 +38,33 @@ def make_config(
     first_shape: int | None,
     data: DataSettings,
     encode: EncodeSettings,
-    refine_below: float,
+    export: ExportSettings,
     variants: Collection[str],
-    use_label_lm: bool = False,
-) -> dict[str, Any]:
-    """What serving must know of training: the content of config.json."""
-    return {
-        "labels": decoder.labels,
-        "transitions": decoder.scores.tolist(),
-        "window": encode.window,
-        "stride": encode.stride,
-        "context": encode.context,
-        "first_shape": first_shape,
-        "words": data.segmentation_rule,
-        "label_lm": {"below": refine_below, "use": use_label_lm},
-        "variants": {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()},
-    }
+) -> BundleConfig:
+    """What serving must know of training, for a bundle with these variants."""
+    return BundleConfig(
+        labels=list(decoder.labels),
+        transitions=decoder.scores.tolist(),
+        window=encode.window,
+        stride=encode.stride,
+        context=encode.context,
+        first_shape=first_shape,
+        segmentation=data.segmentation_rule,
+        label_lm_threshold=export.refine_below,
+        use_label_lm=False,
+        variants=by_device(variants),
+    )
+
+
+def by_device(variants: Collection[str]) -> dict[str, list[str]]:
+    """These variants by device, the preferred first."""
+    return {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()}
+
+
+def graph_sizes(graphs: Path) -> dict[str, int]:
+    """The bytes of each variant whose graph is in the folder."""
+    paths = {variant: graphs / graph_name(variant) for variant in get_args(Variant)}
+    return {variant: path.stat().st_size for variant, path in paths.items() if path.exists()}
 
 
 def assemble(
@@ -58,7 +72,7 @@ def assemble(
     graphs: Path,
     tokenizer: Path,
     examples: Sequence[Sequence[str]],
-    config: Mapping[str, Any],
+    config: BundleConfig,
     lineage: Mapping[str, Any],
 ) -> None:
     """Writes a sealed bundle with the graphs that `config` names, in place of the one before.
@@ -68,17 +82,25 @@ def assemble(
     """
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
-    names = [graph_name(variant) for variant in config["variants"]["cpu"]]
-    if config["label_lm"]["below"]:
+    names = [graph_name(variant) for variant in config.variants["cpu"]]
+    if config.label_lm_threshold:
         names.append(LABEL_LM)
     for name in names:
         shutil.copyfile(graphs / name, bundle / name)
     shutil.copyfile(tokenizer, bundle / TOKENIZER)
-    (bundle / CONFIG).write_text(json.dumps(config) + "\n", encoding="utf-8")
+    (bundle / CONFIG).write_text(json.dumps(config_json(config)) + "\n", encoding="utf-8")
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
     write_text(bundle / CARD, card(lineage))
     seal(bundle, lineage)
+
+
+def config_json(config: BundleConfig) -> dict[str, object]:
+    """The content of config.json; its keys are those of the first bundles, so that every version reads every bundle."""
+    values = asdict(config)
+    variants, segmentation = values.pop("variants"), values.pop("segmentation")
+    label_lm = {"below": values.pop("label_lm_threshold"), "use": values.pop("use_label_lm")}
+    return {**values, "words": segmentation, "label_lm": label_lm, "variants": variants}
 
 
 def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
@@ -102,19 +124,18 @@ def write_golden(bundle: Path, sentences: Sequence[Sequence[str]]) -> None:
 
 def card(lineage: Mapping[str, Any]) -> str:
     """The model card, in the hub's layout."""
-    test, parameters = lineage["scores"]["test"], lineage["parameters"]
+    test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(
         f"| {kind} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
     )
-    data, encoder = parameters["data"]["path"], parameters["model"]["encoder"]
     return f"""---
 pipeline_tag: token-classification
 library_name: onnxruntime
 ---
 # Tagger for {", ".join(test["types"])}
 
-Trained by fpplm {lineage["fpplm"]} on `{data}` from the encoder `{encoder}`.
+Trained by fpplm {lineage["fpplm"]} on `{data["path"]}` from the encoder `{model["encoder"]}`.
 
 | type | precision | recall | F1 | test mentions |
 | --- | --- | --- | --- | --- |

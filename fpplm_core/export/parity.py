@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,59 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.evaluation.scores import Logits, Spans, gold_spans
 from fpplm_core.export.settings import VerifySettings
+from fpplm_core.export.verdicts import LabelLmTrial, VariantVerdict
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import open_bundle
 from fpplm_core.serving.onnx_session import is_available
 from fpplm_core.tagging.decoder import SpanDecoder
-
-
-@dataclass(frozen=True)
-class VariantVerdict:
-    """A graph against torch: its largest logit difference, F1 and what F1 lost, and whether it may serve."""
-
-    max_logit_delta: float
-    sentences_with_other_spans: int
-    f1: float
-    f1_loss: float
-    accepted: bool
-
-
-@dataclass(frozen=True)
-class LabelLmTrial:
-    """Dev F1 of the preferred graph without and with the label language model, which is used where it helps."""
-
-    dev_f1: float
-    dev_f1_refined: float
-    used: bool
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out."""
-
-    variants: dict[str, VariantVerdict]
-    bytes: dict[str, int]
-    refused: list[str]
-
-    @property
-    def kept(self) -> list[str]:
-        """The variants that the bundle gets; mixed stands in for int8."""
-        left_out = {*self.refused} if "int8" in self.refused else {*self.refused, "mixed"}
-        return [variant for variant in self.bytes if variant not in left_out]
-
-    def refined(self, trial: LabelLmTrial) -> RefinedVerifyReport:
-        return RefinedVerifyReport(**vars(self), label_lm=trial)
-
-
-@dataclass(frozen=True)
-class RefinedVerifyReport(VerifyReport):
-    """The report on a bundle that carries the label language model."""
-
-    label_lm: LabelLmTrial
 
 
 @dataclass(frozen=True)
@@ -121,23 +75,6 @@ def parity_verdict(variant: str, logits: Logits, torch: TorchAnswer, settings: V
     loss = micro_f1(torch.gold, torch.spans) - f1
     same = delta <= settings.max_logit_delta and not changed
     return VariantVerdict(delta, changed, f1, loss, same if variant == "fp32" else loss <= settings.max_f1_loss)
-
-
-def report_on(verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
-    """A variant that is refused on one device is refused on all; `sizes` are the bytes of each graph."""
-    refused = {name.split()[0] for name, verdict in verdicts.items() if not verdict.accepted}
-    return VerifyReport(verdicts, sizes, sorted(refused))
-
-
-def require_fp32(report: VerifyReport) -> None:
-    """Raises FpplmError where the float32 graph is refused: there is nothing to fall back on."""
-    if "fp32" in report.refused:
-        raise FpplmError(
-            "the exported graph does not give torch's answer",
-            where="verify",
-            got=json.dumps(asdict(report.variants["fp32 on cpu"])),
-            do="report the encoder; or raise verify.max_logit_delta if the spans agree",
-        )
 
 
 def try_label_lm(bundle: Path, dev: Sequence[Sentence]) -> LabelLmTrial:

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from fpplm.studies import ablation
-from fpplm.studies.ablation import content, grid, read_ledger, write_outcome
+from fpplm.studies.ablation import content, grid, write_outcome
 from fpplm.studies.forest import WIDTH, forest
+from fpplm.studies.ledger import read_ledger
 from fpplm.studies.markdown import table
 from fpplm.studies.runs import mislabelled, spread
 from fpplm_core.data.records import Sentence

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm.promotion.comparison import counts, rates
+from fpplm.promotion.comparison import counts_by_type, rates
 from fpplm_core.evaluation.metrics import sum_counts
-from fpplm_core.evaluation.promotion import Side, judge
-from fpplm_core.evaluation.settings import PromotionParams
+from fpplm_core.evaluation.promotion import Comparison, TaggerCounts, compare_taggers
+from fpplm_core.evaluation.settings import PromotionSettings
 from fpplm_core.params import load
 from fpplm_core.tagging.spans import Span
 
@@ -22,15 +23,15 @@ HALVES = (slice(0, 3), slice(3, 6))
 few = hypothesis.settings(max_examples=10)  # each draws thousands of resamples
 
 
-def settings(**changes: float) -> PromotionParams:
-    return PromotionParams(**(SETTINGS.model_dump() | changes))
+def settings(**changes: float) -> PromotionSettings:
+    return PromotionSettings(**(SETTINGS.model_dump() | changes))
 
 
-def side(speed: float = 1000.0, size: int = 100, types: set[str] | None = None, **by_type: Sentences) -> Side:
+def side(speed: float = 1000.0, size: int = 100, types: set[str] | None = None, **by_type: Sentences) -> TaggerCounts:
     """A tagger of these counts a type."""
     tables = {kind: np.array(rows, dtype=np.int64).reshape(-1, 3) for kind, rows in by_type.items()}
     whole = np.sum(list(tables.values()), axis=0)
-    return Side({None: whole, **tables}, set(by_type) if types is None else types, speed, size)
+    return TaggerCounts({None: whole, **tables}, set(by_type) if types is None else types, speed, size)
 
 
 def right(share: float, sentences: int = 200, each: int = 2) -> Sentences:
@@ -39,98 +40,98 @@ def right(share: float, sentences: int = 200, each: int = 2) -> Sentences:
     return [(each, 0, 0) if hit else (0, each, each) for hit in found]
 
 
-def failed(found: dict[str, Any]) -> dict[str, str]:
-    return {rule["name"]: rule["outcome"] for rule in found["rules"] if rule["outcome"] != "pass"}
+def failed(found: Comparison) -> dict[str, str]:
+    return {rule.name: rule.outcome for rule in found.rules if rule.outcome != "pass"}
 
 
 def test_an_equal_model_is_promoted():
-    found = judge(side(PER=right(0.8)), side(PER=right(0.8)), SETTINGS)
-    assert found["verdict"] == "promote" and failed(found) == {}
-    assert found["f1"] == {"candidate": 0.8, "incumbent": 0.8}
-    assert found["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert found["p"] == {"permutation": 1.0, "mcnemar": 1.0}
-    assert found["types"]["PER"]["support"] == 400
-    assert found["reasons"] == [
+    found = compare_taggers(side(PER=right(0.8)), side(PER=right(0.8)), SETTINGS)
+    assert found.verdict == "promote" and failed(found) == {}
+    assert found.f1 == {"candidate": 0.8, "incumbent": 0.8}
+    assert found.difference == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert found.p == {"permutation": 1.0, "mcnemar": 1.0}
+    assert found.types["PER"].support == 400
+    assert found.reasons == [
         "F1 0.8000, before 0.8000: +0.0000 [+0.0000, +0.0000]; a loss of more than 0.02 is excluded"
     ]
 
 
 def test_a_better_model_is_promoted():
-    found = judge(side(PER=right(0.9)), side(PER=right(0.7)), SETTINGS)
-    assert found["verdict"] == "promote"
-    assert found["difference"]["low"] > 0 and found["p"]["permutation"] < 0.05
+    found = compare_taggers(side(PER=right(0.9)), side(PER=right(0.7)), SETTINGS)
+    assert found.verdict == "promote"
+    assert found.difference["low"] > 0 and found.p["permutation"] < 0.05
 
 
 def test_a_clearly_worse_model_is_rejected():
-    found = judge(side(PER=right(0.6)), side(PER=right(0.8)), SETTINGS)
-    assert found["verdict"] == "reject"
+    found = compare_taggers(side(PER=right(0.6)), side(PER=right(0.8)), SETTINGS)
+    assert found.verdict == "reject"
     assert failed(found) == {
         "F1 difference, p": "reject",
         "F1 difference, lower end": "hold",
         "F1 difference of PER": "reject",
     }
-    assert found["p"]["permutation"] < 0.001 and found["p"]["mcnemar"] < 0.001
-    assert "F1 0.6000, before 0.8000: -0.2000 [-0.2" in found["reasons"][0] and "p 0.0001" in found["reasons"][0]
-    assert "not excluded" in found["reasons"][-1], "what holds comes behind what rejects"
+    assert found.p["permutation"] < 0.001 and found.p["mcnemar"] < 0.001
+    assert "F1 0.6000, before 0.8000: -0.2000 [-0.2" in found.reasons[0] and "p 0.0001" in found.reasons[0]
+    assert "not excluded" in found.reasons[-1], "what holds comes behind what rejects"
 
 
 def test_a_slightly_worse_model_on_few_sentences_is_held():
-    found = judge(side(PER=right(0.76, 25)), side(PER=right(0.8, 25)), SETTINGS)
-    assert (found["verdict"], failed(found)) == ("hold", {"F1 difference, lower end": "hold"})
-    assert "a loss of more than 0.02 is not excluded" in found["reasons"][0]
+    found = compare_taggers(side(PER=right(0.76, 25)), side(PER=right(0.8, 25)), SETTINGS)
+    assert (found.verdict, failed(found)) == ("hold", {"F1 difference, lower end": "hold"})
+    assert "a loss of more than 0.02 is not excluded" in found.reasons[0]
 
 
 def test_what_is_no_better_and_no_worse_elsewhere_is_held_on_few_sentences():
     """The interval decides, not the difference, which is 0."""
-    found = judge(side(PER=right(0.5, 20)), side(PER=right(0.5, 20)[::-1]), SETTINGS)
-    assert found["difference"]["mean"] == 0.0 and found["difference"]["low"] < -0.02
-    assert (found["verdict"], failed(found)) == ("hold", {"F1 difference, lower end": "hold"})
+    found = compare_taggers(side(PER=right(0.5, 20)), side(PER=right(0.5, 20)[::-1]), SETTINGS)
+    assert found.difference["mean"] == 0.0 and found.difference["low"] < -0.02
+    assert (found.verdict, failed(found)) == ("hold", {"F1 difference, lower end": "hold"})
 
 
 def test_a_smaller_alpha_makes_a_wider_interval():
     new, old = side(PER=right(0.76, 25)), side(PER=right(0.8, 25))
-    narrow, wide = (judge(new, old, settings(alpha=alpha))["difference"] for alpha in (0.4, 0.01))
+    narrow, wide = (compare_taggers(new, old, settings(alpha=alpha)).difference for alpha in (0.4, 0.01))
     assert wide["low"] < narrow["low"] <= narrow["high"] < wide["high"]
 
 
 @pytest.mark.parametrize("fault", [(1, 0, 1), (1, 1, 0)])
 def test_a_missed_and_a_spurious_mention_both_make_a_sentence_wrong(fault):
-    found = judge(side(PER=[fault] * 6 + [(1, 0, 0)] * 20), side(PER=[(1, 0, 0)] * 26), SETTINGS)
-    assert found["p"]["mcnemar"] == pytest.approx(2 / 2**6)
+    found = compare_taggers(side(PER=[fault] * 6 + [(1, 0, 0)] * 20), side(PER=[(1, 0, 0)] * 26), SETTINGS)
+    assert found.p["mcnemar"] == pytest.approx(2 / 2**6)
 
 
 def test_with_a_wide_margin_a_small_loss_is_promoted():
     new, old = side(PER=right(0.79)), side(PER=right(0.8))
-    assert judge(new, old, settings(margin=0.0))["verdict"] == "hold"
-    assert judge(new, old, settings(margin=1.0))["verdict"] == "promote"
+    assert compare_taggers(new, old, settings(margin=0.0)).verdict == "hold"
+    assert compare_taggers(new, old, settings(margin=1.0)).verdict == "promote"
 
 
 def test_a_type_that_collapses_is_rejected_though_all_together_is_better():
     new = side(PER=right(0.95, 400), LOC=[(0, 0, 1)] * 20 + [(0, 0, 0)] * 380)
     old = side(PER=right(0.80, 400), LOC=[(1, 0, 0)] * 20 + [(0, 0, 0)] * 380)
-    found = judge(new, old, SETTINGS)
-    assert found["difference"]["low"] > 0
-    assert (found["verdict"], failed(found)) == ("reject", {"F1 difference of LOC": "reject"})
-    assert found["reasons"][0].startswith("LOC: F1 0.0000, before 1.0000: -1.0000 [-1.0000, -1.0000] on 20 mentions")
-    assert judge(new, old, settings(max_type_loss=1.0))["verdict"] == "promote"
+    found = compare_taggers(new, old, SETTINGS)
+    assert found.difference["low"] > 0
+    assert (found.verdict, failed(found)) == ("reject", {"F1 difference of LOC": "reject"})
+    assert found.reasons[0].startswith("LOC: F1 0.0000, before 1.0000: -1.0000 [-1.0000, -1.0000] on 20 mentions")
+    assert compare_taggers(new, old, settings(max_type_loss=1.0)).verdict == "promote"
 
 
 def test_a_type_that_lost_perhaps_by_chance_is_held():
     rest: Sentences = [(0, 0, 0)] * 394
     new = side(PER=right(0.9, 400), LOC=[(1, 0, 0)] * 4 + [(0, 0, 1)] * 2 + rest)
     old = side(PER=right(0.8, 400), LOC=[(1, 0, 0)] * 3 + [(0, 0, 1)] + [(1, 0, 0)] * 2 + rest)
-    found = judge(new, old, SETTINGS)
-    assert (found["verdict"], failed(found)) == ("hold", {"F1 difference of LOC": "hold"})
-    assert "which may be chance" in found["reasons"][0] and "on 6 mentions" in found["reasons"][0]
+    found = compare_taggers(new, old, SETTINGS)
+    assert (found.verdict, failed(found)) == ("hold", {"F1 difference of LOC": "hold"})
+    assert "which may be chance" in found.reasons[0] and "on 6 mentions" in found.reasons[0]
 
 
 def test_a_type_known_no_more_is_rejected_where_test_has_it():
     rows = {"PER": right(0.8), "LOC": right(0.8)}
     old = side(types={"PER", "LOC", "ORG"}, **rows)
-    assert judge(side(types={"PER", "LOC"}, **rows), old, SETTINGS)["verdict"] == "promote", "no ORG in test"
-    found = judge(side(types={"PER", "MISC"}, **rows), old, SETTINGS)
-    assert (found["verdict"], failed(found)) == ("reject", {"types known no more": "reject"})
-    assert found["reasons"] == ["1 type(s) of the test split are known no more: LOC"]
+    assert compare_taggers(side(types={"PER", "LOC"}, **rows), old, SETTINGS).verdict == "promote", "no ORG in test"
+    found = compare_taggers(side(types={"PER", "MISC"}, **rows), old, SETTINGS)
+    assert (found.verdict, failed(found)) == ("reject", {"lost types": "reject"})
+    assert found.reasons == ["1 type(s) of the test split are no longer known: LOC"]
 
 
 @pytest.mark.parametrize(
@@ -147,20 +148,20 @@ def test_a_type_known_no_more_is_rejected_where_test_has_it():
     ],
 )
 def test_what_a_model_may_cost(new, changes, names):
-    found = judge(side(PER=right(0.8), **new), side(PER=right(0.8)), settings(**changes))
+    found = compare_taggers(side(PER=right(0.8), **new), side(PER=right(0.8)), settings(**changes))
     assert failed(found) == dict.fromkeys(names, "reject")
-    assert found["verdict"] == ("reject" if names else "promote")
-    assert len(found["reasons"]) == max(1, len(names))
-    for reason in found["reasons"][: len(names)]:
+    assert found.verdict == ("reject" if names else "promote")
+    assert len(found.reasons) == max(1, len(names))
+    for reason in found.reasons[: len(names)]:
         assert any(number in reason for number in ("499", "100", "201", "1,000")), reason
 
 
 @pytest.mark.parametrize("rows", [[], [(0, 0, 0)] * 5])
 def test_a_test_split_without_mentions_holds(rows):
-    found = judge(side(0.0, PER=rows), side(0.0, PER=rows), SETTINGS)
-    assert (found["verdict"], failed(found)) == ("hold", {"test mentions": "hold"})
-    assert found["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert json.dumps(found, allow_nan=False)
+    found = compare_taggers(side(0.0, PER=rows), side(0.0, PER=rows), SETTINGS)
+    assert (found.verdict, failed(found)) == ("hold", {"test mentions": "hold"})
+    assert found.difference == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert json.dumps(asdict(found), allow_nan=False)
 
 
 tables = st.integers(1, 8).flatmap(
@@ -168,7 +169,7 @@ tables = st.integers(1, 8).flatmap(
 )
 
 
-def both(table: list[list[tuple[int, ...]]]) -> tuple[Side, Side]:
+def both(table: list[list[tuple[int, ...]]]) -> tuple[TaggerCounts, TaggerCounts]:
     """Two taggers from six counts a sentence, one table a type."""
     kinds = dict(zip("ABC", table, strict=False))
     first, second = ({kind: [row[part] for row in rows] for kind, rows in kinds.items()} for part in HALVES)
@@ -179,47 +180,47 @@ def both(table: list[list[tuple[int, ...]]]) -> tuple[Side, Side]:
 @given(tables)
 def test_a_model_against_itself_is_promoted_where_there_is_something_to_find(table):
     one, _ = both(table)
-    found = judge(one, one, settings(margin=0.0, max_type_loss=0.0))
+    found = compare_taggers(one, one, settings(margin=0.0, max_type_loss=0.0))
     mentions = int(one.counts[None][:, [0, 2]].sum())
-    assert found["verdict"] == ("promote" if mentions else "hold")
-    assert found["difference"]["mean"] == 0.0
+    assert found.verdict == ("promote" if mentions else "hold")
+    assert found.difference["mean"] == 0.0
 
 
 @few
 @given(tables)
 def test_the_other_way_round_the_differences_are_negative(table):
     one, other = both(table)
-    there, back = judge(one, other, SETTINGS), judge(other, one, SETTINGS)
-    for a, b in [(there["difference"], back["difference"])] + [
-        (there["types"][kind], back["types"][kind]) for kind in there["types"]
+    there, back = compare_taggers(one, other, SETTINGS), compare_taggers(other, one, SETTINGS)
+    for a, b in [(there.difference, back.difference)] + [
+        (asdict(there.types[kind]), asdict(back.types[kind])) for kind in there.types
     ]:
         assert a["mean"] == -b["mean"]
         assert a["low"] == pytest.approx(-b["high"]) and a["high"] == pytest.approx(-b["low"])
-    assert there["p"] == back["p"]
-    assert there["f1"]["candidate"] == back["f1"]["incumbent"]
+    assert there.p == back.p
+    assert there.f1["candidate"] == back.f1["incumbent"]
 
 
 @few
 @given(tables)
 def test_the_verdict_is_the_worst_outcome_and_the_first_reason_is_its(table):
-    found = judge(*both(table), SETTINGS)
+    found = compare_taggers(*both(table), SETTINGS)
     outcomes = set(failed(found).values())
     worst = "reject" if "reject" in outcomes else "hold" if outcomes else "promote"
-    assert found["verdict"] == worst
-    assert len(found["reasons"]) == max(1, len(failed(found)))
-    assert all("\n" not in reason and any(c.isdigit() for c in reason) for reason in found["reasons"])
-    assert json.dumps(found, allow_nan=False)
+    assert found.verdict == worst
+    assert len(found.reasons) == max(1, len(failed(found)))
+    assert all("\n" not in reason and any(c.isdigit() for c in reason) for reason in found.reasons)
+    assert json.dumps(asdict(found), allow_nan=False)
 
 
 def test_counts_are_those_of_the_gold_types_and_of_all():
     gold = [[Span(0, 1, "PER"), Span(2, 4, "LOC")], []]
-    found = counts(gold, [[Span(0, 1, "PER"), Span(2, 3, "LOC")], [Span(0, 1, "ORG")]])
+    found = counts_by_type(gold, [[Span(0, 1, "PER"), Span(2, 3, "LOC")], [Span(0, 1, "ORG")]])
     assert {kind: table.tolist() for kind, table in found.items()} == {
         None: [[1, 1, 1], [0, 1, 0]],
         "LOC": [[0, 1, 1], [0, 0, 0]],
         "PER": [[1, 0, 0], [0, 0, 0]],
     }
-    assert sum_counts([]) == (0, 0, 0) and counts([], [])[None].shape == (0, 3)
+    assert sum_counts([]) == (0, 0, 0) and counts_by_type([], [])[None].shape == (0, 3)
 
 
 class Watch:

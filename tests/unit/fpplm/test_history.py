@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from fpplm.promotion import history
 from fpplm.promotion.history import Run, Verdict
-from fpplm.registry import lineage
+from fpplm.registry.lineage import Lineage, LineageChange
 
 
 @pytest.fixture(autouse=True)
@@ -26,18 +28,18 @@ def test_a_run_is_all_that_is_known_of_it() -> None:
     run = Run.begin(promote=True)
     with run.timing("read"):
         run.ran["read"] = True
-    assert history.state(history.runs()[0]) == "running"
+    assert history.runs()[0].state == "running"
     run.end(Verdict("promote", ["better"], "abc", "v1.0.0", "v2.0.0"))
     (found,) = history.runs()
-    assert found["ran"] == {"read": True} and found["seconds"].keys() == {"read"} and found["promote"]
-    assert history.state(found) == "promoted"
-    assert history.state(found | {"version": None}) == "promote", "it was only said"
+    assert found.ran == {"read": True} and found.seconds.keys() == {"read"} and found.promote
+    assert found.state == "promoted"
+    assert replace(found, version=None).state == "promote", "it was only said"
 
 
 def test_a_run_without_an_end_whose_process_is_gone_was_killed() -> None:
     history.add("a", started="now", pid=2**22 + 1, host=socket.gethostname())
     history.add("b", started="now", pid=os.getpid(), host="another")
-    assert [history.state(run) for run in history.runs()] == ["killed", "killed"]
+    assert [run.state for run in history.runs()] == ["killed", "killed"]
 
 
 @given(cut=st.integers(0, 400))
@@ -50,7 +52,7 @@ def test_a_line_that_a_kill_has_cut_costs_that_line_alone(cut: int) -> None:
     cut = min(cut, len(whole))
     history.LEDGER.write_bytes(whole[:cut])
     history.add("third", started="2026")
-    kept = [run["run"] for run in history.runs()]
+    kept = [run.run for run in history.runs()]
     assert kept[-1] == "third"
     assert len(kept) - 1 in (sum(end <= cut for end in ends), sum(end - 1 <= cut for end in ends))
 
@@ -58,7 +60,7 @@ def test_a_line_that_a_kill_has_cut_costs_that_line_alone(cut: int) -> None:
 def test_runs_stay_in_the_order_of_their_lines_whatever_the_clock_says() -> None:
     for name, moment in (("late", "2030"), ("early", "2020")):
         history.add(name, started=moment)
-    assert [run["run"] for run in history.runs()] == ["late", "early"]
+    assert [run.run for run in history.runs()] == ["late", "early"]
 
 
 MADE = {
@@ -71,8 +73,12 @@ MADE = {
 }
 
 
+def diff(before: dict[str, Any], after: dict[str, Any]) -> list[LineageChange]:
+    return Lineage.from_manifest(before).diff(Lineage.from_manifest(after))
+
+
 def test_the_same_has_not_changed() -> None:
-    assert lineage.between(MADE, json.loads(json.dumps(MADE))) == []
+    assert diff(MADE, json.loads(json.dumps(MADE))) == []
 
 
 def test_each_change_is_named_with_both_values() -> None:
@@ -82,7 +88,7 @@ def test_each_change_is_named_with_both_values() -> None:
     after["data"] |= {"train.conll": "4" * 64, "drops/new.conll": "5" * 64}
     after["packages"] = {"torch": "2.14.0"}
     after |= {"python": "3.12.1", "commit": "b" * 40}
-    found = {(c.kind, c.name): (c.before, c.after) for c in lineage.between(MADE, after)}
+    found = {(c.kind, c.name): (c.before, c.after) for c in diff(MADE, after)}
     assert found == {
         ("parameters", "train.lr"): ("0.001", "0.002"),
         ("parameters", "technique.active"): ("['label_lm']", "[]"),
@@ -92,4 +98,4 @@ def test_each_change_is_named_with_both_values() -> None:
         ("environment", "python"): ("3.11.7", "3.12.1"),
         ("code", "commit"): ("a" * 12, "b" * 12),
     }
-    assert {(c.kind, c.name): (c.after, c.before) for c in lineage.between(after, MADE)} == found
+    assert {(c.kind, c.name): (c.after, c.before) for c in diff(after, MADE)} == found

@@ -16,8 +16,8 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 
 from fpplm.project.lock import SCRATCH
-from fpplm.project.overrides import PARAMS, overridden
-from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, mend
+from fpplm.project.overrides import PARAMS, with_overrides
+from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, repair_workspace
 from fpplm.session.checkpoint import BEST, STATE, Checkpoint, _save
 from fpplm_core.training.history import DevScore, TrainingHistory
 
@@ -62,10 +62,10 @@ def test_a_cut_lock_file(cut: str, kept: bool) -> None:
     if kept:
         keep_lock_file()
     LOCK_FILE.write_text(cut)
-    (said,) = mend()
+    (said,) = repair_workspace()
     assert said.startswith("dvc.lock was cut off")
     assert LOCK_FILE.read_text() == FULL if kept else not LOCK_FILE.exists()
-    assert mend() == []
+    assert repair_workspace() == []
 
 
 def test_cut_anywhere_dvc_can_read_what_is_left() -> None:
@@ -77,7 +77,7 @@ def test_cut_anywhere_dvc_can_read_what_is_left() -> None:
     ends = [sum(map(len, LINES[:n])) for n in moments.sample(range(len(LINES)), 30)]
     for position in [*ends, *(moments.randrange(len(FULL)) for _ in range(30))]:
         LOCK_FILE.write_text(FULL[:position])
-        mend()
+        repair_workspace()
         found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(LOCK_FILE.read_text()))
         for name, stage in found["stages"].items():
             for key in ("deps", "outs"):
@@ -118,7 +118,7 @@ def test_a_table_of_locks_that_names_the_dead_or_is_cut(sleeper: int) -> None:
         "[]",
     ):
         TABLE.write_text(left)
-        (said,) = mend()
+        (said,) = repair_workspace()
         assert "processes that are gone" in said
         assert not TABLE.exists()
 
@@ -126,7 +126,7 @@ def test_a_table_of_locks_that_names_the_dead_or_is_cut(sleeper: int) -> None:
 def test_a_table_of_locks_that_names_the_living_or_nobody_stays(sleeper: int) -> None:
     for held in (table(sleeper, "sleep 60"), "{}", '{"read": {}, "write": {}}'):
         TABLE.write_text(held)
-        assert mend() == []
+        assert repair_workspace() == []
         assert TABLE.exists()
 
 
@@ -145,7 +145,7 @@ def test_locks_of_a_git_that_is_gone() -> None:
         Path(name).touch()
     with pytest.raises(subprocess.CalledProcessError):
         git("commit", "-q", "--allow-empty", "-m", "second")
-    assert sorted(said.split()[0] for said in mend()) == sorted(LEFT)
+    assert sorted(said.split()[0] for said in repair_workspace()) == sorted(LEFT)
     git("commit", "-q", "--allow-empty", "-m", "second")
 
 
@@ -155,7 +155,7 @@ def test_locks_of_a_repository_that_is_larger_than_the_project(monkeypatch: pyte
     lock.touch()
     Path("models/ner").mkdir(parents=True)
     monkeypatch.chdir("models/ner")
-    (said,) = mend()
+    (said,) = repair_workspace()
     assert "index.lock" in said and not lock.exists()
 
 
@@ -165,7 +165,7 @@ def test_locks_of_a_git_at_work_stay() -> None:
         while psutil.Process(busy.pid).name() != "git":
             pass
         Path(LEFT[0]).touch()
-        assert mend() == []
+        assert repair_workspace() == []
         assert Path(LEFT[0]).exists()
 
 
@@ -174,21 +174,21 @@ OWN = "train:  # mine\n  seed: 1\n"
 
 def test_values_of_a_killed_run_are_taken_back() -> None:
     PARAMS.write_text(OWN)
-    run = overridden(["train.seed=7"])
+    run = with_overrides(["train.seed=7"])
     run.__enter__()  # and is killed
     assert "seed: 7" in PARAMS.read_text()
-    (said,) = mend()
+    (said,) = repair_workspace()
     assert said.startswith("params.yaml is as before")
     assert PARAMS.read_text() == OWN
-    assert mend() == []
+    assert repair_workspace() == []
 
 
 def test_what_the_user_has_edited_since_stays() -> None:
     PARAMS.write_text(OWN)
-    run = overridden(["train.seed=7"])
+    run = with_overrides(["train.seed=7"])
     run.__enter__()
     PARAMS.write_text("train:\n  seed: 8\n")
-    assert mend() == []
+    assert repair_workspace() == []
     assert PARAMS.read_text() == "train:\n  seed: 8\n"
 
 

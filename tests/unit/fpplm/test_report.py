@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from fpplm.report.charts import DRAWN_POINTS, line_chart, ticks
-from fpplm.report.page import heat_map, render
+from fpplm.report.data import heat_map
+from fpplm.report.page import render
 from fpplm.report.tagging_errors import ERROR_KINDS, EXAMPLES, classify_errors, mark_words, pick_examples
+from fpplm_core.evaluation.predictions import SentencePrediction
+from fpplm_core.tagging.spans import Span
 
 HOSTILE = "\"'><script>alert(1)</script>"
 VOID = {"meta", "link", "br"}
@@ -17,9 +20,10 @@ MODEL = "57096445e9d3" + "0" * 52
 
 
 def row(gold, predicted, words=9, line=1):
-    """A sentence as the predictions hold it."""
-    texts = [f"w{number}" for number in range(words)]
-    return {"file": "t.conll", "line": line, "words": texts, "gold": gold, "predicted": predicted}
+    """A sentence as the predictions hold it; its counts do not matter here."""
+    texts = tuple(f"w{number}" for number in range(words))
+    spans = ([Span(*span) for span in part] for part in (gold, predicted))
+    return SentencePrediction("t.conll", line, texts, *spans, tp=0, fp=0, fn=0)
 
 
 # fmt: off
@@ -27,7 +31,8 @@ def scores(f1):
     return {
         "f1": f1, "precision": 0.51, "recall": 0.49, "f1_low": f1 - 0.05, "f1_high": f1 + 0.05, "macro_f1": 0.412,
         "token_accuracy": 0.9, "sentences": 12, "words": 1234, "illegal_paths": 0.25, "coverage": 1.0,
-        "seen_f1": 0.751, "seen_support": 7, "unseen_f1": 0.398, "unseen_support": 11, "words_without_pieces": 31,
+        "seen_f1": 0.751, "seen_support": 7, "unseen_f1": 0.398, "unseen_support": 11,
+        "words_without_pieces": 31, "calibration_error": 0.1,
         "types": {"LOC": {"f1": 0.613, "precision": 0.6, "recall": 0.7, "support": 18}},
         "confusion": {"(spurious)": {"LOC": 5}, "LOC": {"(missed)": 4, "LOC": 14}},
     }
@@ -45,7 +50,7 @@ CHECK = {
 RULE = {"name": "test F1", "value": 0.47, "relation": "at least", "bound": 0.4, "passed": True}
 SETTINGS = {
     "data": {"path": "data/some", "format": "conll"}, "model": {"encoder": f"bert{HOSTILE}"},
-    "evaluate": {"confidence": 0.95}, "verify": {"max_logit_delta": 0.001, "max_f1_loss": 0.005},
+    "verify": {"max_logit_delta": 0.001, "max_f1_loss": 0.005},
 }
 MANIFEST = {
     "fpplm": "0.1.0", "commit": "648f7c1526", "uncommitted_changes": True, "parameters": SETTINGS,
@@ -66,7 +71,7 @@ FILES = {
         "variants": {"fp32 on cpu": SAME, "int8 on cpu": SAME | {"f1_loss": 0.0123, "accepted": False}},
         "bytes": {"fp32": 90810917, "int8": 23226449}, "refused": ["int8"],
     },
-    "reports/timings/verify.json": {"runs": [
+    "reports/timings/verify.json": {"machine": "x86_64", "runs": [
         {"device": "cpu", "variant": "fp32", "words_per_s": 916.1, "latency_ms": 31.0, "latency_p95_ms": 58.4},
     ]},
     "reports/training/steps.csv": "step,lr,tag,label_lm\n1,1e-4,3,5\n2,3e-4,2,4\n3,2e-4,1,nan\n4,1e-4,1,3\n",
@@ -78,7 +83,7 @@ FILES = {
     "reports/data_docs/index.html": "",
     "build/predictions/test.jsonl": {
         "file": f"{HOSTILE}.conll", "line": 41, "words": [HOSTILE, "in", "Rome", "and", "Oslo"],
-        "gold": [[0, 1, HOSTILE]], "predicted": [[2, 3, "LOC"], [4, 5, "LOC"]],
+        "gold": [[0, 1, HOSTILE]], "predicted": [[2, 3, "LOC"], [4, 5, "LOC"]], "tp": 0, "fp": 2, "fn": 1,
     },
     "bundle/manifest.json": MANIFEST,
 }
@@ -170,19 +175,19 @@ def test_examples_are_spread_over_the_split_and_show_no_sentence_twice():
     right = [row([[0, 1, "A"]], [[0, 1, "A"]], line=1000)]
     examples = pick_examples([*both, *right])
     assert list(examples) == list(ERROR_KINDS)
-    lines = {kind: [example["line"] for example in found] for kind, found in examples.items()}
+    lines = {kind: [example.sentence.line for example in found] for kind, found in examples.items()}
     assert lines["wrong type"] == lines["wrong borders"] == []
     assert len(lines["spurious"]) == len(lines["missed"]) == EXAMPLES
     assert not set(lines["spurious"]) & set(lines["missed"])
     assert min(lines["spurious"]) < 10 and max(lines["spurious"]) > 80
-    assert {error.kind for example in examples["missed"] for error in example["errors"]} == {"missed"}
+    assert {error.kind for example in examples["missed"] for error in example.errors} == {"missed"}
 
 
 def test_words_lie_in_their_spans_and_leave_room_for_the_names():
     cells = mark_words(row([[1, 3, "CITY"]], [[2, 4, "TO"]], words=5))
-    assert [cell["gold"] for cell in cells] == [None, (1, 3, "CITY"), (1, 3, "CITY"), None, None]
-    assert [cell["predicted"] for cell in cells] == [None, None, (2, 4, "TO"), (2, 4, "TO"), None]
-    assert [cell["room"] for cell in cells] == [0, 1, 0, 0, 0]  # " w2" gives CITY three of its four characters
+    assert [cell.gold for cell in cells] == [None, (1, 3, "CITY"), (1, 3, "CITY"), None, None]
+    assert [cell.predicted for cell in cells] == [None, None, (2, 4, "TO"), (2, 4, "TO"), None]
+    assert [cell.room for cell in cells] == [0, 1, 0, 0, 0]  # " w2" gives CITY three of its four characters
 
 
 @pytest.mark.parametrize(
@@ -199,8 +204,8 @@ def test_a_find_is_bad_only_where_it_stops(whole_run, severity, failed, badge):
 
 def test_a_heat_map_has_every_cell_and_shares_of_the_row():
     matrix = heat_map({"(spurious)": {"B": 3}, "A": {"(missed)": 1, "A": 3}})
-    assert matrix["columns"] == ["A", "B", "(missed)"]
-    assert matrix["rows"] == [
+    assert matrix.columns == ["A", "B", "(missed)"]
+    assert matrix.rows == [
         ("A", 4, [(3, 0.75), (0, 0.0), (1, 0.25)]),
         ("B", 0, [(0, 0.0), (0, 0.0), (0, 0.0)]),
         ("(spurious)", 3, [(0, 0.0), (3, 1.0), (0, 0.0)]),
@@ -219,24 +224,24 @@ def test_ticks_reach_around_all_values_in_few_even_steps(values):
 
 def test_a_chart_marks_the_first_of_the_best_points():
     chart = line_chart("dev F1", "epoch", [1, 2, 3, 4], [0.4, 0.6, 0.5, 0.6], dots=True)
-    assert chart["best"] == (2, 0.6)
-    assert [best for _, _, best in chart["dots"]] == [False, True, False, False]
-    (x1, y1, _), (x2, y2, _), *_ = chart["dots"]
+    assert chart.best == (2, 0.6)
+    assert [best for _, _, best in chart.dots] == [False, True, False, False]
+    (x1, y1, _), (x2, y2, _), *_ = chart.dots
     assert x1 < x2 and y1 > y2  # later is to the right, better is higher up
 
 
 def test_a_chart_leaves_out_and_counts_what_is_not_finite():
     chart = line_chart("loss", "step", [1, 2, 3], [2.0, math.nan, 1.0], smoothed=True)
-    assert chart["not_finite"] == 1
-    assert "nan" not in chart["raw"] + chart["line"]
-    assert line_chart("loss", "step", [1, 2], [math.nan, math.inf])["points"] == []
+    assert chart.not_finite == 1
+    assert "nan" not in chart.raw + chart.line
+    assert line_chart("loss", "step", [1, 2], [math.nan, math.inf]).points == []
 
 
 def test_a_long_curve_is_drawn_with_few_points_and_to_its_end():
     steps = list(range(1, 20_001))
     chart = line_chart("loss", "step", steps, [1 / step for step in steps])
-    assert chart["line"].count(" ") <= DRAWN_POINTS
-    assert chart["line"].endswith(line_chart("loss", "step", steps[:2], [1, 0])["line"].split()[-1])
+    assert chart.line.count(" ") <= DRAWN_POINTS
+    assert chart.line.endswith(line_chart("loss", "step", steps[:2], [1, 0]).line.split()[-1])
 
 
 def test_a_page_without_any_input_says_what_has_not_run(tmp_path):

@@ -1,0 +1,47 @@
+"""The commands of `fpplm` that let the retraining run by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fpplm.cli.flow import require_project
+from fpplm.cli.pipeline import Notify, Overrides
+
+app = typer.Typer()
+
+
+@app.command()
+def schedule(
+    cron: Annotated[str | None, typer.Option(help='such as "0 3 * * 1"; without it and --every: nightly')] = None,
+    every: Annotated[str | None, typer.Option(help="instead of --cron: seconds, or 30m, 12h, 7d")] = None,
+    timezone: Annotated[str, typer.Option(help="such as Europe/Berlin")] = "UTC",
+    overrides: Overrides = None,
+    only_report: Annotated[bool, typer.Option("--only-report", help="put nothing into production")] = False,
+    busy: Annotated[str | None, typer.Option(help="where another retraining works here: wait, skip or fail")] = None,
+    notify: Notify = None,
+    off: Annotated[bool, typer.Option("--off", help="take the schedule away")] = False,
+) -> None:
+    """Lets the retraining run by itself, with the server and worker of `fpplm up`; replaces an earlier schedule."""
+    require_project()
+    from fpplm.schedule import deployment
+
+    if off:
+        typer.echo(deployment.unschedule())
+        return
+    given = {"overrides": overrides, "promote": False if only_report else None, "busy": busy, "notify": notify}
+    changed = {key: value for key, value in given.items() if value is not None}
+    typer.echo(deployment.schedule(cron, every, timezone, changed))
+
+
+@app.command()
+def up(
+    host: Annotated[str, typer.Option(help="address to listen at; Prefect asks nobody for a password")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of Prefect's API and pages")] = 4200,
+) -> None:
+    """Runs this project's Prefect server and worker, until Ctrl-C."""
+    require_project()
+    from fpplm.schedule import server
+
+    server.up(host, port)

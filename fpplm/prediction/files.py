@@ -1,0 +1,47 @@
+"""Whole files tagged into a folder, one output for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from fpplm.prediction.inputs import read
+from fpplm.prediction.outputs import write_conll, write_jsonl
+from fpplm_core.errors import ParamsError
+from fpplm_core.serving import Predictor
+
+Kind = Literal["jsonl", "conll"]
+
+
+def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
+    """The output of each file: its name in the folder, with the kind as a further suffix.
+
+    Raises ParamsError where two files have the same name.
+    """
+    targets = [folder / f"{source.name}.{kind}" for source in sources]
+    if twice := sorted(
+        {source.name for source, target in zip(sources, targets, strict=True) if targets.count(target) > 1}
+    ):
+        raise ParamsError("two files of one name", where=str(folder), got=", ".join(twice), do="tag them in two runs")
+    return targets
+
+
+def is_current(target: Path, sources: Sequence[Path]) -> bool:
+    """Whether a file is there, and newer than those that it was made of."""
+    return target.exists() and all(target.stat().st_mtime_ns > source.stat().st_mtime_ns for source in sources)
+
+
+def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind) -> int:
+    """Tags a file of any format; the number of its words. The output is there as a whole or not at all.
+
+    Raises DataError where the file cannot be read.
+    """
+    write = write_jsonl if kind == "jsonl" else write_conll
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        chunks: Iterator[int] = write(predictor, read(str(source), "auto", predictor.segment), stream)
+        words = sum(chunks)
+    partial.replace(target)
+    return words

@@ -1,0 +1,112 @@
+"""`fpplm init`: a new project for data of one's own, with its own copies of the template's files."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import chdir
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from fpplm.project.overrides import set_values
+from fpplm.project.template import PARAMS, copy_template, template_lock, write_lock
+from fpplm.registry.git import git, is_repository
+from fpplm.registry.versions import save
+from fpplm_core.data.formats import POINTER, detect
+from fpplm_core.errors import DataError, RegistryError
+from fpplm_core.files import write_text
+from fpplm_core.params import load
+
+logging.getLogger("dvc").setLevel(logging.WARNING)  # its advice on what to commit: that is done here
+DATA = Path("data/corpus")
+OWN_MODULES = ("tasks.py", "flows.py")  # the packages tasks and flows beside them would be imported in their place
+README = """# {name}
+
+A tagger, retrained by fpplm from the annotated text in `data/corpus`.
+
+    fpplm check data/corpus/{train} # what is wrong with the data, line by line
+    fpplm retrain                          # runs what has changed: from the data to a checked bundle
+    fpplm schedule                         # the same every night
+    fpplm models                           # the versions so far, and which one is in production
+    fpplm rollback                         # the one before it again
+    fpplm update                           # after an upgrade of fpplm: brings the files below up to date
+
+| | |
+| --- | --- |
+| `params.yaml` | every knob: encoder, training, what the check stops at, what the gate wants |
+| `dvc.yaml` | the stages, what they need and make |
+| `tasks` | a stage a file; a stage of your own is one more file, and an entry in `dvc.yaml` |
+| `flows` | what Prefect runs: `fpplm retrain` is `flows/retrain.py` |
+| `data/corpus` | the data; after a change: `dvc add data/corpus`, and commit `data/corpus.dvc` |
+| `reports/report.html` | what the last run came to |
+| `bundle` | the tagger: `echo "…" \\| fpplm predict bundle -` |
+
+The gate lets every model pass until `gate.min_f1` and `gate.min_type_f1` in `params.yaml` say what is good enough.
+The stages call the installed package: they run again where its code changes, or a library that it uses.
+"""
+
+
+def create(directory: Path, train: Path, dev: Path | None, test: Path | None) -> None:
+    """Makes a project in a new or empty folder: the template's files, a copy of the data in DVC, a first commit.
+
+    Inside a Git repository it becomes a part of that one. A split that is not given is cut from train.
+
+    Raises:
+        DataError: the folder holds something, or a file is missing or of no known format.
+        RegistryError: Git or DVC has refused.
+    """
+    files = {split: file.resolve() for split, file in (("train", train), ("dev", dev), ("test", test)) if file}
+    check(directory, files)
+    suffixes = {split: POINTER if file.name.endswith(POINTER) else file.suffix for split, file in files.items()}
+    names = {split: f"{split}{suffix}" for split, suffix in suffixes.items()}
+    settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}
+    overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]
+    (directory / DATA).mkdir(parents=True)
+    with chdir(directory):
+        for split, file in files.items():
+            copy = shutil.copytree if file.is_dir() else shutil.copyfile
+            copy(file, DATA / names[split])
+        lock = template_lock()
+        copy_template(list(lock.files))
+        write_lock(lock)
+        set_values(PARAMS, overrides)
+        load()
+        write_text(Path("README.md"), README.format(name=Path.cwd().name, train=names["train"].ljust(14)))
+        record()
+
+
+def check(directory: Path, files: dict[str, Path]) -> None:
+    """Looks for everything that can be wrong before the first byte is written. Raises DataError, ParamsError."""
+    refuse_own_modules(directory)
+    if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
+        raise DataError("not empty", where=str(directory), do="name a new folder, or an empty one")
+    for file in files.values():
+        name, reason = detect(file)
+        if name == "brat" and file.is_file():
+            raise DataError("one of two files", where=str(file), got=reason, do="name the folder that holds them")
+
+
+def refuse_own_modules(directory: Path) -> None:
+    """Raises DataError where a module of the user's would be hidden by the project's packages tasks and flows."""
+    if own := [name for name in OWN_MODULES if (directory / name).exists()]:
+        where, name = str(directory / own[0]), own[0].removesuffix(".py")
+        raise DataError(
+            f"the project's package {name} would hide it", where=where, do="rename it, or take a new folder"
+        )
+
+
+def record() -> None:
+    """Sets up Git and DVC for this folder, puts the data into DVC, and commits. Raises RegistryError."""
+    if not is_repository():
+        git("init", "--quiet", "--initial-branch=main")
+    inside = bool(git("rev-parse", "--show-prefix"))
+    try:
+        with Repo.init(subdir=inside) as repo:
+            with repo.config.edit() as settings:
+                settings["core"] |= {"analytics": False, "check_update": False}
+            repo.add(str(DATA))
+    except DvcException as error:
+        raise RegistryError("DVC cannot be set up", where=str(Path.cwd()), got=str(error)) from None
+    save(["."], "A new project, by fpplm init")

@@ -1,0 +1,158 @@
+"""`fpplm update`: a project's copies of the template's files, brought up to date with the installed fpplm."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fpplm.pipeline.hashes import hash_file
+from fpplm.project.creation import refuse_own_modules
+from fpplm.project.overrides import write_values
+from fpplm.project.template import PARAMS, TemplateLock, read_lock, template_files, template_lock, write_lock
+from fpplm.registry.git import try_git
+from fpplm_core.errors import ParamsError
+from fpplm_core.params import MOVED, load
+from fpplm_core.settings import read_yaml
+
+CHECKOUT = Path("fpplm_core")  # stands in a checkout of fpplm, which is its own template
+
+
+def update_due() -> bool:
+    """Whether the installed fpplm has another template than the one that this project's files come from."""
+    if CHECKOUT.exists():
+        return False
+    lock = read_lock()
+    return lock is None or lock.files != template_lock().files
+
+
+def update() -> list[str]:
+    """Brings this project's copies up to date; one line for each file that it changed or could not change.
+
+    A file that is as it was copied is replaced. Beside one that was edited, the new one is written as FILE.new. In
+    params.yaml the project's values stand on in the new text.
+
+    Raises:
+        DataError: a tasks.py or flows.py of the user's would be hidden.
+    """
+    if CHECKOUT.exists():
+        return ["nothing to do: a checkout of fpplm is its own template"]
+    refuse_own_modules(Path())
+    before, after = read_lock(), template_lock()
+    lines = [line for name in after.files if (line := bring_up_to_date(name, before, after))]
+    if before is not None:
+        for name in sorted(before.files.keys() - after.files.keys()):
+            lines += take_away(name, before)
+    lines += update_params()
+    write_lock(after)
+    if not lines:
+        return [f"up to date with fpplm {after.fpplm}"]
+    return [*lines, f"now of fpplm {after.fpplm}; look at the changes with git diff, then commit them"]
+
+
+def bring_up_to_date(name: str, before: TemplateLock | None, after: TemplateLock) -> str:
+    """Replaces or adds one file, or writes the new one beside it; what was done, empty for nothing."""
+    file, known = Path(name), before.files.get(name) if before else None
+    if file == PARAMS or known == after.files[name]:  # its template is as it was: whatever the user did to it stands
+        return ""
+    if not file.exists() and known:
+        return ""  # the user has deleted it
+    source = template_files()[name]
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, file)
+        return f"{name}: added"
+    if hash_file(file) == after.files[name]:
+        return ""
+    if is_as_copied(file, before):
+        shutil.copyfile(source, file)
+        return f"{name}: replaced"
+    shutil.copyfile(source, f"{name}.new")
+    return f"{name}: kept, since you have edited it; merge {name}.new into it, then delete that"
+
+
+def take_away(name: str, before: TemplateLock) -> list[str]:
+    """Deletes a file that the template no longer has, unless it was edited."""
+    file = Path(name)
+    if not file.exists():
+        return []
+    if not is_as_copied(file, before):
+        return [f"{name}: kept, since you have edited it; fpplm no longer has this file"]
+    file.unlink()
+    return [f"{name}: deleted; fpplm no longer has this file"]
+
+
+def is_as_copied(file: Path, before: TemplateLock | None) -> bool:
+    """Whether a file is as `fpplm init` or an earlier update wrote it.
+
+    Where there is no template.lock, as in a project that fpplm 0.1 has made, Git's commit that added it says so.
+    """
+    if before is not None:
+        return hash_file(file) == before.files.get(file.as_posix())
+    commit = try_git("log", "-1", "--diff-filter=A", "--format=%H", "--", str(file))
+    return bool(commit) and try_git("rev-parse", f"{commit}:./{file.as_posix()}") == try_git("hash-object", str(file))
+
+
+def update_params() -> list[str]:
+    """Writes the template's params.yaml with the project's values, where keys have come or gone; what has changed.
+
+    Comments of the user's are lost in it. So it goes to params.yaml.new where Git does not hold the present one.
+    """
+    source = template_files()[str(PARAMS)]
+    if not PARAMS.exists():
+        return []
+    own, template = read_yaml(PARAMS), read_yaml(source)
+    if dict(leaves(own, template)).keys() == dict(leaves(template, template)).keys():
+        return []
+    values, lines = carry_over(own, template)
+    is_committed = try_git("ls-files", str(PARAMS)) and not try_git("status", "--porcelain", "--", str(PARAMS))
+    target = PARAMS if is_committed else Path(f"{PARAMS}.new")
+    shutil.copyfile(source, target)
+    write_values(target, values)
+    lines.append(f"{target}: written, with your values in fpplm's new text")
+    try:
+        load(target)
+    except ParamsError as error:
+        lines.append(str(error))
+    return lines
+
+
+def carry_over(own: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The template's values with the project's own in their place, under their new names, and what has changed."""
+    found, lines = dict(leaves(own, template)), []
+    known = dict(leaves(template, template))
+    for old, new in MOVED.items():  # keys, or whole blocks
+        for key in [key for key in found if key == old or key.startswith(f"{old}.")]:
+            value = found.pop(key)
+            if new is None:
+                lines.append(f"{PARAMS}: {key} is no parameter any more (it was {value})")
+            else:
+                renamed = new + key.removeprefix(old)
+                lines.append(f"{PARAMS}: {key} is now {renamed}")
+                found.setdefault(renamed, value)
+    lines += [f"{PARAMS}: {key} is unknown, and left out (it was {found[key]})" for key in found if key not in known]
+    lines += [f"{PARAMS}: {key} is new" for key in known if key not in found]
+    return nested({key: found.get(key, value) for key, value in known.items()}), lines
+
+
+def leaves(values: Mapping[str, Any], template: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value by its dotted key. What the template has as a value, such as an empty block, is one."""
+    for key, value in values.items():
+        block = template.get(key, value)
+        if isinstance(value, Mapping) and value and isinstance(block, Mapping) and block:
+            yield from leaves(value, block, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The blocks of dotted keys."""
+    blocks: dict[str, Any] = {}
+    for key, value in values.items():
+        *path, last = key.split(".")
+        block = blocks
+        for part in path:
+            block = block.setdefault(part, {})
+        block[last] = value
+    return blocks

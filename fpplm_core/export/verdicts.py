@@ -1,0 +1,69 @@
+"""What verifying the exported graphs came to, as metrics/verify.json holds it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from fpplm_core.errors import FpplmError
+
+
+@dataclass(frozen=True)
+class VariantVerdict:
+    """A graph against torch: its largest logit difference, F1 and what F1 lost, and whether it may serve."""
+
+    max_logit_delta: float
+    sentences_with_other_spans: int
+    f1: float
+    f1_loss: float
+    accepted: bool
+
+
+@dataclass(frozen=True)
+class LabelLmTrial:
+    """Dev F1 of the preferred graph without and with the label language model, which is used where it helps."""
+
+    dev_f1: float
+    dev_f1_refined: float
+    used: bool
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out."""
+
+    variants: dict[str, VariantVerdict]
+    bytes: dict[str, int]
+    refused: list[str]
+
+    @classmethod
+    def of(cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
+        """A variant that is refused on one device is left out on all; `sizes` are the bytes of each graph."""
+        return cls(verdicts, sizes, sorted({name.split()[0] for name, v in verdicts.items() if not v.accepted}))
+
+    @property
+    def kept(self) -> list[str]:
+        """The variants that the bundle gets; mixed stands in for int8."""
+        left_out = {*self.refused} if "int8" in self.refused else {*self.refused, "mixed"}
+        return [variant for variant in self.bytes if variant not in left_out]
+
+    def refined(self, trial: LabelLmTrial) -> RefinedVerifyReport:
+        return RefinedVerifyReport(**vars(self), label_lm=trial)
+
+
+@dataclass(frozen=True)
+class RefinedVerifyReport(VerifyReport):
+    """The report on a bundle that carries the label language model."""
+
+    label_lm: LabelLmTrial
+
+
+def require_fp32(report: VerifyReport) -> None:
+    """Raises FpplmError where the float32 graph is refused: there is nothing to fall back on."""
+    if "fp32" in report.refused:
+        raise FpplmError(
+            "the exported graph does not give torch's answer",
+            where="verify",
+            got=json.dumps(asdict(report.variants["fp32 on cpu"])),
+            do="report the encoder; or raise verify.max_logit_delta if the spans agree",
+        )
