@@ -105,7 +105,7 @@ def test_every_knob_has_a_comment_on_its_line():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, kind in KNOBS.items() if "Literal" in str(kind) and not name.startswith("check.")]
+    "name", [name for name, kind in KNOBS.items() if "Literal" in str(kind) and name != "check.severity"]
 )
 def test_a_knob_with_few_values_lists_them_on_its_line(name):
     kind = KNOBS[name]
@@ -170,8 +170,11 @@ def test_most_numbers_have_a_range_in_their_comment():
         ("data.dev_fraction", 0.1, ["data.dev_fraction: renamed, write data.held_out"]),
         ("data.repair", "guess", ["data.repair", "'refuse', 'conlleval' or 'discard'", "got 'guess'"]),
         ("data.train", None, ["data.train", "valid string", "got None"]),
-        ("check.duplicate", "fatal", ["check.duplicate", "'error', 'warning' or 'off'", "got 'fatal'"]),
-        ("check.duplicate", False, ["check.duplicate", "'error', 'warning' or 'off'", "got False"]),  # YAML's off
+        ("check.severity.duplicate", "fatal", ["'error', 'warning' or 'off'", "got 'fatal'"]),
+        ("check.severity.duplicate", False, ["check.severity.duplicate", "'error', 'warning' or 'off'", "got False"]),
+        ("check.severity", {"typo": "off"}, ["check.severity", "no such check: typo; known: malformed_tag, "]),
+        ("check.duplicate", "off", ["check.duplicate: renamed, write check.severity.duplicate"]),
+        ("check.max_word", 100, ["check.max_word: removed"]),
         ("model.encoder", "", ["model.encoder", "at least 1 character", "got ''"]),
         ("gate.type_f1", {"PER": 2}, ["gate.type_f1.PER", "less than or equal to 1", "got 2"]),
         ("gate.type_f1", 0.5, ["gate.type_f1", "dictionary", "got 0.5"]),
