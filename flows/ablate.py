@@ -29,7 +29,8 @@ def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:
 
     Several workers share the cores: more is done in an hour, and `seconds` compare arms of the same ablation alone.
     """
-    run_missing.with_options(task_runner=ThreadPoolTaskRunner(max_workers=workers))(plan, ledger, workers)
+    runner: ThreadPoolTaskRunner[LedgerRow] = ThreadPoolTaskRunner(max_workers=workers)
+    run_missing.with_options(task_runner=runner)(plan, ledger, workers)
 
 
 @flow(name="ablate", log_prints=False)

@@ -36,5 +36,4 @@ def predict(bundle: Path, sources: list[Path], folder: Path, kind: Kind = "jsonl
     targets = targets_of(sources, folder, kind)
     predictor = Predictor.load(bundle, device)
     states = [tag(predictor, *pair, kind, return_state=True) for pair in zip(sources, targets, strict=True)]
-    words: list[int] = [state.result() for state in states]
-    return sum(words)
+    return sum([int(state.result()) for state in states])

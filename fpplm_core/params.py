@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.errors import ParamsError
@@ -51,21 +51,21 @@ class Params(Settings):
     verify: VerifySettings
     promotion: PromotionSettings
 
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Parameters from plain values. Raises ParamsError as `load` does."""
+        params = validate(cls, values, where, MOVED)
+        pieces, window = params.train.batch_pieces, params.encode.window
+        if pieces < window:
+            raise ParamsError(
+                "a step must have room for one window",
+                where=f"{where}: train.batch_pieces",
+                got=str(pieces),
+                do=f"at least encode.window, {window}",
+            )
+        return params
+
 
 def load(path: Path | str = "params.yaml") -> Params:
     """The validated parameters. Raises ParamsError with every error of the file: key, value and what is allowed."""
-    return parse(read_yaml(path), str(path))
-
-
-def parse(values: Any, where: str) -> Params:
-    """Parameters from plain values. Raises ParamsError as `load` does."""
-    params = validate(Params, values, where, MOVED)
-    pieces, window = params.train.batch_pieces, params.encode.window
-    if pieces < window:
-        raise ParamsError(
-            "a step must have room for one window",
-            where=f"{where}: train.batch_pieces",
-            got=str(pieces),
-            do=f"at least encode.window, {window}",
-        )
-    return params
+    return Params.parse(read_yaml(path), str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,6 +22,11 @@ class Settings(BaseModel):
     """A block of params.yaml. Fields have no defaults: params.yaml is the one place where a knob has its value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Settings from plain values. Raises ParamsError as `validate` does."""
+        return validate(cls, values, where)
 
 
 T = TypeVar("T", bound=Settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +41,7 @@ def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind) -> in
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     with partial.open("w", encoding="utf-8") as stream:
-        words = sum(write(predictor, read(str(source), "auto", predictor.cut), stream))
+        chunks: Iterator[int] = write(predictor, read(str(source), "auto", predictor.segment), stream)
+        words = sum(chunks)
     partial.replace(target)
     return words

@@ -43,7 +43,7 @@ def schedule(cron: str | None, every: str | None, timezone: str, parameters: dic
         FpplmError: no server, or Prefect has refused.
     """
     if not FILE.exists():
-        raise DataError("not here", where=str(FILE), do="copy it from fpplm's repository")
+        raise DataError("not here", where=str(FILE), do="restore it with Git")
     with server() as client:
         rule = rule_of(cron, every, timezone)
         dates(rule)  # raises before anything is deployed
@@ -51,10 +51,10 @@ def schedule(cron: str | None, every: str | None, timezone: str, parameters: dic
         make_pool(client)
         deploy(rule, parameters)
         done = client.read_deployment_by_name(f"{FLOW}/{NAME}")
-        rule = done.schedules[0].schedule
+        deployed: Any = done.schedules[0].schedule
         given = ", ".join(f"{key}={value}" for key, value in done.parameters.items() if value not in (None, []))
-        days = [f"{date.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M:%S %Z}" for date in dates(rule)]
-        when = f"cron {rule.cron}" if hasattr(rule, "cron") else f"every {rule.interval}"
+        days = [f"{date.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M:%S %Z}" for date in dates(deployed)]
+        when = f"cron {deployed.cron}" if hasattr(deployed, "cron") else f"every {deployed.interval}"
         lines = [f"scheduled  {when} ({timezone})", f"runs with  {given}", f"next       {', '.join(days)}"]
         pool = str(done.work_pool_name)
         if not any(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool)):
