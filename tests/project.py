@@ -37,7 +37,6 @@ SETTINGS = {
         "checkpoint_steps": 2,
         "precision": "float32",  # where two are alike in speed, the measured choice is no part of what is tested
     },
-    "evaluate": {"bootstrap": 100},
     "export": {"refine_below": 0.9},
     "gate": {"min_f1": 0.0, "min_type_f1": 0.0},
     "verify": {"max_f1_loss": 0.5},
