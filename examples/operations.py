@@ -21,10 +21,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from fpplm.promotion.history import runs, state
+from fpplm.promotion.history import RunRecord, runs
 from fpplm_core.serving.bundle import open_bundle
 
 EVERY = 20  # seconds between two scheduled runs
@@ -82,22 +81,22 @@ class Place:
         self.do(*get, where=self.root)
         return str(open_bundle(target).manifest["digest"])
 
-    def next_run(self, after: int) -> dict[str, Any]:
+    def next_run(self, after: int) -> RunRecord:
         """The first run behind so many that has come to a verdict other than that nothing had changed."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             found = runs(self.project / ".fpplm/runs.jsonl")[after:]
-            ended = [run for run in found if "verdict" in run and run["verdict"] not in ("unchanged", "skipped")]
+            ended = [run for run in found if run.verdict not in (None, "unchanged", "skipped")]
             if ended:
                 print(
-                    f"  scheduled run of {ended[0]['started']}: {state(ended[0])}: {'; '.join(ended[0]['reasons'])}",
+                    f"  scheduled run of {ended[0].started}: {ended[0].state}: {'; '.join(ended[0].reasons)}",
                     flush=True,
                 )
                 return ended[0]
             time.sleep(1)
         raise SystemExit("no scheduled run came to a verdict")
 
-    def drop(self, name: str, text: str) -> dict[str, Any]:
+    def drop(self, name: str, text: str) -> RunRecord:
         """New data, as they arrive: under another name until they are whole; the run that takes them."""
         so_far = len(runs(self.project / ".fpplm/runs.jsonl"))
         partial = self.project / "incoming" / f"{name}.partial"
@@ -165,16 +164,16 @@ def main() -> None:
     with server(place):
         print(place.do("fpplm", "schedule", "--every", str(EVERY)))
         print("── the schedule fires, the first model goes into production")
-        expect("in production", place.next_run(0)["version"], "v1.0.0")
+        expect("in production", place.next_run(0).version, "v1.0.0")
         first = place.delivered()
         print("── better data arrive")
         run = place.drop("firms.conll", sentences(5, 80, ("PER", "LOC", "ORG")))
-        expect("in production", run["version"], "v2.0.0")
+        expect("in production", run.version, "v2.0.0")
         second = place.delivered()
         expect("the service has another bundle", second != first, True)
         print("── data arrive that are labelled wrongly")
         run = place.drop("wrong.conll", sentences(6, 400, ("PER", "LOC", "ORG"), wrong=True))
-        expect("verdict", run["verdict"], "reject")
+        expect("verdict", run.verdict, "reject")
         expect("the service has v2", place.delivered() == second, True)
         place.do("fpplm", "schedule", "--off")
     print("── back to the first")

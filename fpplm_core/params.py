@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.errors import ParamsError
 from fpplm_core.evaluation.settings import GateSettings, PromotionSettings
 from fpplm_core.export.settings import ExportSettings, VerifySettings
 from fpplm_core.model.settings import ModelSettings
+from fpplm_core.quality.checks import CHECKS
 from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.settings import Settings, read_yaml, validate
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
 # Keys of the release before: the new key, or None where the value is a constant now.
-MOVED = {
+MOVED: dict[str, str | None] = {
     "data.words": "data.segmentation",
     "data.dev_fraction": "data.held_out",
     "data.test_fraction": "data.held_out",
+    **{f"check.{check.name}": f"check.severity.{check.name}" for check in CHECKS},
+    "check.max_word": None,
+    "check.conflict_share": None,
+    "check.min_test_examples": None,
     "model.attention": None,
     "model.shape_dropout": None,
     "train.clip_norm": None,
@@ -46,21 +51,21 @@ class Params(Settings):
     verify: VerifySettings
     promotion: PromotionSettings
 
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Parameters from plain values. Raises ParamsError as `load` does."""
+        params = validate(cls, values, where, MOVED)
+        pieces, window = params.train.batch_pieces, params.encode.window
+        if pieces < window:
+            raise ParamsError(
+                "a step must have room for one window",
+                where=f"{where}: train.batch_pieces",
+                got=str(pieces),
+                do=f"at least encode.window, {window}",
+            )
+        return params
+
 
 def load(path: Path | str = "params.yaml") -> Params:
     """The validated parameters. Raises ParamsError with every error of the file: key, value and what is allowed."""
-    return parse(read_yaml(path), str(path))
-
-
-def parse(values: Any, where: str) -> Params:
-    """Parameters from plain values. Raises ParamsError as `load` does."""
-    params = validate(Params, values, where, MOVED)
-    pieces, window = params.train.batch_pieces, params.encode.window
-    if pieces < window:
-        raise ParamsError(
-            "a step must have room for one window",
-            where=f"{where}: train.batch_pieces",
-            got=str(pieces),
-            do=f"at least encode.window, {window}",
-        )
-    return params
+    return Params.parse(read_yaml(path), str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,6 +22,11 @@ class Settings(BaseModel):
     """A block of params.yaml. Fields have no defaults: params.yaml is the one place where a knob has its value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Settings from plain values. Raises ParamsError as `validate` does."""
+        return validate(cls, values, where)
 
 
 T = TypeVar("T", bound=Settings)
@@ -61,7 +66,8 @@ def _lines(
             known = ", ".join(_fields(kind, key[:-1]))
             lines.append(ParamsError("unknown key", where=place, do=f"known here: {known}"))
         elif first["type"] != "missing":
-            messages = dict.fromkeys(detail["msg"][0].lower() + detail["msg"][1:] for detail in details)
+            texts = [detail["msg"].removeprefix("Value error, ") for detail in details]
+            messages = dict.fromkeys(text[0].lower() + text[1:] for text in texts)
             lines.append(ParamsError(" or ".join(messages), where=place, got=repr(first["input"])))
         elif name not in new_keys:
             lines.append(ParamsError("missing key", where=place, do="add it; params.yaml holds every knob"))

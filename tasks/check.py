@@ -1,34 +1,37 @@
-"""check: Great Expectations over the tables of fpplm_core/quality; errors stop the pipeline, with the rows listed."""
+"""check: every check and the project's own expectations over the splits; errors stop the pipeline and list the rows."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fpplm.checks.console import show
-from fpplm.checks.validation import check
-from fpplm.pipeline.paths import CORPUS, METRICS, REPORTS
-from fpplm.pipeline.stage import run
-from fpplm_core.data.corpus import SPLITS, open_corpus
+from fpplm.checks.validation import check_corpus
+from fpplm.pipeline import paths, stage
+from fpplm_core.data.corpus import INFO, SPLITS, CorpusInfo, open_corpus
+from fpplm_core.data.settings import DataSettings, EncodeSettings
 from fpplm_core.errors import CheckFailed
-from fpplm_core.files import read_json, write_json
-from fpplm_core.params import load
+from fpplm_core.files import read_record, write_json
+from fpplm_core.model.settings import ModelSettings
+from fpplm_core.quality.settings import CheckSettings
 
-DATA_DOCS = REPORTS / "data_docs"
+DATA_DOCS = paths.REPORTS / "data_docs"
 
 
-def main() -> None:
-    settings = load()
-    corpus = {split: open_corpus(split) for split in SPLITS}
-    read = read_json(CORPUS / "corpus.json")
-    verdict = check(corpus, read["scheme"], settings, DATA_DOCS)
-    verdict |= {"scheme": f"{read['scheme']}: {read['evidence']}", "reading": read["changes"]}
-    write_json(METRICS / "check.json", verdict)
-    show(verdict)
-    if verdict["errors"]:
+def check(data: DataSettings, check: CheckSettings, model: ModelSettings, encode: EncodeSettings) -> None:
+    corpus = {split: open_corpus(split, paths.CORPUS) for split in SPLITS}
+    info = read_record(paths.CORPUS / INFO, CorpusInfo)
+    report = check_corpus(corpus, info.scheme, check, model, encode, DATA_DOCS)
+    reading = {kind: asdict(change) for kind, change in info.changes.items()}
+    about = {"scheme": f"{info.scheme}: {info.evidence}", "reading": reading}
+    write_json(paths.METRICS / "check.json", asdict(report) | about)
+    show(report)
+    if report.errors:
         raise CheckFailed(
-            f"{verdict['errors']} kind(s) of error in the data",
-            where=settings.data.path,
-            do=f"mend the rows above (more of them: {DATA_DOCS}/index.html), or lower check.NAME in params.yaml",
+            f"{report.errors} kind(s) of error in the data",
+            where=data.path,
+            do=f"correct the rows above (all of them: {DATA_DOCS}/index.html), or lower check.severity in params.yaml",
         )
 
 
 if __name__ == "__main__":
-    run(main)
+    stage.run(check)

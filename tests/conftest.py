@@ -134,11 +134,11 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def params(tiny_encoder: Path):
     """params.yaml with the tiny encoder and small sizes."""
-    from fpplm_core.params import parse
+    from fpplm_core.params import Params
     from fpplm_core.settings import read_yaml
 
     values = read_yaml(ROOT / "params.yaml")
     values["model"] |= {"encoder": str(tiny_encoder), "revision": None}
     values["encode"] |= {"window": 64, "stride": 16}
     values["train"] |= {"batch_pieces": 256, "device": "cpu", "precision": "float32"}
-    return parse(values, "params.yaml")
+    return Params.parse(values, "params.yaml")

@@ -134,7 +134,8 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 def altered_bundle(bundle: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     """A copy of a bundle with another config.json, sealed anew."""
-    from fpplm_core.serving.bundle import CONFIG, MANIFEST, seal
+    from fpplm_core.export.bundle_writer import seal
+    from fpplm_core.serving.bundle import CONFIG, MANIFEST
 
     copy = Path(shutil.copytree(bundle, target))
     config = json.loads((copy / CONFIG).read_text())

@@ -17,7 +17,7 @@ from torch import nn
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger, initialise
-from fpplm_core.params import load, parse
+from fpplm_core.params import Params, load
 from fpplm_core.settings import read_yaml
 from fpplm_core.tagging.schemes import label_list
 from fpplm_core.tagging.spans import Span, tags_from_spans
@@ -59,7 +59,7 @@ def technique(kind: type[T], **values: Any) -> T:
 def build(active: list[str], **blocks: dict[str, Any]) -> dict[str, Technique]:
     """These techniques as in params.yaml, some with other values. Raises ParamsError as the stages do."""
     own = {**SECTION, **{name: {**SECTION[name], **block} for name, block in blocks.items()}}
-    params = parse({**read_yaml(FILE), "technique": {**own, "active": active}}, "params.yaml")
+    params = Params.parse({**read_yaml(FILE), "technique": {**own, "active": active}}, "params.yaml")
     return techniques.build(params.technique.blocks())
 
 
@@ -148,7 +148,7 @@ def weights(state: TrainingState) -> bytes:
 
 def step_of(model: Tagger, batch: Batch) -> StepOutputs:
     """What techniques see of a step at which no technique changed anything."""
-    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first)
+    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces)
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     return StepOutputs(model, batch, batch, hidden, model.classify(hidden), average)
 

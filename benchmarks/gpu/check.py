@@ -68,7 +68,7 @@ def training(inputs_at: Path, device: torch.device, steps: int) -> dict[str, Any
         reports += trained
         wait(device)
         seconds = time.perf_counter() - began
-        losses = core.read(reports)
+        losses = core.read_losses(reports)
         return {
             "ms_per_step": 1000 * seconds / (steps - warm),
             "words_per_s": sum(one.words[warm:]) / seconds,

@@ -26,11 +26,11 @@ from fpplm_core.tagging.batches import collate, epoch_batches
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
-from fpplm_core.training.loop import read, train_steps
-from fpplm_core.training.state import Settings, State, prepare
-from fpplm_core.training.technique import Technique
+from fpplm_core.training.loop import read_losses, train_steps
+from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
+from fpplm_core.training.technique import Technique, build
 
-__all__ = ["Run", "forward_and_backward", "names", "open_session", "read", "read_inputs", "write_inputs"]
+__all__ = ["Run", "forward_and_backward", "names", "open_session", "read_inputs", "read_losses", "write_inputs"]
 
 
 class Inputs(NamedTuple):
@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
     def tagger(self) -> Tagger:
         """The tagger before training, on the CPU in float32; its head depends on the seed alone."""
         settings = load()
-        encoder = load_encoder(str(self.folder / "encoder"), None, settings.model.attention)
+        encoder = load_encoder(str(self.folder / "encoder"))
         return initialise(encoder, self.blueprint, settings.model, settings.train.seed)
 
     def batch(self, rows: Sequence[int]) -> Batch:
@@ -58,7 +58,8 @@ class Inputs(NamedTuple):
             return torch.from_numpy(filled)
 
         second = table(self.second) if self.blueprint.second else None
-        return Batch(*(torch.from_numpy(array) for array in arrays), table(self.tags), second)
+        ids, mask, types, first_pieces, word_mask = (torch.from_numpy(array) for array in arrays)
+        return Batch(ids, mask, types, first_pieces, word_mask, table(self.tags), second)
 
     def batches(self, pieces: int) -> Iterator[list[int]]:
         """The rows of each step, epoch after epoch, at most this many pieces a step."""
@@ -79,14 +80,14 @@ class Run:
         self, inputs: Inputs, device: torch.device, active: list[str] | None, pieces: int, bfloat16: bool, steps: int
     ) -> None:
         settings = load()
-        chosen = settings.technique if active is None else settings.technique | {"active": active}
+        technique = settings.technique if active is None else settings.technique.model_copy(update={"active": active})
         self.rows = list(itertools.islice(inputs.batches(pieces), steps))
         self.words = [sum(len(inputs.windows[row].owned_words) for row in rows) for rows in self.rows]
         self.inputs = inputs
-        self.techniques: dict[str, Technique] = techniques.build(chosen)
-        numbers = settings.train.model_dump(include=set(Settings.__dataclass_fields__))
-        self.settings = Settings(**numbers, steps=steps, bfloat16=bfloat16)
-        self.state: State = prepare(inputs.tagger().to(device), self.techniques, self.settings)
+        self.techniques: dict[str, Technique] = build(technique.blocks())
+        numbers = settings.train.model_dump(include=set(LoopSettings.__dataclass_fields__))
+        self.settings = LoopSettings(**numbers, steps=steps, bfloat16=bfloat16)
+        self.state: TrainingState = initial_state(inputs.tagger().to(device), self.techniques, self.settings)
 
     def steps(self) -> Iterator[Any]:
         """The reports of all steps, as they are trained."""
@@ -105,16 +106,17 @@ def forward_and_backward(
     batch = batch.to(device)
     model.eval().zero_grad(set_to_none=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        logits = model.classify(model.words(model.encode(batch.ids, batch.mask, batch.types), batch.first))
+        states = model.encode(batch.ids, batch.mask, batch.types)
+        logits = model.classify(model.first_piece_states(states, batch.first_pieces))
         loss = tag_loss(logits, batch.labels)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm()
-    return logits.detach()[batch.owned.bool()].cpu().numpy(), float(loss.detach()), float(norm)
+    return logits.detach()[batch.word_mask.bool()].cpu().numpy(), float(loss.detach()), float(norm)
 
 
 def names() -> list[str]:
     """The techniques."""
-    return sorted(techniques.available())
+    return techniques.names()
 
 
 def read_inputs(folder: Path) -> Inputs:
@@ -133,20 +135,20 @@ def write_inputs(folder: Path) -> None:
     from fpplm_core.data.windows import load_windows
     from fpplm_core.export.onnx import export_fp32
     from fpplm_core.export.variants import derive_fp16
-    from fpplm_core.training.data import renumbered, shown_pieces
+    from fpplm_core.training.data import remap_ids, used_pieces
 
     settings = load()
     encoding = json.loads(Path("build/encoded/encoding.json").read_text(encoding="utf-8"))
     blueprint = Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__})
     windows, tags, second = load_windows("train", Path("build/encoded"))
-    pieces = shown_pieces(windows, blueprint.mask_id)
+    pieces = used_pieces(windows, blueprint.mask_id)
     blueprint = replace(blueprint, mask_id=int(np.searchsorted(pieces, blueprint.mask_id)))
-    content = {"blueprint": asdict(blueprint), "windows": [asdict(row) for row in renumbered(windows, pieces)]}
+    content = {"blueprint": asdict(blueprint), "windows": [asdict(row) for row in remap_ids(windows, pieces)]}
     text = json.dumps(content | {"tags": tags, "second": second})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "windows.json").write_text(text, encoding="utf-8")
 
-    encoder = load_encoder(settings.model.encoder, settings.model.revision, settings.model.attention)
+    encoder = load_encoder(settings.model.encoder, settings.model.revision)
     table = encoder.get_input_embeddings().weight.detach()[torch.from_numpy(pieces)]
     encoder.set_input_embeddings(nn.Embedding.from_pretrained(table, freeze=False))
     encoder.config.vocab_size = len(pieces)
@@ -155,7 +157,7 @@ def write_inputs(folder: Path) -> None:
     inputs = read_inputs(folder)
     model = inputs.tagger().eval()
     exact = folder / "fp32.onnx"
-    export_fp32(model, exact, settings.export.opset)
+    export_fp32(model, exact)
     derive_fp16(exact, folder / "fp16.onnx")
     exact.unlink()
     rows = next(inputs.batches(1024))

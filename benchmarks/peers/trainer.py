@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import torch
@@ -25,12 +26,12 @@ from transformers import (
     set_seed,
 )
 
-from fpplm.pipeline.paths import CORPUS, METRICS
+from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import calibration_error
-from fpplm_core.evaluation.predictions import write_predictions
-from fpplm_core.evaluation.scores import mentions, score
+from fpplm_core.evaluation.predictions import predictions_of, write_predictions
+from fpplm_core.evaluation.scores import gold_spans, mentions, score_spans
 from fpplm_core.files import write_json
 from fpplm_core.model import pretrained
 from fpplm_core.model.settings import ModelSettings
@@ -70,11 +71,11 @@ def main() -> None:
     )
     scores = {}
     for split, tags in peer.tags.items():
-        gold, found = ([spans_from_tags(t) for t in rows] for rows in ([s.tags for s in corpus[split]], tags))
+        gold, predicted = gold_spans(corpus[split]), [spans_from_tags(t) for t in tags]
         broken = sum(not all(legal(a, b, "IOB2") for a, b in zip([None, *t], [*t, None], strict=True)) for t in tags)
-        scores[split] = score(corpus[split], gold, found, mentions(corpus["train"]), settings.evaluate)
+        scores[split] = asdict(score_spans(corpus[split], gold, predicted, mentions(corpus["train"])))
         scores[split] |= {"illegal_paths": broken / len(tags), "calibration_error": peer.calibration[split]}
-        write_predictions(split, corpus[split], gold, found)
+        write_predictions(PREDICTIONS / f"{split}.jsonl", predictions_of(corpus[split], gold, predicted))
     write_json(METRICS / "evaluate.json", scores)
     write_json(METRICS / "train.json", {"dev_f1": peer.dev_f1, "words_per_s": peer.words_per_s})
 

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from fpplm_core.quality.report import CheckReport, CheckResult
 from rich.console import Console
 from rich.table import Table
 
-from fpplm_core.quality.checks import ADVICE
+from fpplm_core.quality.checks import BY_NAME
 
 
-def show(verdict: dict[str, Any]) -> None:
-    """A table of what was found, then the first rows of each with what to do, and how many checks found nothing."""
+def show(report: CheckReport) -> None:
+    """Prints a table of the checks that found something, the first rows of each with advice, and how many are clean."""
     console = Console()
-    found = {name: row for name, row in verdict["checks"].items() if row["found"]}
+    found = {name: result for name, result in report.checks.items() if result.found}
     table = Table(title="data check", title_justify="left")
     for column in ("check", "severity", "found", "of rows"):
         table.add_column(column, justify="left" if column in ("check", "severity") else "right")
-    for name, row in found.items():
-        style = {"error": "bold red", "warning": "yellow"}[row["severity"]] if row["failed"] else "dim"
-        table.add_row(name, row["severity"], str(row["found"]), str(row["rows"]), style=style)
+    for name, result in found.items():
+        style = {"error": "bold red", "warning": "yellow"}[result.severity] if result.failed else "dim"
+        table.add_row(name, result.severity, str(result.found), str(result.rows), style=style)
     if found:
         console.print(table)
-    for line in findings(verdict, shown=5):
+    for line in findings(report.checks, shown=5):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(verdict['checks']) - len(found)} of {len(verdict['checks'])} checks found nothing")
+    console.print(f"{len(report.checks) - len(found)} of {len(report.checks)} checks found nothing")
 
 
-def findings(verdict: Mapping[str, Any], shown: int) -> Iterator[str]:
-    """A line for each of the first rows that a check has found, for how many more there are, and for what to do."""
-    for name, row in verdict["checks"].items():
-        examples = row["examples"][:shown]
-        yield from (f"{row['severity']} {name}: {example}" for example in examples)
-        if row["found"] > len(examples):
-            yield f"  … and {row['found'] - len(examples)} more rows of {name}"
-        if row["found"] and name in ADVICE:
-            yield f"  → {ADVICE[name][1]}"
+def findings(checks: Mapping[str, CheckResult], shown: int) -> Iterator[str]:
+    """A line for each of the first rows that a check found, for the number of further rows, and for the advice."""
+    for name, result in checks.items():
+        examples = result.examples[:shown]
+        yield from (f"{result.severity} {name}: {example}" for example in examples)
+        if result.found > len(examples):
+            yield f"  … and {result.found - len(examples)} more rows of {name}"
+        if result.found and name in BY_NAME:
+            yield f"  → {BY_NAME[name].advice}"

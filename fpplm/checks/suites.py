@@ -1,8 +1,8 @@
-"""The project's expectations of its data: expectations.yaml as suites of Great Expectations, one a table.
+"""The checks and the project's own expectations as suites of Great Expectations, one a table.
 
-Every check of fpplm_core/quality is an expectation of its own, `expect_no_CHECK`: its column is empty. Its severity is
-that of params.yaml; a project may tolerate a share of rows (`mostly`), and add any other expectation of Great
-Expectations about the tables' columns and the names in their index, with a severity in the file.
+Every check of fpplm_core/quality is an expectation, `expect_no_CHECK`: its column is empty. Its severity is that of
+params.yaml. In expectations.yaml a project may tolerate a share of a check's rows (`mostly`), and add any other
+expectation of Great Expectations about the tables' columns and the names in their index, with a severity of its own.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import great_expectations as gx
-from great_expectations.exceptions import GreatExpectationsError
+from great_expectations.exceptions.exceptions import GreatExpectationsError
+from great_expectations.expectations.core.expect_column_values_to_be_null import ExpectColumnValuesToBeNull
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from great_expectations.expectations.metadata_types import FailureSeverity
 from pydantic.v1 import ValidationError
 
 from fpplm_core.errors import ParamsError
-from fpplm_core.quality.checks import ADVICE, CHECKS
+from fpplm_core.quality.checks import CHECKS, TABLES, Check, Severity, Table, check_names
 from fpplm_core.settings import read_yaml
 
 SUITES = Path("expectations.yaml")
@@ -27,69 +28,103 @@ PREFIX = "expect_no_"
 SEVERITIES = {"error": "critical", "warning": "warning"}  # Great Expectations' words for ours
 
 
-def _define(check: str) -> None:
+def _define(check: Check) -> None:
     """Makes the expectation of a check known to Great Expectations, which finds it by the name of its class."""
-    name = "".join(part.title() for part in f"{PREFIX}{check}".split("_"))
-    means, advice = ADVICE[check]
-    fields = {"column": check, "description": f"no {check.replace('_', ' ')}: {means}; {advice}"}
-    body = {"__module__": __name__, "__doc__": means, "__annotations__": dict.fromkeys(fields, str), **fields}
-    type(name, (gx.expectations.ExpectColumnValuesToBeNull,), body)
+    name = "".join(part.title() for part in f"{PREFIX}{check.name}".split("_"))
+    description = f"no {check.name.replace('_', ' ')}: {check.meaning}; {check.advice}"
+    fields = {"column": check.name, "description": description}
+    body = {"__module__": __name__, "__doc__": check.meaning, "__annotations__": dict.fromkeys(fields, str), **fields}
+    type(name, (ExpectColumnValuesToBeNull,), body)
 
 
-for _checks in CHECKS.values():
-    for _check in _checks:
-        _define(_check)
+for _check in CHECKS:
+    _define(_check)
 
 
-def load(severities: Mapping[str, str], path: Path = SUITES) -> dict[str, list[Expectation]]:
-    """The expectations of each table. What params.yaml (`severities`, by check) switches off is left out.
+def load(severities: Mapping[str, Severity], path: Path = SUITES) -> dict[str, list[Expectation]]:
+    """The expectations of each table: every check that `severities` (by name) does not switch off, then the project's.
 
-    Without a file, every check is expected. Raises ParamsError naming the entry that cannot be used.
+    Raises ParamsError, which names the entry of the file that cannot be used.
     """
-    every = {table: [{"type": f"{PREFIX}{check}"} for check in checks] for table, checks in CHECKS.items()}
-    suites = read_yaml(path) if path.exists() else every
-    if not isinstance(suites, Mapping) or not suites.keys() <= CHECKS.keys():
-        raise ParamsError("tables are wanted", where=str(path), got=repr(suites)[:60], do=f"use {', '.join(every)}")
-    found: dict[str, list[Expectation]] = {}
-    for table, given in suites.items():
-        entries = [] if given is None else given
-        if not isinstance(entries, list):
-            raise ParamsError(
-                "a list is wanted", where=f"{path}: {table}", got=repr(entries)[:60], do="give one, or []"
-            )
-        own = {check: severities[check] for check in CHECKS[table]}
-        made = [_expectation(entry, own, f"{path}: {table}, entry {i}") for i, entry in enumerate(entries, start=1)]
-        found[table] = [expectation for expectation in made if expectation]
-    return found
+    entries = _entries(path)
+    suites: dict[str, list[Expectation]] = {}
+    for table in TABLES:
+        where = f"{path}: {table}"
+        tolerances: dict[str, float] = {}
+        own = []
+        for number, entry in enumerate(entries[table], start=1):
+            name = _type_of(entry, f"{where}, entry {number}")
+            if name.startswith(PREFIX):
+                check = name.removeprefix(PREFIX)
+                tolerances[check] = _tolerance(entry, check, table, f"{where}, entry {number}")
+            elif expectation := _own(entry, name, f"{where}, entry {number}"):
+                own.append(expectation)
+        checks = [
+            _configured(f"{PREFIX}{name}", {"mostly": tolerances.get(name, 1.0)}, severities[name], where)
+            for name in check_names(table)
+            if severities[name] != "off"
+        ]
+        suites[table] = checks + own
+    return suites
 
 
-def _expectation(entry: Any, severities: Mapping[str, str], where: str) -> Expectation | None:
+def _entries(path: Path) -> dict[str, list[Any]]:
+    """The entries of the file by table. Raises ParamsError."""
+    content = read_yaml(path) if path.exists() else None
+    if content is None:
+        content = {}
+    if not isinstance(content, Mapping) or not content.keys() <= set(TABLES):
+        do = f"use {', '.join(TABLES)}"
+        raise ParamsError("expected tables", where=str(path), got=repr(content)[:60], do=do)
+    entries: dict[str, list[Any]] = {table: content.get(table) or [] for table in TABLES}
+    for table, given in entries.items():
+        if not isinstance(given, list):
+            raise ParamsError("expected a list", where=f"{path}: {table}", got=repr(given)[:60], do="give one, or []")
+    return entries
+
+
+def _type_of(entry: Any, where: str) -> str:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
         raise ParamsError("an expectation has a type", where=where, got=repr(entry)[:60], do="write {type: expect_…}")
-    kwargs = dict(entry)
-    name = kwargs.pop("type")
-    if not isinstance(kwargs.get("mostly", 1), int | float):
-        raise ParamsError("mostly is a share of rows", where=where, got=repr(kwargs["mostly"])[:60], do="use 0 to 1")
-    if name.startswith(PREFIX):
-        check = name.removeprefix(PREFIX)
-        if check not in severities:
-            do = f"use {PREFIX} with one of {', '.join(severities)}"
-            raise ParamsError("no check of this table", where=where, got=repr(name)[:60], do=do)
-        if more := kwargs.keys() - {"mostly"}:
-            do = f"take it out; params.yaml has the severity (check.{check})"
-            raise ParamsError("a check takes mostly alone", where=where, got=", ".join(map(repr, more)), do=do)
-        severity = severities[check]
-    else:
-        severity = kwargs.pop("severity", "error")
+    return str(entry["type"])
+
+
+def _tolerance(entry: Mapping[str, Any], check: str, table: Table, where: str) -> float:
+    """The share of rows in which a check must find nothing. Raises ParamsError."""
+    if check not in check_names(table):
+        do = f"use {PREFIX} with one of {', '.join(check_names(table))}"
+        raise ParamsError("no check of this table", where=where, got=repr(f"{PREFIX}{check}")[:60], do=do)
+    if more := entry.keys() - {"type", "mostly"}:
+        do = f"remove it; params.yaml has the severity (check.severity: {{{check}: …}})"
+        raise ParamsError("a check takes only mostly", where=where, got=", ".join(map(repr, more)), do=do)
+    mostly = entry.get("mostly", 1)
+    if not isinstance(mostly, int | float) or not 0 <= mostly <= 1:
+        raise ParamsError("mostly is a share of rows", where=where, got=repr(mostly)[:60], do="use 0 to 1")
+    return float(mostly)
+
+
+def _own(entry: Mapping[str, Any], name: str, where: str) -> Expectation | None:
+    """An expectation of the project's own; None if it is switched off. Raises ParamsError."""
+    kwargs = {key: value for key, value in entry.items() if key not in ("type", "severity")}
+    severity = entry.get("severity", "error")
     if severity == "off":
         return None
     if severity not in list(SEVERITIES):
         raise ParamsError("unknown severity", where=where, got=repr(severity)[:60], do="use error or warning")
+    if not isinstance(kwargs.get("mostly", 1), int | float):
+        raise ParamsError("mostly is a share of rows", where=where, got=repr(kwargs["mostly"])[:60], do="use 0 to 1")
+    return _configured(name, kwargs, severity, where)
+
+
+def _configured(name: str, kwargs: Mapping[str, Any], severity: str, where: str) -> Expectation:
+    """Raises ParamsError if Great Expectations has no such expectation, or not with these arguments."""
+    level = FailureSeverity(SEVERITIES[severity])
     try:
-        return ExpectationConfiguration(type=name, kwargs=kwargs, severity=SEVERITIES[severity]).to_domain_obj()
+        return ExpectationConfiguration(type=name, kwargs=dict(kwargs), severity=level).to_domain_obj()
     except (GreatExpectationsError, ValidationError, TypeError, ValueError) as error:
-        said = "; ".join(str(error).splitlines()[:4])
-        raise ParamsError(f"no such expectation ({said})", where=where, got=repr(dict(entry))[:100]) from None
+        reason = "; ".join(str(error).splitlines()[:4])
+        got = repr({"type": name, **kwargs})[:100]
+        raise ParamsError(f"no such expectation ({reason})", where=where, got=got) from None
 
 
 def name_of(expectation: Expectation, table: str) -> str:

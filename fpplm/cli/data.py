@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,8 +29,8 @@ def check(
     docs: Annotated[Path | None, typer.Option(help="folder for Data Docs, as pages")] = None,
 ) -> None:
     """Checks annotated files as the pipeline does, with the settings of ./params.yaml; exits with 10 on errors."""
-    from fpplm.checks import validation
     from fpplm.checks.console import show
+    from fpplm.checks.validation import check_corpus
     from fpplm.project.template import settings_here
     from fpplm_core.data.notes import Notes
     from fpplm_core.data.reading import corpus_of_files
@@ -40,15 +41,15 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}
         corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
-        verdict = validation.check(corpus, scheme, settings, docs)
-    verdict |= {"notes": [f"tag scheme {scheme}: {evidence}", *notes.lines()]}
+        report = check_corpus(corpus, scheme, settings.check, settings.model, settings.encode, docs)
+    lines = [f"tag scheme {scheme}: {evidence}", *notes.lines()]
     if as_json:
-        typer.echo(json.dumps(verdict, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(report) | {"notes": lines}, indent=2, ensure_ascii=False))
     else:
-        typer.echo("\n".join(verdict["notes"]))
-        show(verdict)
-    if verdict["errors"]:
-        raise CheckFailed(f"{verdict['errors']} kind(s) of error", where=", ".join(map(str, files)))
+        typer.echo("\n".join(lines))
+        show(report)
+    if report.errors:
+        raise CheckFailed(f"{report.errors} kind(s) of error", where=", ".join(map(str, files)))
 
 
 @app.command()

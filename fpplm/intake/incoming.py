@@ -16,13 +16,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from fpplm_core.quality.report import CheckResult
 from pyarrow.parquet import ParquetFile
 
 from fpplm.checks import suites
 from fpplm.checks.console import findings
-from fpplm.checks.validation import LISTED, check, validate
+from fpplm.checks.validation import LISTED, check_corpus, validate
 from fpplm_core.data.corpus import SPLITS, TagBigram, open_corpus, tag_bigrams_in, write_corpus
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.data.notes import Notes
@@ -100,7 +101,8 @@ def screen(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: s
     if fault := name_fault(path):
         return Screening(0, [fault])
     # Of a drop alone these say nothing.
-    few = settings.check.model_copy(update=dict.fromkeys(("few_examples", "few_sentences", "always_present"), "off"))
+    off = dict.fromkeys(("few_examples", "few_sentences", "always_present"), "off")
+    few = settings.check.model_copy(update={"severity": {**settings.check.severity, **off}})
     notes = Notes()
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -113,17 +115,19 @@ def screen(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: s
         sentences = drop.metadata.num_rows
         if known := duplicate(path, drops):
             return Screening(sentences, [known])
-        verdict = check({"train": drop}, scheme, settings.model_copy(update={"check": few}), None, LISTED)
-        checks = verdict["checks"] | leakage({**corpus, "train": drop}, settings)
+        report = check_corpus({"train": drop}, scheme, few, settings.model, settings.encode, None, LISTED)
+        checks = report.checks | leakage({**corpus, "train": drop}, settings)
     counts = {
-        level: [f"{name} {row['found']}" for name, row in checks.items() if row["severity"] == level and row["failed"]]
+        level: [
+            f"{name} {result.found}" for name, result in checks.items() if result.severity == level and result.failed
+        ]
         for level in ("error", "warning")
     }
     lines = [f"{level}s: {', '.join(found)}" for level, found in counts.items() if found]
     note = "; ".join([*lines, *notes.lines()])
     if fault or counts["error"]:
         against = "; ".join(part for part in (fault, note) if part)
-        return Screening(sentences, [against, *findings({"checks": checks}, LISTED)])
+        return Screening(sentences, [against, *findings(checks, LISTED)])
     return Screening(sentences, [], note)
 
 
@@ -157,16 +161,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
 
 
-def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, Any]:
+def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, CheckResult]:
     """The checks of leakage, as far as they are expected, with the drop as train."""
     wanted = settings.check
     expected = suites.load(wanted.severities()).get("sentences", [])
     suite = [one for one in expected if suites.name_of(one, "sentences") in LEAKAGE]
     if not suite:
         return {}
-    table = sentence_table.sentences(
-        corpus, lambda words: [0] * len(words), 0, wanted.leakage_words, wanted.near, wanted.max_word
-    )
+    table = sentence_table.sentences(corpus, lambda words: [0] * len(words), 0, wanted.leakage_words, wanted.near)
     return validate({"sentences": [table]}, {"sentences": suite}, None, LISTED)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 from fpplm.pipeline.failures import exit_on_error
 from fpplm.pipeline.inputs import unchanged_inputs
-from fpplm_core import params
+from fpplm_core.settings import Settings, read_yaml
+
+PARAMS = "params.yaml"
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -20,10 +21,21 @@ def run(stage: Callable[..., None]) -> None:
     """
     debug = "--debug" in sys.argv[1:] or os.environ.get("FPPLM_DEBUG") == "1"
     with exit_on_error(debug), unchanged_inputs(os.environ.get("DVC_STAGE")):
-        stage(**arguments(stage, params.load()))
+        stage(**arguments(stage, read_yaml(PARAMS)))
 
 
-def arguments(stage: Callable[..., None], settings: params.Params) -> dict[str, Any]:
-    """The sections by the names of the stage's parameters."""
-    names = inspect.signature(stage).parameters
-    return {name: settings if name == "params" else getattr(settings, name) for name in names}
+def arguments(stage: Callable[..., None], values: Any) -> dict[str, Settings]:
+    """The sections by the names of the stage's parameters, validated as their annotations say.
+
+    The other sections, and what sections must agree on, are the business of the stage `environment`: a stage that
+    imported all of them would run again where any of them changes.
+    """
+    kinds: dict[str, type[Settings]] = {name: kind for name, kind in get_type_hints(stage).items() if name != "return"}
+    return {name: kind.parse(*section(name, values)) for name, kind in kinds.items()}
+
+
+def section(name: str, values: Any) -> tuple[Any, str]:
+    """The values of a section, and where they stand."""
+    if name == "params" or not isinstance(values, dict):
+        return values, PARAMS
+    return values.get(name), f"{PARAMS}: {name}"

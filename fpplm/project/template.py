@@ -17,7 +17,7 @@ import fpplm_core
 from fpplm.pipeline.hashes import hash_file
 from fpplm.project.overrides import set_values
 from fpplm_core.files import read_json, write_json
-from fpplm_core.params import Params, parse
+from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
 INSTALLED = Path(fpplm.__file__).with_name("template")
@@ -77,4 +77,4 @@ def settings_here(overrides: list[str]) -> Params:
         copy = Path(folder) / "params.yaml"
         shutil.copyfile(source, copy)
         set_values(copy, overrides)
-        return parse(read_yaml(copy), str(source))
+        return Params.parse(read_yaml(copy), str(source))

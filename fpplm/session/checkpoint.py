@@ -80,10 +80,12 @@ class Checkpoint:
         return TrainingHistory.from_json(_metadata(path)["history"]) if path.exists() else TrainingHistory()
 
     def tensors(self) -> Tensors:
-        return safetensors.torch.load_file(self.folder / STATE)
+        """The whole state at the last save."""
+        return dict(safetensors.torch.load_file(self.folder / STATE))
 
     def best(self) -> Tensors:
-        return safetensors.torch.load_file(self.folder / BEST)
+        """The averaged weights of the best epoch."""
+        return dict(safetensors.torch.load_file(self.folder / BEST))
 
     def save(self, state: TrainingState, history: TrainingHistory) -> None:
         _save(self.folder / STATE, state.tensors(), history.to_json())

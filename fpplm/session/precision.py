@@ -17,7 +17,7 @@ def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData)
         return settings.precision == "bfloat16"
     device = next(model.parameters()).device
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     batch = make_batch(data, data.epochs[0][0])
     seconds: dict[bool, list[float]] = {False: [], True: []}
     model.eval()
@@ -25,7 +25,7 @@ def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData)
         for bfloat16, taken in seconds.items():
             began = time.perf_counter()
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                model.classify(model.encode(batch.ids, batch.mask, batch.types)).sum().backward()
+                model.classify(model.encode(batch.ids, batch.mask, batch.types)).sum().backward()  # type: ignore[no-untyped-call]
             taken.append(time.perf_counter() - began)
             model.zero_grad(set_to_none=True)
         if seconds[True][0] > 5 * seconds[False][0]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from dvclive import Live
+from dvclive.live import Live
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
@@ -35,7 +35,7 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
-        self.live.end()
+        self.live.end()  # type: ignore[no-untyped-call]
         self.board.close()
         self._write_curves()
 

@@ -55,7 +55,8 @@ def start(
     """
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # only matters to code that reads such memory
+    # It only matters to code that reads such memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     device = choose_device(train.device, parallel.rank(), train.processes)
     data = load_data(train, CORPUS, ENCODED)
     encoder = pretrained.load_encoder(model.encoder, model.revision)

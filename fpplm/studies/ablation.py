@@ -21,7 +21,7 @@ from fpplm.studies.forest import forest
 from fpplm.studies.ledger import read_ledger
 from fpplm.studies.markdown import table
 from fpplm_core.errors import ParamsError
-from fpplm_core.params import parse
+from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
 ROOT = Path.cwd()  # the project, as for every command
@@ -102,7 +102,7 @@ def grid(plan: Path) -> Iterator[Cell]:
         data = [limits.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
         for name, value in {**common, **limits, **changes}.items():
             change(settings, name, value, f"{plan}: {arm}")
-        parse(settings, f"{plan}: {arm}")
+        Params.parse(settings, f"{plan}: {arm}")
         modules = [[name] for name in OURS]
         if trainer:
             modules = [["tasks.read"], ["benchmarks.peers.trainer", *(f"--{k}={v}" for k, v in trainer.items())]]

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.alignment import to_annotated_text, to_sentence
-from fpplm_core.data.formats import SUFFIXES, Format, detect, get, names
+from fpplm_core.data.formats import SUFFIXES, Format, detect, get
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.options import Options
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
@@ -85,7 +85,7 @@ def format_of(target: Path, name: str) -> str:
     if name != "auto":
         return name
     if target.suffix not in SUFFIXES:
-        do = f"name its format, one of {', '.join(names())}"
+        do = f"name its format, one of {', '.join(format_names())}"
         raise ParamsError("a suffix that says no format", where=str(target), got=repr(target.suffix), do=do)
     return SUFFIXES[target.suffix]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from fpplm_core.data.notes import Notes
@@ -29,3 +31,9 @@ class Options:
     misaligned: Misaligned = "refuse"
     overlap: Overlap = "refuse"
     notes: Notes = field(default_factory=Notes)
+
+
+def format_names() -> list[str]:
+    """The modules of the folder formats/, by name: to validate a name needs none of them."""
+    folder = str(Path(__file__).with_name("formats"))
+    return sorted(module.name for module in pkgutil.iter_modules([folder]) if not module.name.startswith("_"))

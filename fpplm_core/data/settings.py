@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fpplm_core.data.formats import names
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.options import Misaligned, Options, Overlap, Separator
+from fpplm_core.data.options import Misaligned, Options, Overlap, Separator, format_names
 from fpplm_core.data.segmenter import RENAMED, RULES, segmentation
 from fpplm_core.settings import Cut, Settings
 from fpplm_core.tagging.words import OWN
@@ -47,8 +46,8 @@ class DataSettings(Settings):
     @field_validator("format")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in ("auto", *names()):
-            raise ValueError(f"use auto, or one of {', '.join(names())}")
+        if name not in ("auto", *format_names()):
+            raise ValueError(f"use auto, or one of {', '.join(format_names())}")
         return name
 
     @field_validator("segmentation")

@@ -1,4 +1,4 @@
-"""What a tagger is made of, beside its encoder."""
+"""What a tagger consists of beside its encoder."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a tagger is made of, beside its encoder: everything that its weights do not say.
+    """What a tagger consists of beside its encoder and weights.
 
-    `labels` are its K labels; `first_shape` is the token type of the first of `encoding.SHAPES`, None where the
-    encoder is not told about shapes; `mask_id` is the piece that stands for a hidden word. `second` are the labels of
-    a second task that training learns beside the first; none of it is in the tagger.
+    `labels` are its K labels; `first_shape` is the token type of the first of `WORD_SHAPES`, None if the encoder does
+    not get word shapes; `mask_id` is the piece that stands for a hidden word. `second` are the labels of a second task
+    that is learned beside the first; the tagger has no part of it.
     """
 
     labels: Sequence[str]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 class Dropout(nn.Dropout):
     """Dropout whose draws are cheap on the CPU: 16 bits a number, four numbers a draw.
 
-    torch draws numbers one by one there, which was an eighth of a training step. The rate is exact to 1/65536.
+    torch draws one number at a time there, which took an eighth of a training step. The rate is exact to 1/65536.
     """
 
     def forward(self, values: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Several processes that train as one: each encodes its share of a batch, and all of them see every state.
 
-Only the encoder is shared out. Its states are gathered (some hundred kilobytes), and everything above it, the head and
-what techniques make of the states, is computed by every process over the whole batch, with the same noise: a loss is
-normalised by the whole batch, and all processes hold the same weights after every step.
-Gradients of the encoder's weights are partial, so `add_up` sums them wherever they are taken.
+Only the encoder's work is split. Its states are gathered (some hundred kilobytes), and every process computes all that
+follows, the head and the techniques' losses, over the whole batch with the same noise. So each loss is normalised by
+the whole batch, and all processes hold the same weights after every step.
+Gradients of the encoder's weights are partial: `all_reduce_sum` sums them wherever they are computed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fpplm_core.errors import FpplmError
 
 
 def size() -> int:
-    """The number of processes that train together; 1 outside of `together`."""
+    """The number of processes that train together; 1 outside of `process_group`."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -34,9 +34,9 @@ def rank() -> int:
 
 @contextmanager
 def local_rows(inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
-    """This process's rows of a batch, and within it noise of its own.
+    """This process's rows of a batch; noise drawn within the context is this process's own.
 
-    All processes get as many rows: where they do not divide, some come twice.
+    All processes get the same number of rows: if the batch does not divide, some rows come twice.
     """
     if size() == 1:
         yield inputs
@@ -44,14 +44,14 @@ def local_rows(inputs: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
     first = next(iter(inputs.values()))
     each = -(-len(first) // size())
     own = torch.arange(rank() * each, (rank() + 1) * each, device=first.device) % len(first)
-    seed = int(torch.randint(2**62, ()))  # the same for all, as everything that is drawn outside
+    seed = int(torch.randint(2**62, ()))  # equal in all processes, like everything drawn outside
     with torch.random.fork_rng([first.device] if first.device.type == "cuda" else []):
         torch.manual_seed(seed + rank())
         yield {name: tensor[own] for name, tensor in inputs.items()}
 
 
 def all_gather_rows(own: Tensor, whole: Tensor) -> Tensor:
-    """All processes' shares one after the other, as many rows as `whole` has; gradients reach one's own share alone."""
+    """The rows of all processes in order, as many as `whole` has; gradients reach this process's own rows alone."""
     return own if size() == 1 else cast(Tensor, _AllGatherRows.apply(own))[: len(whole)]  # type: ignore[no-untyped-call]
 
 
@@ -68,7 +68,7 @@ class _AllGatherRows(torch.autograd.Function):
 
 
 def all_reduce_sum(gradients: Sequence[Tensor]) -> None:
-    """Each becomes its sum over all processes, in one message."""
+    """Replaces each tensor by its sum over all processes, in one message."""
     if size() == 1 or not gradients:
         return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -79,10 +79,10 @@ def all_reduce_sum(gradients: Sequence[Tensor]) -> None:
 
 @contextmanager
 def process_group(count: int, device: torch.device, helper: Callable[..., None], *arguments: Any) -> Iterator[None]:
-    """Within it, this process is number 0 of `count`; the others run `helper(*arguments)`, and end with it.
+    """Makes this process number 0 of `count`; the others run `helper(*arguments)` and end with the context.
 
-    They share the cores, or have a CUDA device each. `helper` is a function of a module. A helper that dies makes the
-    next exchange fail here too.
+    The processes share the cores, or have a CUDA device each. `helper` must be importable, `arguments` picklable. If a
+    helper dies, the next exchange fails here too.
     """
     if count == 1:
         yield
@@ -110,7 +110,7 @@ def process_group(count: int, device: torch.device, helper: Callable[..., None],
 
 
 class GroupSpec(NamedTuple):
-    """How processes meet, how many they are, and the threads of each."""
+    """How the processes of a group find each other, how many they are, and the threads of each."""
 
     backend: str
     meeting: str

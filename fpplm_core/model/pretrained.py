@@ -23,7 +23,7 @@ def _load(loader: Any, name: str, revision: str | None, **options: Any) -> Any:
         return loader.from_pretrained(encoder_source(name), revision=revision, **options)
     except EncoderError:
         raise
-    except Exception as error:  # transformers raises many kinds; all of them mean that this encoder cannot be had
+    except Exception as error:  # transformers raises many kinds; each means that the encoder is not usable
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise EncoderError(
             f"the encoder cannot be loaded ({reason[:200]})",
@@ -59,7 +59,7 @@ def load_encoder(name: str, revision: str | None = None) -> Any:
 def masked_lm_head(encoder: Any) -> nn.Module:
     """From states (n, width) to logits (n, pieces): the head that the encoder was pretrained with, frozen.
 
-    Raises EncoderError where the encoder's files hold none.
+    Raises EncoderError if the encoder's files hold no such head.
     """
     name = encoder.name_or_path
     try:
@@ -98,7 +98,7 @@ class MaskedLmHead(nn.Module):
 
 
 class Given(nn.Module):
-    """Stands where an encoder stood, and answers with the states that it was given."""
+    """Takes the place of an encoder and returns the states that it was given."""
 
     states: Tensor
 
@@ -107,18 +107,18 @@ class Given(nn.Module):
 
 
 def lower_cases(tokenizer: Any) -> bool:
-    """True where the tokenizer does not tell "A" from "a"."""
+    """True if the tokenizer maps "A" and "a" to the same piece."""
     return bool(tokenizer("A")["input_ids"] == tokenizer("a")["input_ids"])
 
 
 def type_count(encoder_config: Any) -> int:
-    """The number of token types that an encoder can be grown from: 0 where shapes cannot be told to it."""
+    """The number of the encoder's token types; 0 if it cannot take word shapes as further ones."""
     known = encoder_config.model_type in ("bert", "roberta", "electra", "xlm-roberta", "albert", "camembert", "ernie")
     return int(getattr(encoder_config, "type_vocab_size", 0) or 0) if known else 0
 
 
 def check_window(window: int, config: Any, tokenizer: Any) -> None:
-    """Raises ParamsError where the encoder has no positions for a window of this many pieces."""
+    """Raises ParamsError if the encoder has fewer positions than a window has pieces."""
     positions = getattr(config, "max_position_embeddings", None) or 0  # XLNet, without a limit, says -1
     limit = min(positions if positions > 0 else 10**9, tokenizer.model_max_length)
     if window > limit:

@@ -52,26 +52,26 @@ class Tagger(nn.Module):
                 nn.init.zeros_(layer.bias)
         for module in encoder.modules():
             if type(module) is nn.Dropout:
-                module.__class__ = Dropout  # the same rate and mode, other draws
+                module.__class__ = Dropout  # same rate and mode, cheaper draws
         if blueprint.first_shape is not None:
             add_shapes(encoder, blueprint.first_shape)
         self.kept: tuple[Tensor, Tensor] | None = None
 
     def keep_pieces(self, pieces: Tensor) -> None:
-        """Sets the embeddings of all other pieces aside; a piece's id is then its place in `pieces`.
+        """Removes the embeddings of all other pieces; a piece's id is then its place in `pieces`.
 
-        A row that no window shows has no gradient, yet clipping, the optimizer, the average and every checkpoint would
-        go over it: in a large vocabulary that is most of a step. *Shape:* pieces (n,), ascending, with `mask_id`.
+        A row that occurs in no window has no gradient, yet clipping, the optimizer, the average and every checkpoint
+        would visit it: with a large vocabulary that is most of a step. *Shape:* pieces (n,), ascending, with `mask_id`.
         """
         table = cast(nn.Embedding, cast(Any, self.encoder).get_input_embeddings())
         self.kept = pieces, table.weight.detach()
         table.weight = nn.Parameter(table.weight.detach()[pieces])
-        table.padding_idx = None  # padding's own row: no attention reaches it, so that it has no gradient anyway
+        table.padding_idx = None  # no attention reaches the row of padding, so it has no gradient anyway
         mask_id = int(torch.searchsorted(pieces, self.blueprint.mask_id))
         self.blueprint = replace(self.blueprint, mask_id=mask_id)
 
     def restore_vocabulary(self) -> None:
-        """Puts back what `keep_pieces` set aside."""
+        """Puts back the embeddings that `keep_pieces` removed."""
         if self.kept is not None:
             pieces, whole = self.kept
             table = cast(nn.Embedding, cast(Any, self.encoder).get_input_embeddings())
@@ -88,8 +88,8 @@ class Tagger(nn.Module):
     ) -> Tensor:
         """*Shape:* ids, mask, types (batch, pieces) to hidden states (batch, pieces, width).
 
-        `embeddings` (batch, pieces, width) stand in place of those of `ids`. In training a share of the rows sees no
-        shapes, so that the tagger also works where a client sends zeros.
+        `embeddings` (batch, pieces, width) replace those of `ids`. In training a share of the rows has no shapes, so
+        that the tagger also works for a client that sends zeros.
         """
         inputs: dict[str, Tensor] = {"attention_mask": mask}
         inputs |= {"input_ids": ids} if embeddings is None else {"inputs_embeds": embeddings}
@@ -129,7 +129,7 @@ class Tagger(nn.Module):
         for depth, (name, modules) in enumerate(parts):
             own = {id(p): p for module in modules for p in module.parameters()}
             groups.append(Group(name, depth, modules, {loose.pop(key): p for key, p in own.items()}))
-        # Parameters that stand in no part, such as XLNet's mask_emb.
+        # Parameters outside of all parts, such as XLNet's mask_emb.
         groups[-1].parameters.update({name: self.get_parameter(name) for name in loose.values()})
         return groups
 
@@ -149,7 +149,7 @@ class Tagger(nn.Module):
 
 
 def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
-    """A tagger whose head depends on `seed` alone; the global random state stays as it was."""
+    """A tagger whose head depends on `seed` alone; leaves the global random state as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Tagger(encoder, blueprint, settings)
@@ -161,7 +161,7 @@ def load_pretrained(blueprint: Blueprint, settings: ModelSettings, seed: int) ->
 
 
 def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:
-    """The tagger with weights that training has kept, in evaluation mode. Raises EncoderError and OSError."""
+    """The tagger with the weights of a training, in evaluation mode. Raises EncoderError and OSError."""
     encoder = pretrained.load_encoder(settings.encoder, settings.revision)
     model = Tagger(encoder, blueprint, settings)
     model.load_state_dict(safetensors.torch.load_file(weights))
@@ -169,7 +169,7 @@ def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -
 
 
 def batch_logits(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], NDArray[np.float32]]:
-    """What `decoding.word_logits` wants: a batch's arrays to the (batch, words, K) logits of its owned words."""
+    """The function that `word_logits` calls: from a batch's arrays to the logits (batch, words, K) of its words."""
     device = next(model.parameters()).device
 
     def run(arrays: Arrays) -> NDArray[np.float32]:

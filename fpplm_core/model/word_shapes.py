@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_shapes(encoder: nn.Module, first_shape: int) -> None:
-    """Grows the table of token types by one row a shape, equal to row 0: at first the encoder sees no difference."""
+    """Adds a token type for each word shape, with the row of type 0: at first the encoder computes the same."""
     table = _type_table(encoder)
     if table is None:
         raise EncoderError(
@@ -33,9 +33,9 @@ def _type_table(encoder: nn.Module) -> nn.Embedding | None:
 
 
 def choose_shapes(settings: ModelSettings, tokenizer: Any) -> int | None:
-    """The token type of the first word shape, or None where the encoder is not told about shapes.
+    """The token type of the first word shape, or None if the encoder does not get word shapes.
 
-    Raises ParamsError where shapes are asked for and the encoder has no token types.
+    Raises ParamsError if `shapes` is on and the encoder has no token types.
     """
     count = pretrained.type_count(pretrained.load_config(settings.encoder, settings.revision))
     if settings.shapes == "on" and not count:

@@ -1,8 +1,8 @@
-"""What can be wrong with annotated data, as tables with one column a check.
+"""The checks of annotated data, each defined once.
 
-A check's column holds, for every row, what is wrong with it in words, after file and line, or None. Whoever checks
-the tables (Great Expectations in the pipeline) needs one rule only: these columns are empty. What a row stands for is
-its index, by which a project can expect more of its data:
+Every table of this room (`token_table` and the others) has one column a check of its own. A cell holds what is wrong
+with its row, after file and line, or None. Whatever validates the tables (Great Expectations in the pipeline) needs one
+rule only: these columns are empty. The index of a table describes its rows, and a project can expect more of it:
 
 tokens     one row a word; no more of it
 sentences  one row a sentence: split, words, pieces (how many)
@@ -13,153 +13,228 @@ splits     one row a split and type, and one a split: split, type (missing in a 
 
 from __future__ import annotations
 
-from fpplm_core.quality.columns import Corpus
-from fpplm_core.quality.document_table import DOCUMENT_CHECKS, documents
-from fpplm_core.quality.mention_table import MENTION_CHECKS, mentions
-from fpplm_core.quality.sentence_table import SENTENCE_CHECKS, sentences
-from fpplm_core.quality.split_table import SPLIT_CHECKS, drift, splits
-from fpplm_core.quality.statistics import statistics
-from fpplm_core.quality.token_table import TOKEN_CHECKS, tokens
+from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["ADVICE", "CHECKS", "Corpus", "documents", "drift", "mentions", "sentences", "splits",
-           "statistics", "tokens"]  # fmt: skip
-
-CHECKS = {
-    "tokens": TOKEN_CHECKS,
-    "sentences": SENTENCE_CHECKS,
-    "documents": DOCUMENT_CHECKS,
-    "mentions": MENTION_CHECKS,
-    "splits": SPLIT_CHECKS,
-}
+Table = Literal["tokens", "sentences", "documents", "mentions", "splits"]
+Severity = Literal["error", "warning", "off"]  # an error stops the pipeline, a warning is counted
 
 
-ADVICE = {
-    "malformed_tag": (
-        "a tag is neither O nor PREFIX-TYPE, or its prefix is not of the tag scheme",
-        "mend the tag, or name the right data.tag_column or data.scheme",
+@dataclass(frozen=True)
+class Check:
+    """What can be wrong with the rows of a table, how severe it is by default, and what to do about it."""
+
+    name: str
+    table: Table
+    meaning: str
+    advice: str
+    severity: Severity = "warning"
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        "malformed_tag",
+        "tokens",
+        "a tag is neither O nor PREFIX-TYPE, or the tag scheme has no such prefix",
+        "correct the tag, or set the right data.tag_column or data.scheme",
+        "error",
     ),
-    "illegal_transition": (
-        "a tag cannot follow the one before it, so where the entity begins is unsure",
-        "mend the tags, or set data.repair",
+    Check(
+        "illegal_transition",
+        "tokens",
+        "a tag cannot follow the one before it, so it is unclear where the entity begins",
+        "correct the tags, or set data.repair",
+        "error",
     ),
-    "empty_word": (
+    Check(
+        "empty_word",
+        "tokens",
         "a word has no visible character",
-        "remove the row, or name the right data.word_column or data.separator",
+        "remove the row, or set the right data.word_column or data.separator",
+        "error",
     ),
-    "control_character": (
-        "a character that no text has, or U+FFFD in place of one that was lost",
-        "export the text again from its source; a lost character cannot be brought back",
+    Check(
+        "control_character",
+        "tokens",
+        "a control character, or U+FFFD in place of a character that was lost",
+        "export the text again from its source; a lost character cannot be restored",
+        "error",
     ),
-    "invisible_word": (
-        "a word shows nothing, so that the model learns a label of nothing",
+    Check(
+        "invisible_word",
+        "tokens",
+        "a word shows nothing, and the model learns a label for nothing",
         "remove the word from the text",
     ),
-    "byte_order_mark": (
-        "files were joined, and the mark at the beginning of one is now inside a word",
+    Check(
+        "byte_order_mark",
+        "tokens",
+        "a byte order mark stands inside a word, because files were joined",
         "remove U+FEFF, or export without a byte order mark",
     ),
-    "zero_width": (
-        "an invisible character makes another word of a known one",
-        "remove the character, here and in serving",
+    Check(
+        "zero_width",
+        "tokens",
+        "an invisible character turns a known word into another one",
+        "remove the character, in training and in serving",
     ),
-    "mojibake": (
-        "text in UTF-8 was read as another encoding, and each such word is one that serving never shows",
-        "export the text again as UTF-8, or repair it: ftfy.fix_encoding",
+    Check(
+        "mojibake",
+        "tokens",
+        "UTF-8 was read in another encoding; such a word never occurs in serving",
+        "export the text again as UTF-8, or repair it with ftfy.fix_encoding",
     ),
-    "not_normalised": (
-        "the same letters are written in two ways (NFC and NFD), which are different words to a model",
-        "bring all text into one form: unicodedata.normalize('NFC', text)",
+    Check(
+        "not_normalised",
+        "tokens",
+        "the same letters are written in two forms (NFC and NFD), which are different words to a model",
+        "convert all text to one form with unicodedata.normalize('NFC', text)",
     ),
-    "mixed_script": (
-        "a letter of another script looks like the right one, and makes another word of it",
-        "type the word again in one script",
+    Check(
+        "mixed_script",
+        "tokens",
+        "a letter of another script looks like the right one and makes another word",
+        "retype the word in one script",
     ),
-    "unknown_pieces": (
+    Check(
+        "unknown_pieces",
+        "tokens",
         "the encoder cannot read the word: it has no piece, or only the unknown one",
-        "take an encoder for this language (model.encoder); a few emoji or rare signs do no harm",
+        "use an encoder for this language (model.encoder); a few emoji or rare signs do no harm",
     ),
-    "personal_data": (
-        "an e-mail address, phone or card number, IBAN or IP address, which the model and reports may give away",
-        "replace it by an invented one of the same form, or have its use allowed",
+    Check(
+        "personal_data",
+        "tokens",
+        "an e-mail address, phone or card number, IBAN or IP address, which the model and reports may disclose",
+        "replace it with an invented one of the same form, or obtain permission to use it",
     ),
-    "entity_edge": (
-        "an entity begins or ends with punctuation, most often by a slip of the annotator",
-        "move the edge of the entity, or take the mark for a part of it everywhere",
+    Check(
+        "entity_edge",
+        "tokens",
+        "an entity begins or ends with punctuation, usually by the annotator's mistake",
+        "move the edge of the entity, or include the mark everywhere",
     ),
-    "duplicate": (
-        "a sentence counts twice",
+    Check(
+        "duplicate",
+        "sentences",
+        "a sentence occurs twice in a split and counts twice",
         "remove the copies, unless the text repeats itself",
     ),
-    "conflicting_duplicate": (
-        "the same sentence is tagged in two ways, one of which is wrong",
-        "decide on one, and mend the other",
+    Check(
+        "conflicting_duplicate",
+        "sentences",
+        "the same sentence has two different taggings, one of which is wrong",
+        "choose one of them and correct the other",
     ),
-    "near_duplicate": (
-        "two sentences differ by few words, so that they count nearly twice",
+    Check(
+        "near_duplicate",
+        "sentences",
+        "two sentences of a split differ in few words and count nearly twice",
         "keep one of each group, unless the text repeats itself",
     ),
-    "leakage": (
-        "the model is tested on what it has learned: its score is too good",
+    Check(
+        "leakage",
+        "sentences",
+        "a sentence of dev or test is also in train, which makes the score too good",
         "remove it from train",
     ),
-    "near_leakage": (
-        "the model is tested on nearly what it has learned: its score is too good",
-        "remove the sentence from train, or cut the splits by documents",
+    Check(
+        "near_leakage",
+        "sentences",
+        "a sentence of dev or test is nearly in train, which makes the score too good",
+        "remove the sentence from train, or split by documents",
     ),
-    "long_sentence": (
-        "the sentence does not fit a window; it is tagged in windows that overlap",
-        "nothing for a few; else cut the sentences, or raise encode.window",
+    Check(
+        "long_sentence",
+        "sentences",
+        "the sentence does not fit a window and is tagged in overlapping windows",
+        "nothing for a few; otherwise split the sentences, or raise encode.window",
     ),
-    "merged_sentence": (
-        "a sentence is far longer than the others: an empty line is missing",
-        "part it into sentences",
+    Check(
+        "merged_sentence",
+        "sentences",
+        "a sentence is far longer than the others: an empty line is probably missing",
+        "split it into sentences",
     ),
-    "long_word": (
+    Check(
+        "long_word",
+        "sentences",
         "words or lines are glued together",
-        "part the word, or name the right data.separator",
+        "split the word, or set the right data.separator",
     ),
-    "foreign_script": (
-        "a sentence is in a script that the corpus hardly has, and perhaps not meant to be there",
-        "remove it, or add more text of that language",
+    Check(
+        "foreign_script",
+        "sentences",
+        "a sentence is in a script that hardly occurs in the corpus, and may not belong there",
+        "remove it, or add more text in that script",
     ),
-    "document_leakage": (
-        "a document of dev or test is in train, or is there twice: scores are too good",
+    Check(
+        "document_leakage",
+        "documents",
+        "a document of dev or test is also in train, or occurs twice, which makes the score too good",
         "remove the document from one split",
     ),
-    "conflicting_mention": (
-        "a mention has one type nearly always, and another one here: often a slip",
-        "look at the rarest reading, and mend it or leave it",
+    Check(
+        "conflicting_mention",
+        "mentions",
+        "a mention nearly always has one type, and another one here: often a mistake",
+        "look at the rarest reading, and correct it or leave it",
     ),
-    "untagged_mention": (
+    Check(
+        "untagged_mention",
+        "mentions",
         "words that are tagged elsewhere are not tagged here: often forgotten",
         "look at the place, and tag it or leave it",
     ),
-    "empty_split": (
-        "nothing can be learned or measured there",
-        "name the right file, or tag it",
+    Check(
+        "empty_split",
+        "splits",
+        "a split has no sentence or no entity: nothing can be learned or measured",
+        "name the right file, or annotate it",
+        "error",
     ),
-    "few_sentences": (
-        "so few sentences are learned by heart",
-        "annotate more of them",
+    Check(
+        "few_sentences",
+        "splits",
+        "train has so few sentences that the model memorises them",
+        "annotate more sentences",
     ),
-    "label_drift": (
-        "a split has other types than train, so that its score says little about the others",
-        "cut the splits anew from all data (data.dev: null, data.test: null), or know why",
+    Check(
+        "label_drift",
+        "splits",
+        "a split has other types than train, so that its score says little about train's",
+        "split all data anew (data.dev: null, data.test: null), unless there is a reason",
     ),
-    "always_present": (
-        "no sentence is without: the model does not learn, and the score not show, when to tag nothing",
-        "add sentences without entities as they come",
+    Check(
+        "always_present",
+        "splits",
+        "every sentence has an entity, so neither training nor the score covers sentences without",
+        "add sentences without entities as they occur",
     ),
-    "unknown_type": (
-        "a type of dev or test that train never shows cannot be learned",
-        "mend the type's name, or add examples",
+    Check(
+        "unknown_type",
+        "splits",
+        "a type of dev or test never occurs in train and cannot be learned",
+        "correct the name of the type, or add examples to train",
+        "error",
     ),
-    "few_examples": (
-        "so few examples of a type teach little",
-        "annotate more of it, or merge it with another",
+    Check(
+        "few_examples",
+        "splits",
+        "a type has few examples in train",
+        "annotate more of them, or merge the type with another",
     ),
-    "few_test_examples": (
-        "the score of the type hangs on a handful of mentions, and a floor for it (gate) says nothing",
-        "add sentences with it to this split, or exempt it: gate.type_f1",
+    Check(
+        "few_test_examples",
+        "splits",
+        "a type has few mentions in dev or test: its score, and a floor for it (gate), means little",
+        "add sentences with it to the split, or exempt it with gate.type_f1",
     ),
-}
+)
+BY_NAME = {check.name: check for check in CHECKS}
+TABLES: tuple[Table, ...] = tuple(dict.fromkeys(check.table for check in CHECKS))
+
+
+def check_names(table: Table) -> list[str]:
+    """The names of a table's checks."""
+    return [check.name for check in CHECKS if check.table == table]

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 
 from fpplm_core.quality.columns import Corpus, batches, finding_column, hashes, join_words
 
-DOCUMENT_CHECKS = ("document_leakage",)
 SHARE = 0.5  # of a document's sentences that train has, from which on the document is in train
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fpplm_core.quality.checks import check_names
 from fpplm_core.quality.columns import (
     Corpus,
     RollingHashes,
@@ -29,7 +30,7 @@ from fpplm_core.quality.columns import (
 )
 from fpplm_core.tagging.schemes import OUTSIDE
 
-MENTION_CHECKS = ("conflicting_mention", "untagged_mention")
+CONFLICT_SHARE = 0.8  # of a mention's readings, from which on the others are doubtful
 PLACES = 20  # of a mention without a tag
 LONGEST = 6  # words of a mention that is looked for where it is not tagged
 _COLUMNS = ["words", "tags", "file", "lines"]
@@ -44,7 +45,7 @@ class _Untagged(NamedTuple):
     text: str
 
 
-def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame:
+def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE) -> pd.DataFrame:
     """One row a distinct mention of all splits, in the order in which they first stand there; none in the scheme TAGS.
 
     The index has its text, and how often it is tagged.
@@ -53,7 +54,7 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame
     mention that is truly ambiguous none has so much.
     """
     if scheme == "TAGS":
-        return pd.DataFrame({}, _index([], []), MENTION_CHECKS, dtype=object)
+        return pd.DataFrame({}, _index([], []), check_names("mentions"), dtype=object)
     kinds, files = list[str](), list[str]()
     every = pd.concat([_summary(batch, kinds, files) for _, batch in batches(corpus, _COLUMNS)], ignore_index=True)
     readings = every.groupby(["text", "kind"], sort=False).agg({"words": "size", "file": "first", "line": "first"})
@@ -83,9 +84,9 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float) -> pd.DataFrame
             others = f", also {', '.join(places[1:])}" if places[1:] else ""
             said = f"{shown!r} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
             missing[row] = f"{places[0]}: {said}"
-    columns = zip(MENTION_CHECKS, (conflicts, missing), strict=True)
-    made = {name: finding_column(len(table), found, found.__getitem__) for name, found in columns}
-    return pd.DataFrame(made, _index([texts[text] for text in row_of], tagged.tolist()), dtype=object)
+    found = {"conflicting_mention": conflicts, "untagged_mention": missing}
+    columns = {name: finding_column(len(table), rows, rows.__getitem__) for name, rows in found.items()}
+    return pd.DataFrame(columns, _index([texts[text] for text in row_of], tagged.tolist()), dtype=object)
 
 
 def _index(texts: list[str], counts: list[int]) -> pd.MultiIndex:

@@ -28,17 +28,7 @@ from fpplm_core.quality.columns import (
 from fpplm_core.quality.near_duplicates import Sketches, alike, concatenate, sketch
 from fpplm_core.quality.scripts import letters
 
-SENTENCE_CHECKS = (
-    "duplicate",
-    "conflicting_duplicate",
-    "near_duplicate",
-    "leakage",
-    "near_leakage",
-    "long_sentence",
-    "merged_sentence",
-    "long_word",
-    "foreign_script",
-)
+MAX_WORD = 100  # characters of a word; a longer one is several
 RARE = 0.01  # a script with a smaller share of all letters is foreign
 LEAST_LETTERS = 4  # of a sentence in a foreign script: a formula has fewer
 MEDIANS, WORDS = 20, 200  # a sentence of more medians and more words is several
@@ -52,7 +42,7 @@ def sentences(
     room: int,
     leakage_words: int,
     near: float,
-    max_word: int,
+    max_word: int = MAX_WORD,
 ) -> pd.DataFrame:
     """One row a sentence of every split, which with its number of words and of pieces is the index.
 

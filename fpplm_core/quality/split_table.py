@@ -11,45 +11,39 @@ import pandas as pd
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
 
+from fpplm_core.quality.checks import check_names
 from fpplm_core.quality.columns import Corpus
+from fpplm_core.quality.statistics import SplitStatistics
 
-SPLIT_CHECKS = (
-    "empty_split",
-    "few_sentences",
-    "label_drift",
-    "always_present",
-    "unknown_type",
-    "few_examples",
-    "few_test_examples",
-)
+MIN_TEST_EXAMPLES = 10  # entities of a type in dev or test
 CHANCE = 0.001  # of a difference as large as that between two splits, below which it is none by chance
 SHOWN = 3  # types that have changed most
 
-Sizes = Mapping[str, Mapping[str, Any]]
+Sizes = Mapping[str, Mapping[str, Any]]  # SplitStatistics by split as JSON, perhaps of an earlier release
 
 
 def splits(
     corpus: Corpus,
-    sizes: Sizes,
+    sizes: Mapping[str, SplitStatistics],
     scheme: str,
     min_sentences: int,
     min_examples: int,
-    min_test_examples: int,
     drift: float,
+    min_test_examples: int = MIN_TEST_EXAMPLES,
 ) -> pd.DataFrame:
     """One row a split, then one row a split and type; `sizes` are its `statistics`. The index has the entities' number.
 
     `drift` is the Jensen-Shannon distance of two distributions of types from which on they differ, in [0, 1].
     """
-    counts: dict[str, Counter[str]] = {split: Counter(size["entities"]) for split, size in sizes.items()}
+    counts: dict[str, Counter[str]] = {split: Counter(size.entities) for split, size in sizes.items()}
     types = sorted({kind for part in counts.values() for kind in part})
     rows: list[dict[str, str | None]] = []
     keys: list[tuple[str, str | None, int]] = []
     for split, data in corpus.items():
         first = next(data.iter_batches(1, columns=["file"]), None)
         file = split if first is None else first["file"][0].as_py()
-        number = sizes[split]["sentences"]
-        held = sizes[split]["sentences_with"]
+        number = sizes[split].sentences
+        held = sizes[split].sentences_with
         always = [kind for kind in types if held.get(kind) == number] if number and scheme != "TAGS" else []
 
         def cell(said: str | None, file: str = file) -> str | None:
@@ -57,7 +51,7 @@ def splits(
 
         what = "no sentence" if first is None else "no entity" if not counts[split] else None
         few = split == "train" and 0 < number < min_sentences
-        everywhere = number and scheme != "TAGS" and not always and sizes[split]["sentences_with_entities"] == number
+        everywhere = number and scheme != "TAGS" and not always and sizes[split].sentences_with_entities == number
         changed = None if split == "train" else _changed(counts["train"], counts[split], drift)
         keys.append((split, None, counts[split].total()))
         rows.append(
@@ -85,7 +79,7 @@ def splits(
                 }
             )
     index = pd.MultiIndex.from_tuples(keys, names=["split", "type", "count"])
-    return pd.DataFrame(rows, index, SPLIT_CHECKS, dtype=object)
+    return pd.DataFrame(rows, index, check_names("splits"), dtype=object)
 
 
 def _always(split: str, number: int, what: str) -> str:

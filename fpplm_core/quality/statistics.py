@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,20 +16,41 @@ from fpplm_core.tagging.schemes import OUTSIDE
 from fpplm_core.tagging.windows import window_bounds
 
 
+@dataclass(frozen=True)
+class SplitStatistics:
+    """Sizes of a split. `sentences_with` counts sentences by the type that they have, `letters` letters by script."""
+
+    sentences: int
+    documents: int
+    words: int
+    words_in_entities: int
+    entity_share: float
+    sentences_with_entities: int
+    entities: dict[str, int]
+    sentences_with: dict[str, int]
+    length_median: float
+    length_p95: float
+    length_max: int
+    letters: dict[str, int]
+    pieces: int
+    windows: int
+    sentences_of_several_windows: int
+
+
 def statistics(
     corpus: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], room: int, stride: int
-) -> dict[str, dict[str, Any]]:
-    """By split, the numbers that the report shows.
+) -> dict[str, SplitStatistics]:
+    """The statistics of each split.
 
-    `piece_counts` says of words how many pieces they have, from 1 to `room`, the pieces of a window; neighbouring
-    windows of a sentence share `stride` pieces. The windows are those without context from neighbouring sentences.
+    `piece_counts` gives the number of pieces of each word, from 1 to `room`, the pieces of a window; neighbouring
+    windows of a sentence share `stride` pieces. Windows are counted without context from neighbouring sentences.
     """
     return {split: _of_split({split: data}, piece_counts, room, stride) for split, data in corpus.items()}
 
 
 def _of_split(
     part: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], room: int, stride: int
-) -> dict[str, Any]:
+) -> SplitStatistics:
     inside = pieces = windows = several = holding = 0
     found: Counter[str] = Counter()
     held: Counter[str] = Counter()
@@ -61,20 +82,20 @@ def _of_split(
         windows += sum(len(window_bounds(lengths[starts[row] : starts[row + 1]], room, stride)) for row in long)
         parts.append(batch["tags"].value_lengths().to_numpy())
     sizes = pd.Series(np.concatenate(parts))
-    return {
-        "sentences": len(sizes),
-        "documents": len(documents),
-        "words": int(sizes.sum()),
-        "words_in_entities": inside,
-        "entity_share": inside / max(1, int(sizes.sum())),
-        "sentences_with_entities": holding,
-        "entities": dict(sorted(found.items())),
-        "sentences_with": dict(sorted(held.items())),
-        "length_median": float(sizes.median()) if len(sizes) else 0.0,
-        "length_p95": float(sizes.quantile(0.95)) if len(sizes) else 0.0,
-        "length_max": int(sizes.max()) if len(sizes) else 0,
-        "letters": {script: number for script, number in scripts.most_common() if number},
-        "pieces": pieces,
-        "windows": windows,
-        "sentences_of_several_windows": several,
-    }
+    return SplitStatistics(
+        sentences=len(sizes),
+        documents=len(documents),
+        words=int(sizes.sum()),
+        words_in_entities=inside,
+        entity_share=inside / max(1, int(sizes.sum())),
+        sentences_with_entities=holding,
+        entities=dict(sorted(found.items())),
+        sentences_with=dict(sorted(held.items())),
+        length_median=float(sizes.median()) if len(sizes) else 0.0,
+        length_p95=float(sizes.quantile(0.95)) if len(sizes) else 0.0,
+        length_max=int(sizes.max()) if len(sizes) else 0,
+        letters={script: number for script, number in scripts.most_common() if number},
+        pieces=pieces,
+        windows=windows,
+        sentences_of_several_windows=several,
+    )

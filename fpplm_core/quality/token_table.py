@@ -46,7 +46,6 @@ _WORD_CHECKS = (
     "mixed_script",
     "unknown_pieces",
 )
-TOKEN_CHECKS = (*_TAG_CHECKS, *_WORD_CHECKS, "personal_data", "entity_edge")
 ROWS = 500_000  # of one table, or little more
 
 # C0 and C1 controls, the replacement character, and code points that are no characters.

@@ -13,10 +13,10 @@ from fpplm_core.model.tagger import Tagger
 
 @contextmanager
 def without_gradient(device: torch.device) -> Iterator[None]:
-    """A look aside in a step: no gradient, and nothing of it in autocast's cache.
+    """A pass beside the step's own: no gradient, and autocast's cache stays out of it.
 
-    That cache would lend weights that were cast without a gradient to the pass that needs one, and the current weights
-    to the pass with averaged ones.
+    The cache would hand weights that were cast without a gradient to the pass that needs one, and the current weights
+    to the pass with the averaged ones.
     """
     enabled = torch.is_autocast_enabled(device.type)
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=False):

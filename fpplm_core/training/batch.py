@@ -12,7 +12,7 @@ IGNORED = -100
 
 
 class Batch(NamedTuple):
-    """*Shape:* ids, mask, types (batch, pieces); first, owned, labels, second (batch, words).
+    """*Shape:* ids, mask, types (batch, pieces); first_pieces, word_mask, labels, second (batch, words).
 
     `labels` are IGNORED where there is no owned word, and in windows that only the second task has labels for;
     `second` has that task's, None without one.
@@ -21,8 +21,8 @@ class Batch(NamedTuple):
     ids: Tensor
     mask: Tensor
     types: Tensor
-    first: Tensor
-    owned: Tensor
+    first_pieces: Tensor
+    word_mask: Tensor
     labels: Tensor
     second: Tensor | None = None
 

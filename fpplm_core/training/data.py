@@ -1,4 +1,4 @@
-"""What training reads: windows with their labels, the plan of all batches, and dev."""
+"""What training reads: windows with their labels, the batches of all epochs, and dev."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from fpplm_core.training.selection import Dev
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TrainSettings
 
-FIXED_IDS = 8  # pieces that keep their ids
+FIXED_IDS = 8  # the first pieces keep their ids
 
 
 def used_pieces(windows: Sequence[Window], mask_id: int) -> IntArray:
-    """The pieces that windows show, ascending, with the hidden word's and the first ones.
+    """The pieces that occur in these windows, ascending, with `mask_id` and the first pieces.
 
-    The first ids stay what they are: RoBERTa's kind counts positions where an id is not its padding, 1.
+    The first ids must not change: encoders like RoBERTa count positions of ids that differ from their padding, 1.
     """
     shown = {piece for window in windows for piece in window.ids}
     return np.array(sorted(shown | {mask_id} | set(range(FIXED_IDS))), dtype=np.int64)
@@ -46,7 +46,7 @@ def remap_ids(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training windows with their labels, the plan of all epochs (windows by batch), and dev."""
+    """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev."""
 
     blueprint: Blueprint
     windows: list[Window]
@@ -62,7 +62,7 @@ class TrainingData:
 
     @cached_property
     def epoch_ends(self) -> set[int]:
-        """The numbers of steps after which an epoch is done."""
+        """The number of finished steps at the end of each epoch."""
         return set(np.cumsum([len(epoch) for epoch in self.epochs]).tolist())
 
 
@@ -95,7 +95,7 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
 def interleave_second_corpus(
     epochs: list[list[list[int]]], lengths: list[int], settings: TrainSettings, first: int
 ) -> list[list[list[int]]]:
-    """The batches, each with windows of the second task's own corpus, numbered from `first`: half a batch's pieces."""
+    """Adds windows of the second task's own corpus, numbered from `first`, to each batch: half a batch's pieces."""
     budget = settings.batch_pieces // 2
     rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())
     own = itertools.chain.from_iterable(rounds)
@@ -103,7 +103,7 @@ def interleave_second_corpus(
 
 
 def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
-    """Sets aside the embeddings of pieces that neither train nor dev shows; the data with the new ids."""
+    """Removes the embeddings of pieces that occur neither in train nor in dev; returns the data with the new ids."""
     pieces = used_pieces([*data.windows, *data.dev.windows], data.blueprint.mask_id)
     model.keep_pieces(torch.from_numpy(pieces).to(next(model.parameters()).device))
     dev = data.dev._replace(windows=remap_ids(data.dev.windows, pieces))
@@ -111,6 +111,7 @@ def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
 
 
 def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
+    """The batch of these windows, on the CPU."""
     arrays = collate([data.windows[row] for row in rows])
 
     def table(values: list[list[int]]) -> Tensor:
@@ -120,4 +121,5 @@ def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
         return torch.from_numpy(filled)
 
     second = table(data.second) if data.blueprint.second else None
-    return Batch(*(torch.from_numpy(array) for array in arrays), table(data.tags), second)
+    ids, mask, types, first_pieces, word_mask = (torch.from_numpy(array) for array in arrays)
+    return Batch(ids, mask, types, first_pieces, word_mask, table(data.tags), second)

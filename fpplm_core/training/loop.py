@@ -1,7 +1,7 @@
-"""The training loop as a generator. It names no technique: `contract` says what one may return.
+"""The training loop as a generator. It names no technique: `technique` says what one may return.
 
 What a step draws depends on (seed, step, name) alone, so a resumed run equals an uncut one bit for bit, and switching
-one technique on reshuffles nothing.
+one technique on changes no other draw.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class StepReport(NamedTuple):
 
 
 def read_losses(reports: Sequence[StepReport]) -> list[dict[str, float]]:
-    """The losses of steps, by one transfer. Raises FpplmError for the first step whose gradient was not finite."""
+    """The losses of these steps, in one transfer. Raises FpplmError for the first gradient that is not finite."""
     values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), r.norm)]).tolist())
     found = [{name: next(values) for name in (*report.losses, "norm")} for report in reports]
     for report, losses in zip(reports, found, strict=True):
@@ -59,9 +59,9 @@ def train_steps(
 ) -> Iterator[StepReport]:
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
-    `batches(step)` gives the batch of a step. Raises FpplmError where two techniques claim what one may own, and
-    ParamsError where nothing is left to train. A loss that is not finite is an FpplmError too: on the CPU before it
-    changes anything, on a GPU, where asking waits, when the caller gives reports to `read`.
+    `batches(step)` returns the batch of a step. Raises FpplmError if two techniques return what one may own, and
+    ParamsError if every parameter is frozen. A loss that is not finite also raises FpplmError: on the CPU before the
+    weights change; on a GPU, where reading it would wait, when the caller passes the reports to `read_losses`.
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
@@ -81,7 +81,9 @@ def train_steps(
             seeded(device, derive_seed(settings.seed, number, "dropout")),
             torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16),
         ):
-            hidden = state.model.first_piece_states(state.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            hidden = state.model.first_piece_states(
+                state.model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces
+            )
             changed = (t.on_hidden(hidden, batch, state.model, contexts[n]) for n, t in techniques.items())
             hidden = _owned("on_hidden", hidden, changed)
             logits = state.model.classify(hidden)
@@ -124,7 +126,7 @@ def _set_rates(
     factor: float,
     contexts: Mapping[str, StepContext],
 ) -> None:
-    """Sets each group's learning rate, freezes and thaws."""
+    """Sets the learning rate of each group; freezes groups whose rate is 0 and unfreezes the others."""
     scales = {
         group.name: math.prod(t.lr_scale(group, contexts[name]) for name, t in techniques.items())
         for group in state.groups

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from fpplm_core.training.averaging import averaged
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import TrainingRun
 from fpplm_core.training.selection import DevResult, correct_bias, evaluate_on_dev
+from fpplm_core.training.technique import Finding
 
 Phases = dict[str, tuple[float, float]]  # begin and end as shares of training, by name
 
@@ -34,11 +35,11 @@ class GroupMovement:
 class TrainingFindings:
     """What the techniques measured, by technique, when each did what, and how far the weights went."""
 
-    techniques: dict[str, dict[str, Any]]
+    techniques: dict[str, dict[str, Finding]]
     phases: dict[str, Phases]
     movement: list[GroupMovement]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The content of findings.json: a key for each technique, then phases and movement."""
         values = asdict(self)
         return {**values.pop("techniques"), **values}

@@ -1,4 +1,4 @@
-"""Everything that a training run changes."""
+"""The state of a training run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LoopSettings:
 
 @dataclass
 class TrainingState:
-    """Everything a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
+    """All that a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
 
     model: Tagger
     technique_modules: nn.ModuleDict
@@ -59,7 +59,7 @@ class TrainingState:
         return dict(self.technique_modules[technique].named_children())
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it as named tensors, for a checkpoint."""
+        """The whole state as named tensors, for a checkpoint."""
         found = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         found |= {f"extras.{name}": tensor for name, tensor in self.technique_modules.state_dict().items()}
         found |= {f"average.{name}": tensor for name, tensor in self.average.items()}
@@ -87,7 +87,7 @@ class TrainingState:
 
 
 def initial_state(model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings) -> TrainingState:
-    """The start of a run: optimizer groups, the techniques' modules, the average at the first weights."""
+    """The state before the first step: the average equals the weights."""
     device = next(model.parameters()).device
     technique_modules = nn.ModuleDict()
     for name, technique in techniques.items():

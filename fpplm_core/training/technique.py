@@ -1,8 +1,8 @@
-"""The contract of a technique: what it is shown of a step, what it may give back, and what all of them share.
+"""The contract of a technique: what it sees of a step and what it may return.
 
-A technique returns values and the loop (`training`) combines them by fixed rules: losses are summed, learning-rate
-factors multiply (0 = frozen), inputs and hidden states have at most one owner. Nothing draws from the global random
-state: what a step draws depends on (seed, step, name) alone.
+A technique returns values, and the loop combines them by fixed rules: losses are summed, learning-rate factors multiply
+(0 = frozen), inputs and hidden states have at most one owner. Nothing draws from the global random state: what a step
+draws depends on (seed, step, name) alone.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepContext:
-    """Where training stands, for the technique that is asked: `step` counts from 0.
+    """Where training stands, for one technique: `step` counts from 0.
 
-    `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are those that the technique has made, by the
-    names that it gave them.
+    `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
+    gave them.
     """
 
     step: int
@@ -48,7 +48,7 @@ class StepContext:
         return self.step / self.total
 
     def ramp(self, start: float, end: float) -> float:
-        """0 before the progress `start`, 1 from `end` on, a line between."""
+        """0 before the progress `start`, 1 from `end` on, linear in between."""
         if self.progress >= end:
             return 1.0
         return (self.progress - start) / (end - start) if self.progress > start else 0.0
@@ -61,7 +61,7 @@ class StepContext:
 
 @dataclass(frozen=True)
 class StepOutputs:
-    """What techniques see of one step; `clean` is the batch before any technique changed its inputs.
+    """What the model computed in one step; `clean` is the batch before any technique changed its inputs.
 
     *Shape:* hidden (batch, words, width), logits (batch, words, K) in float32.
     """
@@ -74,7 +74,7 @@ class StepOutputs:
     average: Mapping[str, Tensor]
 
     @property
-    def owned(self) -> Tensor:
+    def counted(self) -> Tensor:
         """True where a label counts. *Shape:* (batch, words)."""
         return self.batch.labels != IGNORED
 
@@ -83,7 +83,7 @@ class StepOutputs:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
             hidden = model.first_piece_states(
-                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first
+                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first_pieces
             )
             return model.classify(hidden)
 
@@ -95,23 +95,26 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
+Finding = float | dict[str, float] | list[dict[str, str | int | float]]
+
+
 class Technique:
-    """One switchable part of training; off means absent.
+    """One part of training that can be switched off; then it does not exist.
 
     A technique NAME is also a NAMESettings, so that the fields of its block in params.yaml are its attributes.
     Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.
     """
 
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        """Modules of its own, trained at the head's rate; they are left out of the exported graph."""
+        """Modules of its own, trained at the head's rate; the exported graph leaves them out."""
         return {}
 
     def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
-        """Another batch in place of this one, or None; at most one technique may give one."""
+        """A batch to use in place of this one, or None; at most one technique may return one."""
         return None
 
     def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
-        """Other hidden states (batch, words, width), or None; at most one technique may give them."""
+        """Hidden states (batch, words, width) to use instead, or None; at most one technique may return them."""
         return None
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
@@ -133,22 +136,22 @@ class Technique:
         return None
 
     def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
-        """What to add to the head's bias (K,), given p_A of dev's words (words, K) and their labels (words,).
+        """What to add to the head's bias (K,), given the tagger's probabilities of dev's words and their labels.
 
-        Taken where it does not lower dev F1.
+        It is added if it does not lower dev F1. *Shape:* probabilities (words, K), labels (words,).
         """
         return None
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        """From when to when it does what in a run of `total` steps, as shares of training: for the report."""
+        """When it does what in a run of `total` steps: begin and end as shares of training, for the report."""
         return {}
 
     def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph | None:
-        """What a bundle may carry beside the tagger; at most one technique may give one."""
+        """A graph that a bundle may carry beside the tagger; at most one technique may return one."""
         return None
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
-        """What it has measured, for the report: plain values."""
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
+        """What it has measured, for the report."""
         return {}
 
 

@@ -96,9 +96,9 @@ def test_a_family_trains_with_all_six_resumes_and_exports(family, tmp_path: Path
     path = tmp_path / "model.onnx"
     if family in WITHOUT_EXPORT:
         with pytest.raises(EncoderError, match="cannot be exported"):
-            export_fp32(model, path, 20)
+            export_fp32(model, path)
         return
-    export_fp32(model, path, 20)
+    export_fp32(model, path)
     feed = {"input_ids": batch.ids.numpy(), "attention_mask": batch.mask.numpy()}
     if model.blueprint.first_shape is not None:
         feed["token_type_ids"] = (batch.types - tiny.FIRST_SHAPE + model.blueprint.first_shape).clamp(min=0).numpy()

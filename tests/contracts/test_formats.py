@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from fpplm_core.data.alignment import places_of_joined, to_annotated_text
 from fpplm_core.data.conversion import convert
-from fpplm_core.data.formats import detect, get, names, read_sentences
-from fpplm_core.data.options import Options
+from fpplm_core.data.formats import detect, get, read_sentences
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
@@ -26,7 +26,7 @@ from fpplm_core.tagging.words import WHITESPACE, segment
 from tests.contracts.mutations import mutated
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = names()
+NAMES = format_names()
 WITH_TAGS = [name for name in NAMES if "tags" in get(name).HOLDS]
 WITH_MENTIONS = [name for name in NAMES if name not in WITH_TAGS]
 SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "hugging_face": ".parquet", "docbin": ".spacy", "brat": ""}

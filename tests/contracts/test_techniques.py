@@ -188,7 +188,7 @@ def test_the_exported_graph_has_nothing_of_any_technique(tiny_encoder, tmp_path)
     graphs = []
     for names in ([], NAMES):
         path = tmp_path / f"{len(names)}.onnx"
-        export_fp32(run(tiny_encoder, tiny.build(names), tiny.changed(steps=2)).model, path, 20)
+        export_fp32(run(tiny_encoder, tiny.build(names), tiny.changed(steps=2)).model, path)
         graph = onnx.load(str(path)).graph
         shapes = [(tensor.name, list(tensor.dims), tensor.data_type) for tensor in graph.initializer]
         nodes = [(node.op_type, list(node.input), list(node.output)) for node in graph.node]
@@ -199,7 +199,7 @@ def test_the_exported_graph_has_nothing_of_any_technique(tiny_encoder, tmp_path)
 def test_the_states_are_an_output_more_and_no_node_more(tiny_encoder, tmp_path):
     model, graphs = tiny.tagger(tiny_encoder), []
     for number, with_states in enumerate((False, True)):
-        export_fp32(model, tmp_path / f"{number}.onnx", 20, with_states)
+        export_fp32(model, tmp_path / f"{number}.onnx", with_states)
         graphs.append(onnx.load(str(tmp_path / f"{number}.onnx")).graph)
     assert [node.op_type for node in graphs[0].node] == [node.op_type for node in graphs[1].node]
     assert [place.name for place in graphs[1].output] == ["logits", "states"]
@@ -211,7 +211,7 @@ def test_the_exported_label_lm_writes_what_the_trained_one_writes(tiny_encoder, 
     graphs = [graph for n, t in active.items() if (graph := t.second_graph(state.modules(n))) is not None]
     assert len(graphs) == 1
     decoder = graphs[0].module
-    export_second(graphs[0], tmp_path / "lm.onnx", 20)
+    export_second(graphs[0], tmp_path / "lm.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "lm.onnx"))
     for seed, (rows, words) in enumerate([(1, 1), (3, 7), (2, 700)]):
         numbers = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fpplm.cli.main import main
-from fpplm_core.quality.checks import ADVICE, CHECKS
+from fpplm_core.quality.checks import BY_NAME
 from tests.project import BIN, ROOT
 
 ENTITY = ["EU/B-ORG rejects/O a/O call/O of/O {}/O", "{}/B-LOC is/O near/O New/B-LOC York/I-LOC", "no/O {}/O came/O"]
@@ -68,7 +68,7 @@ def test_good_files_pass_and_are_taken_together(folder: Path, fpplm: Fpplm, with
     verdict = json.loads(ok(fpplm("check", "train.conll", "more.conll", "--json", *with_encoder)))
     assert set(verdict) == {"errors", "warnings", "checks", "statistics", "notes"}
     assert (verdict["errors"], verdict["statistics"]["train"]["sentences"]) == (0, 18)
-    assert set(verdict["checks"]) == {check for checks in CHECKS.values() for check in checks}
+    assert set(verdict["checks"]) == set(BY_NAME)
     failed = [row for row in verdict["checks"].values() if row["failed"]]
     assert verdict["warnings"] == len(failed) == sum(row["severity"] == "warning" for row in failed)
     assert verdict["notes"][0].startswith("tag scheme IOB2: ")
@@ -84,12 +84,12 @@ def test_errors_are_shown_with_their_lines_and_exit_with_10(
     assert "tag scheme IOB2: as data.scheme says" in done[1]
     assert "error malformed_tag: bad.conll:6: malformed tag: 'LOC' is not O or PREFIX-TYPE" in done[1]
     assert "error illegal_transition: bad.conll:3: I-PER cannot follow O in IOB2" in done[1]
-    assert ADVICE["malformed_tag"][1] in done[1]
+    assert BY_NAME["malformed_tag"].advice in done[1]
     assert done[2].splitlines()[-1].startswith("error: bad.conll: 2 kind(s) of error")
     assert "Traceback" not in done[2]
     done = fpplm("check", "bad.conll", "--json", "-S", "data.scheme=IOB2", *with_encoder)
     assert (done[0], json.loads(done[1])["errors"]) == (10, 2)
-    off = ["-S", "check.malformed_tag=warning", "-S", "data.repair=conlleval", "-S", "check.illegal_transition=off"]
+    off = ["-S", "check.severity={malformed_tag: warning, illegal_transition: 'off'}", "-S", "data.repair=conlleval"]
     ok(fpplm("check", "bad.conll", "-S", "data.scheme=IOB2", *off, *with_encoder))
 
 
@@ -101,7 +101,7 @@ def test_what_stands_in_train_and_elsewhere_is_leakage(folder: Path, fpplm: Fppl
     assert set(verdict["statistics"]) == {"train", "dev", "test"}
     assert [place.partition(" ")[0] for place in verdict["checks"]["leakage"]["examples"]] == ["dev.conll:35:"] * 2
     assert verdict["checks"]["leakage"]["severity"] == "warning"
-    done = fpplm("check", *files, "-S", "check.leakage=error", *with_encoder)
+    done = fpplm("check", *files, "-S", "+check.severity.leakage=error", *with_encoder)
     assert done[0] == 10 and "error leakage: dev.conll:35: in train at train.conll:1" in done[1]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.serving import Predictor
-from fpplm_core.tagging.spans import lenient_spans
+from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.viterbi import softmax
 from tests.project import Project
 
@@ -29,7 +29,7 @@ def test_explain_prints_a_line_a_word_with_both_answers(trained: Project) -> Non
 def test_the_second_graph_is_used_only_where_dev_gains(trained: Project) -> None:
     predictor = Predictor.load(trained.path / "bundle", "cpu")
     sentences = load_corpus("dev", trained.path / "build/corpus")
-    gold = {(number, *span) for number, s in enumerate(sentences) for span in lenient_spans(s.tags)}
+    gold = {(number, *span) for number, s in enumerate(sentences) for span in spans_from_tags(s.tags)}
     f1 = []
     for predictor.refines in (False, True):
         tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])

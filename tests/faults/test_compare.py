@@ -49,11 +49,11 @@ def only_outside(config: dict[str, Any]) -> None:
 
 def test_a_bundle_against_itself_is_promoted(place: Path, settings: Params) -> None:
     found = compare(place / "bundle", place / "bundle", settings)
-    assert found["verdict"] == "promote"
-    assert found["difference"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert found["f1"]["candidate"] > 0
-    assert found["examples"] == []
-    assert min(found["words_per_s"].values()) > 0
+    assert found.verdict == "promote"
+    assert found.difference == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert found.f1["candidate"] > 0
+    assert found.examples == []
+    assert min(found.words_per_s.values()) > 0
 
 
 def test_a_bundle_that_finds_nothing_is_rejected_and_the_other_way_round_promoted(
@@ -61,15 +61,15 @@ def test_a_bundle_that_finds_nothing_is_rejected_and_the_other_way_round_promote
 ) -> None:
     worse = altered(place, only_outside)
     found, back = compare(worse, place / "bundle", settings), compare(place / "bundle", worse, settings)
-    before = found["f1"]["incumbent"]
-    assert found["verdict"] == "reject" and found["f1"]["candidate"] == 0
-    assert found["difference"]["mean"] == -before == -back["difference"]["mean"]
-    assert f"F1 0.0000, before {before:.4f}: -{before:.4f}" in found["reasons"][0]
-    assert back["verdict"] == "promote"
-    assert 0 < len(found["examples"]) <= EXAMPLES
-    for example in found["examples"]:
-        assert example["before"] and not example["after"]
-        assert all(0 <= start < end <= len(example["words"]) for start, end, _ in example["before"])
+    before = found.f1["incumbent"]
+    assert found.verdict == "reject" and found.f1["candidate"] == 0
+    assert found.difference["mean"] == -before == -back.difference["mean"]
+    assert f"F1 0.0000, before {before:.4f}: -{before:.4f}" in found.reasons[0]
+    assert back.verdict == "promote"
+    assert 0 < len(found.examples) <= EXAMPLES
+    for example in found.examples:
+        assert example.before and not example.after
+        assert all(0 <= start < end <= len(example.words) for start, end, _ in example.before)
 
 
 def test_a_bundle_that_knows_a_type_no_more_is_rejected(place: Path, settings: Params) -> None:
@@ -77,14 +77,14 @@ def test_a_bundle_that_knows_a_type_no_more_is_rejected(place: Path, settings: P
         config["labels"] = [label.replace("-PER", "-HUMAN") for label in config["labels"]]
 
     found = compare(altered(place, rename), place / "bundle", settings)
-    assert found["verdict"] == "reject"
-    assert "1 type(s) of the test split are known no more: PER" in found["reasons"]
+    assert found.verdict == "reject"
+    assert "1 type(s) of the test split are no longer known: PER" in found.reasons
 
 
 def test_an_empty_test_split_holds(place: Path, settings: Params) -> None:
     write_corpus(place / "build/corpus/test.parquet", [])
     found = compare(place / "bundle", place / "bundle", settings)
-    assert found["verdict"] == "hold" and "nothing to compare" in found["reasons"][0]
+    assert found.verdict == "hold" and "nothing to compare" in found.reasons[0]
 
 
 @pytest.mark.parametrize("candidate", ["bundle", "damaged"])

@@ -7,13 +7,12 @@ characters reads and writes `Annotated`. `read_sentences` and fpplm_core/data/co
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from fpplm_core.data.alignment import to_sentence
-from fpplm_core.data.options import Options
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, ParamsError
 
@@ -60,14 +59,12 @@ class Format(Protocol):
         ...
 
 
-def names() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-
-
 def get(name: str) -> Format:
     """The format of this name. Raises ParamsError where there is none."""
-    if name not in names():
-        raise ParamsError("unknown format", where="data.format", got=repr(name), do=f"use one of {', '.join(names())}")
+    if name not in format_names():
+        raise ParamsError(
+            "unknown format", where="data.format", got=repr(name), do=f"use one of {', '.join(format_names())}"
+        )
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))
 
 
@@ -77,13 +74,13 @@ def detect(path: Path) -> tuple[str, str]:
     Raises DataError where none or several fit.
     """
     head = _head(path)
-    found = {name: reason for name in names() if (reason := get(name).recognise(path, head))}
+    found = {name: reason for name in format_names() if (reason := get(name).recognise(path, head))}
     if not found and path.is_file() and path.suffix in SUFFIXES and path.suffix:
         return SUFFIXES[path.suffix], f"the name ends in {path.suffix}"
     if len(found) != 1:
         what = "of several formats at once" if found else "of no known format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])
-        raise DataError(what, where=str(path), got=got, do=f"name it (data.format): one of {', '.join(names())}")
+        raise DataError(what, where=str(path), got=got, do=f"name it (data.format): {', '.join(format_names())}")
     return next(iter(found.items()))
 
 

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding, get, names
+from fpplm_core.data.formats import Holding, get
 from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, number_of, place_of, with_words, within
-from fpplm_core.data.options import Options
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
@@ -54,7 +54,7 @@ def recognise(path: Path, head: str) -> str | None:
     if len(cells) > 1 and [row[0] for row in cells[:2]] == ["1", "2"]:  # words would be numbers: columns must be named
         return None
     # Columns of words are what other formats have, too, with marks of their own.
-    if any(get(name).recognise(path, head) for name in names() if name != "conll"):
+    if any(get(name).recognise(path, head) for name in format_names() if name != "conll"):
         return None
     return f"{width} columns parted by {NAMES[separator].partition(' ')[0]}"
 

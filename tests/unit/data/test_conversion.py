@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.data.conversion import convert, format_of
-from fpplm_core.data.formats import detect, get, names
-from fpplm_core.data.options import Options
+from fpplm_core.data.formats import detect, get
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES
 from fpplm_core.tagging.spans import Span, strict_spans_from_tags, tags_from_spans
 
 ENTITIES = [Span(0, 1, "PER"), Span(2, 5, "LOC"), Span(5, 7, "ORG"), Span(8, 9, "LOC")]
-WITH_MENTIONS = [name for name in names() if "tags" not in get(name).HOLDS]
+WITH_MENTIONS = [name for name in format_names() if "tags" not in get(name).HOLDS]
 SPLIT = "# text = Wir gehen zum Haus.\n" + "".join(
     f"{row}\n"
     for row in (
@@ -325,7 +325,7 @@ def test_texts_without_a_word_are_passed_over_where_tags_are_written(tmp_path):
     assert left(tmp_path) == {"a.jsonl", "b.conll", "c.jsonl"}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", format_names())
 def test_a_text_of_300_mentions_keeps_all_of_them(tmp_path, name):
     if name == "docbin":
         pytest.importorskip("spacy")

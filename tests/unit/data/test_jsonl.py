@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpplm_core.data.formats import get, names
-from fpplm_core.data.options import Options
+from fpplm_core.data.formats import get
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
 
@@ -22,7 +22,7 @@ def read(path: Path, content: str | bytes) -> list[Sentence]:
 
 
 def test_it_is_a_format_by_being_there():
-    assert "jsonl" in names()
+    assert "jsonl" in format_names()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -21,7 +21,7 @@ from fpplm_core.data.reading import add_drops
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.splits import assign_splits, read_file
 from fpplm_core.errors import DataError
-from fpplm_core.params import load, parse
+from fpplm_core.params import Params, load
 from fpplm_core.settings import read_yaml
 from tasks.read import read
 
@@ -107,7 +107,7 @@ def project(tmp_path, monkeypatch):
         values = read_yaml(ROOT / "params.yaml")
         values["data"] |= DATA | {"path": "data"} | changes
         set_batch(monkeypatch, batch)
-        read(parse(values, "params.yaml").data)
+        read(Params.parse(values, "params.yaml").data)
         return {path.stem: load_corpus(path.stem, CORPUS) for path in CORPUS.glob("*.parquet")}
 
     return run

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.data.formats import get, names
-from fpplm_core.data.options import Options
+from fpplm_core.data.formats import get
+from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 
@@ -75,7 +75,7 @@ def notes_of(name: str, path: Path, content: str) -> dict[str, int]:
 def test_an_export_is_recognised_by_its_format_alone(tmp_path, name, content):
     path = tmp_path / "some.json"
     path.write_text(content)
-    modules = {found: get(found) for found in names()}
+    modules = {found: get(found) for found in format_names()}
     assert [found for found, module in modules.items() if module.recognise(path, content)] == [name]
 
 
@@ -132,7 +132,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
         found, made = ([(r.text, sorted(r.mentions), r.line) for r in records] for records in (found, made))
     assert found == made
     head = path.read_text()
-    assert [other for other in names() if get(other).recognise(path, head)] == [name]
+    assert [other for other in format_names() if get(other).recognise(path, head)] == [name]
 
 
 @pytest.mark.parametrize("name", ["label_studio", "cluener"])

@@ -1,29 +1,34 @@
 import json
-import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fpplm_core.errors import GateFailed
-from fpplm_core.evaluation.gate import rules
-from fpplm_core.evaluation.settings import GateParams
+from fpplm_core.evaluation.gate import apply_rules
+from fpplm_core.evaluation.scores import Evaluation, SplitScores, TypeScore
+from fpplm_core.evaluation.settings import GateSettings
+from fpplm_core.files import write_record
 from tasks import gate as stage
-from tasks.gate import main
-
-PARAMS = Path(__file__).resolve().parents[3] / "params.yaml"
 
 
-def settings(**changes: Any) -> GateParams:
-    return GateParams(**{"min_f1": 0.5, "min_type_f1": 0.0, "type_f1": {}, "max_check_warnings": 2} | changes)
+def settings(**changes: Any) -> GateSettings:
+    return GateSettings(**{"min_f1": 0.5, "min_type_f1": 0.0, "type_f1": {}, "max_check_warnings": 2} | changes)
 
 
-def scores(f1: float = 0.9, coverage: float = 1.0, **types: float) -> dict[str, Any]:
-    return {"f1": f1, "coverage": coverage, "types": {kind: {"f1": value} for kind, value in types.items()}}
+def scores(f1: float = 0.9, coverage: float = 1.0, **types: float) -> SplitScores:
+    """Scores with 0 for all that no rule looks at."""
+    values: dict[str, Any] = {field.name: 0 for field in fields(SplitScores)} | {"confusion": {}}
+    by_type = {kind: TypeScore(value, 0.0, 0.0, 1) for kind, value in types.items()}
+    return SplitScores(**values | {"f1": f1, "coverage": coverage, "types": by_type})
 
 
-def failed(test: dict[str, Any], warnings: int = 0, **changes: Any) -> list[str]:
-    return [r.name for r in rules(test, {"warnings": warnings}, settings(**changes)) if not r.passed]
+def failed(test: SplitScores, warnings: int = 0, **changes: Any) -> list[str]:
+    result = apply_rules(test, warnings, settings(**changes))
+    names = [rule.name for rule in result.rules if not rule.passed]
+    assert result.passed == (not names)
+    return names
 
 
 @pytest.mark.parametrize(
@@ -58,9 +63,9 @@ def test_rules_hold_at_their_bound_and_not_beyond(test, warnings, changes, names
 
 def test_every_type_has_one_rule_and_its_own_floor_wins():
     test = scores(PER=0.1, LOC=0.2)
-    found = rules(test, {"warnings": 0}, settings(min_type_f1=0.3, type_f1={"LOC": 0.4, "ORG": 0.5}))
-    bounds = {rule.name: (rule.value, rule.bound) for rule in found}
-    assert len(bounds) == len(found) == 6
+    rules = apply_rules(test, 0, settings(min_type_f1=0.3, type_f1={"LOC": 0.4, "ORG": 0.5})).rules
+    bounds = {rule.name: (rule.value, rule.bound) for rule in rules}
+    assert len(bounds) == len(rules) == 6
     assert bounds["test F1 of PER"] == (0.1, 0.3)
     assert bounds["test F1 of LOC"] == (0.2, 0.4)
     assert bounds["test F1 of ORG (not in test)"] == (0.0, 0.5)
@@ -70,7 +75,6 @@ def test_every_type_has_one_rule_and_its_own_floor_wins():
 def project(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "render", lambda: "not made here", raising=False)  # the report has tests of its own
-    shutil.copy(PARAMS, tmp_path)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics/check.json").write_text(json.dumps({"warnings": 0}))
     return tmp_path
@@ -78,13 +82,13 @@ def project(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.parametrize("good", [True, False])
 def test_the_verdict_is_written_whether_good_or_bad(project, good):
-    (project / "metrics/evaluate.json").write_text(json.dumps({"test": scores(f1=float(good), coverage=1.0, PER=1.0)}))
-    (project / "params.yaml").write_text(PARAMS.read_text().replace("min_f1: ", "min_f1: 0.9 #"))
+    test = scores(f1=float(good), PER=1.0)
+    write_record(project / "metrics/evaluate.json", Evaluation(dev=test, test=test))
     if good:
-        main()
+        stage.gate(settings(min_f1=0.9))
     else:
         with pytest.raises(GateFailed, match="1 of 4 rules failed, got test F1; nothing was exported"):
-            main()
+            stage.gate(settings(min_f1=0.9))
     verdict = json.loads((project / "metrics/gate.json").read_text())
     assert verdict["passed"] == good
     assert [rule["passed"] for rule in verdict["rules"]] == [True, good, True, True]

@@ -10,59 +10,62 @@ from fpplm.checks import suites
 from fpplm.checks.console import findings
 from fpplm.checks.validation import validate
 from fpplm_core.errors import ParamsError
-from fpplm_core.quality.checks import ADVICE, CHECKS, __doc__
+from fpplm_core.quality.checks import BY_NAME, TABLES, __doc__, check_names
 from tests.unit.quality.test_quality import add, clean, mark, tables, together
 
 SHIPPED = Path(__file__).resolve().parents[3] / "expectations.yaml"
-EVERY = [check for checks in CHECKS.values() for check in checks]
-SEVERITIES = dict.fromkeys(EVERY, "warning")
+SEVERITIES: dict[str, Any] = dict.fromkeys(BY_NAME, "warning")
+OFF: dict[str, Any] = dict.fromkeys(BY_NAME, "off")
 
 
 def load_suites(folder: Path, content: Any, **severities: str) -> dict[str, list[Any]]:
+    """The suites without the checks that are not named."""
     path = folder / "expectations.yaml"
     path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-    return suites.load(SEVERITIES | severities, path)
+    return suites.load(OFF | severities, path)
 
 
 def verdict(folder: Path, content: Any, made: Any = None, docs: Path | None = None, **severities: str) -> Any:
     return validate(made or tables(clean()), load_suites(folder, content, **severities), docs)
 
 
-def test_the_shipped_file_has_every_check_once_in_its_table():
-    shipped = yaml.safe_load(SHIPPED.read_text())
-    wanted = {table: [{"type": f"expect_no_{check}"} for check in checks] for table, checks in CHECKS.items()}
-    assert shipped == wanted
-    loaded, absent = suites.load(SEVERITIES, SHIPPED), suites.load(SEVERITIES, Path("no.yaml"))
-    names = {table: [suites.name_of(e, table) for e in suite] for table, suite in loaded.items()}
-    assert names == {table: list(checks) for table, checks in CHECKS.items()}
-    assert names == {table: [suites.name_of(e, table) for e in suite] for table, suite in absent.items()}
+def test_without_entries_every_check_is_expected_in_its_table(tmp_path):
+    old = {table: [{"type": f"expect_no_{check}"} for check in check_names(table)] for table in TABLES}
+    (tmp_path / "old.yaml").write_text(yaml.safe_dump(old))  # earlier releases wrote all of them
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    for path in (SHIPPED, Path("no.yaml"), tmp_path / "old.yaml", tmp_path / "empty.yaml"):
+        loaded = suites.load(SEVERITIES, path)
+        names = {table: [suites.name_of(e, table) for e in suite] for table, suite in loaded.items()}
+        assert names == {table: check_names(table) for table in TABLES}
 
 
 def test_a_check_is_as_severe_as_the_params_say(tmp_path):
-    content = {"sentences": [{"type": "expect_no_duplicate"}, {"type": "expect_no_leakage"}], "mentions": None}
-    found = verdict(tmp_path, content, duplicate="error", leakage="off")
-    assert {name: row["severity"] for name, row in found.items()} == {"duplicate": "error"}
-    assert verdict(tmp_path, content)["leakage"]["severity"] == "warning"
+    content = {"sentences": [{"type": "expect_no_leakage", "mostly": 0.5}], "mentions": None}
+    found = verdict(tmp_path, content, duplicate="error")
+    assert {name: result.severity for name, result in found.items()} == {"duplicate": "error"}
+    assert verdict(tmp_path, content, leakage="warning")["leakage"].severity == "warning"
 
 
 @pytest.mark.parametrize(("mostly", "failed"), [(0.94, False), (0.95, False), (0.96, True), (1, True)])
 def test_a_share_of_rows_is_tolerated_over_all_parts(tmp_path, mostly, failed):
     whole = pd.DataFrame({"empty_word": ["f:1: empty", *[None] * 19]}, dtype=object)
     content = {"tokens": [{"type": "expect_no_empty_word", "mostly": mostly}]}
-    row = verdict(tmp_path, content, {"tokens": [whole.iloc[:2], whole.iloc[2:]]})["empty_word"]
-    assert (row["found"], row["rows"], row["failed"], row["examples"]) == (1, 20, failed, ["f:1: empty"])
+    row = verdict(tmp_path, content, {"tokens": [whole.iloc[:2], whole.iloc[2:]]}, empty_word="error")["empty_word"]
+    assert (row.found, row.rows, row.failed, row.examples) == (1, 20, failed, ["f:1: empty"])
 
 
 def test_the_example_in_the_shipped_file_works_as_it_stands(tmp_path):
-    (example,) = re.findall(r"^# +(- \{.*)$", SHIPPED.read_text(), re.MULTILINE)
+    tolerance, example = re.findall(r"^# +(- \{.*)$", SHIPPED.read_text(), re.MULTILINE)
     (row,) = verdict(tmp_path, f"sentences:\n  {example}\n").values()
-    assert (row["severity"], row["found"], row["failed"]) == ("warning", 1, True)
-    assert row["examples"] == [f"observed {sum([4, 4, 2, 2, 3, 2, 2, 3, 2, 2, 3, 2, 2]) / 13}"]
+    assert (row.severity, row.found, row.failed) == ("warning", 1, True)
+    assert row.examples == [f"observed {sum([4, 4, 2, 2, 3, 2, 2, 3, 2, 2, 3, 2, 2]) / 13}"]
+    (row,) = verdict(tmp_path, f"sentences:\n  {tolerance}\n", long_word="error").values()
+    assert (row.severity, row.found, row.failed) == ("error", 0, False)
     long = clean()
     long["train"] += [s for _ in range(3) for s in long["train"]]
     add("dev", " ".join(["a/O"] * 100))(long)
     (row,) = verdict(tmp_path, f"sentences:\n  {example}\n", tables(long)).values()
-    assert (row["found"], row["failed"]) == (0, False)
+    assert (row.found, row.failed) == (0, False)
 
 
 NATIVE = {
@@ -93,17 +96,17 @@ def test_expectations_about_values_are_of_the_tables_and_each_counts_by_itself(t
     corpus = clean()
     mark("dev", 0, 0, 1)(corpus)
     found = verdict(tmp_path, NATIVE, tables(corpus))
-    failed = {name: (row["severity"], row["found"], row["rows"]) for name, row in found.items() if row["failed"]}
+    failed = {name: (row.severity, row.found, row.rows) for name, row in found.items() if row.failed}
     assert failed == {
         "expect_column_values_to_be_between(sentences.words)": ("warning", 2, 13),
         "expect_column_values_to_not_match_regex(mentions.mention)": ("error", 1, 8),
         "expect_column_distinct_values_to_equal_set(splits.type)": ("error", 2, 15),
     }
     assert len(found) == sum(map(len, NATIVE.values()))
-    assert found["expect_column_values_to_be_between(sentences.words)"]["examples"] == ["4", "4"]
-    assert found["expect_column_values_to_not_match_regex(mentions.mention)"]["examples"] == ["New York"]
+    assert found["expect_column_values_to_be_between(sentences.words)"].examples == ["4", "4"]
+    assert found["expect_column_values_to_not_match_regex(mentions.mention)"].examples == ["New York"]
     tolerated = found["expect_column_values_to_be_between(documents.sentences)"]
-    assert (tolerated["found"], tolerated["rows"]) == (1, 2)
+    assert (tolerated.found, tolerated.rows) == (1, 2)
 
 
 def test_what_rows_are_is_their_index():
@@ -134,10 +137,13 @@ def test_what_rows_are_is_their_index():
         ("splits: [{type: expect_no_empty_split}, {tpe: a}]", "splits, entry 2: an expectation has a type"),
         ("sentences: [expect_no_duplicate]", "sentences, entry 1: an expectation has a type"),
         ("sentences: [{type: [a]}]", "sentences, entry 1: an expectation has a type"),
-        ("sentences: [{type: expect_no_duplicate, mostli: 1}]", "entry 1: a check takes mostly alone, got 'mostli'"),
-        ("sentences: [{type: expect_no_duplicate, severity: error}]", "params.yaml has the severity (check.duplicate)"),
-        ("sentences: [{type: expect_no_duplicate, column: leakage}]", "a check takes mostly alone, got 'column'"),
-        ("sentences: [{type: expect_no_duplicate, mostly: 1.5}]", "entry 1: no such expectation"),
+        ("sentences: [{type: expect_no_duplicate, mostli: 1}]", "entry 1: a check takes only mostly, got 'mostli'"),
+        (
+            "sentences: [{type: expect_no_duplicate, severity: error}]",
+            "params.yaml has the severity (check.severity: {duplicate",
+        ),
+        ("sentences: [{type: expect_no_duplicate, column: leakage}]", "a check takes only mostly, got 'column'"),
+        ("sentences: [{type: expect_no_duplicate, mostly: 1.5}]", "entry 1: mostly is a share of rows"),
         ("sentences: [{type: expect_no_duplicate, mostly: {$PARAMETER: a}}]", "entry 1: mostly is a share of rows"),
         ("tokens: [{type: expect_column_mean_to_be_between}]", "tokens, entry 1: no such expectation"),
         *(
@@ -149,11 +155,10 @@ def test_what_rows_are_is_their_index():
                 ("min_value: 5, severity: [error]", "sentences, entry 1: unknown severity, got ['error']"),
             ]
         ),
-        ("words: []", "tables are wanted, got {'words': []}; use tokens, sentences, documents, mentions, splits"),
-        ("", "tables are wanted, got None"),
-        ("[sentences]", "tables are wanted"),
-        ("sentences: 3", "sentences: a list is wanted, got 3"),
-        ("sentences: {type: expect_no_duplicate}", "sentences: a list is wanted"),
+        ("words: []", "expected tables, got {'words': []}; use tokens, sentences, documents, mentions, splits"),
+        ("[sentences]", "expected tables"),
+        ("sentences: 3", "sentences: expected a list, got 3"),
+        ("sentences: {type: expect_no_duplicate}", "sentences: expected a list"),
         ("sentences: [", "not valid YAML"),
     ],
 )
@@ -169,7 +174,7 @@ def test_an_entry_that_cannot_be_used_is_an_error_with_its_place(tmp_path, conte
 def test_a_column_that_the_table_lacks_is_an_error_with_table_and_entry(tmp_path, table):
     entry = {"type": "expect_column_values_to_not_be_null", "column": "colour"}
     with pytest.raises(ParamsError) as caught:
-        verdict(tmp_path, {table: [{"type": f"expect_no_{CHECKS[table][0]}"}, entry]})
+        verdict(tmp_path, {table: [entry]}, **{check_names(table)[0]: "warning"})
     assert re.match(rf"expectations.yaml: {table}, expect_column_values_to_not_be_null.*colour", str(caught.value))
 
 
@@ -186,14 +191,14 @@ def test_data_docs_say_what_was_found_what_it_means_and_what_to_do(tmp_path):
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "stale.html").touch()
-    found = verdict(tmp_path, content, tables(corpus), docs)
+    found = verdict(tmp_path, content, tables(corpus), docs, duplicate="warning")
     assert (docs / "index.html").exists() and not (docs / "stale.html").exists()
     (page,) = (docs / "validations").rglob("*.html")
     text = page.read_text()
-    means, advice = ADVICE["duplicate"]
-    for said in (means, advice, "also at train.conll:14"):
+    advice = BY_NAME["duplicate"].advice
+    for said in (BY_NAME["duplicate"].meaning, advice, "also at train.conll:14"):
         assert said in text
-    assert list(findings({"checks": found}, 1)) == [
+    assert list(findings(found, 1)) == [
         "warning duplicate: train.conll:100: also at train.conll:14",
         f"  → {advice}",
         "warning expect_column_values_to_be_between(sentences.words): 4",

@@ -18,7 +18,8 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.reading import add_drops
 from fpplm_core.data.splits import write_splits
 from fpplm_core.errors import DataError
-from fpplm_core.quality.checks import ADVICE
+from fpplm_core.quality.checks import BY_NAME
+from fpplm_core.quality.report import CheckReport, CheckResult
 
 TRAIN = "Ann\tB-PER\nmet\tO\nBob\tB-PER\n\nin\tO\nNew\tB-LOC\nYork\tI-LOC\n\nshe\tO\nleft\tO\nRome\tB-LOC\n"
 DEV = "he\tO\nsaw\tO\nthe\tO\nriver\tO\nin\tO\nParis\tB-LOC\n"
@@ -32,16 +33,18 @@ FOLDER, QUARANTINE, DROPS = Path("incoming"), Path("incoming/quarantine"), Path(
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, params):
-    """Runs `take` in a folder with a small corpus, with some settings changed."""
+    """Runs `take_in` in a folder with a small corpus, with some settings changed."""
     monkeypatch.chdir(tmp_path)
     lay_out()
 
     def take_in(check: dict[str, object] = {}, **data: object) -> list[incoming.IncomingFile]:  # noqa: B006
         own = {"path": "data", "incoming": "incoming"} | data
-        changes = {"data": params.data.model_copy(update=own), "check": params.check.model_copy(update=check)}
+        values = {name: value for name, value in check.items() if name not in BY_NAME}
+        values["severity"] = {name: value for name, value in check.items() if name in BY_NAME}
+        changes = {"data": params.data.model_copy(update=own), "check": params.check.model_copy(update=values)}
         return incoming.take_in(params.model_copy(update=changes))
 
-    return take
+    return take_in
 
 
 def lay_out() -> None:
@@ -111,11 +114,11 @@ def test_a_bad_file_goes_to_quarantine_with_every_finding(project):
     assert reason("bad.conll") == [
         said,
         "error illegal_transition: incoming/bad.conll:1: I-PER cannot follow the sentence start in IOB2",
-        f"  → {ADVICE['illegal_transition'][1]}",
+        f"  → {BY_NAME['illegal_transition'].advice}",
         "error control_character: incoming/bad.conll:6: control or replacement character: 'Lon\\x07don'",
-        f"  → {ADVICE['control_character'][1]}",
+        f"  → {BY_NAME['control_character'].advice}",
         "warning invisible_word: incoming/bad.conll:5: invisible characters alone: '\\u200b'",
-        f"  → {ADVICE['invisible_word'][1]}",
+        f"  → {BY_NAME['invisible_word'].advice}",
     ]
 
 
@@ -130,7 +133,7 @@ def test_what_the_projects_expectations_tolerate_refuses_no_drop(project, mostly
     tolerated = "tokens: [{type: expect_no_control_character, mostly: 0.5}]\n"
     Path("expectations.yaml").write_text(f"{tolerated}sentences: [{{type: expect_no_leakage, mostly: {mostly}}}]\n")
     put(a=LEAK + "\n" + BAD.replace("I-PER", "B-PER"))  # one of the two sentences of dev and test is in it
-    (drop,) = project({"leakage": "error"})
+    (drop,) = project({"leakage": "error", "duplicate": "off", "invisible_word": "off"})
     assert (drop.reason, drop.accepted) == (refused, not refused)
 
 
@@ -140,7 +143,7 @@ def test_the_findings_are_listed_up_to_a_limit(project):
     lines = reason("bad.conll")
     assert lines[0] == "errors: illegal_transition 210"
     assert [line.split(":")[2] for line in lines[1:-2]] == [str(n) for n in range(9, 809, 4)]
-    assert lines[-2:] == ["  … and 10 more rows of illegal_transition", f"  → {ADVICE['illegal_transition'][1]}"]
+    assert lines[-2:] == ["  … and 10 more rows of illegal_transition", f"  → {BY_NAME['illegal_transition'].advice}"]
 
 
 def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
@@ -376,13 +379,13 @@ def found(corpus, *_):
     """A data check that takes no time."""
     first = next(s for s in corpus["train"].read(["words"])["words"].to_pylist())
     bad = first == ["bad"]
-    return {"checks": {"some": {"severity": "error", "found": int(bad), "failed": bad, "examples": ["here"]}}}
+    return CheckReport(int(bad), 0, {"some": CheckResult("error", "tokens", 1, int(bad), bad, ["here"])}, {})
 
 
 @pytest.mark.parametrize("other_device", [False, True])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_kill_at_any_point_changes_nothing_in_the_end(project, monkeypatch, after, other_device):
-    monkeypatch.setattr(incoming, "check", found)
+    monkeypatch.setattr(incoming, "check_corpus", found)
     if other_device:
         on_another_device(monkeypatch)
     files = {"a": GOOD, "b": "bad\tO\n", "c": GOOD, "d": GOOD + GOOD.replace("Eve", "Zoe")}

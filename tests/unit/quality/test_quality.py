@@ -1,6 +1,6 @@
 import io
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ import pytest
 from fpplm_core.data.corpus import SCHEMA, batches
 from fpplm_core.data.records import Sentence
 from fpplm_core.params import load
-from fpplm_core.quality import checks, columns, document_table, sentence_table
-from fpplm_core.quality.checks import ADVICE
+from fpplm_core.quality import columns, document_table, sentence_table
+from fpplm_core.quality.checks import BY_NAME, TABLES, check_names
 from fpplm_core.quality.mention_table import mentions
 from fpplm_core.quality.split_table import drift, splits
 from fpplm_core.quality.statistics import statistics
@@ -264,9 +264,9 @@ def found_in(made: dict[str, list[pd.DataFrame]]) -> dict[str, list[str]]:
 
 
 def test_there_is_a_damage_and_advice_for_every_check():
-    assert {name: tuple(part.columns) for name, (part,) in tables(clean()).items()} == checks.CHECKS
-    assert sorted(name for names in checks.CHECKS.values() for name in names) == CHECKS
-    assert sorted(ADVICE) == CHECKS
+    made = {name: list(part.columns) for name, (part,) in tables(clean()).items()}
+    assert made == {table: check_names(table) for table in TABLES}
+    assert sorted(BY_NAME) == CHECKS
     settings = load(Path(__file__).resolve().parents[3] / "params.yaml")
     assert sorted(settings.check.severities()) == CHECKS
 
@@ -329,7 +329,7 @@ def test_statistics_count_what_is_there():
     found = statistics(parquet(corpus | {"dev": []}), lengths, ROOM, STRIDE)
     sizes = [len(s.words) for s in corpus["train"]]
     letters = sum(char.isalpha() for s in corpus["train"] for word in s.words for char in word)
-    assert found["train"] == {
+    assert asdict(found["train"]) == {
         "sentences": 7,
         "documents": 0,
         "words": 19,
@@ -346,14 +346,18 @@ def test_statistics_count_what_is_there():
         "windows": 12,
         "sentences_of_several_windows": 2,
     }
-    assert found["dev"] == dict.fromkeys(found["train"], 0) | {"entities": {}, "sentences_with": {}, "letters": {}}
+    assert asdict(found["dev"]) == dict.fromkeys(asdict(found["train"]), 0) | {
+        "entities": {},
+        "sentences_with": {},
+        "letters": {},
+    }
     marked = [replace(s, document=number // 2) for number, s in enumerate(corpus["train"])]
-    assert statistics(parquet({"train": marked}), lengths, ROOM, STRIDE)["train"]["documents"] == 4
+    assert statistics(parquet({"train": marked}), lengths, ROOM, STRIDE)["train"].documents == 4
 
 
 def changed(corpus: Corpus) -> list[str]:
     before, after = (statistics(parquet(one), lengths, ROOM, STRIDE) for one in (clean(), corpus))
-    return drift(before, after, DRIFT)
+    return drift(*({split: asdict(size) for split, size in sizes.items()} for sizes in (before, after)), DRIFT)
 
 
 def test_drift_says_what_has_changed_since_an_earlier_run():
@@ -378,7 +382,7 @@ def test_parts_of_speech_have_no_mentions_and_no_edges():
     corpus = {split: sentences(f"{split}.conll", rows) for split in ("train", "dev", "test")}
     made = tables(corpus, "TAGS")
     assert len(made["mentions"][0]) == 0
-    assert list(made["mentions"][0].columns) == list(checks.CHECKS["mentions"])
+    assert list(made["mentions"][0].columns) == check_names("mentions")
     assert found_in(made) == {}
     assert {"entity_edge", "always_present"} <= set(found_in(tables(corpus, "BIOES")))
 
@@ -395,26 +399,24 @@ def test_great_expectations_finds_the_same():
 
     severities = dict.fromkeys(CHECKS, "warning") | {"duplicate": "error"}
     verdict = validated(tables(clean()), severities)
-    assert {name: row["found"] for name, row in verdict.items()} == dict.fromkeys(CHECKS, 0)
+    assert {name: row.found for name, row in verdict.items()} == dict.fromkeys(CHECKS, 0)
 
     damaged = [tables(clean(), min_test_examples=1)]
     for _, damage, *_ in DAMAGES:
         corpus = clean()
         damage(corpus)
         damaged.append(tables(corpus))
-    made = {
-        name: pd.concat([part for one in damaged for part in one[name]], ignore_index=True) for name in checks.CHECKS
-    }
+    made = {name: pd.concat([part for one in damaged for part in one[name]], ignore_index=True) for name in TABLES}
     wanted = found_in({name: [table] for name, table in made.items()})
     assert set(wanted) == set(CHECKS)
     parts = {name: [table.iloc[:20], table.iloc[20:]] for name, table in made.items()}  # validated one after another
     verdict = validated(parts, severities | {"zero_width": "off"})
     assert set(verdict) == set(CHECKS) - {"zero_width"}
     for name, row in verdict.items():
-        assert row["severity"] == severities[name]
-        assert row["rows"] == len(made[row["table"]])
-        assert row["found"] == len(wanted[name])
-        assert row["examples"] == wanted[name][:EXAMPLES]
+        assert row.severity == severities[name]
+        assert row.rows == len(made[row.table])
+        assert row.found == len(wanted[name])
+        assert row.examples == wanted[name][:EXAMPLES]
 
 
 def test_more_finds_than_are_listed_are_counted(tmp_path):
@@ -423,8 +425,8 @@ def test_more_finds_than_are_listed_are_counted(tmp_path):
     parts = [pd.DataFrame({"empty_word": [f"f:{line}: empty" for line in range(LISTED * 3)]}, dtype=object)] * 2
     severities = dict.fromkeys(CHECKS, "off") | {"empty_word": "error"}
     verdict = validated({"tokens": parts}, severities, tmp_path / "docs")
-    assert verdict["empty_word"]["found"] == verdict["empty_word"]["rows"] == LISTED * 6
-    assert verdict["empty_word"]["examples"] == [f"f:{line}: empty" for line in range(EXAMPLES)]
+    assert verdict["empty_word"].found == verdict["empty_word"].rows == LISTED * 6
+    assert verdict["empty_word"].examples == [f"f:{line}: empty" for line in range(EXAMPLES)]
     pages = list((tmp_path / "docs/validations").rglob("*.html"))
     assert len(pages) == 2
     for page in pages:

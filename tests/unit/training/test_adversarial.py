@@ -70,7 +70,7 @@ def test_the_loss_rises_along_the_attack_as_its_gradient_says(tiny_encoder):
 
     def loss(embeddings):
         states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        logits = model.head(model.first_piece_states(states, batch.first))
+        logits = model.head(model.first_piece_states(states, batch.first_pieces))
         return tag_loss(logits, batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(plain), plain)
@@ -141,7 +141,7 @@ def test_label_loss_and_push_together_are_the_loss_against_the_attack(seed, budg
     context = StepContext(0, 12, modules={"rival": rival_of(seed, COUNT)})
     push = float(technique.losses(step, context)["push"])
     total = words = 0.0
-    for row, t in step.owned.nonzero().tolist():
+    for row, t in step.counted.nonzero().tolist():
         gold = labels[row, t]
         wrong = context.modules["rival"](step.hidden[row, t][None], gold[None])[0].softmax(0).detach()
         attacked = step.logits[row, t] + budget * step.teacher[row, t].softmax(0)[gold] * wrong

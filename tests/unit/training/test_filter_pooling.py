@@ -111,7 +111,7 @@ def pieces_of(seed: int) -> tuple[Batch, list[list[list[int]]]]:
 @given(seeds, st.sampled_from([0.0, 0.3, 1.0]))
 def test_every_piece_of_a_hidden_word_is_masked_and_nothing_else(seed, share):
     batch, words = pieces_of(seed)
-    hidden = torch.rand(batch.first.shape, generator=torch.Generator().manual_seed(seed)) < share
+    hidden = torch.rand(batch.first_pieces.shape, generator=torch.Generator().manual_seed(seed)) < share
     wanted = batch.ids.clone()
     for row, spans in enumerate(words):
         for t, span in enumerate(spans[:-1]):  # where the last one ends, the batch does not say
@@ -186,8 +186,8 @@ def test_cutoff_hides_its_share_and_leaves_the_labels(tiny_encoder):
         changed = technique.on_inputs(batch, model, context_of(technique, model, step, 200))
         assert all(a is b for a, b in zip(changed[1:], batch[1:], strict=True))
         assert set(changed.ids[changed.ids != batch.ids].tolist()) <= {MASK}
-        before_last = batch.owned[:, 1:].bool()
-        hidden += int((changed.ids != batch.ids).gather(1, batch.first)[:, :-1][before_last].sum())
+        before_last = batch.word_mask[:, 1:].bool()
+        hidden += int((changed.ids != batch.ids).gather(1, batch.first_pieces)[:, :-1][before_last].sum())
         words += int(before_last.sum())
     assert hidden / words == pytest.approx(0.2, abs=5 * math.sqrt(0.16 / words))
 

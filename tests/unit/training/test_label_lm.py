@@ -185,7 +185,7 @@ def test_it_reads_damaged_labels_or_the_taggers_own_guesses(tiny_encoder):
             if torch.equal(read[row], guesses[row]):
                 own += 1
                 continue
-            counted = made.owned[row]
+            counted = made.counted[row]
             assert set(read[row].unique().tolist()) == {0.0, 1.0}
             gold, found = made.batch.labels[row, counted], read[row].argmax(-1)[counted]
             words += len(gold)
@@ -211,7 +211,7 @@ def test_damage_is_never_the_gold_label(tiny_encoder, scale):
         guesses = (made.logits / TEMPERATURE).softmax(-1)
         for row in range(3):
             if not torch.equal(read[row], guesses[row]):
-                assert (read[row].argmax(-1) != made.batch.labels[row])[made.owned[row]].all()
+                assert (read[row].argmax(-1) != made.batch.labels[row])[made.counted[row]].all()
 
 
 def test_without_noise_it_reads_the_gold_labels(tiny_encoder):
@@ -220,7 +220,7 @@ def test_without_noise_it_reads_the_gold_labels(tiny_encoder):
     assert hides.all()
     for row in range(3):
         if not torch.equal(read[row], guesses[row]):
-            assert torch.equal(read[row].argmax(-1)[made.owned[row]], made.batch.labels[row][made.owned[row]])
+            assert torch.equal(read[row].argmax(-1)[made.counted[row]], made.batch.labels[row][made.counted[row]])
 
 
 @given(seeds, st.floats(0.1, 1))

@@ -256,8 +256,8 @@ def test_every_loss_reaches_the_encoder(tiny_encoder):
         step = step_of(model, batch_of(0))
         for loss in technique.losses(step, context_of(technique, model)).values():
             (gradient,) = torch.autograd.grad(loss, step.hidden, retain_graph=True)
-            assert gradient.isfinite().all() and gradient[step.owned].any()
-            assert not gradient[~step.owned].any()
+            assert gradient.isfinite().all() and gradient[step.counted].any()
+            assert not gradient[~step.counted].any()
 
 
 def test_learned_weights_are_those_of_the_formula(tiny_encoder):
@@ -415,9 +415,9 @@ def second_tagger(folder):
 def second_batch(step):
     """Two windows of the first task, the second of which has the second's labels too, and one of the second alone."""
     batch = batch_of(step)
-    labels, second = batch.labels.clone(), batch.ids.gather(1, batch.first) % 3  # which a tagger can learn
+    labels, second = batch.labels.clone(), batch.ids.gather(1, batch.first_pieces) % 3  # which a tagger can learn
     labels[2], second[0] = IGNORED, IGNORED
-    return batch._replace(labels=labels, second=second.masked_fill(batch.owned == 0, IGNORED))
+    return batch._replace(labels=labels, second=second.masked_fill(batch.word_mask == 0, IGNORED))
 
 
 def test_a_second_task_is_learned_beside_the_first(tiny_encoder):

@@ -508,8 +508,8 @@ def test_a_run_is_adamw_by_the_book(tagger):
     for report in train_steps(state, batch_of, {}, SETTINGS):
         batch, number = batch_of(report.step), report.step + 1
         hidden = reference.encoder(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-        chosen = torch.stack([hidden[row, batch.first[row]] for row in range(len(hidden))])
-        owned = batch.owned.bool()
+        chosen = torch.stack([hidden[row, batch.first_pieces[row]] for row in range(len(hidden))])
+        owned = batch.word_mask.bool()
         loss = F.cross_entropy(reference.head(chosen)[owned], batch.labels[owned])
         assert float(report.losses["tag"]) == pytest.approx(loss.item(), rel=1e-3)
         named = dict(reference.named_parameters())

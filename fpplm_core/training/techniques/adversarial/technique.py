@@ -7,9 +7,9 @@ rival     Where model A errs, model B (a head on A's frozen states) is given the
           against z'. B maximises and A minimises; η bounds the game, so it cannot diverge as mutual training on fake
           labels would.
 trust     u_t = p_T(gold) of a teacher, the averaged weights: no push where the given label is probably wrong.
-agree     KL(p_T || p_A) (co-regularisation, 2104.07204; mean teacher, 1703.01780): what carries A through label noise.
-correct   where the teacher is sure of another label, the target becomes a mixture; off unless noise is expected: it
-          also erases rare types.
+consistency  KL(p_T || p_A) (mean teacher, 1703.01780; co-regularisation, 2104.07204): carries A through label noise.
+label_correction  where the teacher is sure of another label, the target becomes a mixture; off unless noise is
+          expected, since it also erases rare types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 
 SURE = 0.9  # the teacher's probability of another label from which it corrects
@@ -41,7 +41,7 @@ class Adversarial(AdversarialSettings, Technique):
         if not strength:
             return found
         if self.consistency:
-            found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.owned)
+            found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.counted)
         if self.label_correction:
             found["label_correction"] = strength * correction(step, self.label_correction)
         if self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0:
@@ -50,7 +50,7 @@ class Adversarial(AdversarialSettings, Technique):
 
     def rival_losses(self, step: StepOutputs, context: StepContext, strength: float) -> dict[str, Tensor]:
         rival: Rival = context.modules["rival"]
-        counted = step.owned
+        counted = step.counted
         logits, gold = step.logits[counted], step.batch.labels[counted]
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
@@ -68,7 +68,7 @@ class Adversarial(AdversarialSettings, Technique):
             found["attack on the embeddings"] = (self.begin, self.input_until)
         return found | ({"agreement with the averaged weights": (self.begin, 1.0)} if self.consistency else {})
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return dict(modules["rival"].summary()) if "rival" in modules else {}
 
 
@@ -89,7 +89,7 @@ class Rival(nn.Module):
 
     @torch.no_grad()
     def update(self, wrong: Tensor, logits: Tensor, gold: Tensor) -> None:
-        """Remembers lately: A's share of errors, and the share of them that B had foreseen."""
+        """Updates the running means: A's share of errors, and the share of them that B had foreseen."""
         guess = logits.argmax(-1)
         errors = guess != gold
         foreseen = ((wrong.argmax(-1) == guess) & errors).sum() / errors.sum().clamp(min=1)
@@ -115,7 +115,7 @@ def agreement(teacher: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
 
 def correction(step: StepOutputs, most: float) -> Tensor:
     """What the label loss changes by where the teacher is sure of another label: target (1 − β) gold + β p_T."""
-    counted = step.owned
+    counted = step.counted
     logits, gold, taught = step.logits[counted], step.batch.labels[counted], step.teacher[counted].softmax(-1)
     chance, best = taught.max(-1)
     share = most * ((chance > SURE) & (best != gold))
@@ -130,7 +130,7 @@ def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
 
     def loss(embeddings: Tensor) -> Tensor:
         states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        return tag_loss(model.classify(model.first_piece_states(states, batch.first)), batch.labels)
+        return tag_loss(model.classify(model.first_piece_states(states, batch.first_pieces)), batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))

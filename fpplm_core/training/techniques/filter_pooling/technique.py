@@ -2,8 +2,8 @@
 
     m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±window    h̃_t = m_t h_t + (1 − m_t) c_t
 
-The label is still asked for: a hole of zeros would teach the prior alone, one that is filled from the context teaches
-to read the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
+The word keeps its label: a hole of zeros would teach the prior alone, a hole filled from the context teaches to read
+the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
 p_t = rate (1 + p(O)) / 2. The companion on the input side replaces words by the encoder's mask piece (token cutoff,
 2009.13818). At inference nothing is filtered, so nothing is faster there; what is reduced is measured (kept words,
 effective rank).
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
-from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
 RANK_EVERY = 20  # steps
@@ -41,7 +41,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
         if not share:
             return None
         generator = context.generator("cutoff", batch.ids.device)
-        hidden = torch.rand(batch.first.shape, generator=generator, device=batch.ids.device) < share
+        hidden = torch.rand(batch.first_pieces.shape, generator=generator, device=batch.ids.device) < share
         return batch._replace(ids=hide_words(batch, hidden, model.blueprint.mask_id))
 
     def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
@@ -62,7 +62,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
         kinds = {"filter": self.rate, "input cutoff": self.cutoff}
         return {name: (self.begin, 1.0) for name, rate in kinds.items() if rate}
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return dict(modules["measured"].summary())
 
 
@@ -81,9 +81,9 @@ def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
     The last word of a window is never hidden: where it ends, the batch does not say.
     """
     pieces = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    starts = batch.first.masked_fill(batch.owned == 0, batch.ids.shape[1])
+    starts = batch.first_pieces.masked_fill(batch.word_mask == 0, batch.ids.shape[1])
     word = (pieces.unsqueeze(1) >= starts.unsqueeze(1)).sum(2) - 1  # (batch, pieces): the word a piece belongs to
-    last = batch.owned.sum(1, keepdim=True) - 1
+    last = batch.word_mask.sum(1, keepdim=True) - 1
     chosen = hidden.gather(1, word.clamp(min=0)) & (word >= 0) & (word < last)
     return batch.ids.masked_fill(chosen, mask_id)
 

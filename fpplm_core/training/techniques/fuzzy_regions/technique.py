@@ -1,4 +1,4 @@
-"""Breaking fuzzy regions: all is fixed first but the head; the encoder's groups are then opened one after another.
+"""Breaking fuzzy regions: first only the head trains, then the encoder's groups are opened one after another.
 
 Each group gets a warm-up of its own when it opens (the first Adam step of fresh weights is a full one). `open_by` is
 short: long gradual unfreezing costs accuracy (T5, 1910.10683, section 3.5); a frozen start that tunes the head first
@@ -24,7 +24,7 @@ from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import tag_loss
-from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.fuzzy_regions.settings import FuzzyRegionsSettings
 
 MEMORY = 0.95
@@ -73,7 +73,7 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         return {"encoder frozen": (0.0, self.frozen_until), "groups open one by one": (self.frozen_until, self.open_by)}
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         """The coverage table: when each group opened, and how unsettled it was then and at the end."""
         regions: FuzzyRegionState = modules["regions"]
         opened, first, last = regions.opened_at(), regions.first.tolist(), regions.fuzziness()
@@ -115,7 +115,7 @@ class FuzzyRegionState(nn.Module):
         self.order.copy_(torch.argsort(self.variation / self.importance.clamp(min=1e-30), descending=True, stable=True))
 
     def measure(self, sensitivity: Mapping[str, Tensor]) -> None:
-        """Takes in the sensitivities I_g of some groups."""
+        """Updates the running figures with the sensitivities I_g of some groups."""
         for place, name in enumerate(self.names):
             if name in sensitivity:
                 value = sensitivity[name].double()
@@ -147,7 +147,7 @@ def sensitivities(
 
 
 def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
-    """The sensitivities of closed groups on this batch, by a pass of its own that leaves no gradient behind."""
+    """The sensitivities of closed groups on this batch, from a pass that leaves no gradient behind."""
     parameters = dict(step.model.named_parameters())
     closed = [name for names in members.values() for name in names if not parameters[name].requires_grad]
     for name in closed:
@@ -155,7 +155,9 @@ def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tens
     try:
         with torch.enable_grad():
             batch = step.batch
-            hidden = step.model.first_piece_states(step.model.encode(batch.ids, batch.mask, batch.types), batch.first)
+            hidden = step.model.first_piece_states(
+                step.model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces
+            )
             loss = tag_loss(step.model.classify(hidden), batch.labels)
         values = torch.autograd.grad(loss, [parameters[name] for name in closed], allow_unused=True)
     finally:

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import SecondGraph, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; farther ones share the last
@@ -38,7 +38,7 @@ class LabelLm(LabelLmSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
-        labels, counted = step.batch.labels, step.owned
+        labels, counted = step.batch.labels, step.counted
         if context.step < self.init_steps:
             decoder.gather(step.hidden, labels)
             return {}
@@ -94,7 +94,7 @@ class LabelLm(LabelLmSettings, Technique):
             decoder, {"read": read, "hidden": ~flags, "states": torch.ones(2, 3, states), "counted": flags}
         )
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return dict(modules["decoder"].summary())
 
 
@@ -151,7 +151,7 @@ class LabelDecoder(nn.Module):
 
     @torch.no_grad()
     def update(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
-        """Remembers how often it was right lately, and how often what it read was."""
+        """Updates the running means: how often its labels were right, and how often those it read were."""
         counted = labels != IGNORED
         right = [(values.argmax(-1)[counted] == labels[counted]).float().mean() for values in (written, read)]
         self.recent.lerp_(torch.stack(right).to(self.recent), 0.02)

@@ -34,7 +34,7 @@ class Pairs(nn.Module):
         self.register_buffer("legal", torch.from_numpy(legal_pairs(labels)[:-1, :-1].copy()), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `Step`."""
+        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `StepOutputs`."""
         scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
         if kind == "crf":
             return chain_loss(logits, labels, scores) / math.log(len(scores))
@@ -141,11 +141,11 @@ class MaskedLm(nn.Module):
     def forward(self, step: StepOutputs, generator: torch.Generator) -> Tensor:
         """Mean cross-entropy at the hidden first pieces of words, 1 for a uniform guess."""
         clean = step.clean
-        chosen = torch.rand(clean.first.shape, generator=generator, device=clean.ids.device) < HIDDEN_WORDS
-        rows, words = (chosen & (clean.owned == 1)).nonzero(as_tuple=True)
+        chosen = torch.rand(clean.first_pieces.shape, generator=generator, device=clean.ids.device) < HIDDEN_WORDS
+        rows, words = (chosen & (clean.word_mask == 1)).nonzero(as_tuple=True)
         if not len(rows):
             return step.hidden.sum() * 0.0
-        places = clean.first[rows, words]
+        places = clean.first_pieces[rows, words]
         ids = clean.ids.index_put((rows, places), clean.ids.new_tensor(step.model.blueprint.mask_id))
         states = step.model.encode(ids, clean.mask, clean.types)[rows, places]
         guesses = self.head[0].to(states.device)(states).float()

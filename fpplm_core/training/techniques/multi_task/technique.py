@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from fpplm_core.errors import ParamsError
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import tag_loss
-from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.multi_task.losses import (
     Anchor,
     MaskedLm,
@@ -122,7 +122,7 @@ class MultiTask(MultiTaskSettings, Technique):
         names = ", ".join(self.active())
         return ({names: (0.0, 1.0)} if names else {}) | ({"anchor": (0.0, 1.0)} if self.anchor else {})
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         if "uncertainty" not in modules:
             return {}
         return {

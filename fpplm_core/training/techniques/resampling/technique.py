@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.resampling.settings import ResamplingSettings
 
 MEMORY = 0.99
@@ -79,9 +79,9 @@ class Resampling(ResamplingSettings, Technique):
             return {}
         return {"a share of the rows is updated": (self.dense_until, self.dense_from)}
 
-    def findings(self, modules: Mapping[str, Any]) -> dict[str, Any]:
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         rows: RowSignals = modules["rows"]
-        found = {"mean share of rows updated": float(rows.updated / rows.steps.clamp(min=1))}
+        found: dict[str, Finding] = {"mean share of rows updated": float(rows.updated / rows.steps.clamp(min=1))}
         if "guard" in modules:
             found["learning rate after the oscillation guard"] = float(modules["guard"].factor)
         return found
@@ -135,7 +135,7 @@ class OscillationGuard(nn.Module):
         self.before = torch.cat([parameters[name].detach().flatten() for name in self.names])
 
     def cut_rate_if_oscillating(self, parameters: Mapping[str, nn.Parameter], patience: int) -> None:
-        """Takes in the update that was just made; cuts the factor after `patience` steps against each other."""
+        """Cuts the factor after `patience` updates that point against their predecessors."""
         update = torch.cat([parameters[name].detach().flatten() for name in self.names]) - self.before
         self.cosine.lerp_(torch.cosine_similarity(update, self.last, dim=0), 0.1)
         self.last.copy_(update)
