@@ -26,7 +26,7 @@ def take_in(settings: Params, commit: bool) -> None:
         raise DataError(
             "an imported folder takes no drops", where="data.incoming", got=str(pointer), do="set data.incoming to null"
         )
-    drops = incoming.take(settings)
+    drops = incoming.take_in(settings)
     for drop in drops:
         kept = f"taken in, {drop.sentences} sentences" if drop.accepted else "quarantined"
         print("; ".join(filter(None, (f"{drop.name}: {kept}", drop.reason, drop.note))), flush=True)

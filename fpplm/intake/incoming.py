@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from fpplm_core.quality.report import CheckResult
 from pyarrow.parquet import ParquetFile
 
 from fpplm.checks import suites
@@ -34,6 +33,7 @@ from fpplm_core.errors import DataError
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
 from fpplm_core.quality import sentence_table
+from fpplm_core.quality.report import CheckResult
 from fpplm_core.tagging.schemes import count_violations, detect_scheme
 
 QUARANTINE = "quarantine"
@@ -42,7 +42,7 @@ ACCEPTED = ".accepted-"  # begins the name of a file that is on its way to the d
 DIGITS = 8  # of the content's hash, in the name of a drop
 
 
-class Drop(NamedTuple):
+class IncomingFile(NamedTuple):
     """A file and what became of it, each in one line: why it was refused, or what its checks warn of."""
 
     name: str
@@ -52,7 +52,7 @@ class Drop(NamedTuple):
     note: str = ""
 
 
-class Verdict(NamedTuple):
+class Screening(NamedTuple):
     """What stands against a file in lines, the first for all; none where it is accepted."""
 
     sentences: int
@@ -60,7 +60,7 @@ class Verdict(NamedTuple):
     note: str = ""
 
 
-def take(settings: Params) -> list[Drop]:
+def take_in(settings: Params) -> list[IncomingFile]:
     """Moves every finished file of data.incoming to data.path/drops or into quarantine, in name order.
 
     Raises:
@@ -71,7 +71,7 @@ def take(settings: Params) -> list[Drop]:
     incoming, drops = Path(settings.data.incoming), Path(settings.data.path) / DROPS
     if not incoming.is_dir():
         raise DataError("no such folder", where="data.incoming", got=repr(str(incoming)), do="make it, or set null")
-    done = [resume(claimed, drops, settings) for claimed in sorted(incoming.glob(f"{ACCEPTED}*"))]
+    done = [finish_move(claimed, drops, settings) for claimed in sorted(incoming.glob(f"{ACCEPTED}*"))]
     files = finished_files(incoming)
     if not files:
         return done
@@ -80,26 +80,26 @@ def take(settings: Params) -> list[Drop]:
         corpus = {split: open_corpus(split, Path(folder)) for split in SPLITS}
         scheme, _ = scheme_of(settings.data, corpus.values())
         for path in files:
-            verdict = judge(path, drops, corpus, scheme, settings)
+            verdict = screen(path, drops, corpus, scheme, settings)
             if verdict.against:
                 quarantine(path, verdict.against)
             else:
-                deliver(path.replace(path.with_name(f"{ACCEPTED}{digest(path)}-{path.name}")), drops)
+                move_to_training_set(path.replace(path.with_name(f"{ACCEPTED}{digest(path)}-{path.name}")), drops)
             reason = next(iter(verdict.against), "")
-            done.append(Drop(path.name, not reason, verdict.sentences, reason, verdict.note))
+            done.append(IncomingFile(path.name, not reason, verdict.sentences, reason, verdict.note))
     return done
 
 
-def resume(claimed: Path, drops: Path, settings: Params) -> Drop:
+def finish_move(claimed: Path, drops: Path, settings: Params) -> IncomingFile:
     """Ends the move of a file that was accepted by a run that was killed."""
-    target = deliver(claimed, drops)
-    return Drop(target.name[DIGITS + 1 :], True, sum(1 for _ in read_drop(target, settings, Notes())), "")
+    target = move_to_training_set(claimed, drops)
+    return IncomingFile(target.name[DIGITS + 1 :], True, sum(1 for _ in read_drop(target, settings, Notes())), "")
 
 
-def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: str, settings: Params) -> Verdict:
+def screen(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: str, settings: Params) -> Screening:
     """Checks a file as `fpplm check` does, in the corpus's tag scheme, and against the corpus's dev and test."""
     if fault := name_fault(path):
-        return Verdict(0, [fault])
+        return Screening(0, [fault])
     # Of a drop alone these say nothing.
     off = dict.fromkeys(("few_examples", "few_sentences", "always_present"), "off")
     few = settings.check.model_copy(update={"severity": {**settings.check.severity, **off}})
@@ -108,13 +108,13 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
         try:
             write_corpus(Path(scratch) / "train.parquet", read_drop(path, settings, notes))
         except DataError as error:
-            return Verdict(0, [str(error)])
+            return Screening(0, [str(error)])
         fault = scheme_fault(tag_bigrams_in(open_corpus("train", Path(scratch))), scheme, settings)
         normalise_tags(["train"], settings.data, Path(scratch), scheme, notes)
         drop = open_corpus("train", Path(scratch))
         sentences = drop.metadata.num_rows
         if known := duplicate(path, drops):
-            return Verdict(sentences, [known])
+            return Screening(sentences, [known])
         report = check_corpus({"train": drop}, scheme, few, settings.model, settings.encode, None, LISTED)
         checks = report.checks | leakage({**corpus, "train": drop}, settings)
     counts = {
@@ -127,8 +127,8 @@ def judge(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: st
     note = "; ".join([*lines, *notes.lines()])
     if fault or counts["error"]:
         against = "; ".join(part for part in (fault, note) if part)
-        return Verdict(sentences, [against, *findings(checks, LISTED)])
-    return Verdict(sentences, [], note)
+        return Screening(sentences, [against, *findings(checks, LISTED)])
+    return Screening(sentences, [], note)
 
 
 def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
@@ -189,7 +189,7 @@ def scheme_fault(pairs: Counter[TagBigram], scheme: str, settings: Params) -> st
 
 
 def quarantine(path: Path, lines: list[str]) -> None:
-    """The file goes last: after a kill it is judged again, and its reason written again."""
+    """The file goes last: after a kill it is screened again, and its reason written again."""
     folder = path.parent / QUARANTINE
     names = (path.name if number == 1 else f"{number}-{path.name}" for number in count(1))
     target = next(place for place in map(folder.joinpath, names) if not os.path.lexists(place))
@@ -197,7 +197,7 @@ def quarantine(path: Path, lines: list[str]) -> None:
     path.replace(target)
 
 
-def deliver(claimed: Path, drops: Path) -> Path:
+def move_to_training_set(claimed: Path, drops: Path) -> Path:
     """Moves a file whose name says that it is accepted; where it is now."""
     target = drops / claimed.name.removeprefix(ACCEPTED)
     drops.mkdir(exist_ok=True)

@@ -13,29 +13,30 @@ from typing import Any
 from dvc.config import Config
 from dvc.repo import Repo
 
+import fpplm_core
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.project.overrides import set_values
-from fpplm.registry.git import git
+from fpplm.registry.git import git, try_git
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import commit_of, fetch, manifest_of, resolve
-from fpplm_core.errors import FpplmError
+from fpplm_core.errors import FpplmError, RegistryError
 from fpplm_core.files import read_json
-from fpplm_core.params import load
 from fpplm_core.serving.bundle import open_bundle
 
 
 def reproduce(version: str) -> str:
-    """Trains `version` again in a clone under .fpplm/reproduce; in a word and numbers, how it came out.
+    """Trains `version` again in a clone under .fpplm/reproduce; how the result compares, in a line.
 
     Raises:
-        RegistryError: its code, data or bundle cannot be fetched.
+        RegistryError: its code, data or bundle cannot be fetched, or it needs another fpplm.
         FpplmError: a stage failed, or the scores are others than those registered.
     """
     fetch()
     name = resolve(version)
     wanted = manifest_of(name)
+    require_stages(name, wanted["fpplm"])
     folder = clone(name)
-    for change in Lineage.from_manifest(wanted).diff(Lineage.of(load(folder / "params.yaml"))):
+    for change in Lineage.from_manifest(wanted).diff(Lineage.of_environment()):
         if change.kind in ("environment", "packages"):
             print(f"another environment: {change.name} was {change.before}, is {change.after}", flush=True)
     trained = read_json(folder / METRICS / "train.json")
@@ -50,6 +51,15 @@ def reproduce(version: str) -> str:
             "a stage failed", where=str(folder), got=f"exit code {done.returncode}", do="see its message above"
         )
     return verdict(wanted, open_bundle(folder / BUNDLE).manifest)
+
+
+def require_stages(version: str, made_by: str) -> None:
+    """Raises RegistryError where a version's commit lacks its stages: fpplm 0.1 ran those of the installed package."""
+    if try_git("cat-file", "-e", f"{commit_of(version)}:./tasks/train.py") is None:
+        do = f"pip install fpplm=={made_by} in a new environment, then reproduce it there"
+        raise RegistryError(f"made by fpplm {made_by}, whose stages it needs", where=version, do=do)
+    if made_by != fpplm_core.__version__:
+        print(f"another fpplm: made by {made_by}, this is {fpplm_core.__version__}", flush=True)
 
 
 def clone(name: str) -> Path:

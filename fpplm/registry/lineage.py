@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,11 +47,18 @@ class Lineage:
     def of(cls, params: Params) -> Lineage:
         """Of the project in this folder, as it is now."""
         files = sorted(p for p in Path(params.data.path).rglob("*") if p.is_file())
-        lock = Path("requirements.lock")
-        return cls(
+        return replace(
+            cls.of_environment(),
             commit=try_git("rev-parse", "HEAD"),
             parameters=params.model_dump(exclude={"promotion"}),  # no part of a model
             data={str(path): sha256(path) for path in files},
+        )
+
+    @classmethod
+    def of_environment(cls) -> Lineage:
+        """Of what is installed here alone."""
+        lock = Path("requirements.lock")
+        return cls(
             lock_sha256=sha256(lock) if lock.exists() else None,
             python=platform.python_version(),
             packages={"torch": metadata.version("torch")},

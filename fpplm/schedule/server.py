@@ -40,7 +40,9 @@ def api_url() -> str | None:
     PREFECT_API_URL itself, else where `fpplm up` runs for this folder, else Prefect's default port on this machine;
     None where nothing answers at these two.
     """
-    found = os.environ.get("PREFECT_API_URL") or next((one for one in (own_address(), DEFAULT) if answers(one)), None)
+    found = os.environ.get("PREFECT_API_URL") or next(
+        (one for one in (own_address(), DEFAULT) if is_healthy(one)), None
+    )
     if found:
         os.environ["PREFECT_API_URL"] = found
     return found
@@ -51,7 +53,7 @@ def own_address() -> str:
     return ADDRESS.read_text(encoding="utf-8") if ADDRESS.exists() else ""
 
 
-def answers(address: str) -> bool:
+def is_healthy(address: str) -> bool:
     """Whether a Prefect server at an http address is well; never asks a proxy."""
     place = urlsplit(address)
     connection = HTTPConnection(place.hostname or "", place.port, timeout=5)
@@ -86,13 +88,13 @@ def up(host: str, port: int) -> None:
         with LOG.open("wb") as log:
             where = ("--host", host, "--port", str(port))
             running["server"] = prefect("server", "start", *where, log=log)
-        if not watch(running, asked, lambda: answers(address)):
+        if not wait_for(running, asked, lambda: is_healthy(address)):
             return
-        bury("fpplm up was killed")  # those of a server that ended with its machine
+        mark_crashed("fpplm up was killed")  # those of a server that ended with its machine
         running["worker"] = prefect("worker", "start", "--pool", POOL, "--type", "process")
         write_text(ADDRESS, address)
         print(f"Prefect is up: {address.removesuffix('/api')}  (fpplm schedule; Ctrl-C stops)", flush=True)
-        watch(running, asked, lambda: False)
+        wait_for(running, asked, lambda: False)
     finally:
         ADDRESS.unlink(missing_ok=True)
         stop(running, asked)
@@ -100,10 +102,10 @@ def up(host: str, port: int) -> None:
 
 def check_free(host: str, port: int, address: str) -> None:
     """Raises FpplmError where the port is not free, the host is none of this machine's, or this folder has a server."""
-    if answers(own := own_address()):
+    if is_healthy(own := own_address()):
         raise FpplmError("Prefect is already up for this folder", where=own, do="go on with: fpplm schedule")
     where, do = f"{host}:{port}", "take another one with --port"
-    if answers(address):
+    if is_healthy(address):
         do = f"use it: PREFECT_API_URL={address} fpplm schedule; or {do}"
         raise FpplmError("another Prefect server is up there", where=where, do=do)
     try:
@@ -123,7 +125,7 @@ def prefect(*command: str, log: BinaryIO | None = None) -> subprocess.Popen[byte
     )
 
 
-def watch(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int], ready: Callable[[], bool]) -> bool:
+def wait_for(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int], ready: Callable[[], bool]) -> bool:
     """Waits until ready; False where a signal asks for the end. Raises FpplmError where a process has ended."""
     while not asked:
         for name, process in running.items():
@@ -141,14 +143,14 @@ def stop(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int]) -> No
     """Ends the worker, its runs, and the server, which learns before how they have ended."""
     if worker := running.get("worker"):
         end(worker, asked)
-    sweep(spared={process.pid for process in running.values()})
+    kill_started(spared={process.pid for process in running.values()})
     if server := running.get("server"):
         if worker and server.poll() is None:
-            bury("fpplm up was stopped")
+            mark_crashed("fpplm up was stopped")
         end(server, asked)
 
 
-def bury(reason: str) -> None:
+def mark_crashed(reason: str) -> None:
     """Marks as crashed what the worker's pool has under way, with no worker there: Prefect's worker does not.
 
     Such a run would stay the one that may run at a time, and every later one be left out.
@@ -177,7 +179,7 @@ def end(process: subprocess.Popen[bytes], asked: list[int]) -> None:
     process.wait()
 
 
-def sweep(spared: set[int]) -> None:
+def kill_started(spared: set[int]) -> None:
     """Kills what is left of all that this process has started, directly or not."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):

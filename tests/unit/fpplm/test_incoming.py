@@ -33,18 +33,18 @@ FOLDER, QUARANTINE, DROPS = Path("incoming"), Path("incoming/quarantine"), Path(
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, params):
-    """Runs `take` in a folder with a small corpus, with some settings changed."""
+    """Runs `take_in` in a folder with a small corpus, with some settings changed."""
     monkeypatch.chdir(tmp_path)
     lay_out()
 
-    def take(check: dict[str, object] = {}, **data: object) -> list[incoming.Drop]:  # noqa: B006
+    def take_in(check: dict[str, object] = {}, **data: object) -> list[incoming.IncomingFile]:  # noqa: B006
         own = {"path": "data", "incoming": "incoming"} | data
         values = {name: value for name, value in check.items() if name not in BY_NAME}
         values["severity"] = {name: value for name, value in check.items() if name in BY_NAME}
         changes = {"data": params.data.model_copy(update=own), "check": params.check.model_copy(update=values)}
-        return incoming.take(params.model_copy(update=changes))
+        return incoming.take_in(params.model_copy(update=changes))
 
-    return take
+    return take_in
 
 
 def lay_out() -> None:
@@ -85,12 +85,12 @@ def test_good_files_become_drops_that_read_adds_to_train(project, params):
     (FOLDER / "e.txt").write_text(GOOD.replace("Eve", "Tom"))
     (FOLDER / "README").write_text(GOOD.replace("Eve", "Liz"))
     assert project() == [
-        incoming.Drop("README", True, 2, ""),
-        incoming.Drop("a.conll", True, 2, ""),
-        incoming.Drop("b.conll", True, 2, ""),
-        incoming.Drop("c.jsonl", True, 1, ""),
-        incoming.Drop("d.jsonl", True, 1, ""),
-        incoming.Drop("e.txt", True, 2, ""),
+        incoming.IncomingFile("README", True, 2, ""),
+        incoming.IncomingFile("a.conll", True, 2, ""),
+        incoming.IncomingFile("b.conll", True, 2, ""),
+        incoming.IncomingFile("c.jsonl", True, 1, ""),
+        incoming.IncomingFile("d.jsonl", True, 1, ""),
+        incoming.IncomingFile("e.txt", True, 2, ""),
     ]
     names = sorted(path.name for path in DROPS.iterdir())
     assert sorted(name[9:] for name in names) == ["README", "a.conll", "b.conll", "c.jsonl", "d.jsonl", "e.txt"]
@@ -108,7 +108,7 @@ def test_a_bad_file_goes_to_quarantine_with_every_finding(project):
     put(bad=BAD, good=GOOD)
     (bad, good) = project()
     said = "errors: illegal_transition 1, control_character 1; warnings: invisible_word 1"
-    assert bad == incoming.Drop("bad.conll", False, 2, said)
+    assert bad == incoming.IncomingFile("bad.conll", False, 2, said)
     assert good.accepted
     assert (QUARANTINE / "bad.conll").read_text() == BAD and not (FOLDER / "bad.conll").exists()
     assert reason("bad.conll") == [
@@ -125,7 +125,7 @@ def test_a_bad_file_goes_to_quarantine_with_every_finding(project):
 def test_severities_are_those_of_the_parameters(project):
     put(bad=BAD)
     (drop,) = project({"illegal_transition": "warning", "control_character": "off", "invisible_word": "off"})
-    assert drop == incoming.Drop("bad.conll", True, 2, "", "warnings: illegal_transition 1")
+    assert drop == incoming.IncomingFile("bad.conll", True, 2, "", "warnings: illegal_transition 1")
 
 
 @pytest.mark.parametrize(("mostly", "refused"), [(0.5, ""), (0.9, "errors: leakage 1")])
@@ -149,7 +149,7 @@ def test_the_findings_are_listed_up_to_a_limit(project):
 def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
     put(good=GOOD)
     (drop,) = project(dict.fromkeys(("few_examples", "unknown_type", "empty_split", "leakage"), "error"))
-    assert drop == incoming.Drop("good.conll", True, 2, "")
+    assert drop == incoming.IncomingFile("good.conll", True, 2, "")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_duplicate_goes_to_quarantine_under_whatever_name(project):
     first, second = project()
     (kept,) = DROPS.iterdir()
     assert first.accepted and kept.name[9:] == "a.conll"
-    assert second == incoming.Drop(
+    assert second == incoming.IncomingFile(
         "b.conll", False, 2, f"a duplicate: the same content is in the training set as {kept}"
     )
     for _ in range(2):  # quarantine keeps them all
@@ -318,7 +318,7 @@ def test_a_leak_is_what_its_severity_says(project, cut):
     assert drop.note == f"warnings: leakage {len(lines)}"
     put(b=sentence + "\n\n" + TEST.replace("Ann", "Zoe"))
     (drop,) = project({"leakage": "off", **words}, **data)
-    assert drop == incoming.Drop("b.conll", True, drop.sentences, "")
+    assert drop == incoming.IncomingFile("b.conll", True, drop.sentences, "")
 
 
 def test_a_short_sentence_is_no_leak(project):
