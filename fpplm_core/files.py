@@ -85,7 +85,10 @@ def read_record(path: Path, kind: type[T]) -> T:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"{key}: {first['msg']}", where=str(path), got=repr(first["input"])[:80], do="run: dvc repro"
+            f"{key}: {first['msg']}" if key else first["msg"],
+            where=str(path),
+            got=repr(first["input"])[:80],
+            do="run: dvc repro",
         ) from None
 
 

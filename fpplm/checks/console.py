@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fpplm_core.quality.report import CheckReport, CheckResult
 from rich.console import Console
 from rich.table import Table
 
 from fpplm_core.quality.checks import BY_NAME
+from fpplm_core.quality.report import CheckReport, CheckResult
 
 
 def show(report: CheckReport) -> None:

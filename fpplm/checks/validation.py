@@ -13,7 +13,6 @@ from typing import Any
 
 import great_expectations as gx
 import pandas as pd
-from fpplm_core.quality.report import CheckReport, CheckResult
 from great_expectations.expectations.expectation import Expectation
 
 from fpplm.checks.suites import SUITES, names_of
@@ -25,6 +24,7 @@ from fpplm_core.model.settings import ModelSettings
 from fpplm_core.quality.columns import Corpus
 from fpplm_core.quality.document_table import documents
 from fpplm_core.quality.mention_table import mentions
+from fpplm_core.quality.report import CheckReport, CheckResult
 from fpplm_core.quality.sentence_table import sentences
 from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.quality.split_table import splits

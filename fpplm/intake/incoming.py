@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from fpplm_core.quality.report import CheckResult
 from pyarrow.parquet import ParquetFile
 
 from fpplm.checks import suites
@@ -34,6 +33,7 @@ from fpplm_core.errors import DataError
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
 from fpplm_core.quality import sentence_table
+from fpplm_core.quality.report import CheckResult
 from fpplm_core.tagging.schemes import count_violations, detect_scheme
 
 QUARANTINE = "quarantine"

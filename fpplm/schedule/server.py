@@ -40,7 +40,9 @@ def api_url() -> str | None:
     PREFECT_API_URL itself, else where `fpplm up` runs for this folder, else Prefect's default port on this machine;
     None where nothing answers at these two.
     """
-    found = os.environ.get("PREFECT_API_URL") or next((one for one in (own_address(), DEFAULT) if is_healthy(one)), None)
+    found = os.environ.get("PREFECT_API_URL") or next(
+        (one for one in (own_address(), DEFAULT) if is_healthy(one)), None
+    )
     if found:
         os.environ["PREFECT_API_URL"] = found
     return found

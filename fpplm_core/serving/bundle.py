@@ -59,8 +59,8 @@ class BundleConfig:
         segmentation = str(values.get("words", UNICODE))  # the first bundles had one rule, and did not name it
         label_lm = values.get("label_lm") or {"below": 0.0, "use": False}
         return cls(
-            values["labels"],
-            values["transitions"],
+            list(values["labels"]),
+            list(values["transitions"]),
             values["window"],
             values["stride"],
             values["context"],

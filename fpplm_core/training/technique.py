@@ -99,7 +99,7 @@ Finding = float | dict[str, float] | list[dict[str, str | int | float]]
 
 
 class Technique:
-    """One part of training that can be switched off; then it does not exist.
+    """One part of training; one that is switched off does not exist.
 
     A technique NAME is also a NAMESettings, so that the fields of its block in params.yaml are its attributes.
     Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.

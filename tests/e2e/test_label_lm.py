@@ -31,7 +31,7 @@ def test_the_second_graph_is_used_only_where_dev_gains(trained: Project) -> None
     sentences = load_corpus("dev", trained.path / "build/corpus")
     gold = {(number, *span) for number, s in enumerate(sentences) for span in spans_from_tags(s.tags)}
     f1 = []
-    for predictor.refines in (False, True):
+    for predictor.use_label_lm in (False, True):
         tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
         found = {(number, *span) for number, row in enumerate(tagged) for span, _ in row}
         f1.append(2 * len(gold & found) / (len(gold) + len(found)))

@@ -51,7 +51,7 @@ def test_killed_training_ends_with_the_same_bytes_and_lock(trained: Project, mak
         kill(process)
         process.wait()
     output = project.ok("dvc", "repro")
-    assert "going on from step" in output
+    assert "resumed at step" in output
     assert model_digest(project) == model_digest(trained)
     # The bundle's manifest names the commit, and two projects made at different seconds have different commits.
     locks = [yaml.safe_load((p.path / "dvc.lock").read_text())["stages"] for p in (trained, project)]

@@ -221,8 +221,8 @@ def test_a_damaged_checkpoint_is_thrown_away(trained: Project, tmp_path: Path) -
     (state,) = project.path.glob(".fpplm/checkpoints/*/state.safetensors")
     damage(state)
     output = project.ok("python", "-m", "tasks.train")
-    assert "damaged, thrown away; training starts anew" in output
-    assert "going on from step" not in output
+    assert "damaged and removed; training starts anew" in output
+    assert "resumed at step" not in output
     assert model_digest(project) == model_digest(trained)
 
 
@@ -303,7 +303,7 @@ def test_sigterm_to_a_training(trained: Project, tmp_path: Path) -> None:
     assert time.monotonic() - began < 15
     stopped = steps_saved(project)
     assert stopped and f"stopped at step {stopped} of " in output
-    assert f"going on from step {stopped} of " in project.ok("python", "-m", "tasks.train")
+    assert f"resumed at step {stopped} of " in project.ok("python", "-m", "tasks.train")
     assert model_digest(project) == model_digest(trained)
 
 
@@ -318,7 +318,7 @@ def test_sigterm_to_a_retraining(trained: Project, tmp_path: Path) -> None:
     assert nothing_is_left_at_work(project.path)
     assert steps_saved(project)
     assert history.state(last_run(project)) == "killed"
-    assert "going on from step" in project.ok("fpplm", "retrain")
+    assert "resumed at step" in project.ok("fpplm", "retrain")
     assert digests(project) == digests(trained)
 
 

@@ -41,7 +41,7 @@ def test_two_processes_train_a_model_and_go_on_to_the_bit(trained: Project, tmp_
     assert train.returncode == 1 and "error: " in said
 
     log = project.ok("python", "-m", "tasks.train")
-    assert "going on from step" in log
+    assert "resumed at step" in log
     assert model(project) == whole
 
 

@@ -13,6 +13,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
 
+JsonObject = dict[str, Any]  # of a foreign file: its keys are checked as they are read
 BLANK = " \t\r\n"
 LARGEST = 2**31 - 1  # document that the corpus has room for
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -23,7 +24,7 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) != len(pairs):  # one of two values would be lost
         keys = [key for key, _ in pairs]
@@ -193,7 +194,7 @@ def member(row: Any, key: str, kind: type, where: str) -> Any:
     return value
 
 
-def document_of(row: dict[str, Any], where: str) -> int | None:
+def document_of(row: JsonObject, where: str) -> int | None:
     """row["document"], None where there is none. Raises DataError where it is no number of a document."""
     document = row.get("document")
     if "document" in row and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
@@ -210,7 +211,7 @@ def piece(text: str, start: int, end: int, where: str) -> str:
     return text[start:end]
 
 
-def note_keys(row: dict[str, Any], known: Collection[str], notes: Notes, where: str) -> None:
+def note_keys(row: JsonObject, known: Collection[str], notes: Notes, where: str) -> None:
     """Notes the keys of an object that are passed over, as they are not among the known ones."""
     for key in row:
         if key not in known:

@@ -13,10 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
+from fpplm_core.data.formats._json import (
+    JsonObject,
+    first_value,
+    member,
+    note_keys,
+    piece,
+    read_values,
+    shown,
+    write_lines,
+)
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
@@ -47,7 +55,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         raise DataError("no text in the file", where=str(path), do='give {"text": "...", "label": {...}} a line')
 
 
-def _mentions(labels: dict[str, Any], text: str, where: str) -> Iterator[Mention]:
+def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:
     for label in labels:
         surfaces = member(labels, label, dict, where)
         for surface in surfaces:
@@ -66,7 +74,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(record: AnnotatedText) -> dict[str, Any]:
+def _row(record: AnnotatedText) -> JsonObject:
     labels: dict[str, dict[str, list[list[int]]]] = {}
     for start, end, label, place in record.mentions:
         surface = piece(record.text, start, end, place or record.place)

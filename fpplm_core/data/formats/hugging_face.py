@@ -23,7 +23,7 @@ hold a sentence without words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from typing import Any
 from fpplm_core.data.formats import POINTER, Holding
 from fpplm_core.data.formats import _arrow as arrow_files
 from fpplm_core.data.formats._columns import with_words
+from fpplm_core.data.formats._features import Features, choose_columns, tag_namer
 from fpplm_core.data.formats._json import LARGEST, document_of, shown
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -38,8 +39,6 @@ from fpplm_core.errors import DataError, ParamsError
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 NEEDED, OPTIONAL = ("dataset", "split"), ("name", "revision", "words", "tags")  # keys of a pointer
-WORDS = ("tokens", "words")
-TAGS = ("ner_tags", "tags", "labels", "ner")
 GROUP = 10_000  # sentences
 
 Rows = Callable[[list[str]], Iterable[tuple[Any, ...]]]  # from columns to their values in each row
@@ -79,14 +78,14 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         features, rows = _saved(path)
     else:
         features, rows = _file(path)
-    words, tags = _columns(features, word_column, tag_column, str(path))
+    words, tags = choose_columns(features, word_column, tag_column, str(path))
     columns = [words, tags]
     if str(getattr(features.get("document"), "dtype", "")).startswith(("int", "uint")):
         columns.append("document")
     for name in features:
         if name not in columns:
             options.notes.add(f"column {name[:60]!r} is not read", str(path))
-    name_of = _namer(features[tags], tags, str(path))
+    name_of = tag_namer(features[tags], tags, str(path))
     empty = True
     for number, row in enumerate(_guarded(rows(columns), path), start=1):
         where = f"{path}:{number}"
@@ -125,7 +124,7 @@ def _failed(what: str, where: str, error: Exception, do: str = "") -> DataError:
     return DataError(f"{what} ({reason})", where=where, do=do)
 
 
-def _saved(path: Path) -> tuple[dict[str, Any], Rows]:
+def _saved(path: Path) -> tuple[Features, Rows]:
     import datasets  # takes seconds
 
     try:
@@ -144,7 +143,7 @@ def _picked(dataset: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
         yield tuple(row[column] for column in columns)
 
 
-def _file(path: Path) -> tuple[dict[str, Any], Rows]:
+def _file(path: Path) -> tuple[Features, Rows]:
     schema = arrow_files.schema_of(path)
     import datasets  # takes seconds
 
@@ -178,7 +177,7 @@ def _pointer(path: Path) -> dict[str, str]:
     return found
 
 
-def _loaded(path: Path, pointer: dict[str, str], options: Options) -> tuple[dict[str, Any], Rows]:
+def _loaded(path: Path, pointer: dict[str, str], options: Options) -> tuple[Features, Rows]:
     import datasets  # takes seconds
 
     name = pointer["dataset"]
@@ -196,77 +195,6 @@ def _loaded(path: Path, pointer: dict[str, str], options: Options) -> tuple[dict
         do = "check its name, configuration, revision and split, and the network"
         raise _failed(f"the dataset {name[:60]!r} cannot be loaded", str(path), error, do) from None
     return dataset.features, lambda columns: _picked(dataset, columns)
-
-
-def _columns(features: dict[str, Any], words: int | str | None, tags: int | str | None, where: str) -> tuple[str, str]:
-    """The names of the columns of words and tags. Raises DataError where they are missing or several."""
-    lists = [name for name, feature in features.items() if _inner(feature) is not None]
-    texts = [name for name in lists if str(getattr(_inner(features[name]), "dtype", "")) in ("string", "large_string")]
-    tag = _named(features, tags, where) or _only(lists, TAGS, (), "tag", where)
-    free = [name for name in texts if name != tag]
-    word = _named(features, words, where) or _only(free, WORDS, free, "word", where)
-    others = [name for name in lists if name != word]
-    tag = tag or _only(others, (), others, "tag", where)
-    return _needed(word, "word", texts, features, where), _needed(tag, "tag", lists, features, where)
-
-
-def _needed(name: str | None, kind: str, fit: list[str], features: dict[str, Any], where: str) -> str:
-    """The column. Raises DataError where there is none, or it is not among those that fit."""
-    do = f"name a column of lists (data.{kind}_column)"
-    if name is None:
-        raise DataError(f"no column of {kind}s", where=where, got=", ".join(features)[:200], do=do)
-    if name not in fit:
-        what = "words that are no lists of texts" if kind == "word" else "tags that are no lists"
-        raise DataError(what, where=where, got=f"{name[:60]!r}, {shown(features[name])}", do=do)
-    return name
-
-
-def _only(columns: list[str], known: Sequence[str], rest: Sequence[str], kind: str, where: str) -> str | None:
-    """The column with a known name, else the only one of the rest. Raises DataError where several could be meant."""
-    found = [name for name in columns if name in known] or list(rest)
-    if len(found) > 1:
-        got, do = ", ".join(found)[:200], f"name one (data.{kind}_column)"
-        raise DataError(f"several columns could be the {kind}s", where=where, got=got, do=do)
-    return found[0] if found else None
-
-
-def _named(features: dict[str, Any], column: int | str | None, where: str) -> str | None:
-    """The column of this number or name. Raises DataError where there is none."""
-    names = list(features)
-    if column is None:
-        return None
-    if isinstance(column, int):
-        if -len(names) <= column < len(names):
-            return names[column]
-    elif column in names:
-        return column
-    got, do = f"column {column} of {', '.join(names)[:200]}", "set data.word_column and data.tag_column in params.yaml"
-    raise DataError("no such column", where=where, got=got, do=do)
-
-
-def _inner(feature: Any) -> Any:
-    """What a list holds, None where it is no list."""
-    if isinstance(feature, list) and len(feature) == 1:
-        return feature[0]
-    return getattr(feature, "feature", None)
-
-
-def _namer(feature: Any, column: str, where: str) -> Callable[[Any, str], str]:
-    """What turns a stored tag into its name."""
-    inner = _inner(feature)
-    names = getattr(inner, "names", None)  # of class labels
-    if names is None and "string" not in str(getattr(inner, "dtype", "")):
-        do = "give them names (datasets.ClassLabel), or a column of strings"
-        raise DataError("tags that have no names", where=where, got=f"{column[:60]!r}, {shown(inner)}", do=do)
-
-    def name_of(tag: Any, place: str) -> str:
-        if names is not None and type(tag) is int and 0 <= tag < len(names):
-            return str(names[tag])
-        if names is None and isinstance(tag, str):
-            return tag
-        raise DataError("a tag that is missing or has no name", where=place, got=shown(tag), do=f"mend {column[:60]!r}")
-
-    return name_of
 
 
 def _list(value: Any, column: str, where: str) -> list[Any]:

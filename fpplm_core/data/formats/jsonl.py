@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import document_of, first_value, read_values, shown, write_lines
+from fpplm_core.data.formats._json import JsonObject, document_of, first_value, read_values, shown, write_lines
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
@@ -94,10 +94,10 @@ def write(records: Iterable[Sentence], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(sentence: Sentence) -> dict[str, Any]:
+def _row(sentence: Sentence) -> JsonObject:
     if not sentence.words:
         raise DataError("a sentence without words", where=sentence.place, do="take it out")
-    row: dict[str, Any] = {"tokens": sentence.words, "tags": sentence.tags}
+    row: JsonObject = {"tokens": sentence.words, "tags": sentence.tags}
     if sentence.document is not None:
         row["document"] = sentence.document
         document_of(row, sentence.place)

@@ -18,6 +18,7 @@ from typing import Any
 
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import (
+    JsonObject,
     document_of,
     first_value,
     member,
@@ -79,9 +80,9 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(record: AnnotatedText) -> dict[str, Any]:
+def _row(record: AnnotatedText) -> JsonObject:
     entities = [{"start": m.start, "end": m.end, "label": m.label} for m in record.mentions]
-    row: dict[str, Any] = {"text": record.text, "entities": entities}
+    row: JsonObject = {"text": record.text, "entities": entities}
     if record.document is not None:
         row["document"] = record.document
         document_of(row, record.place)

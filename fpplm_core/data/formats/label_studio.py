@@ -24,7 +24,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_list
+from fpplm_core.data.formats._json import (
+    JsonObject,
+    first_value,
+    member,
+    note_keys,
+    piece,
+    read_values,
+    shown,
+    write_list,
+)
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -74,7 +83,7 @@ def recognise(path: Path, head: str) -> str | None:
     return 'items with "labels" or an "annotation_id"' if _is_min(row) else None
 
 
-def _is_min(row: dict[str, Any]) -> bool:
+def _is_min(row: JsonObject) -> bool:
     return "annotation_id" in row or any(_has_labels(value) for value in row.values())
 
 
@@ -141,7 +150,7 @@ def _of_task(row: Any, where: str, notes: Notes) -> tuple[str, list[_Region]] | 
     return texts[name], regions
 
 
-def _of_min(row: dict[str, Any], where: str, notes: Notes) -> tuple[str, list[_Region]]:
+def _of_min(row: JsonObject, where: str, notes: Notes) -> tuple[str, list[_Region]]:
     """The text and regions of an item of JSON-MIN, whose other keys are those of `data` and of the labelling."""
     regions, read_keys = [], list(BOOKKEEPING)
     for key, value in row.items():
@@ -157,7 +166,7 @@ def _of_min(row: dict[str, Any], where: str, notes: Notes) -> tuple[str, list[_R
     return texts[key], regions
 
 
-def _filled(row: dict[str, Any]) -> dict[str, Any]:
+def _filled(row: JsonObject) -> JsonObject:
     return {key: value for key, value in row.items() if value not in (None, [], {})}
 
 
@@ -233,7 +242,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_list(map(_task, records), path)
 
 
-def _task(record: AnnotatedText) -> dict[str, Any]:
+def _task(record: AnnotatedText) -> JsonObject:
     units, result = _units(record.text), []
     for number, (start, end, label, place) in enumerate(record.mentions):
         text = piece(record.text, start, end, place or record.place)

@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, piece, read_values, shown, write_lines
+from fpplm_core.data.formats._json import (
+    JsonObject,
+    first_value,
+    member,
+    note_keys,
+    piece,
+    read_values,
+    shown,
+    write_lines,
+)
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -61,7 +70,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         raise DataError("no text in the file", where=str(path), do="give records that were accepted")
 
 
-def _answer(row: dict[str, Any], where: str) -> str:
+def _answer(row: JsonObject, where: str) -> str:
     answer = row.get("answer", "accept")
     if answer not in ANSWERS:
         raise DataError("no answer of Prodigy's", where=where, got=shown(answer), do=f"use {', '.join(ANSWERS)}")
@@ -81,7 +90,7 @@ def _words(tokens: list[Any], text: str, where: str) -> tuple[tuple[int, int], .
 
 
 def _mentions(
-    row: dict[str, Any], words: tuple[tuple[int, int], ...] | None, where: str, notes: Notes
+    row: JsonObject, words: tuple[tuple[int, int], ...] | None, where: str, notes: Notes
 ) -> tuple[Mention, ...]:
     if row.get("spans") is None and words is not None and "answer" in row:
         return ()
@@ -105,8 +114,8 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
     write_lines(map(_row, records), path)
 
 
-def _row(record: AnnotatedText) -> dict[str, Any]:
-    row: dict[str, Any] = {"text": record.text}
+def _row(record: AnnotatedText) -> JsonObject:
+    row: JsonObject = {"text": record.text}
     words = record.words or ()
     if record.words is not None:
         row["tokens"] = [
@@ -123,7 +132,7 @@ def _row(record: AnnotatedText) -> dict[str, Any]:
     lasts = {end: number for number, (_, end) in enumerate(words)}
     row["spans"] = []
     for start, end, label, _ in record.mentions:
-        span: dict[str, Any] = {"start": start, "end": end}
+        span: JsonObject = {"start": start, "end": end}
         first, last = firsts.get(start), lasts.get(end)
         if first is not None and last is not None and first <= last:
             span |= {"token_start": first, "token_end": last}

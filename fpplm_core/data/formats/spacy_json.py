@@ -28,7 +28,7 @@ from typing import Any
 
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._columns import marks, place_of, with_words
-from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, shown, write_list
+from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, shown, write_list
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -123,7 +123,7 @@ def _located(text: str, words: Iterable[str]) -> list[Range] | None:
     return None if text[place:].strip() else found
 
 
-def _check_entities(paragraph: dict[str, Any], tags: Sequence[str], places: list[Range] | None, where: str) -> None:
+def _check_entities(paragraph: JsonObject, tags: Sequence[str], places: list[Range] | None, where: str) -> None:
     """Raises DataError where the paragraph has entities that are not those of its tags."""
     given = paragraph.get("entities") or []
     spans = [(start, end, kind) for start, end, kind in spans_from_tags(tags)]
@@ -141,8 +141,8 @@ def write(records: Iterable[Sentence], path: Path) -> None:
     write_list(_items(with_words(records, path)), path)
 
 
-def _items(sentences: Iterable[Sentence]) -> Iterator[dict[str, Any]]:
-    document, paragraphs = None, list[dict[str, Any]]()
+def _items(sentences: Iterable[Sentence]) -> Iterator[JsonObject]:
+    document, paragraphs = None, list[JsonObject]()
     for sentence in sentences:
         for _ in range(marks(sentence, document)):
             if document is not None:
@@ -157,14 +157,14 @@ def _items(sentences: Iterable[Sentence]) -> Iterator[dict[str, Any]]:
         yield {"id": document, "paragraphs": paragraphs}
 
 
-def _written(sentence: Sentence) -> dict[str, Any]:
+def _written(sentence: Sentence) -> JsonObject:
     tokens = []
     for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
         if tag in MISSING:
             do = "give each word a tag"
             raise DataError("a tag that means none", where=place_of(sentence, number), got=repr(tag), do=do)
         tokens.append({"id": number, "orth": word, "ner": tag})
-    paragraph: dict[str, Any] = {"sentences": [{"tokens": tokens, "brackets": []}]}
+    paragraph: JsonObject = {"sentences": [{"tokens": tokens, "brackets": []}]}
     if sentence.text is None or sentence.offsets is None:
         return paragraph
     if _located(sentence.text, sentence.words) != list(sentence.offsets):

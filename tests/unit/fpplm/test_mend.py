@@ -19,6 +19,7 @@ from fpplm.project.lock import SCRATCH
 from fpplm.project.overrides import PARAMS, with_overrides
 from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, repair_workspace
 from fpplm.session.checkpoint import BEST, STATE, Checkpoint, _save
+from fpplm_core.training.history import DevScore, TrainingHistory
 
 FULL = (Path(__file__).resolve().parents[3] / "dvc.lock").read_text(encoding="utf-8")
 LINES = FULL.splitlines(keepends=True)
@@ -194,7 +195,7 @@ def test_what_the_user_has_edited_since_stays() -> None:
 @pytest.fixture
 def checkpoint(folder: Path) -> Checkpoint:
     found = Checkpoint(folder / "checkpoints/one")
-    history = json.dumps({"step": 3, "losses": [0.5]})
+    history = TrainingHistory(step=3, losses=[{"tag": 0.5}], dev_f1=[DevScore(2, 0.25)]).to_json()
     _save(found.folder / STATE, {"weight": torch.arange(6.0).view(2, 3), "step": torch.tensor(3)}, history)
     _save(found.folder / BEST, {"weight": torch.ones(2, 3)}, "")
     return found
@@ -202,7 +203,8 @@ def checkpoint(folder: Path) -> Checkpoint:
 
 def test_a_checkpoint_as_it_was_written_stays(checkpoint: Checkpoint) -> None:
     assert not checkpoint.discard_damaged()
-    assert checkpoint.history()["step"] == 3 and len(checkpoint.tensors()) == 2
+    assert checkpoint.history() == TrainingHistory(step=3, losses=[{"tag": 0.5}], dev_f1=[DevScore(2, 0.25)])
+    assert len(checkpoint.tensors()) == 2
     checkpoint.remove()
     assert not checkpoint.discard_damaged(), "none is there: nothing is damaged"
 
@@ -221,7 +223,7 @@ def test_any_flipped_bit_and_any_cut_discards_a_checkpoint(checkpoint: Checkpoin
         file.write_bytes(raw)
         assert checkpoint.discard_damaged()
         assert not checkpoint.folder.exists()
-        assert checkpoint.history()["step"] == 0
+        assert checkpoint.history() == TrainingHistory()
         checkpoint.folder.mkdir()
         for one, content in good.items():
             (checkpoint.folder / one).write_bytes(content)

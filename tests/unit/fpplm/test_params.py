@@ -170,11 +170,7 @@ def test_most_numbers_have_a_range_in_their_comment():
         ("data.dev_fraction", 0.1, ["data.dev_fraction: renamed, write data.held_out"]),
         ("data.repair", "guess", ["data.repair", "'refuse', 'conlleval' or 'discard'", "got 'guess'"]),
         ("data.train", None, ["data.train", "valid string", "got None"]),
-        (
-            "check.severity.duplicate",
-            "fatal",
-            ["check.severity.duplicate", "'error', 'warning' or 'off'", "got 'fatal'"],
-        ),
+        ("check.severity.duplicate", "fatal", ["'error', 'warning' or 'off'", "got 'fatal'"]),
         ("check.severity.duplicate", False, ["check.severity.duplicate", "'error', 'warning' or 'off'", "got False"]),
         ("check.severity", {"typo": "off"}, ["check.severity", "no such check: typo; known: malformed_tag, "]),
         ("check.duplicate", "off", ["check.duplicate: renamed, write check.severity.duplicate"]),
@@ -242,9 +238,9 @@ def test_a_step_has_room_for_a_window():
 def test_off_is_a_word_quoted_or_not(tmp_path):
     """DVC rewrites params.yaml with YAML 1.2, where nothing needs quotes that does not look like a number or true."""
     path = tmp_path / "params.yaml"
-    for text in ("duplicate: off", 'duplicate: "off"', "duplicate: 'off'"):
-        path.write_text(TEXT.replace("duplicate: warning", text, 1))
-        assert load(path).check.duplicate == "off"
+    for text in ("off", '"off"', "'off'"):
+        path.write_text(TEXT.replace("severity: {}", f"severity: {{duplicate: {text}}}", 1))
+        assert load(path).check.severity == {"duplicate": "off"}
     path.write_text("a: 1e-4\nb: on\nc: yes\nd: true\ne: null\nf: [off]\n")
     assert read_yaml(path) == {"a": 1e-4, "b": "on", "c": "yes", "d": True, "e": None, "f": ["off"]}
 

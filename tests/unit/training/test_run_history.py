@@ -1,0 +1,52 @@
+"""What a run keeps of its past: patience, the best epoch, and the way through a checkpoint."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fpplm_core.training.history import DevScore, TrainingHistory
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+histories = st.builds(
+    TrainingHistory,
+    step=st.integers(0, 10**6),
+    losses=st.lists(st.dictionaries(st.text(max_size=8), finite, max_size=3), max_size=3),
+    lr=st.lists(finite, max_size=3),
+    dev_f1=st.lists(st.builds(DevScore, st.integers(0, 10**6), finite), max_size=3),
+    best_f1=finite,
+    bfloat16=st.sampled_from([None, True, False]),
+)
+
+
+@given(histories)
+def test_a_history_survives_its_json_bit_for_bit(history):
+    again = TrainingHistory.from_json(history.to_json())
+    assert again == history and again.to_json() == history.to_json()
+    assert all(isinstance(score, DevScore) for score in again.dev_f1)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.integers(1, 4))
+def test_training_stops_after_so_many_epochs_without_a_better_score(scores, patience):
+    history = TrainingHistory()
+    for epoch, f1 in enumerate(scores, start=1):
+        history.add_dev_score(f1, patience)
+        best = max(scores[:epoch])
+        assert history.best_f1 == best and history.best_epoch == scores.index(best) + 1
+        assert history.stopped == (epoch - history.best_epoch >= patience)
+        assert history.epoch == epoch
+
+
+def test_an_equal_score_is_no_better_one():
+    history = TrainingHistory()
+    for _ in range(3):
+        history.add_dev_score(0.5, patience=2)
+    assert (history.best_epoch, history.stopped) == (1, True)
+
+
+def test_the_defaults_are_those_of_a_run_that_has_not_begun():
+    first, second = TrainingHistory(), TrainingHistory()
+    first.losses.append({"tag": 1.0})
+    first.add_dev_score(0.0, 1)
+    assert second == TrainingHistory() and not second.losses and second.bfloat16 is None
+    with pytest.raises(TypeError):
+        TrainingHistory.from_json('{"step": 1, "dev_f1": [], "unknown": 2}')
