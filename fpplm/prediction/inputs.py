@@ -20,8 +20,8 @@ TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with a text a line
 def read(name: str, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
     """The texts of a file, or of standard input for `-`; `cut` finds the words of one that gives none.
 
-    `kind` is text (a text a line), jsonl (an object with a key `text` a line), or a module of fpplm_core/formats, whose
-    annotations do not matter; auto looks at the name, and then into the file. Raises DataError.
+    `kind` is text (a text a line), jsonl (an object with a key `text` a line), or a format of fpplm_core/data/formats,
+    whose annotations do not matter; auto looks at the name, and then into the file. Raises DataError.
     """
     if kind == "auto":
         kind = _told(name)

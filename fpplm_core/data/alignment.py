@@ -24,7 +24,7 @@ from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import Range, strip_range
 
-SHOWN = 60  # characters of a mention, and of its label, that are said
+SHOWN = 60  # characters of a mention, and of its label, in a message
 
 
 def to_sentence(record: AnnotatedText, options: Options) -> Sentence:

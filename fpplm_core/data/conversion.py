@@ -37,11 +37,11 @@ def convert(
     scheme: str = "auto",
     mend: str = "refuse",
 ) -> int:
-    """Writes `target` anew, as TARGET.partial until it is whole; the number of its records.
+    """Writes a new `target`, as TARGET.partial until it is complete; returns the number of its records.
 
-    What is worth saying goes to `options.notes`. Formats are modules of fpplm_core/formats; auto is told from the
-    source's content and the target's suffix. Tags keep their scheme (auto), or get another one. `mend` is what becomes
-    of illegal transitions where tags must be read: refuse, conlleval or discard.
+    Changes and losses are counted in `options.notes`. Formats are modules of fpplm_core/data/formats; auto looks at the
+    source's content and the target's suffix. Tags keep their scheme (auto), or get another one. `mend` says how illegal
+    transitions are repaired if tags must be read: refuse, conlleval or discard.
 
     Raises:
         DataError: the source cannot be read, or the target exists or cannot hold a record; then nothing is written.

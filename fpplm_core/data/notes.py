@@ -1,4 +1,4 @@
-"""What reading or writing has changed or passed over: counted by kind, with the first places. Nothing is silent."""
+"""What reading or writing changed or left out, counted by kind, with the first places: nothing happens silently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Notes:
                 self.places[kind].append(place)
 
     def lines(self, shown: int = 3) -> Iterator[str]:
-        """A line a kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`, without the number where it is 1."""
+        """A line a kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`, without a count of 1."""
         for kind, number in self.counts.items():
             places = self.places[kind][:shown]
             more = ", …" if number > len(places) else ""

@@ -68,33 +68,33 @@ def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
 
 
 def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, scheme: str, notes: Notes) -> None:
-    """What is done to the tags of these splits once their scheme is known.
+    """Rewrites the tags of these splits once their scheme is known.
 
-    With data.repair, illegal transitions are mended and noted. A tag a word (TAGS) becomes an entity of that word.
+    With data.repair, illegal transitions are repaired and noted. In TAGS, the tag of each word becomes an entity.
     """
 
-    def mended(sentence: Sentence) -> Sentence:
+    def repaired(sentence: Sentence) -> Sentence:
         tags = tuple(repair(sentence.tags, scheme, settings.repair))
         for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
             if old != new:
                 notes.add(f"tags repaired ({settings.repair})", f"{sentence.file}:{line}: {old} to {new}")
         return replace(sentence, tags=tags)
 
-    def entities(sentence: Sentence) -> Sentence:
+    def tag_to_entity(sentence: Sentence) -> Sentence:
         return replace(sentence, tags=tuple(f"S-{tag}" if tag else tag for tag in sentence.tags))
 
     if scheme == "TAGS" or settings.repair != "refuse":
         for split in splits:
             path = folder / f"{split}.parquet"
             before = path.rename(folder / "before.parquet")
-            write_corpus(path, map(entities if scheme == "TAGS" else mended, sentences_of(open_table(before))))
+            write_corpus(path, map(tag_to_entity if scheme == "TAGS" else repaired, sentences_of(open_table(before))))
             before.unlink()
 
 
 def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
-    """Puts the sentences of data.path/drops behind those of train; what was done in words. Raises DataError.
+    """Appends the sentences of data.path/drops to train; notes for the user. Raises DataError.
 
-    It comes after dev and test are cut, which so remain what they were. The drops' documents get numbers of their own.
+    Dev and test have been split off before, and stay what they were. The documents of drops get numbers of their own.
     """
     files = finished_files(Path(settings.path) / DROPS)
     if not files:
@@ -111,13 +111,13 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
 
 
 def finished_files(folder: Path) -> list[Path]:
-    """The files of a folder in name order, without hidden ones and others that are still being written."""
+    """The files of a folder in the order of their names, without hidden ones and those that are still being written."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in found if p.is_file() and not p.name.startswith(".") and p.suffix not in UNFINISHED]
 
 
 def renumber_documents(sentences: Iterable[Sentence], numbers: Iterator[int]) -> Iterator[Sentence]:
-    """The same sentences, the documents that they mark numbered in turn."""
+    """The sentences with new numbers for their documents."""
     known: dict[int, int] = defaultdict(lambda: next(numbers))
     for s in sentences:
         yield s if s.document is None else replace(s, document=known[s.document])
@@ -129,7 +129,7 @@ def same_task() -> DataError:
 
 
 def read_second(settings: DataSettings, train: ParquetFile, notes: Notes) -> Iterator[Sentence]:
-    """The sentences of the second task; where they are train's own, without what was cut from it. Raises DataError."""
+    """The sentences of the second task; of train's own file, only those that are still in train. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
     if (own.train, own.format, own.tag_column) == (settings.train, settings.format, settings.tag_column):
         raise same_task()
@@ -143,7 +143,7 @@ def read_second(settings: DataSettings, train: ParquetFile, notes: Notes) -> Ite
 
 
 def scheme_of(settings: DataSettings, corpus: Iterable[ParquetFile]) -> Detected:
-    """The tag scheme that data.scheme names, or all tags show where it is auto. Raises DataError."""
+    """The tag scheme that data.scheme names, or the one that all tags show if it is auto. Raises DataError."""
     if settings.scheme != "auto":
         return Detected(settings.scheme, "as data.scheme says")
     return detect_scheme(sum(map(tag_bigrams_in, corpus), Counter[TagBigram]()))
@@ -152,7 +152,7 @@ def scheme_of(settings: DataSettings, corpus: Iterable[ParquetFile]) -> Detected
 def corpus_of_files(
     files: Mapping[str, Iterable[Path]], settings: DataSettings, folder: Path, notes: Notes
 ) -> tuple[dict[str, ParquetFile], str, str]:
-    """Files as the splits of a corpus in `folder`, its tag scheme and what speaks for it. Raises DataError."""
+    """Writes files as splits of a corpus to a folder; the splits, their tag scheme, its evidence. Raises DataError."""
     for split, paths in files.items():
         sentences = (read_file(path, settings, notes) for path in paths)
         write_corpus(folder / f"{split}.parquet", chain.from_iterable(sentences))

@@ -20,7 +20,7 @@ from fpplm_core.files import open_table, write_table
 
 
 def given_splits(settings: DataSettings, notes: Notes) -> dict[str, Iterator[Sentence]]:
-    """The sentences of each split that has a file, as streams. Raises DataError, also while they are read."""
+    """A stream of sentences for each split that has a file. Raises DataError, also while a stream is read."""
     folder = Path(settings.path)
     if not folder.is_dir():
         raise DataError("no such folder", where="data.path", got=repr(settings.path), do="name the folder of the data")
@@ -29,7 +29,7 @@ def given_splits(settings: DataSettings, notes: Notes) -> dict[str, Iterator[Sen
 
 
 def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
-    """The three splits, cut from train where a file is not given; what was done in words. Raises DataError."""
+    """Writes the three splits; those without a file are split off from train. Notes for the user. Raises DataError."""
     splits = given_splits(settings, notes)
     for split, sentences in splits.items():
         write_corpus(folder / f"{split}.parquet", sentences)
@@ -55,9 +55,9 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
 def assign_splits(
     documents: NDArray[np.int32], shares: Mapping[str, float], random: np.random.Generator
 ) -> tuple[NDArray[np.str_], dict[str, str]]:
-    """(split of each sentence, unit of each share): whole documents where all are marked (>= 0), else sentences.
+    """The split of each sentence, and the unit of each share: whole documents if all are marked (>= 0), else sentences.
 
-    Each share is taken of what those before it left. Raises ValueError where that is less than two units.
+    Each share is taken of what the shares before it left. Raises ValueError if that is less than two units.
     """
     part = np.full(len(documents), "train")
     unit = {}
@@ -82,11 +82,11 @@ def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.Rec
 
 
 def documents_of(path: Path) -> NDArray[np.int32]:
-    """The document of each sentence, -1 where none is marked."""
+    """The document of each sentence, -1 if it has none."""
     documents: NDArray[np.int32] = open_table(path).read(["document"])["document"].fill_null(-1).to_numpy()
     return documents
 
 
 def read_file(path: Path, settings: DataSettings, notes: Notes) -> Iterator[Sentence]:
-    """The sentences of a file as data.format and its other settings say. Raises DataError."""
+    """The sentences of a file, read as the data section says. Raises DataError."""
     return read_sentences(path, settings.format, settings.options(notes))

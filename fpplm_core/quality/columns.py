@@ -1,9 +1,9 @@
-"""The splits of a corpus as batches of columns, and what every table takes from them.
+"""The splits of a corpus as batches of columns, and what every table computes from them.
 
-A split is read from Parquet (words, tags, file, lines, document) in batches. Of a batch every distinct word, and every
-distinct tag between its neighbours, is judged once; the words of all its sentences stand in one row, where a sentence
-and an entity are a part. Of the whole some numbers a sentence or mention are kept, texts as hashes of 64 bits (that any
-two of a million different ones have the same has a chance of 3 in 10^8).
+A split is read from Parquet (words, tags, file, lines, document) in batches. In a batch, every distinct word, and every
+distinct tag with its neighbours, is judged once; the words of all its sentences form one row, of which a sentence or an
+entity is a range. Of the whole corpus only some numbers a sentence or mention are kept in memory, and 64-bit hashes of
+texts (among a million different texts, two have the same hash with a probability of 3 in 10^8).
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ def batches(corpus: Corpus, columns: list[str]) -> Iterator[tuple[str, pa.Record
             yield split, batch
 
 
-def finding_column(rows: int, found: Iterable[int], said: Callable[[int], str]) -> NDArray[np.object_]:
-    """A check's column: what is said of the rows where something was found, else None."""
+def finding_column(rows: int, found: Iterable[int], describe: Callable[[int], str]) -> NDArray[np.object_]:
+    """The column of a check: the description of each row in which it found something, else None."""
     column = np.full(rows, None, dtype=object)
     for row in found:
-        column[row] = said(row)
+        column[row] = describe(row)
     return column
 
 
 def place_of(batch: pa.RecordBatch) -> Callable[[int], str]:
-    """file:line of a word in the row of all words."""
+    """file:line of a word by its number in the batch."""
     lines, last = batch["lines"].flatten().to_numpy(), ends(batch["lines"])
     return lambda word: f"{batch['file'][int(np.searchsorted(last, word, side='right'))].as_py()}:{lines[word]}"
 
@@ -70,13 +70,13 @@ def distinct(column: pa.StringArray) -> tuple[pa.StringArray, NDArray[np.int32]]
 
 
 def matching(words: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
-    """The texts in which a pattern of RE2 is found."""
+    """Whether each text contains a match of an RE2 pattern."""
     found: NDArray[np.bool_] = pc.match_substring_regex(words, pattern).to_numpy(zero_copy_only=False)
     return found.astype(bool)
 
 
 def ends(lists: pa.ListArray) -> Numbers:
-    """Behind which of all values each list ends."""
+    """The end of each list (excluded) in the row of all values."""
     return np.cumsum(lists.value_lengths().to_numpy(), dtype=np.intp)
 
 
@@ -92,12 +92,12 @@ def hashes(texts: Any) -> Hashes:
 
 
 def join_words(lists: pa.ListArray) -> pa.StringArray:
-    """Each list of texts as one, with blanks between them."""
+    """Each list of words as one text, with a space between them."""
     return pc.binary_join(lists, " ")
 
 
 class RollingHashes:
-    """Hashes of any words in a row, whose own hashes are given."""
+    """Hashes of runs of words, from the hashes of the words (Rabin and Karp 1987)."""
 
     def __init__(self, words: Hashes) -> None:
         number = len(words)
@@ -112,7 +112,7 @@ class RollingHashes:
 
 
 def tags_in_context(tags: pa.ListArray) -> tuple[list[TagContext], Numbers]:
-    """The distinct tags between their neighbours, and which of them each word has."""
+    """The distinct tags with both neighbours, and which of these each word has."""
     different, tag = distinct(tags.flatten())
     names = [*different.to_pylist(), None]
     edge, base = len(names) - 1, len(names)

@@ -1,4 +1,4 @@
-"""The table with one row a sentence: sentences that are there twice, too long, or in a strange script."""
+"""The table with one row a sentence: copies, sentences that are too long, and foreign scripts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fpplm_core.quality.checks import check_names
 from fpplm_core.quality.columns import (
     Corpus,
     Numbers,
@@ -44,29 +45,61 @@ def sentences(
     near: float,
     max_word: int = MAX_WORD,
 ) -> pd.DataFrame:
-    """One row a sentence of every split, which with its number of words and of pieces is the index.
+    """One row a sentence of every split; the index has its split, its number of words and its number of pieces.
 
-    `piece_counts` says of words how many pieces they have, `room` how many pieces one window holds. A sentence of
-    fewer than `leakage_words` words is in train by chance; `near` is the share of the pairs of words of two sentences
-    that both must have, in ]0, 1], and `max_word` the characters that a word may have.
+    `piece_counts` gives the number of pieces of each word, `room` is how many one window holds. A sentence of fewer
+    than `leakage_words` words may be in train by chance; `near` is the share of word pairs that two sentences must have
+    in common, in ]0, 1], and `max_word` the characters that a word may have.
     """
     order, files, scripts = list(corpus), list[str](), Counter[str]()
     long_words: dict[int, str] = {}
     parts: list[pd.DataFrame] = []
-    drawn: list[Sketches] = []
+    sketches: list[Sketches] = []
     rows = 0
     for split, batch in batches(corpus, ["words", "tags", "file", "lines"]):
         part = _summary(batch, piece_counts, files, scripts).assign(split=np.int8(order.index(split)))
-        drawn.append(sketch(batch["words"].filter(pa.array(_long(part["words"], leakage_words))), near))
-        long_words |= {rows + number: said for number, said in _long_words(batch, max_word).items()}
+        sketches.append(sketch(batch["words"].filter(pa.array(_compared(part["words"], leakage_words))), near))
+        long_words |= {rows + number: text for number, text in _long_words(batch, max_word).items()}
         rows += len(part)
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     parts.clear()
+    split_of, size, pieces = (table[name].to_numpy() for name in ("split", "words", "pieces"))
+    trained = split_of == order.index("train")
+    place = _places(table, files)
+
+    def column(finds: Any, describe: Callable[[int], str]) -> NDArray[np.object_]:
+        rows = np.flatnonzero(finds).tolist()
+        return finding_column(len(table), rows, lambda row: f"{place(row)}: {describe(row)}")
+
+    medians = pd.Series(size).groupby(split_of).transform("median").to_numpy()
+    merged = (size > MEDIANS * medians) & (size > WORDS)
+    rare = [script for script, letters in scripts.items() if letters < RARE * scripts.total()]
+    foreign = table["script"].isin(rare) & (table["letters"] >= LEAST_LETTERS)
+    columns = _copies(table, trained, leakage_words, sketches, near, place, column) | {
+        "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
+        "merged_sentence": column(merged, lambda i: f"{size[i]} words, half of all have {medians[i]:g}"),
+        "long_word": finding_column(len(table), long_words, long_words.__getitem__),
+        "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, few of the corpus are"),
+    }
+    of_split = pd.Categorical.from_codes(split_of, pd.Index(order))
+    index = pd.MultiIndex.from_arrays([of_split, size, pieces], names=["split", "words", "pieces"])
+    return pd.DataFrame(columns, index, check_names("sentences"), dtype=object)
+
+
+def _copies(
+    table: pd.DataFrame,
+    trained: NDArray[np.bool_],
+    leakage_words: int,
+    sketches: list[Sketches],
+    near: float,
+    place: Callable[[int], str],
+    column: Callable[[Any, Callable[[int], str]], NDArray[np.object_]],
+) -> dict[str, NDArray[np.object_]]:
+    """The columns of the checks that compare sentences with each other."""
     number = pd.Series(np.arange(len(table)))
     split_of, size = table["split"].to_numpy(), table["words"].to_numpy()
-    trained = split_of == order.index("train")
-    # The first sentence with the same text in the split, anywhere, and in train (-1 where there is none).
+    # The first sentence with the same text in the split, anywhere, and in train (-1 if there is none).
     in_split = number.groupby([table["split"], table["text"]], sort=False).transform("min").to_numpy()
     anywhere = number.groupby(table["text"], sort=False).transform("min").to_numpy()
     first = number[trained].groupby(table["text"][trained], sort=False).min()
@@ -74,25 +107,14 @@ def sentences(
     readings = table.groupby("text", sort=False)["tags"]
     ambiguous = readings.transform("min") != readings.transform("max")
     leaked = ~trained & (in_train >= 0) & (size >= leakage_words)
-    file, line, pieces = (table[name].to_numpy() for name in ("file", "line", "pieces"))
-
-    def place(i: int) -> str:
-        return f"{files[file[i]]}:{line[i]}"
-
-    def column(finds: Any, said: Callable[[int], str]) -> NDArray[np.object_]:
-        return finding_column(len(table), np.flatnonzero(finds).tolist(), lambda i: f"{place(i)}: {said(i)}")
-
-    sketched = np.flatnonzero(_long(table["words"], leakage_words))
-    near_in_split, near_in_train = _near(drawn, near, sketched, split_of, trained, in_split, in_train)
+    compared = np.flatnonzero(_compared(table["words"], leakage_words))
+    near_in_split, near_in_train = _near(sketches, near, compared, split_of, trained, in_split, in_train)
 
     def nearly(found: Near) -> NDArray[np.object_]:
         cell = "{}: nearly the sentence at {} ({:.0%} alike)"
         return finding_column(len(table), found, lambda i: cell.format(place(i), place(found[i][0]), found[i][1]))
 
-    medians = pd.Series(size).groupby(split_of).transform("median").to_numpy()
-    rare = [script for script, letters in scripts.items() if letters < RARE * scripts.total()]
-    foreign = table["script"].isin(rare) & (table["letters"] >= LEAST_LETTERS)
-    columns = {
+    return {
         "duplicate": column(in_split != number, lambda i: f"also at {place(in_split[i])}"),
         "conflicting_duplicate": column(
             ambiguous & (anywhere != number), lambda i: f"tagged in another way at {place(anywhere[i])}"
@@ -100,16 +122,13 @@ def sentences(
         "near_duplicate": nearly(near_in_split),
         "leakage": column(leaked, lambda i: f"in train at {place(in_train[i])}"),
         "near_leakage": nearly(near_in_train),
-        "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
-        "merged_sentence": column(
-            (size > MEDIANS * medians) & (size > WORDS), lambda i: f"{size[i]} words, half of all have {medians[i]:g}"
-        ),
-        "long_word": finding_column(len(table), long_words, lambda i: long_words[i]),
-        "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, few of the corpus are"),
     }
-    of_split = pd.Categorical.from_codes(split_of, pd.Index(order))
-    index = pd.MultiIndex.from_arrays([of_split, size, pieces], names=["split", "words", "pieces"])
-    return pd.DataFrame(columns, index, dtype=object)
+
+
+def _places(table: pd.DataFrame, files: list[str]) -> Callable[[int], str]:
+    """file:line of a row."""
+    file, line = table["file"].to_numpy(), table["line"].to_numpy()
+    return lambda row: f"{files[file[row]]}:{line[row]}"
 
 
 def _summary(
@@ -146,13 +165,13 @@ def _summary(
     )
 
 
-def _long(words: pd.Series[int], leakage_words: int) -> NDArray[np.bool_]:
-    """The sentences that are compared with others: of two words at least, as pairs are compared."""
+def _compared(words: pd.Series[int], leakage_words: int) -> NDArray[np.bool_]:
+    """Which sentences are compared with others: those of at least two words, because word pairs are compared."""
     return words.to_numpy() >= max(2, leakage_words)
 
 
 def _long_words(batch: pa.RecordBatch, longest: int) -> dict[int, str]:
-    """By sentence, what is said of its first word that is too long, with its place."""
+    """By sentence, its first word that is too long, with its place."""
     words = batch["words"].flatten()
     place, last = place_of(batch), ends(batch["words"])
     found: dict[int, str] = {}

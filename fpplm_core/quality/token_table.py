@@ -152,7 +152,7 @@ def _word_faults(word: str, form: str) -> dict[str, str]:
 
 
 def _mojibake(text: str) -> str:
-    """What a text was before it was decoded wrongly; "" where nothing speaks for that."""
+    """What a text was before it was decoded wrongly; "" if it does not look so."""
     mended = fix_encoding(text) if is_bad(text) else text
     return f"{text!r} looks like {mended!r} in a wrong encoding" if mended != text else ""
 

@@ -90,7 +90,7 @@ class Predictor:
             )
         predictor = cls(bundle, wanted, chosen, threads, segmenter)
         if wanted != "cpu":
-            _ = predictor.session  # a GPU that does not start is said here, not by the first text
+            _ = predictor.session  # a GPU that does not start is an error now, not at the first text
         return predictor
 
     @property

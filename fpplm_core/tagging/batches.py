@@ -1,4 +1,4 @@
-"""Which rows go into one step, and the arrays of a step. numpy alone: training and serving share it."""
+"""Batches of windows of similar length, and their arrays: numpy alone, shared by training and serving."""
 
 from __future__ import annotations
 

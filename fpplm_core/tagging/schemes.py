@@ -1,8 +1,7 @@
-"""Tag schemes: which tag may follow which, spans from tags and back.
+"""Tag schemes: which tag may follow which.
 
-A scheme is a set of prefixes, each with one of four roles, and two rules: what may open or continue an entity, and
-what an entity that has begun still needs. From these everything else follows: validation, spans, repair, and the
-Viterbi decoder's mask.
+A scheme is a set of prefixes, each with one of four roles, and two rules: what may begin or continue an entity, and
+how an entity may end. Validation, spans, repair and the mask of the Viterbi decoder follow from these.
 
 IOB1   I continues or begins, B begins right behind an entity of its type alone:  I-PER I-PER B-PER O
 IOB2   B begins, I continues:                                 B-PER I-PER O    B-PER O
@@ -12,7 +11,7 @@ BILOU  the same with L and U                                  B-PER L-PER O    U
 BMES   the same with M inside                                 B-PER E-PER O    S-PER O
 BMEWO  the same with M and W                                  B-PER E-PER O    W-PER O
 BIOE   the article's scheme without S (one word is B alone):  B-PER E-PER O    B-PER O
-TAGS   a tag a word and no entity, as parts of speech: each word is read as an entity of that type
+TAGS   one tag a word and no entities, such as parts of speech: each word is read as an entity of that type
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ SHOWN = 20  # characters of each
 
 
 class TagError(NamedTuple):
-    """Why the tag of a word (0-based) of a sentence is wrong: by itself, or as a transition."""
+    """Why the tag of a word (0-based) of a sentence is wrong: malformed by itself, or as a transition."""
 
     word: int
     reason: str
@@ -59,7 +58,7 @@ class TagError(NamedTuple):
 def split_tag(tag: str) -> tuple[str, str]:
     """`B-creative-work` as ("B", "creative-work"), `O` as ("O", "").
 
-    Raises ValueError where the tag is neither `O` nor a prefix (one letter but O), a hyphen and a type.
+    Raises ValueError if the tag is neither `O` nor a prefix (one letter but O), a hyphen and a type.
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
@@ -70,18 +69,18 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 class Detected(NamedTuple):
-    """A scheme, and the counts that speak for it in words."""
+    """A scheme and its evidence: counts, as a sentence."""
 
     scheme: str
     evidence: str
 
 
-# How often a tag stands behind another one; None is the edge of a sentence.
+# How often a tag follows another one; None is the edge of a sentence.
 TagBigrams = Mapping[tuple[str | None, str | None], int]
 
 
 def tag_bigrams(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None, str | None]]:
-    """The pairs of neighbours in all sentences, each of which has a tag at least."""
+    """The bigrams of all sentences, none of which is empty."""
     counts: Counter[tuple[str | None, str | None]] = Counter()
     for tags in sentences:
         counts.update(zip([None, *tags], [*tags, None], strict=True))
@@ -89,10 +88,10 @@ def tag_bigrams(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None,
 
 
 def detect_scheme(pairs: TagBigrams) -> Detected:
-    """The scheme that fewest tags break, of several the first in the order of DETECTED.
+    """The scheme that the fewest tags violate, the first of these in the order of DETECTED.
 
-    Where no tag is O or has a prefix of a scheme, it is TAGS. Raises DataError where fewer tags have such a prefix than
-    are neither.
+    It is TAGS if no tag is O or has a prefix of a scheme. Raises DataError if fewer tags have such a prefix than are
+    neither O nor have one.
     """
     prefixes: Counter[str] = Counter()
     foreign: Counter[str] = Counter()  # tags that no scheme has
@@ -106,20 +105,20 @@ def detect_scheme(pairs: TagBigrams) -> Detected:
     if foreign and not prefixes:
         return Detected("TAGS", f"{len(foreign)} different tags, none of them O or PREFIX-TYPE")
     outside = prefixes.pop(OUTSIDE, 0)
-    said = ", ".join(f"{prefixes[prefix]} {prefix}-" for prefix in sorted(prefixes)) or f"no entity in {outside} tags"
+    counts = ", ".join(f"{prefixes[prefix]} {prefix}-" for prefix in sorted(prefixes)) or f"no entity in {outside} tags"
     if foreign.total() > prefixes.total():
         examples = ", ".join(repr(tag[:SHOWN]) for tag, _ in foreign.most_common(EXAMPLES))
-        got = f"{said}, and {foreign.total()} tags such as {examples}"
+        got = f"{counts}, and {foreign.total()} tags such as {examples}"
         do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
-        raise DataError("the tags show no scheme that is known", where="data.scheme", got=got, do=do)
+        raise DataError("the tags are in no known scheme", where="data.scheme", got=got, do=do)
     broken = {scheme: count_violations(pairs, scheme) for scheme in DETECTED}
     scheme = min(broken, key=broken.__getitem__)
     others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
-    return Detected(scheme, f"{said}; {broken[scheme]} break it (of others {others})" if prefixes else said)
+    return Detected(scheme, f"{counts}; {broken[scheme]} break it (of others {others})" if prefixes else counts)
 
 
 def _prefix(tag: str) -> str:
-    """The prefix of a tag, "" where it is malformed."""
+    """The prefix of a tag, "" if it is malformed."""
     try:
         return split_tag(tag)[0]
     except ValueError:
@@ -127,7 +126,7 @@ def _prefix(tag: str) -> str:
 
 
 def count_violations(pairs: TagBigrams, scheme: str) -> int:
-    """How many tags, and ends of sentences, are malformed, or may not stand in this scheme where they stand."""
+    """How many tags, and ends of sentences, are malformed, or illegal in this scheme after the tag before them."""
     return sum(number for pair, number in pairs.items() if not _fits(*pair, scheme))
 
 
@@ -138,13 +137,13 @@ def _fits(before: str | None, after: str | None, scheme: str) -> bool:
 
 
 def _known(tag: str, scheme: str) -> bool:
-    """Whether a tag is well-formed, and O or of a prefix that the scheme has."""
+    """Whether a tag is O, or well-formed with a prefix of the scheme."""
     return _prefix(tag) in (OUTSIDE, *SCHEMES[scheme])
 
 
 @lru_cache(10_000)
 def _role(tag: str | None) -> tuple[str, str]:
-    """The role and type of a tag, of None as of O. Raises ValueError where it is malformed."""
+    """The role and type of a tag; None counts as O. Raises ValueError if it is malformed."""
     if tag is None:
         return OUTSIDE, ""
     prefix, kind = split_tag(tag)
@@ -152,14 +151,14 @@ def _role(tag: str | None) -> tuple[str, str]:
 
 
 def _must_go_on(role: str, scheme: str) -> bool:
-    """True where the entity of this tag is unfinished without another word."""
+    """Whether the entity of this tag needs another word."""
     if scheme == "BIOE":
         return role == "I"
     return role in "BI" and "E" in LETTERS[scheme]
 
 
 def legal(previous: str | None, current: str | None, scheme: str) -> bool:
-    """Whether `current` may follow `previous`; None stands for the sentence's edge. Both tags are well-formed."""
+    """Whether `current` may follow `previous`; None is the edge of the sentence. Both tags must be well-formed."""
     before, kind_before = _role(previous)
     if current is None:
         return not _must_go_on(before, scheme)

@@ -19,7 +19,7 @@ class Span(NamedTuple):
 def strict_spans_from_tags(tags: Sequence[str], scheme: str) -> list[Span]:
     """The entities of a sentence, left to right.
 
-    Raises ValueError at the first fault: a sequence that breaks its scheme has no agreed reading.
+    Raises ValueError at the first error: a sequence that violates its scheme has no agreed reading.
     """
     bad = tag_errors(tags, scheme)
     if bad:
@@ -50,8 +50,8 @@ def spans_from_tags(tags: Sequence[str]) -> list[Span]:
 def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
     """The tags without illegal transitions: as conlleval reads them, or without the entities that have one (discard).
 
-    Where a tag is malformed or has a prefix that the scheme lacks, all stay what they are: nothing is guessed.
-    An entity has an illegal transition where its tags are not those that the scheme gives it.
+    If a tag is malformed or has a prefix that the scheme lacks, all tags stay as they are: nothing is guessed. An
+    entity has an illegal transition if its tags are not those that the scheme gives it.
     """
     bad = tag_errors(tags, scheme)
     if not bad or any(not fault.transition for fault in bad):
@@ -67,8 +67,8 @@ def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
 def tags_from_spans(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
     """The tags of `length` words with these non-overlapping entities, from left to right.
 
-    Raises ValueError where the scheme cannot say it: IO has no border between neighbours of one type, TAGS no entity of
-    several words.
+    Raises ValueError if the scheme cannot express them: IO has no border between neighbours of one type, TAGS no entity
+    of several words.
     """
     tags = [OUTSIDE] * length
     letters = LETTERS[scheme]

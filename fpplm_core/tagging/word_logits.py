@@ -19,10 +19,10 @@ def batch_windows(windows: Sequence[Window], budget: int) -> list[list[Window]]:
 def join_word_logits(
     batches: Iterable[Sequence[Window]], results: Iterable[NDArray[np.float32]], lengths: Sequence[int]
 ) -> list[NDArray[np.float32]]:
-    """The logits of every word of every sentence, from those of the batches that its windows are in.
+    """The logits of every word of every sentence, from the logits of batches of windows.
 
-    *Shape:* `results` are (batch, words, K); `lengths` are the sentences' numbers of words.
-    Returns one (words, K) array a sentence.
+    *Shape:* `results` (batch, words, K) by batch; `lengths` the words of each sentence. Returns one (words, K)
+    array a sentence.
     """
     found: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(lengths)
     for batch, logits in zip(batches, results, strict=True):

@@ -4,8 +4,8 @@
     Sentence: 1,Thousands,NNS,O
     ,of,IN,O
 
-Columns are found by their names, as fpplm_core/formats/_long.py says, where also stands where sentences and documents
-begin; other columns are noted and not read. The separator is the one that the header has most of, or data.separator.
+Columns are found by their names; fpplm_core/data/formats/_long.py lists these, and says where sentences and documents
+begin. Other columns are noted and not read. The separator is the one that the header has most of, or data.separator.
 Cells may stand in double quotes, a quote inside them is doubled. A word or tag with both a newline and a separator is
 refused: it is what a word that is a quote, written bare, makes of the rows behind it. Lines are those of the file, of
 each row the first.

@@ -5,9 +5,9 @@ stand in for lines: the first is line 1. Docs whose entities nobody has set are 
 where that is so of some tokens, it is an error, as missing is not O. Span groups (`doc.spans`) and categories of texts
 are noted and not read. The file stands in memory as a whole, for reading and for writing: the format wants it so.
 
-`write` makes tokens of a record's words, or else of those by the rules of fpplm_core/text.py, and of white space where
-there is more than a blank between them. It cannot hold mentions that overlap or begin or end inside a token, words out
-of order, words that leave out parts of the text, empty labels.
+`write` makes tokens of a record's words, or, without them, of those that the rule unicode gives, and of white space if
+there is more than one space between them. It cannot hold mentions that overlap or begin or end inside a token, words
+out of order, words that leave out parts of the text, empty labels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parquet: a table of one word a row, with columns of plain values.
 
-Columns are found by their names, as fpplm_core/formats/_long.py says, where also stands where sentences and documents
-begin; other columns are noted and not read. Words and tags must be text; null, and NaN, is an empty cell. Rows stand
+Columns are found by their names; fpplm_core/data/formats/_long.py lists these, and says where sentences and documents
+begin. Other columns are noted and not read. Words and tags must be text; null, and NaN, is an empty cell. Rows stand
 in for lines, the first is 1. Tables with a sentence a row are of the format hugging_face.
 
 `write` gives the columns sentence, word, tag, document, with checksums. It cannot hold a sentence without words, empty

@@ -122,7 +122,7 @@ def test_a_tag_a_word_is_no_mention(tmp_path, name):
 
 def test_tags_of_no_scheme_are_refused_with_the_file(tmp_path):
     source = conll(tmp_path / "a.conll", "a/B-PER b/VERB c/NOUN")
-    with pytest.raises(DataError, match=r"a.conll: the tags show no scheme that is known, got 1 B-, and 2 tags"):
+    with pytest.raises(DataError, match=r"a.conll: the tags are in no known scheme, got 1 B-, and 2 tags"):
         convert(source, tmp_path / "b", Options(), "conll", "brat")
     conll(source, "a/B-PER b/VERB c/I-PER d/O")
     with pytest.raises(DataError, match=r"a.conll:2: malformed tag: 'VERB' is not O or PREFIX-TYPE"):

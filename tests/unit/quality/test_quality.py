@@ -431,3 +431,9 @@ def test_more_finds_than_are_listed_are_counted(tmp_path):
     assert len(pages) == 2
     for page in pages:
         assert page.read_text().count(": empty") >= LISTED
+
+
+def test_the_page_lists_every_check_as_it_is_defined():
+    page = (Path(__file__).resolve().parents[3] / "docs/data.md").read_text(encoding="utf-8")
+    rows = [f"| {check.table} | `{check.name}` | {check.severity} | {check.meaning} |" for check in BY_NAME.values()]
+    assert "\n".join(rows) in page
