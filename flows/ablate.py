@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -29,7 +30,7 @@ def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:
 
     Several workers share the cores: more is done in an hour, and `seconds` compare arms of the same ablation alone.
     """
-    runner: ThreadPoolTaskRunner[LedgerRow] = ThreadPoolTaskRunner(max_workers=workers)
+    runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     run_missing.with_options(task_runner=runner)(plan, ledger, workers)
 
 

@@ -14,9 +14,9 @@ from fpplm_core.model.tagger import Tagger, load_trained
 
 
 def load_model(settings: ModelSettings) -> tuple[Blueprint, Tagger]:
-    """With the very weights that train has written.
+    """The tagger with the weights that train wrote, checked by their digest.
 
-    DVC takes the bytes of a file of its cache, and of one with an old time, on trust. Raises DataError, EncoderError.
+    DVC trusts a file from its cache, or one with an old time, without reading it. Raises DataError, EncoderError.
     """
     file = MODEL / "model.safetensors"
     blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
@@ -26,5 +26,5 @@ def load_model(settings: ModelSettings) -> tuple[Blueprint, Tagger]:
     except (SafetensorError, RuntimeError) as error:  # cut off, or its header is damaged
         raise DataError("cannot be read", where=str(file), got=str(error).splitlines()[0], do=do) from None
     if weights_sha256(model) != read_json(METRICS / "train.json")["model_sha256"]:
-        raise DataError("other weights than train has written", where=str(file), do=do)
+        raise DataError("not the weights that train wrote", where=str(file), do=do)
     return blueprint, model

@@ -12,10 +12,13 @@ from fpplm.project.creation import refuse_own_modules
 from fpplm.project.overrides import write_values
 from fpplm.project.template import PARAMS, TemplateLock, read_lock, template_files, template_lock, write_lock
 from fpplm.registry.git import try_git
+from fpplm_core.data.segmenter import RENAMED
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import MOVED, load
+from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.settings import read_yaml
 
+SEGMENTATION, SEVERITY = "data.segmentation", "check.severity"
 CHECKOUT = Path("fpplm_core")  # stands in a checkout of fpplm, which is its own template
 
 
@@ -120,20 +123,39 @@ def update_params() -> list[str]:
 
 def carry_over(own: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The template's values with the project's own in their place, under their new names, and what has changed."""
-    found, lines = dict(leaves(own, template)), []
-    known = dict(leaves(template, template))
+    found, known = dict(leaves(own, template)), dict(leaves(template, template))
+    renamed, gone = [], []
     for old, new in MOVED.items():  # keys, or whole blocks
         for key in [key for key in found if key == old or key.startswith(f"{old}.")]:
-            value = found.pop(key)
-            if new is None:
-                lines.append(f"{PARAMS}: {key} is no parameter any more (it was {value})")
+            value, name = found.pop(key), f"{new}{key.removeprefix(old)}"
+            if new and is_default_severity(name, value):
+                continue
+            if new and put(found, name, value):
+                renamed.append(f"{key} → {name}")
             else:
-                renamed = new + key.removeprefix(old)
-                lines.append(f"{PARAMS}: {key} is now {renamed}")
-                found.setdefault(renamed, value)
-    lines += [f"{PARAMS}: {key} is unknown, and left out (it was {found[key]})" for key in found if key not in known]
-    lines += [f"{PARAMS}: {key} is new" for key in known if key not in found]
+                gone.append(f"{key} (was {value})")
+    if found.get(SEGMENTATION) in RENAMED:
+        found[SEGMENTATION] = RENAMED[found[SEGMENTATION]]
+    gone += [f"{key} (was {found[key]})" for key in found if key not in known]
+    new_keys = [key for key in known if key not in found]
+    notes = {"renamed": renamed, "no longer there": gone, "new": new_keys}
+    lines = [f"{PARAMS}: {title}: {', '.join(names)}" for title, names in notes.items() if names]
     return nested({key: found.get(key, value) for key, value in known.items()}), lines
+
+
+def is_default_severity(key: str, value: Any) -> bool:
+    """Whether a check is as severe as where params.yaml does not name it."""
+    block, _, check = key.rpartition(".")
+    return block == SEVERITY and BY_NAME[check].severity == value
+
+
+def put(found: dict[str, Any], key: str, value: Any) -> bool:
+    """Sets a renamed key; False where another one, renamed to the same, has set it to another value."""
+    block, _, name = key.rpartition(".")
+    if block == SEVERITY:
+        found[SEVERITY] = {**found.get(SEVERITY, {}), name: value}
+        return True
+    return bool(found.setdefault(key, value) == value)
 
 
 def leaves(values: Mapping[str, Any], template: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

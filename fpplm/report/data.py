@@ -1,4 +1,4 @@
-"""What the last run left, as the page shows it: found in the files of a project and arranged."""
+"""What the last run left, read from the files of a project and arranged as the page shows it."""
 
 from __future__ import annotations
 

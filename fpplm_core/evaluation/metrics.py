@@ -39,9 +39,10 @@ class Counts(NamedTuple):
 
 def span_counts(gold: Iterable[Span], predicted: Iterable[Span], kind: str | None = None) -> Counts:
     """Counts of one sentence, over the spans of one type where `kind` names it."""
-    wanted = {span for span in gold if kind in (None, span.type)}
-    given = {span for span in predicted if kind in (None, span.type)}
-    return Counts(len(wanted & given), len(given - wanted), len(wanted - given))
+    gold_spans = {span for span in gold if kind in (None, span.type)}
+    predicted_spans = {span for span in predicted if kind in (None, span.type)}
+    common = len(gold_spans & predicted_spans)
+    return Counts(common, len(predicted_spans) - common, len(gold_spans) - common)
 
 
 def sum_counts(counts: Iterable[Counts]) -> Counts:

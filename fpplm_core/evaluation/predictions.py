@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,19 +44,20 @@ class SentencePrediction:
     entities: list[CharacterSpan] | None = None
 
 
-def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> Iterable[SentencePrediction]:
-    for sentence, wanted, given in zip(sentences, gold, predicted, strict=True):
+def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> Iterator[SentencePrediction]:
+    """One for each sentence, in order."""
+    for sentence, gold_spans, predicted_spans in zip(sentences, gold, predicted, strict=True):
         entities = None
         if sentence.text is not None and sentence.offsets is not None:
             offsets = sentence.offsets
-            entities = [CharacterSpan(s.type, offsets[s.start][0], offsets[s.end - 1][1]) for s in given]
+            entities = [CharacterSpan(s.type, offsets[s.start][0], offsets[s.end - 1][1]) for s in predicted_spans]
         yield SentencePrediction(
             sentence.file,
             sentence.lines[0],
             sentence.words,
-            list(wanted),
-            list(given),
-            *span_counts(wanted, given),
+            list(gold_spans),
+            list(predicted_spans),
+            *span_counts(gold_spans, predicted_spans),
             text=None if entities is None else sentence.text,
             entities=entities,
         )

@@ -180,7 +180,7 @@ def test_a_damaged_model_is_never_used(trained: Project, tmp_path: Path) -> None
     for stage in ("evaluate", "export"):
         done = project.run("python", "-m", f"tasks.{stage}")
         assert done.returncode == 3
-        assert f"{MODEL}: other weights than train has written; delete build/model" in one_line(done.stderr)
+        assert f"{MODEL}: not the weights that train wrote; delete build/model" in one_line(done.stderr)
     (project.path / MODEL).write_bytes((trained.path / MODEL).read_bytes()[:-100])
     done = project.run("python", "-m", "tasks.evaluate")
     assert done.returncode == 3 and "cannot be read" in one_line(done.stderr)

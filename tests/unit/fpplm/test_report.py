@@ -355,7 +355,7 @@ def test_a_malformed_file_is_not_passed_over(whole_run):
 
 def test_the_course_of_the_training_shows_each_phase_where_it_lies(whole_run):
     page = rendered(whole_run)
-    course = page[page.index("Course of the training") :]
+    course = page[page.index("Course of training") :]
     assert course.index("first") < course.index("alert(1)")
     assert "left:50.0%;width:25.0%" in course and "never" not in course
 

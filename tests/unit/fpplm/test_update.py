@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from fpplm.project import template, update
 from fpplm_core.errors import DataError
+from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
+from tests.conftest import ROOT
 
 OLD = {
     "tasks/read.py": "old read\n",
@@ -132,12 +135,32 @@ def test_parameters_keep_their_values_under_their_new_names(project: Path) -> No
     git("commit", "-qam", "values of mine")
     lines = update.update()
     values = read_yaml("params.yaml")
-    assert values == {"data": {"path": "mine", "segmentation": "blanks", "seed": 1}, "gate": {"type_f1": {"PER": 0.9}}}
+    assert values == {
+        "data": {"path": "mine", "segmentation": "whitespace", "seed": 1},
+        "gate": {"type_f1": {"PER": 0.9}},
+    }
     assert "# the folder" in Path("params.yaml").read_text() and "# any" in Path("params.yaml").read_text()
-    assert "params.yaml: data.words is now data.segmentation" in lines
-    assert "params.yaml: data.clip is no parameter any more (it was 1.0)" in lines
-    assert "params.yaml: mine.own is unknown, and left out (it was 3)" in lines
-    assert "params.yaml: data.seed is new" in lines
+    assert "params.yaml: renamed: data.words → data.segmentation" in lines
+    assert "params.yaml: no longer there: data.clip (was 1.0), mine.own (was 3)" in lines
+    assert "params.yaml: new: data.seed" in lines
+
+
+def test_the_parameters_of_fpplm_0_1_become_those_of_now() -> None:
+    """Severities that differ from a check's own stay; of two keys that are one now, a second value is named."""
+    template = read_yaml(ROOT / "params.yaml")
+    own = copy.deepcopy(template)
+    del own["data"]["segmentation"], own["data"]["held_out"], own["check"]["severity"], own["train"]["f1_shift"]
+    own["data"] |= {"words": "rules", "dev_fraction": 0.1, "test_fraction": 0.3}
+    own["check"] |= {"leakage": "error", "duplicate": "warning", "max_word": 100}
+    own["train"]["lean"] = 0.25
+    own["evaluate"] = {"bootstrap": 100, "confidence": 0.95}
+    values, lines = update.carry_over(own, template)
+    assert Params.parse(values, "params.yaml").check.severity == {"leakage": "error"}
+    assert (values["data"]["segmentation"], values["data"]["held_out"]) == ("unicode", 0.1)
+    assert values["train"]["f1_shift"] == 0.25
+    gone = next(line for line in lines if "no longer there" in line)
+    assert "data.test_fraction (was 0.3)" in gone and "evaluate.bootstrap (was 100)" in gone
+    assert not any("duplicate" in line for line in lines)
 
 
 def test_parameters_that_git_does_not_hold_are_not_overwritten(project: Path) -> None:
