@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fpplm_core
+from fpplm.pipeline.fingerprint import Fingerprint, fingerprints, modules_of, union
 from fpplm.pipeline.paths import METRICS
 from fpplm.registry.git import try_git
+from fpplm.registry.sources import in_repository, last_commit, uncommitted
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.files import read_json, read_record
 from fpplm_core.params import Params
 from fpplm_core.serving.bundle import sha256
 
-PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxscript", "numpy")
-SOURCES = ("fpplm_core", "fpplm", "tasks", "data", "params.yaml", "dvc.yaml", "requirements.lock")
+MADE_FROM = ("params.yaml", "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
 SHOWN = 12  # characters of a hash that a change shows
 
@@ -34,11 +35,15 @@ class LineageChange(NamedTuple):
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a run starts from, under the names that a bundle's manifest has for them; `data` maps files to sha256."""
+    """What a run starts from, under the names that a bundle's manifest has for them.
+
+    `data` maps files to sha256, `code` the modules that the stages import to hashes of their syntax trees.
+    """
 
     commit: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
     lock_sha256: str | None = None
     python: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -47,8 +52,11 @@ class Lineage:
     def of(cls, params: Params) -> Lineage:
         """Of the project in this folder, as it is now."""
         files = sorted(p for p in Path(params.data.path).rglob("*") if p.is_file())
+        stages = code_of_stages()
         return replace(
             cls.of_environment(),
+            code=stages.modules,
+            packages={name: version for name, version in stages.packages.items() if version},
             commit=try_git("rev-parse", "HEAD"),
             parameters=params.model_dump(exclude={"promotion"}),  # no part of a model
             data={str(path): sha256(path) for path in files},
@@ -70,15 +78,19 @@ class Lineage:
         return cls(**{name: manifest[name] for name in cls.__dataclass_fields__ if manifest.get(name) is not None})
 
     def diff(self, after: Lineage) -> list[LineageChange]:
-        """How `after` differs from this; packages are compared where both have them."""
+        """How `after` differs from this; packages are compared where both have them, code where both record it.
+
+        Another minor version of Python parses code to other syntax trees, so that it is not compared then.
+        """
         sides = self, after
         changes = []
-        for kind in ("parameters", "data", "packages"):
+        comparable = self.code and after.code and _minor(self.python) == _minor(after.python)
+        for kind in ("parameters", "data", "packages", *(["code"] if comparable else [])):
             old, new = (dict(_flat(getattr(side, kind))) for side in sides)
             names = old.keys() & new.keys() if kind == "packages" else old.keys() | new.keys()
             for name in sorted(names):
                 if old.get(name) != new.get(name):
-                    values = (_shown(side.get(name), whole=kind != "data") for side in (old, new))
+                    values = (_shown(side.get(name), whole=kind not in ("data", "code")) for side in (old, new))
                     changes.append(LineageChange(kind, name, *values))
         for name in ("commit", "lock_sha256", "python"):
             was, now = (getattr(side, name) for side in sides)
@@ -92,17 +104,27 @@ def manifest_facts(params: Params) -> dict[str, Any]:
     """What a bundle's manifest says of the model: what it is a function of, and what it scored; no time of day."""
     lineage, trained = asdict(Lineage.of(params)), read_json(METRICS / "train.json")
     scores = asdict(read_record(METRICS / "evaluate.json", Evaluation))
+    paths = [*in_repository(code_of_stages()), *map(Path, (params.data.path, *MADE_FROM))]
     return {
         "fpplm": fpplm_core.__version__,
-        "commit": try_git("log", "-1", "--format=%H", "--", *SOURCES) or None,
-        "uncommitted_changes": bool(try_git("status", "--porcelain", "--", *SOURCES)),
-        **{name: lineage[name] for name in ("parameters", "data", "lock_sha256")},
+        "commit": last_commit(paths),
+        "uncommitted_changes": bool(uncommitted(paths)),
+        **{name: lineage[name] for name in ("parameters", "data", "code", "lock_sha256")},
         "encoder_sha256": trained["encoder_sha256"],
         "model_sha256": trained["model_sha256"],
         "python": lineage["python"],
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": lineage["packages"],
         "scores": {split: {key: row[key] for key in SCORES} for split, row in scores.items()},
     }
+
+
+def code_of_stages() -> Fingerprint:
+    """All code and packages of the project's stages."""
+    return union(fingerprints(modules_of("tasks")).values())
+
+
+def _minor(python: str | None) -> list[str]:
+    return (python or "").split(".")[:2]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

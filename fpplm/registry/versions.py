@@ -15,20 +15,15 @@ from typing import Any, NamedTuple
 
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.registry.git import REMOTE, git, has_remote, try_git
+from fpplm.registry.lineage import code_of_stages
+from fpplm.registry.sources import in_repository, uncommitted
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.serving.bundle import open_bundle
 
 ARTIFACT = "tagger"  # in dvc.yaml
 STAGE = "production"
 COPIES = SCRATCH / "versions"
-CODE = (
-    "fpplm_core",
-    "fpplm",
-    "tasks",
-    "flows",
-    "dvc.yaml",
-    "requirements.lock",
-)  # what a version's commit must already hold
+CONFIGURATION = ("dvc.yaml", "requirements.lock")  # beside code; params.yaml is committed with the version
 
 
 class Tag(NamedTuple):
@@ -146,8 +141,9 @@ def save(paths: Sequence[str], message: str) -> None:
 
 def require_committed_code() -> None:
     """Raises RegistryError for code that differs from HEAD: a version without it could not be made again."""
-    if changed := git("diff", "--name-only", "HEAD", "--", *CODE).splitlines():
-        raise RegistryError("code that is not committed", got=", ".join(changed[:5]), do="commit it, then again")
+    if changed := uncommitted([*in_repository(code_of_stages()), *map(Path, CONFIGURATION)]):
+        got = ", ".join(map(str, changed[:5]))
+        raise RegistryError("code that is not committed", got=got, do="commit it, then again")
 
 
 def promote(message: str, data: Sequence[str]) -> str:

@@ -67,6 +67,7 @@ MADE = {
     "commit": "a" * 40,
     "parameters": {"train": {"lr": 1e-3, "seed": 1}, "technique": {"active": ["label_lm"]}},
     "data": {"train.conll": "1" * 64, "dev.conll": "2" * 64},
+    "code": {"tasks.train": "6" * 64, "tasks.read": "7" * 64},
     "lock_sha256": "3" * 64,
     "python": "3.11.7",
     "packages": {"torch": "2.13.0", "numpy": "2"},
@@ -87,7 +88,8 @@ def test_each_change_is_named_with_both_values() -> None:
     after["parameters"]["technique"]["active"] = []
     after["data"] |= {"train.conll": "4" * 64, "drops/new.conll": "5" * 64}
     after["packages"] = {"torch": "2.14.0"}
-    after |= {"python": "3.12.1", "commit": "b" * 40}
+    after["code"] = {"tasks.train": "8" * 64, "tasks.read": "7" * 64}
+    after |= {"python": "3.11.9", "commit": "b" * 40}
     found = {(c.kind, c.name): (c.before, c.after) for c in diff(MADE, after)}
     assert found == {
         ("parameters", "train.lr"): ("0.001", "0.002"),
@@ -95,7 +97,14 @@ def test_each_change_is_named_with_both_values() -> None:
         ("data", "train.conll"): ("1" * 12, "4" * 12),
         ("data", "drops/new.conll"): ("–", "5" * 12),
         ("packages", "torch"): ("2.13.0", "2.14.0"),
-        ("environment", "python"): ("3.11.7", "3.12.1"),
+        ("environment", "python"): ("3.11.7", "3.11.9"),
+        ("code", "tasks.train"): ("6" * 12, "8" * 12),
         ("code", "commit"): ("a" * 12, "b" * 12),
     }
     assert {(c.kind, c.name): (c.after, c.before) for c in diff(after, MADE)} == found
+
+
+@pytest.mark.parametrize("change", [{"python": "3.12.1"}, {"code": {}}])
+def test_code_is_compared_only_where_both_record_it_under_one_python(change: dict[str, Any]) -> None:
+    after = json.loads(json.dumps(MADE)) | {"code": {"tasks.train": "8" * 64}} | change
+    assert not [c for c in diff(MADE, after) if c.kind == "code"]
