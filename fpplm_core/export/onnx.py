@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxscript as onnxscript  # torch.onnx exports through it: its version is part of the code that makes the graphs
 import torch
 from torch import Tensor, nn
 
