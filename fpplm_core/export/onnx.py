@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxscript as onnxscript  # torch.onnx exports through it: its version is part of the code that makes the graphs
+import onnxscript  # noqa: F401  torch.onnx exports through it: named here, its version is in the fingerprint
 import torch
 from torch import Tensor, nn
 
