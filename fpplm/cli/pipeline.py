@@ -30,6 +30,9 @@ def retrain(
     if busy not in ("wait", "skip", "fail"):
         raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")
     start = time.perf_counter()
+    from fpplm_core.params import load
+
+    load()  # first: a mistake in params.yaml is reported before Prefect has started, which takes seconds
     from fpplm.promotion.announcement import verdict_line
     from fpplm.report.console import summary
 

@@ -26,10 +26,12 @@ def schedule(
     """Lets the retraining run by itself, with the server and worker of `fpplm up`; replaces an earlier schedule."""
     require_project()
     from fpplm.schedule import deployment
+    from fpplm_core.params import load
 
     if off:
         typer.echo(deployment.unschedule())
         return
+    load()  # a mistake in params.yaml would otherwise be found in the night
     given = {"overrides": overrides, "promote": False if only_report else None, "busy": busy, "notify": notify}
     changed = {key: value for key, value in given.items() if value is not None}
     typer.echo(deployment.schedule(cron, every, timezone, changed))

@@ -1,4 +1,4 @@
-"""The project's folder during a retraining: one at a time, mended after a crash, with parameters of this run."""
+"""The lock of the project's folder: one retraining at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
     """
     SCRATCH.mkdir(exist_ok=True)
     lock = FileLock(LOCK)
-    said = False
+    announced = False
     while True:
         try:
             lock.acquire(timeout=0 if busy != "wait" else LOOK)
@@ -43,9 +43,9 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
                 raise WorkspaceBusy(
                     "another retraining is at work here", where=str(Path.cwd()), got=owner(), do="wait for its end"
                 ) from None
-            if not said:
+            if not announced:
                 print(f"waiting for another retraining: {owner()}", file=sys.stderr, flush=True)
-                said = True
+                announced = True
     try:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}

@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
 
     @property
     def state(self) -> str:
-        """The verdict in a word: promoted, where it was not only said."""
+        """The verdict in a word: promoted if the model went into production."""
         return "promoted" if self.verdict == "promote" and self.version else self.verdict
 
 

@@ -125,7 +125,7 @@ def dates(rule: CronSchedule | IntervalSchedule) -> list[Any]:
 
 
 def check(parameters: dict[str, Any]) -> None:
-    """What a run would say in the night, said now. Raises ParamsError."""
+    """Finds now what would stop a run in the night. Raises ParamsError."""
     from prefect.blocks.core import Block
 
     with tempfile.TemporaryDirectory() as folder:

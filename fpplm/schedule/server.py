@@ -78,9 +78,9 @@ def up(host: str, port: int) -> None:
     check_free(host, port, address)
     os.environ |= {"PREFECT_API_URL": address, MARK: str(os.getpid())}
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
-    asked: list[int] = []
+    received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: asked.append(number))
+        signal.signal(number, lambda number, _: received.append(number))
     running: dict[str, subprocess.Popen[bytes]] = {}
     HOME.mkdir(parents=True, exist_ok=True)
     print(f"starting; the server's log is {LOG}", flush=True)
@@ -88,16 +88,16 @@ def up(host: str, port: int) -> None:
         with LOG.open("wb") as log:
             where = ("--host", host, "--port", str(port))
             running["server"] = prefect("server", "start", *where, log=log)
-        if not wait_for(running, asked, lambda: is_healthy(address)):
+        if not wait_for(running, received, lambda: is_healthy(address)):
             return
         mark_crashed("fpplm up was killed")  # those of a server that ended with its machine
         running["worker"] = prefect("worker", "start", "--pool", POOL, "--type", "process")
         write_text(ADDRESS, address)
         print(f"Prefect is up: {address.removesuffix('/api')}  (fpplm schedule; Ctrl-C stops)", flush=True)
-        wait_for(running, asked, lambda: False)
+        wait_for(running, received, lambda: False)
     finally:
         ADDRESS.unlink(missing_ok=True)
-        stop(running, asked)
+        stop(running, received)
 
 
 def check_free(host: str, port: int, address: str) -> None:
@@ -125,9 +125,9 @@ def prefect(*command: str, log: BinaryIO | None = None) -> subprocess.Popen[byte
     )
 
 
-def wait_for(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int], ready: Callable[[], bool]) -> bool:
+def wait_for(running: Mapping[str, subprocess.Popen[bytes]], received: list[int], ready: Callable[[], bool]) -> bool:
     """Waits until ready; False where a signal asks for the end. Raises FpplmError where a process has ended."""
-    while not asked:
+    while not received:
         for name, process in running.items():
             if process.poll() is not None:
                 last = LOG.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
@@ -139,15 +139,15 @@ def wait_for(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int], r
     return False
 
 
-def stop(running: Mapping[str, subprocess.Popen[bytes]], asked: list[int]) -> None:
+def stop(running: Mapping[str, subprocess.Popen[bytes]], received: list[int]) -> None:
     """Ends the worker, its runs, and the server, which learns before how they have ended."""
     if worker := running.get("worker"):
-        end(worker, asked)
+        end(worker, received)
     kill_started(spared={process.pid for process in running.values()})
     if server := running.get("server"):
         if worker and server.poll() is None:
             mark_crashed("fpplm up was stopped")
-        end(server, asked)
+        end(server, received)
 
 
 def mark_crashed(reason: str) -> None:
@@ -168,12 +168,12 @@ def mark_crashed(reason: str) -> None:
             client.set_flow_run_state(run.id, Crashed(message=reason), force=True)
 
 
-def end(process: subprocess.Popen[bytes], asked: list[int]) -> None:
+def end(process: subprocess.Popen[bytes], received: list[int]) -> None:
     """Asks a process to end, and kills it after GRACE, or at one more signal."""
     if process.poll() is None:
         process.terminate()
-    signals, deadline = len(asked), time.monotonic() + GRACE
-    while process.poll() is None and len(asked) == signals and time.monotonic() < deadline:
+    signals, deadline = len(received), time.monotonic() + GRACE
+    while process.poll() is None and len(received) == signals and time.monotonic() < deadline:
         time.sleep(LOOK)
     process.kill()
     process.wait()

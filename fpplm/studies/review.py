@@ -1,6 +1,6 @@
 """review: annotated words that a tagger contradicts which has not seen them, the most doubtful first; by cleanlab.
 
-Of dev and test the trained tagger is asked. Of train, which that knows by heart, taggers are asked that were trained on
+The trained tagger judges dev and test. Train, which it knows by heart, is judged by taggers that were trained on
 the rest of it, a part at a time (cross-validation, whole documents where they are marked). A word's given type is held
 against its chances by confident learning (Northcutt et al. 2021; for tokens, Wang and Mueller 2022). It is no stage of
 dvc.yaml: each night would pay for a list that nobody reads that night.
@@ -88,7 +88,7 @@ def fold_of(sentences: Sequence[Sentence], folds: int) -> list[int]:
 def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Sentence], settings: Params) -> None:
     """Trains plainly on a part of the corpus, in a folder of its own, and tags what was held out, there the test split.
 
-    Raises FpplmError where a stage fails, with the end of what it said.
+    Raises FpplmError where a stage fails, with the end of its output.
     """
     shutil.rmtree(folder, ignore_errors=True)
     write_corpus(folder / CORPUS / "train.parquet", train)

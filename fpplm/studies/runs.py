@@ -40,7 +40,7 @@ def run_cell(cell: Cell, threads: int | None, commit: str | None) -> LedgerRow:
     seconds, memory = 0.0, 0
     for module in cell.modules:
         start = time.perf_counter()
-        peak = run_module(module, folder, threads, cell)
+        peak = run_stage_module(module, folder, threads, cell)
         if module[0] == "tasks.read":
             change_data(cell, folder)
         if module[0] in TRAINING:
@@ -60,7 +60,7 @@ def write_params(cell: Cell, folder: Path) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
-def run_module(module: list[str], folder: Path, threads: int | None, cell: Cell) -> int:
+def run_stage_module(module: list[str], folder: Path, threads: int | None, cell: Cell) -> int:
     """Runs `python -m MODULE` in the folder; the peak of its memory, in KB. Raises FpplmError where it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:

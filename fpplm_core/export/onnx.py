@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxscript  # noqa: F401  torch.onnx exports through it: named here, its version is in the fingerprint
 import torch
 from torch import Tensor, nn
 

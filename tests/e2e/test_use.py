@@ -116,3 +116,21 @@ def test_predict_goes_on_from_what_is_written(trained: Project, tmp_path: Path) 
     assert out.read_bytes() == whole
     done = trained.run("fpplm", "predict", "bundle", str(texts), "--resume")
     assert done.returncode == 2 and "--resume" in done.stderr
+
+
+def test_files_are_tagged_one_by_one_and_one_that_fails_keeps_no_other_from_it(
+    trained: Project, tmp_path: Path
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("Ann met Bob in Paris .\n" * 3)
+    (tmp_path / "bad.txt").write_bytes(b"\xff\n")
+    command = ("fpplm", "predict", "bundle", *(str(tmp_path / name) for name in ("a.txt", "bad.txt", "b.txt")))
+    done = trained.run(*command, "--folder", str(tmp_path / "out"))
+    assert done.returncode == 3 and "bad.txt" in done.stderr and "Traceback" not in done.stderr
+    outputs = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
+    assert outputs == ["a.txt.jsonl", "b.txt.jsonl"]
+    assert len((tmp_path / "out/a.txt.jsonl").read_text().splitlines()) == 3
+    before = (tmp_path / "out/a.txt.jsonl").stat().st_mtime_ns
+    (tmp_path / "bad.txt").write_text("Ann .\n")
+    assert "bad.txt.jsonl" in trained.ok(*command, "--folder", str(tmp_path / "out"))
+    assert (tmp_path / "out/a.txt.jsonl").stat().st_mtime_ns == before, "tagged before"

@@ -21,7 +21,7 @@ from tests.project import Project, kill_group, model_digest, steps_saved
 MODEL = Path("build/model/model.safetensors")
 
 
-def last_run(project: Project) -> dict[str, object]:
+def last_run(project: Project) -> history.RunRecord:
     return history.runs(project.path / history.LEDGER)[-1]
 
 
@@ -89,7 +89,7 @@ def test_a_full_disk_under_the_checkpoints(trained: Project, tmp_path: Path) -> 
     assert done.returncode == 7
     assert done.stdout.count("── train") == 3, "it is tried again: room may come"
     assert "the stage train failed, got exit code 7" in done.stderr and "state.safetensors" in done.stderr
-    assert last_run(project)["verdict"] == "failed"
+    assert last_run(project).verdict == "failed"
     assert "1 of 9 stages ran" in project.ok("fpplm", "retrain")
     assert digests(project) == digests(trained)
 
@@ -167,7 +167,7 @@ def test_damaged_files_of_the_cache_are_made_again(trained: Project, tmp_path: P
     assert output.count("was damaged; it is made again") == 2
     assert digests(project) == digests(trained)
     assert [cached(project, file) for file in (MODEL, Path("bundle/model.int8.onnx"))] == files
-    assert "mended" not in project.ok("fpplm", "retrain")
+    assert "repaired" not in project.ok("fpplm", "retrain")
 
 
 def test_a_damaged_model_is_never_used(trained: Project, tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_a_damaged_checkpoint_is_thrown_away(trained: Project, tmp_path: Path) -
 
 HOLD = """
 import time
-from flows import workspace
-with workspace.alone():
+from fpplm.project.lock import project_lock
+with project_lock():
     print("held", flush=True)
     time.sleep(600)
 """
@@ -256,7 +256,7 @@ def test_two_at_once(trained: Project, tmp_path: Path) -> None:
         assert time.monotonic() - killed < 30, "the lock is free at once"
         output += waiting.communicate(timeout=120)[0]
         assert waiting.returncode == 0 and "0 of 9 stages ran" in output
-    verdicts = [run["verdict"] for run in history.runs(project.path / history.LEDGER)]
+    verdicts = [run.verdict for run in history.runs(project.path / history.LEDGER)]
     assert verdicts[-3:-1] == ["skipped", "skipped"]
 
 
@@ -284,7 +284,7 @@ def test_a_stage_that_hangs(trained: Project, tmp_path: Path) -> None:
     assert not psutil.pid_exists(int((project.path / "hung").read_text())), "ended with all its processes"
     assert not at_work(project.path)
     assert digests(project) == digests(trained)
-    assert last_run(project)["verdict"] != "failed"
+    assert last_run(project).verdict != "failed"
 
 
 # SIGTERM
@@ -317,7 +317,7 @@ def test_sigterm_to_a_retraining(trained: Project, tmp_path: Path) -> None:
     assert process.returncode == 143
     assert nothing_is_left_at_work(project.path)
     assert steps_saved(project)
-    assert history.state(last_run(project)) == "killed"
+    assert last_run(project).state == "killed"
     assert "resumed at step" in project.ok("fpplm", "retrain")
     assert digests(project) == digests(trained)
 
@@ -348,8 +348,8 @@ def test_a_clock_that_was_set_back(trained: Project, tmp_path: Path) -> None:
     output = project.ok("fpplm", "retrain", "--promote", LD_PRELOAD=str(library))
     assert "0 of 9 stages ran" in output and "nothing to do since" in output
     runs = history.runs(project.path / history.LEDGER)
-    assert [run["verdict"] for run in runs] == ["promote", "promote", "unchanged"]
-    assert runs[-1]["started"] < runs[-2]["started"], "the clock was back"
+    assert [run.verdict for run in runs] == ["promote", "promote", "unchanged"]
+    assert runs[-1].started < runs[-2].started, "the clock was back"
     assert json.loads(json.dumps(runs[-1]["ran"])) == dict.fromkeys(runs[-1]["ran"], False)
     project.set(gate={"min_type_f1": 0.0}, verify={"max_f1_loss": 0.9})
     project.ok("fpplm", "promote", "v1", LD_PRELOAD=str(library))

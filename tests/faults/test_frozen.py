@@ -57,7 +57,10 @@ def test_an_edited_file_fails_the_stage_and_the_next_run_uses_it(project: Projec
     assert recorded(project) == before
     assert "Running stage 'read'" in project.ok("dvc", "repro", "read")
     assert recorded(project) not in (None, before)
-    words = "from tasks.read import load_corpus; print([s.words for s in load_corpus('train')][-2:])"
+    words = (
+        "from fpplm.pipeline import paths; from fpplm_core.data.corpus import load_corpus; "
+        "print([s.words for s in load_corpus('train', paths.CORPUS)][-2:])"
+    )
     assert project.ok("python", "-c", words).strip() == "[('Kisumu',), ('Nairobi',)]"
 
 
@@ -66,7 +69,9 @@ def test_the_exit_code_is_a_fault_that_the_flow_tries_again(project: Project) ->
     done = project.run("python", "-m", "tasks.read", DVC_STAGE="read", EDIT=edit)
     assert done.returncode == 8
     assert "error: params.yaml: data: changed while the stage ran" in done.stderr
-    decided = "from flows.retrain import StageError; print([StageError('read', code).decided for code in (8, 3)])"
+    decided = (
+        "from fpplm.pipeline.failures import StageError; print([StageError('read', code).is_final for code in (8, 3)])"
+    )
     assert project.ok("python", "-c", decided).strip() == "[False, True]"
     project.set(data={"split_seed": 42})
 

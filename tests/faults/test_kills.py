@@ -82,28 +82,28 @@ def copied(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 def test_a_stage_killed_anywhere(trained: Project, copied: Project, stage: str) -> None:
     """What a killed run has left is what the next one finds, kill after kill.
 
-    DVC empties dvc.lock and takes up to a second to fill it again: killed then, only the flow mends it.
+    DVC empties dvc.lock and takes up to a second to fill it again: killed then, only the flow repairs it.
     """
     moments = random.Random(stage)
     usual = usual_seconds(trained)[stage] + STARTING
-    kills = mended = 0
+    kills = repaired = 0
     for _ in range(3 * KILLS):
         began = time.monotonic()
         process = copied.start("dvc", "repro", "-s", "-f", stage)
         if killed(process, moments.uniform(0.02, 0.95) * usual):
             kills += 1
         elif process.returncode:
-            mended += 1
-            assert "mended: " in copied.ok("fpplm", "retrain")
+            repaired += 1
+            assert "repaired: " in copied.ok("fpplm", "retrain")
         else:
             usual = min(usual, time.monotonic() - began)  # it goes on where the last one was killed
         if kills == KILLS:
             break
     assert kills, "each run ended before it could be killed"
     if copied.run("dvc", "repro").returncode:
-        mended += 1
-        assert "mended: " in copied.ok("fpplm", "retrain")
-    print(f"{stage}: {kills} kills, of which {mended} left what only fpplm retrain could mend")
+        repaired += 1
+        assert "repaired: " in copied.ok("fpplm", "retrain")
+    print(f"{stage}: {kills} kills, of which {repaired} left what only fpplm retrain could repair")
     assert locked(copied) == locked(trained)
     assert digests(copied) == digests(trained)
     assert nothing_is_left_at_work(copied.path)

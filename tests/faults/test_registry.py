@@ -39,13 +39,14 @@ PROJECT = {
     "artifacts": {"tagger": {"path": "bundle", "type": "model"}},
 }
 MAKE = """
-import shutil, sys
+import json, shutil, sys
 from pathlib import Path
 sys.path.insert(0, ROOT)
 from fpplm_core.export.bundle_writer import seal
 shutil.rmtree("bundle", ignore_errors=True)
 Path("bundle").mkdir()
-Path("bundle/config.json").write_text("{}")
+config = {"labels": ["O"], "transitions": [[0.0]], "window": 8, "stride": 2, "context": 0, "first_shape": None}
+Path("bundle/config.json").write_text(json.dumps(config | {"variants": {"cpu": ["fp32"]}}))
 shutil.copy("text.txt", "bundle/model.txt")
 seal(Path("bundle"), {})
 """
@@ -227,7 +228,7 @@ def test_a_damaged_copy_is_fetched_anew(place: Place) -> None:
 
 STEPS = """
 import os, signal, sys
-from flows import registry
+from fpplm.registry import versions as registry
 count, real, push = 0, registry.git, registry.push_bytes
 def step(call, *args, **options):
     global count

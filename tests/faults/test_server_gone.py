@@ -56,7 +56,7 @@ def test_the_server_is_killed_in_mid_run(trained: Project, tmp_path: Path, back:
             servers.append(serve(project, port))
         output += process.communicate(timeout=BOUND)[0]
         assert digests(project) == digests(trained), "the work is done either way"
-        assert last_run(project)["verdict"] == "unchanged"
+        assert last_run(project).verdict == "unchanged"
         if back:
             assert process.returncode == 0
             assert {row["state_type"] for row in ask(address, "flow_runs")} == {"COMPLETED"}

@@ -10,7 +10,9 @@ import pytest
 from fpplm_core.settings import read_yaml
 from tests.project import Project
 
-TAKE_IN = "from flows import sources; from fpplm_core import params; sources.take_in(params.load(), commit=True)"
+TAKE_IN = (
+    "from fpplm.intake import dvc_import; from fpplm_core import params; dvc_import.take_in(params.load(), commit=True)"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,46 @@
+"""Whole files tagged into a folder: one output each, whole or not at all, and left out where it is newer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fpplm.prediction import files
+from fpplm.prediction.files import is_current, tag_file, targets_of
+from fpplm_core.errors import DataError, ParamsError
+from tests.unit.fpplm.test_texts import Fake
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "conll"])
+def test_an_output_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: files.Kind) -> None:
+    source, target = tmp_path / "in.conll", tmp_path / "new/folder/out"
+    source.write_text("Ann\tO\nslept\tO\n\n" * 3)
+    monkeypatch.setattr(Fake, "segment", None, raising=False)
+    assert tag_file(Fake(), source, target, kind) == 6  # type: ignore[arg-type]
+    assert target.read_text().count("X3") == 3
+    before = target.read_bytes()
+    source.write_bytes(b"\xff\xfe\xfa")
+    with pytest.raises(DataError):
+        tag_file(Fake(), source, target, kind)  # type: ignore[arg-type]
+    assert target.read_bytes() == before
+
+
+def test_outputs_have_names_of_their_own(tmp_path: Path) -> None:
+    sources = [Path("a/one.txt"), Path("b/two.txt")]
+    assert targets_of(sources, tmp_path, "jsonl") == [tmp_path / "one.txt.jsonl", tmp_path / "two.txt.jsonl"]
+    with pytest.raises(ParamsError, match=r"one\.txt"):
+        targets_of([*sources, Path("c/one.txt")], tmp_path, "jsonl")
+
+
+def test_an_output_is_current_while_it_is_newer_than_all_that_it_is_made_of(tmp_path: Path) -> None:
+    source, bundle, target = (tmp_path / name for name in ("source", "bundle", "target"))
+    for second, path in enumerate((source, bundle, target)):
+        path.touch()
+        os.utime(path, (second, second))
+    assert is_current(target, [source, bundle])
+    os.utime(bundle, (9, 9))
+    assert not is_current(target, [source, bundle]) and is_current(target, [source])
+    target.unlink()
+    assert not is_current(target, [source])
