@@ -7,10 +7,10 @@ import numpy as np
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.data.windows import load_windows
+from fpplm_core.data.windows import load_windows, read_encoding
 from fpplm_core.evaluation.predictions import predictions_of, write_plots, write_predictions
 from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions, score_split
-from fpplm_core.files import read_json, write_record
+from fpplm_core.files import write_record
 from fpplm_core.model.device import choose_device
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import batch_logits
@@ -24,14 +24,14 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
     tagger = tagger.to(choose_device(train.device))
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
     seen = mentions(load_corpus("train", paths.CORPUS))
-    counts = read_json(paths.ENCODED / "encoding.json")["counts"]
+    counts = read_encoding(paths.ENCODED).counts
     scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
         sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split, paths.ENCODED).windows
         logits = word_logits(windows, [len(s.words) for s in sentences], 4 * train.batch_pieces, batch_logits(tagger))
         predicted = decoder.spans(logits)
         tagged_words = sum(len(window.owned_words) for window in windows)
-        without_pieces = counts[split]["words_without_pieces"]
+        without_pieces = counts[split].words_without_pieces
         scores[split] = score_split(sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces)
         rows = predictions_of(sentences, gold_spans(sentences), predicted)
         write_predictions(paths.PREDICTIONS / f"{split}.jsonl", rows)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fpplm_core.data.corpus import BATCH, SPLITS, distinct_tags, open_corpus, stream_corpus
 from fpplm_core.data.records import Sentence
-from fpplm_core.files import open_table, write_table
+from fpplm_core.files import open_table, read_record, write_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.windows import Window, WindowBuilder
@@ -94,6 +94,11 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
     return EncodingInfo(
         labels, builder.first_shape_type, builder.filler if mask_id is None else mask_id, second, counts
     )
+
+
+def read_encoding(folder: Path) -> EncodingInfo:
+    """What `encode_corpus` returned for a folder. Raises DataError if it is missing."""
+    return read_record(folder / INFO, EncodingInfo)
 
 
 def load_windows(split: str, folder: Path) -> Encoded:

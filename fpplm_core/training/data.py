@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.data.windows import load_windows
-from fpplm_core.files import read_json
+from fpplm_core.data.windows import load_windows, read_encoding
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.tagging.batches import IntArray, collate, epoch_batches
@@ -77,9 +76,9 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
         windows, tags = windows + other.windows, tags + [[]] * len(other.windows)
         second = second + other.second
     dev = load_corpus("dev", corpus)
-    encoding = read_json(encoded / "encoding.json")
+    info = read_encoding(encoded)
     return TrainingData(
-        blueprint=Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__}),
+        blueprint=Blueprint(info.labels, info.first_shape, info.mask_id, info.second),
         windows=windows,
         tags=tags,
         second=second,
