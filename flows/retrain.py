@@ -22,8 +22,8 @@ from fpplm.project.overrides import with_overrides
 from fpplm.project.repair import repair_workspace
 from fpplm.project.stages import reproduce_stage, stage_names
 from fpplm.promotion import decision
-from fpplm.promotion.announcement import notify as announce
 from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, Verdict, drift, summarise
+from fpplm.promotion.notification import notify as send
 from fpplm.registry.git import is_repository
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import require_committed_code
@@ -91,7 +91,7 @@ def retrain(
         raise
     finally:
         run.end(verdict)
-        announce(verdict, notify)
+        send(verdict, notify)
     return run, verdict
 
 

@@ -30,13 +30,13 @@ def retrain(
     if busy not in ("wait", "skip", "fail"):
         raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")
     start = time.perf_counter()
+    from fpplm.promotion.history import verdict_line
+    from fpplm.report.console import summary
     from fpplm_core.params import load
 
     load()  # first: a mistake in params.yaml is reported before Prefect has started, which takes seconds
-    from fpplm.promotion.announcement import verdict_line
-    from fpplm.report.console import summary
-
-    run, verdict = load_flow("retrain").retrain(overrides or [], data, promote, busy, notify=notify)
+    flow = load_flow("retrain")
+    run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify)
     if run.ran:
         typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
         typer.echo(summary())

@@ -171,3 +171,12 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
         seconds=run.seconds,
         **verdict._asdict(),
     )
+
+
+def verdict_line(verdict: Verdict, promote: bool) -> str:
+    """The verdict in a line, and what to do with it."""
+    reason = verdict.reasons[0]
+    if verdict.version:
+        return f"verdict  {verdict.version} is in production: {reason}"
+    advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""
+    return f"verdict  {verdict.verdict}: {reason}{advice}"

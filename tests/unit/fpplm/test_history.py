@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from fpplm.promotion import history
 from fpplm.promotion.history import Run, Verdict
 from fpplm.registry.lineage import Lineage, LineageChange
+from tests.conftest import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +111,11 @@ def test_each_change_is_named_with_both_values() -> None:
 def test_code_is_compared_only_where_both_record_it_under_one_python(change: dict[str, Any]) -> None:
     after = json.loads(json.dumps(MADE)) | {"code": {"tasks.train": "8" * 64}} | change
     assert not [c for c in diff(MADE, after) if c.kind == "code"]
+
+
+def test_prefect_is_not_imported_before_the_flow() -> None:
+    """`load_flow` sets variables that Prefect reads once, when it is imported."""
+    modules = "fpplm.cli.main, fpplm.cli.flow, fpplm.promotion.history, fpplm.report.console, fpplm.studies.ablation"
+    code = f"import sys, {modules}; print('prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -1,4 +1,4 @@
-"""How a verdict is announced: a notification, a line on the terminal."""
+"""A verdict as a notification, by a block of Prefect's."""
 
 from __future__ import annotations
 
@@ -21,12 +21,3 @@ def notify(verdict: Verdict, block_name: str | None) -> None:
         block.notify(body="\n".join(verdict.reasons), subject=title)
     except Exception as error:  # whatever a block raises, the run has already ended well or not
         print(f"warning: {block_name} cannot be reached: {error}", file=sys.stderr, flush=True)
-
-
-def verdict_line(verdict: Verdict, promote: bool) -> str:
-    """The verdict in a line, and what to do with it."""
-    reason = verdict.reasons[0]
-    if verdict.version:
-        return f"verdict  {verdict.version} is in production: {reason}"
-    advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""
-    return f"verdict  {verdict.verdict}: {reason}{advice}"
