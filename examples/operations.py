@@ -2,9 +2,9 @@
 
     python examples/operations.py DIR
 
-makes DIR with a project (`fpplm init`), a bare Git repository and a DVC remote; schedules its retraining; gives it
-better data, then data that make it worse; rolls back; and makes the first version again from a fresh clone. What a
-downstream service gets (`dvc artifacts get --stage production`) is looked at after each step.
+creates DIR with a project (`fpplm init`), a bare Git repository and a DVC remote. It schedules the retraining, adds
+better data, then wrongly labelled data, rolls back, and reproduces the first version from a fresh clone. After each step
+it checks what a service receives (`dvc artifacts get --stage production`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FILLERS = ("the", "of", "in", "city", "river", "word")
 
 
 def sentences(seed: int, number: int, kinds: Sequence[str], wrong: bool = False) -> str:
-    """CoNLL: names among fillers, each sentence with one of every kind; `wrong`: with the labels of others."""
+    """CoNLL text: fillers and one name of every kind in each sentence. `wrong` swaps the labels of the kinds."""
     dice = random.Random(seed)
     names = {"PER": PEOPLE, "LOC": PLACES, "ORG": FIRMS}
     mixed = {"PER": "LOC", "LOC": "ORG", "ORG": "PER"}
@@ -50,7 +50,7 @@ def sentences(seed: int, number: int, kinds: Sequence[str], wrong: bool = False)
 
 
 class Place:
-    """A folder with the project and what stands around it, and how to run commands there."""
+    """A folder with the project, its remotes, and the means to run commands there."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.project = root, root / "project"
@@ -63,7 +63,7 @@ class Place:
         self.environment = {**os.environ, **scheduler, "PATH": path}
 
     def do(self, *command: str | Path, where: Path | None = None) -> str:
-        """What a command prints. It is shown as it would be typed."""
+        """Runs a command, prints it as a user would type it, and returns its output."""
         place = where or self.project
         print(f"$ {' '.join(map(str, command))}", flush=True)
         done = subprocess.run(
@@ -74,7 +74,7 @@ class Place:
         return done.stdout
 
     def delivered(self) -> str:
-        """The digest of the bundle that a service gets."""
+        """The digest of the bundle that a service receives."""
         target = self.root / "service"
         shutil.rmtree(target, ignore_errors=True)
         get = ("dvc", "artifacts", "get", self.bare, "tagger", "--stage", "production", "-o", target)
@@ -82,7 +82,7 @@ class Place:
         return str(open_bundle(target).manifest["digest"])
 
     def next_run(self, after: int) -> RunRecord:
-        """The first run behind so many that has come to a verdict other than that nothing had changed."""
+        """Waits for the first run after that many runs whose verdict is neither `unchanged` nor `skipped`."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             found = runs(self.project / ".fpplm/runs.jsonl")[after:]
@@ -94,10 +94,10 @@ class Place:
                 )
                 return ended[0]
             time.sleep(1)
-        raise SystemExit("no scheduled run came to a verdict")
+        raise SystemExit("no scheduled run reached a verdict")
 
     def drop(self, name: str, text: str) -> RunRecord:
-        """New data, as they arrive: under another name until they are whole; the run that takes them."""
+        """Delivers a file of new data, under another name until it is complete; the run that takes it in."""
         so_far = len(runs(self.project / ".fpplm/runs.jsonl"))
         partial = self.project / "incoming" / f"{name}.partial"
         partial.write_text(text, encoding="utf-8")
@@ -129,7 +129,7 @@ def make(place: Place, settings: Sequence[str]) -> None:
 
 @contextmanager
 def server(place: Place) -> Iterator[None]:
-    """`fpplm up`, stopped as Ctrl-C stops it."""
+    """Runs `fpplm up`, and stops it as Ctrl-C does."""
     print(f"$ fpplm up --port {place.port} &", flush=True)
     log = (place.root / "up.log").open("w")
     command = ["fpplm", "up", "--port", str(place.port)]
@@ -148,10 +148,10 @@ def server(place: Place) -> Iterator[None]:
         print(f"  fpplm up has stopped with {process.wait(timeout=120)}", flush=True)
 
 
-def expect(what: str, found: object, wanted: object) -> None:
-    if found != wanted:
-        raise SystemExit(f"{what}: {found!r}, wanted {wanted!r}")
-    print(f"  {what}: {found}", flush=True)
+def expect(what: str, actual: object, expected: object) -> None:
+    if actual != expected:
+        raise SystemExit(f"{what}: {actual!r}, expected {expected!r}")
+    print(f"  {what}: {actual}", flush=True)
 
 
 def main() -> None:
@@ -163,30 +163,30 @@ def main() -> None:
     make(place, given.settings)
     with server(place):
         print(place.do("fpplm", "schedule", "--every", str(EVERY)))
-        print("── the schedule fires, the first model goes into production")
+        print("── the schedule starts a run, and the first model goes into production")
         expect("in production", place.next_run(0).version, "v1.0.0")
         first = place.delivered()
         print("── better data arrive")
         run = place.drop("firms.conll", sentences(5, 80, ("PER", "LOC", "ORG")))
         expect("in production", run.version, "v2.0.0")
         second = place.delivered()
-        expect("the service has another bundle", second != first, True)
-        print("── data arrive that are labelled wrongly")
+        expect("the service has a new bundle", second != first, True)
+        print("── wrongly labelled data arrive")
         run = place.drop("wrong.conll", sentences(6, 400, ("PER", "LOC", "ORG"), wrong=True))
         expect("verdict", run.verdict, "reject")
         expect("the service has v2", place.delivered() == second, True)
         place.do("fpplm", "schedule", "--off")
-    print("── back to the first")
+    print("── back to the first model")
     print(place.do("fpplm", "rollback"))
     expect("the service has v1", place.delivered() == first, True)
     print(place.do("fpplm", "models"))
     print(place.do("fpplm", "runs"))
-    print("── the first version made again from a fresh clone")
+    print("── the first version is reproduced from a fresh clone")
     place.do("git", "clone", "-q", place.bare, "clone", where=place.root)
-    said = place.do("fpplm", "reproduce", "v1", where=place.root / "clone").splitlines()[-1]
-    print(f"  {said}")
-    expect("reproduced", said.split(":")[0], "identical")
-    print("every step as it should be")
+    outcome = place.do("fpplm", "reproduce", "v1", where=place.root / "clone").splitlines()[-1]
+    print(f"  {outcome}")
+    expect("reproduced", outcome.split(":")[0], "identical")
+    print("every step succeeded")
 
 
 if __name__ == "__main__":

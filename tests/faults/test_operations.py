@@ -40,6 +40,6 @@ def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path
         "fpplm up has stopped with 0",
         "the service has v1: True",
         "reproduced: identical",
-        "every step as it should be",
+        "every step succeeded",
     ]
     assert [line.strip() for line in done.stdout.splitlines() if line.strip() in steps] == steps
