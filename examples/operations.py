@@ -3,8 +3,8 @@
     python examples/operations.py DIR
 
 creates DIR with a project (`fpplm init`), a bare Git repository and a DVC remote. It schedules the retraining, adds
-better data, then wrongly labelled data, rolls back, and reproduces the first version from a fresh clone. After each step
-it checks what a service receives (`dvc artifacts get --stage production`).
+better data, then wrongly labelled data, rolls back, and reproduces the first version from a fresh clone. After each
+step it checks what a service receives (`dvc artifacts get --stage production`).
 """
 
 from __future__ import annotations
