@@ -64,5 +64,5 @@ def hub_commit(name: str, revision: str | None) -> str | None:
         if isinstance(cached, str):
             return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
         return model_info(name, revision=revision, timeout=10).sha
-    except Exception:  # no network, offline mode, no such model or no name of one: each library below it has its own errors
+    except Exception:  # no network, offline, no such model, no name of one: each library has its own errors
         return None
