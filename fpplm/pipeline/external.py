@@ -59,10 +59,10 @@ def hub_commit(name: str, revision: str | None) -> str | None:
 
     if revision and COMMIT.fullmatch(revision):
         return revision
-    cached = try_to_load_from_cache(name, "config.json", revision=revision)
-    if isinstance(cached, str):
-        return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
     try:
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+        if isinstance(cached, str):
+            return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
         return model_info(name, revision=revision, timeout=10).sha
-    except Exception:  # no network, offline mode, no such model: each library below it has its own errors
+    except Exception:  # no network, offline, no such model, no name of one: each library has its own errors
         return None
