@@ -1,4 +1,4 @@
-"""Every error a user can cause or meet, as one line that says what, where, what was got and what to do.
+"""All errors that a user can meet: each is one line that says what is wrong, where, what fpplm got and what to do.
 
     FpplmError            exit 1
     ├── ParamsError       exit 2   params.yaml: unknown key, value out of range

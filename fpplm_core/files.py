@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: text, JSON, tables, tensors."""
+"""Writes and reads files atomically: text, JSON, tables, tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""params.yaml as frozen objects: one class a section, one field a knob; what each means stands in params.yaml."""
+"""params.yaml as frozen objects: a class for each section, a field for each parameter. params.yaml documents them."""
 
 from __future__ import annotations
 

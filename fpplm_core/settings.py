@@ -1,4 +1,4 @@
-"""The base of every settings.py: validated, frozen values from YAML 1.2, and errors that name the key."""
+"""The base of all settings: validated, frozen values from YAML 1.2, and errors that name the parameter."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Great Expectations over the tables of fpplm_core.quality."""
+"""Runs Great Expectations over the tables of fpplm_core.quality."""

@@ -1,1 +1,1 @@
-"""New annotated files: accepted or quarantined."""
+"""New annotated files: accepts or quarantines them."""

@@ -1,1 +1,1 @@
-"""What every stage shares."""
+"""What all stages share: paths, errors, exit codes, fingerprints of code and inputs."""

@@ -1,1 +1,1 @@
-"""Texts in, entities out, as streams."""
+"""Streams texts in and entities out."""

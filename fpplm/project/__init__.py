@@ -1,1 +1,1 @@
-"""The project's folder: made, locked, repaired, with one run's values."""
+"""A project's folder: creates, updates, locks and repairs it; sets parameters for one run."""

@@ -1,1 +1,1 @@
-"""May the new bundle take the old one's place, and what was decided before."""
+"""Decides whether a new bundle replaces the one in production, and records the decisions."""

@@ -1,1 +1,1 @@
-"""Versions and stages of models: tags in Git, bytes in DVC."""
+"""Versions and stages of models: tags in Git, contents in DVC."""

@@ -1,1 +1,1 @@
-"""What the last run left: page, artifacts, lines."""
+"""Presents a run: the HTML report, Prefect artifacts, terminal output."""

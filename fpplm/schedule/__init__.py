@@ -1,1 +1,1 @@
-"""`fpplm up` and `fpplm schedule`."""
+"""`fpplm up` and `fpplm schedule`: Prefect's server, worker and deployment."""

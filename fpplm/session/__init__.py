@@ -1,1 +1,1 @@
-"""A training on this machine: resumed, shown, stopped by signals."""
+"""A training session on this machine: checkpoints, progress, signals, number format."""

@@ -1,1 +1,1 @@
-"""What a technique is worth; probable annotation errors."""
+"""Ablations of the techniques, and probable annotation errors."""

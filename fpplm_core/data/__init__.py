@@ -1,1 +1,1 @@
-"""Annotated files of any format become one corpus, and its windows."""
+"""Reads annotated files of any format into one corpus, and encodes it as windows."""

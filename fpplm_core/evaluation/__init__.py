@@ -1,1 +1,1 @@
-"""Scores, and the rules that judge them."""
+"""Scores, and the rules that judge them: the gate, and the comparison with production."""

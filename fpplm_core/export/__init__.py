@@ -1,1 +1,1 @@
-"""torch to ONNX to a sealed bundle."""
+"""Exports torch models to ONNX graphs, verifies them, and seals the bundle."""

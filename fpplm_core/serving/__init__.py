@@ -1,4 +1,4 @@
-"""Tagging from a bundle, with numpy, onnxruntime and tokenizers alone: no torch, no transformers."""
+"""Loads and runs a bundle with numpy, onnxruntime and tokenizers only, without torch."""
 
 from fpplm_core.serving.bundle import Bundle, open_bundle
 from fpplm_core.serving.entities import Entity

@@ -1,1 +1,1 @@
-"""Words, tags, spans, windows and their decoding: what training and serving share; numpy and tokenizers alone."""
+"""Words, tags, spans, windows and decoding, which training and serving share; numpy and tokenizers only."""

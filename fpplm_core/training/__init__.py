@@ -1,1 +1,1 @@
-"""The loop, and the techniques of FP-PLM that it runs."""
+"""The training loop, and the techniques of FP-PLM."""
