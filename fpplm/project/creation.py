@@ -24,27 +24,27 @@ DATA = Path("data/corpus")
 OWN_MODULES = ("tasks.py", "flows.py")  # the packages tasks and flows beside them would be imported in their place
 README = """# {name}
 
-A tagger, retrained by fpplm from the annotated text in `data/corpus`.
+A tagger that fpplm retrains from the annotated text in `data/corpus`.
 
-    fpplm check data/corpus/{train} # what is wrong with the data, line by line
-    fpplm retrain                          # runs what has changed: from the data to a checked bundle
-    fpplm schedule                         # the same every night
-    fpplm models                           # the versions so far, and which one is in production
-    fpplm rollback                         # the one before it again
-    fpplm update                           # after an upgrade of fpplm: brings the files below up to date
+    fpplm check data/corpus/{train} # lists the problems of the data, line by line
+    fpplm retrain                          # runs the stages that have changed, from the data to a verified bundle
+    fpplm schedule                         # retrains every night
+    fpplm models                           # lists the versions, and which one is in production
+    fpplm rollback                         # puts the previous version back into production
+    fpplm update                           # after an upgrade of fpplm: updates the files below
 
 | | |
 | --- | --- |
-| `params.yaml` | every knob: encoder, training, what the check stops at, what the gate wants |
-| `dvc.yaml` | the stages, what they need and make |
-| `tasks` | a stage a file; a stage of your own is one more file, and an entry in `dvc.yaml` |
-| `flows` | what Prefect runs: `fpplm retrain` is `flows/retrain.py` |
-| `data/corpus` | the data; after a change: `dvc add data/corpus`, and commit `data/corpus.dvc` |
-| `reports/report.html` | what the last run came to |
+| `params.yaml` | all parameters: encoder, training, severities of the checks, thresholds of the gate |
+| `dvc.yaml` | the stages, with their inputs and outputs |
+| `tasks` | one file for each stage; to add a stage, write a file and an entry in `dvc.yaml` |
+| `flows` | the Prefect flows: `fpplm retrain` runs `flows/retrain.py` |
+| `data/corpus` | the data; after a change, run `dvc add data/corpus` and commit `data/corpus.dvc` |
+| `reports/report.html` | the report of the last run |
 | `bundle` | the tagger: `echo "…" \\| fpplm predict bundle -` |
 
-The gate lets every model pass until `gate.min_f1` and `gate.min_type_f1` in `params.yaml` say what is good enough.
-The stages call the installed package: they run again where its code changes, or a library that it uses.
+The gate passes every model until you set `gate.min_f1` and `gate.min_type_f1` in `params.yaml`. The stages call the
+installed packages `fpplm` and `fpplm_core`, and run again if the code or a package that they use changes.
 """
 
 
