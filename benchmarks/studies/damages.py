@@ -15,6 +15,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,8 @@ def examine(folder: Path, settings: Params) -> tuple[dict[str, Any] | None, str]
             corpus, scheme, _ = corpus_of_files(files, settings.data, Path(scratch), Notes())
         except DataError as error:
             return None, str(error)
-        return validation.check(corpus, scheme, settings, None, examples=1_000_000), ""
+        sections = settings.check, settings.model, settings.encode
+        return asdict(validation.check_corpus(corpus, scheme, *sections, None, examples=1_000_000)), ""
 
 
 def finds(verdict: dict[str, Any] | None, check: str, folder: Path) -> set[str]:

@@ -50,13 +50,13 @@ metadata.version = lambda name: "9.9.9" if name == "torch" else _version(name)
 
 def test_another_torch_trains_again(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
-    assert "build/environment.json" not in project.ok("dvc", "status", "train")
+    assert "build/code/train.json" not in project.ok("dvc", "status", "train")
     (tmp_path / "sitecustomize.py").write_text(OTHER_TORCH)
     project.ok("dvc", "repro", "environment", PYTHONPATH=str(tmp_path))
-    assert json.loads((project.path / "build/environment.json").read_text())["torch"] == "9.9.9"
-    assert re.search(r"modified:\s+build/environment.json", project.ok("dvc", "status", "train"))
+    assert json.loads((project.path / "build/code/train.json").read_text())["packages"]["torch"] == "9.9.9"
+    assert re.search(r"modified:\s+build/code/train.json", project.ok("dvc", "status", "train"))
     plan = project.ok("dvc", "repro", "--dry", "train")
-    assert "Running stage 'train'" in plan and "Stage 'encode' didn't change" in plan
+    assert "Running stage 'train'" in plan and "Stage 'read' didn't change" in plan
 
 
 def test_failed_gate_stops_the_export_and_is_not_retried(trained: Project, tmp_path: Path) -> None:
@@ -85,5 +85,5 @@ def test_bad_data_stops_at_the_check_with_its_line(trained: Project, tmp_path: P
     assert (project.path / "reports/data_docs/index.html").exists()
     assert json.loads((project.path / "metrics/check.json").read_text())["errors"] == 1
     assert "── encode" not in done.stdout
-    project.set(check={"illegal_transition": "warning"})
+    project.set(check={"severity": {"illegal_transition": "warning"}})
     assert project.run("dvc", "repro", "check").returncode == 0

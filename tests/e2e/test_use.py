@@ -125,12 +125,13 @@ def test_files_are_tagged_one_by_one_and_one_that_fails_keeps_no_other_from_it(
         (tmp_path / name).write_text("Ann met Bob in Paris .\n" * 3)
     (tmp_path / "bad.txt").write_bytes(b"\xff\n")
     command = ("fpplm", "predict", "bundle", *(str(tmp_path / name) for name in ("a.txt", "bad.txt", "b.txt")))
-    done = trained.run(*command, "--folder", str(tmp_path / "out"))
+    project = trained.copy(tmp_path / "project")
+    done = project.run(*command, "--folder", str(tmp_path / "out"))
     assert done.returncode == 3 and "bad.txt" in done.stderr and "Traceback" not in done.stderr
     outputs = sorted(path.name for path in (tmp_path / "out").glob("*.jsonl"))
     assert outputs == ["a.txt.jsonl", "b.txt.jsonl"]
     assert len((tmp_path / "out/a.txt.jsonl").read_text().splitlines()) == 3
     before = (tmp_path / "out/a.txt.jsonl").stat().st_mtime_ns
     (tmp_path / "bad.txt").write_text("Ann .\n")
-    assert "bad.txt.jsonl" in trained.ok(*command, "--folder", str(tmp_path / "out"))
+    assert "bad.txt.jsonl" in project.ok(*command, "--folder", str(tmp_path / "out"))
     assert (tmp_path / "out/a.txt.jsonl").stat().st_mtime_ns == before, "tagged before"
