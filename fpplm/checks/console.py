@@ -29,7 +29,7 @@ def show(report: CheckReport) -> None:
 
 
 def findings(checks: Mapping[str, CheckResult], shown: int) -> Iterator[str]:
-    """A line for each of the first rows that a check found, for the number of further rows, and for the advice."""
+    """Lines for the first rows that each check found, the number of further rows, and the advice."""
     for name, result in checks.items():
         examples = result.examples[:shown]
         yield from (f"{result.severity} {name}: {example}" for example in examples)

@@ -1,7 +1,7 @@
-"""The checks and the project's own expectations as suites of Great Expectations, one a table.
+"""The checks and the project's own expectations as Great Expectations suites, one per table.
 
-Every check of fpplm_core/quality is an expectation, `expect_no_CHECK`: its column is empty. Its severity is that of
-params.yaml. In expectations.yaml a project may tolerate a share of a check's rows (`mostly`), and add any other
+Every check in fpplm_core/quality is an expectation, `expect_no_CHECK`, that its column is empty. Its severity comes
+from params.yaml. In expectations.yaml a project may tolerate a share of a check's rows (`mostly`), and add any other
 expectation of Great Expectations about the tables' columns and the names in their index, with a severity of its own.
 """
 
@@ -25,11 +25,11 @@ from fpplm_core.settings import read_yaml
 
 SUITES = Path("expectations.yaml")
 PREFIX = "expect_no_"
-SEVERITIES = {"error": "critical", "warning": "warning"}  # Great Expectations' words for ours
+SEVERITIES = {"error": "critical", "warning": "warning"}  # our severities in Great Expectations' terms
 
 
 def _define(check: Check) -> None:
-    """Makes the expectation of a check known to Great Expectations, which finds it by the name of its class."""
+    """Defines the expectation of a check; Great Expectations finds it by its class name."""
     name = "".join(part.title() for part in f"{PREFIX}{check.name}".split("_"))
     description = f"no {check.name.replace('_', ' ')}: {check.meaning}; {check.advice}"
     fields = {"column": check.name, "description": description}
@@ -44,7 +44,7 @@ for _check in CHECKS:
 def load(severities: Mapping[str, Severity], path: Path = SUITES) -> dict[str, list[Expectation]]:
     """The expectations of each table: every check that `severities` (by name) does not switch off, then the project's.
 
-    Raises ParamsError, which names the entry of the file that cannot be used.
+    Raises ParamsError, naming the invalid entry of the file.
     """
     entries = _entries(path)
     suites: dict[str, list[Expectation]] = {}
@@ -75,17 +75,17 @@ def _entries(path: Path) -> dict[str, list[Any]]:
         content = {}
     if not isinstance(content, Mapping) or not content.keys() <= set(TABLES):
         do = f"use {', '.join(TABLES)}"
-        raise ParamsError("expected tables", where=str(path), got=repr(content)[:60], do=do)
+        raise ParamsError("expected a mapping of tables", where=str(path), got=repr(content)[:60], do=do)
     entries: dict[str, list[Any]] = {table: content.get(table) or [] for table in TABLES}
     for table, given in entries.items():
         if not isinstance(given, list):
-            raise ParamsError("expected a list", where=f"{path}: {table}", got=repr(given)[:60], do="give one, or []")
+            raise ParamsError("expected a list", where=f"{path}: {table}", got=repr(given)[:60], do="write a list, or []")
     return entries
 
 
 def _type_of(entry: Any, where: str) -> str:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):
-        raise ParamsError("an expectation has a type", where=where, got=repr(entry)[:60], do="write {type: expect_…}")
+        raise ParamsError("an expectation needs a type", where=where, got=repr(entry)[:60], do="write {type: expect_…}")
     return str(entry["type"])
 
 
@@ -93,9 +93,9 @@ def _tolerance(entry: Mapping[str, Any], check: str, table: Table, where: str) -
     """The share of rows in which a check must find nothing. Raises ParamsError."""
     if check not in check_names(table):
         do = f"use {PREFIX} with one of {', '.join(check_names(table))}"
-        raise ParamsError("no check of this table", where=where, got=repr(f"{PREFIX}{check}")[:60], do=do)
+        raise ParamsError("this table has no such check", where=where, got=repr(f"{PREFIX}{check}")[:60], do=do)
     if more := entry.keys() - {"type", "mostly"}:
-        do = f"remove it; params.yaml has the severity (check.severity: {{{check}: …}})"
+        do = f"remove it; set the severity in params.yaml (check.severity: {{{check}: …}})"
         raise ParamsError("a check takes only mostly", where=where, got=", ".join(map(repr, more)), do=do)
     mostly = entry.get("mostly", 1)
     if not isinstance(mostly, int | float) or not 0 <= mostly <= 1:
@@ -104,7 +104,7 @@ def _tolerance(entry: Mapping[str, Any], check: str, table: Table, where: str) -
 
 
 def _own(entry: Mapping[str, Any], name: str, where: str) -> Expectation | None:
-    """An expectation of the project's own; None if it is switched off. Raises ParamsError."""
+    """One of the project's own expectations; None if it is switched off. Raises ParamsError."""
     kwargs = {key: value for key, value in entry.items() if key not in ("type", "severity")}
     severity = entry.get("severity", "error")
     if severity == "off":
@@ -117,7 +117,7 @@ def _own(entry: Mapping[str, Any], name: str, where: str) -> Expectation | None:
 
 
 def _configured(name: str, kwargs: Mapping[str, Any], severity: str, where: str) -> Expectation:
-    """Raises ParamsError if Great Expectations has no such expectation, or not with these arguments."""
+    """Configures an expectation. Raises ParamsError if Great Expectations does not know it or rejects its arguments."""
     level = FailureSeverity(SEVERITIES[severity])
     try:
         return ExpectationConfiguration(type=name, kwargs=dict(kwargs), severity=level).to_domain_obj()
@@ -128,7 +128,7 @@ def _configured(name: str, kwargs: Mapping[str, Any], severity: str, where: str)
 
 
 def name_of(expectation: Expectation, table: str) -> str:
-    """The check, or the type of another expectation with its table and column."""
+    """The name of a check, or for another expectation its type, table and column."""
     name = expectation.expectation_type
     if name.startswith(PREFIX):
         return name.removeprefix(PREFIX)
@@ -137,7 +137,7 @@ def name_of(expectation: Expectation, table: str) -> str:
 
 
 def names_of(suite: Iterable[Expectation], table: str) -> dict[str, str]:
-    """The name of each expectation by its id; those of one name are numbered, from the second on."""
+    """The name of each expectation by its id; repeated names are numbered from the second on."""
     names: dict[str, str] = {}
     times: Counter[str] = Counter()
     for expectation in suite:

@@ -1,4 +1,4 @@
-"""Great Expectations over the tables of fpplm_core/quality, for the check stage, `fpplm check` and incoming files."""
+"""Validates the tables of fpplm_core/quality, for the check stage, `fpplm check` and incoming files."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from fpplm_core.quality.statistics import statistics
 from fpplm_core.quality.token_table import tokens
 from fpplm_core.tagging.windows import WindowBuilder
 
-EXAMPLES = 20  # of each check in metrics/check.json
-LISTED = 200  # of each check in Data Docs and for an incoming file, Great Expectations' own limit
+EXAMPLES = 20  # per check in metrics/check.json
+LISTED = 200  # per check in Data Docs and for an incoming file; Great Expectations' own limit
 
 
 def check_corpus(
@@ -47,7 +47,7 @@ def check_corpus(
 ) -> CheckReport:
     """Validates every expectation that is not switched off; writes Data Docs to the folder `docs` if it is given.
 
-    Raises ParamsError for an expectation that cannot be used.
+    Raises ParamsError for an invalid expectation.
     """
     suites = load_suites(check.severities())
     tokenizer = pretrained.load_tokenizer(model.encoder, model.revision)
@@ -77,8 +77,8 @@ def validate(
 ) -> dict[str, CheckResult]:
     """The result of each expectation by its name.
 
-    A table comes in one part or more; Great Expectations validates one after another, and the finds add up. It sees the
-    levels of a table's index as columns. Raises ParamsError for an expectation that cannot be tried.
+    A table comes in one or more parts, which Great Expectations validates in turn; findings add up. It sees the
+    levels of a table's index as columns. Raises ParamsError for an expectation that cannot be evaluated.
     """
     tallies: dict[str, _Tally] = {}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch:
@@ -105,7 +105,7 @@ def validate(
 
 
 def _context(docs: Path) -> Any:
-    """Great Expectations in memory, with its pages in a folder."""
+    """A Great Expectations context in memory that writes its pages to a folder."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     for name in list(context.get_site_names()):
@@ -117,7 +117,7 @@ def _context(docs: Path) -> Any:
 
 
 def _checkpoint(context: Any, source: Any, table: str, suite: list[Expectation], listed: int) -> Any:
-    """What validates a part of a table, and lists at most `listed` rows of each expectation."""
+    """A checkpoint that validates a part of a table and lists at most `listed` rows per expectation."""
     batch = source.add_dataframe_asset(table).add_batch_definition_whole_dataframe(table)
     suite_of_table = context.suites.add(gx.ExpectationSuite(name=table, expectations=suite))
     definition = context.validation_definitions.add(
@@ -146,16 +146,16 @@ class _Tally:
         return cls(severity, table, float(config.kwargs.get("mostly", 1)))
 
     def add(self, result: Any, rows: int, examples: int) -> None:
-        """Adds the result of one part. An expectation that is not about single rows is found once a part.
+        """Adds the result of one part. An expectation about no single rows counts once per part.
 
-        Raises ParamsError if it could not be tried, for instance because the table lacks the column.
+        Raises ParamsError if it could not be evaluated, for instance because the table lacks the column.
         """
         raised = result.exception_info or {}
         raised = raised if "raised_exception" in raised else next(iter(raised.values()), {})
         if raised.get("raised_exception"):
             reason = str(raised["exception_message"]).splitlines()[0][:100]
             where = f"{SUITES}: {self.table}, {result.expectation_config.type}"
-            raise ParamsError(f"the expectation cannot be tried ({reason})", where=where)
+            raise ParamsError(f"the expectation cannot be evaluated ({reason})", where=where)
         seen = result.result
         self.rows += seen.get("element_count", rows)
         if "unexpected_count" in seen:

@@ -1,4 +1,4 @@
-"""The commands of `fpplm` that take a bundle: they need no project, and no torch."""
+"""The commands of `fpplm` that use a bundle: they need neither a project nor torch."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ app = typer.Typer()
 
 
 def as_column(given: str | None) -> int | str | None:
-    """A column as a number where it is one, else as a name."""
+    """Converts a column given as text to its number, or keeps it as a name."""
     return int(given) if given is not None and given.lstrip("-").isdigit() else given
 
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt")]
-Variant = Annotated[str, typer.Option(help="auto, fp32, fp16, int8 or mixed")]
+Device = Annotated[str, typer.Option(help="device to run on: auto, cpu, cuda or tensorrt")]
+Variant = Annotated[str, typer.Option(help="model variant: auto, fp32, fp16, int8 or mixed")]
 Segmentation = Annotated[
     str | None,
-    typer.Option("--segmenter", help="MODULE:FUNCTION, for a bundle whose words were cut by a segmenter of your own"),
+    typer.Option("--segmenter", help="MODULE:FUNCTION of your own segmenter, for a bundle that was trained with it"),
 ]
-BundlePath = Annotated[Path, typer.Argument(help="folder of a bundle, such as ./bundle")]
+BundlePath = Annotated[Path, typer.Argument(help="bundle folder, such as ./bundle")]
 
 
 def load_segmenter(name: str | None) -> Segmenter | None:
@@ -45,27 +45,29 @@ def load_segmenter(name: str | None) -> Segmenter | None:
 @app.command()
 def predict(
     bundle: BundlePath,
-    inputs: Annotated[list[str], typer.Argument(help="files; - is standard input")],
+    inputs: Annotated[list[str], typer.Argument(help="files to tag; - reads standard input")],
     input_format: Annotated[
         str,
         typer.Option(
-            "--format", help="text (a text a line), jsonl (a key `text`), or a format of docs/data.md; auto looks"
+            "--format",
+            help="text (one text per line), jsonl (objects with a `text` key), a format from docs/data.md, or auto",
         ),
     ] = "auto",
-    to: Annotated[str, typer.Option(help="jsonl, or conll")] = "jsonl",
-    output: Annotated[str, typer.Option("--output", "-o", help="a file; - is standard output")] = "-",
+    to: Annotated[str, typer.Option(help="output format: jsonl or conll")] = "jsonl",
+    output: Annotated[str, typer.Option("--output", "-o", help="output file; - writes to standard output")] = "-",
     device: Device = "auto",
     variant: Variant = "auto",
     segmenter: Segmentation = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="a line a word: the tagger's label beside the label language model's")
+        bool, typer.Option("--explain", help="write one line per word, with the tagger's label and the label language model's")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="go on where --output ends, after an interruption")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="continue an interrupted run at the end of --output")] = False,
     folder: Annotated[
-        Path | None, typer.Option(help="an output for each file, in this folder; in a project, as its flow `predict`")
+        Path | None,
+        typer.Option(help="write one output per file to this folder, with the project's flow `predict`"),
     ] = None,
 ) -> None:
-    """Tags text and writes a JSON line a text: entities with text, label, start, end (characters) and score."""
+    """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.inputs import read
     from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_explained, write_jsonl
     from fpplm_core.serving import Predictor
@@ -74,11 +76,11 @@ def predict(
         raise ParamsError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
     if resume and (output == "-" or explain):
         raise ParamsError(
-            "nothing to go on from", where="--resume", do="name the file with --output, without --explain"
+            "nothing to resume", where="--resume", do="name the output file with --output and omit --explain"
         )
     if folder is not None:
         if (output, explain, resume, input_format, variant) != ("-", False, False, "auto", "auto"):
-            raise ParamsError("only --to and --device go with it", where="--folder", do="leave the others out")
+            raise ParamsError("only --to and --device may be combined with it", where="--folder", do="omit the others")
         require_project()
         load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device)
         return
@@ -93,7 +95,7 @@ def predict(
 
 
 def progress(counts: Iterable[int]) -> None:
-    """Counts words as they are done, on stderr: a line that is written anew on a terminal, one line elsewhere."""
+    """Reports words tagged on stderr: continuously on a terminal, otherwise in one line at the end."""
     start, words = time.perf_counter(), 0
     live = sys.stderr.isatty()
     for count in counts:
@@ -107,11 +109,13 @@ def progress(counts: Iterable[int]) -> None:
 @app.command()
 def evaluate(
     bundle: BundlePath,
-    file: Annotated[Path, typer.Argument(help="annotated file")],
-    input_format: Annotated[str, typer.Option("--format", help="a format of docs/data.md; auto looks")] = "auto",
-    word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
-    tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="all scores as JSON")] = False,
+    file: Annotated[Path, typer.Argument(help="annotated file to score on")],
+    input_format: Annotated[str, typer.Option("--format", help="a format from docs/data.md, or auto to detect it")] = "auto",
+    word_column: Annotated[
+        str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
+    ] = None,
+    tag_column: Annotated[str | None, typer.Option(help="column of tags: number or name")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print all scores as JSON")] = False,
     device: Device = "auto",
     variant: Variant = "auto",
     segmenter: Segmentation = None,

@@ -1,4 +1,4 @@
-"""The commands of `fpplm` that take annotated files: they need no project."""
+"""The commands of `fpplm` that work on annotated files: most need no project."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ app = typer.Typer()
 Repair = Literal["refuse", "conlleval", "discard"]
 Misaligned = Literal["refuse", "expand", "split"]
 Overlap = Literal["refuse", "longest", "first"]
-Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="a value of params.yaml: data.scheme=IOB1")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: data.scheme=IOB1")]
 
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(help="annotated files, taken together as one training split")],
-    dev: Annotated[Path | None, typer.Option(help="to be held against them")] = None,
-    test: Annotated[Path | None, typer.Option(help="likewise")] = None,
+    files: Annotated[list[Path], typer.Argument(help="annotated files, which together form the training split")],
+    dev: Annotated[Path | None, typer.Option(help="annotated file of the dev split")] = None,
+    test: Annotated[Path | None, typer.Option(help="annotated file of the test split")] = None,
     overrides: Overrides = None,
-    as_json: Annotated[bool, typer.Option("--json", help="the findings as JSON")] = False,
-    docs: Annotated[Path | None, typer.Option(help="folder for Data Docs, as pages")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
+    docs: Annotated[Path | None, typer.Option(help="folder to write the HTML pages of Data Docs to")] = None,
 ) -> None:
-    """Checks annotated files as the pipeline does, with the settings of ./params.yaml; exits with 10 on errors."""
+    """Checks annotated files as the pipeline does, with the settings in ./params.yaml; exits with code 10 on errors."""
     from fpplm.checks.console import show
     from fpplm.checks.validation import check_corpus
     from fpplm.project.template import settings_here
@@ -49,26 +49,28 @@ def check(
         typer.echo("\n".join(lines))
         show(report)
     if report.errors:
-        raise CheckFailed(f"{report.errors} kind(s) of error", where=", ".join(map(str, files)))
+        raise CheckFailed(f"{report.errors} check(s) found errors", where=", ".join(map(str, files)))
 
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="an annotated file, or a folder of brat's")],
-    target: Annotated[Path, typer.Argument(help="a new file, or a new folder for brat")],
-    from_format: Annotated[str, typer.Option("--from", help="a format; auto is told from the content")] = "auto",
-    to_format: Annotated[str, typer.Option("--to", help="a format; auto is told from the suffix")] = "auto",
-    scheme: Annotated[str, typer.Option(help="of the tags that are written; auto keeps what there is")] = "auto",
-    repair: Annotated[Repair, typer.Option(help="what becomes of illegal transitions")] = "refuse",
+    source: Annotated[Path, typer.Argument(help="annotated file, or a brat folder")],
+    target: Annotated[Path, typer.Argument(help="file to create, or folder for brat")],
+    from_format: Annotated[str, typer.Option("--from", help="format; auto detects it from the content")] = "auto",
+    to_format: Annotated[str, typer.Option("--to", help="format; auto takes it from the suffix")] = "auto",
+    scheme: Annotated[str, typer.Option(help="tag scheme to write; auto keeps the scheme of the source")] = "auto",
+    repair: Annotated[Repair, typer.Option(help="how to treat illegal tag transitions")] = "refuse",
     segmentation: Annotated[
-        str, typer.Option(help="how text becomes words, as data.segmentation in params.yaml")
+        str, typer.Option(help="how to split text into words, as data.segmentation in params.yaml")
     ] = "unicode",
-    misaligned: Annotated[Misaligned, typer.Option(help="mentions that are no whole words")] = "split",
-    overlap: Annotated[Overlap, typer.Option(help="mentions that overlap")] = "refuse",
-    word_column: Annotated[str | None, typer.Option(help="number (0-based, negative from the right) or name")] = None,
-    tag_column: Annotated[str | None, typer.Option(help="likewise")] = None,
+    misaligned: Annotated[Misaligned, typer.Option(help="how to treat mentions that begin or end inside a word")] = "split",
+    overlap: Annotated[Overlap, typer.Option(help="how to treat overlapping mentions")] = "refuse",
+    word_column: Annotated[
+        str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
+    ] = None,
+    tag_column: Annotated[str | None, typer.Option(help="column of tags: number or name")] = None,
 ) -> None:
-    """Writes annotated text in another format (docs/data.md) or tag scheme, and says what was changed."""
+    """Converts annotated text to another format (docs/data.md) or tag scheme, and reports what changed."""
     from fpplm_core.data import segmenter
     from fpplm_core.data.conversion import convert as run
     from fpplm_core.data.options import Options
@@ -84,15 +86,15 @@ def convert(
 
 @app.command()
 def review(
-    folds: Annotated[int, typer.Option(min=0, help="0: dev and test alone; N: also train, by N trainings")] = 0,
-    shown: Annotated[int, typer.Option(min=0, help="lines to show")] = 20,
+    folds: Annotated[int, typer.Option(min=0, help="0: review dev and test only; N: also train, with N trainings")] = 0,
+    shown: Annotated[int, typer.Option(min=0, help="number of lines to show")] = 20,
 ) -> None:
-    """After a training: probable errors of annotation, the most doubtful first; all of them in reports/review.jsonl."""
+    """Lists probable annotation errors after a training, most suspicious first; writes all to reports/review.jsonl."""
     from fpplm.studies.review import lines
     from fpplm.studies.review import review as review_annotations
     from fpplm_core.errors import ParamsError
 
     if folds == 1:
-        raise ParamsError("one part leaves nothing to train on", where="--folds", got="1", do="use 0, or 2 and more")
+        raise ParamsError("one fold leaves nothing to train on", where="--folds", got="1", do="use 0, or 2 or more")
     for line in lines(review_annotations(folds), shown):
         typer.echo(line)

@@ -1,4 +1,4 @@
-"""What `fpplm doctor` looks at."""
+"""The lines that `fpplm doctor` prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fpplm_core.errors import FpplmError
 PACKAGES = ("torch", "transformers", "datasets", "prefect", "dvc", "seqeval", "great-expectations", "onnx")
 RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
 NEEDED_GB = 5
-Line = tuple[str, str, str | None]  # name, what was found, what to do where it is not well
+Line = tuple[str, str, str | None]  # name, finding, advice (None if all is well)
 
 
 def lines() -> Iterator[Line]:

@@ -38,21 +38,21 @@ def options(
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(help="a new or empty folder")],
-    train: Annotated[Path, typer.Argument(help="annotated file of any format that docs/data.md names")],
-    dev: Annotated[Path | None, typer.Option(help="likewise; without it cut from train")] = None,
-    test: Annotated[Path | None, typer.Option(help="likewise; without it cut from train")] = None,
+    directory: Annotated[Path, typer.Argument(help="new or empty folder")],
+    train: Annotated[Path, typer.Argument(help="annotated training file in any format listed in docs/data.md")],
+    dev: Annotated[Path | None, typer.Option(help="annotated dev file; by default, dev is split off from train")] = None,
+    test: Annotated[Path | None, typer.Option(help="annotated test file; by default, test is split off from train")] = None,
 ) -> None:
-    """Makes a project for data of your own, ready for `fpplm retrain`."""
+    """Creates a project for your own data, ready for `fpplm retrain`."""
     from fpplm.project import creation
 
     creation.create(directory, train, dev, test)
-    typer.echo(f"{directory} is ready; go on with: cd {directory} && fpplm retrain")
+    typer.echo(f"{directory} is ready; next: cd {directory} && fpplm retrain")
 
 
 @app.command()
 def update() -> None:
-    """Brings the files that `fpplm init` copied up to date with the installed fpplm; keeps those that you edited."""
+    """Updates the files that `fpplm init` copied to the installed version of fpplm; keeps those that you edited."""
     require_project()
     from fpplm.project.lock import project_lock
     from fpplm.project.update import update as update_project
@@ -63,7 +63,7 @@ def update() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Lists what is installed and found: each line ok, or what to type."""
+    """Checks the installation and the project; each line says ok, or what to do."""
     from fpplm.cli.doctor import lines
 
     failed = 0

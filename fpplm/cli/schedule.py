@@ -1,4 +1,4 @@
-"""The commands of `fpplm` that let the retraining run by itself."""
+"""The commands of `fpplm` that retrain on a schedule."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ app = typer.Typer()
 
 @app.command()
 def schedule(
-    cron: Annotated[str | None, typer.Option(help='such as "0 3 * * 1"; without it and --every: nightly')] = None,
-    every: Annotated[str | None, typer.Option(help="instead of --cron: seconds, or 30m, 12h, 7d")] = None,
-    timezone: Annotated[str, typer.Option(help="such as Europe/Berlin")] = "UTC",
+    cron: Annotated[str | None, typer.Option(help='cron expression, such as "0 3 * * 1"; default: nightly, unless --every is given')] = None,
+    every: Annotated[str | None, typer.Option(help="interval instead of --cron: seconds, or 30m, 12h, 7d")] = None,
+    timezone: Annotated[str, typer.Option(help="time zone, such as Europe/Berlin")] = "UTC",
     overrides: Overrides = None,
-    only_report: Annotated[bool, typer.Option("--only-report", help="put nothing into production")] = False,
-    busy: Annotated[str | None, typer.Option(help="where another retraining works here: wait, skip or fail")] = None,
+    only_report: Annotated[bool, typer.Option("--only-report", help="report only; never promote to production")] = False,
+    busy: Annotated[str | None, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")] = None,
     notify: Notify = None,
-    off: Annotated[bool, typer.Option("--off", help="take the schedule away")] = False,
+    off: Annotated[bool, typer.Option("--off", help="remove the schedule")] = False,
 ) -> None:
-    """Lets the retraining run by itself, with the server and worker of `fpplm up`; replaces an earlier schedule."""
+    """Schedules the retraining on the server and worker of `fpplm up`; replaces an earlier schedule."""
     require_project()
     from fpplm.schedule import deployment
     from fpplm_core.params import load
@@ -31,7 +31,7 @@ def schedule(
     if off:
         typer.echo(deployment.unschedule())
         return
-    load()  # a mistake in params.yaml would otherwise be found in the night
+    load()  # otherwise a mistake in params.yaml would surface only at night
     given = {"overrides": overrides, "promote": False if only_report else None, "busy": busy, "notify": notify}
     changed = {key: value for key, value in given.items() if value is not None}
     typer.echo(deployment.schedule(cron, every, timezone, changed))
@@ -39,10 +39,10 @@ def schedule(
 
 @app.command()
 def up(
-    host: Annotated[str, typer.Option(help="address to listen at; Prefect asks nobody for a password")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port of Prefect's API and pages")] = 4200,
+    host: Annotated[str, typer.Option(help="address to listen on; Prefect asks for no password")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of Prefect's API and web pages")] = 4200,
 ) -> None:
-    """Runs this project's Prefect server and worker, until Ctrl-C."""
+    """Runs this project's Prefect server and worker until Ctrl-C."""
     require_project()
     from fpplm.schedule import server
 

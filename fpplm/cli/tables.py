@@ -17,7 +17,7 @@ from fpplm_core.tagging.spans import Span
 
 
 def models() -> str:
-    """The registered versions, the newest first."""
+    """The registered versions, newest first."""
     fetch()
     production = in_production()
     rows = []
@@ -45,7 +45,7 @@ def data_at(commit: str) -> str:
 
 
 def runs(last: int) -> str:
-    """The last runs, the newest first."""
+    """The last runs, newest first."""
     rows = []
     for run in reversed(history.runs()[-last:]):
         ran = [name for name, did in run.ran.items() if did]
@@ -56,13 +56,13 @@ def runs(last: int) -> str:
 
 
 def diff(before: str, after: str) -> str:
-    """What changed from one model to another, and what that did on the present test split."""
+    """What changed from one model to another, and its effect on the current test split."""
     from fpplm.promotion.comparison import compare
 
     old, new = open_model(before), open_model(after)
     changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
     rows: list[tuple[str, ...]] = [*changes]
-    parts = [table(("what", "", before, after), rows) if rows else "made of the same parameters, data and code"]
+    parts = [table(("what", "", before, after), rows) if rows else "same parameters, data and code"]
     comparison = compare(new.path, old.path, load())
     rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))
@@ -78,12 +78,12 @@ def example_lines(example: ChangedSentence) -> str:
 
 
 def open_model(name: str) -> Bundle:
-    """A version's bundle, or that in a folder. Raises DataError, RegistryError, BundleError."""
+    """Opens the bundle of a version or in a folder. Raises DataError, RegistryError, BundleError."""
     return open_bundle(name if Path(name).is_dir() else bundle_of(resolve(name)))
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns as wide as they need; nothing is cut, since these lines are searched and piped."""
+    """Formats columns as wide as their content; nothing is truncated, because users grep and pipe these lines."""
     widths = [max(len(str(row[n])) for row in (head, *rows)) for n in range(len(head))]
     return "\n".join(
         "  ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)

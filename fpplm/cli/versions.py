@@ -1,4 +1,4 @@
-"""The commands of `fpplm` about registered models: which there are, which is in production, how two differ."""
+"""The commands of `fpplm` that list, compare, promote and reproduce registered models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer()
 
 @app.command()
 def models() -> None:
-    """The registered versions: which is in production, scores, dates, data."""
+    """Lists the registered versions: which one is in production, scores, dates, data."""
     require_project()
     from fpplm.cli.tables import models as table
 
@@ -21,8 +21,8 @@ def models() -> None:
 
 
 @app.command()
-def runs(last: Annotated[int, typer.Option(min=1, help="how many")] = 20) -> None:
-    """The retrainings of this folder: when, what ran, what was decided and why."""
+def runs(last: Annotated[int, typer.Option(min=1, help="number of retrainings to show")] = 20) -> None:
+    """Lists the retrainings in this folder: start, stages that ran, verdict and reason."""
     require_project()
     from fpplm.cli.tables import runs as table
 
@@ -32,10 +32,10 @@ def runs(last: Annotated[int, typer.Option(min=1, help="how many")] = 20) -> Non
 @app.command()
 def promote(
     version: Annotated[
-        str | None, typer.Argument(help="a registered version, such as v2; none: what ./bundle holds")
+        str | None, typer.Argument(help="registered version, such as v2; default: the model in ./bundle")
     ] = None,
 ) -> None:
-    """Puts a model into production, whatever its verdict was."""
+    """Promotes a model to production, whatever its verdict was."""
     require_project()
     from fpplm.project.lock import project_lock
     from fpplm.promotion import decision
@@ -47,22 +47,22 @@ def promote(
 
 @app.command()
 def rollback() -> None:
-    """Puts the version before the present one into production again."""
+    """Puts the version before the current one back into production."""
     require_project()
     from fpplm.project.lock import project_lock
     from fpplm.promotion import decision
 
     with project_lock("fail"):
         now, before = decision.roll_back()
-    typer.echo(f"{now} is in production, as before {before}")
+    typer.echo(f"{now} is back in production, instead of {before}")
 
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="a version, such as v1, or a bundle's folder")],
-    after: Annotated[str, typer.Argument(help="likewise")] = "bundle",
+    before: Annotated[str, typer.Argument(help="registered version, such as v1, or bundle folder")],
+    after: Annotated[str, typer.Argument(help="version or bundle folder to compare with it")] = "bundle",
 ) -> None:
-    """How two models differ: parameters, data, code, scores on the present test split, and spans, with examples."""
+    """Shows how two models differ: parameters, data, code, scores on the current test split, and spans."""
     require_project()
     from fpplm.cli.tables import diff as table
 
@@ -70,8 +70,8 @@ def diff(
 
 
 @app.command()
-def reproduce(version: Annotated[str, typer.Argument(help="a registered version, such as v1")]) -> None:
-    """Trains a version again from its code, parameters and data, and compares the result with what was registered."""
+def reproduce(version: Annotated[str, typer.Argument(help="registered version, such as v1")]) -> None:
+    """Retrains a version from its code, parameters and data, and compares the result with the registered model."""
     require_project()
     from fpplm.promotion.reproduction import reproduce as reproduce_version
 

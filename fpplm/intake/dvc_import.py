@@ -1,4 +1,4 @@
-"""Where new data come from before a run: a folder of drops, or an import that DVC keeps up to date."""
+"""Takes in new data before a run: from a folder of drops, or from an import that DVC updates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fpplm_core.settings import read_yaml
 
 
 def take_in(settings: Params, commit: bool) -> None:
-    """Takes in what has come, as a new version of data.path for DVC where it keeps that folder, else for Git.
+    """Takes in new data as a new version of data.path, in DVC if it tracks that folder, else in Git.
 
     Dev and test are never touched: drops go to the training split. Raises DataError, RegistryError.
     """
@@ -24,7 +24,7 @@ def take_in(settings: Params, commit: bool) -> None:
     imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
     if imported and settings.data.incoming:
         raise DataError(
-            "an imported folder takes no drops", where="data.incoming", got=str(pointer), do="set data.incoming to null"
+            "drops cannot be added to an imported folder", where="data.incoming", got=str(pointer), do="set data.incoming to null"
         )
     drops = incoming.take_in(settings)
     for drop in drops:
@@ -38,18 +38,18 @@ def take_in(settings: Params, commit: bool) -> None:
                 else:
                     repo.add([settings.data.path])
         except (DvcException, OSError) as error:
-            raise RegistryError("DVC cannot bring the data up to date", where=str(pointer), got=str(error)) from None
+            raise RegistryError("DVC cannot update the data", where=str(pointer), got=str(error)) from None
     if commit and is_repository():
         taken = [drop.name for drop in drops if drop.accepted]
         save(tracked(settings), f"Data: {', '.join(taken) or settings.data.path}")
 
 
 def pointer_of(settings: Params) -> Path:
-    """DVC's file for the folder of the data, where it keeps it."""
+    """The .dvc file of the data folder, if DVC tracks that folder."""
     return Path(f"{settings.data.path.rstrip('/')}.dvc")
 
 
 def tracked(settings: Params) -> list[str]:
-    """The paths under Git that say which data are meant."""
+    """The paths in Git that identify the data."""
     pointer = pointer_of(settings)
     return [str(pointer), str(pointer.with_name(".gitignore"))] if pointer.exists() else [settings.data.path]

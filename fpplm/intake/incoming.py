@@ -1,7 +1,7 @@
 """Drops: new annotated files in data.incoming. Good ones go to data.path/drops, where read adds them to train.
 
-A file moves by renames alone, and a copy to another file system is made under another name first: whoever is killed
-at any point leaves every file in one place, and the next run ends as the first would have. One process at a time.
+A file moves only by renames, and is copied to another file system under a temporary name first: a process killed at
+any point leaves every file in exactly one place, and the next run completes its work. One process at a time.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from fpplm_core.tagging.schemes import count_violations, detect_scheme
 
 QUARANTINE = "quarantine"
 LEAKAGE = ("leakage", "near_leakage")
-ACCEPTED = ".accepted-"  # begins the name of a file that is on its way to the drops
+ACCEPTED = ".accepted-"  # prefix of a file that is being moved to the drops
 DIGITS = 8  # of the content's hash, in the name of a drop
 
 
 class IncomingFile(NamedTuple):
-    """A file and what became of it, each in one line: why it was refused, or what its checks warn of."""
+    """A file and its outcome; `reason` and `note` are one line each: why it was refused, and what the checks warn of."""
 
     name: str
     accepted: bool
@@ -53,7 +53,7 @@ class IncomingFile(NamedTuple):
 
 
 class Screening(NamedTuple):
-    """What stands against a file in lines, the first for all; none where it is accepted."""
+    """The reasons against a file, one per line, the first summing up all; empty if it is accepted."""
 
     sentences: int
     against: list[str]
@@ -70,7 +70,7 @@ def take_in(settings: Params) -> list[IncomingFile]:
         return []
     incoming, drops = Path(settings.data.incoming), Path(settings.data.path) / DROPS
     if not incoming.is_dir():
-        raise DataError("no such folder", where="data.incoming", got=repr(str(incoming)), do="make it, or set null")
+        raise DataError("no such folder", where="data.incoming", got=repr(str(incoming)), do="create it, or set null")
     done = [finish_move(claimed, drops, settings) for claimed in sorted(incoming.glob(f"{ACCEPTED}*"))]
     files = finished_files(incoming)
     if not files:
@@ -91,7 +91,7 @@ def take_in(settings: Params) -> list[IncomingFile]:
 
 
 def finish_move(claimed: Path, drops: Path, settings: Params) -> IncomingFile:
-    """Ends the move of a file that was accepted by a run that was killed."""
+    """Completes the move of a file that a killed run had accepted."""
     target = move_to_training_set(claimed, drops)
     return IncomingFile(target.name[DIGITS + 1 :], True, sum(1 for _ in read_drop(target, settings, Notes())), "")
 
@@ -100,7 +100,7 @@ def screen(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: s
     """Checks a file as `fpplm check` does, in the corpus's tag scheme, and against the corpus's dev and test."""
     if fault := name_fault(path):
         return Screening(0, [fault])
-    # Of a drop alone these say nothing.
+    # These say nothing about a drop by itself.
     off = dict.fromkeys(("few_examples", "few_sentences", "always_present"), "off")
     few = settings.check.model_copy(update={"severity": {**settings.check.severity, **off}})
     notes = Notes()
@@ -132,19 +132,19 @@ def screen(path: Path, drops: Path, corpus: Mapping[str, ParquetFile], scheme: s
 
 
 def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
-    """The sentences of a file in whatever format it is seen to be. Raises DataError, also where one file is not all."""
+    """The sentences of a file in its detected format. Raises DataError, also if the format needs several files."""
     name, reason = detect(path)
     if name == "brat" or path.name.endswith(POINTER):
-        do = "convert it to a format of one file, with fpplm convert"
-        raise DataError("a drop moves alone, and this one needs other files", where=str(path), got=reason, do=do)
+        do = "convert it to a single-file format with fpplm convert"
+        raise DataError("a drop must be a single file, and this one needs others", where=str(path), got=reason, do=do)
     return read_file(path, settings.data.model_copy(update={"format": name}), notes)
 
 
 def name_fault(path: Path) -> str:
     if path.is_symlink():
-        return "a link, where a file is wanted"
+        return "a link; expected a file"
     if not path.name.isprintable():
-        return f"characters in the file's name that cannot be shown: {path.name!a}"
+        return f"unprintable characters in the file's name: {path.name!a}"
     return ""
 
 
@@ -162,7 +162,7 @@ def digest(path: Path) -> str:
 
 
 def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, CheckResult]:
-    """The checks of leakage, as far as they are expected, with the drop as train."""
+    """The results of the leakage checks that are switched on, with the drop as train."""
     wanted = settings.check
     expected = suites.load(wanted.severities()).get("sentences", [])
     suite = [one for one in expected if suites.name_of(one, "sentences") in LEAKAGE]
@@ -173,7 +173,7 @@ def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, Ch
 
 
 def scheme_fault(pairs: Counter[TagBigram], scheme: str, settings: Params) -> str:
-    """Whether a drop's tags are in another scheme than the corpus's, which would read them wrongly."""
+    """The reason against a drop whose tags are in another scheme than the corpus's; "" if there is none."""
     if settings.data.scheme == "TAGS":
         return ""
     try:
@@ -189,7 +189,7 @@ def scheme_fault(pairs: Counter[TagBigram], scheme: str, settings: Params) -> st
 
 
 def quarantine(path: Path, lines: list[str]) -> None:
-    """The file goes last: after a kill it is screened again, and its reason written again."""
+    """Moves a file to quarantine, last of all: after a kill, it is screened and its reason written again."""
     folder = path.parent / QUARANTINE
     names = (path.name if number == 1 else f"{number}-{path.name}" for number in count(1))
     target = next(place for place in map(folder.joinpath, names) if not os.path.lexists(place))
@@ -198,7 +198,7 @@ def quarantine(path: Path, lines: list[str]) -> None:
 
 
 def move_to_training_set(claimed: Path, drops: Path) -> Path:
-    """Moves a file whose name says that it is accepted; where it is now."""
+    """Moves a file whose name marks it as accepted; returns its new path."""
     target = drops / claimed.name.removeprefix(ACCEPTED)
     drops.mkdir(exist_ok=True)
     move(claimed, target)
@@ -206,7 +206,7 @@ def move_to_training_set(claimed: Path, drops: Path) -> Path:
 
 
 def move(source: Path, target: Path) -> None:
-    """Also between file systems; there the source goes when its copy is whole and on the disk."""
+    """Moves a file; between file systems, the source is deleted once its copy is complete and on the disk."""
     try:
         source.replace(target)
     except OSError as error:
@@ -221,7 +221,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
+    """Waits until a file, or the entries of a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

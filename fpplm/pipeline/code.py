@@ -1,4 +1,4 @@
-"""The fingerprint of every stage in build/code: how DVC sees that a stage's code has changed.
+"""The fingerprint of every stage in build/code, by which DVC notices that a stage's code has changed.
 
 The stages are the modules of the project's package `tasks`.
 """
@@ -12,11 +12,11 @@ from fpplm_core.errors import InputsChanged
 from fpplm_core.files import read_json, write_text
 
 CODE = Path("build/code")
-SHOWN = 3  # names in a message
+SHOWN = 3  # names shown in a message
 
 
 def write_code(folder: Path = CODE) -> dict[str, Fingerprint]:
-    """Writes the fingerprint of every stage, `folder/STAGE.json`, where it has changed; all of them, by stage.
+    """Writes the fingerprints that have changed to `folder/STAGE.json`; returns the fingerprints of all stages.
 
     Raises FpplmError where a file of code has a syntax error.
     """
@@ -26,7 +26,7 @@ def write_code(folder: Path = CODE) -> dict[str, Fingerprint]:
 
 
 def write_changed(folder: Path, texts: dict[str, str]) -> None:
-    """Makes `folder` hold NAME.json with these texts and no other; a file that is right keeps its time."""
+    """Makes `folder` hold exactly these texts as NAME.json; an unchanged file keeps its modification time."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         path = folder / f"{name}.json"
@@ -45,8 +45,8 @@ def read_code(stage: str, folder: Path = CODE) -> Fingerprint:
 def check_code(stage: str) -> None:
     """Compares the code of a stage with its fingerprint in build/code.
 
-    A stage calls it when it starts, and when it ends: DVC would record code that is not the code that ran, after
-    `dvc repro -s` without `environment` or after an edit meanwhile.
+    A stage calls it when it starts and when it ends. Otherwise DVC would record code that did not run, after
+    `dvc repro -s` without `environment` or after an edit during the run.
 
     Raises:
         InputsChanged: the code was edited, or a package replaced, since the fingerprint was written.

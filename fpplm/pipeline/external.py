@@ -1,7 +1,7 @@
-"""Inputs that are optional or that DVC cannot see, such as the encoder: build/inputs/NAME.json says what each holds.
+"""Inputs that are optional or that DVC cannot see, such as the encoder, as digests in build/inputs/NAME.json.
 
 The stage `environment` writes these files, and a stage that uses an input depends on its file. The file maps the parts
-of the input to digests, or is "none" where the parameters name no such input.
+of the input to digests, or is "none" if the parameters name no such input.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Parts = dict[str, str]
 def encoder(params: Params) -> Parts:
     """Each file of the encoder's folder, or the commit of its snapshot on the hub.
 
-    A commit that is neither cached nor to be had from the hub is given as the revision alone: encode then fails too.
+    If the commit is neither cached nor available from the hub, the revision stands in for it: encode will fail too.
     Raises EncoderError where its package is missing.
     """
     source, revision = encoder_source(params.model.encoder), params.model.revision
@@ -42,7 +42,7 @@ INPUT: dict[str, Callable[[Params], Parts]] = {
 
 
 def write_inputs(params: Params, folder: Path = INPUTS) -> dict[str, Parts]:
-    """Writes `folder/NAME.json` for every input, where it has changed; all of them, by name."""
+    """Writes `folder/NAME.json` for every input that has changed; returns all inputs by name."""
     found = {name: parts_of(params) for name, parts_of in INPUT.items()}
     write_changed(folder, {name: input_json(parts) for name, parts in found.items()})
     return found
@@ -64,5 +64,5 @@ def hub_commit(name: str, revision: str | None) -> str | None:
         if isinstance(cached, str):
             return Path(cached).parent.name  # .../snapshots/COMMIT/config.json
         return model_info(name, revision=revision, timeout=10).sha
-    except Exception:  # no network, offline, no such model, no name of one: each library has its own errors
+    except Exception:  # no network, offline, no such model, an invalid name: each library has its own errors
         return None

@@ -1,4 +1,4 @@
-"""How an error becomes one line and an exit code."""
+"""Turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageE
 from fpplm_core.files import write_text
 
 INTERRUPTED = 130
-RETRYABLE = (StorageError, InputsChanged, RegistryError)  # another try may help
+RETRYABLE = (StorageError, InputsChanged, RegistryError)  # a retry may help
 FINAL_CODES = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in RETRYABLE} | {INTERRUPTED}
 
 
@@ -24,16 +24,16 @@ def exit_on_error(debug: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe, which is not an error
         sys.exit(0)
     except Exception as error:
         if debug:
             traceback.print_exc()
         known = as_fpplm_error(error)
-        if "DVC_STAGE" in os.environ:  # the flow says why a stage failed, and sees no more of it than its exit code
+        if "DVC_STAGE" in os.environ:  # the flow reports why a stage failed, but sees only its exit code
             with suppress(OSError):
                 write_text(LAST_ERROR, f"{known or f'{type(error).__name__}: {error}'}\n")
         if known is None:
@@ -44,24 +44,24 @@ def exit_on_error(debug: bool) -> Iterator[None]:
 
 
 def as_fpplm_error(error: Exception) -> FpplmError | None:
-    """The error itself, or what the operating system's error means to a user; None for a defect."""
+    """The error itself, or an operating system error in terms of the user; None for a bug."""
     if isinstance(error, FpplmError):
         return error
-    causes = {errno.ENOSPC: "the disk is full", errno.EROFS: "read-only", errno.EACCES: "not allowed",
-              errno.EDQUOT: "the disk quota is used up", errno.EPERM: "not allowed"}  # fmt: skip
+    causes = {errno.ENOSPC: "the disk is full", errno.EROFS: "read-only", errno.EACCES: "permission denied",
+              errno.EDQUOT: "the disk quota is used up", errno.EPERM: "operation not permitted"}  # fmt: skip
     number = getattr(error, "errno", None)
     if isinstance(error, OSError) and number in causes:
         place = str(error.filename or "output")
-        return StorageError(f"cannot write ({causes[number]})", where=place, do="free or change the place, run again")
+        return StorageError(f"cannot write ({causes[number]})", where=place, do="free some space or fix the permissions, then run again")
     return None
 
 
 class StageError(FpplmError):
-    """A stage ended with another exit code than 0; its own message has been printed by the stage."""
+    """A stage exited with a nonzero code; the stage itself has printed its message."""
 
     def __init__(self, stage: str, code: int) -> None:
         cause = LAST_ERROR.read_text(encoding="utf-8").strip() if LAST_ERROR.exists() else ""
         got = f"exit code {code}" + (f" ({cause})" if cause else "")
-        super().__init__(f"the stage {stage} failed", got=got, do=f"again by hand: dvc repro {stage}")
+        super().__init__(f"the stage {stage} failed", got=got, do=f"to run it by hand: dvc repro {stage}")
         self.exit_code = code if code > 0 else 1
         self.is_final = code in FINAL_CODES

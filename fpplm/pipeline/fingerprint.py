@@ -1,11 +1,11 @@
 """The fingerprint of a module: everything in code and libraries that its result depends on.
 
 It holds the modules that the module imports, directly or not; the files beside them, such as templates; the packages
-that these modules import; and Python's version. A comment, a docstring, another layout of the source or an import
-under TYPE_CHECKING leaves it as it is, for a module is hashed by its syntax tree.
+that these modules import; and Python's version. Comments, docstrings, formatting and imports under TYPE_CHECKING do
+not change it, because a module is hashed by its syntax tree.
 
-The stage `environment` writes the fingerprint of every stage to build/code/STAGE.json, the one thing by which DVC sees
-code. `.fpplm/code.json` remembers hashes by the content of a file.
+The stage `environment` writes the fingerprint of every stage to build/code/STAGE.json, which is all that DVC sees
+of the code. `.fpplm/code.json` remembers hashes by the content of a file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BY_NAME = {
 class Fingerprint:
     """`modules` and `files` map names to sha256, `packages` map distributions to versions (None: not installed).
 
-    A package that is imported and not installed counts: installing it can change what the code does.
+    A package that is imported but not installed counts, because installing it can change what the code does.
     """
 
     python: str
@@ -54,7 +54,7 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, values: Any) -> Fingerprint:
-        """Raises DataError where the values are no fingerprint, as when another version of fpplm has written them."""
+        """Raises DataError if the values are not a fingerprint, for instance one from another version of fpplm."""
         names = {field.name for field in fields(cls)}
         if not isinstance(values, dict) or values.keys() != names:
             raise DataError("not a fingerprint", where="build/code", do="run: dvc repro")
@@ -72,7 +72,7 @@ def fingerprint(module: str) -> Fingerprint:
 
 
 def fingerprints(modules: Collection[str]) -> dict[str, Fingerprint]:
-    """The fingerprints of several modules, at hardly more cost than that of one. Raises as `fingerprint`."""
+    """The fingerprints of several modules, at hardly more cost than one. Raises as `fingerprint` does."""
     with _project_on_path():
         graph = _graph({module.partition(".")[0] for module in modules})
         hashes = CodeHashes()
@@ -93,7 +93,7 @@ Difference = tuple[str, str, str | None, str | None]
 def differences(old: Fingerprint, new: Fingerprint) -> list[Difference]:
     """(kind, name, old value, new value) of each difference; kind is python, code, file or package, None is absent.
 
-    Another Python parses to other trees, so the modules are compared under the same Python alone.
+    Python versions differ in their syntax trees, so modules are compared only under the same version.
     """
     if old.python != new.python:
         return [("python", "python", old.python, new.python), *_changed("package", old.packages, new.packages)]
@@ -111,7 +111,7 @@ def _changed(kind: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Di
 
 
 def union(codes: Iterable[Fingerprint]) -> Fingerprint:
-    """All that several fingerprints of the same moment hold."""
+    """The union of several fingerprints taken at the same time."""
     whole = Fingerprint(PYTHON, {}, {}, {})
     for code in codes:
         modules, files, packages = (
@@ -149,19 +149,19 @@ def _project_on_path() -> Iterator[None]:
 
 
 def _graph(tops: set[str]) -> grimp.ImportGraph:
-    """The imports of our packages, of those with these names, and of the project's own that these import."""
+    """The import graph of our packages, of those with these names, and of the project's modules that they import."""
     try:
         graph = grimp.build_graph(
             *sorted({*INSTALLED, *tops}),
             include_external_packages=True,
             exclude_type_checking_imports=True,  # they never run
-            cache_dir=None,  # grimp's own cache trusts a file's time
+            cache_dir=None,  # grimp's own cache trusts modification times
         )
     except SourceSyntaxError as error:
         where = f"{error.filename}:{error.lineno}"
         raise FpplmError("Python cannot read this file", where=where, got=repr((error.text or "").strip())) from None
-    except ValueError as error:  # a package that is not there
-        raise DataError("a package of code is missing", where=str(Path.cwd()), got=str(error)) from None
+    except ValueError as error:  # a missing package
+        raise DataError("a Python package is missing", where=str(Path.cwd()), got=str(error)) from None
     outside = {name for name in graph.modules if graph.is_module_squashed(name)}
     more = {name for name in outside if Path(name).is_dir() and _place(name) == Path.cwd() / name}
     return _graph(tops | more) if more else graph
@@ -172,7 +172,7 @@ def _fingerprint(graph: grimp.ImportGraph, module: str, hashes: CodeHashes) -> F
         raise DataError("no such module", where=str(Path.cwd()), got=module)
     closure = _closure(graph, module)
     outside = {name for name in closure if graph.is_module_squashed(name)} - sys.stdlib_module_names
-    single = {name for name in outside if Path(f"{name}.py").is_file()}  # in the project, and in no package
+    single = {name for name in outside if Path(f"{name}.py").is_file()}  # a module of the project outside any package
     external = outside - single
     own = {name: path for name in sorted(closure - external - sys.stdlib_module_names) if (path := _module_file(name))}
     folders = {
@@ -189,7 +189,7 @@ def _fingerprint(graph: grimp.ImportGraph, module: str, hashes: CodeHashes) -> F
 
 
 def _closure(graph: grimp.ImportGraph, module: str) -> set[str]:
-    """The module, all that it imports or loads by name, directly or not, and the packages around each."""
+    """The module, everything that it imports or loads by name, directly or not, and their parent packages."""
     found: set[str] = set()
     todo = {module}
     while todo:
@@ -205,7 +205,7 @@ def _closure(graph: grimp.ImportGraph, module: str) -> set[str]:
 
 
 def _module_file(name: str) -> Path | None:
-    """Where a module of ours stands; None for a folder without __init__.py."""
+    """The file of one of our modules; None for a folder without __init__.py."""
     place = _place(name)
     if place is None:
         return None
@@ -220,7 +220,7 @@ def _beside(name: str) -> Path | None:
 
 
 def _place(name: str) -> Path | None:
-    """The folder of a package; of a module, its file without `.py`. Nothing is imported to find it."""
+    """The folder of a package, or the file of a module without `.py`, found without importing anything."""
     top, *rest = name.split(".")
     spec = find_spec(top)
     if spec is None:

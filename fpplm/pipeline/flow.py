@@ -1,4 +1,4 @@
-"""What the project's flows share: which failures are tried again, and how a flow ends on SIGTERM."""
+"""What the project's flows share: which failures are retried, and how a flow ends on SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fpplm_core.errors import FpplmError
 
 
 def is_retryable(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Whether another try may help: after a crash, a full disk, a remote that was away; not after a verdict."""
+    """Whether a retry may help: after a crash, a full disk or an unreachable remote, but not after a verdict."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, StageError):
         return not error.is_final
@@ -26,7 +26,7 @@ def is_retryable(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 def retry_policy(delays: Sequence[float]) -> dict[str, Any]:
-    """Options of a task that is tried again after each of these delays, in seconds; DVC is the cache, not Prefect."""
+    """Options of a task that is retried after each of these delays, in seconds; DVC does the caching, not Prefect."""
     return {
         "cache_policy": NO_CACHE,
         "retries": len(delays),
@@ -38,8 +38,8 @@ def retry_policy(delays: Sequence[float]) -> dict[str, Any]:
 def end_on_sigterm() -> None:
     """Inside a flow on a temporary server: SIGTERM ends this process, its stages and that server at once.
 
-    Prefect's own handler waits for the running tasks, which may take hours, and leaves the server behind. With a server
-    of one's own it stays, since that is how a cancelled run is reported.
+    Prefect's own handler waits for the running tasks, which may take hours, and leaves the server behind. With a
+    permanent server that handler stays, since it reports cancelled runs.
     """
 
     def end(number: int, _: Any) -> None:

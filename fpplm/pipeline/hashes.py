@@ -1,6 +1,6 @@
-"""Hashes of files, and those that take time remembered between runs in .fpplm.
+"""Hashes of files; the slow ones are cached between runs in .fpplm.
 
-What is remembered may be lost or damaged at any time: then it is computed anew.
+The cache may be lost or damaged at any time; its values are then computed again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def recall(name: str) -> dict[str, Any]:
-    """What `keep` stored under this name; empty where there is nothing that can be read."""
+    """What `keep` stored under this name; empty if there is nothing readable."""
     try:
         stored = json.loads((SCRATCH / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -32,7 +32,7 @@ def recall(name: str) -> dict[str, Any]:
 
 
 def keep(name: str, values: dict[str, Any]) -> None:
-    """Stores the values whole; of two processes the later one wins. A full disk is no error here."""
+    """Stores the values atomically; of two processes, the later one wins. A full disk is not an error here."""
     with suppress(OSError):
         SCRATCH.mkdir(exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=SCRATCH, prefix=name)
@@ -45,15 +45,15 @@ def keep(name: str, values: dict[str, Any]) -> None:
 
 
 def hash_file(file: Path) -> str:
-    """sha256 of the content, read in pieces."""
+    """The sha256 of a file's content, read in chunks."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    """sha256 of each file directly in a folder, but hidden ones.
+    """The sha256 of each file directly in a folder, except hidden ones.
 
-    A file is read once; later its size, time of change and inode say that it is the same.
+    A file is read once; afterwards, equal size, modification time and inode mean that it is the same.
     """
     known = recall(FILES)
     hashes, new = {}, {}
@@ -71,10 +71,10 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 
 class CodeHashes:
-    """Hashes of files and versions of packages, each looked up once; those that take time, remembered between runs."""
+    """Hashes of files and versions of packages, each looked up once; slow ones are cached between runs."""
 
     def __init__(self) -> None:
-        # What another fpplm or Python has remembered is of no use.
+        # The cache of another version of fpplm or Python is useless.
         self.made_by = hashlib.sha256(Path(__file__).read_bytes() + PYTHON.encode()).hexdigest()
         stored = recall(CODE)
         self.stored = stored if stored.get("made_by") == self.made_by else {}
@@ -82,7 +82,7 @@ class CodeHashes:
         self.seen: dict[Path, str] = {}
         self.files: dict[Path, dict[str, str]] = {}
         self.packages: dict[str, dict[str, str | None]] = {}
-        # A package that is installed, removed or replaced changes the time of the folder that holds it.
+        # Installing, removing or replacing a package changes the modification time of its parent folder.
         folders = {Path(entry).resolve() for entry in sys.path} - {Path.cwd()}
         self.installed = {str(path): path.stat().st_mtime_ns for path in sorted(folders) if path.is_dir()}
         known = self.stored.get("distributions", {}) if self.stored.get("installed") == self.installed else {}
@@ -100,7 +100,7 @@ class CodeHashes:
         return self.seen[path]
 
     def beside(self, folder: Path, package: str) -> dict[str, str]:
-        """The files of a package's folder that are no Python."""
+        """The hashes of the files in a package's folder that are not Python."""
         if folder not in self.files:
             self.files[folder] = {
                 f"{package.replace('.', '/')}/{file.name}": hash_file(file)
@@ -110,7 +110,7 @@ class CodeHashes:
         return self.files[folder]
 
     def versions(self, package: str) -> dict[str, str | None]:
-        """The version of each distribution that brings an importable package."""
+        """The version of each distribution that provides an importable package."""
         if package not in self.packages:
             self.packages[package] = {name: _version(name) for name in self.distributions.get(package, [package])}
         return self.packages[package]
@@ -134,7 +134,7 @@ def _version(distribution: str) -> str | None:
 
 
 def hash_source(source: bytes) -> str:
-    """sha256 of the syntax tree, without positions and without strings that stand alone, such as docstrings.
+    """The sha256 of the syntax tree, without positions and without bare strings such as docstrings.
 
     A file that uses `__doc__` keeps its strings.
     """

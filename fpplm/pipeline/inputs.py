@@ -1,7 +1,7 @@
-"""Whether a stage's inputs stayed as they were while it ran.
+"""Checks that a stage's inputs did not change while it ran.
 
-DVC takes the hashes that it records when a stage has ended (treeverse/dvc#11058): a file edited in between would stand
-in dvc.lock as if the stage had used it. A stage that fails leaves no record, so a stage whose inputs changed fails.
+DVC computes the hashes that it records after a stage has ended (treeverse/dvc#11058): a file edited during the run
+would stand in dvc.lock as if the stage had used it. A stage whose inputs changed therefore fails, which records nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SHOWN = 3  # names in the message
 
 @contextmanager
 def unchanged_inputs(address: str | None) -> Iterator[None]:
-    """Compares code and inputs of a stage of ./dvc.yaml before and after; None, where DVC runs no stage: nothing.
+    """Compares code and inputs of a stage of ./dvc.yaml before and after; does nothing for None, outside DVC.
 
-    `address` is what DVC has in DVC_STAGE: the stage's name, behind `path/dvc.yaml:` where DVC was started elsewhere.
-    The code is that of build/code/NAME.json, where the stage depends on it. An error of the stage itself goes first.
+    `address` is the value of DVC_STAGE: the stage's name, after `path/dvc.yaml:` if DVC was started elsewhere.
+    The code is that of build/code/NAME.json, if the stage depends on it. An error of the stage itself takes precedence.
 
     Raises:
-        InputsChanged: a file, a parameter or the code is another one than at the start.
+        InputsChanged: a file, a parameter or the code has changed since the start.
     """
     if address is None:
         yield
@@ -59,8 +59,8 @@ def unchanged_inputs(address: str | None) -> Iterator[None]:
 def inputs(stage: dict[str, Any]) -> dict[str, Any]:
     """What a stage declares: the value of each section of params.yaml, and (size, mtime in ns, inode) of each file.
 
-    A file that was only touched counts as changed: its earlier content, to compare with, is gone, and to hash
-    everything beforehand would take as long as some stages.
+    A file that was only touched counts as changed: its earlier content is gone, and hashing everything beforehand
+    would take as long as some stages.
     """
     settings = read_yaml("params.yaml")
     found = {f"params.yaml: {key}": value_of(key, settings) for key in stage.get("params", [])}
@@ -75,17 +75,17 @@ def inputs(stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def filled(text: str, settings: Any) -> str:
-    """${data.path} as params.yaml has it."""
+    """Replaces ${data.path} and the like by the values in params.yaml."""
     return re.sub(r"\$\{([\w.]+)\}", lambda match: str(value_of(match[1], settings)), text)
 
 
 def value_of(key: str, settings: Any) -> Any:
-    """The value of a dotted key; None where there is none."""
+    """The value of a dotted key; None if it is missing."""
     return reduce(lambda values, name: values.get(name) if isinstance(values, dict) else None, key.split("."), settings)
 
 
 def files(dependency: str) -> list[Path]:
-    """The file itself, or all files of a folder but those that .dvcignore hides from DVC, such as __pycache__."""
+    """The file itself, or all files of a folder except those that .dvcignore hides from DVC, such as __pycache__."""
     path = Path(dependency)
     if not path.is_dir():
         return [path]

@@ -1,4 +1,4 @@
-"""A stage as a command: its parameters by its signature, its errors in one line, its inputs as they were."""
+"""Runs a stage as a command: parameters from its signature, errors in one line, and a check of its inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARAMS = "params.yaml"
 
 
 def run(stage: Callable[..., None]) -> None:
-    """Runs a stage with the sections of params.yaml that its signature names; a parameter `params` gets the whole.
+    """Runs a stage with the sections of params.yaml that its signature names; a parameter `params` gets them all.
 
     `--debug`, or FPPLM_DEBUG=1, shows tracebacks.
     """
@@ -25,17 +25,17 @@ def run(stage: Callable[..., None]) -> None:
 
 
 def arguments(stage: Callable[..., None], values: Any) -> dict[str, Settings]:
-    """The sections by the names of the stage's parameters, validated as their annotations say.
+    """The sections that the stage's parameters name, validated by their annotations.
 
-    The other sections, and what sections must agree on, are the business of the stage `environment`: a stage that
-    imported all of them would run again where any of them changes.
+    The stage `environment` validates the other sections and their consistency: a stage that imported all of them
+    would run again whenever one of them changes.
     """
     kinds: dict[str, type[Settings]] = {name: kind for name, kind in get_type_hints(stage).items() if name != "return"}
     return {name: kind.parse(*section(name, values)) for name, kind in kinds.items()}
 
 
 def section(name: str, values: Any) -> tuple[Any, str]:
-    """The values of a section, and where they stand."""
+    """The values of a section, and the place to name in errors."""
     if name == "params" or not isinstance(values, dict):
         return values, PARAMS
     return values.get(name), f"{PARAMS}: {name}"

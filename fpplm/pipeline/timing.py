@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:  # a report of timings needs no runtime
+if TYPE_CHECKING:  # reading a report of timings needs no runtime
     from fpplm_core.serving import Predictor
 
 ROUNDS = 3
@@ -22,7 +22,7 @@ Sentences = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Timing:
-    """Words/s over many sentences, and the latency of one in milliseconds: median and 95th percentile."""
+    """Words/s over many sentences, and the latency of one sentence in ms: median and 95th percentile."""
 
     device: str
     variant: str

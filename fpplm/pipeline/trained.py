@@ -16,14 +16,14 @@ from fpplm_core.model.tagger import Tagger, load_trained
 def load_model(settings: ModelSettings) -> tuple[Blueprint, Tagger]:
     """The tagger with the weights that train wrote, checked by their digest.
 
-    DVC trusts a file from its cache, or one with an old time, without reading it. Raises DataError, EncoderError.
+    DVC trusts files from its cache, or with an old modification time, without reading them. Raises DataError, EncoderError.
     """
     file = MODEL / "model.safetensors"
     blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
     do = f"delete {MODEL}, then: fpplm retrain"
     try:
         model = load_trained(file, blueprint, settings)
-    except (SafetensorError, RuntimeError) as error:  # cut off, or its header is damaged
+    except (SafetensorError, RuntimeError) as error:  # truncated, or its header is damaged
         raise DataError("cannot be read", where=str(file), got=str(error).splitlines()[0], do=do) from None
     if weights_sha256(model) != read_json(METRICS / "train.json")["model_sha256"]:
         raise DataError("not the weights that train wrote", where=str(file), do=do)

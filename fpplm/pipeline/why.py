@@ -1,7 +1,7 @@
 """Why a stage would run again: what differs from its last recorded run.
 
-dvc.lock records the parameters and the digests of all else; DVC's cache holds the fingerprint that belongs to a digest.
-So the answer is the same in a clone and after a run that was killed.
+dvc.lock records the parameters, and digests of everything else; DVC's cache holds the fingerprint for each digest.
+So the answer is the same in a clone and after a killed run.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from fpplm_core.params import Params
 
-HASHED = ("code", "file", "input")  # of these the values say nothing to a reader
+HASHED = ("code", "file", "input")  # hashes mean nothing to a reader
 UNKNOWN = "the record is not in DVC's cache; run `dvc fetch` to see what changed in it"
 
 
 class Change(NamedTuple):
-    """A difference between the recorded and the present state of a stage.
+    """A difference between the recorded and the current state of a stage.
 
     `kind` is code, file, package, python, parameter, input, data, output or command, or run: the stage never ran.
     """
@@ -52,7 +52,7 @@ class Change(NamedTuple):
 
 
 def why(stage: str, params: Params) -> list[Change]:
-    """What changed since the recorded run of a stage, and of the stages before it, the nearest to the data first.
+    """What changed since the recorded run of a stage, and of the stages before it, those nearest to the data first.
 
     Raises:
         DataError: dvc.yaml has no such stage.
@@ -77,7 +77,7 @@ def why(stage: str, params: Params) -> list[Change]:
 def lines(stage: str, changes: list[Change]) -> list[str]:
     """The changes as text: the stage's own, then those of the stages before it."""
     own = [str(change) for change in changes if change.stage == stage]
-    before = [f"{change.stage}, which runs before: {change}" for change in changes if change.stage != stage]
+    before = [f"{change.stage}, which runs before it: {change}" for change in changes if change.stage != stage]
     return own + before or ["nothing changed"]
 
 

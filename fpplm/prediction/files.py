@@ -1,4 +1,4 @@
-"""Whole files tagged into a folder, one output for each."""
+"""Tags whole files into a folder, with one output per file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Kind = Literal["jsonl", "conll"]
 
 
 def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
-    """The output of each file: its name in the folder, with the kind as a further suffix.
+    """The output of each file: its name in the folder, with the kind as an additional suffix.
 
     Raises ParamsError where two files have the same name.
     """
@@ -23,17 +23,17 @@ def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
     if twice := sorted(
         {source.name for source, target in zip(sources, targets, strict=True) if targets.count(target) > 1}
     ):
-        raise ParamsError("two files of one name", where=str(folder), got=", ".join(twice), do="tag them in two runs")
+        raise ParamsError("two files with the same name", where=str(folder), got=", ".join(twice), do="tag them in two runs")
     return targets
 
 
 def is_current(target: Path, sources: Sequence[Path]) -> bool:
-    """Whether a file is there, and newer than those that it was made of."""
+    """Whether a file exists and is newer than its sources."""
     return target.exists() and all(target.stat().st_mtime_ns > source.stat().st_mtime_ns for source in sources)
 
 
 def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind) -> int:
-    """Tags a file of any format; the number of its words. The output is there as a whole or not at all.
+    """Tags a file of any format and returns its number of words. The output is written atomically.
 
     Raises DataError where the file cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Texts, as a stream, from files of any kind."""
+"""Streams texts from files of any kind."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.serving.entities import SegmentedText
 
-TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with a text a line
+TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with one text per line
 
 
 def read(name: str, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
-    """The texts of a file, or of standard input for `-`; `cut` finds the words of one that gives none.
+    """The texts of a file, or of standard input for `-`; `cut` segments texts that come without words.
 
-    `kind` is text (a text a line), jsonl (an object with a key `text` a line), or a format of fpplm_core/data/formats,
-    whose annotations do not matter; auto looks at the name, and then into the file. Raises DataError.
+    `kind` is text (one text per line), jsonl (one object with a key `text` per line), or a format of
+    fpplm_core/data/formats, whose annotations are ignored; auto looks at the name, then at the content. Raises DataError.
     """
     if kind == "auto":
         kind = _told(name)
@@ -55,9 +55,9 @@ def _lines(name: str) -> Iterator[str]:
     except FileNotFoundError:
         raise DataError("no such file", where=name) from None
     except IsADirectoryError:
-        raise DataError("a folder stands where a file is wanted", where=name, do="name the file") from None
+        raise DataError("a folder, expected a file", where=name, do="name the file") from None
     except UnicodeDecodeError:
-        raise DataError("not valid UTF-8", where=name, do="convert it first, with iconv for instance") from None
+        raise DataError("not valid UTF-8", where=name, do="convert it first, for instance with iconv") from None
 
 
 def _text_of(line: str, where: str) -> str:
@@ -66,13 +66,13 @@ def _text_of(line: str, where: str) -> str:
     except ValueError:
         raise DataError("not a JSON line", where=where, got=repr(line[:60])) from None
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise DataError("a JSON object with a key `text` is wanted", where=where, got=repr(line[:60]))
+        raise DataError("expected a JSON object with a key `text`", where=where, got=repr(line[:60]))
     return str(value["text"])
 
 
 def _read_format(path: Path, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
-    """Texts as their file has them; sentences without one as their words with a blank between them."""
-    words_only = Options(0, 0) if kind == "conll" else Options()  # tags need not be there
+    """Texts as their file has them; sentences without a text as their words joined by blanks."""
+    words_only = Options(0, 0) if kind == "conll" else Options()  # tags may be missing
     for record in get(kind).read(path, words_only):
         if isinstance(record, Sentence):
             offsets, text = record.offsets, record.text

@@ -1,4 +1,4 @@
-"""Entities, as a stream, as JSON lines or columns."""
+"""Writes a stream of entities as JSON lines or columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fpplm_core.tagging.spans import Span, tags_from_spans
 
 
 def write_jsonl(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
-    """A line a text; yields the number of words of each chunk once it is written."""
+    """Writes one line per text; yields the number of words of each chunk once it is written."""
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
             rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities_of(text, spans)]
@@ -24,7 +24,7 @@ def write_jsonl(predictor: Predictor, texts: Iterable[SegmentedText], stream: Te
 
 
 def write_conll(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
-    """A word and its IOB2 tag a line, or its tag alone of a tagger of words; yields as `write_jsonl` does."""
+    """Writes one word and its tag per line: IOB2, or the plain tag of a word tagger. Yields as `write_jsonl` does."""
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
             tags = plain_tags([span for span, _ in spans], len(text.words), predictor.labels)
@@ -35,19 +35,19 @@ def write_conll(predictor: Predictor, texts: Iterable[SegmentedText], stream: Te
 
 
 def plain_tags(spans: Sequence[Span], length: int, labels: Sequence[str]) -> list[str]:
-    """IOB2 tags; of a tagger whose labels are a tag a word (parts of speech), these as they were in the data."""
+    """IOB2 tags, or for a word tagger (such as one of parts of speech) its tags as they were in the data."""
     if tags_words(labels):
         return [tag.removeprefix("S-") for tag in tags_from_spans(spans, length, "TAGS")]
     return tags_from_spans(spans, length, "IOB2")
 
 
 def tags_words(labels: Sequence[str]) -> bool:
-    """Whether a tagger of these labels gives a tag a word, and no entities."""
+    """Whether a tagger with these labels tags every word instead of finding entities."""
     return all(label == "O" or label.startswith("S-") for label in labels)
 
 
 def write_explained(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
-    """A line a word: the word, the tagger's label and probability, the label language model's, ≠ where they differ."""
+    """Writes one line per word: labels and probabilities of tagger and label language model, ≠ if the labels differ."""
     for text in texts:
         rows = predictor.explain([word for word, _, _ in text.words])
         for row in rows:
@@ -60,9 +60,9 @@ def write_explained(predictor: Predictor, texts: Iterable[SegmentedText], stream
 
 
 def cut_to_chunks(path: Path, kind: str) -> int:
-    """Cuts what a run that was interrupted has written to whole chunks, and says how many texts these are.
+    """Truncates the output of an interrupted run to whole chunks, and returns how many texts these are.
 
-    Whole chunks, because neighbours in a chunk may be context: what is written on is what one run would have written.
+    Neighbours in a chunk may be context, so only whole chunks make the result equal to that of a single run.
     """
     if not path.exists():
         return 0
