@@ -1,17 +1,17 @@
-"""All errors that a user can meet: each is one line that says what is wrong, where, what fpplm got and what to do.
+"""All errors that a user can meet. Each is one line: what is wrong, where, what fpplm got, and what to do.
 
     FpplmError            exit 1
     ├── ParamsError       exit 2   params.yaml: unknown key, value out of range
     ├── DataError         exit 3   a file or an annotation that cannot be read or used
     ├── EncoderError      exit 4   the pretrained encoder cannot be found or loaded
     ├── BundleError       exit 5   a bundle is incomplete, changed or too new
-    ├── DeviceError       exit 6   a device or provider was asked for that is not there
+    ├── DeviceError       exit 6   a requested device or provider is missing
     ├── StorageError      exit 7   the disk is full or not writable
     ├── InputsChanged     exit 8   a file or parameter was edited while a stage used it
-    ├── WorkspaceBusy     exit 9   another retraining works in this folder
+    ├── WorkspaceBusy     exit 9   another retraining is running in this folder
     ├── CheckFailed       exit 10  the data check found errors
     ├── GateFailed        exit 11  the model is not good enough to be exported
-    └── RegistryError     exit 12  Git, DVC or a remote of theirs has refused; nothing in production has changed
+    └── RegistryError     exit 12  Git, DVC or one of their remotes failed; nothing in production has changed
 
 Codes 10 and 11 are verdicts: running the same thing again gives the same answer, so nothing retries them.
 """

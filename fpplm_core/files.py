@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Readable, with keys in their given order, and in place as a whole or not at all."""
+    """Writes indented JSON atomically, with keys in their given order."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -33,7 +33,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A folder to be filled, in place of `path` where that has succeeded."""
+    """A temporary folder to fill, which replaces `path` if the block succeeds."""
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -47,7 +47,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
-    """A safetensors file, in place as a whole or not at all. Raises StorageError."""
+    """Writes a safetensors file atomically. Raises StorageError."""
     import safetensors.torch
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,12 +55,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
     try:
         safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
     except Exception as error:  # safetensors reports a full disk as its own error
-        raise StorageError(f"cannot be written ({error})", where=str(path), do="free or change the place") from None
+        raise StorageError(f"cannot be written ({error})", where=str(path), do="free some space or choose another disk") from None
     partial.replace(path)
 
 
 def read_json(path: Path) -> Any:
-    """Raises DataError where the file, made by an earlier stage, is missing."""
+    """Raises DataError if the file, made by an earlier stage, is missing."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -68,14 +68,14 @@ def read_json(path: Path) -> Any:
 
 
 def write_record(path: Path, record: Any) -> None:
-    """A dataclass as JSON, its fields in their order, in place as a whole or not at all."""
+    """Writes a dataclass as JSON atomically, with its fields in their order."""
     write_json(path, asdict(record))
 
 
 def read_record(path: Path, kind: type[T]) -> T:
-    """What `write_record` wrote of a dataclass.
+    """Reads a dataclass that `write_record` wrote.
 
-    Raises DataError where the file, made by an earlier stage, is missing or holds something else.
+    Raises DataError if the file, made by an earlier stage, is missing or holds something else.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -93,7 +93,7 @@ def read_record(path: Path, kind: type[T]) -> T:
 
 
 def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
-    """A Parquet file, a row group a batch, in place as a whole or not at all."""
+    """Writes a Parquet file atomically, with one row group per batch."""
     import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema
 
 
 def open_table(path: Path) -> ParquetFile:
-    """Raises DataError where the file, made by an earlier stage, is missing."""
+    """Raises DataError if the file, made by an earlier stage, is missing."""
     import pyarrow.parquet as pq
 
     try:

@@ -15,7 +15,7 @@ from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.settings import Settings, read_yaml, validate
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
-# Keys of the release before: the new key, or None where the value is a constant now.
+# Keys of the previous release: the new key, or None if the value is now a constant.
 MOVED: dict[str, str | None] = {
     "data.words": "data.segmentation",
     "data.dev_fraction": "data.held_out",
@@ -58,10 +58,10 @@ class Params(Settings):
         pieces, window = params.train.batch_pieces, params.encode.window
         if pieces < window:
             raise ParamsError(
-                "a step must have room for one window",
+                "a step must hold at least one window",
                 where=f"{where}: train.batch_pieces",
                 got=str(pieces),
-                do=f"at least encode.window, {window}",
+                do=f"set it to at least encode.window, {window}",
             )
         return params
 

@@ -19,7 +19,7 @@ Key = tuple[int | str, ...]
 
 
 class Settings(BaseModel):
-    """A block of params.yaml. Fields have no defaults: params.yaml is the one place where a knob has its value."""
+    """A block of params.yaml. Fields have no defaults: params.yaml is the only place where a parameter has its value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,8 +35,8 @@ T = TypeVar("T", bound=Settings)
 def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | None] | None = None) -> T:
     """Settings from plain values.
 
-    `moved` has the dotted keys of earlier releases: the new key, or None where the value is a constant now. Raises
-    ParamsError with every error of `values`, a line each: key, value and what is allowed.
+    `moved` has the dotted keys of earlier releases: the new key, or None if the value is now a constant. Raises
+    ParamsError with every error of `values`, one per line: key, value and what is allowed.
     """
     if not isinstance(values, Mapping):
         raise ParamsError("expected sections", where=where, got=type(values).__name__)
@@ -50,7 +50,7 @@ def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | N
 def _lines(
     kind: type[BaseModel], values: Any, error: ValidationError, where: str, moved: Mapping[str, str | None]
 ) -> list[ParamsError]:
-    """One error a key: a union of types gives one for each of its members."""
+    """One error per key, although pydantic reports one for each member of a union."""
     by_key: dict[Key, list[ErrorDetails]] = {}
     for detail in error.errors():
         by_key.setdefault(_key(values, detail), []).append(detail)
@@ -61,7 +61,7 @@ def _lines(
         place = f"{where}: {name}"
         if name in moved:
             new = moved[name]
-            lines.append(ParamsError(f"renamed, write {new}" if new else "removed: it is now constant", where=place))
+            lines.append(ParamsError(f"renamed to {new}" if new else "removed: it is now a constant", where=place))
         elif first["type"] == "extra_forbidden":
             known = ", ".join(_fields(kind, key[:-1]))
             lines.append(ParamsError("unknown key", where=place, do=f"known here: {known}"))
@@ -70,7 +70,7 @@ def _lines(
             messages = dict.fromkeys(text[0].lower() + text[1:] for text in texts)
             lines.append(ParamsError(" or ".join(messages), where=place, got=repr(first["input"])))
         elif name not in new_keys:
-            lines.append(ParamsError("missing key", where=place, do="add it; params.yaml holds every knob"))
+            lines.append(ParamsError("missing key", where=place, do="add it; params.yaml must hold every parameter"))
     return lines
 
 
@@ -106,7 +106,7 @@ def read_yaml(path: Path | str) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ParamsError("no such file", where=str(path), do="run in the project's folder") from None
+        raise ParamsError("no such file", where=str(path), do="run this in the project's folder") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"cannot be read ({error})", where=str(path)) from None
     except YAMLError as error:

@@ -18,7 +18,7 @@ SHOWN = 3  # names shown in a message
 def write_code(folder: Path = CODE) -> dict[str, Fingerprint]:
     """Writes the fingerprints that have changed to `folder/STAGE.json`; returns the fingerprints of all stages.
 
-    Raises FpplmError where a file of code has a syntax error.
+    Raises FpplmError if a file of code has a syntax error.
     """
     by_stage = {module.rpartition(".")[2]: code for module, code in fingerprints(modules_of("tasks")).items()}
     write_changed(folder, {stage: code.to_json() for stage, code in by_stage.items()})
@@ -38,7 +38,7 @@ def write_changed(folder: Path, texts: dict[str, str]) -> None:
 
 
 def read_code(stage: str, folder: Path = CODE) -> Fingerprint:
-    """What `write_code` wrote for a stage. Raises DataError where it is missing."""
+    """What `write_code` wrote for a stage. Raises DataError if it is missing."""
     return Fingerprint.from_json(read_json(folder / f"{stage}.json"))
 
 

@@ -28,7 +28,7 @@ def encoder(params: Params) -> Parts:
     """Each file of the encoder's folder, or the commit of its snapshot on the hub.
 
     If the commit is neither cached nor available from the hub, the revision stands in for it: encode will fail too.
-    Raises EncoderError where its package is missing.
+    Raises EncoderError if its package is missing.
     """
     source, revision = encoder_source(params.model.encoder), params.model.revision
     if Path(source).is_dir():
@@ -54,7 +54,7 @@ def input_json(parts: Parts) -> str:
 
 
 def hub_commit(name: str, revision: str | None) -> str | None:
-    """The commit of a hub model: from the cache, else from the hub; None where neither knows it."""
+    """The commit of a hub model: from the cache, else from the hub; None if neither knows it."""
     from huggingface_hub import model_info, try_to_load_from_cache
 
     if revision and COMMIT.fullmatch(revision):

@@ -146,7 +146,7 @@ def _input(stage: str, name: str, old: Any, new: external.Parts) -> Iterator[Cha
 
 
 def _recorded(repo: Repo, dependency: Dependency, now: str) -> Any:
-    """The content that a dependency had when its stage was recorded; None where DVC's cache lacks it."""
+    """The content that a dependency had when its stage was recorded; None if DVC's cache lacks it."""
     md5 = dependency.hash_info.value or ""
     if md5 == hashlib.md5(now.encode(), usedforsecurity=False).hexdigest():
         return json.loads(now)

@@ -17,7 +17,7 @@ Kind = Literal["jsonl", "conll"]
 def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
     """The output of each file: its name in the folder, with the kind as an additional suffix.
 
-    Raises ParamsError where two files have the same name.
+    Raises ParamsError if two files have the same name.
     """
     targets = [folder / f"{source.name}.{kind}" for source in sources]
     if twice := sorted(
@@ -35,7 +35,7 @@ def is_current(target: Path, sources: Sequence[Path]) -> bool:
 def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind) -> int:
     """Tags a file of any format and returns its number of words. The output is written atomically.
 
-    Raises DataError where the file cannot be read.
+    Raises DataError if the file cannot be read.
     """
     write = write_jsonl if kind == "jsonl" else write_conll
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def check(directory: Path, files: dict[str, Path]) -> None:
 
 
 def refuse_own_modules(directory: Path) -> None:
-    """Raises DataError where a module of the user's would be hidden by the project's packages tasks and flows."""
+    """Raises DataError if a module of the user's would be hidden by the project's packages tasks and flows."""
     if own := [name for name in OWN_MODULES if (directory / name).exists()]:
         where, name = str(directory / own[0]), own[0].removesuffix(".py")
         raise DataError(

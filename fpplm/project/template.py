@@ -54,7 +54,7 @@ def template_lock() -> TemplateLock:
 
 
 def read_lock() -> TemplateLock | None:
-    """This project's template.lock; None where fpplm 0.1, which kept none, has made the project."""
+    """This project's template.lock; None if fpplm 0.1, which kept none, has made the project."""
     return TemplateLock(**read_json(LOCK)) if LOCK.exists() else None
 
 

@@ -150,7 +150,7 @@ def is_default_severity(key: str, value: Any) -> bool:
 
 
 def put(found: dict[str, Any], key: str, value: Any) -> bool:
-    """Sets a renamed key; False where another one, renamed to the same, has set it to another value."""
+    """Sets a renamed key; False if another one, renamed to the same, has set it to another value."""
     block, _, name = key.rpartition(".")
     if block == SEVERITY:
         found[SEVERITY] = {**found.get(SEVERITY, {}), name: value}

@@ -128,7 +128,7 @@ def promote_by_hand(settings: Params, version: str | None) -> str:
 
 
 def roll_back() -> tuple[str, str]:
-    """The version before the present one into production; (now, before). Raises DataError where there was none."""
+    """The version before the present one into production; (now, before). Raises DataError if there was none."""
     fetch()
     before, version = in_production(), previous()
     if before is None:

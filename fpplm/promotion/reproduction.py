@@ -54,7 +54,7 @@ def reproduce(version: str) -> str:
 
 
 def require_stages(version: str, made_by: str) -> None:
-    """Raises RegistryError where a version's commit lacks its stages: fpplm 0.1 ran those of the installed package."""
+    """Raises RegistryError if a version's commit lacks its stages: fpplm 0.1 ran those of the installed package."""
     if try_git("cat-file", "-e", f"{commit_of(version)}:./tasks/train.py") is None:
         do = f"pip install fpplm=={made_by} in a new environment, then reproduce it there"
         raise RegistryError(f"made by fpplm {made_by}, whose stages it needs", where=version, do=do)

@@ -22,7 +22,7 @@ def git(*arguments: str, stdin: str | None = None) -> str:
 
 
 def try_git(*arguments: str) -> str | None:
-    """What Git prints, as `git` does; None where it fails, is not installed, or there is no repository."""
+    """What Git prints, as `git` does; None if it fails, is not installed, or there is no repository."""
     try:
         return git(*arguments)
     except RegistryError:

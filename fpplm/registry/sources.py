@@ -33,6 +33,6 @@ def uncommitted(paths: Iterable[Path]) -> list[Path]:
 
 
 def last_commit(paths: Iterable[Path]) -> str | None:
-    """The last commit that changed one of these files; None where there is none."""
+    """The last commit that changed one of these files; None if there is none."""
     names = [str(path) for path in paths]
     return try_git("log", "-1", "--format=%H", "--", *names) or None if names else None

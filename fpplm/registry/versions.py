@@ -56,7 +56,7 @@ def _tags(pattern: str) -> list[Tag]:
 
 
 def versions() -> dict[str, Tag]:
-    """The registered versions by name, the oldest first."""
+    """The registered versions by name, oldest first."""
     found = {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
     return {name: tag for name, tag in found.items() if not name.endswith("!")}  # GTO's mark of one taken back
 
@@ -74,13 +74,13 @@ def assignments() -> list[tuple[str, str]]:
 
 
 def in_production() -> str | None:
-    """The version that holds the stage, None where there is none."""
+    """The version that holds the stage, None if there is none."""
     history = assignments()
     return history[-1][1] if history else None
 
 
 def previous() -> str:
-    """The version that was in production before the present one. Raises DataError where there was none."""
+    """The version that was in production before the present one. Raises DataError if there was none."""
     names = [name for _, name in assignments()]
     for name in reversed(names):
         if name != names[-1]:
@@ -89,7 +89,7 @@ def previous() -> str:
 
 
 def resolve(name: str) -> str:
-    """The full name of a version: `v1` and `1` are v1.0.0. Raises DataError where there is no such."""
+    """The full name of a version: `v1` and `1` are v1.0.0. Raises DataError if there is no such."""
     known = versions()
     wanted = name if name.startswith("v") else f"v{name}"
     for candidate in (wanted, f"{wanted}.0", f"{wanted}.0.0"):

@@ -53,7 +53,7 @@ def training_charts(folder: Path) -> list[Chart]:
 
 
 def read_columns(path: Path) -> dict[str, list[float | None]]:
-    """The columns of a table of numbers, None where a cell is empty; no column where the table is empty or missing."""
+    """The columns of a table of numbers, None if a cell is empty; no column where the table is empty or missing."""
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
     return {name: [float(row[name]) if row[name] else None for row in rows] for name in (rows[0] if rows else ())}
 

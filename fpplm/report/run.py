@@ -19,7 +19,7 @@ class RunChange:
 class RunSummary:
     """What changed since the run before, what the stages did, and the verdict, as reports/run.json holds it.
 
-    `before` is when the run before started, None where there was none; `ran` and `seconds` are by stage. `model` is the
+    `before` is when the run before started, None if there was none; `ran` and `seconds` are by stage. `model` is the
     digest of the judged bundle, `against` the version that was in production, `version` the one that has come into it.
     """
 

@@ -23,7 +23,7 @@ class Error(NamedTuple):
 
 @dataclass(frozen=True)
 class MarkedWord:
-    """A word with the gold and the predicted span that it lies in, None where it lies in none.
+    """A word with the gold and the predicted span that it lies in, None if it lies in none.
 
     `room` is by how many characters the name of a span that begins here is longer than the span's other words.
     """

@@ -63,7 +63,7 @@ def schedule(cron: str | None, every: str | None, timezone: str, parameters: dic
 
 
 def unschedule() -> str:
-    """Takes the schedule away, and the runs that were to come of it. Raises FpplmError where there is no server."""
+    """Takes the schedule away, and the runs that were to come of it. Raises FpplmError if there is no server."""
     with server() as client:
         from prefect.exceptions import ObjectNotFound
 
@@ -78,7 +78,7 @@ def unschedule() -> str:
 
 @contextmanager
 def server() -> Iterator[SyncPrefectClient]:
-    """A client of the project's Prefect server. Raises FpplmError where none answers, or it refuses."""
+    """A client of the project's Prefect server. Raises FpplmError if none answers, or it refuses."""
     address = api_url()
     if address is None:
         raise FpplmError("no Prefect server", where=DEFAULT, do="start one: fpplm up; or name one in PREFECT_API_URL")
@@ -96,7 +96,7 @@ def server() -> Iterator[SyncPrefectClient]:
 
 
 def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:
-    """Raises ParamsError where Prefect cannot read it."""
+    """Raises ParamsError if Prefect cannot read it."""
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
     from pydantic import ValidationError
 
@@ -115,7 +115,7 @@ def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule 
 
 
 def dates(rule: CronSchedule | IntervalSchedule) -> list[Any]:
-    """Its next three dates. Raises ParamsError where there are none."""
+    """Its next three dates. Raises ParamsError if there are none."""
     from prefect.server.schemas import schedules
 
     try:
@@ -155,7 +155,7 @@ def make_pool(client: SyncPrefectClient) -> None:
 def deploy(rule: CronSchedule | IntervalSchedule, parameters: dict[str, Any]) -> None:
     """`prefect deploy` of prefect.yaml: the one schedule that it is given takes the place of all others.
 
-    Raises FpplmError where it fails, with its last line.
+    Raises FpplmError if it fails, with its last line.
     """
     when = ["--cron", rule.cron] if hasattr(rule, "cron") else ["--interval", f"{rule.interval.total_seconds():.0f}"]
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(FILE), "--name", NAME]

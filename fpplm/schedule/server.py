@@ -49,7 +49,7 @@ def api_url() -> str | None:
 
 
 def own_address() -> str:
-    """What `fpplm up` has written down for this folder, whether it still runs or not; empty where it has not."""
+    """What `fpplm up` has written down for this folder, whether it still runs or not; empty if it has not."""
     return ADDRESS.read_text(encoding="utf-8") if ADDRESS.exists() else ""
 
 
@@ -101,7 +101,7 @@ def up(host: str, port: int) -> None:
 
 
 def check_free(host: str, port: int, address: str) -> None:
-    """Raises FpplmError where the port is not free, the host is none of this machine's, or this folder has a server."""
+    """Raises FpplmError if the port is not free, the host is none of this machine's, or this folder has a server."""
     if is_healthy(own := own_address()):
         raise FpplmError("Prefect is already up for this folder", where=own, do="go on with: fpplm schedule")
     where, do = f"{host}:{port}", "take another one with --port"
@@ -126,7 +126,7 @@ def prefect(*command: str, log: BinaryIO | None = None) -> subprocess.Popen[byte
 
 
 def wait_for(running: Mapping[str, subprocess.Popen[bytes]], received: list[int], ready: Callable[[], bool]) -> bool:
-    """Waits until ready; False where a signal asks for the end. Raises FpplmError where a process has ended."""
+    """Waits until ready; False if a signal asks for the end. Raises FpplmError if a process has ended."""
     while not received:
         for name, process in running.items():
             if process.poll() is not None:

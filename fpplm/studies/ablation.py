@@ -111,7 +111,7 @@ def grid(plan: Path) -> Iterator[Cell]:
 
 
 def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
-    """Sets one dotted name. Raises ParamsError where there is none such."""
+    """Sets one dotted name. Raises ParamsError if there is none such."""
     *path, last = name.split(".")
     place = settings
     for part in path:

@@ -1,4 +1,4 @@
-"""review: annotated words that a tagger contradicts which has not seen them, the most doubtful first; by cleanlab.
+"""review: annotated words that a tagger contradicts which has not seen them, most doubtful first; by cleanlab.
 
 The trained tagger judges dev and test. Train, which it knows by heart, is judged by taggers that were trained on
 the rest of it, a part at a time (cross-validation, whole documents where they are marked). A word's given type is held
@@ -50,9 +50,9 @@ class Doubt(NamedTuple):
 
 
 def review(folds: int) -> list[Doubt]:
-    """The doubtful words of dev and test, and of train where there are folds (0, or >= 2), the most doubtful first.
+    """The doubtful words of dev and test, and of train where there are folds (0, or >= 2), most doubtful first.
 
-    They are also written to reports/review.jsonl. Raises DataError where nothing was trained yet, or train is one
+    They are also written to reports/review.jsonl. Raises DataError if nothing was trained yet, or train is one
     document, which leaves nothing to train on.
     """
     settings = load()
@@ -88,7 +88,7 @@ def fold_of(sentences: Sequence[Sentence], folds: int) -> list[int]:
 def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Sentence], settings: Params) -> None:
     """Trains plainly on a part of the corpus, in a folder of its own, and tags what was held out, there the test split.
 
-    Raises FpplmError where a stage fails, with the end of its output.
+    Raises FpplmError if a stage fails, with the end of its output.
     """
     shutil.rmtree(folder, ignore_errors=True)
     write_corpus(folder / CORPUS / "train.parquet", train)

@@ -32,7 +32,7 @@ SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", 
 def run_cell(cell: Cell, threads: int | None, commit: str | None) -> LedgerRow:
     """Runs the stages of a cell in a scratch folder, with this number of threads (None: all cores).
 
-    Raises FpplmError where one fails, with the end of its log.
+    Raises FpplmError if one fails, with the end of its log.
     """
     folder = SCRATCH / cell.key
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def write_params(cell: Cell, folder: Path) -> None:
 
 
 def run_stage_module(module: list[str], folder: Path, threads: int | None, cell: Cell) -> int:
-    """Runs `python -m MODULE` in the folder; the peak of its memory, in KB. Raises FpplmError where it fails."""
+    """Runs `python -m MODULE` in the folder; the peak of its memory, in KB. Raises FpplmError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)

@@ -1,14 +1,14 @@
-"""Mentions over characters to tags over words, and back.
+"""Converts mentions over characters to tags over words, and back.
 
-A text becomes words by `Options.segment`, or by the words that its file gives. What does not fit is never
-dropped in silence: it is refused with its place, or changed as `Options` says, and noted.
+`Options.segment` splits a text into words, unless its file gives the words. A mention that does not fit the words is
+never dropped silently: it is refused with its place, or changed as `Options` says and noted.
 
-misaligned  a mention begins or ends inside a word: refuse | expand (it becomes whole words) | split (the word is cut
-            there, so that the mention stays as it is)
-overlap     two mentions share a character, or a word that both were expanded to: refuse | longest (the longer one
-            stays, of equal ones the first) | first (the one that begins first stays, of equal ones the longer)
+misaligned  for a mention that begins or ends inside a word: refuse | expand (to whole words) | split (cut the word, so
+            that the mention keeps its range)
+overlap     for two mentions that share a character, or a word after expanding: refuse | longest (keep the longer one,
+            or the first of equals) | first (keep the one that begins first, or the longer of equals)
 
-White space at the edges of mentions and of given words is cut off. What given words leave out of the text has no tag.
+White space at the edges of mentions and given words is trimmed. Text outside the given words gets no tag.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import Range, strip_range
 
-SHOWN = 60  # characters of a mention, and of its label, in a message
+SHOWN = 60  # characters of a mention or its label shown in a message
 
 
 def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
-    """The words of a text with IOB2 tags, its text and the words' offsets kept.
+    """The words of a text with IOB2 tags; keeps the text and the words' offsets.
 
-    Raises DataError for words or a mention that are no place in the text, a mention with characters of no word at its
-    edges, and what `options` refuses, naming its place.
+    Raises DataError, naming the place, for words or mentions outside the text, for a mention that begins or ends
+    outside the words, and for what `options` refuses.
     """
     mentions = _trimmed(record, options)
     words = options.segment(record.text) if record.words is None else _given(record.words, record, options)
@@ -45,7 +45,7 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
         first, last = _covered(mention, words, record)
         start, end = words[first][0], words[last][1]
         if (start, end) != mention[:2]:
-            do = f"mend it (whole words: {record.text[start:end][:SHOWN]!r}), or set data.misaligned to expand or split"
+            do = f"correct it (whole words: {record.text[start:end][:SHOWN]!r}), or set data.misaligned to expand or split"
             raise _refused("a mention begins or ends inside a word", mention, record, do)
         entities.append(Span(first, last + 1, mention.label))
     lines = tuple(_lines(words, record))
@@ -55,7 +55,7 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
 
 
 def to_annotated_text(sentence: Sentence) -> AnnotatedText:
-    """A sentence's text, or else its words with a blank between them, and its entities as mentions."""
+    """A sentence's text, or else its words joined by blanks, with its entities as mentions."""
     text, words = sentence.text, sentence.offsets
     if text is None or words is None:
         text, words = " ".join(sentence.words), tuple(places_of_joined(sentence.words))
@@ -68,7 +68,7 @@ def to_annotated_text(sentence: Sentence) -> AnnotatedText:
 
 
 def places_of_joined(words: Iterable[str]) -> list[Range]:
-    """(start, end) of each word in the text that has a blank between them."""
+    """(start, end) of each word in the text that joins them by blanks."""
     places, end = [], -1
     for word in words:
         start = end + 1
@@ -82,12 +82,12 @@ def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
     found = []
     for mention in record.mentions:
         if not 0 <= mention.start < mention.end <= len(record.text):
-            raise _refused(f"no place in a text of {len(record.text)} characters", mention, record, "mend its offsets")
+            raise _refused(f"not a range in a text of {len(record.text)} characters", mention, record, "correct its offsets")
         if not mention.label or mention.label != mention.label.strip():
-            raise _refused("a label is empty or has blanks around it", mention, record, "mend the label")
+            raise _refused("a label is empty or surrounded by blanks", mention, record, "correct the label")
         start, end = strip_range(record.text, mention.start, mention.end)
         if start == end:
-            raise _refused("a mention of white space alone", mention, record, "take it out")
+            raise _refused("a mention of white space alone", mention, record, "remove it")
         if (start, end) != mention[:2]:
             options.notes.add("mentions without the white space at their edges", _noted(mention, record))
         found.append(mention._replace(start=start, end=end))
@@ -95,12 +95,12 @@ def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
 
 
 def _given(words: tuple[Range, ...], record: AnnotatedText, options: Options) -> list[Range]:
-    """The words that the file gives, without white space at their edges, none of it alone."""
+    """The words that the file gives, trimmed of white space; words of white space alone are left out."""
     found, last = [], 0
     for start, end in words:
         if not last <= start < end <= len(record.text):
             got = f"{start} to {end} after {last}, in a text of {len(record.text)} characters"
-            raise DataError("words out of order", where=record.place, got=got, do="mend the tokens' offsets")
+            raise DataError("words out of order", where=record.place, got=got, do="correct the tokens' offsets")
         last = end
         word = strip_range(record.text, start, end)
         if word != (start, end):
@@ -112,11 +112,11 @@ def _given(words: tuple[Range, ...], record: AnnotatedText, options: Options) ->
 
 
 def _covered(mention: Mention, words: Sequence[Range], record: AnnotatedText) -> Range:
-    """The first and the last word that the mention meets. Raises DataError where it begins or ends in none."""
+    """The first and the last word that the mention touches. Raises DataError if it begins or ends outside the words."""
     first = bisect_right(words, mention.start, key=itemgetter(1))
     last = bisect_left(words, mention.end, key=itemgetter(0)) - 1
     if first > last or mention.start < words[first][0] or words[last][1] < mention.end:
-        do = "mend the mention, or the words of the text"
+        do = "correct the mention, or the words of the text"
         raise _refused("a mention begins or ends outside the words", mention, record, do)
     return first, last
 
@@ -130,20 +130,20 @@ def _widened(mention: Mention, words: Sequence[Range], record: AnnotatedText, op
 
 
 def _apart(mentions: Iterable[Mention], record: AnnotatedText, options: Options) -> list[Mention]:
-    """The mentions that stay where some overlap, from left to right."""
+    """The mentions that remain after overlaps are resolved, from left to right."""
     mentions = sorted(mentions, key=lambda m: (m.start, -m.end))
     if options.overlap == "longest":
         mentions.sort(key=lambda m: m.start - m.end)
     kept: list[Mention] = []
     for mention in mentions:
         place = bisect_left(kept, mention)
-        near = kept[max(0, place - 1) : place + 1]  # they do not overlap: none but these can meet it
-        met = [other for other in near if other.start < mention.end and mention.start < other.end]
-        if not met:
+        near = kept[max(0, place - 1) : place + 1]  # kept mentions do not overlap, so only these can touch it
+        overlapped = [other for other in near if other.start < mention.end and mention.start < other.end]
+        if not overlapped:
             kept.insert(place, mention)
         elif options.overlap == "refuse":
-            other = f"it meets {_said(met[0], record)}; set data.overlap to longest or first"
-            do = other + (", or data.misaligned to split" if options.misaligned == "expand" else "")
+            do = f"it overlaps {_described(overlapped[0], record)}; set data.overlap to longest or first"
+            do += ", or data.misaligned to split" if options.misaligned == "expand" else ""
             raise _refused("two mentions overlap", mention, record, do)
         else:
             kind = f"mentions left out, as they overlap the {options.overlap} one"
@@ -154,7 +154,7 @@ def _apart(mentions: Iterable[Mention], record: AnnotatedText, options: Options)
 def _split_words_at(
     words: Iterable[Range], mentions: Iterable[Mention], record: AnnotatedText, options: Options
 ) -> list[Range]:
-    """The words, cut where a mention begins or ends inside one."""
+    """The words, split where a mention begins or ends inside one."""
     borders = sorted({border for mention in mentions for border in mention[:2]})
     found, cut = list[Range](), list[Range]()
     for start, end in words:
@@ -165,11 +165,11 @@ def _split_words_at(
     for (start, end), line in zip(cut, _lines(cut, record), strict=True):
         place = f"{record.file}:{line}: {record.text[start:end][:SHOWN]!r}"
         options.notes.add("words cut at the border of a mention", place)
-    return [(start, end) for start, end in found if start < end]  # given words may hold white space
+    return [(start, end) for start, end in found if start < end]  # given words may contain white space
 
 
 def _lines(words: Iterable[Range], record: AnnotatedText) -> list[int]:
-    """The line of the file at which each word begins."""
+    """The line of the file on which each word begins."""
     newlines = [place for place, char in enumerate(record.text) if char == "\n"] if record.plain else []
     return [record.line + bisect_left(newlines, start) for start, _ in words]
 
@@ -178,15 +178,15 @@ def _place(mention: Mention, record: AnnotatedText) -> str:
     return mention.place or record.place
 
 
-def _said(mention: Mention, record: AnnotatedText) -> str:
+def _described(mention: Mention, record: AnnotatedText) -> str:
     inside = record.text[max(0, mention.start) : max(0, mention.end)]
     label = " ".join(mention.label.split())
     return f"{label[:SHOWN]} {inside[:SHOWN]!r}, {mention.start} to {mention.end}"
 
 
 def _noted(mention: Mention, record: AnnotatedText) -> str:
-    return f"{_place(mention, record)}: {_said(mention, record)}"
+    return f"{_place(mention, record)}: {_described(mention, record)}"
 
 
 def _refused(what: str, mention: Mention, record: AnnotatedText, do: str) -> DataError:
-    return DataError(what, where=_place(mention, record), got=_said(mention, record), do=do)
+    return DataError(what, where=_place(mention, record), got=_described(mention, record), do=do)

@@ -1,8 +1,8 @@
-"""From any format to any other, as a stream; what was written is read again and compared, record by record.
+"""Converts files between formats as a stream, then reads the result back and compares it record by record.
 
-Where one side holds tags and the other mentions over characters, fpplm_core/alignment.py stands between. What the
-target cannot hold by its nature (document borders, white space between words, …) is noted and counted; a mention is
-never lost: it is written, or the conversion is refused with its place, if `Options` does not say otherwise.
+fpplm_core/data/alignment.py converts between tags and mentions over characters. What the target format cannot hold
+(document borders, white space between words, …) is noted and counted. A mention is never lost: unless `Options` says
+otherwise, it is written, or the conversion is refused and names its place.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def convert(
     scheme: str = "auto",
     mend: str = "refuse",
 ) -> int:
-    """Writes a new `target`, as TARGET.partial until it is complete; returns the number of its records.
+    """Writes a new file `target`, named TARGET.partial until it is complete; returns its number of records.
 
-    Changes and losses are counted in `options.notes`. Formats are modules of fpplm_core/data/formats; auto looks at the
-    source's content and the target's suffix. Tags keep their scheme (auto), or get another one. `mend` says how illegal
+    `options.notes` counts changes and losses. Formats are modules of fpplm_core/data/formats; auto looks at the source's
+    content and the target's suffix. Tags keep their scheme (auto) or get another one. `mend` says how illegal
     transitions are repaired if tags must be read: refuse, conlleval or discard.
 
     Raises:
@@ -50,13 +50,13 @@ def convert(
     partial_target = target.with_name(f"{target.name}.partial")
     for path in (target, partial_target):
         if path.exists():
-            raise DataError("exists already", where=str(path), do="take it away, or name another target")
+            raise DataError("already exists", where=str(path), do="remove it, or name another target")
     if source_format == "auto":
         source_format, reason = detect(source)
         options.notes.add(f"read as {source_format} ({reason})", str(source))
     known = ["auto", *(name for name in SCHEMES if name != "TAGS")]
     if scheme not in known:
-        raise ParamsError("no scheme of entities", where="--scheme", got=repr(scheme), do=f"use {', '.join(known)}")
+        raise ParamsError("unknown tag scheme", where="--scheme", got=repr(scheme), do=f"use {', '.join(known)}")
     reader, writer = get(source_format), get(format_of(target, target_format))
     change = _change(reader, writer, source, options, scheme, mend)
 
@@ -81,19 +81,19 @@ def convert(
 
 
 def format_of(target: Path, name: str) -> str:
-    """The format of a file to be written: as named, or as its suffix says. Raises ParamsError."""
+    """The format of a file to write, by its name or else by the file's suffix. Raises ParamsError."""
     if name != "auto":
         return name
     if target.suffix not in SUFFIXES:
-        do = f"name its format, one of {', '.join(format_names())}"
-        raise ParamsError("a suffix that says no format", where=str(target), got=repr(target.suffix), do=do)
+        do = f"name the format, one of {', '.join(format_names())}"
+        raise ParamsError("no format has this suffix", where=str(target), got=repr(target.suffix), do=do)
     return SUFFIXES[target.suffix]
 
 
 def _change(
     reader: Format, writer: Format, source: Path, options: Options, scheme: str, mend: str
 ) -> Callable[[Any, Options], Record]:
-    """What makes a record of the target's kind from one of the source's."""
+    """A function from a record of the source to a record that the target can hold."""
     to_kind = "tags" if "tags" in writer.HOLDS else "mentions"
     if "tags" not in reader.HOLDS:
         if to_kind == "tags":
@@ -111,7 +111,7 @@ def _change(
     options.notes.add(f"tag scheme {own}: {evidence}", str(source))
     if own == "TAGS":
         do = "choose a format that holds tags, and neither a scheme nor a repair"
-        raise DataError("a tag a word is no mention", where=str(source), do=do)
+        raise DataError("tags of single words are not mentions", where=str(source), do=do)
     return partial(_from_tags, to_kind=to_kind, own=own, scheme=own if scheme == "auto" else scheme, mend=mend)
 
 
@@ -135,7 +135,7 @@ def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, sch
         if old != new:
             options.notes.add(f"tags repaired ({mend})", f"{sentence.file}:{line}: {old} to {new}")
     for fault in tag_errors(tags, own):
-        do = "mend it, or choose --repair conlleval or discard"
+        do = "correct it, or choose --repair conlleval or discard"
         raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)
     sentence = replace(sentence, tags=tags)
     if to_kind == "mentions":
@@ -157,7 +157,7 @@ def _in_scheme(sentence: Sentence, scheme: str) -> Sentence:
 
 
 def _note_losses(record: Record, writer: Format, notes: Notes) -> None:
-    """What the target has no room for, beside mentions and words, which it must have."""
+    """Notes what the target cannot hold, apart from mentions and words, which it must hold."""
     if record.document is not None and "documents" not in writer.HOLDS:
         notes.add("document borders are not kept", record.place)
     if isinstance(record, Sentence):
@@ -168,18 +168,18 @@ def _note_losses(record: Record, writer: Format, notes: Notes) -> None:
 
 
 def _compare(wanted: Iterator[Record], written: Path, writer: Format) -> int:
-    """How many records stand in the file. Raises DataError where one is not what should have been written."""
+    """The number of records in the written file. Raises DataError if one differs from what was to be written."""
     number = 0
     for record, found in zip_longest(wanted, writer.read(written, Options())):
         number += 1
         if record is None or found is None or _content(record, writer) != _content(found, writer):
             place = record.place if record is not None else str(written)
-            raise DataError("it does not come back as it was written", where=place, do="choose another format")
+            raise DataError("reading it back gives something else", where=place, do="choose another format")
     return number
 
 
 def _content(record: Record, writer: Format) -> tuple[Any, ...]:
-    """What of a record the target holds."""
+    """The parts of a record that the target can hold."""
     document = record.document if "documents" in writer.HOLDS else None
     if isinstance(record, Sentence):
         rest = (record.text, record.offsets) if "text" in writer.HOLDS else ()

@@ -1,4 +1,4 @@
-"""The corpus as Parquet files, one a split, with file and line of every word."""
+"""The corpus as Parquet files, one per split, with the file and line of every word."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.files import open_table, write_table
 
 SPLITS = ("train", "dev", "test")
-INFO = "corpus.json"  # a CorpusInfo beside the splits
+INFO = "corpus.json"  # the name of the CorpusInfo beside the splits
 BATCH = 10_000  # sentences that are held in memory at a time
 SCHEMA = pa.schema(
     {
@@ -34,7 +34,7 @@ TagBigram = tuple[str | None, str | None]
 
 @dataclass(frozen=True)
 class Change:
-    """How often reading changed or left out something of a kind, and the first places (file:line: what)."""
+    """How often reading made a kind of change or omission, and its first places (file:line: what)."""
 
     count: int
     places: list[str]
@@ -42,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """What is known of a corpus: its tag scheme and what shows it, notes for the user, and changes by kind."""
+    """Facts about a corpus: its tag scheme with the evidence, notes for the user, and changes by kind."""
 
     scheme: str
     evidence: str
@@ -51,7 +51,7 @@ class CorpusInfo:
 
 
 def tag_bigrams_in(data: ParquetFile) -> Counter[TagBigram]:
-    """How often each tag follows each other one; None is the edge of a sentence."""
+    """How often each tag follows each tag; None is the edge of a sentence."""
     counts = Counter[TagBigram]()
     for batch in data.iter_batches(BATCH, columns=["tags"]):
         encoded = batch["tags"].flatten().dictionary_encode()
@@ -59,7 +59,7 @@ def tag_bigrams_in(data: ParquetFile) -> Counter[TagBigram]:
         edge, tags = len(names) - 1, encoded.indices.to_numpy().astype(np.int64)
         lengths = batch["tags"].value_lengths().to_numpy()
         ends = np.cumsum(lengths[lengths > 0])
-        row = np.insert(tags, ends, edge)  # an edge behind every sentence
+        row = np.insert(tags, ends, edge)  # an edge after every sentence
         codes, times = np.unique(np.append(edge, row[:-1]) * len(names) + row, return_counts=True)
         pairs = zip(codes.tolist(), times.tolist(), strict=True)
         counts.update({(names[code // len(names)], names[code % len(names)]): number for code, number in pairs})

@@ -1,11 +1,11 @@
-"""What reading or writing changed or left out, counted by kind, with the first places: nothing happens silently."""
+"""Counts by kind what reading or writing changed or left out, with the first places, so that nothing is silent."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-EXAMPLES = 20  # places kept of each kind
+EXAMPLES = 20  # places kept per kind
 
 
 class Notes:
@@ -22,7 +22,7 @@ class Notes:
                 self.places[kind].append(place)
 
     def lines(self, shown: int = 3) -> Iterator[str]:
-        """A line a kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`, without a count of 1."""
+        """One line per kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`, without a count of 1."""
         for kind, number in self.counts.items():
             places = self.places[kind][:shown]
             more = ", …" if number > len(places) else ""

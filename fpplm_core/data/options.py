@@ -18,9 +18,9 @@ Overlap = Literal["refuse", "longest", "first"]
 
 @dataclass(frozen=True)
 class Options:
-    """How files are read, as the data section of params.yaml says; `notes` counts what reading changes or leaves out.
+    """How files are read, as the data section of params.yaml sets it; `notes` counts what reading changes or leaves out.
 
-    Columns are numbers (0-based, negative from the right) or names; None stands for the format's own. `segment` gives
+    Columns are numbers (0-based, negative from the right) or names; None means the format's default. `segment` gives
     the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`.
     """
 
@@ -34,6 +34,6 @@ class Options:
 
 
 def format_names() -> list[str]:
-    """The modules of the folder formats/, by name: to validate a name needs none of them."""
+    """The names of the modules in formats/, found without importing them."""
     folder = str(Path(__file__).with_name("formats"))
     return sorted(module.name for module in pkgutil.iter_modules([folder]) if not module.name.startswith("_"))

@@ -1,4 +1,4 @@
-"""Annotated files of any format become a corpus: splits of one form, with file and line of every word.
+"""Reads annotated files of any format into a corpus: uniform splits, with the file and line of every word.
 
 Sentences pass from file to file in batches, so that memory stays bounded. What reading changed (mentions, tags) or left
 out is counted in corpus.json, with its places.
@@ -38,7 +38,7 @@ from fpplm_core.files import open_table, write_record, write_table
 from fpplm_core.tagging.schemes import Detected, detect_scheme
 from fpplm_core.tagging.spans import repair
 
-DROPS = "drops"  # folder in data.path: files that were accepted later, for train alone
+DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
 UNFINISHED = (".partial", ".tmp")
 
 
@@ -92,14 +92,14 @@ def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, 
 
 
 def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
-    """Appends the sentences of data.path/drops to train; notes for the user. Raises DataError.
+    """Appends the sentences of data.path/drops to train and returns notes for the user. Raises DataError.
 
-    Dev and test have been split off before, and stay what they were. The documents of drops get numbers of their own.
+    Dev and test have already been split off and do not change. The documents of drops get new numbers.
     """
     files = finished_files(Path(settings.path) / DROPS)
     if not files:
         return []
-    settings = settings.model_copy(update={"format": "auto"})  # each by itself
+    settings = settings.model_copy(update={"format": "auto"})  # each file by itself
     own = (folder / "train.parquet").rename(folder / "own.parquet")
     numbers = count(int(documents_of(own).max(initial=-1)) + 1)
     added = chain.from_iterable(renumber_documents(read_file(file, settings, notes), numbers) for file in files)
@@ -111,7 +111,7 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
 
 
 def finished_files(folder: Path) -> list[Path]:
-    """The files of a folder in the order of their names, without hidden ones and those that are still being written."""
+    """The files of a folder in name order, without hidden files and files that are still being written."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [p for p in found if p.is_file() and not p.name.startswith(".") and p.suffix not in UNFINISHED]
 
@@ -125,11 +125,11 @@ def renumber_documents(sentences: Iterable[Sentence], numbers: Iterator[int]) ->
 
 def same_task() -> DataError:
     do = "give another tag_column or another train"
-    return DataError("the second task is the first", where="data.second", do=do)
+    return DataError("the second task is the same as the first", where="data.second", do=do)
 
 
 def read_second(settings: DataSettings, train: ParquetFile, notes: Notes) -> Iterator[Sentence]:
-    """The sentences of the second task; of train's own file, only those that are still in train. Raises DataError."""
+    """The sentences of the second task; if read from train's file, only those still in train. Raises DataError."""
     own = settings.model_copy(update=settings.second.model_dump(exclude_none=True) if settings.second else {})
     if (own.train, own.format, own.tag_column) == (settings.train, settings.format, settings.tag_column):
         raise same_task()
@@ -143,16 +143,16 @@ def read_second(settings: DataSettings, train: ParquetFile, notes: Notes) -> Ite
 
 
 def scheme_of(settings: DataSettings, corpus: Iterable[ParquetFile]) -> Detected:
-    """The tag scheme that data.scheme names, or the one that all tags show if it is auto. Raises DataError."""
+    """The tag scheme that data.scheme names, or for auto the scheme detected from all tags. Raises DataError."""
     if settings.scheme != "auto":
-        return Detected(settings.scheme, "as data.scheme says")
+        return Detected(settings.scheme, "set by data.scheme")
     return detect_scheme(sum(map(tag_bigrams_in, corpus), Counter[TagBigram]()))
 
 
 def corpus_of_files(
     files: Mapping[str, Iterable[Path]], settings: DataSettings, folder: Path, notes: Notes
 ) -> tuple[dict[str, ParquetFile], str, str]:
-    """Writes files as splits of a corpus to a folder; the splits, their tag scheme, its evidence. Raises DataError."""
+    """Writes files as splits of a corpus to a folder. Returns splits, tag scheme and its evidence. Raises DataError."""
     for split, paths in files.items():
         sentences = (read_file(path, settings, notes) for path in paths)
         write_corpus(folder / f"{split}.parquet", chain.from_iterable(sentences))

@@ -1,4 +1,4 @@
-"""What a file of annotated text holds: sentences with tags, or texts with mentions."""
+"""The records of annotated files: sentences with tags, or texts with mentions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fpplm_core.tagging.words import Range
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words with their tags and where they stand.
+    """Words with their tags and their places in the file.
 
-    `tags` has one tag a word, in the scheme of the file; `lines` one 1-based line number a word; `document`
-    counts the documents of a file from 0, or is None where the file marks none. Where the file holds the text as it
-    was written, it is `text`, and `offsets` has (start, end) of each word, in characters of it; else both are None.
+    `tags` has one tag per word, in the scheme of the file; `lines` has one 1-based line number per word; `document`
+    counts the documents of a file from 0, or is None if the file marks none. If the file holds the original text,
+    `text` is that text and `offsets` has the (start, end) of each word in its characters; else both are None.
     """
 
     words: tuple[str, ...]
@@ -32,9 +32,9 @@ class Sentence:
 
 
 class Mention(NamedTuple):
-    """An entity over the characters `start` (included) to `end` (excluded) of a text; `place` is file:line of it.
+    """An entity over the characters `start` (included) to `end` (excluded) of a text; `place` is its file:line.
 
-    An empty `place` is that of its text.
+    If `place` is empty, the place of the text applies.
     """
 
     start: int
@@ -45,10 +45,10 @@ class Mention(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedText:
-    """A text with mentions over its characters, which may overlap, as annotation tools give it.
+    """A text with mentions over its characters, which may overlap, as annotation tools export it.
 
-    `line` is the 1-based line at which the text stands in the file, whose own lines it consists of where `plain`.
-    `words` has (start, end) of each word where the file gives them.
+    `line` is the 1-based line of the file on which the text begins; if `plain`, the text consists of lines of the file.
+    `words` has the (start, end) of each word if the file gives them.
     """
 
     text: str

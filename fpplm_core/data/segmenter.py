@@ -1,7 +1,7 @@
-"""How annotated texts become words: by a rule, or by a user's own function, the one code that a parameter can name.
+"""Splits annotated texts into words, by a rule or by a user's own function, the only code that a parameter can name.
 
-Only reading annotated data loads such a function, from `data.segmentation` or `--segmenter` of the user's own command.
-A bundle cannot name one: what serves it is handed the function.
+Only reading annotated data loads such a function, from `data.segmentation` or from `--segmenter` on the command line.
+A bundle cannot name one: the caller must pass the function.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ RENAMED = {"rules": "unicode", "blanks": "whitespace"}  # values of an earlier r
 
 
 def segmentation(name: str) -> Callable[[str], list[Range]]:
-    """A text to the (start, end) of its words, by a name of RULES or MODULE:FUNCTION.
+    """The function from a text to the (start, end) of its words, named by a key of RULES or MODULE:FUNCTION.
 
-    Raises ParamsError if there is no such function; what it returns raises one as `segment_with` does.
+    Raises ParamsError if there is no such function; the returned function raises it as `segment_with` does.
     """
     if name in RULES:
         return partial(segment, rule=RULES[name])
@@ -31,7 +31,7 @@ def segmentation(name: str) -> Callable[[str], list[Range]]:
 
 @lru_cache
 def load_segmenter(name: str, where: str) -> Segmenter:
-    """The function that MODULE:FUNCTION names. Raises ParamsError, which names `where` it was given."""
+    """The function that MODULE:FUNCTION names. Raises ParamsError, naming `where` the name was given."""
     module, _, function = name.partition(":")
     try:
         return cast(Segmenter, getattr(importlib.import_module(module), function))

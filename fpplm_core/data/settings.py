@@ -16,7 +16,7 @@ from fpplm_core.tagging.words import OWN
 
 
 class SecondSettings(Settings):
-    """Where a second task's labels stand; None = as for the first."""
+    """The source of a second task's labels; None means the same as for the first task."""
 
     train: str | None = None
     format: str | None = None
@@ -54,14 +54,14 @@ class DataSettings(Settings):
     @classmethod
     def _segmented(cls, name: str) -> str:
         if name in RENAMED:
-            raise ValueError(f"renamed, write {RENAMED[name]}")
+            raise ValueError(f"renamed; use {RENAMED[name]}")
         if name not in RULES and not re.fullmatch(r"[\w.]+:\w+", name):
             raise ValueError(f"use {', '.join(RULES)} or MODULE:FUNCTION")
         return name
 
     @property
     def segmentation_rule(self) -> str:
-        """What a bundle says of its words: the versioned rule, or OWN for a user's segmenter."""
+        """How a bundle names the segmentation: the versioned rule, or OWN for a user's segmenter."""
         return RULES.get(self.segmentation, OWN)
 
     def options(self, notes: Notes) -> Options:
@@ -79,7 +79,7 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _outside(self) -> DataSettings:
         if self.incoming and Path(self.incoming).is_relative_to(self.path):
-            raise ValueError(f"incoming {self.incoming} must not lie in path {self.path}, which makes the model")
+            raise ValueError(f"incoming {self.incoming} must not lie in path {self.path}, which holds the training data")
         return self
 
 

@@ -1,4 +1,4 @@
-"""The splits, from their files or cut from train."""
+"""The splits, read from their own files or split off from train."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from fpplm_core.files import open_table, write_table
 
 
 def given_splits(settings: DataSettings, notes: Notes) -> dict[str, Iterator[Sentence]]:
-    """A stream of sentences for each split that has a file. Raises DataError, also while a stream is read."""
+    """A stream of sentences for each split that has a file. Raises DataError, also while streaming."""
     folder = Path(settings.path)
     if not folder.is_dir():
-        raise DataError("no such folder", where="data.path", got=repr(settings.path), do="name the folder of the data")
+        raise DataError("no such folder", where="data.path", got=repr(settings.path), do="name the data folder")
     files = {"train": settings.train, "dev": settings.dev, "test": settings.test}
     return {split: read_file(folder / name, settings, notes) for split, name in files.items() if name}
 
 
 def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
-    """Writes the three splits; those without a file are split off from train. Notes for the user. Raises DataError."""
+    """Writes the three splits, splitting those without a file off from train. Returns notes. Raises DataError."""
     splits = given_splits(settings, notes)
     for split, sentences in splits.items():
         write_corpus(folder / f"{split}.parquet", sentences)
@@ -41,7 +41,7 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
         part, units = assign_splits(documents_of(whole), shares, np.random.default_rng(settings.split_seed))
     except ValueError as error:
         where = str(Path(settings.path) / settings.train)
-        raise DataError("too small to cut a split from", where=where, got=str(error)) from None
+        raise DataError("too small to split off dev or test", where=where, got=str(error)) from None
     for split in ("train", *shares):
         write_table(folder / f"{split}.parquet", selected_rows(open_table(whole), part == split), SCHEMA)
     whole.unlink()
@@ -57,7 +57,7 @@ def assign_splits(
 ) -> tuple[NDArray[np.str_], dict[str, str]]:
     """The split of each sentence, and the unit of each share: whole documents if all are marked (>= 0), else sentences.
 
-    Each share is taken of what the shares before it left. Raises ValueError if that is less than two units.
+    Each share is taken from what the previous shares left. Raises ValueError if that is fewer than two units.
     """
     part = np.full(len(documents), "train")
     unit = {}
@@ -88,5 +88,5 @@ def documents_of(path: Path) -> NDArray[np.int32]:
 
 
 def read_file(path: Path, settings: DataSettings, notes: Notes) -> Iterator[Sentence]:
-    """The sentences of a file, read as the data section says. Raises DataError."""
+    """The sentences of a file, read with the settings of the data section. Raises DataError."""
     return read_sentences(path, settings.format, settings.options(notes))

@@ -1,4 +1,4 @@
-"""UTF-8 files as streams of lines."""
+"""Streams the lines of UTF-8 files."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 
 from fpplm_core.errors import DataError
 
-HEAD = 65536  # bytes at a file's beginning that are searched for zeros
+HEAD = 65536  # bytes at the beginning of a file that are searched for zeros
 
 
 def read_lines(path: Path | str) -> Iterator[str]:
-    """The lines of a UTF-8 file as a stream, without their newlines and without a byte order mark.
+    """Streams the lines of a UTF-8 file, without newlines and byte order mark.
 
-    Raises DataError for a path that is missing, is a folder, cannot be read, or holds bytes that are no text.
+    Raises DataError for a path that is missing, is a folder, cannot be read, or holds bytes that are not text.
     """
     path = Path(path)
     try:
         with io.BufferedReader(io.FileIO(path), HEAD) as stream:
             if b"\0" in stream.peek(HEAD):
                 raise DataError("not a text file (it holds zero bytes)", where=str(path), do="give UTF-8 text")
-            for number, raw in enumerate(stream, start=1):  # bytes are cut at newlines alone, str also elsewhere
+            for number, raw in enumerate(stream, start=1):  # bytes split only at newlines, str also elsewhere
                 yield _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
     except FileNotFoundError:
         raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
     except IsADirectoryError:
-        raise DataError("a folder stands where a file is wanted", where=str(path), do="name the file") from None
+        raise DataError("a folder, expected a file", where=str(path), do="name the file") from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
 

@@ -19,7 +19,7 @@ from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.windows import Window, WindowBuilder
 
 T = TypeVar("T")
-INFO = "encoding.json"  # an EncodingInfo beside the splits
+INFO = "encoding.json"  # the name of the EncodingInfo beside the splits
 SCHEMA = pa.schema(  # the fields of Window, in its order
     {
         "sentence": pa.int32(),
@@ -31,12 +31,12 @@ SCHEMA = pa.schema(  # the fields of Window, in its order
 )
 FIELDS = dict(zip(SCHEMA.names, (field.name for field in fields(Window)), strict=True))  # by column
 LABELS = pa.list_(pa.int16())
-Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one a word or none at all
+Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one per word or none at all
 
 
 @dataclass(frozen=True)
 class WindowCounts:
-    """The size of an encoded split, and how many of its words the encoder cannot show as they are."""
+    """The size of an encoded split, and how many of its words the encoder cannot represent fully."""
 
     sentences: int
     words: int
@@ -66,9 +66,9 @@ class Encoded(NamedTuple):
 
 
 def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None, scheme: str) -> EncodingInfo:
-    """Writes the windows of every split of a corpus to a folder; train's with labels.
+    """Writes the windows of every split of a corpus to a folder; those of train with labels.
 
-    A second task's labels stand beside train's if they were read from the same file, else in second.parquet.
+    A second task's labels go into train.parquet if they come from the same file as train, else into second.parquet.
     `mask_id` is the piece that hides a word; None, for an encoder without one (GPT-2), takes the builder's filler.
     `scheme` is the corpus's. Raises DataError if a split is missing.
     """
@@ -113,26 +113,26 @@ def with_labels(
 ) -> Iterator[Labelled]:
     """Train's sentences with their labels, and with those of `beside`, another reading of the same file.
 
-    Both stand in the order of the file; a sentence that `beside` lacks has no label of the second task.
+    Both are in the order of the file; a sentence that `beside` lacks gets no labels of the second task.
     """
-    index, other = ({label: number for number, label in enumerate(names)} for names in (labels, second))
+    index, second_index = ({label: number for number, label in enumerate(names)} for names in (labels, second))
     reading = next(beside, None)
     for s in train:
         while reading is not None and reading.lines[0] < s.lines[0]:
             reading = next(beside, None)
         tags = tags_from_spans(spans_from_tags(s.tags), len(s.tags), INNER_SCHEME)
-        found = reading.tags if reading and (reading.file, reading.lines) == (s.file, s.lines) else ()
-        yield s, {"labels": [index[tag] for tag in tags], "second": [other[tag] for tag in found]}
+        second_tags = reading.tags if reading and (reading.file, reading.lines) == (s.file, s.lines) else ()
+        yield s, {"labels": [index[tag] for tag in tags], "second": [second_index[tag] for tag in second_tags]}
 
 
 def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, tasks: Sequence[str]) -> WindowCounts:
-    """Writes the windows of a stream of sentences with the labels of these tasks, and counts what was seen."""
+    """Writes the windows of a stream of sentences with the labels of these tasks, and counts them."""
     count: Counter[str] = Counter()
     builder.pieceless = builder.cut_words = 0
     schema = pa.schema([*SCHEMA, *(pa.field(task, LABELS) for task in tasks)])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        # A sentence has at least one piece: neighbours that are farther than `context` sentences show none.
+        # A sentence has at least one piece, so sentences farther away than `context` never show.
         for held, own in chunks_with_margin(rows, BATCH, builder.context):
             windows = builder.windows([s.words for s, _ in held], [s.document for s, _ in held], own)
             columns = {column: [getattr(w, field) for w in windows] for column, field in FIELDS.items()}
@@ -154,7 +154,7 @@ def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, 
 
 
 def chunks_with_margin(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
-    """Chunks of `size` rows with up to `margin` neighbours on both sides, as (rows, places of its own rows)."""
+    """Chunks of `size` rows with up to `margin` neighbours on both sides, as (rows, positions of the chunk's own rows)."""
     stream = iter(rows)
     held: list[T] = []
     begin = 0

@@ -29,7 +29,7 @@ class GateResult:
 
 
 def apply_rules(test: SplitScores, check_warnings: int, settings: GateSettings) -> GateResult:
-    """The rules over the scores on test, and over the number of kinds of warning of the data check."""
+    """Applies the rules to the scores on test and to the number of kinds of data warning."""
     rules = [at_least("coverage", test.coverage, 1.0), at_least("test F1", test.f1, settings.min_f1)]
     for kind, row in test.types.items():
         rules.append(at_least(f"test F1 of {kind}", row.f1, settings.type_f1.get(kind, settings.min_type_f1)))

@@ -38,7 +38,7 @@ class Counts(NamedTuple):
 
 
 def span_counts(gold: Iterable[Span], predicted: Iterable[Span], kind: str | None = None) -> Counts:
-    """Counts of one sentence, over the spans of one type where `kind` names it."""
+    """Counts of one sentence, only over the spans of type `kind` if it is given."""
     gold_spans = {span for span in gold if kind in (None, span.type)}
     predicted_spans = {span for span in predicted if kind in (None, span.type)}
     common = len(gold_spans & predicted_spans)

@@ -64,7 +64,7 @@ def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans)
 
 
 def write_predictions(path: Path, predictions: Iterable[SentencePrediction]) -> None:
-    """One JSON line a sentence; keys without a value are left out."""
+    """Writes one JSON line per sentence, without empty keys."""
     rows = ({key: value for key, value in asdict(p).items() if value is not None} for p in predictions)
     write_text(path, "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n")
 
@@ -76,7 +76,7 @@ def read_predictions(path: Path) -> list[SentencePrediction]:
 
 
 def write_plots(folder: Path, scores: SpanScores) -> None:
-    """Tables for `dvc plots`: one row a gold span with its predicted type, one row a type."""
+    """Writes tables for `dvc plots`: one row per gold span with its predicted type, and one row per type."""
     confusion = [
         f"{gold},{predicted}\n" * number for gold, row in scores.confusion.items() for predicted, number in row.items()
     ]

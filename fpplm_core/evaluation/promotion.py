@@ -1,4 +1,4 @@
-"""Whether a new tagger may replace the one in production: rules over what both did on the same test sentences."""
+"""Whether a new tagger may replace the one in production, by rules over both results on the same test sentences."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class F1Difference:
 
 @dataclass(frozen=True)
 class Rule:
-    """A value, the bound that it is held against, and the outcome."""
+    """A value, its bound, and the outcome."""
 
     name: str
     value: float
@@ -135,12 +135,12 @@ def sentence_correct(tagger: TaggerCounts) -> NDArray[np.bool_]:
 
 
 def f1_rules(whole: F1Difference, p: float, settings: PromotionSettings) -> Iterator[tuple[Rule, str]]:
-    """Each with the reason to give where it fails, as all rules here."""
+    """The rules, each with the reason to give if it fails, as for all rules here."""
     outcome: Outcome = "pass" if whole.support else "hold"
-    reason = "the test split has 0 mentions: there is nothing to compare"
+    reason = "the test split has no mentions, so there is nothing to compare"
     yield Rule("test mentions", whole.support, 1, outcome), reason
     outcome = "reject" if whole.mean < 0 and p < settings.alpha else "pass"
-    reason = f"{whole}; worse by more than chance explains (p {p:.4f})"
+    reason = f"{whole}; significantly worse (p {p:.4f})"
     yield Rule("F1 difference, p", p, settings.alpha, outcome), reason
     outcome = "hold" if whole.low < -settings.margin else "pass"
     reason = f"{whole}; a loss of more than {settings.margin:g} is not excluded"
@@ -163,7 +163,7 @@ def lost_types_rule(lost: Sequence[str]) -> tuple[Rule, str]:
 def cost_rules(
     candidate: TaggerCounts, incumbent: TaggerCounts, settings: PromotionSettings
 ) -> Iterator[tuple[Rule, str]]:
-    """Those that are switched on."""
+    """The cost rules that are switched on."""
     if settings.min_speed:
         before = incumbent.words_per_s
         share = candidate.words_per_s / before if before else 1.0  # a split without words

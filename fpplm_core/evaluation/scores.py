@@ -27,7 +27,7 @@ from fpplm_core.tagging.viterbi import softmax
 
 RESAMPLES = 1000  # of the sentences, for the interval of F1
 CONFIDENCE = 0.95  # of that interval
-AVERAGES = ("micro avg", "macro avg", "weighted avg")  # rows of seqeval's report that are no types
+AVERAGES = ("micro avg", "macro avg", "weighted avg")  # rows of seqeval's report that are not types
 
 Spans = Sequence[Sequence[Span]]  # by sentence
 Logits = Sequence[NDArray[np.float32]]  # (words, K) by sentence
@@ -70,7 +70,7 @@ class SpanScores:
 
 @dataclass(frozen=True)
 class SplitScores(SpanScores):
-    """Also what the tagger's logits tell: all in [0, 1] but the number of words without pieces.
+    """Adds the scores of the tagger's logits, in [0, 1] except for the number of words without pieces.
 
     `illegal_paths` is the share of sentences whose best path without transition scores is illegal, `coverage` the share
     of words that a window holds.
@@ -108,8 +108,8 @@ def score_spans(
     seen: set[tuple[str, str]],
     resamples: int = RESAMPLES,
 ) -> SpanScores:
-    """Raises FpplmError where seqeval's micro F1 is not that of our own counts."""
-    from seqeval.metrics import classification_report  # takes a second, and who only reads scores does not need it
+    """Raises FpplmError if seqeval's micro F1 is not that of our own counts."""
+    from seqeval.metrics import classification_report  # takes a second, and reading scores does not need it
     from seqeval.scheme import IOB2
 
     lengths = [len(s.words) for s in sentences]

@@ -47,7 +47,7 @@ def difference(
     """`candidate` less `baseline`, which share seeds and sentences.
 
     Each resample draws seeds and sentences with replacement, the same for both (Sellam 2022, 2106.16163).
-    *Shape:* (seeds, sentences, 3) both. Raises ValueError where the shapes differ.
+    *Shape:* (seeds, sentences, 3) both. Raises ValueError if the shapes differ.
     """
     if candidate.shape != baseline.shape:
         raise ValueError(f"arms must share seeds and sentences, got {candidate.shape} and {baseline.shape}")
@@ -79,7 +79,7 @@ def permutation_p(candidate: SentenceCounts, baseline: SentenceCounts, resamples
     """Two-sided p of the difference in micro F1: approximate randomisation (Noreen 1989; Yeh 2000, cs/0008005).
 
     Each resample swaps the counts of both taggers in every sentence with a chance of 1/2.
-    *Shape:* (sentences, 3) both, of the same sentences. Raises ValueError where the shapes differ.
+    *Shape:* (sentences, 3) both, of the same sentences. Raises ValueError if the shapes differ.
     """
     if candidate.shape != baseline.shape:
         raise ValueError(f"taggers must share sentences, got {candidate.shape} and {baseline.shape}")

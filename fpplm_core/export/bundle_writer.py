@@ -41,7 +41,7 @@ def make_config(
     export: ExportSettings,
     variants: Collection[str],
 ) -> BundleConfig:
-    """What serving must know of training, for a bundle with these variants."""
+    """What serving needs to know about training, for a bundle with these variants."""
     return BundleConfig(
         labels=list(decoder.labels),
         transitions=decoder.scores.tolist(),
@@ -57,7 +57,7 @@ def make_config(
 
 
 def by_device(variants: Collection[str]) -> dict[str, list[str]]:
-    """These variants by device, the preferred first."""
+    """These variants by device, in order of preference."""
     return {device: [v for v in order if v in variants] for device, order in PREFERENCE.items()}
 
 
@@ -104,7 +104,7 @@ def config_json(config: BundleConfig) -> dict[str, object]:
 
 
 def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
-    """Writes the manifest over all files of the folder, with `lineage` beside the hashes."""
+    """Writes the manifest: the hashes of all files in the folder, and `lineage`."""
     files = {
         str(file.relative_to(bundle)): {"sha256": sha256(file), "bytes": file.stat().st_size}
         for file in sorted(bundle.rglob("*"))

@@ -14,9 +14,9 @@ from fpplm_core.training.technique import SecondGraph, Technique
 
 
 def second_graph(model: Tagger, active: Mapping[str, Technique], weights: Path) -> SecondGraph:
-    """The graph that an active technique gives beside the tagger, with the techniques' trained weights.
+    """The second graph that an active technique provides, with the techniques' trained weights.
 
-    Raises ParamsError where no technique gives one.
+    Raises ParamsError if no technique gives one.
     """
     modules = nn.ModuleDict({name: nn.ModuleDict(technique.modules(model)) for name, technique in active.items()})
     modules.load_state_dict(safetensors.torch.load_file(weights))

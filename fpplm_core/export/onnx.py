@@ -21,9 +21,9 @@ from fpplm_core.errors import EncoderError
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.technique import SecondGraph
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # the last where the tagger takes word shapes
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # the last only if the tagger takes word shapes
 OUTPUTS = ("logits", "states")
-OPSET = 20  # what ONNX Runtime from 1.17 on runs: another one would be another contract with serving
+OPSET = 20  # runs on ONNX Runtime 1.17 and later; changing it changes the contract with serving
 
 
 class WithStates(nn.Module):
@@ -45,7 +45,7 @@ def export_fp32(model: Tagger, path: Path, with_states: bool = False) -> None:
     """
     device = next(model.parameters()).device
     ids, mask = torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
-    # The types are a tensor of their own: one object given twice would become one input.
+    # The types need a tensor of their own: one object passed twice would become one input.
     inputs = [ids, mask] if model.blueprint.first_shape is None else [ids, mask, torch.zeros_like(mask)]
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("pieces")}
     training = model.training
@@ -92,7 +92,7 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, **options
 
 
 def without_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Drops what the exporter notes beside the graph: stack traces with this machine's paths, which differ by place."""
+    """Drops the exporter's stack traces, whose paths differ between machines."""
     main = graph.graph
     for part in (graph, main, *main.node, *main.value_info, *main.input, *main.output, *main.initializer):
         part.ClearField("metadata_props")

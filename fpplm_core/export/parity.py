@@ -1,4 +1,4 @@
-"""How far an exported graph is from torch, and whether it may serve."""
+"""How far an exported graph deviates from torch, and whether it may serve."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TorchAnswer:
 def verify_graphs(
     bundle: Path, torch: TorchAnswer, settings: VerifySettings, measure: Callable[[Predictor], object]
 ) -> dict[str, VariantVerdict]:
-    """The verdict on every graph of a bundle, on each device that is there, by "VARIANT on DEVICE".
+    """The verdict on every graph of a bundle, on each available device, by "VARIANT on DEVICE".
 
     `measure` is called with the loaded predictor of each.
     """

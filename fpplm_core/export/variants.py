@@ -22,12 +22,12 @@ def derive_fp16(source: Path, path: Path) -> None:
 
 
 def derive_int8(source: Path, path: Path) -> None:
-    """Weights in int8, a scale a channel; activations quantised as they come (docs/decisions/0005)."""
+    """Weights in int8 with one scale per channel; activations are quantised dynamically (docs/decisions/0005)."""
     _quantise(source, path, [])
 
 
 def derive_mixed(source: Path, path: Path) -> None:
-    """As `derive_int8`, but matrices that narrow stay in float32: the head, and those behind a block's widest layer.
+    """As `derive_int8`, but narrowing matrices stay in float32: the head, and those after a block's widest layer.
 
     The activations before them have the outliers that a common scale suits least (docs/decisions/0005).
     """
@@ -43,8 +43,8 @@ def _quantise(source: Path, path: Path, left: list[str]) -> None:
     root.setLevel(logging.ERROR)  # advice on pre-processing, which the exporter has already done
     try:
         quantize_dynamic(source, path, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=left)
-    except DecodeError as error:  # its own helper file beside the source, which onnx cuts off without a word
-        do = "free or change the place, run again"
+    except DecodeError as error:  # onnx silently truncates its own temporary file beside the source
+        do = "free some space, then run again"
         raise StorageError("cannot be written (the disk is full)", where=str(path), got=str(error), do=do) from None
     finally:
         root.setLevel(level)

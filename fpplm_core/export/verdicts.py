@@ -1,4 +1,4 @@
-"""What verifying the exported graphs came to, as metrics/verify.json holds it."""
+"""The result of verifying the exported graphs, as metrics/verify.json holds it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class VariantVerdict:
 
 @dataclass(frozen=True)
 class LabelLmTrial:
-    """Dev F1 of the preferred graph without and with the label language model, which is used where it helps."""
+    """Dev F1 of the preferred graph without and with the label language model, which is used if it helps."""
 
     dev_f1: float
     dev_f1_refined: float
@@ -59,10 +59,10 @@ class RefinedVerifyReport(VerifyReport):
 
 
 def require_fp32(report: VerifyReport) -> None:
-    """Raises FpplmError where the float32 graph is refused: there is nothing to fall back on."""
+    """Raises FpplmError if the float32 graph is refused: there is nothing to fall back on."""
     if "fp32" in report.refused:
         raise FpplmError(
-            "the exported graph does not give torch's answer",
+            "the exported graph does not reproduce torch's output",
             where="verify",
             got=json.dumps(asdict(report.variants["fp32 on cpu"])),
             do="report the encoder; or raise verify.max_logit_delta if the spans agree",

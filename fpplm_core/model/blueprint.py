@@ -1,4 +1,4 @@
-"""What a tagger consists of beside its encoder."""
+"""The parts of a tagger besides its encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a tagger consists of beside its encoder and weights.
+    """The parts of a tagger besides its encoder and weights.
 
     `labels` are its K labels; `first_shape` is the token type of the first of `WORD_SHAPES`, None if the encoder does
     not get word shapes; `mask_id` is the piece that stands for a hidden word. `second` are the labels of a second task

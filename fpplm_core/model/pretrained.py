@@ -71,7 +71,7 @@ def masked_lm_head(encoder: Any) -> nn.Module:
             output_loading_info=True,
         )
         missing = sorted(found["missing_keys"])
-    except (ValueError, OSError) as error:  # a kind of encoder that is not pretrained in this way, or no file
+    except (ValueError, OSError) as error:  # an encoder that is not pretrained this way, or a missing file
         missing = [str(error).splitlines()[0][:120]]
     if missing:
         raise EncoderError(
@@ -119,9 +119,9 @@ def type_count(encoder_config: Any) -> int:
 
 def check_window(window: int, config: Any, tokenizer: Any) -> None:
     """Raises ParamsError if the encoder has fewer positions than a window has pieces."""
-    positions = getattr(config, "max_position_embeddings", None) or 0  # XLNet, without a limit, says -1
+    positions = getattr(config, "max_position_embeddings", None) or 0  # XLNet, which has no limit, has -1
     limit = min(positions if positions > 0 else 10**9, tokenizer.model_max_length)
     if window > limit:
         raise ParamsError(
-            "longer than the encoder takes", where="encode.window", got=str(window), do=f"at most {limit}"
+            "longer than the encoder allows", where="encode.window", got=str(window), do=f"use at most {limit}"
         )

@@ -1,4 +1,4 @@
-"""Where a pretrained encoder's files are. It imports no torch: to look is cheap."""
+"""Locates a pretrained encoder's files, cheaply, without importing torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGE = "package:"
 def encoder_source(name: str) -> str:
     """What transformers can load: the folder of a `package:NAME/FOLDER` or of a local path, else the hub name.
 
-    Raises EncoderError where the package or its folder is missing.
+    Raises EncoderError if the package or its folder is missing.
     """
     if not name.startswith(PACKAGE):
         return str(Path(name)) if Path(name).is_dir() else name

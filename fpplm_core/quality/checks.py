@@ -1,14 +1,14 @@
 """The checks of annotated data, each defined once.
 
-Every table of this room (`token_table` and the others) has one column a check of its own. A cell holds what is wrong
-with its row, after file and line, or None. Whatever validates the tables (Great Expectations in the pipeline) needs one
-rule only: these columns are empty. The index of a table describes its rows, and a project can expect more of it:
+Every table of this package (`token_table` and the others) has one column for each of its checks. A cell holds file,
+line and what is wrong with its row, or None. Whatever validates the tables (Great Expectations in the pipeline) needs
+only one rule: these columns are empty. The index of a table describes its rows, so that a project can add expectations:
 
-tokens     one row a word; no more of it
-sentences  one row a sentence: split, words, pieces (how many)
-documents  one row a document of dev and test: split, sentences (how many)
-mentions   one row a distinct mention: mention (its words, with blanks between), count (how often it is tagged)
-splits     one row a split and type, and one a split: split, type (missing in a split's own row), count (of entities)
+tokens     one row per word, without an index
+sentences  one row per sentence: split, words, pieces (how many)
+documents  one row per document of dev and test: split, sentences (how many)
+mentions   one row per distinct mention: mention (its words, joined by blanks), count (how often it is tagged)
+splits     one row per split and one per split and type: split, type (missing in a split's own row), count (entities)
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "invisible_word",
         "tokens",
-        "a word shows nothing, and the model learns a label for nothing",
+        "a word is invisible, so the model learns a label for nothing",
         "remove the word from the text",
     ),
     Check(
@@ -81,7 +81,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "mojibake",
         "tokens",
-        "UTF-8 was read in another encoding; such a word never occurs in serving",
+        "UTF-8 was decoded with another encoding; such a word never occurs in serving",
         "export the text again as UTF-8, or repair it with ftfy.fix_encoding",
     ),
     Check(
@@ -93,13 +93,13 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "mixed_script",
         "tokens",
-        "a letter of another script looks like the right one and makes another word",
+        "a letter of another script looks like the right one and makes it a different word",
         "retype the word in one script",
     ),
     Check(
         "unknown_pieces",
         "tokens",
-        "the encoder cannot read the word: it has no piece, or only the unknown one",
+        "the encoder cannot represent the word: it has no piece, or only the unknown one",
         "use an encoder for this language (model.encoder); a few emoji or rare signs do no harm",
     ),
     Check(
@@ -111,7 +111,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "entity_edge",
         "tokens",
-        "an entity begins or ends with punctuation, usually by the annotator's mistake",
+        "an entity begins or ends with punctuation, usually by mistake",
         "move the edge of the entity, or include the mark everywhere",
     ),
     Check(
@@ -141,14 +141,14 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "near_leakage",
         "sentences",
-        "a sentence of dev or test is nearly in train, which makes the score too good",
+        "a sentence of dev or test is nearly the same as one in train, which makes the score too good",
         "remove the sentence from train, or split by documents",
     ),
     Check(
         "long_sentence",
         "sentences",
         "the sentence does not fit a window and is tagged in overlapping windows",
-        "nothing for a few; otherwise split the sentences, or raise encode.window",
+        "ignore a few; otherwise split the sentences, or raise encode.window",
     ),
     Check(
         "merged_sentence",
@@ -159,7 +159,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "long_word",
         "sentences",
-        "words or lines are glued together",
+        "a word is so long that words or lines are probably joined",
         "split the word, or set the right data.separator",
     ),
     Check(
@@ -177,14 +177,14 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "conflicting_mention",
         "mentions",
-        "a mention nearly always has one type, and another one here: often a mistake",
-        "look at the rarest reading, and correct it or leave it",
+        "a mention that nearly always has one type has another one here, often by mistake",
+        "check the rarest reading, and correct or keep it",
     ),
     Check(
         "untagged_mention",
         "mentions",
-        "words that are tagged elsewhere are not tagged here: often forgotten",
-        "look at the place, and tag it or leave it",
+        "words that are tagged elsewhere are not tagged here, often by mistake",
+        "check the place, and tag it or leave it",
     ),
     Check(
         "empty_split",
@@ -202,13 +202,13 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "label_drift",
         "splits",
-        "a split has other types than train, so that its score says little about train's",
+        "the distribution of types differs from train's, so the score says little about data like train",
         "split all data anew (data.dev: null, data.test: null), unless there is a reason",
     ),
     Check(
         "always_present",
         "splits",
-        "every sentence has an entity, so neither training nor the score covers sentences without",
+        "every sentence has an entity, so neither training nor the score covers sentences without one",
         "add sentences without entities as they occur",
     ),
     Check(

@@ -20,8 +20,9 @@ from pyarrow.parquet import ParquetFile
 
 from fpplm_core.tagging.spans import spans_from_tags
 
-SENTENCES = 10_000  # of one batch
-# Of a row of words: odd, so that it has an inverse modulo 2^64, by which a hash does not depend on where a text stands.
+SENTENCES = 10_000  # sentences in one batch
+# The base of the hashes of word sequences. It is odd, so it has an inverse modulo 2^64, which makes a hash independent of
+# where the words stand.
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 
@@ -41,7 +42,7 @@ class Entities(NamedTuple):
 
 
 def batches(corpus: Corpus, columns: list[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Every batch with its split; an empty one of a split without sentences."""
+    """Every batch with its split; for a split without sentences, one empty batch."""
     for split, data in corpus.items():
         if not data.metadata.num_rows:
             yield split, pa.RecordBatch.from_pylist([], data.schema_arrow)
@@ -97,7 +98,7 @@ def join_words(lists: pa.ListArray) -> pa.StringArray:
 
 
 class RollingHashes:
-    """Hashes of runs of words, from the hashes of the words (Rabin and Karp 1987)."""
+    """Hashes of word sequences, from the hashes of the words (Karp and Rabin 1987)."""
 
     def __init__(self, words: Hashes) -> None:
         number = len(words)
@@ -128,7 +129,7 @@ def tags_in_context(tags: pa.ListArray) -> tuple[list[TagContext], Numbers]:
 
 
 def batch_entities(contexts: list[TagContext], context: Numbers) -> Entities:
-    """The entities of a batch, as `spans_from_tags` reads each sentence, which looks back at one tag alone."""
+    """The entities of a batch, read as `spans_from_tags` does, which looks back at one tag only."""
     kinds = [_inside(before, tag) for before, tag, _ in contexts]
     names = sorted({kind for kind, _ in kinds if kind is not None})
     starts = np.array([begins for _, begins in kinds], dtype=bool)[context]
@@ -141,7 +142,7 @@ def batch_entities(contexts: list[TagContext], context: Numbers) -> Entities:
 
 
 def _inside(before: str | None, tag: str) -> tuple[str | None, bool]:
-    """The type of the entity that a tag behind this other one is part of, and whether it begins there."""
+    """The type of the entity to which a tag belongs, given the tag before it, and whether the entity begins there."""
     tags = [tag] if before is None else [before, tag]
     found = [span for span in spans_from_tags(tags) if span.end == len(tags)]
     return (found[0].type, found[0].start == len(tags) - 1) if found else (None, False)

@@ -1,4 +1,4 @@
-"""The table with one row a document of dev and test, where documents are marked."""
+"""The table with one row per document of dev and test, if documents are marked."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 
 from fpplm_core.quality.columns import Corpus, batches, finding_column, hashes, join_words
 
-SHARE = 0.5  # of a document's sentences that train has, from which on the document is in train
+SHARE = 0.5  # a document counts as in train if train has at least this share of its sentences
 
 
 def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
-    """One row a document of every split but train, which with its number of sentences is the index.
+    """One row per document of every split but train; the index has its split and its number of sentences.
 
-    Sentences of fewer than `leakage_words` words are not held against train.
+    Sentences of fewer than `leakage_words` words are not compared with train.
     """
     parts = [_summary(split, batch) for split, batch in batches(corpus, ["words", "file", "lines", "document"])]
     sentences = pd.concat(parts, ignore_index=True)
@@ -25,7 +25,7 @@ def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
     marked = sentences[sentences["document"] >= 0].groupby(["split", "file", "document"], sort=False)
     table = marked.agg({"counted": "sum", "known": "sum", "line": "first", "text": "size"}).reset_index()
     table = table.rename(columns={"text": "sentences"})
-    # All its sentences in their order, as one number.
+    # One hash of all sentences in order.
     table["text"] = [hash(tuple(texts.tolist())) for _, texts in marked["text"]]
     first = pd.Series(np.arange(len(table))).groupby(table["text"], sort=False).transform("min").to_numpy()
     leaked = (table["counted"] > 0) & ((table["known"] >= SHARE * table["counted"]) | (first != table.index))
@@ -34,13 +34,13 @@ def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
     def place(i: int) -> str:
         return f"{table['file'][i]}:{table['line'][i]}"
 
-    def said(row: int) -> str:
+    def describe(row: int) -> str:
         i = kept[row]
         if first[i] != i:
             return f"{place(i)}: the same document as at {place(first[i])}"
         return f"{place(i)}: train has {table['known'][i]} of this document's {table['counted'][i]} sentences"
 
-    column = finding_column(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), said)
+    column = finding_column(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), describe)
     index = pd.MultiIndex.from_frame(table.loc[kept, ["split", "sentences"]])
     return pd.DataFrame({"document_leakage": column}, index, dtype=object)
 

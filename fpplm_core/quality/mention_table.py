@@ -1,7 +1,7 @@
-"""The table with one row a distinct mention, case kept: whether all its readings agree.
+"""The table with one row per distinct mention (case-sensitive): whether all its readings agree.
 
-Two passes. The first keeps of every mention a hash of its words, its type and its place. The second looks for the text
-of each distinct one, and for words without a tag that have the hash of a mention.
+It takes two passes over the corpus. The first stores a hash of the words of every mention, with its type and place. The
+second looks up the text of each distinct mention, and finds untagged words that have the hash of a mention.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from fpplm_core.quality.columns import (
 )
 from fpplm_core.tagging.schemes import OUTSIDE
 
-CONFLICT_SHARE = 0.8  # of a mention's readings, from which on the others are doubtful
-PLACES = 20  # of a mention without a tag
-LONGEST = 6  # words of a mention that is looked for where it is not tagged
+CONFLICT_SHARE = 0.8  # a reading with at least this share of a mention's readings puts the others in doubt
+PLACES = 20  # untagged places kept per mention
+LONGEST = 6  # most words of a mention whose untagged places are searched for
 _COLUMNS = ["words", "tags", "file", "lines"]
 _READING = ["text", "kind", "number", "file", "line"]
-_WRITTEN = r"[\p{Lu}\p{Lt}\p{Nd}]"  # a capital letter or a digit: a word without is often no name
+_WRITTEN = r"[\p{Lu}\p{Lt}\p{Nd}]"  # a capital letter or digit: a word without one is often not a name
 
 
 class _Untagged(NamedTuple):
-    """Of a mention, the first PLACES places where it stands without a tag, and its text there."""
+    """The first PLACES places where a mention is not tagged, and its text there."""
 
     places: list[str]
     text: str
 
 
 def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE) -> pd.DataFrame:
-    """One row a distinct mention of all splits, in the order in which they first stand there; none in the scheme TAGS.
+    """One row per distinct mention in all splits, in order of first occurrence; no rows for the scheme TAGS.
 
-    The index has its text, and how often it is tagged.
+    The index has the mention's text, and how often it is tagged.
 
-    A reading (a type, or no tag) is in doubt where another has at least `conflict_share` of all, in ]0.5, 1]: of a
-    mention that is truly ambiguous none has so much.
+    A reading (a type, or no tag) is in doubt if another reading has at least `conflict_share` of all readings, in
+    ]0.5, 1]: no reading of a truly ambiguous mention has that much.
     """
     if scheme == "TAGS":
         return pd.DataFrame({}, _index([], []), check_names("mentions"), dtype=object)
@@ -82,8 +82,8 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE
         if tagged[row] >= conflict_share * (tagged[row] + times[text]):
             where = f"{files[table['file'][row]]}:{table['line'][row]}"
             others = f", also {', '.join(places[1:])}" if places[1:] else ""
-            said = f"{shown!r} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
-            missing[row] = f"{places[0]}: {said}"
+            description = f"{shown!r} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
+            missing[row] = f"{places[0]}: {description}"
     found = {"conflicting_mention": conflicts, "untagged_mention": missing}
     columns = {name: finding_column(len(table), rows, rows.__getitem__) for name, rows in found.items()}
     return pd.DataFrame(columns, _index([texts[text] for text in row_of], tagged.tolist()), dtype=object)
@@ -94,13 +94,13 @@ def _index(texts: list[str], counts: list[int]) -> pd.MultiIndex:
 
 
 def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.DataFrame:
-    """What is kept of every mention; the lists are filled with the names that the numbers stand for."""
+    """The stored data of every mention; appends to both lists the names behind its numbers."""
     words, word = distinct(batch["words"].flatten())
     own = hashes(words)[word]
     spans = batch_entities(*tags_in_context(batch["tags"]))
     kinds += [name for name in spans.names if name not in kinds]
     names, name = distinct(batch["file"])
-    files += [one for one in names.to_pylist() if one not in files]
+    files += [file for file in names.to_pylist() if file not in files]
     sentence = np.searchsorted(ends(batch["words"]), spans.start, side="right")
     length = spans.end - spans.start
     written = np.concatenate([[0], np.cumsum(matching(words, _WRITTEN)[word])])
@@ -110,15 +110,15 @@ def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.Da
             "first": own[spans.start],
             "words": length.astype(np.int32),
             "written": (written[spans.end] > written[spans.start]) | (length > 1),
-            "kind": np.array([kinds.index(one) for one in spans.names], dtype=np.int32)[spans.kind],
-            "file": np.array([files.index(one) for one in names.to_pylist()], dtype=np.int32)[name[sentence]],
+            "kind": np.array([kinds.index(kind) for kind in spans.names], dtype=np.int32)[spans.kind],
+            "file": np.array([files.index(file) for file in names.to_pylist()], dtype=np.int32)[name[sentence]],
             "line": batch["lines"].flatten().to_numpy()[spans.start],
         }
     )
 
 
 def _second_look(corpus: Corpus, sought: pd.DataFrame) -> tuple[dict[int, str], dict[int, _Untagged], Counter[int]]:
-    """By hash: the text of each mention; of those sought, where they stand untagged, and how often."""
+    """By hash: the text of each mention; for those sought, their untagged places and how many these are."""
     sought = sought.sort_values("text")
     by_length = {length: sought[sought["words"] == length] for length in range(1, LONGEST + 1)}
     texts: dict[int, str] = {}

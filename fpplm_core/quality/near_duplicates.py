@@ -1,9 +1,9 @@
 """Sentences that are nearly alike: MinHash and locality-sensitive hashing find them, a comparison proves them.
 
-Two sentences are alike by the share of their pairs of neighbouring words (in lower case) that both have, of all that
-either has (Jaccard). Of each sentence a signature of PERMUTATIONS numbers is taken; the chance that two have the same
-number is how alike they are. Those that share a band of numbers are candidates, of a band LOOKED_AT earlier ones, so
-that time stays linear also where thousands are alike; the one with the signature most alike is compared. So no pair is
+The similarity of two sentences is the Jaccard index of their pairs of neighbouring words, in lower case. Each sentence
+gets a signature of PERMUTATIONS numbers; the probability that two signatures agree in a number equals the similarity.
+Sentences that share a band of numbers are candidates, at most LOOKED_AT earlier ones per band, so that time stays linear
+even if thousands are alike; the candidate with the most similar signature is compared exactly. So no reported pair is
 false, and few are missed.
 """
 
@@ -21,15 +21,15 @@ from rensa import RMinHash
 from fpplm_core.quality.columns import Numbers, distinct, ends, hashes
 
 PERMUTATIONS, SEED = 64, 1
-FOUND = 0.95  # of the pairs that are just as near as asked for, at least this share is to share a band
+FOUND = 0.95  # the least probability that a pair at the threshold shares a band
 LOOKED_AT = 4
 BLOCK = 100_000  # pairs whose signatures are compared at a time
-_SLACK = 0.15  # below the threshold by estimate, three standard deviations: too far to be compared
+_SLACK = 0.15  # three standard deviations of the estimate: pairs estimated further below the threshold are not compared
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Sketches(NamedTuple):
-    """Of sentences in turn: a number a band, the last byte of each number of the signature, and all pairs of words."""
+    """For sentences in order: one number per band, the last byte of each signature number, and all word pairs."""
 
     bands: NDArray[np.uint32]
     low: NDArray[np.uint8]
@@ -38,12 +38,12 @@ class Sketches(NamedTuple):
 
 
 def sketch(words: pa.ListArray, near: float) -> Sketches:
-    """Of sentences of two words or more, to be compared with this threshold, in ]0, 1]."""
+    """The sketches of sentences of two or more words, to be compared with this threshold, in ]0, 1]."""
     different, word = distinct(words.flatten())
     of_words = hashes(pc.utf8_lower(different))[word]
     last = ends(words)
     following = np.append(of_words[1:], np.uint64(0))
-    pairs = np.delete((of_words * _MIX) ^ following, last - 1)  # none from one sentence to the next
+    pairs = np.delete((of_words * _MIX) ^ following, last - 1)  # no pair spans two sentences
     sizes = (words.value_lengths().to_numpy() - 1).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
     digests = RMinHash.digest_matrix_from_flat_token_hashes(pairs, offsets, PERMUTATIONS, SEED)
@@ -59,12 +59,12 @@ def sketch(words: pa.ListArray, near: float) -> Sketches:
 
 
 def _rows(near: float) -> int:
-    """Numbers in a band: as many as leave the chance of a shared band at FOUND."""
+    """The largest band size for which a pair at the threshold shares a band with probability FOUND."""
     return max(rows for rows in range(1, 9) if rows == 1 or 1 - (1 - near**rows) ** (PERMUTATIONS // rows) >= FOUND)
 
 
 def concatenate(parts: list[Sketches]) -> Sketches:
-    """All in one; the list is emptied, so that nothing is held twice."""
+    """Concatenates the parts and empties the list, so that nothing is in memory twice."""
     columns = [list(column) for column in zip(*parts, strict=True)]
     parts.clear()
     return Sketches(*(np.concatenate(columns.pop(0)) for _ in Sketches._fields))
@@ -73,7 +73,7 @@ def concatenate(parts: list[Sketches]) -> Sketches:
 def alike(
     sketches: Sketches, near: float, among: Numbers, earlier: Numbers | None = None
 ) -> dict[int, tuple[int, float]]:
-    """Of these sentences those that are near one of `earlier`, or else one before them: which, how alike."""
+    """For each of these sentences that has one: a similar sentence, among `earlier` or else before it, and the similarity."""
     bands, low, pairs, sizes = sketches
     best, same = np.zeros(len(sizes), dtype=np.intp), np.zeros(len(sizes), dtype=np.intp)
     for band in range(bands.shape[1]):
@@ -97,7 +97,7 @@ def alike(
 
 
 def _shared(low: NDArray[np.uint8], those: Numbers, others: Numbers) -> Numbers:
-    """How many numbers of their signatures the sentences of each pair share, by the last bytes."""
+    """The count of signature numbers that the sentences of each pair share, by their last bytes."""
     found = np.zeros(len(those), dtype=np.intp)
     for start in range(0, len(those), BLOCK):
         part = slice(start, start + BLOCK)

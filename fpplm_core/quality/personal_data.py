@@ -21,7 +21,7 @@ from itertools import accumulate
 
 from stdnum import iban, luhn
 
-# Of RE2: a text without this has none of what is below.
+# For RE2: a text without a match contains nothing of the list above.
 LIKELY = r"@|\d\.\d{1,3}\.\d|\d(?:[ ()./-]{0,4}\d){5}|[A-Z]{2}\d{2} ?[A-Z0-9]{4}"
 _SHORTEST_IBAN = 15  # Norway's
 _IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
@@ -43,7 +43,7 @@ _PHONES = (
 
 
 def find(words: list[str]) -> Iterator[tuple[int, str]]:
-    """The first word of each find, from 0, and what it is. Finds do not overlap: the first of the list above counts."""
+    """The first word (from 0) and the kind of each find. Of overlapping finds, the first in the list above counts."""
     text = " ".join(words)
     starts = [0, *accumulate(len(word) + 1 for word in words)]
     taken: list[tuple[int, int]] = []
@@ -68,13 +68,13 @@ def _all(text: str) -> Iterator[tuple[int, int, str]]:
             yield *match.span(), "an IP address"
     for number, pattern in enumerate(_PHONES):
         for match in pattern.finditer(text):
-            found = match.span(pattern.groups)  # what stands behind a word such as phone
+            found = match.span(pattern.groups)  # the number after a word such as phone
             if number or _international(match[0]):
                 yield *found, "a phone number"
 
 
 def _iban(text: str) -> int:
-    """Where an IBAN at the beginning of the text ends, at the end of a word; 0 if there is none."""
+    """The end of an IBAN at the beginning of the text, which is the end of a word; 0 if there is none."""
     ends = (place for place in range(_SHORTEST_IBAN, len(text) + 1) if place == len(text) or text[place] == " ")
     return next((end for end in ends if iban.is_valid(text[:end], check_country=False)), 0)
 

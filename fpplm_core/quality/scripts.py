@@ -1,4 +1,4 @@
-"""Scripts of letters, as Unicode names them; the two of Japanese that stand beside Han are Kana."""
+"""Scripts of letters, as Unicode names them; Hiragana and Katakana together are Kana."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCRIPT = regex.compile(
 
 @lru_cache(100_000)
 def script_of(char: str) -> str | None:
-    """The script of a letter, None of any other character."""
+    """The script of a letter; None for any other character."""
     if not char.isalpha():
         return None
     found = _SCRIPT.match(char)
@@ -34,7 +34,7 @@ def script_of(char: str) -> str | None:
 
 
 def letters(words: pa.StringArray) -> dict[str, NDArray[np.int64]]:
-    """By script, how many letters of it each word has; Latin is always there."""
+    """The number of letters of each word, by script; Latin is always present."""
     latin = pc.count_substring_regex(words, "[A-Za-z]").to_numpy(zero_copy_only=False).astype(np.int64)
     found = {"Latin": latin}
     for row in np.flatnonzero(matching(words, "[^\\x00-\\x7f]")).tolist():
@@ -45,5 +45,5 @@ def letters(words: pa.StringArray) -> dict[str, NDArray[np.int64]]:
 
 @lru_cache(100_000)
 def _counted(word: str) -> Counter[str]:
-    """The letters of a word that are not ASCII, by script."""
+    """The number of non-ASCII letters of a word, by script."""
     return Counter(script for char in word if not char.isascii() and (script := script_of(char)))

@@ -1,4 +1,4 @@
-"""The table with one row a sentence: copies, sentences that are too long, and foreign scripts."""
+"""The table with one row per sentence: copies, sentences that are too long, and foreign scripts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from fpplm_core.quality.columns import (
 from fpplm_core.quality.near_duplicates import Sketches, alike, concatenate, sketch
 from fpplm_core.quality.scripts import letters
 
-MAX_WORD = 100  # characters of a word; a longer one is several
+MAX_WORD = 100  # characters of a word; a longer one is probably several words
 RARE = 0.01  # a script with a smaller share of all letters is foreign
-LEAST_LETTERS = 4  # of a sentence in a foreign script: a formula has fewer
-MEDIANS, WORDS = 20, 200  # a sentence of more medians and more words is several
-Near = dict[int, tuple[int, float]]  # by sentence, another one that it is nearly like, and how alike both are
+LEAST_LETTERS = 4  # letters of a sentence in a foreign script; a formula has fewer
+MEDIANS, WORDS = 20, 200  # a sentence longer than both is probably several sentences
+Near = dict[int, tuple[int, float]]  # by sentence, a similar one and their similarity
 _ADDRESS = re.compile(r"(?i)(?:https?|ftp)://|www\.")  # may be long
 
 
@@ -45,11 +45,11 @@ def sentences(
     near: float,
     max_word: int = MAX_WORD,
 ) -> pd.DataFrame:
-    """One row a sentence of every split; the index has its split, its number of words and its number of pieces.
+    """One row per sentence of every split; the index has its split, its number of words and its number of pieces.
 
-    `piece_counts` gives the number of pieces of each word, `room` is how many one window holds. A sentence of fewer
-    than `leakage_words` words may be in train by chance; `near` is the share of word pairs that two sentences must have
-    in common, in ]0, 1], and `max_word` the characters that a word may have.
+    `piece_counts` gives the number of pieces of each word; `room` is the number of pieces that a window holds. A
+    sentence of fewer than `leakage_words` words may be in train by chance; `near` is the share of word pairs that two
+    sentences must have in common, in ]0, 1]; `max_word` is the most characters that a word may have.
     """
     order, files, scripts = list(corpus), list[str](), Counter[str]()
     long_words: dict[int, str] = {}
@@ -78,9 +78,9 @@ def sentences(
     foreign = table["script"].isin(rare) & (table["letters"] >= LEAST_LETTERS)
     columns = _copies(table, trained, leakage_words, sketches, near, place, column) | {
         "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
-        "merged_sentence": column(merged, lambda i: f"{size[i]} words, half of all have {medians[i]:g}"),
+        "merged_sentence": column(merged, lambda i: f"{size[i]} words, the median is {medians[i]:g}"),
         "long_word": finding_column(len(table), long_words, long_words.__getitem__),
-        "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, few of the corpus are"),
+        "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, which is rare in the corpus"),
     }
     of_split = pd.Categorical.from_codes(split_of, pd.Index(order))
     index = pd.MultiIndex.from_arrays([of_split, size, pieces], names=["split", "words", "pieces"])
@@ -111,13 +111,13 @@ def _copies(
     near_in_split, near_in_train = _near(sketches, near, compared, split_of, trained, in_split, in_train)
 
     def nearly(found: Near) -> NDArray[np.object_]:
-        cell = "{}: nearly the sentence at {} ({:.0%} alike)"
+        cell = "{}: nearly the same as the sentence at {} ({:.0%} alike)"
         return finding_column(len(table), found, lambda i: cell.format(place(i), place(found[i][0]), found[i][1]))
 
     return {
         "duplicate": column(in_split != number, lambda i: f"also at {place(in_split[i])}"),
         "conflicting_duplicate": column(
-            ambiguous & (anywhere != number), lambda i: f"tagged in another way at {place(anywhere[i])}"
+            ambiguous & (anywhere != number), lambda i: f"tagged differently at {place(anywhere[i])}"
         ),
         "near_duplicate": nearly(near_in_split),
         "leakage": column(leaked, lambda i: f"in train at {place(in_train[i])}"),
@@ -137,14 +137,14 @@ def _summary(
     files: list[str],
     scripts: Counter[str],
 ) -> pd.DataFrame:
-    """What is kept of every sentence.
+    """The stored data of every sentence.
 
-    `files` is filled with the names that the numbers in `file` stand for, `scripts` with the letters of each script.
+    Appends to `files` the names behind the numbers in `file`, and adds the letters of each script to `scripts`.
     """
     words, word = distinct(batch["words"].flatten())
     last = ends(batch["words"])
     names, name = distinct(batch["file"])
-    files += [one for one in names.to_pylist() if one not in files]
+    files += [file for file in names.to_pylist() if file not in files]
     by_script = {script: sums_of_lists(number[word], last) for script, number in letters(words).items()}
     scripts.update({script: int(number.sum()) for script, number in by_script.items()})
     total = sum(by_script.values(), np.zeros(len(batch), dtype=np.int64))
@@ -153,7 +153,7 @@ def _summary(
         most[2 * number > total] = script
     return pd.DataFrame(
         {
-            "file": np.array([files.index(one) for one in names.to_pylist()], dtype=np.int32)[name],
+            "file": np.array([files.index(file) for file in names.to_pylist()], dtype=np.int32)[name],
             "line": pc.list_element(batch["lines"], 0).to_numpy(),
             "words": batch["words"].value_lengths().to_numpy(),
             "pieces": sums_of_lists(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], last),
@@ -178,8 +178,8 @@ def _long_words(batch: pa.RecordBatch, longest: int) -> dict[int, str]:
     for row in np.flatnonzero(pc.utf8_length(words).to_numpy() > longest).tolist():
         text = words[row].as_py()
         if not _ADDRESS.match(text):
-            said = f"{place(row)}: a word of {len(text)} characters: {text[:20]!r}…"
-            found.setdefault(int(np.searchsorted(last, row, side="right")), said)
+            description = f"{place(row)}: a word of {len(text)} characters: {text[:20]!r}…"
+            found.setdefault(int(np.searchsorted(last, row, side="right")), description)
     return found
 
 
@@ -192,14 +192,14 @@ def _near(
     in_split: Numbers,
     in_train: Numbers,
 ) -> tuple[Near, Near]:
-    """In the same split, and of others in train; of a sentence that is twice in a split, the first is compared."""
+    """Similar sentences in the same split and in train; of copies within a split, only the first is compared."""
     sketches = concatenate(drawn)
     own = in_split[sketched] == sketched
 
     def found(among: NDArray[np.bool_], earlier: NDArray[np.bool_] | None = None) -> Near:
         others = None if earlier is None else np.flatnonzero(own & earlier)
         pairs = alike(sketches, near, np.flatnonzero(own & among), others)
-        return {int(sketched[one]): (int(sketched[other]), share) for one, (other, share) in pairs.items()}
+        return {int(sketched[row]): (int(sketched[similar]), share) for row, (similar, share) in pairs.items()}
 
     in_same: Near = {}
     for split in np.unique(split_of):

@@ -1,4 +1,4 @@
-"""The table with one row a split, and one a split and type; what is unlike between splits, and between two runs."""
+"""The table with one row per split and one per split and type; compares splits with each other and two runs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fpplm_core.quality.columns import Corpus
 from fpplm_core.quality.statistics import SplitStatistics
 
 MIN_TEST_EXAMPLES = 10  # entities of a type in dev or test
-CHANCE = 0.001  # of a difference as large as that between two splits, below which it is none by chance
-SHOWN = 3  # types that have changed most
+CHANCE = 0.001  # p below which a difference between two splits is not by chance
+SHOWN = 3  # most-changed types shown
 
 Sizes = Mapping[str, Mapping[str, Any]]  # SplitStatistics by split as JSON, perhaps of an earlier release
 
@@ -31,9 +31,9 @@ def splits(
     drift: float,
     min_test_examples: int = MIN_TEST_EXAMPLES,
 ) -> pd.DataFrame:
-    """One row a split, then one row a split and type; `sizes` are its `statistics`. The index has the entities' number.
+    """One row per split, then one per split and type; `sizes` are the splits' `statistics`. The index counts entities.
 
-    `drift` is the Jensen-Shannon distance of two distributions of types from which on they differ, in [0, 1].
+    Two distributions of types differ if their Jensen-Shannon distance is at least `drift`, in [0, 1].
     """
     counts: dict[str, Counter[str]] = {split: Counter(size.entities) for split, size in sizes.items()}
     types = sorted({kind for part in counts.values() for kind in part})
@@ -46,8 +46,8 @@ def splits(
         held = sizes[split].sentences_with
         always = [kind for kind in types if held.get(kind) == number] if number and scheme != "TAGS" else []
 
-        def cell(said: str | None, file: str = file) -> str | None:
-            return f"{file}:1: {said}" if said else None
+        def cell(description: str | None, file: str = file) -> str | None:
+            return f"{file}:1: {description}" if description else None
 
         what = "no sentence" if first is None else "no entity" if not counts[split] else None
         few = split == "train" and 0 < number < min_sentences
@@ -57,7 +57,7 @@ def splits(
         rows.append(
             {
                 "empty_split": cell(what and f"{split} has {what}"),
-                "few_sentences": cell(f"{number} sentences in {split}, wanted {min_sentences}" if few else None),
+                "few_sentences": cell(f"{number} sentences in {split}, at least {min_sentences} wanted" if few else None),
                 "label_drift": cell(changed and f"types in {split} against train: {changed}"),
                 "always_present": cell(_always(split, number, "an entity") if everywhere else None),
             }
@@ -72,9 +72,9 @@ def splits(
                 {
                     "always_present": cell(_always(split, number, kind) if kind in always else None),
                     "unknown_type": cell(unknown),
-                    "few_examples": cell(f"{kind}: {here} in {split}, wanted {min_examples}" if rare else None),
+                    "few_examples": cell(f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None),
                     "few_test_examples": cell(
-                        f"{kind}: {here} in {split}, wanted {min_test_examples}" if unsure else None
+                        f"{kind}: {here} in {split}, at least {min_test_examples} wanted" if unsure else None
                     ),
                 }
             )
@@ -87,7 +87,7 @@ def _always(split: str, number: int, what: str) -> str:
 
 
 def _changed(before: Mapping[str, int], after: Mapping[str, int], drift: float) -> str | None:
-    """Which types have changed most, where their distribution differs; None where it may be chance, or is little."""
+    """The types that changed most if their distribution differs; None if it may be chance, or is little."""
     names = sorted(name for name in {*before, *after} if before.get(name, 0) + after.get(name, 0))
     table = np.array([[part.get(name, 0) for name in names] for part in (before, after)], dtype=float)
     if len(names) < 2 or not table.sum(axis=1).all():
@@ -105,17 +105,17 @@ def _changed(before: Mapping[str, int], after: Mapping[str, int], drift: float) 
 _SIZES = {
     "sentences": "sentences",
     "words": "words",
-    "length_median": "words in half of the sentences, at most",
-    "length_p95": "words in 95 % of the sentences, at most",
+    "length_median": "median words per sentence",
+    "length_p95": "95th percentile of words per sentence",
     "entity_share": "share of words in entities",
 }
 
 
 def drift(before: Sizes, after: Sizes, threshold: float) -> list[str]:
-    """What has changed since an earlier run's `statistics`, in words: splits, types, sizes, lengths and scripts.
+    """Describes what has changed since an earlier run's `statistics`: splits, types, sizes, lengths and scripts.
 
-    Distributions are compared as `label_drift` compares them; any other number has changed where it is larger or
-    smaller by `threshold` of what it was. What an earlier version did not count is passed over.
+    Distributions are compared as for `label_drift`; any other number has changed if it differs by more than the share
+    `threshold` of its earlier value. Numbers that an earlier version did not record are skipped.
     """
     found = []
     for split in sorted({*before, *after}, key=[*before, *after].index):
@@ -126,10 +126,10 @@ def drift(before: Sizes, after: Sizes, threshold: float) -> list[str]:
         was, now = old.get("entities", {}), new.get("entities", {})
         found += [f"{split}: the type {kind} is new ({now[kind]})" for kind in sorted(now.keys() - was.keys())]
         found += [f"{split}: the type {kind} is gone ({was[kind]} before)" for kind in sorted(was.keys() - now.keys())]
-        for name, said in (("entities", "types"), ("letters", "scripts of letters")):
+        for name, title in (("entities", "types"), ("letters", "scripts of letters")):
             if changed := _changed(old.get(name, {}), new.get(name, {}), threshold):
-                found.append(f"{split}: {said}: {changed}")
-        for name, said in _SIZES.items():
+                found.append(f"{split}: {title}: {changed}")
+        for name, title in _SIZES.items():
             if name in old and name in new and abs(new[name] - old[name]) > threshold * old[name]:
-                found.append(f"{split}: {said}: {old[name]:g} to {new[name]:g}")
+                found.append(f"{split}: {title}: {old[name]:g} to {new[name]:g}")
     return found

@@ -1,4 +1,4 @@
-"""Sizes, lengths, labels and letters of each split, and what its sentences will cost."""
+"""Sizes, lengths, labels and letters of each split, and its cost in pieces and windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fpplm_core.tagging.windows import window_bounds
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Sizes of a split. `sentences_with` counts sentences by the type that they have, `letters` letters by script."""
+    """Sizes of a split. `sentences_with` counts the sentences with each entity type, `letters` the letters of each script."""
 
     sentences: int
     documents: int

@@ -1,4 +1,4 @@
-"""The table with one row a word: what is wrong with a word, its tag, or its entity's edge."""
+"""The table with one row per word: faults of the word, its tag, or its entity's edge."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ _WORD_CHECKS = (
     "mixed_script",
     "unknown_pieces",
 )
-ROWS = 500_000  # of one table, or little more
+ROWS = 500_000  # rows of one table, or a few more
 
-# C0 and C1 controls, the replacement character, and code points that are no characters.
+# C0 and C1 controls, the replacement character, and noncharacters.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
 _MARK = "\ufeff"
 _ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064]")
-# What the first byte of a character in UTF-8 becomes when it is read as Windows-1252, and what the others become.
+# What the first byte of a UTF-8 character, and the following bytes, become when read as Windows-1252.
 _LEAD = "[Â-ô]$"
 _FOLLOWING = "^[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-_LATIN_ALIKE = set("AaBCcEeHKMOoPpTXxy")  # letters that look like Cyrillic or Greek ones, and such that look like them
+_LATIN_ALIKE = set("AaBCcEeHKMOoPpTXxy")  # Latin letters that look like Cyrillic or Greek ones
 _ALIKE = {"Cyrillic": set("АаВСсЕеНКМОоРрТХхуІіЈјЅѕ"), "Greek": set("ΑΒΕΖΗΙΚΜΝΟοΡΤΥΧ")}
 
 
 def tokens(corpus: Corpus, scheme: str, unknown: Callable[[list[str]], Sequence[bool]]) -> Iterator[pd.DataFrame]:
-    """One row a word of every split, in tables of about ROWS rows.
+    """One row per word of every split, in tables of about ROWS rows.
 
-    `unknown` says of words which of them the encoder's tokenizer turns into no piece, or into unknown pieces alone.
+    `unknown` tells for each word whether the encoder's tokenizer gives it no pieces, or only unknown ones.
     """
     form = _normal_form(corpus)
     held: list[pd.DataFrame] = []
@@ -83,7 +83,7 @@ def _judged(
     place = place_of(batch)
 
     def column(name: str, faults: dict[int, dict[str, str]], kind: NDArray[np.integer]) -> NDArray[np.object_]:
-        """Of every row what was found of its kind."""
+        """The column of a check, with the fault of each row's kind."""
         finds = {number: found[name] for number, found in faults.items() if name in found}
         rows = np.flatnonzero(np.isin(kind, list(finds))).tolist() if finds else []
         return finding_column(len(kind), rows, lambda row: f"{place(row)}: {finds[kind[row]]}")
@@ -94,7 +94,7 @@ def _judged(
     for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
         known = of_words.get(number, {})
         if not known.keys() & {"empty_word", "invisible_word"}:
-            of_words[number] = known | {"unknown_pieces": f"the encoder knows no piece of {texts[number]!r}"}
+            of_words[number] = known | {"unknown_pieces": f"the encoder has no known piece for {texts[number]!r}"}
     of_tags = {number: _tag_fault(*triple, scheme) for number, triple in enumerate(contexts)}
     columns = {name: column(name, of_tags, context) for name in _TAG_CHECKS}
     columns |= {name: column(name, of_words, word) for name in _WORD_CHECKS}
@@ -109,7 +109,7 @@ def _judged(
 
 
 def _normal_form(corpus: Corpus) -> str:
-    """NFC or NFD: the form of most of the words that it makes a difference to."""
+    """NFC or NFD, whichever more of the words that differ between the two are in."""
     counts: Counter[str] = Counter()
     for _, batch in batches(corpus, ["words"]):
         words, word = distinct(batch["words"].flatten())
@@ -121,7 +121,7 @@ def _normal_form(corpus: Corpus) -> str:
 
 @lru_cache(100_000)
 def _form(word: str) -> str:
-    """NFC or NFD where the word is in that form alone, "mixed" where it is in none, "" where there is no difference."""
+    """NFC or NFD if the word is in that form only, "mixed" if it is in neither, "" if the forms are the same."""
     composed, decomposed = unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word)
     if composed == decomposed:
         return ""
@@ -130,14 +130,14 @@ def _form(word: str) -> str:
 
 @lru_cache(100_000)
 def _word_faults(word: str, form: str) -> dict[str, str]:
-    """By check, what is wrong with a word in a corpus of this normal form."""
+    """The faults of a word by check, in a corpus of this normal form."""
     if not word.strip():
         return {"empty_word": "a word without a visible character"}
     found = {}
     if _CONTROL.search(word):
         found["control_character"] = f"control or replacement character: {word!a}"
     if is_invisible(word):
-        return found | {"invisible_word": f"invisible characters alone: {word!a}"}
+        return found | {"invisible_word": f"only invisible characters: {word!a}"}
     if _MARK in word:
         found["byte_order_mark"] = f"byte order mark: {word!a}"
     elif _ZERO_WIDTH.search(word):
@@ -145,20 +145,20 @@ def _word_faults(word: str, form: str) -> dict[str, str]:
     if "control_character" not in found and (reason := _mojibake(word)):
         found["mojibake"] = reason
     if _form(word) not in ("", form):
-        found["not_normalised"] = f"{word!a} is not in {form}, which most words are in"
+        found["not_normalised"] = f"{word!a} is not in {form}, unlike most words"
     if reason := _mixed(word):
         found["mixed_script"] = reason
     return found
 
 
 def _mojibake(text: str) -> str:
-    """What a text was before it was decoded wrongly; "" if it does not look so."""
+    """Why a text looks wrongly decoded; "" if it does not."""
     mended = fix_encoding(text) if is_bad(text) else text
-    return f"{text!r} looks like {mended!r} in a wrong encoding" if mended != text else ""
+    return f"{text!r} looks like {mended!r} decoded wrongly" if mended != text else ""
 
 
 def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:
-    """The same of words whose damaged character was cut into several, by the first of them."""
+    """As `_mojibake`, for a damaged character that was split into several words, by the first of them."""
     lead, following = matching(words, _LEAD)[word], matching(words, _FOLLOWING)[word]
     found = {}
     last = ends(batch["words"])
@@ -172,7 +172,7 @@ def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray
 
 
 def _mixed(word: str) -> str:
-    """Whether some letters of a run are of another script than most, and all of these look like letters of that one."""
+    """Describes look-alike letters of another script in a word; "" if there are none."""
     for is_letters, group in groupby(word, str.isalpha):
         run = "" if not is_letters else "".join(group)
         if run.isascii():
@@ -183,20 +183,20 @@ def _mixed(word: str) -> str:
             odd = {char for char, script in zip(run, scripts, strict=True) if script == few}
             if {"Latin", other} <= set(scripts) and odd <= (_LATIN_ALIKE if few == "Latin" else alike):
                 chars = ", ".join(f"{char} U+{ord(char):04X}" for char in sorted(odd))
-                return f"{few} letters in a word of {other if few == 'Latin' else 'Latin'} ones: {word!r} ({chars})"
+                return f"{few} letters in a {other if few == 'Latin' else 'Latin'} word: {word!r} ({chars})"
     return ""
 
 
 def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> dict[str, str]:
-    """By check, what is wrong with a tag; of a sentence's last, why it cannot end rather than why it cannot follow."""
-    tags = [one for one in (before, tag, after) if one is not None]
+    """The fault of a tag by check; for the last tag, why it cannot end takes precedence over why it cannot follow."""
+    tags = [near for near in (before, tag, after) if near is not None]
     found = [fault.reason for fault in tag_errors(tags, scheme) if fault.word == (before is not None)]
     malformed = any(reason.startswith(("malformed", "unknown")) for reason in found)
     return {_TAG_CHECKS[0 if malformed else 1]: found[-1]} if found else {}
 
 
 def _personal(batch: pa.RecordBatch) -> dict[int, str]:
-    """By word, what begins there."""
+    """The personal data that begins at each word."""
     found: dict[int, str] = {}
     starts = np.concatenate([[0], ends(batch["words"])])
     for number in np.flatnonzero(matching(join_words(batch["words"]), personal_data.LIKELY)).tolist():
@@ -205,7 +205,7 @@ def _personal(batch: pa.RecordBatch) -> dict[int, str]:
     return found
 
 
-# What belongs to an entity at its edge though it is no word: signs of numbers and marks, and what closes a pair.
+# Punctuation that may belong to the edge of an entity: signs of numbers and marks, and the ends of pairs.
 _MAY_BEGIN = re.compile(r"[#@§~+\-−±<>≥≤$€£¥¢₹₽₩]")
 _MAY_END = re.compile(r"[%‰°′″+#*™®©$€£¥¢₹₽₩]")
 _PAIRS = {")": "(", "]": "[", "}": "{", "''": "``", "”": "“„", "“": "„", "’": "‘‚", "»": "«", "«": "»", "›": "‹",
@@ -215,7 +215,7 @@ _ABBREVIATION = re.compile(r"(?i)[^\W\d_]|.*\..*|inc|ltd|co|corp|bros|jr|sr|st|d
 
 
 def _edges(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32], spans: Entities) -> dict[int, str]:
-    """By word, why an entity should not begin or end with it."""
+    """Why an entity should not begin or end with a word, by word."""
     marks = matching(words, r"^[\p{P}\p{S}]+$")[word]
     last = set((ends(batch["words"]) - 1).tolist())
     found: dict[int, str] = {}
@@ -225,7 +225,7 @@ def _edges(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]
         kind, shown = spans.names[spans.kind[number]], " ".join(texts)
         if all(marks[start:end]):
             if not _MAY_END.fullmatch(shown):
-                found[start] = f"{kind} {shown!r} is of punctuation alone"
+                found[start] = f"{kind} {shown!r} is only punctuation"
             continue
         if marks[start] and not _may_begin(texts):
             found[start] = f"{kind} {shown!r} begins with {texts[0]!r}"
@@ -243,7 +243,7 @@ def _may_end(texts: list[str], in_the_end: bool) -> bool:
     mark, before = texts[-1], texts[:-1]
     if mark == ".":
         return not in_the_end or bool(_ABBREVIATION.fullmatch(before[-1]))
-    if mark in ("!", "?", "...", "…") and (not in_the_end or len(before) > 2):  # a name that ends so, a title
+    if mark in ("!", "?", "...", "…") and (not in_the_end or len(before) > 2):  # a name that ends in it, such as a title
         return True
     opened = any(text in _PAIRS.get(mark, "") for text in before)
     return bool(_MAY_END.fullmatch(mark)) or opened or (mark in before and mark not in (",", "-", ";", ":"))

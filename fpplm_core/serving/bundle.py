@@ -1,10 +1,10 @@
-"""A bundle: a folder that holds all that tagging needs, and a manifest that proves it is whole.
+"""A bundle: a folder with everything that tagging needs, and a manifest that proves its integrity.
 
 model.<variant>.onnx   graphs: fp32, fp16, int8
-label_lm.onnx          on request: the label language model, which reads labels and states and writes labels
+label_lm.onnx          optional: the label language model, which reads labels and states and writes labels
 tokenizer.json         words to pieces
 config.json            labels, transition scores, window, variants by device in order of preference
-golden.json            sentences with the entities they must give
+golden.json            sentences with the entities that they must yield
 README.md              model card
 manifest.json          sha256 of every file, parameters, data hashes, commit, versions, scores
 """
@@ -21,7 +21,7 @@ from fpplm_core.errors import BundleError
 from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE
 
 FORMAT = 1
-RENAMED = {"rules": UNICODE, "blanks": WHITESPACE, "characters": CHARACTERS}  # what earlier releases wrote
+RENAMED = {"rules": UNICODE, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -36,10 +36,11 @@ def graph_name(variant: str) -> str:
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """What tagging must know of a model beside its graphs.
+    """What tagging needs to know about a model besides its graphs.
 
-    `transitions` are the decoder's scores, (K+1, K+1); `segmentation` is the rule that cut the words of training, or
-    OWN; `label_lm_threshold` is the probability below which the label language model reads a word, 0 without one.
+    `transitions` are the decoder's scores, (K+1, K+1); `segmentation` is the rule that split the training texts into
+    words, or OWN; `label_lm_threshold` is the probability below which the label language model reads a word, 0 without
+    that model.
     """
 
     labels: list[str]
@@ -55,8 +56,8 @@ class BundleConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> BundleConfig:
-        """Raises KeyError, TypeError or ValueError for values that are none of a bundle."""
-        segmentation = str(values.get("words", UNICODE))  # the first bundles had one rule, and did not name it
+        """Reads the content of config.json. Raises KeyError, TypeError or ValueError if it is invalid."""
+        segmentation = str(values.get("words", UNICODE))  # the first bundles had only one rule and did not name it
         label_lm = values.get("label_lm") or {"below": 0.0, "use": False}
         return cls(
             list(values["labels"]),
@@ -74,7 +75,7 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle in which every file is as its manifest says."""
+    """A bundle whose files all match its manifest."""
 
     path: Path
     manifest: dict[str, Any]
@@ -82,20 +83,20 @@ class Bundle:
 
     @property
     def variants(self) -> dict[str, list[str]]:
-        """Device (cpu, cuda) to variants, the preferred first."""
+        """The variants by device (cpu, cuda), in order of preference."""
         return self.config.variants
 
 
 def open_bundle(path: Path | str) -> Bundle:
-    """A bundle whose files have been verified.
+    """Opens a bundle and verifies its files.
 
-    Raises BundleError, which names the file, if anything is missing, was changed or has another format.
+    Raises BundleError, naming the file, if anything is missing, has changed or has another format.
     """
     path = Path(path)
     manifest = _json(path, MANIFEST)
     if manifest.get("format") != FORMAT:
         raise BundleError(
-            "another bundle format",
+            "unsupported bundle format",
             where=str(path / MANIFEST),
             got=repr(manifest.get("format")),
             do=f"this version reads format {FORMAT}",

@@ -1,4 +1,4 @@
-"""What tagging takes and gives: texts with their words, entities over characters, and explanations of words."""
+"""The inputs and outputs of tagging: texts with words, entities over characters, and explanations of words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fpplm_core.tagging.spans import Span
 class SegmentedText(NamedTuple):
     """A text and its words as (word, start, end), in characters of the text.
 
-    A tagger that was trained with context sees neighbouring texts of the same `document`; None has no neighbours.
+    A tagger trained with context sees the neighbouring texts of the same `document`; with None there are none.
     """
 
     text: str
@@ -20,7 +20,7 @@ class SegmentedText(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """`text[start:end]` is `text`; `score` is the mean probability of its words' tags, in [0, 1]."""
+    """An entity: the tagged text from `start` to `end` is `text`; `score` is its words' mean probability, in [0, 1]."""
 
     text: str
     label: str
@@ -30,7 +30,7 @@ class Entity(NamedTuple):
 
 
 class WordExplanation(NamedTuple):
-    """A word, its label by the tagger, the one that the label language model writes, and both probabilities."""
+    """A word with the labels of the tagger and of the label language model, and their probabilities."""
 
     word: str
     label: str

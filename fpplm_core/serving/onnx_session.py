@@ -1,4 +1,4 @@
-"""How ONNX Runtime opens a graph on a device, and how a GPU sees a few shapes only."""
+"""Opens graphs with ONNX Runtime, and limits a GPU to a few input shapes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from fpplm_core.errors import DeviceError
 
-# What each device needs, the first being the one that was asked for; the later ones take what it has no kernel for.
+# The providers of each device: the requested one, then fallbacks for operators without a kernel there.
 PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
 }
-RECORDED_ROWS = 8  # in a larger batch, computing takes longer than launching: it keeps no buffers and no CUDA graph
+RECORDED_ROWS = 8  # larger batches spend more time computing than launching, so they keep no buffers and no CUDA graph
 Feeds = Mapping[str, NDArray[Any]]
 
 
 class Session(Protocol):
     def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
-        """The outputs of these names. *Shape:* everything is (batch, pieces, …)."""
+        """The outputs with these names. *Shape:* (batch, pieces, …) for inputs and outputs."""
         ...
 
 
@@ -49,19 +49,19 @@ def is_available(device: str) -> bool:
 
 
 def require_device(device: str) -> None:
-    """Raises DeviceError where the device is not one of PROVIDERS or not here."""
+    """Raises DeviceError if the device is not one of PROVIDERS or not available."""
     if device not in PROVIDERS:
         raise DeviceError("unknown device", got=repr(device), do=f"use auto, {', '.join(PROVIDERS)}")
     if not is_available(device):
         raise DeviceError(
-            f"ONNX Runtime has no {device} here",
+            f"ONNX Runtime cannot use {device} here",
             got=f"providers {', '.join(ort.get_available_providers())}",
             do="install onnxruntime-gpu and the NVIDIA driver, or use --device cpu",
         )
 
 
 def open_session(graph: Path, device: str, threads: int | None = None) -> Session:
-    """A session on the device's provider, with `threads` on the CPU. Raises DeviceError where it does not start."""
+    """A session on the device's provider, with `threads` on the CPU. Raises DeviceError if it does not start."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
@@ -76,7 +76,7 @@ def open_session(graph: Path, device: str, threads: int | None = None) -> Sessio
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(Path.home() / ".cache" / "fpplm" / "tensorrt"),  # building takes minutes
     }
-    # CUDA graphs want every node on the GPU: a graph that cannot have that runs without them.
+    # CUDA graphs require every node on the GPU; other graphs run without them.
     for record in (True, False) if device == "cuda" else (False,):
         own = {"enable_cuda_graph": "1"} if record else settings if device == "tensorrt" else {}
         providers = [(PROVIDERS[device][0], own), *((name, {}) for name in PROVIDERS[device][1:])]
@@ -93,10 +93,10 @@ def round_up(size: int) -> int:
 
 
 class PaddedSession:
-    """A session that sees few shapes, whatever comes: rows and pieces are padded up to `rounded` sizes.
+    """A session that pads rows and pieces to the sizes of `round_up`, so that it sees few shapes and needs bounded memory.
 
-    So its memory is bounded. A batch of few rows, in which launching takes longer than computing, has buffers of its
-    own on the device and, with `record`, a CUDA graph.
+    A batch of few rows, in which launching takes longer than computing, has its own buffers on the device and, with
+    `record`, a CUDA graph.
     """
 
     def __init__(self, session: ort.InferenceSession, memory: str, record: bool) -> None:

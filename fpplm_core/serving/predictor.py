@@ -1,4 +1,4 @@
-"""Entities from text or words, by ONNX Runtime, with the windows and the decoder of training."""
+"""Finds entities in text or words with ONNX Runtime, with the same windows and decoder as training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fpplm_core.tagging.windows import Window, WindowBuilder
 from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
-TEMPERATURE = 2.0  # of what the label language model reads, as in its training
+TEMPERATURE = 2.0  # softens the label language model's input, as in its training
 CHUNK = 1024  # texts that are sorted by length and tagged together
 
 
@@ -35,7 +35,7 @@ PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[in
 
 
 class Predictor:
-    """A loaded bundle.
+    """Tags text with a loaded bundle.
 
     >>> predictor = Predictor.load("bundle")                                                    # doctest: +SKIP
     >>> predictor.predict("Angela Merkel visited Paris.")                                       # doctest: +SKIP
@@ -58,7 +58,7 @@ class Predictor:
         self.builder = WindowBuilder(tokenizer, config.window, config.stride, config.context, config.first_shape)
         self.label_lm_threshold, self.use_label_lm = config.label_lm_threshold, config.use_label_lm
         self.batch_pieces = 128 if device == "cpu" else 32768  # docs/performance.md
-        # Several batches: a core each on the CPU, where operators that share all cores wait for each other.
+        # On the CPU, one core per batch: operators that share all cores would wait for each other.
         self.workers = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
 
     @classmethod
@@ -72,12 +72,12 @@ class Predictor:
     ) -> Predictor:
         """Opens a bundle on a device (auto, cpu, cuda, tensorrt), with the device's preferred variant or a named one.
 
-        `segmenter` is the function from a text to its words that cut the training texts, if the user's own one did:
-        a bundle never names code to import. Without it, such a bundle tags words but refuses texts.
+        `segmenter` is the user's own function from a text to its words, if it segmented the training texts: a bundle
+        never names code to import. Without it, such a bundle tags words but refuses texts.
 
-        Raises BundleError if the bundle is incomplete, lacks the variant, or its words were cut otherwise than by
-        `segmenter`, and DeviceError if a GPU was requested and is missing or does not start; `auto` then falls back to
-        the CPU, and `device` holds which it is.
+        Raises BundleError if the bundle is incomplete, lacks the variant, or was not trained with a `segmenter`, and
+        DeviceError if a GPU was requested but is missing or does not start. `auto` falls back to the CPU where there
+        is no GPU; the attribute `device` holds the choice.
         """
         bundle = open_bundle(path)
         wanted = ("cuda" if is_available("cuda") else "cpu") if device == "auto" else device
@@ -90,7 +90,7 @@ class Predictor:
             )
         predictor = cls(bundle, wanted, chosen, threads, segmenter)
         if wanted != "cpu":
-            _ = predictor.session  # a GPU that does not start is an error now, not at the first text
+            _ = predictor.session  # fail now, not at the first text, if the GPU does not start
         return predictor
 
     @property
@@ -100,12 +100,12 @@ class Predictor:
 
     @cached_property
     def session(self) -> Session:
-        """The graph, run by all threads at once: the fastest for one batch."""
+        """The graph run by all threads at once, which is fastest for one batch."""
         return open_session(self.bundle.path / graph_name(self.variant), self.device, self.threads)
 
     @cached_property
     def single_thread_session(self) -> Session:
-        """The graph, run by the thread that calls it: the fastest for several batches."""
+        """The graph run by the calling thread, which is fastest for several batches."""
         if self.device != "cpu":
             return self.session
         return open_session(self.bundle.path / graph_name(self.variant), self.device, threads=1)
@@ -122,13 +122,13 @@ class Predictor:
                 yield entities_of(text, spans)
 
     def segment(self, text: str) -> SegmentedText:
-        """A text with its words, cut as in training. Raises as what `segmentation` returns does."""
+        """A text with its words, segmented as in training. Raises as the function from `segmentation` does."""
         return SegmentedText(text, [(text[start:end], start, end) for start, end in self.word_ranges(text)])
 
     def stream(
         self, texts: Iterable[SegmentedText]
     ) -> Iterator[tuple[list[SegmentedText], list[list[tuple[Span, float]]]]]:
-        """Chunks of at most CHUNK texts with the spans of each, in order; while one is tagged, the next is prepared."""
+        """Chunks of at most CHUNK texts and their spans, in order; prepares the next chunk while one is being tagged."""
         source = iter(texts)
         pending: deque[tuple[list[SegmentedText], PendingLogits]] = deque()
         while chunk := list(islice(source, CHUNK)):
@@ -142,7 +142,7 @@ class Predictor:
     def tag(
         self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
     ) -> list[list[tuple[Span, float]]]:
-        """The spans over the words of each sentence, with their scores; a sentence may have no word.
+        """The spans over the words of each sentence, with their scores; a sentence may be empty.
 
         `documents`, as `WindowBuilder.windows` takes them, matter to a tagger that was trained with context.
         """
@@ -155,7 +155,7 @@ class Predictor:
         return join_word_logits(*self._submit(sentences, documents))
 
     def _submit(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> PendingLogits:
-        """Windows and batches, and the results of these as they come."""
+        """Splits sentences into batches of windows and starts tagging them."""
         batches = batch_windows(self.builder.windows(sentences, documents), self.batch_pieces)
         if len(batches) > 1 or self.device != "cpu":
             results = self.workers.map(partial(self._run, self.single_thread_session), batches)
@@ -164,9 +164,9 @@ class Predictor:
         return batches, results, [len(words) for words in sentences]
 
     def explain(self, words: Sequence[str]) -> list[WordExplanation]:
-        """What the tagger says about each word of a sentence, and what the label language model writes.
+        """The labels of the tagger and of the label language model for each word of a sentence.
 
-        Raises BundleError where the bundle carries no label language model.
+        Raises BundleError if the bundle carries no label language model.
         """
         if not words:
             return []
@@ -204,7 +204,7 @@ class Predictor:
         return self._write(logits, states, arrays)
 
     def _write(self, logits: NDArray[np.float32], states: NDArray[np.float32], arrays: Arrays) -> NDArray[np.float32]:
-        """What the label language model writes, reading the tagger's softened guesses but for the doubtful words."""
+        """The label language model's logits, given the tagger's softened guesses for all words but the doubtful ones."""
         inputs = {
             "read": softmax(logits / TEMPERATURE),
             "hidden": self._doubtful(logits, arrays),
@@ -218,19 +218,19 @@ class Predictor:
         return np.asarray((softmax(logits).max(axis=2) < self.label_lm_threshold) & (arrays.word_mask == 1))
 
     def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
-        """The graph's outputs of these names at the words' first pieces. *Shape:* (batch, words, …) each."""
+        """The graph's outputs with these names, at the words' first pieces. *Shape:* (batch, words, …) each."""
         inputs = {"input_ids": arrays.ids, "attention_mask": arrays.mask}
         if self.builder.first_shape_type is not None:
             inputs["token_type_ids"] = arrays.types
-        found = session.run(list(names), inputs)
-        return [np.take_along_axis(np.asarray(values), arrays.first_pieces[:, :, None], axis=1) for values in found]
+        outputs = session.run(list(names), inputs)
+        return [np.take_along_axis(np.asarray(values), arrays.first_pieces[:, :, None], axis=1) for values in outputs]
 
     @cached_property
     def label_lm(self) -> Session:
         if not self.label_lm_threshold:
             raise BundleError(
-                "carries no label language model",
+                "the bundle has no label language model",
                 where=str(self.bundle.path),
-                do="set export.refine_below in params.yaml, say to 0.9, and make the bundle again",
+                do="set export.refine_below in params.yaml, for instance to 0.9, and export the bundle again",
             )
         return open_session(self.bundle.path / LABEL_LM, self.device, self.threads)

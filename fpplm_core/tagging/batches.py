@@ -1,4 +1,4 @@
-"""Batches of windows of similar length, and their arrays: numpy alone, shared by training and serving."""
+"""Batches of windows of similar length, and their arrays, in numpy only; shared by training and serving."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from fpplm_core.tagging.schemes import transitions
 from fpplm_core.tagging.spans import Span, spans_from_tags
 from fpplm_core.tagging.viterbi import decode, legality_scores, shift_threshold, softmax
 
-Logits = Sequence[NDArray[np.float32]]  # one (words, K) array a sentence
+Logits = Sequence[NDArray[np.float32]]  # one (words, K) array per sentence
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class SpanDecoder:
         return cls(labels, legality_scores(transitions(labels)))
 
     def paths(self, logits: Logits) -> list[NDArray[np.intp]]:
-        """The best label path of each sentence, one index a word."""
+        """The best label path of each sentence, one index per word."""
         return decode(logits, self.scores)
 
     def spans(self, logits: Logits) -> list[list[Span]]:

@@ -3,7 +3,7 @@
 A scheme is a set of prefixes, each with one of four roles, and two rules: what may begin or continue an entity, and
 how an entity may end. Validation, spans, repair and the mask of the Viterbi decoder follow from these.
 
-IOB1   I continues or begins, B begins right behind an entity of its type alone:  I-PER I-PER B-PER O
+IOB1   I continues or begins, B begins only right after an entity of its type:   I-PER I-PER B-PER O
 IOB2   B begins, I continues:                                 B-PER I-PER O    B-PER O
 IO     I alone; neighbours of one type are one entity:        I-PER I-PER O    I-PER O
 BIOES  an entity of one word is S, a longer one ends in E:    B-PER E-PER O    S-PER O
@@ -11,7 +11,7 @@ BILOU  the same with L and U                                  B-PER L-PER O    U
 BMES   the same with M inside                                 B-PER E-PER O    S-PER O
 BMEWO  the same with M and W                                  B-PER E-PER O    W-PER O
 BIOE   the article's scheme without S (one word is B alone):  B-PER E-PER O    B-PER O
-TAGS   one tag a word and no entities, such as parts of speech: each word is read as an entity of that type
+TAGS   one tag per word and no entities, such as parts of speech: each word is read as an entity of that type
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SCHEMES: dict[str, str] = {
 ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}
 LETTERS = {scheme: {ROLES[letter]: letter for letter in letters} for scheme, letters in SCHEMES.items()}
 DETECTED = ("IOB2", "IO", "IOB1", "BIOE", "BIOES", "BMES", "BILOU", "BMEWO")
-EXAMPLES = 3  # tags that an error names, by how often they are
+EXAMPLES = 3  # most frequent tags that an error names
 SHOWN = 20  # characters of each
 
 
@@ -109,12 +109,12 @@ def detect_scheme(pairs: TagBigrams) -> Detected:
     if foreign.total() > prefixes.total():
         examples = ", ".join(repr(tag[:SHOWN]) for tag, _ in foreign.most_common(EXAMPLES))
         got = f"{counts}, and {foreign.total()} tags such as {examples}"
-        do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each bad line in the data check"
-        raise DataError("the tags are in no known scheme", where="data.scheme", got=got, do=do)
+        do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each wrong line in the data check"
+        raise DataError("the tags follow no known scheme", where="data.scheme", got=got, do=do)
     broken = {scheme: count_violations(pairs, scheme) for scheme in DETECTED}
     scheme = min(broken, key=broken.__getitem__)
     others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
-    return Detected(scheme, f"{counts}; {broken[scheme]} break it (of others {others})" if prefixes else counts)
+    return Detected(scheme, f"{counts}; {broken[scheme]} violate it (other schemes: {others})" if prefixes else counts)
 
 
 def _prefix(tag: str) -> str:

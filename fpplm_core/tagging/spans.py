@@ -77,7 +77,7 @@ def tags_from_spans(entities: Iterable[Span], length: int, scheme: str) -> list[
         start, end, kind = span
         adjoins = last.end == start and last.type == kind
         if (scheme == "IO" and adjoins) or (scheme == "TAGS" and end - start > 1):
-            raise ValueError(f"{scheme} cannot say {kind} over the words {start + 1} to {end}")
+            raise ValueError(f"{scheme} cannot express {kind} over the words {start + 1} to {end}")
         begin = "I" if scheme == "IO" or (scheme == "IOB1" and not adjoins) else "B"
         roles = [begin] + ["I"] * (end - start - 1)
         if "E" in letters and end - start > 1:

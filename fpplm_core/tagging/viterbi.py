@@ -20,7 +20,7 @@ def viterbi(logits: NDArray[np.float32], lengths: NDArray[np.intp], scores: NDAr
     Returns (batch, words) label indices; entries beyond a length are 0.
     """
     batch, words, count = logits.shape
-    order = np.argsort(-lengths, kind="stable")  # so that the sentences which go on at a step stand in front
+    order = np.argsort(-lengths, kind="stable")  # so that the sentences still running at a step come first
     running = np.searchsorted(-lengths[order], -np.arange(words), side="left")
     emitted = np.ascontiguousarray(logits[order].transpose(1, 0, 2))
     into = np.ascontiguousarray(scores[:count, :count].T)  # (to, from): reductions over the last axis are fast
@@ -31,7 +31,7 @@ def viterbi(logits: NDArray[np.float32], lengths: NDArray[np.intp], scores: NDAr
         candidates = best[:n, None, :] + into
         back[step, :n] = candidates.argmax(axis=2)
         ahead = candidates.max(axis=2) + emitted[step, :n]
-        # Only differences count; float32 would lose them in a book's sum.
+        # Only differences count; float32 would lose them in the sum over a very long text.
         best[:n] = ahead - ahead.max(axis=1, keepdims=True)
     paths = np.zeros((words, batch), dtype=np.intp)
     label = (best + scores[:count, count]).argmax(axis=1)

@@ -1,9 +1,9 @@
 """Words to sub-word pieces to windows, and back: the one windowing of training, evaluation and serving.
 
 A sentence longer than a window is cut into overlapping windows at word borders; every word is owned by exactly
-one window, the one that shows most context around it, so every word gets exactly one prediction. A window may also
+one window, which shows the most context around it, so every word gets exactly one prediction. A window may also
 show neighbouring sentences of the same document (FLERT, 2011.06993), whose words it does not own.
-Needs numpy and tokenizers alone.
+It needs only numpy and tokenizers.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def word_shape(word: str) -> int:
 class WindowBuilder:
     """Cuts words into pieces and sentences into windows.
 
-    A word is encoded by itself, so its pieces do not depend on its neighbours and are kept for the next time.
-    A word that the tokenizer turns into no piece (invisible characters) gets `filler`, so that it has a place;
+    A word is encoded by itself, so its pieces do not depend on its neighbours and are cached.
+    A word that the tokenizer turns into no pieces (invisible characters) gets `filler`, so that it has a position;
     `pieceless` counts such words. A word longer than a window keeps its leading pieces; `cut_words` counts those.
 
     `context` is the number of pieces of neighbouring sentences on each side, `first_shape_type` the token type of the
-    first of SHAPES, None where token types say nothing about shapes.
+    first of SHAPES, None if token types say nothing about shapes.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class WindowBuilder:
         return self._fitted(self._encoded(list(words)))
 
     def unknown(self, words: list[str]) -> list[bool]:
-        """Of which words the tokenizer knows nothing: they have no piece, or only that for unknown ones."""
+        """Whether the tokenizer does not know each word: it has no pieces, or only unknown ones."""
         names = ("[UNK]", "<unk>")
         blank = {index for name in names if (index := self.tokenizer.token_to_id(name)) is not None}
         return [blank.issuperset(ids) for ids in self._encoded(words)]
@@ -103,14 +103,14 @@ class WindowBuilder:
         if len(self._pieces) + len(new) > 500_000:  # bounded memory on endless streams
             self._pieces.clear()
             new = list(dict.fromkeys(words))
-        # Half a surrogate pair, which JSON can carry, is no text to a tokenizer.
+        # Tokenizers reject half a surrogate pair, which JSON can carry.
         readable = [word.encode("utf-8", "replace").decode() for word in new]
         for word, encoded in zip(new, self.tokenizer.encode_batch(readable, add_special_tokens=False), strict=True):
             self._pieces[word] = encoded.ids
         return [self._pieces[word] for word in words]
 
     def _fitted(self, parts: list[list[int]], begin: int = 0, end: int | None = None) -> list[list[int]]:
-        """Each word's pieces as a window shows them; the odd words in parts[begin:end] are counted."""
+        """Each word's pieces as a window shows them; counts the pieceless and cut words in parts[begin:end]."""
         self.pieceless += sum(not ids for ids in parts[begin:end])
         self.cut_words += sum(len(ids) > self.room for ids in parts[begin:end])
         return [ids if 0 < len(ids) <= self.room else ids[: self.room] or [self.filler] for ids in parts]
@@ -150,7 +150,7 @@ class WindowBuilder:
         return found
 
     def _document(self, number: int, bounds: list[int], documents: Sequence[int | None] | None) -> tuple[int, int]:
-        """The words, of all sentences in a row, that sentence `number` may see: those of its document."""
+        """The range of words, over all sentences in a row, that sentence `number` may see: those of its document."""
         first = last = number
         if self.context and documents is not None and documents[number] is not None:
             # A sentence has at least one word of one piece: farther ones would not fit.
@@ -161,7 +161,7 @@ class WindowBuilder:
         return bounds[first], bounds[last + 1]
 
     def _widen(self, lengths: NDArray[np.intp], places: tuple[int, int, int, int]) -> tuple[int, int]:
-        """The window (start, end) with context on both sides, inside (low, high); what a side lacks, the other gets."""
+        """The window (start, end) with context on both sides, inside (low, high); room unused on one side goes to the other."""
         low, start, end, high = places
         if low == start and end == high:
             return start, end
@@ -200,5 +200,5 @@ def window_bounds(lengths: NDArray[np.intp], room: int, stride: int) -> list[tup
         borders.append((following + end + 1) // 2)
     borders.append(len(lengths))
     owners = zip(bounds, borders, borders[1:], strict=False)
-    # Beside a long word, a window can move on by so little that its neighbours show all its words better.
+    # Next to a long word, a window may move so little that its neighbours show all its words with more context.
     return [(start, end, range(low, high)) for (start, end), low, high in owners if low < high]

@@ -1,4 +1,4 @@
-"""How text becomes words: the pre-tokeniser of training on texts and of serving."""
+"""Splits text into words: the pre-tokeniser of training on texts and of serving."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _WORD = re.compile(
 
 _NO_SPACE = re.compile(r"\S+")
 _CHARACTER = re.compile(rf"\S[{_MARKS}]*")
-# The name carries a version: a rule that cuts otherwise gets another one, and old bundles keep theirs.
+# The name carries a version: a rule that splits differently gets a new name, and old bundles keep theirs.
 UNICODE, WHITESPACE, CHARACTERS = "unicode-1", "whitespace-1", "characters-1"
 _PATTERNS = {UNICODE: _WORD, WHITESPACE: _NO_SPACE, CHARACTERS: _CHARACTER}
 RULES = tuple(_PATTERNS)
-OWN = "own"  # in place of a rule: words that a user's segmenter cut, which serving must be handed
+OWN = "own"  # instead of a rule: words from a user's segmenter, which must be passed to serving
 
 
 def segment(text: str, rule: str = UNICODE) -> list[Range]:
@@ -58,8 +58,8 @@ def segment(text: str, rule: str = UNICODE) -> list[Range]:
 def segment_with(text: str, segmenter: Segmenter, where: str) -> list[Range]:
     """(start, end) of each word that a segmenter gives, without the white space at their edges.
 
-    Raises ParamsError, which names `where` the segmenter comes from, if it fails, or if its words are not those of the
-    text in their order, with nothing but white space between them.
+    Raises ParamsError, naming `where` the segmenter comes from, if it fails, or if its words are not those of the text
+    in order, with nothing but white space between them.
     """
     ranges, end = [], 0
     for word in _words(text, segmenter, where):
@@ -69,18 +69,18 @@ def segment_with(text: str, segmenter: Segmenter, where: str) -> list[Range]:
         end = start + len(word)
         ranges.append(strip_range(text, start, end))
     if text[end:].strip():
-        raise ParamsError("the segmenter leaves out the end of the text", where=where, got=repr(text[end:][:SHOWN]))
+        raise ParamsError("the segmenter omits the end of the text", where=where, got=repr(text[end:][:SHOWN]))
     return [(start, end) for start, end in ranges if start < end]
 
 
 def _words(text: str, segmenter: Segmenter, where: str) -> list[str]:
     try:
         words = list(segmenter(text))
-    except Exception as error:  # it is the user's: it may raise anything
-        raise ParamsError("the segmenter fails", where=where, got=repr(error)[:SHOWN]) from error
+    except Exception as error:  # user code may raise anything
+        raise ParamsError("the segmenter failed", where=where, got=repr(error)[:SHOWN]) from error
     for word in words:
         if not isinstance(word, str):
-            raise ParamsError("the segmenter gives something else than words", where=where, got=repr(word)[:SHOWN])
+            raise ParamsError("the segmenter returned something other than words", where=where, got=repr(word)[:SHOWN])
     return words
 
 

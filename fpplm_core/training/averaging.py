@@ -27,7 +27,7 @@ def without_gradient(device: torch.device) -> Iterator[None]:
 def averaged(
     average: Mapping[str, Tensor], model: Tagger, technique_modules: nn.ModuleDict | None = None
 ) -> Iterator[Tagger]:
-    """Model and techniques' modules in evaluation mode with their averaged weights; afterwards all is as it was."""
+    """Model and techniques' modules in evaluation mode with their averaged weights; restores everything afterwards."""
     modes = {
         module: module.training for root in (model, technique_modules) if root is not None for module in root.modules()
     }

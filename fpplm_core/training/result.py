@@ -1,4 +1,4 @@
-"""What a training run leaves: the best averaged weights with their decoder, and what was measured on the way."""
+"""The results of a training run: the best averaged weights with their decoder, and all measurements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Phases = dict[str, tuple[float, float]]  # begin and end as shares of training, 
 
 @dataclass(frozen=True)
 class GroupMovement:
-    """How far a group of weights went from the pretrained ones: ‖θ − θ0‖ / ‖θ0‖."""
+    """How far a group of weights moved from the pretrained ones: ‖θ − θ0‖ / ‖θ0‖."""
 
     group: str
     relative_change: float
@@ -33,7 +33,7 @@ class GroupMovement:
 
 @dataclass(frozen=True)
 class TrainingFindings:
-    """What the techniques measured, by technique, when each did what, and how far the weights went."""
+    """The measurements and phases of each technique, and how far the weights moved."""
 
     techniques: dict[str, dict[str, Finding]]
     phases: dict[str, Phases]

@@ -1,4 +1,4 @@
-"""A training run: prepared, then trained epoch by epoch."""
+"""Prepares a training run and trains it epoch by epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fpplm_core.training.technique import Technique, build
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
-READ_EVERY = 20  # steps whose losses are read from a GPU together: reading waits for it
+READ_EVERY = 20  # steps whose losses are read from a GPU together, because reading waits for it
 
 
 class TrainingRun(NamedTuple):
@@ -33,7 +33,7 @@ class TrainingRun(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """One step further: its report, dev's F1 where it ends an epoch, and whether training was interrupted after it."""
+    """One finished step: its report, dev F1 if it ended an epoch, and whether training was interrupted after it."""
 
     report: StepReport
     dev_f1: float | None
@@ -58,7 +58,7 @@ def prepare_run(
 
 
 def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: threading.Event) -> Iterator[Progress]:
-    """Trains on from where `history` stands, and keeps it up to date; ends with the last epoch.
+    """Continues training from `history`, which it keeps up to date, until the last epoch.
 
     Once `interrupted` is set, it finishes the step; the caller then saves and leaves. Raises as `train_steps` does.
     """

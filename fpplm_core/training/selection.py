@@ -1,4 +1,4 @@
-"""Model selection: how good weights are on dev, and what dev decides about the decoder and the head's bias."""
+"""Model selection: scores weights on dev, and chooses the decoder and the head's bias by dev."""
 
 from __future__ import annotations
 

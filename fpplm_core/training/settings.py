@@ -50,6 +50,6 @@ class TechniqueBlocks(Settings):
 
 if TYPE_CHECKING:
     TechniqueSettings = TechniqueBlocks
-else:  # one field a technique, as the folder has them
+else:  # one field per technique in the folder
     blocks = {name: (kind, ...) for name, kind in techniques.settings().items()}
     TechniqueSettings = create_model("TechniqueSettings", __base__=TechniqueBlocks, __module__=__name__, **blocks)

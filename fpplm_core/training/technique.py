@@ -99,7 +99,7 @@ Finding = float | dict[str, float] | list[dict[str, str | int | float]]
 
 
 class Technique:
-    """One part of training; one that is switched off does not exist.
+    """One part of training, which does not exist if it is switched off.
 
     A technique NAME is also a NAMESettings, so that the fields of its block in params.yaml are its attributes.
     Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.
@@ -143,7 +143,7 @@ class Technique:
         return None
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        """When it does what in a run of `total` steps: begin and end as shares of training, for the report."""
+        """Its phases in a run of `total` steps: begin and end as shares of training, for the report."""
         return {}
 
     def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph | None:
@@ -151,14 +151,14 @@ class Technique:
         return None
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        """What it has measured, for the report."""
+        """Its measurements, for the report."""
         return {}
 
 
 def build(blocks: Mapping[str, Settings]) -> dict[str, Technique]:
     """The techniques of these blocks, in their order: see `TechniqueSettings.blocks`.
 
-    Raises FpplmError where a technique's module does not define one Technique class.
+    Raises FpplmError if a technique's module does not define one Technique class.
     """
     return {name: cast(Any, _technique_of(name))(**dict(block)) for name, block in blocks.items()}
 

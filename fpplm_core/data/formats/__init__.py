@@ -1,7 +1,7 @@
-"""Data formats: one module a format. The folder is the registry: a module in here is a format of that name.
+"""Data formats, one module each. The folder is the registry: each module in it is the format of that name.
 
-A format that holds tags a word ("tags" in its HOLDS) reads and writes `Sentence`; one that holds mentions over
-characters reads and writes `Annotated`. `read_sentences` and fpplm_core/data/conversion.py make each from the other.
+A format that holds one tag per word ("tags" in its HOLDS) reads and writes `Sentence`; a format that holds mentions
+over characters reads and writes `AnnotatedText`. `read_sentences` and fpplm_core/data/conversion.py convert between them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, ParamsError
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
-# Of files whose content tells nothing, and of files that are to be written.
+# Formats by suffix, for files whose content does not reveal the format and for files to be written.
 SUFFIXES = {
     ".conll": "conll",
     ".bio": "conll",
@@ -30,29 +30,29 @@ SUFFIXES = {
     ".parquet": "hugging_face",
     "": "brat",  # a folder
 }
-POINTER = ".dataset.yaml"  # ends the name of a file that names a dataset of the hub
-SHOWN = 10  # texts that are refused
-HEAD = 65536  # bytes of a file by which its format is told
+POINTER = ".dataset.yaml"  # suffix of a file that names a dataset on the hub
+SHOWN = 10  # refused texts shown in an error
+HEAD = 65536  # bytes at the beginning of a file that are used to detect its format
 
 
 class Format(Protocol):
     HOLDS: frozenset[Holding]
-    """What a file of this format can say: "tags" (a tag a word, of any scheme) or else mentions over characters;
+    """What a file of this format can hold: "tags" (one per word, of any scheme) or else mentions over characters;
     "words" (where words begin and end), "text" (the text as it was written), "documents", "overlaps" (of mentions)."""
 
     def recognise(self, path: Path, head: str) -> str | None:
-        """By what `path` is seen to be of this format, in words; None where it is not.
+        """Why `path` appears to be of this format, as a phrase for the user; None if it does not.
 
         `head` is the first HEAD bytes as text, "" for a folder. It never raises.
         """
         ...
 
     def read(self, path: Path, options: Options) -> Iterator[Any]:
-        """Sentence or Annotated, in file order, as a stream. Raises DataError naming the file and line."""
+        """Streams Sentence or AnnotatedText in file order. Raises DataError naming the file and line."""
         ...
 
     def write(self, records: Iterable[Any], path: Path) -> None:
-        """The inverse of `read` with default options, as a stream.
+        """Writes a stream of records; the inverse of `read` with default options.
 
         Raises DataError naming the place of a record that the format cannot hold.
         """
@@ -60,7 +60,7 @@ class Format(Protocol):
 
 
 def get(name: str) -> Format:
-    """The format of this name. Raises ParamsError where there is none."""
+    """The format of this name. Raises ParamsError if there is none."""
     if name not in format_names():
         raise ParamsError(
             "unknown format", where="data.format", got=repr(name), do=f"use one of {', '.join(format_names())}"
@@ -69,18 +69,18 @@ def get(name: str) -> Format:
 
 
 def detect(path: Path) -> tuple[str, str]:
-    """The format of a file or folder, and by what it was told: its content, or else its name.
+    """The format of a file or folder, detected from its content or else its name, and the reason.
 
-    Raises DataError where none or several fit.
+    Raises DataError if no format fits, or several do.
     """
     head = _head(path)
     found = {name: reason for name in format_names() if (reason := get(name).recognise(path, head))}
     if not found and path.is_file() and path.suffix in SUFFIXES and path.suffix:
         return SUFFIXES[path.suffix], f"the name ends in {path.suffix}"
     if len(found) != 1:
-        what = "of several formats at once" if found else "of no known format"
+        what = "several formats fit" if found else "unknown format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])
-        raise DataError(what, where=str(path), got=got, do=f"name it (data.format): {', '.join(format_names())}")
+        raise DataError(what, where=str(path), got=got, do=f"name the format (data.format): {', '.join(format_names())}")
     return next(iter(found.items()))
 
 
@@ -97,9 +97,9 @@ def _head(path: Path) -> str:
 
 
 def read_sentences(path: Path, name: str, options: Options) -> Iterator[Sentence]:
-    """The sentences of a file in the format of this name (auto: as detected, which is noted).
+    """The sentences of a file in the format of this name; with auto, detects the format and notes it.
 
-    Raises DataError; where mentions are refused, at the end and for all.
+    Raises DataError; for refused mentions, one error at the end names them all.
     """
     if name == "auto":
         name, reason = detect(path)
@@ -123,4 +123,4 @@ def _aligned(records: Iterable[AnnotatedText], path: Path, options: Options) -> 
             options.notes.add("texts without a word are passed over", record.place)
     if refused:
         shown = " | ".join(refused[:SHOWN]) + (" | …" if len(refused) > SHOWN else "")
-        raise DataError(f"refused in {len(refused)} text(s)", where=str(path), got=shown)
+        raise DataError(f"refused annotations in {len(refused)} text(s)", where=str(path), got=shown)

@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files (.arrow: a stream, as Hugging Face datasets writes it, or a file), as a stream."""
+"""Streams rows of Parquet and Arrow files (.arrow: the stream format that Hugging Face writes, or the file format)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fpplm_core.errors import DataError
 
-BATCH = 1000  # rows that are held
+BATCH = 1000  # rows in memory at a time
 
 
 def schema_of(path: Path) -> Any:
@@ -17,7 +17,7 @@ def schema_of(path: Path) -> Any:
     with ExitStack() as stack:
         schema = _opened(path, stack)[0]
     try:
-        _ = schema.names  # they are decoded when they are asked for
+        _ = schema.names  # names are decoded lazily
     except ValueError as error:
         raise _unreadable(path, error) from None
     return schema
@@ -59,11 +59,11 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
     except FileNotFoundError:
         raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
     except IsADirectoryError:
-        raise DataError("a folder stands where a file is wanted", where=str(path), do="name the file") from None
+        raise DataError("a folder, expected a file", where=str(path), do="name the file") from None
     except Exception as error:  # whatever the library makes of damaged bytes
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return DataError(f"no Parquet or Arrow file that can be read ({reason})", where=str(path), do="write it anew")
+    return DataError(f"not a readable Parquet or Arrow file ({reason})", where=str(path), do="write it again")

@@ -1,4 +1,4 @@
-"""Which columns of a dataset of Hugging Face hold words and tags, and the names of its tags."""
+"""Finds the columns of words and tags in a Hugging Face dataset, and the names of its tags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fpplm_core.errors import DataError
 
 WORDS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "ner")
-Features = Mapping[str, Any]  # of `datasets`, by column
+Features = Mapping[str, Any]  # the features of `datasets`, by column
 
 
 def choose_columns(features: Features, words: int | str | None, tags: int | str | None, where: str) -> tuple[str, str]:
@@ -29,9 +29,9 @@ def _needed(name: str | None, kind: str, fit: list[str], features: Features, whe
     """The column. Raises DataError if there is none, or if it does not fit."""
     do = f"name a column of lists (data.{kind}_column)"
     if name is None:
-        raise DataError(f"no column of {kind}s", where=where, got=", ".join(features)[:200], do=do)
+        raise DataError(f"no column of {kind}s found", where=where, got=", ".join(features)[:200], do=do)
     if name not in fit:
-        what = "words that are no lists of texts" if kind == "word" else "tags that are no lists"
+        what = "words that are not lists of strings" if kind == "word" else "tags that are not lists"
         raise DataError(what, where=where, got=f"{name[:60]!r}, {shown(features[name])}", do=do)
     return name
 
@@ -60,14 +60,14 @@ def _named(features: Features, column: int | str | None, where: str) -> str | No
 
 
 def _inner(feature: Any) -> Any:
-    """What a list holds; None if it is no list."""
+    """The feature of a list's items; None if it is not a list."""
     if isinstance(feature, list) and len(feature) == 1:
         return feature[0]
     return getattr(feature, "feature", None)
 
 
 def tag_namer(feature: Any, column: str, where: str) -> Callable[[Any, str], str]:
-    """A function from a stored tag, and its place, to its name. Raises DataError if the tags have no names."""
+    """A function from a stored tag and its place to the tag's name. Raises DataError if the tags have no names."""
     inner = _inner(feature)
     names = getattr(inner, "names", None)  # of class labels
     if names is None and "string" not in str(getattr(inner, "dtype", "")):
@@ -79,6 +79,6 @@ def tag_namer(feature: Any, column: str, where: str) -> Callable[[Any, str], str
             return str(names[tag])
         if names is None and isinstance(tag, str):
             return tag
-        raise DataError("a tag that is missing or has no name", where=place, got=shown(tag), do=f"mend {column[:60]!r}")
+        raise DataError("a tag that is missing or has no name", where=place, got=shown(tag), do=f"correct {column[:60]!r}")
 
     return name_of

@@ -1,4 +1,4 @@
-"""JSON values from a file one after another, be they lines or the items of one list; and their parts, checked."""
+"""Streams JSON values from a file of lines or of one list, and validates their parts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
 
-JsonObject = dict[str, Any]  # of a foreign file: its keys are checked as they are read
+JsonObject = dict[str, Any]  # from a foreign file: its keys are checked as they are read
 BLANK = " \t\r\n"
-LARGEST = 2**31 - 1  # document that the corpus has room for
+LARGEST = 2**31 - 1  # largest document number that the corpus can store
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _GAP = re.compile(f"[{BLANK}]*")
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     found = dict(pairs)
     if len(found) != len(pairs):  # one of two values would be lost
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} stands twice")
+        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} occurs twice")
     return found
 
 
@@ -36,10 +36,10 @@ _decoder = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object)
 
 
 def read_values(path: Path) -> Iterator[tuple[int, Any]]:
-    """(1-based line on which it begins, value): of each line, or of each item where the file is one list.
+    """(1-based line on which it begins, value) for each line, or for each item if the file is one list.
 
-    A line is held at a time, or about twice what belongs to an item where it has several. Raises DataError for what is
-    not JSON, naming the line.
+    Holds one line in memory at a time, or about twice an item that spans several. Raises DataError for invalid JSON,
+    naming the line.
     """
     lines = enumerate(read_lines(path), start=1)
     first = True
@@ -54,7 +54,7 @@ def read_values(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 class _Items:
-    """The items of a list that begins in `held`, each with its line; `more` takes further lines of the file."""
+    """The items of a list that begins in `held`, each with its line; `more` reads further lines of the file."""
 
     def __init__(self, path: Path, line: int, held: str, lines: Iterator[tuple[int, str]]) -> None:
         self.path, self.line, self.held, self.lines = path, line, held, lines
@@ -75,7 +75,7 @@ class _Items:
                 self.place += 1
         self.place += 1
         if self.next_mark():
-            raise self.broken("text behind the list")
+            raise self.broken("text after the list")
 
     def item(self) -> Any:
         while True:
@@ -83,7 +83,7 @@ class _Items:
                 value, end = _decoder.raw_decode(self.held, self.place)
                 break
             except json.JSONDecodeError as error:
-                # An item that goes on is read as far again each time: all tries together are linear in its length.
+                # The text held of an incomplete item doubles with each attempt, so all attempts together take linear time.
                 cut = not self.held[error.pos :].strip(BLANK)
                 if not (cut and self.more(len(self.held) - self.place)):
                     self.line += self.held.count("\n", self.place, error.pos)
@@ -109,7 +109,7 @@ class _Items:
         self.place = place
 
     def more(self, least: int) -> bool:
-        """Takes lines of `least` characters in all, or what there is; False where there is none."""
+        """Reads lines of at least `least` characters in all, or the rest of the file; False if nothing is left."""
         taken, length = [self.held[self.place :]], 0
         for _, text in self.lines:
             taken.append(text)
@@ -121,19 +121,19 @@ class _Items:
 
     def broken(self, what: str) -> DataError:
         got = repr(self.held[self.place : self.place + 60])
-        return DataError(what, where=f"{self.path}:{self.line}", got=got, do="mend the file: a list of items in [ ]")
+        return DataError(what, where=f"{self.path}:{self.line}", got=got, do="correct the file: a list of items in [ ]")
 
 
 def loads(text: str, where: str) -> Any:
     """The value of a JSON text.
 
-    Raises DataError, also for NaN, a key that stands twice, and half a surrogate pair, which is no character.
+    Raises DataError, also for NaN, a duplicate key, and half a surrogate pair, which is not a character.
     """
     try:
         value = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
         got = repr(text[:60])
-        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do="mend the line") from None
+        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do="correct the line") from None
     _check(value, text, where)
     return value
 
@@ -149,14 +149,14 @@ def _check(value: Any, text: str, where: str) -> None:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except (UnicodeEncodeError, RecursionError):
-            do = "mend the line"
-            raise DataError("half of a surrogate pair, which is no character", where=where, do=do) from None
+            do = "correct the line"
+            raise DataError("half of a surrogate pair, which is not a character", where=where, do=do) from None
 
 
 def first_value(head: str, path: Path | None = None) -> Any:
-    """The first line, or the first item of a list, of a file that begins so; None where it is no JSON.
+    """The first line, or the first item of a list, of a file that begins with `head`; None if it is not JSON.
 
-    Where `head` does not hold it whole, it is read from the file, if that is given.
+    If `head` does not hold all of it, it is read from the file, if that is given.
     """
     bare = head.lstrip(BLANK)
     if bare[:1] not in ("{", "["):
@@ -172,10 +172,10 @@ def first_value(head: str, path: Path | None = None) -> Any:
 
 
 def shown(value: Any) -> str:
-    """What an error shows of a value: at most 60 characters, however large or deep it is."""
+    """A value as an error shows it: at most 60 characters, however large or deep it is."""
     try:
         return _short.repr(value)[:60]
-    except ValueError:  # Python writes no number of more than 4300 digits
+    except ValueError:  # Python does not format numbers of more than 4300 digits
         return "a number too long to show"
 
 
@@ -184,7 +184,7 @@ _short.maxlevel, _short.maxstring, _short.maxlong = 3, 60, 60
 
 
 def member(row: Any, key: str, kind: type, where: str) -> Any:
-    """row[key] where it is of this kind. Raises DataError where it is not, or row is no object."""
+    """row[key]. Raises DataError if it is not of this type, or if row is not an object."""
     value = row.get(key) if isinstance(row, dict) else None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         names = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
@@ -195,38 +195,38 @@ def member(row: Any, key: str, kind: type, where: str) -> Any:
 
 
 def document_of(row: JsonObject, where: str) -> int | None:
-    """row["document"], None where there is none. Raises DataError where it is no number of a document."""
+    """row["document"], None if it is missing. Raises DataError if it is not a valid document number."""
     document = row.get("document")
     if "document" in row and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
-        do = f"give a whole number from 0 to {LARGEST}, or leave it out"
-        raise DataError("no number of a document", where=where, got=shown(document), do=do)
+        do = f"give a whole number from 0 to {LARGEST}, or omit it"
+        raise DataError("not a valid document number", where=where, got=shown(document), do=do)
     return document
 
 
 def piece(text: str, start: int, end: int, where: str) -> str:
-    """text[start:end]. Raises DataError where that is no place in the text, or empty."""
+    """text[start:end]. Raises DataError if the range is empty or not in the text."""
     if not 0 <= start < end <= len(text):
         got = f"{shown(start)} to {shown(end)}"
-        raise DataError(f"no place in a text of {len(text)} characters", where=where, got=got, do="mend the offsets")
+        raise DataError(f"not a range in a text of {len(text)} characters", where=where, got=got, do="correct the offsets")
     return text[start:end]
 
 
 def note_keys(row: JsonObject, known: Collection[str], notes: Notes, where: str) -> None:
-    """Notes the keys of an object that are passed over, as they are not among the known ones."""
+    """Notes the unknown keys of an object, which are skipped."""
     for key in row:
         if key not in known:
             notes.add(f"key {shown(key)} is not read", where)
 
 
 def write_lines(rows: Iterable[Any], path: Path) -> None:
-    """A JSON value a line."""
+    """Writes one JSON value per line."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for row in rows:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def write_list(rows: Iterable[Any], path: Path) -> None:
-    """One list, an item a line."""
+    """Writes one list, with one item per line."""
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         between = "[\n"
         for row in rows:

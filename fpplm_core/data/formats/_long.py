@@ -1,4 +1,4 @@
-"""What the long tables csv and parquet share: one word a row, columns found by their names.
+"""Shared by the long tables csv and parquet: one word per row, columns found by their names.
 
 word      word, token, text or form
 tag       tag, label, ner, ner_tag or entity
@@ -7,7 +7,7 @@ document  document, document_id or doc; may be missing
 
 Names are found in any case. `word_column` and `tag_column` name, or number, others. A sentence begins where the
 sentence cell, or the document cell, is not empty and is not what it was before; without a column of sentences, also
-behind a row whose cells are all empty. Such rows are passed over. Documents: whole numbers stay what they are; where
+behind a row whose cells are all empty. Such rows are skipped. Documents: whole numbers stay what they are; where
 the first is no such number, they are counted from 0, a new one wherever the cell is another name than before. Until the
 first, there is none. A row without a word or a tag is an error.
 """
@@ -35,7 +35,7 @@ Row = tuple[int, str, str, int | None]
 
 
 class Columns(NamedTuple):
-    """Numbers of columns, 0-based."""
+    """Column numbers, 0-based."""
 
     word: int
     tag: int
@@ -44,7 +44,7 @@ class Columns(NamedTuple):
 
 
 def columns_of(names: Sequence[str], options: Options, where: str) -> Columns:
-    """The columns of a table with these names; others are noted. Raises DataError where they are missing or several."""
+    """The columns of a table with these names; others are noted. Raises DataError if they are missing or several."""
     word = _chosen(names, "word", options.word_column, where)
     tag = _chosen(names, "tag", options.tag_column, where)
     chosen = Columns(word, tag, *(_only(names, kind, where) for kind in ("sentence", "document")))
@@ -85,7 +85,7 @@ def _chosen(names: Sequence[str], kind: str, column: int | str | None, where: st
         found = next((number for number, name in enumerate(names) if name.strip() == column), None)
     if found is None:
         got = ", ".join(repr(name[:60]) for name in names[:20])
-        what = f"no column {column!r}" if column else f"no column is named as one of {kind}s"
+        what = f"no column {column!r}" if column else f"no column has a known name for {kind}s"
         do = f"name one (data.{kind}_column): {', '.join(NAMES[kind])} are known"
         raise DataError(what, where=where, got=got, do=do)
     return found
@@ -98,7 +98,7 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
     lines: list[int] = []
     sentence = document_cell = ""
     document: int | None = None
-    numbered = False  # documents are
+    numbered = False  # whether documents are numbers
     empty = True
     for line, cells in rows:
         if not any(cells):
@@ -109,7 +109,7 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
         where = f"{path}:{line}"
         for kind, column in (("word", columns.word), ("tag", columns.tag)):
             if not cells[column]:
-                do = "mend the row (a word that is no entity has the tag O)"
+                do = "correct the row (a word outside entities has the tag O)"
                 raise DataError(f"a row without a {kind}", where=where, got=repr(list(cells))[:60], do=do)
         new_sentence = "" if columns.sentence is None else cells[columns.sentence]
         new_document = "" if columns.document is None else cells[columns.document]
@@ -131,13 +131,13 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
     if words:
         yield Sentence(tuple(words), tuple(tags), str(path), tuple(lines), document)
     if empty:
-        raise DataError("no sentence in the file", where=str(path), do="give one word and its tag a row")
+        raise DataError("no sentence in the file", where=str(path), do="put one word and its tag in each row")
 
 
 def _number(cell: str, where: str) -> int:
     if not _is_number(cell):
         do = f"give whole numbers from 0 to {LARGEST} throughout, or names"
-        raise DataError("no number of a document", where=where, got=repr(cell[:60]), do=do)
+        raise DataError("not a valid document number", where=where, got=repr(cell[:60]), do=do)
     return int(cell)
 
 
@@ -146,17 +146,17 @@ def _is_number(cell: str) -> bool:
 
 
 def to_rows(sentences: Iterable[Sentence], path: Path) -> Iterator[Row]:
-    """The rows to be written, as HEADER names their cells; sentences are numbered from 1.
+    """The rows to write, with the cells that HEADER names; sentences are numbered from 1.
 
-    Raises DataError for what would not be read back: no words, an empty word or tag, a document that is no number or
-    is missing behind another one.
+    Raises DataError for anything that would not be read back: no words, an empty word or tag, or a document that is
+    not a number or is missing after another one.
     """
     document: int | None = None
     for number, sentence in enumerate(with_words(sentences, path), start=1):
         new = sentence.document
         if (new is None and document is not None) or (new is not None and not 0 <= new <= LARGEST):
-            got, do = f"{new} behind {document}", "number all documents from 0"
-            raise DataError("a document that a table cannot say", where=sentence.place, got=got, do=do)
+            got, do = f"{new} after {document}", "number all documents from 0"
+            raise DataError("a document number that a table cannot express", where=sentence.place, got=got, do=do)
         document = new
         for index, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
             where = place_of(sentence, index)

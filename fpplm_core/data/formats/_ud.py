@@ -1,4 +1,4 @@
-"""What CoNLL-U and Universal NER share: sentences of numbered rows below comments, and the text in a comment.
+"""Shared by CoNLL-U and Universal NER: sentences of numbered rows below comments, and the text in a comment.
 
 A row's first cell is the number of a word, from 1 in each sentence. A range, as `1-2`, is what stands in the text for
 several words; `1.1` is an empty node, which is no word. A comment `# text = ...` has the text of its sentence.
@@ -20,7 +20,7 @@ from fpplm_core.errors import DataError
 
 NEWDOC = re.compile(r"#[ \t]*newdoc(?:[ \t]|$)")
 _TEXT = re.compile(r"#[ \t]*text[ \t]*= ?(.*)", re.DOTALL)
-NO_TAG = ("", "_", "-", "*", "O")  # what stands where a row has none
+NO_TAG = ("", "_", "-", "*", "O")  # cells that mean no tag
 _ID = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})|\.([0-9]{1,9}))?")
 Offsets = tuple[tuple[int, int], ...]
 
@@ -38,11 +38,11 @@ class Block(NamedTuple):
 
 
 class Token(NamedTuple):
-    """What stands in the text, for one word or, in a range, for several."""
+    """A form in the text, for one word or, in a range, for several."""
 
     form: str
     words: int = 1
-    joined: bool = False  # the next one stands right behind it
+    joined: bool = False  # the next one follows without white space
 
 
 class Parts(NamedTuple):
@@ -52,7 +52,7 @@ class Parts(NamedTuple):
 
 
 def blocks(path: Path, widths: range) -> Iterator[Block]:
-    """The blocks of a file, cells parted by tabs. Raises DataError where the number of cells is none of `widths`."""
+    """The blocks of a file, cells separated by tabs. Raises DataError if a row's width is not in `widths`."""
     comments: list[tuple[int, str]] = []
     rows: list[Row] = []
     empty = True
@@ -63,7 +63,7 @@ def blocks(path: Path, widths: range) -> Iterator[Block]:
         elif line.strip(" \t\r"):
             cells = line.split("\t")
             if len(cells) not in widths:
-                got, do = f"{len(cells)} in {line[:60]!r}", f"give {widths[0]} to {widths[-1]}, parted by tabs"
+                got, do = f"{len(cells)} in {line[:60]!r}", f"give {widths[0]} to {widths[-1]}, separated by tabs"
                 raise DataError("wrong number of columns", where=f"{path}:{number}", got=got, do=do)
             rows.append(Row(number, cells))
         elif comments or rows:
@@ -71,7 +71,7 @@ def blocks(path: Path, widths: range) -> Iterator[Block]:
             yield Block(comments, rows)
             comments, rows = [], []
     if empty:
-        raise DataError("no sentence in the file", where=str(path), do="give one word and its columns a line")
+        raise DataError("no sentence in the file", where=str(path), do="put one word and its columns on each line")
 
 
 def is_row(cells: Sequence[str]) -> bool:
@@ -79,14 +79,14 @@ def is_row(cells: Sequence[str]) -> bool:
 
 
 def parts(rows: list[Row], path: Path) -> Parts:
-    """Words, ranges and empty nodes told apart. Raises DataError where the words are not numbered 1, 2, 3, …"""
+    """Separates words, ranges and empty nodes. Raises DataError if the words are not numbered 1, 2, 3, …"""
     found = Parts([], [], [])
     words, end = found.words, 0  # end: the last word of the range before
     for row in rows:
         where, got = f"{path}:{row.line}", repr(row.cells[0][:60])
         match = _ID.fullmatch(row.cells[0])
         if match is None:
-            raise DataError("not the number of a word", where=where, got=got, do="give 1, 2, … or a range as 1-2")
+            raise DataError("not a word number", where=where, got=got, do="give 1, 2, … or a range as 1-2")
         first, last, inner = match.groups()
         if inner is not None:
             found.others.append(row)
@@ -103,8 +103,8 @@ def parts(rows: list[Row], path: Path) -> Parts:
             if len(words) > end:
                 found.tokens.append((row, 1))
     if not words or len(words) < end:
-        what = "a range goes beyond its sentence" if words else "a sentence without words"
-        raise DataError(what, where=f"{path}:{rows[-1].line}", do="mend the numbers in the first column")
+        what = "a range extends beyond its sentence" if words else "a sentence without words"
+        raise DataError(what, where=f"{path}:{rows[-1].line}", do="correct the numbers in the first column")
     return found
 
 
@@ -119,13 +119,13 @@ def sentence_of(
 ) -> Sentence:
     """The sentence of a block with rows, the words being in the column `form`. Raises DataError.
 
-    `joined` says whether what stands behind a row's form in the text is no white space. Tags of ranges and empty nodes,
+    `joined` says whether what stands after a row's form in the text is no white space. Tags of ranges and empty nodes,
     and texts of no use, are noted.
     """
     words, rows, others = parts(block.rows, path)
     for row in words + others:
         if not row.cells[form]:
-            raise DataError("an empty word", where=f"{path}:{row.line}", do="mend the line, or take it out")
+            raise DataError("an empty word", where=f"{path}:{row.line}", do="correct the line, or remove it")
     for row in others:
         if tag_of(row) not in NO_TAG:
             notes.add("tags of multiword ranges and empty nodes are not read", f"{path}:{row.line}")
@@ -148,7 +148,7 @@ def sentence_of(
 
 
 def offsets_in(text: str, tokens: Sequence[Token]) -> Offsets | None:
-    """(start, end) of each word, those of a range having the range's; None where the text is not that of the tokens.
+    """(start, end) of each word, those of a range having the range's; None if the text is not that of the tokens.
 
     It is where it has the tokens in order and nothing else but white space.
     """
@@ -179,7 +179,7 @@ def numbered(sentence: Sentence) -> Iterator[tuple[str, Token, int | None]]:
 
 
 def _tokens(sentence: Sentence) -> list[Token]:
-    """What stands in the text. Raises DataError where that is not all of it."""
+    """The tokens in the text. Raises DataError if they do not cover it."""
     text = sentence.text
     if text is None:
         return [Token(word) for word in sentence.words]
@@ -191,13 +191,13 @@ def _tokens(sentence: Sentence) -> list[Token]:
         for (start, end, number), after in zip(groups, following, strict=False)
     ]
     if offsets_in(text, tokens) != sentence.offsets:
-        what = "a text with more than words and white space between them, or words out of order"
+        what = "the text has more than words and white space, or words out of order"
         raise DataError(what, where=sentence.place, got=repr(text[:60]), do="choose another format")
     return tokens
 
 
 def text_comment(sentence: Sentence) -> str:
-    """The line with the text; "" where there is none. Raises DataError where a line cannot hold it."""
+    """The comment line with the text; "" if there is none. Raises DataError if a line cannot hold it."""
     if sentence.text is None:
         return ""
     text = check(sentence.text, "\n", "a text", sentence.place)
@@ -208,7 +208,7 @@ def text_comment(sentence: Sentence) -> str:
 
 
 def check_words(sentence: Sentence, forbidden_in_tags: str) -> None:
-    """Raises DataError for a word that no cell can hold, or a tag with one of these characters."""
+    """Raises DataError for a word that a cell cannot hold, or a tag with one of these characters."""
     for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
         where = place_of(sentence, number)
         check(word, "\t\n", "a word", where)

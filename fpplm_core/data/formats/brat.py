@@ -4,13 +4,13 @@
     T2<tab>LOC 6 9;14 18<tab>New York
 
 Offsets are in characters (code points) of the text as it stands, with its line ends and a byte order mark, the end
-excluded. Behind them stands the text of the mention, with blanks for newlines, which is compared. Of a mention in
+excluded. After them stands the text of the mention, with blanks for newlines, which is compared. Of a mention in
 several parts,
 
 - parts with white space alone between them are one part: so brat writes what goes over the end of a line
 - else it is refused (data.overlap refuse); or one part stays, the longest, or the first (data.overlap longest, first)
 
-and both are noted. Relations, events, attributes, normalisations, equivalences and notes are passed over, and noted; so
+and both are noted. Relations, events, attributes, normalisations, equivalences and notes are skipped and noted; so
 are other files and folders in the folder. A text without an .ann is an error, as nobody has annotated it; an empty .ann
 is a text without mentions. Each text is a document, in the order of their names, and stands in memory.
 
@@ -45,7 +45,7 @@ OTHERS = {
     "#": "notes",
 }
 _MENTION = re.compile(r"(T\S+)\t(\S+) ([0-9]{1,18} [0-9]{1,18}(?:;[0-9]{1,18} [0-9]{1,18})*)\t(.*)", re.DOTALL)
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is no character
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is not a character
 
 
 def recognise(path: Path, head: str) -> str | None:
@@ -61,14 +61,14 @@ def recognise(path: Path, head: str) -> str | None:
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     names = _names(path, options)
     if not names:
-        raise DataError("no text in the folder", where=str(path), do="give NAME.txt and NAME.ann")
+        raise DataError("no .txt file in the folder", where=str(path), do="give NAME.txt and NAME.ann")
     for document, name in enumerate(names):
         file, annotation = (name.with_name(name.name + suffix) for suffix in SUFFIXES)
         if not file.is_file():
             raise DataError("an .ann without its .txt", where=str(annotation), do=f"give {file.name}")
         if not annotation.is_file():
-            do = f"annotate it, or take it out (no mentions: an empty {annotation.name})"
-            raise DataError("a text that is not annotated", where=str(file), do=do)
+            do = f"annotate it, or remove it (no mentions: an empty {annotation.name})"
+            raise DataError("a text without annotations", where=str(file), do=do)
         text = _text(file)
         yield AnnotatedText(text, tuple(_mentions(annotation, text, options)), str(file), 1, document, plain=True)
 
@@ -79,7 +79,7 @@ def _names(path: Path, options: Options) -> list[Path]:
         if not path.exists():
             raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)")
         if path.suffix not in SUFFIXES:
-            raise DataError("no folder of brat", where=str(path), do="give a folder, NAME.txt or NAME.ann")
+            raise DataError("not a brat folder", where=str(path), do="give a folder, NAME.txt or NAME.ann")
         return [path.with_suffix("")]
     names = set()
     try:
@@ -121,18 +121,18 @@ def _mentions(path: Path, text: str, options: Options) -> Iterator[Mention]:
             continue
         match = _MENTION.fullmatch(line)
         if not match:
-            do = "mend it: T1, a tab, the label, a blank, start, a blank, end, a tab, the text of the mention"
-            raise DataError("no line of brat's", where=where, got=repr(line[:60]), do=do)
+            do = "correct it: T1, a tab, the label, a blank, start, a blank, end, a tab, the text of the mention"
+            raise DataError("not a line in brat's format", where=where, got=repr(line[:60]), do=do)
         name, label, places, said = match.groups()
         if name in ids:
-            raise DataError("an id that stands twice", where=where, got=repr(name[:60]), do="mend the line")
+            raise DataError("a duplicate id", where=where, got=repr(name[:60]), do="correct the line")
         ids.add(name)
         ends = [pair.split(" ") for pair in places.split(";")]
         parts = [(int(start), int(end)) for start, end in ends]
         inside = " ".join(piece(text, start, end, where) for start, end in parts).replace("\n", " ")
         if inside not in (said, said.removesuffix("\r")):
             what = f"a mention's text is not that in the .txt, which is {inside[:60]!r}"
-            raise DataError(what, where=where, got=repr(said[:60]), do="mend its offsets (characters) or its text")
+            raise DataError(what, where=where, got=repr(said[:60]), do="correct its offsets (characters) or its text")
         yield Mention(*_whole(parts, text, where, options), label, where)
 
 
@@ -147,7 +147,7 @@ def _whole(parts: list[Range], text: str, where: str, options: Options) -> Range
     if len(joined) > 1:
         if options.overlap == "refuse":
             got = "; ".join(text[start:end] for start, end in joined)[:60]
-            do = "mend it, or set data.overlap to longest or first, which keeps one part"
+            do = "correct it, or set data.overlap to longest or first, which keeps one part"
             raise DataError("a mention in several parts", where=where, got=repr(got), do=do)
         options.notes.add(f"mentions in several parts, of which the {options.overlap} stays", where)
     elif len(parts) > 1:
@@ -159,7 +159,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise DataError("a file stands where a folder is wanted", where=str(path), do="name another target") from None
+        raise DataError("a file, expected a folder", where=str(path), do="name another target") from None
     if any(path.iterdir()):
         raise DataError("the folder is not empty", where=str(path), do="name a new one")
     number = 0
@@ -171,7 +171,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         (path / f"{number:08}.txt").write_bytes(record.text.encode())
         (path / f"{number:08}.ann").write_bytes("".join(lines).encode())
     if not number:
-        raise DataError("no text to be written", where=str(path))
+        raise DataError("no text to write", where=str(path))
 
 
 def _written(mention: Mention, record: AnnotatedText) -> str:

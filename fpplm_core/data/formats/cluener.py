@@ -2,7 +2,7 @@
 
 `label` has an object a type, in which each surface has the places at which it is so marked, [first, last] in characters
 (code points), the last included. A surface must be the text there. `"label": {}` is a text without mentions; a text
-without `label`, as in CLUENER's test file, is not annotated, which is an error. Keys of other names are passed over,
+without `label`, as in CLUENER's test file, is not annotated, which is an error. Keys of other names are skipped,
 and noted. A file that is one list of such objects is read too.
 
 `write` cannot hold a mention that is no place in its text, and holds neither words nor documents; mentions come back in
@@ -52,7 +52,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         empty = False
         yield AnnotatedText(text, mentions, str(path), line)
     if empty:
-        raise DataError("no text in the file", where=str(path), do='give {"text": "...", "label": {...}} a line')
+        raise DataError("no text in the file", where=str(path), do='put one {"text": "...", "label": {...}} on each line')
 
 
 def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:
@@ -61,12 +61,12 @@ def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:
         for surface in surfaces:
             for place in member(surfaces, surface, list, where):
                 if not isinstance(place, list) or [type(part) for part in place] != [int, int]:
-                    raise DataError("a place must be [first, last]", where=where, got=shown(place), do="mend it")
+                    raise DataError("a place must be [first, last]", where=where, got=shown(place), do="correct it")
                 first, last = place
                 found = piece(text, first, last + 1, where)
                 if found != surface:
                     what = f"{shown(surface)} is not the text from {first} to {last}"
-                    raise DataError(what, where=where, got=shown(found), do="mend the place or the surface")
+                    raise DataError(what, where=where, got=shown(found), do="correct the place or the surface")
                 yield Mention(first, last + 1, label)
 
 

@@ -1,15 +1,15 @@
-"""CoNLL-style columns: one word a line, columns parted by tabs or blanks, an empty line after each sentence.
+"""CoNLL-style columns: one word per line, columns separated by tabs or blanks, an empty line after each sentence.
 
 The word is the first column, the tag the last one, if params.yaml names no others (by number); columns between, such as
-POS and chunk of CoNLL-2003, are not read. Columns are parted by tabs alone where the first word's line holds one, else
+POS and chunk of CoNLL-2003, are not read. Columns are separated by tabs only if the first word's line holds one, else
 by blanks or tabs; data.separator names tab or blank, or comma or semicolon (where a cell may stand in quotes).
 
 A `-DOCSTART-` line begins a document. A line that begins with `#` and has another number of columns than the file is a
-comment, passed over and noted. Line ends (LF or CRLF), a byte order mark, trailing blanks and a missing last newline do
+comment, skipped and noted. Line ends (LF or CRLF), a byte order mark, trailing blanks and a missing last newline do
 not matter.
 
-`write` parts a word and its tag by a tab. It cannot hold what would be read as something else: words with a tab or
-newline, empty words, the word `-DOCSTART-`; tags with a tab or newline, empty or with blanks behind them; documents
+`write` separates a word and its tag by a tab. It cannot hold what would be read as something else: words with a tab or
+newline, empty words, the word `-DOCSTART-`; tags with a tab or newline, empty or with blanks after them; documents
 that do not count up from 0; a file in which each word begins with `#` or `-DOCSTART-`.
 """
 
@@ -56,7 +56,7 @@ def recognise(path: Path, head: str) -> str | None:
     # Columns of words are what other formats have, too, with marks of their own.
     if any(get(name).recognise(path, head) for name in format_names() if name != "conll"):
         return None
-    return f"{width} columns parted by {NAMES[separator].partition(' ')[0]}"
+    return f"{width} columns separated by {NAMES[separator].partition(' ')[0]}"
 
 
 def _is_binary(head: str) -> bool:
@@ -89,8 +89,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
                 raise DataError(
                     "wrong number of columns",
                     where=f"{path}:{number}",
-                    got=f"{len(cells)} in {line[:60]!r}, where the file's first line has {width}",
-                    do=f"mend the line (columns are parted by {NAMES[separator]})",
+                    got=f"{len(cells)} in {line[:60]!r}, but the file's first line has {width}",
+                    do=f"correct the line (columns are separated by {NAMES[separator]})",
                 )
             continue
         if words:
@@ -106,8 +106,8 @@ def _cells(line: str, separator: str, path: Path, number: int) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=separator, strict=True))
     except csv.Error as error:
-        do = "mend the line, or choose the format csv"
-        what = f"cells that cannot be parted ({error})"
+        do = "correct the line, or choose the format csv"
+        what = f"cells that cannot be split ({error})"
         raise DataError(what, where=f"{path}:{number}", got=repr(line[:60]), do=do) from None
 
 
@@ -132,7 +132,7 @@ def _layout(path: Path, head: list[str], name: str, wanted: int) -> tuple[str, i
     """What parts the columns, and how many there are, from the last line of `head`."""
     line = head[-1] if head else ""
     if not _is_word(line):
-        raise DataError("no sentence in the file", where=str(path), do="give one word and its tag a line")
+        raise DataError("no sentence in the file", where=str(path), do="put one word and its tag on each line")
     separator = SEPARATORS.get(name) or ("\t" if "\t" in line else " ")
     width = len(_cells(line, separator, path, len(head)))
     if width < wanted:
@@ -140,7 +140,7 @@ def _layout(path: Path, head: list[str], name: str, wanted: int) -> tuple[str, i
             "a line needs a word and a tag",
             where=f"{path}:{len(head)}",
             got=repr(line[:60]),
-            do=f"give columns parted by {'a tab or blanks' if name == 'auto' else NAMES[separator]} (data.separator)",
+            do=f"give columns separated by {'a tab or blanks' if name == 'auto' else NAMES[separator]} (data.separator)",
         )
     return separator, width
 
@@ -159,7 +159,7 @@ def write(sentences: Iterable[Sentence], path: Path) -> None:
             document, last = sentence.document, sentence
             sure = sure or any(map(_is_word, sentence.words))
     if last is not None and not sure:
-        what = f"no word that begins with neither # nor {DOCUMENT}: words and comments could not be told apart"
+        what = f"every word begins with # or {DOCUMENT}: words and comments would be indistinguishable"
         raise DataError(what, where=last.place, do="choose another format")
 
 
@@ -169,7 +169,7 @@ def _checked(sentence: Sentence) -> Iterator[tuple[str, str]]:
         check(word, "\t\n", "a word", where)
         check(tag, "\t\n", "a tag", where)
         if tag != tag.rstrip(BLANK):
-            raise DataError("a tag with blanks behind it", where=where, got=repr(tag[:60]), do="mend the tag")
+            raise DataError("a tag followed by blanks", where=where, got=repr(tag[:60]), do="correct the tag")
         if word.partition(" ")[0] == DOCUMENT:
             what = "a word that would begin a document"
             raise DataError(what, where=where, got=repr(word[:60]), do="choose another format")

@@ -1,4 +1,4 @@
-"""CoNLL-2012 (OntoNotes): twelve columns or more, parted by blanks or tabs, an empty line after each sentence.
+"""CoNLL-2012 (OntoNotes): twelve columns or more, separated by blanks or tabs, an empty line after each sentence.
 
 `#begin document (bc/cctv/00/cctv_0000); part 000` and `#end document` stand around each document. The word is column 3
 (0-based), the named entity column 10, in brackets: `(PERSON*`, `*`, `*)`, `(GPE)`; these become IOB2 tags. With
@@ -92,7 +92,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             words, tags, lines = [], [], []
         if bare:
             if bare.startswith(BEGIN) != (begun is None):
-                what = "a document begins inside another" if begun else "the end of a document that has not begun"
+                what = "a document begins inside another" if begun else "the end of a document that was not begun"
                 raise DataError(what, where=where, got=repr(bare[:60]), do=f"put {BEGIN} and {END} around each")
             begun = number if begun is None else None
             document = documents if begun else None
@@ -101,7 +101,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         do = f"see whether the file is whole, then add {END}"
         raise DataError("a document without an end", where=f"{path}:{begun}", do=do)
     if empty:
-        raise DataError("no sentence in the file", where=str(path), do="give one word and its columns a line")
+        raise DataError("no sentence in the file", where=str(path), do="put one word and its columns on each line")
 
 
 def _from_brackets(cells: list[str], lines: list[int], path: Path) -> list[str]:
@@ -112,13 +112,13 @@ def _from_brackets(cells: list[str], lines: list[int], path: Path) -> list[str]:
         where, got = f"{path}:{line}", repr(cell[:60])
         match = _BRACKETS.fullmatch(cell)
         if kind and (match[1] if match else "(" in cell):
-            raise DataError(f"a bracket inside that of line {begun}", where=where, got=got, do="keep one of them")
+            raise DataError(f"a bracket inside the one opened in line {begun}", where=where, got=got, do="keep one of them")
         if match is None or not _in_brackets(cell):
             do = "give one of (TYPE) (TYPE* * *) or name another column (data.tag_column)"
             raise DataError("no entity in brackets", where=where, got=got, do=do)
         opened, _, closed = match.groups()
         if closed and not (opened or kind):
-            raise DataError("a bracket is closed that was not opened", where=where, got=got, do="mend the line")
+            raise DataError("a closing bracket without an opening one", where=where, got=got, do="correct the line")
         tags.append(f"B-{opened}" if opened else f"I-{kind}" if kind else OUTSIDE)
         if opened:
             kind, begun = opened, line

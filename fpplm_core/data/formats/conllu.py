@@ -1,4 +1,4 @@
-"""CoNLL-U of Universal Dependencies: ten columns parted by tabs, ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC.
+"""CoNLL-U of Universal Dependencies: ten columns separated by tabs, ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC.
 
 The word is FORM (data.word_column names another column). Its tag stands
 
@@ -40,7 +40,7 @@ _NAMES = re.compile(r"#[ \t]*global\.columns[ \t]*=(.*)", re.DOTALL)
 def recognise(path: Path, head: str) -> str | None:
     rows = [line.split("\t") for line in head_lines(head) if line.strip() and not line.startswith("#")]
     if rows and len(rows[0]) >= len(COLUMNS) and is_row(rows[0]) and not head.lstrip().startswith("#begin document"):
-        return f"{len(rows[0])} columns parted by tabs, the first numbers the words"
+        return f"{len(rows[0])} columns separated by tabs, the first numbers the words"
     return None
 
 
@@ -65,7 +65,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
                 names = match[1].split()
                 if names[: len(COLUMNS)] != COLUMNS:
                     do = "put these first: " + " ".join(COLUMNS)
-                    raise DataError("columns of another order", where=f"{path}:{line}", got=repr(match[1][:60]), do=do)
+                    raise DataError("columns in an unknown order", where=f"{path}:{line}", got=repr(match[1][:60]), do=do)
         if not block.rows:
             continue
         if not width:
@@ -73,8 +73,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             form, tag_column = _columns(names, width, options, f"{path}:{block.rows[0].line}")
         for row in block.rows:
             if len(row.cells) != width:
-                got = f"{len(row.cells)}, where the file's first row has {width}"
-                raise DataError("wrong number of columns", where=f"{path}:{row.line}", got=got, do="mend the line")
+                got = f"{len(row.cells)}, but the file's first row has {width}"
+                raise DataError("wrong number of columns", where=f"{path}:{row.line}", got=got, do="correct the line")
         yield sentence_of(block, path, options.notes, form, tag_of, document, _joined)
     if tag_column is None and not in_misc.attribute:
         options.notes.add(f"no word has {'=, '.join(ATTRIBUTES)}= in MISC: each tag is O", str(path))
@@ -96,7 +96,7 @@ def _columns(names: list[str], width: int, options: Options, where: str) -> tupl
         return form, number(options.tag_column)
     if width > len(COLUMNS) + 1:
         do = "name the column of the tag (data.tag_column)"
-        raise DataError("several further columns", where=where, got=f"{width} columns", do=do)
+        raise DataError("several additional columns", where=where, got=f"{width} columns", do=do)
     return form, len(COLUMNS) if width > len(COLUMNS) else None
 
 
@@ -124,7 +124,7 @@ class _InMisc:
             raise DataError("tags in several attributes", where=where, got=repr(row.cells[MISC][:60]), do=do)
         if attribute == "Entity" and (tag.startswith("(") or tag.endswith(")")):
             do = "they may be nested: add a column of tags and name it (data.tag_column)"
-            raise DataError("mentions in brackets, which are no tags", where=where, got=repr(tag[:60]), do=do)
+            raise DataError("mentions in brackets, which are not tags", where=where, got=repr(tag[:60]), do=do)
         return tag
 
 

@@ -1,4 +1,4 @@
-"""CSV: a table of one word a row, with a header, its cells parted by commas, semicolons or tabs.
+"""CSV: a table with one word per row and a header, its cells separated by commas, semicolons or tabs.
 
     Sentence #,Word,POS,Tag
     Sentence: 1,Thousands,NNS,O
@@ -7,7 +7,7 @@
 Columns are found by their names; fpplm_core/data/formats/_long.py lists these, and says where sentences and documents
 begin. Other columns are noted and not read. The separator is the one that the header has most of, or data.separator.
 Cells may stand in double quotes, a quote inside them is doubled. A word or tag with both a newline and a separator is
-refused: it is what a word that is a quote, written bare, makes of the rows behind it. Lines are those of the file, of
+refused: it is what a word that is a quote, written bare, makes of the rows after it. Lines are those of the file, of
 each row the first.
 
 `write` gives the columns sentence, word, tag, document. It cannot hold a sentence without words, empty words or tags,
@@ -76,8 +76,8 @@ def _rows(lines: Iterator[str], separator: str, path: Path) -> Iterator[tuple[in
         except StopIteration:
             return
         except csv.Error as error:
-            do = "mend its quotes, or name data.separator"
-            raise DataError(f"cells that cannot be parted ({error})", where=f"{path}:{number}", do=do) from None
+            do = "correct its quotes, or name data.separator"
+            raise DataError(f"cells that cannot be split ({error})", where=f"{path}:{number}", do=do) from None
         yield number, cells
 
 
@@ -98,8 +98,8 @@ def _checked(
     for line, cells in rows:
         where = f"{path}:{line}"
         if cells and len(cells) != width:
-            got = f"{len(cells)} in {repr(cells)[:60]}, where the header has {width}"
-            do = "mend the row, or name data.separator"
+            got = f"{len(cells)} in {repr(cells)[:60]}, but the header has {width}"
+            do = "correct the row, or name data.separator"
             raise DataError("wrong number of cells", where=where, got=got, do=do)
         for number in columns[:2] if cells else ():
             _check(cells[number], separator, where)
@@ -109,7 +109,7 @@ def _checked(
 def _check(cell: str, separator: str, where: str) -> None:
     """Raises DataError for a cell that holds rows, as a word that is a quote, written bare, would begin it."""
     if "\n" in cell and separator in cell:
-        what, do = "a word or tag of several lines with separators", 'write a word that is a quote as """"'
+        what, do = "a word or tag that spans lines and contains separators", 'write a word that is a quote as """"'
         raise DataError(what, where=where, got=repr(cell[:60]), do=do)
 
 

@@ -40,13 +40,13 @@ def recognise(path: Path, head: str) -> str | None:
 
 
 def _spacy(path: Path) -> Any:
-    """(Doc, DocBin, Span, Vocab). Raises DataError where spaCy is not installed."""
+    """(Doc, DocBin, Span, Vocab). Raises DataError if spaCy is not installed."""
     try:
         from spacy.tokens import Doc, DocBin, Span
         from spacy.vocab import Vocab
     except ImportError:
         do = "pip install spacy, or choose another format"
-        raise DataError("spaCy is not installed, which this format needs", where=str(path), do=do) from None
+        raise DataError("this format needs spaCy, which is not installed", where=str(path), do=do) from None
     return Doc, DocBin, Span, Vocab
 
 
@@ -76,17 +76,17 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         _note(doc, options.notes, where)
         yield record
     if not number:
-        raise DataError("no text in the file", where=str(path), do="write it anew with Docs in it")
+        raise DataError("no text in the file", where=str(path), do="write it again with Docs in it")
 
 
 def _unreadable(where: str, error: Exception) -> DataError:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return DataError(f"no DocBin of spaCy that can be read ({reason})", where=where, do="write it anew")
+    return DataError(f"not a readable spaCy DocBin ({reason})", where=where, do="write it again")
 
 
 def _record(doc: Any, path: Path, line: int) -> AnnotatedText:
     if doc.has_annotation("ENT_IOB") and not doc.has_annotation("ENT_IOB", require_complete=True):
-        what = "tokens whose entity annotation is missing beside others that have one"
+        what = "some tokens have an entity annotation and others have none"
         do = "set them: doc.set_ents(…, default='outside')"
         raise DataError(what, where=f"{path}:{line}", got=repr(doc.text[:60]), do=do)
     mentions = tuple(Mention(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents)
@@ -115,7 +115,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         ]
         made.add(new)
     if not len(made):
-        raise DataError("no text to be written", where=str(path))
+        raise DataError("no text to write", where=str(path))
     path.write_bytes(made.to_bytes())
 
 
@@ -125,8 +125,8 @@ def _words(record: AnnotatedText) -> list[Range]:
     found = []
     for start, end in segment(text) if record.words is None else record.words:
         if not last <= start < end <= len(text):
-            got = f"{start} to {end} behind {last}, in a text of {len(text)} characters"
-            raise DataError("words out of order", where=record.place, got=got, do="mend them")
+            got = f"{start} to {end} after {last}, in a text of {len(text)} characters"
+            raise DataError("words out of order", where=record.place, got=got, do="correct them")
         _check_gap(text[last:start], record)
         last = end
         if text[start:end].strip():
@@ -137,17 +137,17 @@ def _words(record: AnnotatedText) -> list[Range]:
 
 def _check_gap(gap: str, record: AnnotatedText) -> None:
     if gap.strip():
-        what = "text that belongs to no word"
+        what = "text outside the words"
         raise DataError(what, where=record.place, got=repr(gap[:60]), do="choose another format")
 
 
 def _tokens(record: AnnotatedText) -> tuple[list[Range], list[bool]]:
-    """(start, end) of each token, and whether a blank stands behind it that belongs to none."""
+    """(start, end) of each token, and whether a blank stands after it that belongs to none."""
     text = record.text
     try:
         "".join([text, *(mention.label for mention in record.mentions)]).encode()
     except UnicodeEncodeError:
-        what, do = "half of a surrogate pair, which is no character", "mend the text or its labels"
+        what, do = "half of a surrogate pair, which is not a character", "correct the text or its labels"
         raise DataError(what, where=record.place, got=f"{text[:60]!a}", do=do) from None
     tokens: list[Range] = []
     spaces: list[bool] = []
@@ -170,7 +170,7 @@ def _checked(record: AnnotatedText, firsts: dict[int, int], lasts: dict[int, int
         got, where = f"{label[:60]!r}, {start} to {end}", place or record.place
         if start not in firsts or end not in lasts or start >= end or not label:
             do = "choose another format, or convert to one with tags first (data.misaligned)"
-            raise DataError("a mention that is not of whole tokens, or has no label", where=where, got=got, do=do)
+            raise DataError("a mention that does not cover whole tokens, or has no label", where=where, got=got, do=do)
         if start < last:
             raise DataError("two mentions overlap", where=where, got=got, do="choose another format")
         last = end

@@ -4,7 +4,7 @@
 {"text": "Ann slept", "entities": [{"label": "PER", "start_offset": 0, "end_offset": 3}], "relations": []}
 
 Offsets are in characters (code points), the end excluded. An empty list, or null, is a text without mentions. Ids,
-relations, comments and keys of other names are passed over, and noted. Exports of text classification are refused. A
+relations, comments and keys of other names are skipped and noted. Exports of text classification are refused. A
 file that is one list of such objects is read too. `write` gives the first style and holds every text with its mentions,
 but neither words nor documents.
 """
@@ -59,7 +59,7 @@ def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]
     given = [name for name in LISTS if name in row]
     if len(given) != 1:
         do = f"give one of {', '.join(LISTS)}"
-        raise DataError("not one list of labels", where=where, got=f"the keys {shown(list(row))}", do=do)
+        raise DataError("expected one list of labels", where=where, got=f"the keys {shown(list(row))}", do=do)
     items = row[given[0]]
     if isinstance(items, str) or (isinstance(items, list) and any(isinstance(item, str) for item in items)):
         do = "give a project of sequence labelling: labels as [start, end, label]"
@@ -79,7 +79,7 @@ def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]
 
 def _of_list(item: Any, where: str) -> Mention:
     if not isinstance(item, list) or [type(part) for part in item] != [int, int, str]:
-        raise DataError("a label must be [start, end, label]", where=where, got=shown(item), do="mend it")
+        raise DataError("a label must be [start, end, label]", where=where, got=shown(item), do="correct it")
     return Mention(*item)
 
 

@@ -97,7 +97,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             options.notes.add("sentences without words are passed over", where)
             continue
         if not all(isinstance(word, str) for word in found):
-            raise DataError("a word is no text", where=where, got=shown(found), do=f"mend the column {words}")
+            raise DataError("a word is not a string", where=where, got=shown(found), do=f"correct the column {words}")
         document = row[2] if len(columns) > 2 else None
         if document is not None:
             document_of({"document": document}, where)
@@ -116,7 +116,7 @@ def _guarded(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[tuple[Any,
     except DataError:
         raise
     except Exception as error:  # of the network, of a server, of any file's format
-        raise _failed("the dataset cannot be read on", f"{path}:{number + 1}", error) from None
+        raise _failed("reading the dataset failed", f"{path}:{number + 1}", error) from None
 
 
 def _failed(what: str, where: str, error: Exception, do: str = "") -> DataError:
@@ -131,9 +131,9 @@ def _saved(path: Path) -> tuple[Features, Rows]:
         dataset = datasets.load_from_disk(str(path))
     except Exception as error:  # damaged files of several formats
         do = "save it: datasets.load_dataset(NAME).save_to_disk(data.path), and name its splits in data.train …"
-        raise _failed("no saved dataset", str(path), error, do) from None
+        raise _failed("not a saved dataset", str(path), error, do) from None
     if isinstance(dataset, datasets.DatasetDict):
-        what, do = "a whole dataset stands where a split is wanted", "name one in data.train, data.dev and data.test"
+        what, do = "a whole dataset, expected one split", "name one in data.train, data.dev and data.test"
         raise DataError(what, where=str(path), got=", ".join(dataset), do=do)
     return dataset.features, lambda columns: _picked(dataset, columns)
 
@@ -149,18 +149,18 @@ def _file(path: Path) -> tuple[Features, Rows]:
 
     names = list(schema.names)
     if len(set(names)) != len(names):
-        raise DataError("two columns of one name", where=str(path), got=", ".join(names)[:60], do="rename one")
+        raise DataError("two columns with the same name", where=str(path), got=", ".join(names)[:60], do="rename one")
     try:
         features = datasets.Features.from_arrow_schema(schema)
     except Exception as error:  # the metadata may be anything
-        raise _failed("columns that datasets does not know", str(path), error) from None
+        raise _failed("columns of a type that datasets does not know", str(path), error) from None
     return features, lambda columns: arrow_files.rows_of(path, [names.index(column) for column in columns])
 
 
 def _pointer(path: Path) -> dict[str, str]:
     from fpplm_core.settings import read_yaml
 
-    do = f"give {', '.join(NEEDED)} and, if you like, {', '.join(OPTIONAL)}"
+    do = f"give {', '.join(NEEDED)} and optionally {', '.join(OPTIONAL)}"
     try:
         pointer = read_yaml(path)
     except ParamsError as error:
@@ -199,7 +199,7 @@ def _loaded(path: Path, pointer: dict[str, str], options: Options) -> tuple[Feat
 
 def _list(value: Any, column: str, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise DataError("no list", where=where, got=shown(value), do=f"mend the column {column[:60]!r}")
+        raise DataError("not a list", where=where, got=shown(value), do=f"correct the column {column[:60]!r}")
     return value
 
 
@@ -223,12 +223,12 @@ def write(records: Iterable[Sentence], path: Path) -> None:
 def _checked(sentence: Sentence) -> Sentence:
     if sentence.document is not None and not 0 <= sentence.document <= LARGEST:
         got, do = shown(sentence.document), f"number documents from 0 to {LARGEST}"
-        raise DataError("no number of a document", where=sentence.place, got=got, do=do)
+        raise DataError("not a valid document number", where=sentence.place, got=got, do=do)
     try:
         "".join((*sentence.words, *sentence.tags)).encode()
     except UnicodeEncodeError:
-        got, do = f"{' '.join(sentence.words)[:60]!a}", "mend the word"
+        got, do = f"{' '.join(sentence.words)[:60]!a}", "correct the word"
         raise DataError(
-            "half of a surrogate pair, which is no character", where=sentence.place, got=got, do=do
+            "half of a surrogate pair, which is not a character", where=sentence.place, got=got, do=do
         ) from None
     return sentence

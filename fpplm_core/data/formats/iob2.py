@@ -1,9 +1,9 @@
-"""Universal NER's .iob2: rows `ID word tag annotator annotator` parted by tabs, below comments.
+"""Universal NER's .iob2: rows `ID word tag annotator annotator` separated by tabs, below comments.
 
 There may be three or four columns, too; annotators are not read. The word is the second column, the tag the third, if
 params.yaml names no others (by number). `# text = …` is the sentence's text, if it has the words and nothing else but
 white space. Multiword ranges, as 1-2, and empty nodes, as 1.1, are no words (see conllu). `# newdoc` stands for a batch
-of annotation, not for a document: passed over, and noted. Other comments are not read.
+of annotation, not for a document: skipped and noted. Other comments are not read.
 
 `write` puts - for annotators. It cannot hold words, tags or texts with a tab or newline, and texts with more than the
 words and white space between them.
@@ -36,7 +36,7 @@ def recognise(path: Path, head: str) -> str | None:
     for before, cells in zip([["0"], *words], words, strict=False):
         if cells[0] not in ("1", str(int(before[0]) + 1)):
             return None
-    return "rows of a word's number, the word and its tag, parted by tabs"
+    return "rows of a word's number, the word and its tag, separated by tabs"
 
 
 def _tags_beside(cells: list[str]) -> bool:

@@ -1,11 +1,11 @@
-"""JSON lines: a sentence a line, `{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"]}`.
+"""JSON lines: one sentence per line, `{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"]}`.
 
 tokens, tags  of one length
 document      a number that sentences of one document share; may be left out
 text, offsets the text as it was written and [start, end] of each token, in characters of it; both or neither. Offsets
               go from left to right; words that are written as one, as Spanish `del`, have the same
 
-The whole words of a line have its number. Empty lines are passed over, sentences without words are noted; a key of
+The whole words of a line have its number. Empty lines are skipped, sentences without words are noted; a key of
 another name is an error. Columns have no meaning. A file that is one list of such objects is read too. `write` cannot
 hold a sentence without words, nor document or offsets that `read` refuses.
 """
@@ -45,7 +45,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         else:
             options.notes.add("sentences without words are passed over", f"{path}:{line}")
     if empty:
-        raise DataError("no sentence in the file", where=str(path), do='give {"tokens": [...], "tags": [...]} a line')
+        raise DataError("no sentence in the file", where=str(path), do='put one {"tokens": [...], "tags": [...]} on each line')
 
 
 def _sentence(row: Any, file: str, line: int) -> Sentence:
@@ -53,12 +53,12 @@ def _sentence(row: Any, file: str, line: int) -> Sentence:
     keys = row.keys() - {"document"} if isinstance(row, dict) else None
     if keys not in (KEYS, KEYS | PLACES):
         got = ", ".join(sorted(row))[:60] if isinstance(row, dict) else type(row).__name__
-        do = "give tokens, tags and, if you like, document, and text with offsets"
+        do = "give tokens and tags, and optionally document, and text with offsets"
         raise DataError("wrong keys", where=where, got=repr(got), do=do)
     words, tags = (_texts(row[key], f"{where}: {key}") for key in ("tokens", "tags"))
     if len(words) != len(tags):
         got = f"{len(words)} tokens and {len(tags)} tags"
-        raise DataError("lengths differ", where=where, got=got, do="give one tag a token")
+        raise DataError("lengths differ", where=where, got=got, do="give one tag per token")
     document = document_of(row, where)
     if keys == KEYS:
         return Sentence(words, tags, file, (line,) * len(words), document)
@@ -82,10 +82,10 @@ def _offsets(value: Any, words: int, length: int, where: str) -> tuple[tuple[int
         found.append((pair[0], pair[1]))
     if len(found) != words:
         got = f"{words} tokens and {len(found)} offsets"
-        raise DataError("lengths differ", where=where, got=got, do="give one [start, end] a token")
+        raise DataError("lengths differ", where=where, got=got, do="give one [start, end] per token")
     for before, after in pairwise([(0, 0), *found]):
         if not (before == after or before[1] <= after[0] <= after[1] <= length):
-            got = f"{shown(list(after))} behind {shown(list(before))}, in a text of {length} characters"
+            got = f"{shown(list(after))} after {shown(list(before))}, in a text of {length} characters"
             raise DataError("offsets out of order", where=where, got=got, do="give them from left to right")
     return tuple(found)
 
@@ -96,7 +96,7 @@ def write(records: Iterable[Sentence], path: Path) -> None:
 
 def _row(sentence: Sentence) -> JsonObject:
     if not sentence.words:
-        raise DataError("a sentence without words", where=sentence.place, do="take it out")
+        raise DataError("a sentence without words", where=sentence.place, do="remove it")
     row: JsonObject = {"tokens": sentence.words, "tags": sentence.tags}
     if sentence.document is not None:
         row["document"] = sentence.document

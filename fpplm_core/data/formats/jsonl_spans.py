@@ -1,4 +1,4 @@
-"""JSON lines: a text a line, `{"text": "Ann slept", "entities": [{"start": 0, "end": 3, "label": "PER"}]}`.
+"""JSON lines: one text per line, `{"text": "Ann slept", "entities": [{"start": 0, "end": 3, "label": "PER"}]}`.
 
 What `fpplm predict` writes is of this format. Offsets are in characters (code points), the end excluded.
 
@@ -6,7 +6,7 @@ text      the text
 entities  objects with start, end, label; where one has `text`, that must be the text there
 document  a number that texts of one document share; may be left out
 
-Scores of entities and keys of other names are passed over, and noted. A file that is one list of such objects is read
+Scores of entities and keys of other names are skipped and noted. A file that is one list of such objects is read
 too. `write` holds every text with its mentions.
 """
 
@@ -61,7 +61,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         empty = False
         yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
     if empty:
-        raise DataError("no text in the file", where=str(path), do='give {"text": "...", "entities": [...]} a line')
+        raise DataError("no text in the file", where=str(path), do='put one {"text": "...", "entities": [...]} on each line')
 
 
 def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:
@@ -69,7 +69,7 @@ def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:
     label = member(entity, "label", str, where)
     if "text" in entity and entity["text"] != (found := piece(text, start, end, where)):
         what = f"an entity's text is not the text from {start} to {end}, which is {shown(found)}"
-        raise DataError(what, where=where, got=shown(entity["text"]), do="mend its offsets or its text")
+        raise DataError(what, where=where, got=shown(entity["text"]), do="correct its offsets or its text")
     if "score" in entity:
         notes.add("scores are not read", where)
     note_keys(entity, ("start", "end", "label", "text", "score"), notes, where)

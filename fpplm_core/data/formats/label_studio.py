@@ -9,7 +9,7 @@ count offsets in UTF-16 units, newer ones in characters (code points). The texts
 is tried first, and taken where nothing decides, which is noted. Label Studio may change white space in a region's text.
 
 Of a task's annotations the first that was not cancelled is read. Tasks without one, further and cancelled annotations,
-predictions, drafts, results of other types (choices, textarea, relation, …) and unknown keys are passed over, and
+predictions, drafts, results of other types (choices, textarea, relation, …) and unknown keys are skipped, and
 noted; Label Studio's own bookkeeping (ids, times, people) just so. Regions over hypertext, paragraphs or images,
 regions with no label or several, and regions over several texts are errors. Lines of tasks are read too. `write` gives
 JSON with offsets in UTF-16 units and cannot hold a mention that is no place in its text; it holds neither words nor
@@ -114,7 +114,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
 
 
 def _of_task(row: Any, where: str, notes: Notes) -> tuple[str, list[_Region]] | None:
-    """The text and regions of a task; None where nobody has annotated it."""
+    """The text and regions of a task; None if nobody has annotated it."""
     data = member(row, "data", dict, where)
     key = "completions" if "annotations" not in row and "completions" in row else "annotations"
     annotations = member(row, key, list, where)
@@ -177,7 +177,7 @@ def _text_key(texts: dict[str, str], name: str, where: str) -> str:
             return key
     if len(texts) != 1:
         got = f"texts named {shown(list(texts))}"
-        raise DataError("which text was annotated cannot be told", where=where, got=got, do="name it text")
+        raise DataError("cannot tell which text was annotated", where=where, got=got, do="name it text")
     return next(iter(texts))
 
 
@@ -187,7 +187,7 @@ def _region(value: Any, where: str) -> _Region:
     start, end = (member(value, key, int, where) for key in ("start", "end"))
     labels = member(value, "labels", list, where)
     if len(labels) != 1 or not isinstance(labels[0], str):
-        raise DataError("a region must have one label", where=where, got=shown(labels), do="mend the annotation")
+        raise DataError("a region must have one label", where=where, got=shown(labels), do="correct the annotation")
     text = None if value.get("text") is None else member(value, "text", str, where)
     return _Region(start, end, labels[0], text)
 
@@ -215,9 +215,9 @@ def _mentions(text: str, regions: list[_Region], where: str, notes: Notes) -> tu
         notes.add("texts of regions differ from the text in white space", where, any(fits))
     if not any(fits):
         region = next(r for n, r in enumerate(regions) if not _fits(text, [r], utf16[n : n + 1], exact))
-        what = "a region is not where its text stands, be it counted in UTF-16 units or in code points"
+        what = "a region's offsets do not match its text, in UTF-16 units or in code points"
         got = f"{shown(region.start)} to {shown(region.end)} for {shown(region.text)}"
-        raise DataError(what, where=where, got=got, do="mend its offsets; all regions of a task are counted alike")
+        raise DataError(what, where=where, got=got, do="correct its offsets; all regions of a task are counted alike")
     if utf16 != points and fits[1]:
         notes.add(f"offsets counted in {'UTF-16 units, as nothing decides' if fits[0] else 'code points'}", where)
     ranges = utf16 if fits[0] else points

@@ -1,4 +1,4 @@
-"""Parquet: a table of one word a row, with columns of plain values.
+"""Parquet: a table with one word per row, in columns of plain values.
 
 Columns are found by their names; fpplm_core/data/formats/_long.py lists these, and says where sentences and documents
 begin. Other columns are noted and not read. Words and tags must be text; null, and NaN, is an empty cell. Rows stand
@@ -53,7 +53,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         if not _is_text(schema.field(number).type):
             got = f"{schema.names[number][:60]!r}, of {str(schema.field(number).type)[:60]}"
             do = "choose data.word_column and data.tag_column (a sentence a row: data.format hugging_face)"
-            raise DataError("a column that is no text", where=str(path), got=got, do=do)
+            raise DataError("a column that is not text", where=str(path), got=got, do=do)
     yield from sentences_of(_cells(path, columns, len(schema.names)), columns, path)
 
 

@@ -5,7 +5,7 @@
 
 Offsets are in characters (code points), the end excluded; token_end is included. A token's text must be the text there,
 and a span's token numbers, where it has them, must say the same as its offsets. Records, and spans, that were answered
-with reject or ignore are passed over and noted; so are relations and keys of other names, but for Prodigy's own, which
+with reject or ignore are skipped and noted; so are relations and keys of other names, but for Prodigy's own, which
 begin with `_`. Accepted records with tokens and without spans are texts without mentions. A record of a binary recipe
 (`_is_binary`) is noted, as it says nothing about the rest of its text. A file that is one list of such objects is read
 too. `write` cannot hold words that are no place in their text; it holds no documents.
@@ -73,7 +73,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
 def _answer(row: JsonObject, where: str) -> str:
     answer = row.get("answer", "accept")
     if answer not in ANSWERS:
-        raise DataError("no answer of Prodigy's", where=where, got=shown(answer), do=f"use {', '.join(ANSWERS)}")
+        raise DataError("not an answer of Prodigy", where=where, got=shown(answer), do=f"use {', '.join(ANSWERS)}")
     return str(answer)
 
 
@@ -84,7 +84,7 @@ def _words(tokens: list[Any], text: str, where: str) -> tuple[tuple[int, int], .
         said, inside = member(token, "text", str, where), piece(text, start, end, where)
         if said != inside:
             what = f"a token's text is not the text from {start} to {end}, which is {shown(inside)}"
-            raise DataError(what, where=where, got=shown(said), do="mend its offsets or its text")
+            raise DataError(what, where=where, got=shown(said), do="correct its offsets or its text")
         found.append((start, end))
     return tuple(found)
 
@@ -105,7 +105,7 @@ def _mentions(
             first, last = (member(span, key, int, where) for key in ("token_start", "token_end"))
             if not 0 <= first <= last < len(words) or (words[first][0], words[last][1]) != (start, end):
                 got = f"tokens {shown(first)} to {shown(last)}, characters {shown(start)} to {shown(end)}"
-                raise DataError("a span's tokens are not its characters", where=where, got=got, do="mend the span")
+                raise DataError("a span's tokens do not match its characters", where=where, got=got, do="correct the span")
         found.append(Mention(start, end, label))
     return tuple(found)
 

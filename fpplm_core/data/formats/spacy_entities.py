@@ -1,7 +1,7 @@
 """spaCy's simple training list, as older tutorials and tools give it: `[["Ann slept", {"entities": [[0, 3, "PER"]]}]]`.
 
 Offsets are in characters (code points), the end excluded. An empty list is a text without mentions, a missing one an
-error. Keys beside "entities", such as cats and links, are passed over and noted. `write` holds every text with its
+error. Keys beside "entities", such as cats and links, are skipped and noted. `write` holds every text with its
 mentions, but neither words nor documents.
 """
 
@@ -38,7 +38,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         for entity in member(annotation, "entities", list, where):
             if not isinstance(entity, list) or [type(part) for part in entity] != [int, int, str]:
                 what = "an entity must be [start, end, label]"
-                raise DataError(what, where=where, got=shown(entity), do="mend it")
+                raise DataError(what, where=where, got=shown(entity), do="correct it")
             mentions.append(Mention(*entity))
         note_keys(annotation, ("entities",), options.notes, where)
         empty = False

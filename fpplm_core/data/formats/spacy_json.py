@@ -11,10 +11,10 @@ raw        the text. Where it consists of the words and white space between them
 entities   the same in characters, as spaCy writes it; must say what the tags say where it is not empty
 id         items with an id are documents, counted from 0; those without are of no document
 
-Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are passed over, and
+Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are skipped, and
 noted. An item stands in memory as a whole; it gives its first line to all its words.
 
-`write` gives a paragraph a sentence. spaCy itself wants the scheme BILOU. It cannot hold sentences without words, words
+`write` makes each sentence a paragraph. spaCy itself requires the scheme BILOU. It cannot hold sentences without words, words
 that are not written in the text one after another with white space alone between them, the tags "" and "-", documents
 that do not count up from 0.
 """
@@ -112,7 +112,7 @@ def _tokens(sentence: Any, where: str, notes: Notes) -> tuple[tuple[str, ...], t
 
 
 def _located(text: str, words: Iterable[str]) -> list[Range] | None:
-    """(start, end) of each word; None where the text is not the words with white space between them."""
+    """(start, end) of each word; None if the text is not the words with white space between them."""
     found, place = [], 0
     for word in words:
         start = text.find(word, place)
@@ -124,7 +124,7 @@ def _located(text: str, words: Iterable[str]) -> list[Range] | None:
 
 
 def _check_entities(paragraph: JsonObject, tags: Sequence[str], places: list[Range] | None, where: str) -> None:
-    """Raises DataError where the paragraph has entities that are not those of its tags."""
+    """Raises DataError if the paragraph has entities that are not those of its tags."""
     given = paragraph.get("entities") or []
     spans = [(start, end, kind) for start, end, kind in spans_from_tags(tags)]
     said = len(given) if isinstance(given, list) else -1
@@ -133,8 +133,8 @@ def _check_entities(paragraph: JsonObject, tags: Sequence[str], places: list[Ran
         wanted = [[places[start][0], places[end - 1][1], kind] for start, end, kind in spans]
         same = all(entity in given for entity in wanted)
     if given and not same:
-        what = f"entities that are not those of the tokens' tags, which are {len(spans)}"
-        raise DataError(what, where=where, got=shown(given), do="take out what is wrong, or the key entities")
+        what = f"entities that do not match the tokens' tags, which have {len(spans)}"
+        raise DataError(what, where=where, got=shown(given), do="remove what is wrong, or the key entities")
 
 
 def write(records: Iterable[Sentence], path: Path) -> None:
@@ -162,13 +162,13 @@ def _written(sentence: Sentence) -> JsonObject:
     for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
         if tag in MISSING:
             do = "give each word a tag"
-            raise DataError("a tag that means none", where=place_of(sentence, number), got=repr(tag), do=do)
+            raise DataError("a tag that means no tag", where=place_of(sentence, number), got=repr(tag), do=do)
         tokens.append({"id": number, "orth": word, "ner": tag})
     paragraph: JsonObject = {"sentences": [{"tokens": tokens, "brackets": []}]}
     if sentence.text is None or sentence.offsets is None:
         return paragraph
     if _located(sentence.text, sentence.words) != list(sentence.offsets):
-        what = "words that are not written one after another in their text"
+        what = "words that do not follow one another in their text"
         do = "choose another format"
         raise DataError(what, where=sentence.place, got=repr(sentence.text[:60]), do=do)
     return {"raw": sentence.text, **paragraph}

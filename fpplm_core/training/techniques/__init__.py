@@ -19,7 +19,7 @@ def names() -> list[str]:
 
 
 def settings() -> dict[str, type[Settings]]:
-    """The class of every technique's block, by name. Raises FpplmError where a settings.py does not define one."""
+    """The class of every technique's block, by name. Raises FpplmError if a settings.py does not define one."""
     return {name: _settings_of(name) for name in names()}
 
 
