@@ -55,7 +55,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
     try:
         safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
     except Exception as error:  # safetensors reports a full disk as its own error
-        raise StorageError(f"cannot be written ({error})", where=str(path), do="free some space or choose another disk") from None
+        raise StorageError(
+            f"cannot be written ({error})", where=str(path), do="free some space or choose another disk"
+        ) from None
     partial.replace(path)
 
 

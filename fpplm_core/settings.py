@@ -19,7 +19,7 @@ Key = tuple[int | str, ...]
 
 
 class Settings(BaseModel):
-    """A block of params.yaml. Fields have no defaults: params.yaml is the only place where a parameter has its value."""
+    """A block of params.yaml. Fields have no defaults: params.yaml is the only place for values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

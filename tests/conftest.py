@@ -55,7 +55,7 @@ def fail_if_skipped_unlisted(report: pytest.TestReport | pytest.CollectReport) -
     reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
     if report.skipped and not hasattr(report, "wasxfail") and not MAY_SKIP.search(reason):
         report.outcome = "failed"
-        report.longrepr = f"{report.nodeid}: {reason}; mend the test, or list the reason in MAY_SKIP"
+        report.longrepr = f"{report.nodeid}: {reason}; correct the test, or list the reason in MAY_SKIP"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -79,7 +79,9 @@ def _entries(path: Path) -> dict[str, list[Any]]:
     entries: dict[str, list[Any]] = {table: content.get(table) or [] for table in TABLES}
     for table, given in entries.items():
         if not isinstance(given, list):
-            raise ParamsError("expected a list", where=f"{path}: {table}", got=repr(given)[:60], do="write a list, or []")
+            raise ParamsError(
+                "expected a list", where=f"{path}: {table}", got=repr(given)[:60], do="write a list, or []"
+            )
     return entries
 
 

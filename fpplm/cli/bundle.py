@@ -59,9 +59,14 @@ def predict(
     variant: Variant = "auto",
     segmenter: Segmentation = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="write one line per word, with the tagger's label and the label language model's")
+        bool,
+        typer.Option(
+            "--explain", help="write one line per word, with the tagger's label and the label language model's"
+        ),
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="continue an interrupted run at the end of --output")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue an interrupted run at the end of --output")
+    ] = False,
     folder: Annotated[
         Path | None,
         typer.Option(help="write one output per file to this folder, with the project's flow `predict`"),
@@ -110,7 +115,9 @@ def progress(counts: Iterable[int]) -> None:
 def evaluate(
     bundle: BundlePath,
     file: Annotated[Path, typer.Argument(help="annotated file to score on")],
-    input_format: Annotated[str, typer.Option("--format", help="a format from docs/data.md, or auto to detect it")] = "auto",
+    input_format: Annotated[
+        str, typer.Option("--format", help="a format from docs/data.md, or auto to detect it")
+    ] = "auto",
     word_column: Annotated[
         str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
     ] = None,

@@ -16,7 +16,9 @@ app = typer.Typer()
 Repair = Literal["refuse", "conlleval", "discard"]
 Misaligned = Literal["refuse", "expand", "split"]
 Overlap = Literal["refuse", "longest", "first"]
-Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: data.scheme=IOB1")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: data.scheme=IOB1")
+]
 
 
 @app.command()
@@ -63,7 +65,9 @@ def convert(
     segmentation: Annotated[
         str, typer.Option(help="how to split text into words, as data.segmentation in params.yaml")
     ] = "unicode",
-    misaligned: Annotated[Misaligned, typer.Option(help="how to treat mentions that begin or end inside a word")] = "split",
+    misaligned: Annotated[
+        Misaligned, typer.Option(help="how to treat mentions that begin or end inside a word")
+    ] = "split",
     overlap: Annotated[Overlap, typer.Option(help="how to treat overlapping mentions")] = "refuse",
     word_column: Annotated[
         str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")

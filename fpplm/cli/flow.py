@@ -31,6 +31,8 @@ def load_flow(name: str) -> Any:
     for variable, value in PREFECT.items():
         os.environ.setdefault(variable, value)
     if not Path(f"flows/{name}.py").exists():
-        raise DataError("no such flow here", where=f"flows/{name}.py", do="restore the project's copies with fpplm update")
+        raise DataError(
+            "no such flow here", where=f"flows/{name}.py", do="restore the project's copies with fpplm update"
+        )
     sys.path.insert(0, str(Path.cwd()))
     return importlib.import_module(f"flows.{name}")

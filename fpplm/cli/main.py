@@ -40,8 +40,12 @@ def options(
 def init(
     directory: Annotated[Path, typer.Argument(help="new or empty folder")],
     train: Annotated[Path, typer.Argument(help="annotated training file in any format listed in docs/data.md")],
-    dev: Annotated[Path | None, typer.Option(help="annotated dev file; by default, dev is split off from train")] = None,
-    test: Annotated[Path | None, typer.Option(help="annotated test file; by default, test is split off from train")] = None,
+    dev: Annotated[
+        Path | None, typer.Option(help="annotated dev file; by default, dev is split off from train")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="annotated test file; by default, test is split off from train")
+    ] = None,
 ) -> None:
     """Creates a project for your own data, ready for `fpplm retrain`."""
     from fpplm.project import creation

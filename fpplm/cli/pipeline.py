@@ -13,7 +13,9 @@ from fpplm.cli.flow import load_flow, require_project
 from fpplm_core.errors import DataError, ParamsError
 
 app = typer.Typer()
-Overrides = Annotated[list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: train.lr=1e-4")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: train.lr=1e-4")
+]
 Notify = Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")]
 
 
@@ -21,8 +23,12 @@ Notify = Annotated[str | None, typer.Option(help="Prefect notification block, su
 def retrain(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(help="data folder, instead of data.path in params.yaml")] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="promote the new model to production if it passes the promotion rules")] = False,
-    busy: Annotated[str, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")] = "wait",
+    promote: Annotated[
+        bool, typer.Option("--promote", help="promote the new model to production if it passes the promotion rules")
+    ] = False,
+    busy: Annotated[
+        str, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
+    ] = "wait",
     notify: Notify = None,
 ) -> None:
     """Runs the stages whose inputs changed, and shows scores, verdict, bundle and report."""
@@ -57,7 +63,9 @@ def why(stage: Annotated[str, typer.Argument(help="stage in dvc.yaml, such as tr
 
 @app.command()
 def ablate(
-    plan: Annotated[Path, typer.Argument(help="file that lists arms, corpora and seeds")] = Path("benchmarks/studies/ablation.yaml"),
+    plan: Annotated[Path, typer.Argument(help="file that lists arms, corpora and seeds")] = Path(
+        "benchmarks/studies/ablation.yaml"
+    ),
     results: Annotated[Path, typer.Option(help="folder for the ledger, tables and plots")] = Path(
         "benchmarks/results/ablation"
     ),
@@ -76,7 +84,10 @@ def ablate(
 def bench(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(help="train, techniques, predict or pipeline; peers installs the packages that predict compares with")
+        str,
+        typer.Argument(
+            help="train, techniques, predict or pipeline; peers installs the packages that predict compares with"
+        ),
     ],
 ) -> None:
     """Measures the speed of fpplm and of its peers in turn; takes --rounds and --device (benchmarks/README.md)."""

@@ -14,12 +14,18 @@ app = typer.Typer()
 
 @app.command()
 def schedule(
-    cron: Annotated[str | None, typer.Option(help='cron expression, such as "0 3 * * 1"; default: nightly, unless --every is given')] = None,
+    cron: Annotated[
+        str | None, typer.Option(help='cron expression, such as "0 3 * * 1"; default: nightly, unless --every is given')
+    ] = None,
     every: Annotated[str | None, typer.Option(help="interval instead of --cron: seconds, or 30m, 12h, 7d")] = None,
     timezone: Annotated[str, typer.Option(help="time zone, such as Europe/Berlin")] = "UTC",
     overrides: Overrides = None,
-    only_report: Annotated[bool, typer.Option("--only-report", help="report only; never promote to production")] = False,
-    busy: Annotated[str | None, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")] = None,
+    only_report: Annotated[
+        bool, typer.Option("--only-report", help="report only; never promote to production")
+    ] = False,
+    busy: Annotated[
+        str | None, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
+    ] = None,
     notify: Notify = None,
     off: Annotated[bool, typer.Option("--off", help="remove the schedule")] = False,
 ) -> None:

@@ -24,7 +24,10 @@ def take_in(settings: Params, commit: bool) -> None:
     imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
     if imported and settings.data.incoming:
         raise DataError(
-            "drops cannot be added to an imported folder", where="data.incoming", got=str(pointer), do="set data.incoming to null"
+            "drops cannot be added to an imported folder",
+            where="data.incoming",
+            got=str(pointer),
+            do="set data.incoming to null",
         )
     drops = incoming.take_in(settings)
     for drop in drops:

@@ -43,7 +43,7 @@ DIGITS = 8  # of the content's hash, in the name of a drop
 
 
 class IncomingFile(NamedTuple):
-    """A file and its outcome; `reason` and `note` are one line each: why it was refused, and what the checks warn of."""
+    """A file and its outcome; `reason` and `note` are one line each: why it was refused, and the checks' warnings."""
 
     name: str
     accepted: bool

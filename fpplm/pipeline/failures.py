@@ -27,7 +27,9 @@ def exit_on_error(debug: bool) -> Iterator[None]:
         print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has closed the pipe, which is not an error
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader has closed the pipe, which is not an error
         sys.exit(0)
     except Exception as error:
         if debug:
@@ -52,7 +54,9 @@ def as_fpplm_error(error: Exception) -> FpplmError | None:
     number = getattr(error, "errno", None)
     if isinstance(error, OSError) and number in causes:
         place = str(error.filename or "output")
-        return StorageError(f"cannot write ({causes[number]})", where=place, do="free some space or fix the permissions, then run again")
+        return StorageError(
+            f"cannot write ({causes[number]})", where=place, do="free some space or fix the permissions, then run again"
+        )
     return None
 
 

@@ -1,7 +1,7 @@
 """Checks that a stage's inputs did not change while it ran.
 
 DVC computes the hashes that it records after a stage has ended (treeverse/dvc#11058): a file edited during the run
-would stand in dvc.lock as if the stage had used it. A stage whose inputs changed therefore fails, which records nothing.
+would stand in dvc.lock as if the stage had used it. Therefore a stage whose inputs changed fails, and records nothing.
 """
 
 from __future__ import annotations

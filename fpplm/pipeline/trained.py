@@ -16,7 +16,8 @@ from fpplm_core.model.tagger import Tagger, load_trained
 def load_model(settings: ModelSettings) -> tuple[Blueprint, Tagger]:
     """The tagger with the weights that train wrote, checked by their digest.
 
-    DVC trusts files from its cache, or with an old modification time, without reading them. Raises DataError, EncoderError.
+    DVC trusts files from its cache, or with an old modification time, without reading them.
+    Raises DataError, EncoderError.
     """
     file = MODEL / "model.safetensors"
     blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))

@@ -23,7 +23,9 @@ def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
     if twice := sorted(
         {source.name for source, target in zip(sources, targets, strict=True) if targets.count(target) > 1}
     ):
-        raise ParamsError("two files with the same name", where=str(folder), got=", ".join(twice), do="tag them in two runs")
+        raise ParamsError(
+            "two files with the same name", where=str(folder), got=", ".join(twice), do="tag them in two runs"
+        )
     return targets
 
 

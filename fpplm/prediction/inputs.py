@@ -21,7 +21,8 @@ def read(name: str, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[
     """The texts of a file, or of standard input for `-`; `cut` segments texts that come without words.
 
     `kind` is text (one text per line), jsonl (one object with a key `text` per line), or a format of
-    fpplm_core/data/formats, whose annotations are ignored; auto looks at the name, then at the content. Raises DataError.
+    fpplm_core/data/formats, whose annotations are ignored; auto looks at the name, then at the content.
+    Raises DataError.
     """
     if kind == "auto":
         kind = _told(name)

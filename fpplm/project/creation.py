@@ -1,4 +1,4 @@
-"""`fpplm init`: a new project for data of one's own, with its own copies of the template's files."""
+"""`fpplm init`: creates a project for the user's data, with its own copies of the template's files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import write_text
 from fpplm_core.params import load
 
-logging.getLogger("dvc").setLevel(logging.WARNING)  # its advice on what to commit: that is done here
+logging.getLogger("dvc").setLevel(logging.WARNING)  # silences its advice on what to commit, which this module does
 DATA = Path("data/corpus")
-OWN_MODULES = ("tasks.py", "flows.py")  # the packages tasks and flows beside them would be imported in their place
+OWN_MODULES = ("tasks.py", "flows.py")  # the project's packages tasks and flows would hide them
 README = """# {name}
 
 A tagger that fpplm retrains from the annotated text in `data/corpus`.
@@ -49,13 +49,13 @@ installed packages `fpplm` and `fpplm_core`, and run again if the code or a pack
 
 
 def create(directory: Path, train: Path, dev: Path | None, test: Path | None) -> None:
-    """Makes a project in a new or empty folder: the template's files, a copy of the data in DVC, a first commit.
+    """Creates a project in a new or empty folder: the template's files, a copy of the data in DVC, a first commit.
 
-    Inside a Git repository it becomes a part of that one. A split that is not given is cut from train.
+    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train.
 
     Raises:
-        DataError: the folder holds something, or a file is missing or of no known format.
-        RegistryError: Git or DVC has refused.
+        DataError: the folder is not empty, or a file is missing or of an unknown format.
+        RegistryError: Git or DVC failed.
     """
     files = {split: file.resolve() for split, file in (("train", train), ("dev", dev), ("test", test)) if file}
     check(directory, files)
@@ -78,22 +78,24 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
 
 
 def check(directory: Path, files: dict[str, Path]) -> None:
-    """Looks for everything that can be wrong before the first byte is written. Raises DataError, ParamsError."""
+    """Checks everything that can be wrong before anything is written. Raises DataError, ParamsError."""
     refuse_own_modules(directory)
     if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
         raise DataError("not empty", where=str(directory), do="name a new folder, or an empty one")
     for file in files.values():
         name, reason = detect(file)
         if name == "brat" and file.is_file():
-            raise DataError("one of two files", where=str(file), got=reason, do="name the folder that holds them")
+            raise DataError(
+                "half of a pair of files", where=str(file), got=reason, do="name the folder that holds them"
+            )
 
 
 def refuse_own_modules(directory: Path) -> None:
-    """Raises DataError if a module of the user's would be hidden by the project's packages tasks and flows."""
+    """Raises DataError if the project's packages tasks and flows would hide a module of the user's."""
     if own := [name for name in OWN_MODULES if (directory / name).exists()]:
         where, name = str(directory / own[0]), own[0].removesuffix(".py")
         raise DataError(
-            f"the project's package {name} would hide it", where=where, do="rename it, or take a new folder"
+            f"the project's package {name} would hide it", where=where, do="rename it, or choose a new folder"
         )
 
 

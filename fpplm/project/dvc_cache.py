@@ -1,7 +1,7 @@
-"""What DVC's cache holds of the stages' outputs, compared with its names, which are hashes.
+"""Compares the stages' outputs in DVC's cache with their names, which are hashes.
 
-DVC takes the files of its cache on trust once they are there: one that the disk has damaged, or that somebody has
-edited, would come back as the model of this run, and be pushed.
+DVC trusts the files in its cache: one that was damaged on the disk, or edited, would be restored as the model of this
+run, and pushed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dvc.stage import PipelineStage
 
 
 def repair_cache() -> list[str]:
-    """Removes the files of the cache that are not what dvc.lock says, and says which; DVC makes them again."""
+    """Removes cached files that do not match dvc.lock, which DVC then makes again; returns one line for each."""
     with Repo() as repo:
         outs = [out for one in repo.index.stages if isinstance(one, PipelineStage) for out in one.outs]
         objects = {name for out in outs if out.use_cache and out.hash_info for name in _objects(out)}

@@ -21,15 +21,15 @@ from fpplm_core.files import write_text
 Busy = Literal["wait", "skip", "fail"]
 LOCK = SCRATCH / "retrain.lock"
 OWNER = SCRATCH / "retrain.owner.json"
-LOOK = 5.0  # seconds between two tries for the lock
+LOOK = 5.0  # seconds between attempts to take the lock
 
 
 @contextmanager
 def project_lock(busy: Busy = "wait") -> Iterator[None]:
-    """Holds this folder's lock, which names its owner. The operating system lets go of it however the owner ends.
+    """Holds this folder's lock, which names its owner. The operating system releases it however the owner ends.
 
     Raises:
-        WorkspaceBusy: another run holds it, and `busy` is not to wait.
+        WorkspaceBusy: another run holds it, and `busy` is not "wait".
     """
     SCRATCH.mkdir(exist_ok=True)
     lock = FileLock(LOCK)
@@ -41,7 +41,7 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
         except Timeout:
             if busy != "wait":
                 raise WorkspaceBusy(
-                    "another retraining is at work here", where=str(Path.cwd()), got=owner(), do="wait for its end"
+                    "another retraining is running here", where=str(Path.cwd()), got=owner(), do="wait until it ends"
                 ) from None
             if not announced:
                 print(f"waiting for another retraining: {owner()}", file=sys.stderr, flush=True)
@@ -57,9 +57,9 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
 
 
 def owner() -> str:
-    """Who holds the lock, in words."""
+    """Describes who holds the lock."""
     try:
         who = json.loads(OWNER.read_text(encoding="utf-8"))
         return f"process {who['pid']} on {who['host']}, since {who['since']}"
     except (OSError, ValueError, KeyError):
-        return "a process that has just begun"
+        return "a process that has just started"

@@ -1,4 +1,4 @@
-"""params.yaml with one run's values."""
+"""Sets values in params.yaml for one run."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
 
 @contextmanager
 def with_overrides(settings: Sequence[str]) -> Iterator[None]:
-    """Has settings such as `train.lr=1e-4` in params.yaml, comments kept, as `dvc exp run -S` writes them.
+    """Sets values such as `train.lr=1e-4` in params.yaml, as `dvc exp run -S` does, and keeps comments.
 
-    They go when the run ends, or at the next one's start where it was killed; `keep_overrides` keeps them.
+    They are undone when the run ends, or when the next run starts if it was killed; `keep_overrides` keeps them.
 
     Raises:
-        ParamsError: one is no `key=value`, or its key is unknown.
+        ParamsError: a setting is not `key=value`, or its key is unknown.
     """
     keep_overrides()
     if settings:
@@ -46,24 +46,26 @@ def with_overrides(settings: Sequence[str]) -> Iterator[None]:
 
 
 def set_values(file: Path, settings: Sequence[str]) -> None:
-    """Writes values such as `train.lr=1e-4` into a params.yaml, all else as it stands. Raises ParamsError."""
+    """Writes values such as `train.lr=1e-4` into a params.yaml and leaves the rest alone. Raises ParamsError."""
     from dvc.exceptions import InvalidArgumentError
     from dvc.utils.hydra import apply_overrides
 
-    with TemporaryDirectory() as folder:  # DVC's own file loses the style of lists, and is not always YAML
+    with TemporaryDirectory() as folder:  # DVC's own output loses the style of lists, and is not always YAML
         copy = Path(folder) / "params.json"
         copy.write_text(json.dumps(read_yaml(file)), encoding="utf-8")
         try:
             apply_overrides(str(copy), list(settings))
         except InvalidArgumentError as error:
             wrong = str(error.__cause__ or error).splitlines()[0]
-            raise ParamsError(f"cannot be set ({wrong})", got=", ".join(settings), do="write train.lr=1e-4") from None
+            raise ParamsError(
+                f"cannot be set ({wrong})", got=", ".join(settings), do="write for instance train.lr=1e-4"
+            ) from None
         wanted = json.loads(copy.read_text(encoding="utf-8"))
     write_values(file, wanted)
 
 
 def write_values(file: Path, values: dict[str, Any]) -> None:
-    """Makes the values of a YAML file equal to these, and keeps its comments, its order and all else as it stands."""
+    """Sets the values of a YAML file, and keeps its comments, order and layout."""
     yaml = YAML()
     yaml.width = 10_000
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
@@ -74,13 +76,13 @@ def write_values(file: Path, values: dict[str, Any]) -> None:
 
 
 def _set(own: Any, wanted: dict[str, Any]) -> None:
-    """Makes the values of a document equal to others, and touches no further one."""
+    """Sets the values of a document that differ from the wanted ones, and touches no others."""
     for key, value in wanted.items():
         if isinstance(value, dict) and isinstance(own.get(key), dict):
             _set(own[key], value)
         elif key not in own or own[key] != value:
             if isinstance(value, list) and isinstance(own.get(key), CommentedSeq):
-                own[key][:] = value  # a new list would put the comments behind the old one to the wrong place
+                own[key][:] = value  # a new list would misplace the comments after the old one
                 own[key].fa.set_flow_style()
             else:
                 own[key] = value
@@ -89,12 +91,12 @@ def _set(own: Any, wanted: dict[str, Any]) -> None:
 
 
 def keep_overrides() -> None:
-    """params.yaml as it is now is what the project has from now on."""
+    """Makes the current params.yaml permanent."""
     BEFORE.unlink(missing_ok=True)
 
 
 def restore_params() -> bool:
-    """params.yaml as it was before a run set values in it, unless somebody has changed it since."""
+    """Restores params.yaml as it was before a run set values in it, unless it has been edited since."""
     if not BEFORE.exists():
         return False
     same = PARAMS.read_bytes() == DURING.read_bytes()

@@ -1,4 +1,4 @@
-"""What a killed run may have left half done."""
+"""Repairs what a killed run may have left half done."""
 
 from __future__ import annotations
 
@@ -18,41 +18,43 @@ LOCK_FILE, KEPT = Path("dvc.lock"), SCRATCH / "dvc.lock"
 
 
 def repair_workspace() -> list[str]:
-    """Takes away what a killed run may have left half done, and says what.
+    """Repairs what a killed run may have left half done; returns one line for each repair.
 
     DVC writes dvc.lock and its table of locks in place, and Git leaves its lock files behind: a process killed at that
-    moment would stop every later run. Call it with the folder's lock held.
+    moment would block every later run. The caller must hold the folder's lock.
     """
     done = []
     table = Path(".dvc/tmp/rwlock")
     if table.exists() and _is_stale(table):
         table.unlink()
-        done.append(f"{table} named processes that are gone")
+        done.append(f"removed {table}, which named processes that no longer run")
     for lock in _git_locks():
         lock.unlink(missing_ok=True)
-        done.append(f"{lock} was left by a Git that is gone")
+        done.append(f"removed {lock}, left by a Git process that no longer runs")
     if LOCK_FILE.exists() and not _is_whole(LOCK_FILE):
         if KEPT.exists():
             write_text(LOCK_FILE, KEPT.read_text(encoding="utf-8"))
-            done.append("dvc.lock was cut off; it is again as after the last finished stage")
+            done.append("dvc.lock was truncated; restored it as after the last finished stage")
         else:
             LOCK_FILE.unlink()
-            done.append("dvc.lock was cut off; DVC finds in its cache what has been made, or makes it again")
+            done.append(
+                "removed dvc.lock, which was truncated; DVC restores outputs from its cache or makes them again"
+            )
     if restore_params():
-        done.append("params.yaml is as before the values of a run that was killed")
+        done.append("params.yaml: removed the values that a killed run had set")
     return done
 
 
 def keep_lock_file() -> None:
-    """Keeps dvc.lock as it is now, for `repair_workspace`."""
+    """Saves a copy of the current dvc.lock for `repair_workspace`."""
     if LOCK_FILE.exists() and _is_whole(LOCK_FILE):
         write_text(KEPT, LOCK_FILE.read_text(encoding="utf-8"))
 
 
 def _is_whole(lock_file: Path) -> bool:
-    """Whether DVC can read it: a cut leaves a line, a list or a stage without its end.
+    """Whether DVC can read the file: truncation leaves a line, a list or a stage without its end.
 
-    One that has only lost entries is whole: DVC looks for these in its cache, or makes them again.
+    A file that only lost entries counts as whole: DVC restores their outputs from its cache, or makes them again.
     """
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from ruamel.yaml.error import YAMLError
@@ -67,9 +69,9 @@ def _is_whole(lock_file: Path) -> bool:
 
 
 def _is_stale(table: Path) -> bool:
-    """Whether DVC's table of locks is cut off, or names processes none of which runs.
+    """Whether DVC's table of locks is truncated, or names only processes that no longer run.
 
-    The number of one that is gone may have come to another process since; DVC would wait for that.
+    Another process may have got the id of one that ended; DVC would wait for it.
     """
     try:
         locks = json.loads(table.read_text(encoding="utf-8"))
@@ -88,7 +90,7 @@ def _is_running(pid: int, command: str) -> bool:
 
 
 def _git_locks() -> list[Path]:
-    """The lock files of this repository, which may be larger than the project; none while a `git` works there."""
+    """The lock files of this repository, which may be larger than the project; none while a `git` runs there."""
     if not is_repository():
         return []
     top, folder = Path(git("rev-parse", "--show-toplevel")), Path(git("rev-parse", "--git-dir"))

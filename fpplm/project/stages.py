@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml: their order, and one of them brought up to date by DVC."""
+"""The stages of dvc.yaml: orders them, and brings one up to date with DVC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fpplm.project.repair import keep_lock_file
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages say `python`
 
-logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages speak for themselves
+logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages print their own messages
 
 
 def stage_names() -> list[str]:
@@ -34,7 +34,7 @@ def stage_names() -> list[str]:
 
 
 def reproduce_stage(name: str) -> bool:
-    """Brings a stage up to date, as `dvc repro --single-item`; whether anything has changed. Raises StageError."""
+    """Brings a stage up to date, as `dvc repro --single-item`; returns whether it changed. Raises StageError."""
     LAST_ERROR.unlink(missing_ok=True)
     others = set(psutil.Process().children(recursive=True))  # Prefect's temporary server
     with Repo() as repo:
@@ -43,24 +43,24 @@ def reproduce_stage(name: str) -> bool:
             done = repo.reproduce(name, single_item=True)
         except ReproductionError as error:
             code = _exit_code(error)
-            if code is None:  # DVC has failed before the stage
+            if code is None:  # DVC failed before it ran the stage
                 raise
             raise StageError(name, code) from None
-        except CancelledError:  # it took longer than its task may
+        except CancelledError:  # it exceeded the time limit of its task
             for child in set(psutil.Process().children(recursive=True)) - others:
-                child.kill()  # what hangs may hang on SIGTERM as well
+                child.kill()  # a hanging process may ignore SIGTERM too
             raise
     keep_lock_file()
-    # A stage that always runs has changed something only where its output is another one.
+    # A stage that always runs has changed something only if its output differs.
     return bool(done) and not (done[0].always_changed and [out.hash_info for out in done[0].outs] == before)
 
 
 def _exit_code(error: ReproductionError) -> int | None:
-    """The exit code of the stage in DVC's error; on Ctrl-C without a server of one's own, the end of this process."""
+    """The exit code of the stage in DVC's error; on Ctrl-C with a temporary server, exits this process."""
     status = re.search(r"exited with (-?\d+)", str(error.__cause__))
     if status is None:
         return None
-    # On Ctrl-C the stage says 130; `sh`, where it stands between, dies of the signal before the stage is done.
+    # On Ctrl-C the stage exits with 130; a `sh` in between dies of the signal before the stage ends.
     code = INTERRUPTED if int(status[1]) == -signal.SIGINT else int(status[1])
     if code == INTERRUPTED and PREFECT_API_URL.value() is None:
         # Ctrl-C has also ended Prefect's temporary server, and Prefect would look for it for minutes.

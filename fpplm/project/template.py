@@ -27,7 +27,7 @@ PARAMS, LOCK = Path("params.yaml"), Path("template.lock")
 
 @dataclass(frozen=True)
 class TemplateLock:
-    """The version of fpplm whose template a project has, and the sha256 of each of its files, by path."""
+    """The version of fpplm that a project's template comes from, and the sha256 of each template file by path."""
 
     fpplm: str
     files: dict[str, str]
@@ -49,12 +49,12 @@ def template_files() -> dict[str, Path]:
 
 
 def template_lock() -> TemplateLock:
-    """What template.lock holds in a project that is up to date."""
+    """The content of template.lock in an up-to-date project."""
     return TemplateLock(fpplm_core.__version__, {name: hash_file(file) for name, file in template_files().items()})
 
 
 def read_lock() -> TemplateLock | None:
-    """This project's template.lock; None if fpplm 0.1, which kept none, has made the project."""
+    """This project's template.lock; None if fpplm 0.1, which wrote none, made the project."""
     return TemplateLock(**read_json(LOCK)) if LOCK.exists() else None
 
 
@@ -71,7 +71,7 @@ def copy_template(names: list[str]) -> None:
 
 
 def settings_here(overrides: list[str]) -> Params:
-    """The settings of ./params.yaml, or a new project's, with these values set. Raises ParamsError."""
+    """The settings of ./params.yaml, or else of a new project, with these overrides. Raises ParamsError."""
     source = PARAMS if PARAMS.exists() else template_files()[str(PARAMS)]
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "params.yaml"

@@ -1,4 +1,4 @@
-"""`fpplm update`: a project's copies of the template's files, brought up to date with the installed fpplm."""
+"""`fpplm update`: updates a project's copies of the template's files to the installed fpplm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.settings import read_yaml
 
 SEGMENTATION, SEVERITY = "data.segmentation", "check.severity"
-CHECKOUT = Path("fpplm_core")  # stands in a checkout of fpplm, which is its own template
+CHECKOUT = Path("fpplm_core")  # exists in a checkout of fpplm, which is its own template
 
 
 def update_due() -> bool:
-    """Whether the installed fpplm has another template than the one that this project's files come from."""
+    """Whether the template of the installed fpplm differs from the one that this project's files come from."""
     if CHECKOUT.exists():
         return False
     lock = read_lock()
@@ -31,13 +31,13 @@ def update_due() -> bool:
 
 
 def update() -> list[str]:
-    """Brings this project's copies up to date; one line for each file that it changed or could not change.
+    """Updates this project's copies; returns one line for each file that it changed or could not change.
 
-    A file that is as it was copied is replaced. Beside one that was edited, the new one is written as FILE.new. In
-    params.yaml the project's values stand on in the new text.
+    An unedited copy is replaced. Next to an edited copy, the new version is written as FILE.new. The new params.yaml
+    keeps the project's values.
 
     Raises:
-        DataError: a tasks.py or flows.py of the user's would be hidden.
+        DataError: the project's packages would hide a tasks.py or flows.py of the user's.
     """
     if CHECKOUT.exists():
         return ["nothing to do: a checkout of fpplm is its own template"]
@@ -51,13 +51,13 @@ def update() -> list[str]:
     write_lock(after)
     if not lines:
         return [f"up to date with fpplm {after.fpplm}"]
-    return [*lines, f"now of fpplm {after.fpplm}; look at the changes with git diff, then commit them"]
+    return [*lines, f"updated to fpplm {after.fpplm}; review the changes with git diff, then commit them"]
 
 
 def bring_up_to_date(name: str, before: TemplateLock | None, after: TemplateLock) -> str:
-    """Replaces or adds one file, or writes the new one beside it; what was done, empty for nothing."""
+    """Replaces or adds one file, or writes the new version next to it; returns what it did, "" for nothing."""
     file, known = Path(name), before.files.get(name) if before else None
-    if file == PARAMS or known == after.files[name]:  # its template is as it was: whatever the user did to it stands
+    if file == PARAMS or known == after.files[name]:  # the template has not changed: keep whatever the user did
         return ""
     if not file.exists() and known:
         return ""  # the user has deleted it
@@ -72,7 +72,7 @@ def bring_up_to_date(name: str, before: TemplateLock | None, after: TemplateLock
         shutil.copyfile(source, file)
         return f"{name}: replaced"
     shutil.copyfile(source, f"{name}.new")
-    return f"{name}: kept, since you have edited it; merge {name}.new into it, then delete that"
+    return f"{name}: kept, because you have edited it; merge {name}.new into it, then delete {name}.new"
 
 
 def take_away(name: str, before: TemplateLock) -> list[str]:
@@ -81,7 +81,7 @@ def take_away(name: str, before: TemplateLock) -> list[str]:
     if not file.exists():
         return []
     if not is_as_copied(file, before):
-        return [f"{name}: kept, since you have edited it; fpplm no longer has this file"]
+        return [f"{name}: kept, because you have edited it; fpplm no longer has this file"]
     file.unlink()
     return [f"{name}: deleted; fpplm no longer has this file"]
 
@@ -89,7 +89,7 @@ def take_away(name: str, before: TemplateLock) -> list[str]:
 def is_as_copied(file: Path, before: TemplateLock | None) -> bool:
     """Whether a file is as `fpplm init` or an earlier update wrote it.
 
-    Where there is no template.lock, as in a project that fpplm 0.1 has made, Git's commit that added it says so.
+    Without template.lock, as in a project made by fpplm 0.1, compares the file with the Git commit that added it.
     """
     if before is not None:
         return hash_file(file) == before.files.get(file.as_posix())
@@ -98,9 +98,9 @@ def is_as_copied(file: Path, before: TemplateLock | None) -> bool:
 
 
 def update_params() -> list[str]:
-    """Writes the template's params.yaml with the project's values, where keys have come or gone; what has changed.
+    """Writes the template's params.yaml with the project's values if keys have changed; returns the changes.
 
-    Comments of the user's are lost in it. So it goes to params.yaml.new where Git does not hold the present one.
+    This loses the user's comments, so it writes params.yaml.new if the current params.yaml is not committed.
     """
     source = template_files()[str(PARAMS)]
     if not PARAMS.exists():
@@ -113,7 +113,7 @@ def update_params() -> list[str]:
     target = PARAMS if is_committed else Path(f"{PARAMS}.new")
     shutil.copyfile(source, target)
     write_values(target, values)
-    lines.append(f"{target}: written, with your values in fpplm's new text")
+    lines.append(f"{target}: written from fpplm's new version, with your values")
     try:
         load(target)
     except ParamsError as error:
@@ -122,7 +122,7 @@ def update_params() -> list[str]:
 
 
 def carry_over(own: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The template's values with the project's own in their place, under their new names, and what has changed."""
+    """The template's values replaced by the project's own, under their new names, and a list of the changes."""
     found, known = dict(leaves(own, template)), dict(leaves(template, template))
     renamed, gone = [], []
     for old, new in MOVED.items():  # keys, or whole blocks
@@ -144,13 +144,13 @@ def carry_over(own: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str,
 
 
 def is_default_severity(key: str, value: Any) -> bool:
-    """Whether a check is as severe as where params.yaml does not name it."""
+    """Whether a check has its default severity."""
     block, _, check = key.rpartition(".")
     return block == SEVERITY and BY_NAME[check].severity == value
 
 
 def put(found: dict[str, Any], key: str, value: Any) -> bool:
-    """Sets a renamed key; False if another one, renamed to the same, has set it to another value."""
+    """Sets a renamed key; False if another key with the same new name has set a different value."""
     block, _, name = key.rpartition(".")
     if block == SEVERITY:
         found[SEVERITY] = {**found.get(SEVERITY, {}), name: value}
@@ -159,7 +159,7 @@ def put(found: dict[str, Any], key: str, value: Any) -> bool:
 
 
 def leaves(values: Mapping[str, Any], template: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its dotted key. What the template has as a value, such as an empty block, is one."""
+    """Every value by its dotted key. A value of the template, such as an empty block, is not split."""
     for key, value in values.items():
         block = template.get(key, value)
         if isinstance(value, Mapping) and value and isinstance(block, Mapping) and block:

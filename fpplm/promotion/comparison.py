@@ -1,6 +1,6 @@
-"""A new bundle against the one in production, on the same test split, and whether it may take its place.
+"""Compares a new bundle with the one in production on the same test split, and decides whether it may replace it.
 
-No stage of dvc.yaml: what is in production is no part of what makes a model.
+This is not a stage of dvc.yaml, because a model does not depend on what is in production.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fpplm_core.serving.bundle import graph_name
 from fpplm_core.tagging.spans import types_of
 
 COMPARISON = paths.REPORTS / "comparison.json"
-TIMED = 500  # sentences of a measurement of speed
+TIMED = 500  # sentences in a speed measurement
 EXAMPLES = 20
 
 
@@ -44,9 +44,9 @@ def main(params: Params) -> None:
 
 
 def compare(candidate: Path, incumbent: Path, params: Params) -> Comparison:
-    """Compares two bundles on the test split; `examples` are sentences in which they find different spans.
+    """Compares two bundles on the test split; `examples` are sentences in which their spans differ.
 
-    Raises BundleError for a bundle that is not whole, DataError where the test split is missing.
+    Raises BundleError for a damaged bundle, DataError where the test split is missing.
     """
     taggers = [Predictor.load(folder) for folder in (candidate, incumbent)]
     sentences = load_corpus("test", paths.CORPUS)
@@ -65,14 +65,14 @@ def compare(candidate: Path, incumbent: Path, params: Params) -> Comparison:
 
 
 def counts_by_type(gold: Spans, predicted: Spans) -> dict[str | None, SentenceCounts]:
-    """Of all spans, under None, and of each type that the gold spans have. *Shape:* (sentences, 3)."""
+    """The counts of all spans, under None, and of each type in the gold spans. *Shape:* (sentences, 3)."""
     kinds = sorted({span.type for spans in gold for span in spans})
     rows = {kind: [span_counts(g, p, kind) for g, p in zip(gold, predicted, strict=True)] for kind in (None, *kinds)}
     return {kind: np.array(row, dtype=np.int64).reshape(-1, 3) for kind, row in rows.items()}
 
 
 def rates(taggers: Sequence[Predictor], sentences: Sequence[Sentence]) -> list[float]:
-    """Words/s of each; a short split is repeated, to be measurable."""
+    """Words/s of each tagger; a short split is repeated so that it can be measured."""
     timed = list(islice(cycle(sentences), TIMED))
     return word_rates(taggers, [s.words for s in timed], [s.document for s in timed])
 

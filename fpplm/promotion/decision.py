@@ -1,4 +1,4 @@
-"""What becomes of a new bundle: compared with the one in production, and put in its place where that is earned."""
+"""Decides about a new bundle: compares it with the one in production, and promotes it if it passes the rules."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from fpplm_core.serving.bundle import open_bundle
 
 
 def decide(settings: Params, promote: bool) -> Verdict:
-    """Decides about ./bundle. With `promote`, a bundle that earns it goes into production.
+    """Decides about ./bundle. With `promote`, a bundle that passes the rules goes into production.
 
     Raises:
         RegistryError: Git, DVC or a remote has refused; production is as it was.
@@ -49,7 +49,7 @@ def decide(settings: Params, promote: bool) -> Verdict:
     if earlier := earlier_decision(digest, incumbent, promote):
         return Verdict("unchanged", [earlier], digest, incumbent)
     if left := taken_out(incumbent):
-        reason = f"{left} was taken out of production; to have it back: fpplm promote {left}"
+        reason = f"{left} was taken out of production; to put it back: fpplm promote {left}"
         return Verdict("hold", [reason], digest, incumbent)
     verdict = decide_on_bundle(settings, digest, incumbent, bundle.manifest["files"])
     if verdict.verdict == "promote" and promote:
@@ -58,17 +58,17 @@ def decide(settings: Params, promote: bool) -> Verdict:
 
 
 def earlier_decision(digest: str, incumbent: str | None, promote: bool) -> str | None:
-    """What was decided about this very bundle before, and when, if anything."""
+    """The earlier decision about this same bundle and its date, if any."""
     for run in reversed(history.runs()):
         if run.model == digest and run.verdict in ("promote", "hold", "reject"):
             is_same = (run.version or run.against) == incumbent
             if is_same and (run.promote or not promote):
-                return f"nothing to do since {run.ended}: {run.state} then ({run.reasons[0]})"
+                return f"already decided at {run.ended}: {run.state} ({run.reasons[0]})"
     return None
 
 
 def taken_out(incumbent: str | None) -> str | None:
-    """The version with this folder's model where it has been in production and is not any more."""
+    """The version with this folder's model if it was in production earlier, but no longer is."""
     model = read_json(METRICS / "train.json")["model_sha256"]
     for name in {name for _, name in assignments()} - {incumbent}:
         trained = json.loads(git("show", f"{commit_of(name)}:./{METRICS}/train.json"))
@@ -81,38 +81,38 @@ def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files
     """Whether ./bundle should replace the incumbent; reports/comparison.json says why. Raises as `decide` does."""
     if incumbent is None:
         COMPARISON.unlink(missing_ok=True)
-        return Verdict("promote", ["the first model: there is none to compare it with"], digest)
+        return Verdict("promote", ["the first model, with none to compare it with"], digest)
     if manifest_of(incumbent)["files"] == files:
-        return Verdict("unchanged", [f"every file is as in {incumbent}"], digest, incumbent)
+        return Verdict("unchanged", [f"every file is the same as in {incumbent}"], digest, incumbent)
     comparison = replace(compare(BUNDLE, bundle_of(incumbent), settings), candidate=digest, incumbent=incumbent)
     write_record(COMPARISON, comparison)
     return Verdict(comparison.verdict, comparison.reasons, digest, incumbent)
 
 
 def put_into_production(settings: Params, verdict: Verdict) -> str:
-    """Its version.
+    """Registers ./bundle and puts it into production; returns its version.
 
     Raises:
-        DataError: this folder's parameters or data are not those that the bundle was made of.
+        DataError: this folder's parameters or data differ from those of the bundle.
         RegistryError: Git, DVC or a remote has refused.
     """
     manifest = open_bundle(BUNDLE).manifest
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
-        do = "the run after it came to no bundle; see the report"
-        raise DataError("of an earlier model than metrics/ are", where=str(BUNDLE), do=do)
+        do = "the run after it produced no bundle; see the report"
+        raise DataError("the bundle is older than metrics/", where=str(BUNDLE), do=do)
     made_of = Lineage.from_manifest(manifest).diff(Lineage.of(settings))
     if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
-        do = "set them as they were (fpplm diff shows them), run fpplm retrain, then fpplm promote"
+        do = "restore them (fpplm diff shows them), run fpplm retrain, then fpplm promote"
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
     test = read_json(METRICS / "evaluate.json")["test"]
     message = f"test F1 {test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
     version = versions.promote(message + f"; {verdict.reasons[0]}", dvc_import.tracked(settings))
-    keep_overrides()  # the values of this run are the version's
+    keep_overrides()  # the version includes this run's values
     return version
 
 
 def promote_by_hand(settings: Params, version: str | None) -> str:
-    """A registered version into production, or what ./bundle holds, whatever its verdict was; the version's name."""
+    """Puts a registered version, or ./bundle, into production whatever its verdict was; returns the version."""
     fetch()
     if version is not None:
         name = resolve(version)
@@ -128,7 +128,7 @@ def promote_by_hand(settings: Params, version: str | None) -> str:
 
 
 def roll_back() -> tuple[str, str]:
-    """The version before the present one into production; (now, before). Raises DataError if there was none."""
+    """Puts the previous version into production; returns (new, replaced). Raises DataError if there was none."""
     fetch()
     before, version = in_production(), previous()
     if before is None:

@@ -1,4 +1,4 @@
-"""The runs of this folder: what each changed, did, took and decided, as a JSON line for each event."""
+"""The ledger of this folder's runs, with changes, stages, times and verdicts, as one JSON line per event."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LEDGER = SCRATCH / "runs.jsonl"
 
 
 class Verdict(NamedTuple):
-    """The outcome of a run: promote, hold, reject; unchanged, skipped, failed where there was nothing to judge.
+    """The outcome of a run: promote, hold or reject; unchanged, skipped or failed if there was nothing to judge.
 
-    `model` is the digest of the judged bundle, `against` the version that was in production, `version` the one that has
-    come into production.
+    `model` is the digest of the judged bundle, `against` the version that was in production, `version` the one that
+    was put into production.
     """
 
     verdict: str
@@ -38,16 +38,16 @@ class Verdict(NamedTuple):
 
     @property
     def state(self) -> str:
-        """The verdict in a word: promoted if the model went into production."""
+        """The verdict in one word: promoted if the model went into production."""
         return "promoted" if self.verdict == "promote" and self.version else self.verdict
 
 
-INTERRUPTED_VERDICT = Verdict("failed", ["ended before its end"])
+INTERRUPTED_VERDICT = Verdict("failed", ["ended prematurely"])
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All that the ledger holds of a run; without `ended` it still works, or was killed.
+    """The ledger's record of a run; without `ended`, it is still running or was killed.
 
     `facts` is what the run started from, as in a bundle's manifest; `statistics` those of the data check, by split.
     `ran` has for each stage whether it had anything to do, `seconds` how long it took, `took` the seconds of all.
@@ -73,7 +73,7 @@ class RunRecord:
 
     @property
     def state(self) -> str:
-        """The verdict in a word; running or killed where there is none."""
+        """The verdict in one word; running or killed where there is none."""
         if self.verdict:
             return Verdict(self.verdict, self.reasons, version=self.version).state
         is_here = self.host == socket.gethostname()
@@ -139,13 +139,13 @@ def runs(path: Path = LEDGER) -> list[RunRecord]:
                 event = json.loads(line)
                 by_run.setdefault(event["run"], {}).update(event)
             except (ValueError, KeyError, TypeError):
-                continue  # cut by a kill
-    known = {one.name for one in fields(RunRecord)}  # another version of fpplm may have noted more
+                continue  # truncated by a kill
+    known = {fact.name for fact in fields(RunRecord)}  # another version of fpplm may have noted more
     return [RunRecord(**{key: value for key, value in run.items() if key in known}) for run in by_run.values()]
 
 
 def drift(run: Run, threshold: float) -> list[str]:
-    """How the data differ from those of the last run that checked its own, in words; `threshold` as check.drift."""
+    """How the data differ from those of the last run that checked its data; `threshold` is check.drift."""
     from fpplm_core.quality import split_table  # takes a second
 
     checked = [record.statistics for record in runs() if record.statistics and record.run != run.name]
@@ -154,7 +154,7 @@ def drift(run: Run, threshold: float) -> list[str]:
 
 
 def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
-    """What changed since the run before this one, the seconds of its stages, and the verdict."""
+    """Summarises a run: changes since the previous run, the seconds of its stages, and the verdict."""
     records = runs()
     own = next(record for record in records if record.run == run.name)
     before = [record for record in records if record.facts and record.run != run.name]
@@ -174,7 +174,7 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
 
 
 def verdict_line(verdict: Verdict, promote: bool) -> str:
-    """The verdict in a line, and what to do with it."""
+    """The verdict in one line, with advice."""
     reason = verdict.reasons[0]
     if verdict.version:
         return f"verdict  {verdict.version} is in production: {reason}"

@@ -1,4 +1,4 @@
-"""A verdict as a notification, by a block of Prefect's."""
+"""Sends a verdict through a Prefect notification block."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fpplm.promotion.history import Verdict
 
 
 def notify(verdict: Verdict, block_name: str | None) -> None:
-    """Sends a verdict to a Prefect notification block; where that fails, the run does not."""
+    """Sends a verdict to a Prefect notification block; a failure to send does not fail the run."""
     if block_name is None or verdict.verdict == "unchanged":
         return
     title = f"fpplm {Path.cwd().name}: {verdict.state} {verdict.version or ''}".strip()
     try:
         block: Any = Block.load(block_name)
         block.notify(body="\n".join(verdict.reasons), subject=title)
-    except Exception as error:  # whatever a block raises, the run has already ended well or not
+    except Exception as error:  # a block may raise anything, and the outcome of the run is already settled
         print(f"warning: {block_name} cannot be reached: {error}", file=sys.stderr, flush=True)

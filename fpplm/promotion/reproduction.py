@@ -1,4 +1,4 @@
-"""A registered version made again from its code, parameters and data, and compared with what was registered."""
+"""Reproduces a registered version from its code, parameters and data, and compares the results."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from fpplm_core.serving.bundle import open_bundle
 
 
 def reproduce(version: str) -> str:
-    """Trains `version` again in a clone under .fpplm/reproduce; how the result compares, in a line.
+    """Trains `version` again in a clone under .fpplm/reproduce; returns one line on how the result compares.
 
     Raises:
-        RegistryError: its code, data or bundle cannot be fetched, or it needs another fpplm.
-        FpplmError: a stage failed, or the scores are others than those registered.
+        RegistryError: its code, data or bundle cannot be fetched, or it needs another version of fpplm.
+        FpplmError: a stage failed, or the scores differ from the registered ones.
     """
     fetch()
     name = resolve(version)
@@ -38,12 +38,14 @@ def reproduce(version: str) -> str:
     folder = clone(name)
     for change in Lineage.from_manifest(wanted).diff(Lineage.of_environment()):
         if change.kind in ("environment", "packages"):
-            print(f"another environment: {change.name} was {change.before}, is {change.after}", flush=True)
+            print(f"the environment differs: {change.name} was {change.before}, is {change.after}", flush=True)
     trained = read_json(folder / METRICS / "train.json")
-    set_values(folder / "params.yaml", [f"train.precision={trained['precision']}"])  # where it was measured
+    set_values(
+        folder / "params.yaml", [f"train.precision={trained['precision']}"]
+    )  # it may have been chosen by measurement
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
-    threads = str(trained["threads"])  # sums of another number of threads round differently
+    threads = str(trained["threads"])  # sums round differently with another number of threads
     variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": threads}
     done = subprocess.run(command, cwd=folder, env=variables, check=False)
     if done.returncode:
@@ -54,16 +56,16 @@ def reproduce(version: str) -> str:
 
 
 def require_stages(version: str, made_by: str) -> None:
-    """Raises RegistryError if a version's commit lacks its stages: fpplm 0.1 ran those of the installed package."""
+    """Raises RegistryError if a version's commit has no stages: fpplm 0.1 ran those of the installed package."""
     if try_git("cat-file", "-e", f"{commit_of(version)}:./tasks/train.py") is None:
         do = f"pip install fpplm=={made_by} in a new environment, then reproduce it there"
-        raise RegistryError(f"made by fpplm {made_by}, whose stages it needs", where=version, do=do)
+        raise RegistryError(f"made by fpplm {made_by} and needs the stages of that version", where=version, do=do)
     if made_by != fpplm_core.__version__:
-        print(f"another fpplm: made by {made_by}, this is {fpplm_core.__version__}", flush=True)
+        print(f"the fpplm version differs: was {made_by}, is {fpplm_core.__version__}", flush=True)
 
 
 def clone(name: str) -> Path:
-    """The version's commit in a folder of its own, with this project's DVC cache and remotes, and its data."""
+    """Clones the version's commit into a folder, with its data and this project's DVC cache and remotes."""
     whole = SCRATCH / "reproduce" / name
     shutil.rmtree(whole, ignore_errors=True)
     whole.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ def clone(name: str) -> Path:
         remotes, cache = repo.config["remote"], repo.cache.local_cache_dir
     with Config(dvc_dir=str((folder / ".dvc").resolve())).edit("local") as local:
         local["cache"] = {"dir": cache}
-        local["remote"] = dict(remotes)  # with whole paths: those in .dvc/config are relative to the project
+        local["remote"] = dict(remotes)  # with absolute paths: those in .dvc/config are relative to the project
     with Repo(str(folder)) as copy:
         data = [stage.addressing for stage in copy.index.stages if stage.is_data_source]
         if data:
@@ -83,7 +85,7 @@ def clone(name: str) -> Path:
 
 
 def verdict(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> str:
-    """How a bundle made again compares with the registered one, by their manifests. Raises FpplmError."""
+    """Compares a reproduced bundle with the registered one by their manifests. Raises FpplmError."""
     names = sorted(wanted["files"].keys() | made["files"].keys())
     others = [name for name in names if wanted["files"].get(name) != made["files"].get(name)]
     if not others:
@@ -91,11 +93,13 @@ def verdict(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> str:
         return f"identical: {len(names)} files of the bundle, {size:,} bytes"
     scores = [manifest["scores"]["test"]["f1"] for manifest in (wanted, made)]
     if wanted["model_sha256"] == made["model_sha256"]:
-        return f"the same weights, other bytes in {', '.join(others)}; test F1 {scores[0]:.4f} and {scores[1]:.4f}"
+        return (
+            f"the same weights, but different bytes in {', '.join(others)}; test F1 {scores[0]:.4f} and {scores[1]:.4f}"
+        )
     if scores[0] == scores[1]:
-        return f"other weights, the same scores: test F1 {scores[1]:.4f}"
+        return f"different weights, but the same scores: test F1 {scores[1]:.4f}"
     raise FpplmError(
-        "made again, it is another model",
+        "the reproduced model differs",
         got=f"test F1 {scores[1]:.4f}, registered {scores[0]:.4f}",
-        do="bytes are equal on one kind of machine and environment alone; see the differences above",
+        do="bytes are equal only on the same kind of machine and environment; see the differences above",
     )

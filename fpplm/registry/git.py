@@ -1,4 +1,4 @@
-"""Git, as the whole project calls it."""
+"""Calls Git for the whole project."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REMOTE = "origin"
 
 
 def git(*arguments: str, stdin: str | None = None) -> str:
-    """What Git prints, without the last line's end. Raises RegistryError with Git's own message."""
+    """What Git prints, without the trailing newline. Raises RegistryError with Git's own message."""
     try:
         done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, text=True, check=False)
     except FileNotFoundError:

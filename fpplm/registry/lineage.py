@@ -1,4 +1,4 @@
-"""What a model is made of, and how two models differ in it."""
+"""The inputs and environment of a model, and how they differ between two models."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fpplm_core.serving.bundle import sha256
 
 MADE_FROM = ("params.yaml", "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
-SHOWN = 12  # characters of a hash that a change shows
+SHOWN = 12  # characters of a hash shown in a change
 
 
 class LineageChange(NamedTuple):
-    """`kind` is parameters, data, packages, code or environment; `before` and `after` in words, a dash for nothing."""
+    """`kind` is parameters, data, packages, code or environment; `before` and `after` describe it, or are a dash."""
 
     kind: str
     name: str
@@ -35,7 +35,7 @@ class LineageChange(NamedTuple):
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a run starts from, under the names that a bundle's manifest has for them.
+    """The inputs and environment of a run, under the same names as in a bundle's manifest.
 
     `data` maps files to sha256, `code` the modules that the stages import to hashes of their syntax trees.
     """
@@ -50,7 +50,7 @@ class Lineage:
 
     @classmethod
     def of(cls, params: Params) -> Lineage:
-        """Of the project in this folder, as it is now."""
+        """The lineage of the project in this folder, in its current state."""
         files = sorted(p for p in Path(params.data.path).rglob("*") if p.is_file())
         stages = code_of_stages()
         return replace(
@@ -64,7 +64,7 @@ class Lineage:
 
     @classmethod
     def of_environment(cls) -> Lineage:
-        """Of what is installed here alone."""
+        """The lineage of the installed environment only."""
         lock = Path("requirements.lock")
         return cls(
             lock_sha256=sha256(lock) if lock.exists() else None,
@@ -74,13 +74,13 @@ class Lineage:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> Lineage:
-        """Of a bundle, or of a run's facts; what an earlier version did not record is left empty."""
+        """The lineage of a bundle, or of a run's facts; what an earlier version did not record is empty."""
         return cls(**{name: manifest[name] for name in cls.__dataclass_fields__ if manifest.get(name) is not None})
 
     def diff(self, after: Lineage) -> list[LineageChange]:
-        """How `after` differs from this; packages are compared where both have them, code where both record it.
+        """How `after` differs from this; packages are compared if both have them, and code if both record it.
 
-        Another minor version of Python parses code to other syntax trees, so that it is not compared then.
+        Minor versions of Python parse code to different syntax trees, so code is compared only under the same one.
         """
         sides = self, after
         changes = []
@@ -101,7 +101,7 @@ class Lineage:
 
 
 def manifest_facts(params: Params) -> dict[str, Any]:
-    """What a bundle's manifest says of the model: what it is a function of, and what it scored; no time of day."""
+    """The facts about the model in a bundle's manifest: its inputs and its scores, but no timestamps."""
     lineage, trained = asdict(Lineage.of(params)), read_json(METRICS / "train.json")
     scores = asdict(read_record(METRICS / "evaluate.json", Evaluation))
     paths = [*in_repository(code_of_stages()), *map(Path, (params.data.path, *MADE_FROM))]

@@ -1,4 +1,4 @@
-"""Which part of a fingerprint's code lies in this Git repository, and whether Git holds it as it is."""
+"""Which part of a fingerprint's code lies in this Git repository, and whether it is committed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fpplm.registry.git import git, try_git
 
 
 def in_repository(code: Fingerprint) -> list[Path]:
-    """The files of a fingerprint that lie in this Git repository and that Git does not ignore, as it ignores .venv.
+    """The files of a fingerprint in this Git repository, except those that Git ignores, such as .venv.
 
-    Like all paths here, relative to the working directory. Without Git, or outside a repository, there are none.
+    Like all paths here, they are relative to the working directory. There are none outside a repository or without Git.
     """
     top = try_git("rev-parse", "--show-toplevel")
     inside = [path for path in sources(code) if top and path.resolve().is_relative_to(Path(top).resolve())]
@@ -23,7 +23,7 @@ def in_repository(code: Fingerprint) -> list[Path]:
 
 
 def uncommitted(paths: Iterable[Path]) -> list[Path]:
-    """Those of these files that differ from HEAD, new ones among them; none outside a repository."""
+    """The files that differ from HEAD, including new ones; none outside a repository."""
     names = [str(path) for path in paths]
     top = try_git("rev-parse", "--show-toplevel")  # what Git's paths are relative to
     if top is None or not names:

@@ -1,6 +1,6 @@
-"""Which model is in production: versions and stages as GTO's tags in Git, bytes in DVC.
+"""Versions of models and which one is in production, as GTO's tags in Git, with the bytes in DVC.
 
-A promotion is one atomic step, whatever breaks it off: the bytes go to the DVC remote, then a commit is made, and only
+A promotion is atomic, even if it is interrupted: the bytes go to the DVC remote, then a commit is made, and only
 then branch and tags move together, by one `git push --atomic` (by one transaction of references where there is no
 remote repository). `gto show`, `gto history` and `dvc artifacts get --stage production` read the same tags.
 """
@@ -23,11 +23,11 @@ from fpplm_core.serving.bundle import open_bundle
 ARTIFACT = "tagger"  # in dvc.yaml
 STAGE = "production"
 COPIES = SCRATCH / "versions"
-CONFIGURATION = ("dvc.yaml", "requirements.lock")  # beside code; params.yaml is committed with the version
+CONFIGURATION = ("dvc.yaml", "requirements.lock")  # besides code; params.yaml is committed with the version
 
 
 class Tag(NamedTuple):
-    """An annotated tag; `date` is ISO 8601, `commit` what it stands at, `message` its first line."""
+    """An annotated tag; `date` is ISO 8601, `commit` what it points to, `message` its first line."""
 
     name: str
     date: str
@@ -36,20 +36,20 @@ class Tag(NamedTuple):
 
 
 def artifact() -> str:
-    """The name of the model in tags; with the project's folder, where that is a part of a larger repository."""
+    """The name of the model in tags, prefixed by the project's folder if that is part of a larger repository."""
     folder = git("rev-parse", "--show-prefix").rstrip("/")
     return f"{folder}={ARTIFACT}" if folder else ARTIFACT
 
 
 def fetch() -> None:
-    """The model's tags as the remote repository has them: it, not this folder, says what is in production."""
+    """Fetches the model's tags: the remote repository, not this folder, decides what is in production."""
     if has_remote():
         own = [f"refs/tags/{artifact()}{mark}*" for mark in "@#"]
         git("fetch", "--quiet", "--no-tags", REMOTE, *(f"+{refs}:{refs}" for refs in own))
 
 
 def _tags(pattern: str) -> list[Tag]:
-    """Those whose names match, in the order of time, as GTO and DVC take them."""
+    """The tags whose names match, ordered by time as in GTO and DVC."""
     form = "%(refname:strip=2)%09%(taggerdate:iso-strict)%09%(*objectname)%09%(contents:subject)"
     found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{artifact()}{pattern}")
     return [Tag(*line.split("\t", 3)) for line in found.splitlines()]
@@ -58,17 +58,17 @@ def _tags(pattern: str) -> list[Tag]:
 def versions() -> dict[str, Tag]:
     """The registered versions by name, oldest first."""
     found = {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
-    return {name: tag for name, tag in found.items() if not name.endswith("!")}  # GTO's mark of one taken back
+    return {name: tag for name, tag in found.items() if not name.endswith("!")}  # GTO's mark of a deregistered version
 
 
 def commit_of(version: str) -> str:
-    """Where a version stands; GTO can also assign a commit that is registered under no name."""
+    """The commit of a version; GTO can also assign an unregistered commit."""
     tag = versions().get(version)
     return tag.commit if tag else version
 
 
 def assignments() -> list[tuple[str, str]]:
-    """(date, version) of each time that production changed, the present one last."""
+    """(date, version) of each change of production, the current one last."""
     names = {tag.commit: name for name, tag in versions().items()}
     return [(tag.date, names.get(tag.commit, tag.commit)) for tag in _tags(f"#{STAGE}#*")]
 
@@ -80,16 +80,16 @@ def in_production() -> str | None:
 
 
 def previous() -> str:
-    """The version that was in production before the present one. Raises DataError if there was none."""
+    """The version that was in production before the current one. Raises DataError if there was none."""
     names = [name for _, name in assignments()]
     for name in reversed(names):
         if name != names[-1]:
             return name
-    raise DataError("nothing to go back to", got=", ".join(names) or "no version", do="see: fpplm models")
+    raise DataError("no earlier version to return to", got=", ".join(names) or "no version", do="see: fpplm models")
 
 
 def resolve(name: str) -> str:
-    """The full name of a version: `v1` and `1` are v1.0.0. Raises DataError if there is no such."""
+    """The full name of a version: `v1` and `1` mean v1.0.0. Raises DataError if there is no such version."""
     known = versions()
     wanted = name if name.startswith("v") else f"v{name}"
     for candidate in (wanted, f"{wanted}.0", f"{wanted}.0.0"):
@@ -99,7 +99,7 @@ def resolve(name: str) -> str:
 
 
 def bundle_of(version: str) -> Path:
-    """The bundle of a version, from DVC's cache or remote, every file as its manifest says.
+    """The bundle of a version, from DVC's cache or remote, with every file verified.
 
     Raises:
         RegistryError: DVC cannot fetch it.
@@ -112,7 +112,7 @@ def bundle_of(version: str) -> Path:
         try:
             return open_bundle(folder).path
         except FpplmError:
-            shutil.rmtree(folder)  # damaged since: fetched anew
+            shutil.rmtree(folder)  # damaged since then: fetch it again
     partial = folder.with_name(f"{version}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def manifest_of(version: str) -> dict[str, Any]:
 
 
 def save(paths: Sequence[str], message: str) -> None:
-    """Commits these paths alone, where they differ from HEAD."""
+    """Commits only these paths, if they differ from HEAD."""
     ignored = (try_git("check-ignore", "--", *paths) or "").splitlines()
     there = [path for path in paths if Path(path).exists() and path not in ignored]
     git("add", "--", *there)
@@ -140,19 +140,19 @@ def save(paths: Sequence[str], message: str) -> None:
 
 
 def require_committed_code() -> None:
-    """Raises RegistryError for code that differs from HEAD: a version without it could not be made again."""
+    """Raises RegistryError for code that differs from HEAD, because such a version could not be reproduced."""
     if changed := uncommitted([*in_repository(code_of_stages()), *map(Path, CONFIGURATION)]):
         got = ", ".join(map(str, changed[:5]))
-        raise RegistryError("code that is not committed", got=got, do="commit it, then again")
+        raise RegistryError("uncommitted code", got=got, do="commit it, then run the command again")
 
 
 def promote(message: str, data: Sequence[str]) -> str:
-    """Registers what this folder holds as the next version and puts it into production; the version's name.
+    """Registers this folder's model as the next version and puts it into production; returns the version.
 
-    `data` are the paths under Git that say which data it was trained on. It may be broken off and run again anywhere.
+    `data` are the paths in Git that identify the training data. If interrupted at any point, it can be run again.
 
     Raises:
-        RegistryError: nothing in production has changed.
+        RegistryError: it failed, and nothing in production has changed.
     """
     require_committed_code()
     fetch()
@@ -170,12 +170,12 @@ def promote(message: str, data: Sequence[str]) -> str:
 
 def assign(version: str) -> None:
     """Puts a registered version into production. Raises RegistryError, BundleError."""
-    bundle_of(version)  # one that cannot be fetched, or is damaged, stays out
+    bundle_of(version)  # a version that cannot be fetched, or is damaged, must not be assigned
     _move([_assignment(version)], commit_of(version), with_branch=False)
 
 
 def push_bytes() -> None:
-    """All that dvc.lock names, to the DVC remote where there is one. Raises RegistryError."""
+    """Pushes everything that dvc.lock names to the DVC remote where there is one. Raises RegistryError."""
     from dvc.repo import Repo
 
     with Repo() as repo:
@@ -184,15 +184,15 @@ def push_bytes() -> None:
         try:
             repo.push()
         except Exception as error:  # each storage library has its own
-            do = "production is as it was; the same command goes on here"
+            do = "production has not changed; the same command continues here"
             raise RegistryError("dvc push failed", got=str(error), do=do) from None
 
 
 def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> None:
-    """Makes these tags (name, message) at a commit, all or none: in the remote repository where there is one, and here.
+    """Creates these tags (name, message) at a commit atomically: here, and in the remote repository if there is one.
 
     Raises:
-        RegistryError: nothing has moved, for instance because others have pushed since.
+        RegistryError: no tag was created, for instance because others have pushed since.
     """
     times = git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags").split()
     moment = max([int(time.time()), *(int(one) + 1 for one in times)])
@@ -217,17 +217,17 @@ def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> No
 
 
 def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
-    """An annotated tag that no name leads to yet; its hash.
+    """Creates an annotated tag object without a reference, and returns its hash.
 
-    GTO and DVC see by the tags' times, in whole seconds, which assignment is the last. So each is made later than all
-    before it, also where two come in one second or the clock was set back. `gto assign` would take the clock's time.
+    GTO and DVC take the assignment with the latest tag time, in whole seconds, as the last. So each tag gets a later
+    time than all before it, even within a second or after the clock was set back. `gto assign` would use the clock.
     """
     who = git(*_identity(), "var", "GIT_COMMITTER_IDENT").rsplit(" ", 2)[0]
     return git("mktag", stdin=f"object {commit}\ntype commit\ntag {name}\ntagger {who} {moment} +0000\n\n{message}\n")
 
 
 def _identity() -> list[str]:
-    """A name to commit under where Git knows none, as on a machine that only runs jobs."""
+    """Options for a committer name if Git has none, as on a machine that only runs jobs."""
     known = try_git("var", "GIT_COMMITTER_IDENT") is not None
     return [] if known else ["-c", "user.name=fpplm", "-c", "user.email=fpplm@localhost"]
 
@@ -240,7 +240,7 @@ def _next_version() -> str:
 
 
 def _assignment(version: str) -> tuple[str, str]:
-    """GTO numbers all stage tags of an artifact in one row."""
+    """The tag (name, message) that assigns a version; GTO numbers all stage tags of an artifact consecutively."""
     names = git("tag", "--list", f"{artifact()}#*").splitlines()
     numbers = (name.rsplit("#", 1)[1] for name in names)
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
-DRAWN_POINTS = 500  # of a curve: more make the page heavy, and no screen shows them
+DRAWN_POINTS = 500  # points of a curve: more make the page heavy, and no screen can show them
 LEFT, RIGHT, TOP, BOTTOM = 46, 346, 14, 184  # the plotting area of a chart in CSS pixels
 
 
@@ -18,10 +18,11 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Chart:
-    """A curve as an SVG needs it; without `points` there is nothing to draw.
+    """A curve in the form that the SVG needs; without `points` there is nothing to draw.
 
-    `points` are the finite values of the table, all else is in pixels: `line` and `raw` are paths, ticks have a place
-    and a label, and `dots` (x, y, best?) are drawn where each point counts. `best` is the first of the highest points.
+    `points` are the finite values of the table; everything else is in pixels: `line` and `raw` are paths, ticks have a
+    position and a label, and `dots` (x, y, best?) are drawn if each point counts. `best` is the first of the
+    highest points.
     """
 
     title: str
@@ -38,7 +39,7 @@ class Chart:
 
 
 def training_charts(folder: Path) -> list[Chart]:
-    """A chart of each loss, of the learning rate, and of dev F1 with its best epoch, as far as training came."""
+    """A chart of each loss, of the learning rate, and of dev F1 with its best epoch, for training so far."""
     steps, epochs = read_columns(folder / "steps.csv"), read_columns(folder / "epochs.csv")
     charts = [
         line_chart(f"loss: {name}", "step", steps["step"], values, smoothed=True)
@@ -67,7 +68,7 @@ def line_chart(
     smoothed: bool = False,
     dots: bool = False,
 ) -> Chart:
-    """The chart of a curve. A value is None where its technique was off."""
+    """The chart of a curve. A value is None if its technique was off at that step."""
     known = [(x, y) for x, y in zip(xs, ys, strict=True) if x is not None and y is not None]
     points = [(x, y) for x, y in known if math.isfinite(y)]
     not_finite = len(known) - len(points)
@@ -102,7 +103,7 @@ def line_chart(
 
 
 def running_mean(points: Sequence[Point]) -> list[Point]:
-    """The exponential mean over about a sixtieth of the curve, so that it shows its trend and hardly lags."""
+    """The exponential mean over about a sixtieth of the curve, which shows the trend with little lag."""
     reach = max(3.0, len(points) / 60)
     means = accumulate((y for _, y in points), lambda mean, y: mean + (y - mean) / reach)
     return [(x, mean) for (x, _), mean in zip(points, means, strict=True)]

@@ -26,17 +26,17 @@ def gate_table(result: GateResult) -> Table:
 
 
 def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timing]) -> Iterator[str]:
-    """One line a graph and device."""
+    """One line per graph and device."""
     for (name, verdict), timing in zip(verdicts.items(), timings, strict=True):
         yield (
             f"{name}: F1 {verdict.f1:.4f} (loss {verdict.f1_loss:+.4f}), max |Δlogit| {verdict.max_logit_delta:.2g}, "
-            f"{timing.words_per_s:,.0f} words/s, {timing.latency_ms:.1f} ms a sentence: "
+            f"{timing.words_per_s:,.0f} words/s, {timing.latency_ms:.1f} ms per sentence: "
             f"{'accepted' if verdict.accepted else 'LEFT OUT'}"
         )
 
 
 def summary() -> str:
-    """The last run in a few lines: scores, verdict, where everything is, and one sentence tagged by the bundle."""
+    """The last run in a few lines: scores, verdict, paths, and one sentence tagged by the bundle."""
     from fpplm_core.serving import Predictor
 
     scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))

@@ -1,4 +1,4 @@
-"""What the last run left, read from the files of a project and arranged as the page shows it."""
+"""Reads the results of the last run from a project's files, and arranges them for the page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fpplm_core.settings import read_yaml
 
 STAGES = ("check", "train", "evaluate", "gate", "verify")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
-SOURCES = {  # of a model: the key in the manifest, or in metrics/train.json, and its name on the page
+SOURCES = {  # hashes: the key in the manifest or in metrics/train.json, and its name on the page
     "commit": "commit",
     "fpplm": "fpplm",
     "encoder_sha256": "encoder sha256",
@@ -35,12 +35,12 @@ SOURCES = {  # of a model: the key in the manifest, or in metrics/train.json, an
 }
 
 T = TypeVar("T")
-Json = Mapping[str, Any]  # a file whose record belongs to a room with heavier imports
+Json = Mapping[str, Any]  # a file whose record class has heavy imports
 
 
 @dataclass(frozen=True)
 class StageResults:
-    """The metrics of each stage up to the first that has not run or failed: what lies beyond is an earlier run's."""
+    """The metrics of each stage up to the first that failed or did not run: later files are from an earlier run."""
 
     check: Json | None = None
     train: Json | None = None
@@ -50,7 +50,7 @@ class StageResults:
 
     @property
     def states(self) -> dict[str, str]:
-        """Passed, failed or not run, by stage; a stage without a verdict has passed where it has a result."""
+        """Passed, failed or not run, by stage; a stage without a verdict has passed if it has a result."""
         failed = {
             "check": self.check is not None and self.check["errors"] > 0,
             "gate": self.gate is not None and not self.gate.passed,
@@ -72,7 +72,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class GraphRow:
-    """A graph on a device: whether the bundle has it, its verdict and size, and its speed where that was measured."""
+    """A graph on a device: whether the bundle has it, its verdict and size, and its speed if measured."""
 
     variant: str
     device: str
@@ -84,7 +84,7 @@ class GraphRow:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """A group of weights: how far it moved; where groups were opened in turn, when, as a share too, and how fuzzy."""
+    """A group of weights: how far it moved and, if groups were opened in turn, when and how fuzzy."""
 
     group: str
     relative_change: float
@@ -96,7 +96,7 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that the template shows; what has not run is None or empty.
+    """Everything that the template shows; results of stages that did not run are None or empty.
 
     `timeline` has (technique, phase, begin, end) as shares of training, `measurements` (technique, name, number).
     `bundled` is the manifest of this run's bundle, `older_bundle` that of an earlier run's.
@@ -121,7 +121,7 @@ class ReportData:
 
     @classmethod
     def of(cls, root: Path) -> ReportData:
-        """Of the project in `root`."""
+        """The report data of the project in `root`."""
         results, manifest = load_results(root), if_there(root / paths.BUNDLE / "manifest.json")
         reports, train = root / paths.REPORTS, results.train
         bundled = manifest if results.verify else None
@@ -151,7 +151,7 @@ class ReportData:
 
 
 def load_results(root: Path) -> StageResults:
-    """Without verify.json where it is of another model than the one just trained."""
+    """The results in `root`, without verify.json if it belongs to an earlier model."""
     metrics, results = root / paths.METRICS, StageResults()
     readers: dict[str, Callable[[Path], Any]] = {
         "check": read_json,
@@ -189,7 +189,7 @@ def heat_map(confusion: Mapping[str, Mapping[str, int]]) -> HeatMap:
 
 
 def graph_rows(report: VerifyReport | None, timings: TimingReport | None) -> list[GraphRow]:
-    """One row a graph and device."""
+    """One row per graph and device."""
     if report is None:
         return []
     speeds = {(timing.variant, timing.device): timing for timing in timings.runs} if timings else {}
@@ -202,7 +202,7 @@ def graph_rows(report: VerifyReport | None, timings: TimingReport | None) -> lis
 
 
 def coverage(findings: Json, steps: int) -> list[GroupRow]:
-    """One row a group of weights."""
+    """One row per group of weights."""
     opened = {row["group"]: row for row in findings.get("fuzzy_regions", {}).get("coverage", [])}
     rows = []
     for moved in findings.get("movement", []):
@@ -222,7 +222,7 @@ def timeline(findings: Json) -> list[tuple[str, str, float, float]]:
 
 
 def measurements(findings: Json) -> list[tuple[str, str, float]]:
-    """All plain numbers among the findings, one level of grouping taken apart."""
+    """All plain numbers among the findings, flattened by one level."""
     rows = []
     for technique, values in findings.items():
         for name, value in values.items() if isinstance(values, dict) else ():

@@ -1,6 +1,6 @@
-"""What the last run left, as one self-contained HTML page, whatever stage the run came to.
+"""Renders the last run as one self-contained HTML page, whatever stage the run reached.
 
-`data` finds and arranges the numbers; report.html, the template, says how they look.
+`data` finds and arranges the numbers; the template report.html determines their look.
 """
 
 from __future__ import annotations

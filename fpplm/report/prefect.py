@@ -19,10 +19,10 @@ from fpplm_core.files import read_json, read_record, write_record
 
 @contextmanager
 def ignore_server_errors() -> Iterator[None]:
-    """Around what goes to Prefect's server: that it is away fails no run."""
+    """Turns errors of Prefect's server into warnings: an unreachable server must not fail a run."""
     try:
         yield
-    except Exception as error:  # whatever the connection raises
+    except Exception as error:  # connections raise many kinds of errors
         print(f"warning: Prefect's server cannot be reached: {error}", file=sys.stderr, flush=True)
 
 
@@ -36,7 +36,7 @@ def publish_run(summary: RunSummary) -> None:
 
 
 def publish_stage(name: str) -> None:
-    """Publishes what a finished stage shows: tables of the check, the scores and the gate, a link to the bundle."""
+    """Publishes the results of a finished stage: tables of check, scores and gate, a link to the bundle."""
     if name == "check":
         checks = read_json(paths.METRICS / "check.json")["checks"]
         rows = [{"check": key, **{k: row[k] for k in ("severity", "found", "rows")}} for key, row in checks.items()]

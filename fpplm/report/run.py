@@ -1,4 +1,4 @@
-"""The summary of a run: what the page, Prefect and the terminal show of it."""
+"""The summary of a run, as the page, Prefect and the terminal show it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class RunChange:
-    """How something that a model is made of differs from the run before; `before` and `after` in words."""
+    """A difference in an input of the model from the previous run; `before` and `after` describe it."""
 
     kind: str
     name: str
@@ -17,17 +17,17 @@ class RunChange:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What changed since the run before, what the stages did, and the verdict, as reports/run.json holds it.
+    """The changes since the previous run, the stages and the verdict, as reports/run.json holds them.
 
-    `before` is when the run before started, None if there was none; `ran` and `seconds` are by stage. `model` is the
-    digest of the judged bundle, `against` the version that was in production, `version` the one that has come into it.
+    `before` is when the previous run started, None if there was none; `ran` and `seconds` are by stage. `model` is the
+    digest of the judged bundle, `against` the version that was in production, `version` the one that was put into it.
     """
 
     run: str
     started: str
     before: str | None
     changes: list[RunChange]
-    drift: list[str] = field(default_factory=list)  # earlier versions did not look for it
+    drift: list[str] = field(default_factory=list)  # earlier versions did not record it
     ran: dict[str, bool]
     seconds: dict[str, float]
     verdict: str
@@ -38,7 +38,7 @@ class RunSummary:
 
     @property
     def state(self) -> str:
-        """The verdict in a word."""
+        """The verdict in one word."""
         return "promoted" if self.verdict == "promote" and self.version else self.verdict
 
 

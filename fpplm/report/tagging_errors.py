@@ -46,7 +46,7 @@ class ErrorExample:
 def classify_errors(sentence: SentencePrediction) -> list[Error]:
     """One error for each wrong predicted span of a sentence, and one for each gold span that no prediction touches.
 
-    So spurious spans and those of wrong type or borders are together the false positives.
+    So spurious spans and spans with a wrong type or wrong borders together are the false positives.
     """
     gold, predicted = sentence.gold, sentence.predicted
     errors = []
@@ -60,12 +60,12 @@ def classify_errors(sentence: SentencePrediction) -> list[Error]:
 
 
 def shared_words(a: Span, b: Span) -> int:
-    """The number of words in both."""
+    """The number of words that both spans share."""
     return max(0, min(a.end, b.end) - max(a.start, b.start))
 
 
 def pick_examples(sentences: Sequence[SentencePrediction]) -> dict[str, list[ErrorExample]]:
-    """By kind of error some sentences with their errors of that kind, spread over the split, no sentence twice."""
+    """For each kind of error, some sentences with such errors, spread over the split, no sentence twice."""
     wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
     shown: set[int] = set()
     examples: dict[str, list[ErrorExample]] = {}

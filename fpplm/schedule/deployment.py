@@ -1,4 +1,4 @@
-"""`fpplm schedule`: the retraining by itself. prefect.yaml says what is deployed, Prefect's own command deploys it."""
+"""`fpplm schedule`: deploys the retraining of prefect.yaml on a schedule, with Prefect's own command."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days
 
 
 def schedule(cron: str | None, every: str | None, timezone: str, parameters: dict[str, Any]) -> str:
-    """Deploys prefect.yaml's retraining with this schedule in the place of any other; what will run when, in words.
+    """Deploys prefect.yaml's retraining with this schedule instead of any earlier one; returns a description.
 
     `parameters` are those of the flow that differ from prefect.yaml's. Without `cron` and `every` it runs each night.
 
     Raises:
-        ParamsError: a cron expression, interval, time zone or parameter that cannot be used.
-        FpplmError: no server, or Prefect has refused.
+        ParamsError: an invalid cron expression, interval, time zone or parameter.
+        FpplmError: there is no server, or Prefect failed.
     """
     if not FILE.exists():
-        raise DataError("not here", where=str(FILE), do="restore it with Git")
+        raise DataError("no such file", where=str(FILE), do="restore it with Git")
     with server() as client:
         rule = rule_of(cron, every, timezone)
         dates(rule)  # raises before anything is deployed
@@ -63,7 +63,7 @@ def schedule(cron: str | None, every: str | None, timezone: str, parameters: dic
 
 
 def unschedule() -> str:
-    """Takes the schedule away, and the runs that were to come of it. Raises FpplmError if there is no server."""
+    """Removes the schedule and its future runs. Raises FpplmError if there is no server."""
     with server() as client:
         from prefect.exceptions import ObjectNotFound
 
@@ -78,7 +78,7 @@ def unschedule() -> str:
 
 @contextmanager
 def server() -> Iterator[SyncPrefectClient]:
-    """A client of the project's Prefect server. Raises FpplmError if none answers, or it refuses."""
+    """A client of the project's Prefect server. Raises FpplmError if no server answers, or a request fails."""
     address = api_url()
     if address is None:
         raise FpplmError("no Prefect server", where=DEFAULT, do="start one: fpplm up; or name one in PREFECT_API_URL")
@@ -92,7 +92,9 @@ def server() -> Iterator[SyncPrefectClient]:
         try:
             yield client
         except httpx.HTTPError as error:
-            raise FpplmError("the Prefect server has refused", where=address, got=str(error).splitlines()[0]) from None
+            raise FpplmError(
+                "the Prefect server refused the request", where=address, got=str(error).splitlines()[0]
+            ) from None
 
 
 def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:
@@ -101,7 +103,7 @@ def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule 
     from pydantic import ValidationError
 
     if cron and every:
-        raise ParamsError("only one of the two", where="--cron, --every", do="leave one out")
+        raise ParamsError("use only one of the two", where="--cron, --every", do="omit one")
     try:
         if every is None:
             return CronSchedule(cron=cron or NIGHTLY, timezone=timezone)
@@ -120,12 +122,14 @@ def dates(rule: CronSchedule | IntervalSchedule) -> list[Any]:
 
     try:
         return asyncio.run(getattr(schedules, type(rule).__name__)(**rule.model_dump()).get_dates(3))
-    except Exception as error:  # whatever Prefect's parser of cron raises
-        raise ParamsError("never comes", where="--cron", got=f"{getattr(rule, 'cron', rule)!r} ({error})") from None
+    except Exception as error:  # Prefect's cron parser raises many kinds of errors
+        raise ParamsError(
+            "the schedule never runs", where="--cron", got=f"{getattr(rule, 'cron', rule)!r} ({error})"
+        ) from None
 
 
 def check(parameters: dict[str, Any]) -> None:
-    """Finds now what would stop a run in the night. Raises ParamsError."""
+    """Checks parameters now that would fail a run at night. Raises ParamsError."""
     from prefect.blocks.core import Block
 
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +137,7 @@ def check(parameters: dict[str, Any]) -> None:
         set_values(copy, parameters.get("overrides", []))
         load(copy)
     if (busy := parameters.get("busy", "wait")) not in get_args(Busy):
-        raise ParamsError("unknown answer", where="--busy", got=repr(busy), do="use wait, skip or fail")
+        raise ParamsError("unknown choice", where="--busy", got=repr(busy), do="use wait, skip or fail")
     if notify := parameters.get("notify"):
         try:
             Block.load(notify)
@@ -142,7 +146,7 @@ def check(parameters: dict[str, Any]) -> None:
 
 
 def make_pool(client: SyncPrefectClient) -> None:
-    """The work pool of `fpplm up`, where it is missing."""
+    """Creates the work pool of `fpplm up` if it is missing."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
@@ -153,7 +157,7 @@ def make_pool(client: SyncPrefectClient) -> None:
 
 
 def deploy(rule: CronSchedule | IntervalSchedule, parameters: dict[str, Any]) -> None:
-    """`prefect deploy` of prefect.yaml: the one schedule that it is given takes the place of all others.
+    """Runs `prefect deploy` on prefect.yaml; the given schedule replaces all others.
 
     Raises FpplmError if it fails, with its last line.
     """
@@ -168,4 +172,4 @@ def deploy(rule: CronSchedule | IntervalSchedule, parameters: dict[str, Any]) ->
     )
     if done.returncode:
         last = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()][-1:]
-        raise FpplmError("prefect deploy has failed", where=str(FILE), got=" ".join(last), do="correct it")
+        raise FpplmError("prefect deploy failed", where=str(FILE), got=" ".join(last), do="correct the file")

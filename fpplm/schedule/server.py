@@ -1,7 +1,7 @@
-"""`fpplm up`: a Prefect server and a worker of this project's own, and where the server answers.
+"""`fpplm up`: runs a Prefect server and a worker for this project, and finds the server's address.
 
-Prefect runs in subprocesses. They, and what they start, carry this process's number in their environment: that is how
-the end finds them all, whatever session or parent they have by then.
+Prefect runs in subprocesses. They and their children carry this process's id in their environment, so that all of them
+can be found and ended, whatever their session or parent is by then.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text  # first: it switches telemetry off before the libraries look
 
 POOL = "fpplm"
-HOME = SCRATCH / "prefect"  # Prefect's database and logs, where PREFECT_HOME does not say otherwise
+HOME = SCRATCH / "prefect"  # Prefect's database and logs, unless PREFECT_HOME is set
 ADDRESS = HOME / "api"
 LOG = HOME / "server.log"
 DEFAULT = "http://127.0.0.1:4200/api"
 MARK = "FPPLM_UP"
-LOOK = 0.3  # seconds between two looks at the processes
-GRACE = 45.0  # seconds to end by oneself: the worker gives its runs 30
+LOOK = 0.3  # seconds between checks of the processes
+GRACE = 45.0  # seconds for processes to end: the worker gives its runs 30
 
 
 def api_url() -> str | None:
@@ -49,12 +49,12 @@ def api_url() -> str | None:
 
 
 def own_address() -> str:
-    """What `fpplm up` has written down for this folder, whether it still runs or not; empty if it has not."""
+    """The address that `fpplm up` recorded for this folder, whether it still runs or not; "" if there is none."""
     return ADDRESS.read_text(encoding="utf-8") if ADDRESS.exists() else ""
 
 
 def is_healthy(address: str) -> bool:
-    """Whether a Prefect server at an http address is well; never asks a proxy."""
+    """Whether a Prefect server at an http address is healthy; never uses a proxy."""
     place = urlsplit(address)
     connection = HTTPConnection(place.hostname or "", place.port, timeout=5)
     try:
@@ -71,7 +71,7 @@ def up(host: str, port: int) -> None:
     """Runs server and worker until SIGINT or SIGTERM.
 
     Raises:
-        FpplmError: the port is taken, or one of the two has ended by itself.
+        FpplmError: the port is taken, or server or worker has ended by itself.
     """
     reached = "127.0.0.1" if host == "0.0.0.0" else host
     address = f"http://{reached}:{port}/api"
@@ -90,7 +90,7 @@ def up(host: str, port: int) -> None:
             running["server"] = prefect("server", "start", *where, log=log)
         if not wait_for(running, received, lambda: is_healthy(address)):
             return
-        mark_crashed("fpplm up was killed")  # those of a server that ended with its machine
+        mark_crashed("fpplm up was killed")  # runs of a server that ended with its machine
         running["worker"] = prefect("worker", "start", "--pool", POOL, "--type", "process")
         write_text(ADDRESS, address)
         print(f"Prefect is up: {address.removesuffix('/api')}  (fpplm schedule; Ctrl-C stops)", flush=True)
@@ -101,21 +101,21 @@ def up(host: str, port: int) -> None:
 
 
 def check_free(host: str, port: int, address: str) -> None:
-    """Raises FpplmError if the port is not free, the host is none of this machine's, or this folder has a server."""
+    """Raises FpplmError if the port is taken, the host is not this machine's, or this folder already has a server."""
     if is_healthy(own := own_address()):
-        raise FpplmError("Prefect is already up for this folder", where=own, do="go on with: fpplm schedule")
-    where, do = f"{host}:{port}", "take another one with --port"
+        raise FpplmError("Prefect already runs for this folder", where=own, do="next: fpplm schedule")
+    where, do = f"{host}:{port}", "choose another port with --port"
     if is_healthy(address):
         do = f"use it: PREFECT_API_URL={address} fpplm schedule; or {do}"
-        raise FpplmError("another Prefect server is up there", where=where, do=do)
+        raise FpplmError("another Prefect server runs there", where=where, do=do)
     try:
         socket.create_server((host, port)).close()
     except (OSError, OverflowError) as error:
-        raise FpplmError("cannot be listened at", where=where, got=str(error), do=do) from None
+        raise FpplmError("cannot listen there", where=where, got=str(error), do=do) from None
 
 
 def prefect(*command: str, log: BinaryIO | None = None) -> subprocess.Popen[bytes]:
-    """Prefect's own command, in a session of its own: the terminal's Ctrl-C is for `up`, which ends them in order."""
+    """Starts a Prefect command in a new session: the terminal's Ctrl-C goes to `up`, which ends all in order."""
     return subprocess.Popen(
         [sys.executable, "-m", "prefect", "--no-prompt", *command],
         stdin=subprocess.DEVNULL,
@@ -126,7 +126,7 @@ def prefect(*command: str, log: BinaryIO | None = None) -> subprocess.Popen[byte
 
 
 def wait_for(running: Mapping[str, subprocess.Popen[bytes]], received: list[int], ready: Callable[[], bool]) -> bool:
-    """Waits until ready; False if a signal asks for the end. Raises FpplmError if a process has ended."""
+    """Waits until ready; False if a signal arrives first. Raises FpplmError if a process has ended."""
     while not received:
         for name, process in running.items():
             if process.poll() is not None:
@@ -140,7 +140,7 @@ def wait_for(running: Mapping[str, subprocess.Popen[bytes]], received: list[int]
 
 
 def stop(running: Mapping[str, subprocess.Popen[bytes]], received: list[int]) -> None:
-    """Ends the worker, its runs, and the server, which learns before how they have ended."""
+    """Ends the worker and its runs, tells the server how they ended, then ends the server."""
     if worker := running.get("worker"):
         end(worker, received)
     kill_started(spared={process.pid for process in running.values()})
@@ -151,9 +151,9 @@ def stop(running: Mapping[str, subprocess.Popen[bytes]], received: list[int]) ->
 
 
 def mark_crashed(reason: str) -> None:
-    """Marks as crashed what the worker's pool has under way, with no worker there: Prefect's worker does not.
+    """Marks the running runs of the pool as crashed when no worker is left, which Prefect's worker does not do.
 
-    Such a run would stay the one that may run at a time, and every later one be left out.
+    Such a run would otherwise occupy the only slot forever, and every later run would be skipped.
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
@@ -169,7 +169,7 @@ def mark_crashed(reason: str) -> None:
 
 
 def end(process: subprocess.Popen[bytes], received: list[int]) -> None:
-    """Asks a process to end, and kills it after GRACE, or at one more signal."""
+    """Asks a process to end, and kills it after GRACE or on another signal."""
     if process.poll() is None:
         process.terminate()
     signals, deadline = len(received), time.monotonic() + GRACE
@@ -180,7 +180,7 @@ def end(process: subprocess.Popen[bytes], received: list[int]) -> None:
 
 
 def kill_started(spared: set[int]) -> None:
-    """Kills what is left of all that this process has started, directly or not."""
+    """Kills all remaining processes that this process started, directly or not."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.pid not in spared | {os.getpid()} and process.environ().get(MARK) == str(os.getpid()):

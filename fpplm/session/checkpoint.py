@@ -1,7 +1,7 @@
-"""A run's checkpoint: a folder under .fpplm/checkpoints, named by a digest of all that the run depends on.
+"""A run's checkpoint: a folder under .fpplm/checkpoints, named by a digest of everything that the run depends on.
 
-It stands outside DVC's outputs, so that a run that was killed goes on from it; one with other inputs never meets it.
-DVC does not watch over its bytes, so each file holds a digest of what it holds.
+It lies outside DVC's outputs, so that a killed run can resume from it; a run with other inputs never uses it. DVC does
+not verify its bytes, so each file contains a digest of its content.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fpplm_core.training.state import TrainingState
 
 Tensors = dict[str, torch.Tensor]
 STATE, BEST = "state.safetensors", "best.safetensors"
-WAIT = 60  # seconds; what another process of a run that was killed may still need to end
+WAIT = 60  # seconds that another process of a killed run may still need to end
 
 
 def training_lock() -> FileLock:
@@ -44,7 +44,7 @@ def training_lock() -> FileLock:
         lock.acquire(timeout=WAIT)
     except Timeout:
         raise FpplmError(
-            "another process is training in this project", where=lock.lock_file, do="wait for its end, or stop it"
+            "another process is training in this project", where=lock.lock_file, do="wait until it ends, or stop it"
         ) from None
     return lock
 
@@ -65,17 +65,17 @@ class Checkpoint:
         return cls(SCRATCH / "checkpoints" / digest.hexdigest()[:16])
 
     def discard_damaged(self) -> bool:
-        """Removes the checkpoint, all of it, where a file of it is not as it was written; whether it was so."""
+        """Removes the whole checkpoint if one of its files is damaged; returns whether it did."""
         try:
             damaged = any(_digest(*_load(file)) != _sealed(file) for file in self.folder.glob("*.safetensors"))
-        except (safetensors.SafetensorError, ValueError, KeyError, TypeError):  # cut off, or its header is damaged
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError):  # truncated, or its header is damaged
             damaged = True
         if damaged:
             self.remove()
         return damaged
 
     def history(self) -> TrainingHistory:
-        """What happened so far; the start of a run where there is no checkpoint."""
+        """The history so far; that of a new run if there is no checkpoint."""
         path = self.folder / STATE
         return TrainingHistory.from_json(_metadata(path)["history"]) if path.exists() else TrainingHistory()
 

@@ -1,4 +1,4 @@
-"""Memory that glibc keeps."""
+"""Makes glibc keep freed memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep what is freed: a step needs the sizes of the last one, and new pages cost a tenth of its time."""
+    """Makes glibc keep freed memory: each step needs the same sizes, and new pages cost a tenth of its time."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # glibc alone has it; its numbers for the two are those of malloc.h
         mmap_threshold, trim_threshold = -3, -1

@@ -1,4 +1,4 @@
-"""The number format of a training, measured."""
+"""Chooses the number format of a training by measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fpplm_core.training.settings import TrainSettings
 
 
 def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData) -> bool:
-    """True for bfloat16: as `train.precision` says; with auto, where passes in it are at least 1.2 times as fast."""
+    """True for bfloat16: as `train.precision` says or, for auto, if passes in it are at least 1.2 times as fast."""
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     device = next(model.parameters()).device

@@ -1,4 +1,4 @@
-"""Where the progress of training shows: on the terminal, in dvclive and TensorBoard, and in two tables of curves."""
+"""Shows the progress of training on the terminal, in dvclive and TensorBoard, and in two tables of curves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CURVES = REPORTS / "training"
 
 
 class Display:
-    """Where progress shows: a bar on a terminal, plain lines elsewhere, and curves for DVC and TensorBoard."""
+    """Shows progress: a bar on a terminal, plain lines elsewhere, and curves for DVC and TensorBoard."""
 
     def __init__(self, steps: int, history: TrainingHistory) -> None:
         self.history, self.shown = history, len(history.losses)
@@ -40,7 +40,7 @@ class Display:
         self._write_curves()
 
     def steps(self, speed: float) -> None:
-        """Shows the steps that the history has got since the last time."""
+        """Shows the steps added to the history since the last call."""
         for losses, lr in zip(self.history.losses[self.shown :], self.history.lr[self.shown :], strict=True):
             self.shown += 1
             values = {f"loss/{name}": value for name, value in losses.items()}
@@ -59,7 +59,7 @@ class Display:
             self.board.add_scalar(name, value, step)
 
     def _write_curves(self) -> None:
-        """The curves without anything that a clock says, so that equal runs give equal files."""
+        """Writes the curves without times, so that equal runs give equal files."""
         names = list(dict.fromkeys(name for losses in self.history.losses for name in losses))
         rows = [",".join(["step", "lr", *names])]
         for step, (lr, losses) in enumerate(zip(self.history.lr, self.history.losses, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""A training on this machine: resumed from its checkpoint, shown, stopped by signals, shared among processes."""
+"""Runs a training on this machine: checkpoints, progress, signals and several processes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 def fit(
     model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, checkpoint: Checkpoint
 ) -> tuple[TrainingRun, TrainingHistory]:
-    """Trains on from the checkpoint, or from the start, until the last epoch; the checkpoint has the best weights.
+    """Trains from the checkpoint, or from the start, to the last epoch; the checkpoint keeps the best weights.
 
-    SIGTERM has the step finished and saved; then the process exits with 143, as a shell gives it.
+    On SIGTERM, the current step is finished and saved; then the process exits with 143, as shells report it.
     """
     if checkpoint.discard_damaged():
-        print(f"{checkpoint.folder}: damaged and removed; training starts anew", flush=True)
+        print(f"{checkpoint.folder}: damaged, so removed; training starts from the beginning", flush=True)
     history = checkpoint.history()
     run = start(model, train, technique, history.bfloat16)
     history.bfloat16 = bfloat16 = run.loop.bfloat16
@@ -49,13 +49,13 @@ def fit(
 def start(
     model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, bfloat16: bool | None
 ) -> TrainingRun:
-    """This process's run before its first step, from what read and encode have written.
+    """Prepares this process's run from the outputs of read and encode.
 
-    Where `bfloat16` is None, measures which number format is faster. Raises DataError, DeviceError and EncoderError.
+    If `bfloat16` is None, measures which number format is faster. Raises DataError, DeviceError and EncoderError.
     """
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)
-    # It only matters to code that reads such memory.
+    # Filling only matters to code that reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     device = choose_device(train.device, parallel.rank(), train.processes)
     data = load_data(train, CORPUS, ENCODED)
@@ -69,7 +69,7 @@ def start(
 
 
 def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory) -> None:
-    """Trains on from where `history` stands; shows and saves what happens."""
+    """Continues training from `history`; shows and saves the progress."""
     terminated = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     windows, batches, steps = run.data.windows, run.data.batches_by_step, run.loop.steps
@@ -92,7 +92,7 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
             if progress.interrupted:
                 break
     signal.signal(signal.SIGTERM, before)
-    if terminated.is_set():  # perhaps after the last look at it: then the last epoch's end has been saved
+    if terminated.is_set():  # if set after the last check, the end of the last epoch has been saved
         print(f"stopped at step {history.step} of {steps}; the same command resumes it", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGTERM)
     if not history.best_f1:
@@ -102,7 +102,7 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
 def help_to_train(
     model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, checkpoint: Checkpoint, bfloat16: bool
 ) -> None:
-    """Every process but the first: the same training, which writes nothing."""
+    """Runs the same training in every process but the first, without writing anything."""
     history = checkpoint.history()
     run = start(model, train, technique, bfloat16)
     if history.step:

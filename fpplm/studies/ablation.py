@@ -1,7 +1,7 @@
-"""The ablation: arms × corpora × seeds from one small file, each run the real stages in a folder of its own.
+"""The ablation: runs the real stages for arms × corpora × seeds from one small file, each run in its own folder.
 
-A run is named by digests of its parameters, data and encoder, and of code and lock; the ledger (runs.jsonl) holds what
-is finished, so that an ablation that was killed loses at most the run in progress, and what has changed is run anew.
+A run is named by digests of its parameters, data and encoder, and of code and lock. The ledger (runs.jsonl) holds the
+finished runs, so that a killed ablation loses at most the run in progress, and only changed runs are repeated.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
 
 
 class Cell(NamedTuple):
-    """One cell of the grid: its place, the whole content of its params.yaml, and the modules to run.
+    """One cell of the grid: its arm, corpus and seed, the content of its params.yaml, and the modules to run.
 
-    Of train and dev, `train_sentences` and `dev_sentences` are taken, evenly spread (None: all), and `noise` of train's
-    mentions get a wrong label.
+    `train_sentences` and `dev_sentences` limit train and dev to that many evenly spread sentences (None: all); the
+    share `noise` of train's mentions gets a wrong label.
     """
 
     corpus: str
@@ -47,12 +47,12 @@ class Cell(NamedTuple):
 
     @property
     def ours(self) -> bool:
-        """Whether our own code trains; the Trainer knows no technique and none of our code."""
+        """Whether our own code trains, and not the Trainer of transformers, which uses none of it."""
         return self.modules[-1] == [OURS[-1]]
 
     @property
     def key(self) -> str:
-        """The digest of the question: parameters, data and encoder."""
+        """The digest of parameters, data and encoder."""
         settings = {name: block for name, block in self.settings.items() if self.ours or name != "technique"}
         inputs: list[Any] = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
         inputs += [content(settings["data"]["path"]), content(settings["model"]["encoder"])]
@@ -75,7 +75,7 @@ def digest_of(values: list[Any]) -> str:
 
 @cache
 def content(path: str) -> str:
-    """The digest of a file, or of all files of a folder, of the project; of nothing where there is none such."""
+    """The digest of a file of the project, or of all files in a folder; that of nothing if it is missing."""
     whole = hashlib.sha256()
     for file in sorted((ROOT / path).rglob("*") if (ROOT / path).is_dir() else [ROOT / path]):
         if file.is_file() and file.suffix != ".pyc":
@@ -84,15 +84,15 @@ def content(path: str) -> str:
 
 
 def grid(plan: Path) -> Iterator[Cell]:
-    """Every cell of a plan whose corpus is there.
+    """Every cell of a plan whose corpus exists.
 
-    Raises ParamsError for a plan that cannot be read or names an unknown parameter.
+    Raises ParamsError for a plan that cannot be read, or that names an unknown parameter.
     """
     try:
         wanted = read_yaml(plan)
         axes = product(wanted["seeds"], wanted["corpora"].items(), wanted["arms"].items())
     except (KeyError, AttributeError, TypeError) as error:
-        raise ParamsError(f"not a plan of an ablation ({error})", where=str(plan)) from None
+        raise ParamsError(f"not an ablation plan ({error})", where=str(plan)) from None
     base = read_yaml(ROOT / "params.yaml")
     for seed, (corpus, where), (arm, own) in axes:
         settings, limits = copy.deepcopy(base), dict(where)
@@ -111,7 +111,7 @@ def grid(plan: Path) -> Iterator[Cell]:
 
 
 def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
-    """Sets one dotted name. Raises ParamsError if there is none such."""
+    """Sets the value of a dotted name. Raises ParamsError if there is no such parameter."""
     *path, last = name.split(".")
     place = settings
     for part in path:
@@ -122,9 +122,9 @@ def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
 
 
 def write_outcome(plan: Path, results: Path) -> str:
-    """Writes the table and the forest plot of a plan's finished runs, and gives the table as Markdown.
+    """Writes the table and the forest plot of a plan's finished runs, and returns the table as Markdown.
 
-    Of a run that was made with several versions of the code, the last one counts; the commits are named.
+    If a run was made with several versions of the code, the last one counts; the commits are named.
     """
     wanted = read_yaml(plan)
     keys = {cell.key for cell in grid(plan)}

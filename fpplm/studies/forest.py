@@ -1,4 +1,4 @@
-"""A forest plot as SVG: a row a difference, with its interval, groups one below the other."""
+"""A forest plot as SVG: one row per difference, with its interval, in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger of an ablation: what is finished, a JSON line for each cell."""
+"""The ledger of an ablation: one JSON line for each finished cell."""
 
 from __future__ import annotations
 

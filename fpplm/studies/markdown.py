@@ -1,4 +1,4 @@
-"""What an ablation has shown, as Markdown: means, paired differences, corrected p values."""
+"""The results of an ablation as Markdown: means, paired differences, corrected p values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARGIN = 0.005  # F1 within which an arm counts as equivalent
 
 
 def table(rows: Iterable[LedgerRow], reference: str) -> tuple[str, dict[str, Difference]]:
-    """The result as Markdown, a table for each corpus and one over all of them, and its differences by name.
+    """The result as Markdown, with a table for each corpus and one over all corpora, and its differences by name.
 
     An arm is compared with the reference on the seeds that both have.
     """

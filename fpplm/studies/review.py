@@ -1,9 +1,9 @@
-"""review: annotated words that a tagger contradicts which has not seen them, most doubtful first; by cleanlab.
+"""Finds probable annotation errors: words whose label contradicts a tagger that has not seen them, by cleanlab.
 
-The trained tagger judges dev and test. Train, which it knows by heart, is judged by taggers that were trained on
-the rest of it, a part at a time (cross-validation, whole documents where they are marked). A word's given type is held
-against its chances by confident learning (Northcutt et al. 2021; for tokens, Wang and Mueller 2022). It is no stage of
-dvc.yaml: each night would pay for a list that nobody reads that night.
+The trained tagger judges dev and test. Train, which it has memorised, is judged in cross-validation by taggers trained
+on the rest of it, in whole documents if they are marked. Confident learning compares a word's given type with its
+predicted probabilities (Northcutt et al. 2021; for tokens, Wang and Mueller 2022). This is not a stage of dvc.yaml,
+because the list is not needed after every run.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.viterbi import softmax
 
 OUTPUT = REPORTS / "review.jsonl"
-STAGES = ("encode", "train", "evaluate")  # of a part of the cross-validation
+STAGES = ("encode", "train", "evaluate")  # run for each fold of the cross-validation
 
 
 class Doubt(NamedTuple):
-    """Neighbouring words of one given and one likelier type; `score`, in [0, 1], is the least chance of the given."""
+    """Neighbouring words with the same given and likelier type; `score` is the given type's lowest probability."""
 
     place: str
     words: str
@@ -50,9 +50,9 @@ class Doubt(NamedTuple):
 
 
 def review(folds: int) -> list[Doubt]:
-    """The doubtful words of dev and test, and of train where there are folds (0, or >= 2), most doubtful first.
+    """The doubtful words of dev and test, and of train if there are folds (0, or >= 2), most doubtful first.
 
-    They are also written to reports/review.jsonl. Raises DataError if nothing was trained yet, or train is one
+    Also writes them to reports/review.jsonl. Raises DataError if nothing has been trained yet, or if train is one
     document, which leaves nothing to train on.
     """
     settings = load()
@@ -62,7 +62,9 @@ def review(folds: int) -> list[Doubt]:
     train = load_corpus("train", CORPUS) if folds else []
     part = fold_of(train, folds)
     if len(set(part)) == 1:
-        raise DataError("train is one document, which is not parted", where=train[0].file, do="use --folds 0")
+        raise DataError(
+            "train is one document, which cannot be split into folds", where=train[0].file, do="use --folds 0"
+        )
     for number in sorted(set(part)):
         folder = SCRATCH / "review" / f"{number}"
         held = [s for s, own in zip(train, part, strict=True) if own == number]
@@ -79,14 +81,14 @@ def read_labels(folder: Path) -> list[str]:
 
 
 def fold_of(sentences: Sequence[Sentence], folds: int) -> list[int]:
-    """The part of each sentence, below `folds`: documents, or sentences where none is marked, are dealt out in turn."""
+    """The fold of each sentence: documents, or sentences if none are marked, are assigned to folds in turn."""
     units: dict[tuple[str, int], int] = {}
     keys = [(s.file, -1 - i if s.document is None else s.document) for i, s in enumerate(sentences)]
     return [units.setdefault(key, len(units)) % folds for key in keys]
 
 
 def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Sentence], settings: Params) -> None:
-    """Trains plainly on a part of the corpus, in a folder of its own, and tags what was held out, there the test split.
+    """Trains without techniques on a part of the corpus, in its own folder, and tags the rest as its test split.
 
     Raises FpplmError if a stage fails, with the end of its output.
     """
@@ -105,23 +107,23 @@ def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Senten
         command = [sys.executable, "-m", f"tasks.{stage}"]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise FpplmError(f"{stage} failed in a part of the review", where=str(folder), got=done.stderr[-500:])
+            raise FpplmError(f"{stage} failed in a fold of the review", where=str(folder), got=done.stderr[-500:])
 
 
 def doubtful(sentences: Sequence[Sentence], logits: Path, labels: Sequence[str]) -> list[Doubt]:
-    """The words of these sentences whose given type is probably wrong, by a tagger's logits (words, K) in a file."""
+    """The words whose given type is probably wrong, according to a tagger's logits (words, K) in a file."""
     from cleanlab.token_classification.filter import find_label_issues
 
     types, chances = by_type(softmax(np.load(logits)), labels)
     index = {kind: number for number, kind in enumerate(types)}
     given = [types_of_words(s) for s in sentences]
-    known = [[kind in index for kind in row] for row in given]  # a type that train lacks has no chance to be right
+    known = [[kind in index for kind in row] for row in given]  # a type that train lacks has no probability
     rows = np.split(chances, np.cumsum([len(row) for row in given])[:-1])
     numbers = [[index.get(kind, 0) for kind in row] for row in given]
     if len({number for row in numbers for number in row}) < 2:
         return []  # confident learning compares types
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a rare type it says that not all errors may be found
+        warnings.simplefilter("ignore")  # it warns that it may miss errors of rare types
         issues = find_label_issues(numbers, list(rows), return_indices_ranked_by="self_confidence", n_jobs=1)
     found: dict[int, list[int]] = {}
     for sentence, word in issues:
@@ -163,7 +165,7 @@ def grouped(
 
 
 def lines(doubts: Sequence[Doubt], shown: int) -> Iterator[str]:
-    """A line for each of the first doubts."""
+    """One line for each of the first doubts."""
     for doubt in doubts[:shown]:
         yield f"{doubt.score:.3f}  {doubt.place}: {doubt.words!r} is {doubt.given}, likelier {doubt.likelier}"
     if len(doubts) > shown:

@@ -1,4 +1,4 @@
-"""One cell of an ablation: its stages in a folder of their own, its data, its result."""
+"""Runs one cell of an ablation: prepares its data, runs its stages in their own folder, reads its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_json
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
-TRAINING = ("tasks.train", "benchmarks.peers.trainer")  # the modules whose time and memory the ledger holds
+TRAINING = ("tasks.train", "benchmarks.peers.trainer")  # the modules whose time and memory go into the ledger
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
 
 
@@ -61,7 +61,7 @@ def write_params(cell: Cell, folder: Path) -> None:
 
 
 def run_stage_module(module: list[str], folder: Path, threads: int | None, cell: Cell) -> int:
-    """Runs `python -m MODULE` in the folder; the peak of its memory, in KB. Raises FpplmError if it fails."""
+    """Runs `python -m MODULE` in the folder; returns its peak memory in KB. Raises FpplmError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
@@ -79,7 +79,7 @@ def run_stage_module(module: list[str], folder: Path, threads: int | None, cell:
 
 
 def change_data(cell: Cell, folder: Path) -> None:
-    """Takes the cell's part of train and dev, with its share of wrong labels in train."""
+    """Reduces train and dev to the cell's part, with its share of wrong labels in train."""
     train = spread(load_corpus("train", folder / CORPUS), cell.train_sentences)
     write_corpus(folder / CORPUS / "train.parquet", mislabelled(train, cell.noise))
     dev = spread(load_corpus("dev", folder / CORPUS), cell.dev_sentences)
@@ -87,7 +87,7 @@ def change_data(cell: Cell, folder: Path) -> None:
 
 
 def spread(sentences: list[Sentence], number: int | None) -> list[Sentence]:
-    """This many sentences, evenly from the first to the last."""
+    """This many sentences, evenly spread from the first to the last."""
     if number is None or number >= len(sentences):
         return sentences
     return [sentences[place * len(sentences) // number] for place in range(number)]

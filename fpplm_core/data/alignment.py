@@ -45,7 +45,8 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
         first, last = _covered(mention, words, record)
         start, end = words[first][0], words[last][1]
         if (start, end) != mention[:2]:
-            do = f"correct it (whole words: {record.text[start:end][:SHOWN]!r}), or set data.misaligned to expand or split"
+            whole = record.text[start:end][:SHOWN]
+            do = f"correct it (whole words: {whole!r}), or set data.misaligned to expand or split"
             raise _refused("a mention begins or ends inside a word", mention, record, do)
         entities.append(Span(first, last + 1, mention.label))
     lines = tuple(_lines(words, record))
@@ -82,7 +83,9 @@ def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
     found = []
     for mention in record.mentions:
         if not 0 <= mention.start < mention.end <= len(record.text):
-            raise _refused(f"not a range in a text of {len(record.text)} characters", mention, record, "correct its offsets")
+            raise _refused(
+                f"not a range in a text of {len(record.text)} characters", mention, record, "correct its offsets"
+            )
         if not mention.label or mention.label != mention.label.strip():
             raise _refused("a label is empty or surrounded by blanks", mention, record, "correct the label")
         start, end = strip_range(record.text, mention.start, mention.end)

@@ -39,8 +39,8 @@ def convert(
 ) -> int:
     """Writes a new file `target`, named TARGET.partial until it is complete; returns its number of records.
 
-    `options.notes` counts changes and losses. Formats are modules of fpplm_core/data/formats; auto looks at the source's
-    content and the target's suffix. Tags keep their scheme (auto) or get another one. `mend` says how illegal
+    `options.notes` counts changes and losses. Formats are modules of fpplm_core/data/formats; auto looks at the
+    source's content and the target's suffix. Tags keep their scheme (auto) or get another one. `mend` says how illegal
     transitions are repaired if tags must be read: refuse, conlleval or discard.
 
     Raises:

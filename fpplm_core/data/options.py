@@ -18,7 +18,7 @@ Overlap = Literal["refuse", "longest", "first"]
 
 @dataclass(frozen=True)
 class Options:
-    """How files are read, as the data section of params.yaml sets it; `notes` counts what reading changes or leaves out.
+    """How files are read, as set in the data section of params.yaml; `notes` counts what reading changes or leaves out.
 
     Columns are numbers (0-based, negative from the right) or names; None means the format's default. `segment` gives
     the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`.

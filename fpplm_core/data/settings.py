@@ -79,7 +79,9 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _outside(self) -> DataSettings:
         if self.incoming and Path(self.incoming).is_relative_to(self.path):
-            raise ValueError(f"incoming {self.incoming} must not lie in path {self.path}, which holds the training data")
+            raise ValueError(
+                f"incoming {self.incoming} must not lie in path {self.path}, which holds the training data"
+            )
         return self
 
 

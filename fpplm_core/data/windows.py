@@ -154,7 +154,7 @@ def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, 
 
 
 def chunks_with_margin(rows: Iterable[T], size: int, margin: int) -> Iterator[tuple[list[T], range]]:
-    """Chunks of `size` rows with up to `margin` neighbours on both sides, as (rows, positions of the chunk's own rows)."""
+    """Chunks of `size` rows with up to `margin` neighbours on both sides, as (rows, positions of its own rows)."""
     stream = iter(rows)
     held: list[T] = []
     begin = 0

@@ -21,8 +21,8 @@ from pyarrow.parquet import ParquetFile
 from fpplm_core.tagging.spans import spans_from_tags
 
 SENTENCES = 10_000  # sentences in one batch
-# The base of the hashes of word sequences. It is odd, so it has an inverse modulo 2^64, which makes a hash independent of
-# where the words stand.
+# The base of the hashes of word sequences. It is odd, so it has an inverse modulo 2^64, which makes a hash independent
+# of the position of the words.
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 

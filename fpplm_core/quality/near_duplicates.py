@@ -2,7 +2,7 @@
 
 The similarity of two sentences is the Jaccard index of their pairs of neighbouring words, in lower case. Each sentence
 gets a signature of PERMUTATIONS numbers; the probability that two signatures agree in a number equals the similarity.
-Sentences that share a band of numbers are candidates, at most LOOKED_AT earlier ones per band, so that time stays linear
+Sentences that share a band of numbers are candidates, at most LOOKED_AT earlier ones per band, so that time is linear
 even if thousands are alike; the candidate with the most similar signature is compared exactly. So no reported pair is
 false, and few are missed.
 """
@@ -59,7 +59,7 @@ def sketch(words: pa.ListArray, near: float) -> Sketches:
 
 
 def _rows(near: float) -> int:
-    """The largest band size for which a pair at the threshold shares a band with probability FOUND."""
+    """The largest band size for which a pair at the threshold shares a band with probability FOUND or more."""
     return max(rows for rows in range(1, 9) if rows == 1 or 1 - (1 - near**rows) ** (PERMUTATIONS // rows) >= FOUND)
 
 
@@ -73,7 +73,7 @@ def concatenate(parts: list[Sketches]) -> Sketches:
 def alike(
     sketches: Sketches, near: float, among: Numbers, earlier: Numbers | None = None
 ) -> dict[int, tuple[int, float]]:
-    """For each of these sentences that has one: a similar sentence, among `earlier` or else before it, and the similarity."""
+    """For each sentence that has one, a similar sentence in `earlier`, or else before it, and the similarity."""
     bands, low, pairs, sizes = sketches
     best, same = np.zeros(len(sizes), dtype=np.intp), np.zeros(len(sizes), dtype=np.intp)
     for band in range(bands.shape[1]):

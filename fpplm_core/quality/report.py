@@ -9,7 +9,7 @@ from fpplm_core.quality.statistics import SplitStatistics
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The number of rows that a check, or a project's own expectation, found in a table; `failed` if it is too large."""
+    """The number of rows that a check, or a project's own expectation, found; `failed` if it is too large."""
 
     severity: str
     table: str

@@ -80,7 +80,9 @@ def sentences(
         "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
         "merged_sentence": column(merged, lambda i: f"{size[i]} words, the median is {medians[i]:g}"),
         "long_word": finding_column(len(table), long_words, long_words.__getitem__),
-        "foreign_script": column(foreign, lambda i: f"most letters are {table['script'][i]}, which is rare in the corpus"),
+        "foreign_script": column(
+            foreign, lambda i: f"most letters are {table['script'][i]}, which is rare in the corpus"
+        ),
     }
     of_split = pd.Categorical.from_codes(split_of, pd.Index(order))
     index = pd.MultiIndex.from_arrays([of_split, size, pieces], names=["split", "words", "pieces"])

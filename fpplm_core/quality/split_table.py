@@ -57,7 +57,9 @@ def splits(
         rows.append(
             {
                 "empty_split": cell(what and f"{split} has {what}"),
-                "few_sentences": cell(f"{number} sentences in {split}, at least {min_sentences} wanted" if few else None),
+                "few_sentences": cell(
+                    f"{number} sentences in {split}, at least {min_sentences} wanted" if few else None
+                ),
                 "label_drift": cell(changed and f"types in {split} against train: {changed}"),
                 "always_present": cell(_always(split, number, "an entity") if everywhere else None),
             }
@@ -72,7 +74,9 @@ def splits(
                 {
                     "always_present": cell(_always(split, number, kind) if kind in always else None),
                     "unknown_type": cell(unknown),
-                    "few_examples": cell(f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None),
+                    "few_examples": cell(
+                        f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None
+                    ),
                     "few_test_examples": cell(
                         f"{kind}: {here} in {split}, at least {min_test_examples} wanted" if unsure else None
                     ),

@@ -18,7 +18,7 @@ from fpplm_core.tagging.windows import window_bounds
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Sizes of a split. `sentences_with` counts the sentences with each entity type, `letters` the letters of each script."""
+    """Sizes of a split. `sentences_with` counts sentences by entity type, `letters` counts letters by script."""
 
     sentences: int
     documents: int

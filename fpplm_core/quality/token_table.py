@@ -243,7 +243,9 @@ def _may_end(texts: list[str], in_the_end: bool) -> bool:
     mark, before = texts[-1], texts[:-1]
     if mark == ".":
         return not in_the_end or bool(_ABBREVIATION.fullmatch(before[-1]))
-    if mark in ("!", "?", "...", "…") and (not in_the_end or len(before) > 2):  # a name that ends in it, such as a title
+    if mark in ("!", "?", "...", "…") and (
+        not in_the_end or len(before) > 2
+    ):  # a name that ends in it, such as a title
         return True
     opened = any(text in _PAIRS.get(mark, "") for text in before)
     return bool(_MAY_END.fullmatch(mark)) or opened or (mark in before and mark not in (",", "-", ";", ":"))

@@ -93,7 +93,7 @@ def round_up(size: int) -> int:
 
 
 class PaddedSession:
-    """A session that pads rows and pieces to the sizes of `round_up`, so that it sees few shapes and needs bounded memory.
+    """A session that pads rows and pieces to the sizes of `round_up`, for few shapes and bounded memory.
 
     A batch of few rows, in which launching takes longer than computing, has its own buffers on the device and, with
     `record`, a CUDA graph.

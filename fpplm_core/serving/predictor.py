@@ -128,7 +128,7 @@ class Predictor:
     def stream(
         self, texts: Iterable[SegmentedText]
     ) -> Iterator[tuple[list[SegmentedText], list[list[tuple[Span, float]]]]]:
-        """Chunks of at most CHUNK texts and their spans, in order; prepares the next chunk while one is being tagged."""
+        """Chunks of at most CHUNK texts and their spans, in order; prepares the next chunk while tagging one."""
         source = iter(texts)
         pending: deque[tuple[list[SegmentedText], PendingLogits]] = deque()
         while chunk := list(islice(source, CHUNK)):
@@ -204,7 +204,7 @@ class Predictor:
         return self._write(logits, states, arrays)
 
     def _write(self, logits: NDArray[np.float32], states: NDArray[np.float32], arrays: Arrays) -> NDArray[np.float32]:
-        """The label language model's logits, given the tagger's softened guesses for all words but the doubtful ones."""
+        """The label language model's logits, given the tagger's softened guesses for all but the doubtful words."""
         inputs = {
             "read": softmax(logits / TEMPERATURE),
             "hidden": self._doubtful(logits, arrays),

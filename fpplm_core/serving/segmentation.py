@@ -25,7 +25,9 @@ def segmentation(bundle: Bundle, segmenter: Segmenter | None) -> Callable[[str],
     if rule in RULES:
         if segmenter is not None:
             do = "load it without a segmenter"
-            raise BundleError("the bundle was trained with a segmentation rule, not with a segmenter", where=where, got=rule, do=do)
+            raise BundleError(
+                "the bundle was trained with a segmentation rule, not with a segmenter", where=where, got=rule, do=do
+            )
         return partial(segment, rule=rule)
     if rule != OWN and ":" not in rule:
         do = f"this version knows {', '.join(RULES)}"
@@ -33,9 +35,13 @@ def segmentation(bundle: Bundle, segmenter: Segmenter | None) -> Callable[[str],
     if segmenter is not None:
         return partial(segment_with, segmenter=segmenter, where="segmenter")
     if rule != OWN:
-        raise BundleError("the bundle names code, which serving does not import", where=where, got=repr(rule), do=HAND_IN)
+        raise BundleError(
+            "the bundle names code, which serving does not import", where=where, got=repr(rule), do=HAND_IN
+        )
 
     def refuse(text: str) -> list[Range]:
-        raise BundleError("the bundle was trained with a segmenter of your own, which it does not contain", where=where, do=HAND_IN)
+        raise BundleError(
+            "the bundle was trained with a segmenter of your own, which it does not contain", where=where, do=HAND_IN
+        )
 
     return refuse

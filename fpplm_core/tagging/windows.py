@@ -60,7 +60,7 @@ class WindowBuilder:
     `pieceless` counts such words. A word longer than a window keeps its leading pieces; `cut_words` counts those.
 
     `context` is the number of pieces of neighbouring sentences on each side, `first_shape_type` the token type of the
-    first of SHAPES, None if token types say nothing about shapes.
+    first of SHAPES, None if token types do not encode shapes.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class WindowBuilder:
         return bounds[first], bounds[last + 1]
 
     def _widen(self, lengths: NDArray[np.intp], places: tuple[int, int, int, int]) -> tuple[int, int]:
-        """The window (start, end) with context on both sides, inside (low, high); room unused on one side goes to the other."""
+        """The window (start, end) with context on both sides in (low, high); unused room goes to the other side."""
         low, start, end, high = places
         if low == start and end == high:
             return start, end

@@ -37,10 +37,10 @@ REFUSALS = re.compile(
     "|a (word|text) has .* which this format cannot hold"
     "|a (text|label) that this format cannot hold"
     "|a text with (a line end|more than words and white space between them)"
-    "|no sentence to be written"
+    "|no sentence to write"
     "|two mentions overlap"
     "|a mention of white space alone"
-    "|a mention that is not of whole tokens, or has no label",
+    "|a mention that does not cover whole tokens, or has no label",
     re.DOTALL,
 )
 HELD = ("words", "text", "documents", "overlaps")  # columns of the table in docs/data.md
@@ -227,7 +227,7 @@ def test_odd_text_comes_back_or_a_conversion_is_refused(first, second, tmp_path_
             assert_there_and_back_again(records, first, second, tmp_path_factory.mktemp("pairs"))
         except DataError as error:
             assert REFUSALS.search(str(error)), error
-            assert re.search(r"(made|\d)(\.\w+)?(/\S+)?:\d+|no sentence to be written", str(error)), error
+            assert re.search(r"(made|\d)(\.\w+)?(/\S+)?:\d+|no sentence to write", str(error)), error
 
     check()
 

@@ -72,7 +72,7 @@ def test_good_files_pass_and_are_taken_together(folder: Path, fpplm: Fpplm, with
     failed = [row for row in verdict["checks"].values() if row["failed"]]
     assert verdict["warnings"] == len(failed) == sum(row["severity"] == "warning" for row in failed)
     assert verdict["notes"][0].startswith("tag scheme IOB2: ")
-    assert "read as conll (2 columns parted by tabs): 2 (train.conll, more.conll)" in verdict["notes"]
+    assert "read as conll (2 columns separated by tabs): 2 (train.conll, more.conll)" in verdict["notes"]
     assert {path.name for path in folder.iterdir()} == {f"{name}.conll" for name in ("train", "more", "dev", "bad")}
 
 
@@ -81,11 +81,11 @@ def test_errors_are_shown_with_their_lines_and_exit_with_10(
 ) -> None:
     done = fpplm("check", "bad.conll", "-S", "data.scheme=IOB2", *with_encoder)
     assert done[0] == 10
-    assert "tag scheme IOB2: as data.scheme says" in done[1]
+    assert "tag scheme IOB2: set by data.scheme" in done[1]
     assert "error malformed_tag: bad.conll:6: malformed tag: 'LOC' is not O or PREFIX-TYPE" in done[1]
     assert "error illegal_transition: bad.conll:3: I-PER cannot follow O in IOB2" in done[1]
     assert BY_NAME["malformed_tag"].advice in done[1]
-    assert done[2].splitlines()[-1].startswith("error: bad.conll: 2 kind(s) of error")
+    assert done[2].splitlines()[-1].startswith("error: bad.conll: 2 check(s) found errors")
     assert "Traceback" not in done[2]
     done = fpplm("check", "bad.conll", "--json", "-S", "data.scheme=IOB2", *with_encoder)
     assert (done[0], json.loads(done[1])["errors"]) == (10, 2)
@@ -138,7 +138,7 @@ def test_pages_and_the_project_s_own_expectations(folder: Path, fpplm: Fpplm, wi
     assert len(list((folder / "pages/validations").rglob("*.html"))) == 5
     (folder / "expectations.yaml").write_text("sentences: [{type: expect_no_duplicates}]\n")
     done = fpplm("check", "train.conll", *with_encoder)
-    assert done[0] == 2 and "expectations.yaml: sentences, entry 1: no check of this table" in done[2]
+    assert done[0] == 2 and "expectations.yaml: sentences, entry 1: this table has no such check" in done[2]
 
 
 def test_a_project_s_own_settings_are_used(folder: Path, fpplm: Fpplm, with_encoder: list[str]) -> None:
@@ -151,7 +151,7 @@ def test_a_project_s_own_settings_are_used(folder: Path, fpplm: Fpplm, with_enco
 def test_conversion_says_what_it_did(folder: Path, fpplm: Fpplm) -> None:
     said = ok(fpplm("convert", "train.conll", "out.jsonl", "--scheme", "BIOES")).splitlines()
     assert said[0] == "out.jsonl: 12 records"
-    assert said[1] == "read as conll (2 columns parted by tabs) (train.conll)"
+    assert said[1] == "read as conll (2 columns separated by tabs) (train.conll)"
     assert said[2].startswith("tag scheme IOB2: ")
     first = json.loads((folder / "out.jsonl").read_text().splitlines()[0])
     assert first["tags"] == ["S-ORG", "O", "O", "O", "O", "O"]
@@ -178,9 +178,9 @@ def test_columns_and_repairs(folder: Path, fpplm: Fpplm) -> None:
     ("arguments", "code", "said"),
     [
         (["none.conll", "a.jsonl"], 3, "none.conll: no such file"),
-        (["train.conll", "dev.conll"], 3, "dev.conll: exists already"),
+        (["train.conll", "dev.conll"], 3, "dev.conll: already exists"),
         (["bad.conll", "a.jsonl", "--scheme", "BIOES"], 3, "bad.conll:3: I-PER cannot follow O in IOB2"),
-        (["train.conll", "a.docx"], 2, "a suffix that says no format"),
+        (["train.conll", "a.docx"], 2, "no format has this suffix"),
         (["train.conll", "a.jsonl", "--to", "word"], 2, "unknown format"),
         (["train.conll", "a.jsonl", "--from", "docbin"], 3, "train.conll"),
         (["train.conll", "a.jsonl", "--scheme", "TAGS"], 2, "--scheme"),

@@ -39,7 +39,7 @@ def project(folder: Path) -> Installed:
     somewhere = Installed(folder / ".")
     files = ("my train.txt", "--dev", "my dev.txt", "--test", "my test.txt")
     said = somewhere.ok("fpplm", "init", "taggers/mine", *files, PYTHONPATH=f"{folder / 'guard'}:{ROOT}")
-    assert said == "taggers/mine is ready; go on with: cd taggers/mine && fpplm retrain\n"
+    assert said == "taggers/mine is ready; next: cd taggers/mine && fpplm retrain\n"
     shutil.copytree(folder / "guard", folder / "taggers/guard")
     return Installed(folder / "taggers/mine")
 
@@ -106,9 +106,9 @@ def test_an_update_has_nothing_to_do_until_the_template_is_another(project: Inst
         (("taggers/mine", "my train.txt"), "taggers/mine: not empty"),
         (("my dev.txt", "my train.txt"), "my dev.txt: not empty"),
         (("new", "nowhere.txt"), "nowhere.txt: no such file"),
-        (("new", "guard"), "guard: of no known format"),
-        (("new", "my train.txt", "--dev", "guard/sitecustomize.py"), "sitecustomize.py: of no known format"),
-        (("new", "one.ann"), "one.ann: one of two files"),
+        (("new", "guard"), "guard: unknown format"),
+        (("new", "my train.txt", "--dev", "guard/sitecustomize.py"), "sitecustomize.py: unknown format"),
+        (("new", "one.ann"), "one.ann: half of a pair of files"),
         (("own", "my train.txt"), "own/tasks.py: the project's package tasks would hide it"),
     ],
 )

@@ -73,6 +73,6 @@ def test_ctrl_c_is_said_in_one_line_and_keeps_the_checkpoint(make_project: Make,
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "interrupted; the same command goes on from the last checkpoint" in output
+    assert "interrupted; the same command continues from the last checkpoint" in output
     assert "Traceback" not in output and "unexpected" not in output
     assert steps_saved(project)

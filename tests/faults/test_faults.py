@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_is_thrown_away(trained: Project, tmp_path: Path) -
     (state,) = project.path.glob(".fpplm/checkpoints/*/state.safetensors")
     damage(state)
     output = project.ok("python", "-m", "tasks.train")
-    assert "damaged and removed; training starts anew" in output
+    assert "damaged, so removed; training starts from the beginning" in output
     assert "resumed at step" not in output
     assert model_digest(project) == model_digest(trained)
 
@@ -243,7 +243,7 @@ def test_two_at_once(trained: Project, tmp_path: Path) -> None:
         wait_for(holder, "held")
         done = project.run("fpplm", "retrain", "--busy", "fail")
         assert done.returncode == 9
-        assert "another retraining is at work here" in one_line(done.stderr)
+        assert "another retraining is running here" in one_line(done.stderr)
         assert f"got process {holder.pid} on " in done.stderr
         done = project.run("fpplm", "retrain", "--busy", "skip")
         assert done.returncode == 0
@@ -346,7 +346,7 @@ def test_a_clock_that_was_set_back(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.ok("fpplm", "retrain", "--promote")
     output = project.ok("fpplm", "retrain", "--promote", LD_PRELOAD=str(library))
-    assert "0 of 9 stages ran" in output and "nothing to do since" in output
+    assert "0 of 9 stages ran" in output and "already decided at" in output
     runs = history.runs(project.path / history.LEDGER)
     assert [run.verdict for run in runs] == ["promote", "promote", "unchanged"]
     assert runs[-1].started < runs[-2].started, "the clock was back"

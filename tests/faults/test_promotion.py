@@ -47,7 +47,7 @@ def test_what_a_promotion_leaves(promoted: Project) -> None:
 def test_nothing_to_do_says_since_when(project: Project) -> None:
     ended = last_run(project)["ended"]
     output = project.ok("fpplm", "retrain", "--promote")
-    assert f"verdict  unchanged: nothing to do since {ended}: promoted then" in output
+    assert f"verdict  unchanged: already decided at {ended}: promoted" in output
     assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
 
 
@@ -99,10 +99,10 @@ def test_a_model_that_was_taken_back_does_not_return_by_itself(project: Project)
     project.commit()
     project.ok("fpplm", "retrain")
     assert "v2.0.0 is in production" in project.ok("fpplm", "promote")
-    assert "v1.0.0 is in production, as before v2.0.0" in project.ok("fpplm", "rollback")
+    assert "v1.0.0 is back in production, instead of v2.0.0" in project.ok("fpplm", "rollback")
     (project.path / ".fpplm/runs.jsonl").unlink()
     output = project.ok("fpplm", "retrain", "--promote")
-    assert "verdict  hold: v2.0.0 was taken out of production; to have it back: fpplm promote v2.0.0" in output
+    assert "verdict  hold: v2.0.0 was taken out of production; to put it back: fpplm promote v2.0.0" in output
     assert "v2.0.0 is in production" in project.ok("fpplm", "promote", "v2")
     changed = project.ok("fpplm", "diff", "v1", "v2")
     assert "train.epochs" in changed and "F1 difference" in changed
@@ -155,7 +155,7 @@ def test_no_such_version_and_nothing_to_go_back_to(promoted: Project) -> None:
     done = promoted.run("fpplm", "promote", "v7")
     assert done.returncode == 3 and "known: v1.0.0" in done.stderr
     done = promoted.run("fpplm", "rollback")
-    assert done.returncode == 3 and "nothing to go back to" in done.stderr
+    assert done.returncode == 3 and "no earlier version to return to" in done.stderr
 
 
 class Sink(BaseHTTPRequestHandler):

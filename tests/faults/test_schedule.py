@@ -172,7 +172,7 @@ def test_another_schedule_takes_the_place_of_the_first(running: Up) -> None:
 
 WRONG = [
     (("--cron", "61 3 * * *"), "61 3 * * *"),
-    (("--cron", "0 3 31 2 *"), "never comes"),
+    (("--cron", "0 3 31 2 *"), "the schedule never runs"),
     (("--cron", "0 3 * * *", "--every", "1h"), "only one"),
     (("--every", "soon"), "'soon'"),
     (("--every", "0"), "greater than 0"),

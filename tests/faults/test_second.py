@@ -54,7 +54,7 @@ def test_a_second_task_is_trained_and_not_exported(
 def test_a_second_task_that_is_the_first_is_an_error(trained: Project, tmp_path: Path) -> None:
     project = with_second(trained, tmp_path / "project", {"tag_column": -1})
     done = project.run("python", "-m", "tasks.read")
-    assert done.returncode == 3 and "data.second: the second task is the first" in done.stderr
+    assert done.returncode == 3 and "data.second: the second task is the same as the first" in done.stderr
 
 
 def test_a_second_column_that_is_not_there_is_an_error(trained: Project, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Data formats, one module each. The folder is the registry: each module in it is the format of that name.
 
 A format that holds one tag per word ("tags" in its HOLDS) reads and writes `Sentence`; a format that holds mentions
-over characters reads and writes `AnnotatedText`. `read_sentences` and fpplm_core/data/conversion.py convert between them.
+over characters reads and writes `AnnotatedText`. `read_sentences` and fpplm_core/data/conversion.py convert them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def detect(path: Path) -> tuple[str, str]:
     if len(found) != 1:
         what = "several formats fit" if found else "unknown format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])
-        raise DataError(what, where=str(path), got=got, do=f"name the format (data.format): {', '.join(format_names())}")
+        raise DataError(
+            what, where=str(path), got=got, do=f"name the format (data.format): {', '.join(format_names())}"
+        )
     return next(iter(found.items()))
 
 

@@ -29,7 +29,7 @@ def _needed(name: str | None, kind: str, fit: list[str], features: Features, whe
     """The column. Raises DataError if there is none, or if it does not fit."""
     do = f"name a column of lists (data.{kind}_column)"
     if name is None:
-        raise DataError(f"no column of {kind}s found", where=where, got=", ".join(features)[:200], do=do)
+        raise DataError(f"no column of {kind}s", where=where, got=", ".join(features)[:200], do=do)
     if name not in fit:
         what = "words that are not lists of strings" if kind == "word" else "tags that are not lists"
         raise DataError(what, where=where, got=f"{name[:60]!r}, {shown(features[name])}", do=do)
@@ -79,6 +79,8 @@ def tag_namer(feature: Any, column: str, where: str) -> Callable[[Any, str], str
             return str(names[tag])
         if names is None and isinstance(tag, str):
             return tag
-        raise DataError("a tag that is missing or has no name", where=place, got=shown(tag), do=f"correct {column[:60]!r}")
+        raise DataError(
+            "a tag that is missing or has no name", where=place, got=shown(tag), do=f"correct {column[:60]!r}"
+        )
 
     return name_of

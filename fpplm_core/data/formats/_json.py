@@ -83,7 +83,7 @@ class _Items:
                 value, end = _decoder.raw_decode(self.held, self.place)
                 break
             except json.JSONDecodeError as error:
-                # The text held of an incomplete item doubles with each attempt, so all attempts together take linear time.
+                # The held part of an incomplete item doubles with each attempt, so all attempts together are linear.
                 cut = not self.held[error.pos :].strip(BLANK)
                 if not (cut and self.more(len(self.held) - self.place)):
                     self.line += self.held.count("\n", self.place, error.pos)
@@ -207,7 +207,9 @@ def piece(text: str, start: int, end: int, where: str) -> str:
     """text[start:end]. Raises DataError if the range is empty or not in the text."""
     if not 0 <= start < end <= len(text):
         got = f"{shown(start)} to {shown(end)}"
-        raise DataError(f"not a range in a text of {len(text)} characters", where=where, got=got, do="correct the offsets")
+        raise DataError(
+            f"not a range in a text of {len(text)} characters", where=where, got=got, do="correct the offsets"
+        )
     return text[start:end]
 
 

@@ -52,7 +52,9 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         empty = False
         yield AnnotatedText(text, mentions, str(path), line)
     if empty:
-        raise DataError("no text in the file", where=str(path), do='put one {"text": "...", "label": {...}} on each line')
+        raise DataError(
+            "no text in the file", where=str(path), do='put one {"text": "...", "label": {...}} on each line'
+        )
 
 
 def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:

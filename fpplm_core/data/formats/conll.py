@@ -140,7 +140,7 @@ def _layout(path: Path, head: list[str], name: str, wanted: int) -> tuple[str, i
             "a line needs a word and a tag",
             where=f"{path}:{len(head)}",
             got=repr(line[:60]),
-            do=f"give columns separated by {'a tab or blanks' if name == 'auto' else NAMES[separator]} (data.separator)",
+            do=f"separate columns by {'a tab or blanks' if name == 'auto' else NAMES[separator]} (data.separator)",
         )
     return separator, width
 

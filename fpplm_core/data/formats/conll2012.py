@@ -112,7 +112,9 @@ def _from_brackets(cells: list[str], lines: list[int], path: Path) -> list[str]:
         where, got = f"{path}:{line}", repr(cell[:60])
         match = _BRACKETS.fullmatch(cell)
         if kind and (match[1] if match else "(" in cell):
-            raise DataError(f"a bracket inside the one opened in line {begun}", where=where, got=got, do="keep one of them")
+            raise DataError(
+                f"a bracket inside the one opened in line {begun}", where=where, got=got, do="keep one of them"
+            )
         if match is None or not _in_brackets(cell):
             do = "give one of (TYPE) (TYPE* * *) or name another column (data.tag_column)"
             raise DataError("no entity in brackets", where=where, got=got, do=do)

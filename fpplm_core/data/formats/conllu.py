@@ -1,4 +1,4 @@
-"""CoNLL-U of Universal Dependencies: ten columns separated by tabs, ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC.
+"""CoNLL-U of Universal Dependencies: ten tab-separated columns, ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC.
 
 The word is FORM (data.word_column names another column). Its tag stands
 
@@ -65,7 +65,9 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
                 names = match[1].split()
                 if names[: len(COLUMNS)] != COLUMNS:
                     do = "put these first: " + " ".join(COLUMNS)
-                    raise DataError("columns in an unknown order", where=f"{path}:{line}", got=repr(match[1][:60]), do=do)
+                    raise DataError(
+                        "columns in an unknown order", where=f"{path}:{line}", got=repr(match[1][:60]), do=do
+                    )
         if not block.rows:
             continue
         if not width:

@@ -45,7 +45,9 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         else:
             options.notes.add("sentences without words are passed over", f"{path}:{line}")
     if empty:
-        raise DataError("no sentence in the file", where=str(path), do='put one {"tokens": [...], "tags": [...]} on each line')
+        raise DataError(
+            "no sentence in the file", where=str(path), do='put one {"tokens": [...], "tags": [...]} on each line'
+        )
 
 
 def _sentence(row: Any, file: str, line: int) -> Sentence:

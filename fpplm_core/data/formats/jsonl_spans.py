@@ -61,7 +61,9 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         empty = False
         yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
     if empty:
-        raise DataError("no text in the file", where=str(path), do='put one {"text": "...", "entities": [...]} on each line')
+        raise DataError(
+            "no text in the file", where=str(path), do='put one {"text": "...", "entities": [...]} on each line'
+        )
 
 
 def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:

@@ -105,7 +105,9 @@ def _mentions(
             first, last = (member(span, key, int, where) for key in ("token_start", "token_end"))
             if not 0 <= first <= last < len(words) or (words[first][0], words[last][1]) != (start, end):
                 got = f"tokens {shown(first)} to {shown(last)}, characters {shown(start)} to {shown(end)}"
-                raise DataError("a span's tokens do not match its characters", where=where, got=got, do="correct the span")
+                raise DataError(
+                    "a span's tokens do not match its characters", where=where, got=got, do="correct the span"
+                )
         found.append(Mention(start, end, label))
     return tuple(found)
 

@@ -14,8 +14,8 @@ id         items with an id are documents, counted from 0; those without are of 
 Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are skipped, and
 noted. An item stands in memory as a whole; it gives its first line to all its words.
 
-`write` makes each sentence a paragraph. spaCy itself requires the scheme BILOU. It cannot hold sentences without words, words
-that are not written in the text one after another with white space alone between them, the tags "" and "-", documents
+`write` makes each sentence a paragraph. spaCy itself requires the scheme BILOU. It cannot hold sentences without words,
+words that do not follow each other in the text with only white space between them, the tags "" and "-", documents
 that do not count up from 0.
 """
 

@@ -262,7 +262,7 @@ def test_mentions_that_come_to_share_a_word_are_refused_with_both_named():
     with pytest.raises(DataError) as caught:
         to_sentence(ONE_WORD, Options(misaligned="expand"))
     assert str(caught.value) == (
-        "a.jsonl:8: two mentions overlap, got LONG 'ab-cd gh', 2 to 10; it meets A 'a ab-cd', 0 to 7; "
+        "a.jsonl:8: two mentions overlap, got LONG 'ab-cd gh', 2 to 10; it overlaps A 'a ab-cd', 0 to 7; "
         "set data.overlap to longest or first, or data.misaligned to split"
     )
 
@@ -270,17 +270,17 @@ def test_mentions_that_come_to_share_a_word_are_refused_with_both_named():
 @pytest.mark.parametrize(
     ("mention", "text", "said"),
     [
-        ((-1, 2, "X"), "abc", "no place in a text of 3 characters, got X 'ab', -1 to 2"),
-        ((2, 2, "X"), "abc", "no place in a text of 3 characters, got X '', 2 to 2"),
-        ((2, 1, "X"), "abc", "no place in"),
-        ((0, 4, "X"), "abc", "no place in"),
-        ((10**30, 10**31, "X"), "abc", "no place in"),
-        ((0, 1, "X"), "", "no place in a text of 0 characters"),
+        ((-1, 2, "X"), "abc", "not a range in a text of 3 characters, got X 'ab', -1 to 2"),
+        ((2, 2, "X"), "abc", "not a range in a text of 3 characters, got X '', 2 to 2"),
+        ((2, 1, "X"), "abc", "not a range in"),
+        ((0, 4, "X"), "abc", "not a range in"),
+        ((10**30, 10**31, "X"), "abc", "not a range in"),
+        ((0, 1, "X"), "", "not a range in a text of 0 characters"),
         ((1, 2, "X"), "a\u2028b", "a mention of white space alone, got X '\\u2028', 1 to 2"),
         ((0, 1, ""), "abc", "a label is empty"),
-        ((0, 1, "X "), "abc", "a label is empty or has blanks around it"),
+        ((0, 1, "X "), "abc", "a label is empty or surrounded by blanks"),
         ((1, 2, "a\nb" * 99), "abc", "a mention begins or ends inside a word, got a ba ba"),
-        ((0, 80, "X"), "y" * 999, f"a mention begins or ends inside a word, got X '{'y' * 60}', 0 to 80; mend it"),
+        ((0, 80, "X"), "y" * 999, f"a mention begins or ends inside a word, got X '{'y' * 60}', 0 to 80; correct it"),
     ],
 )
 @pytest.mark.parametrize("place", ["a.jsonl:8", ""])
@@ -294,7 +294,7 @@ def test_what_is_no_mention_is_refused_at_its_place_or_that_of_its_text(mention,
 
 @pytest.mark.parametrize("words", [((0, 2), (1, 3)), ((2, 3), (0, 1)), ((0, 0),), ((-1, 2),), ((0, 4),), ((2, 1),)])
 def test_words_out_of_order_are_refused_at_the_place_of_their_text(words):
-    with pytest.raises(DataError, match=r"^a.jsonl:3: words out of order, got .* characters; mend"):
+    with pytest.raises(DataError, match=r"^a.jsonl:3: words out of order, got .* characters; correct"):
         to_sentence(record_of("abc", words=words), Options())
 
 
@@ -371,5 +371,5 @@ def test_words_may_come_from_a_segmenter(segmenter):
     record = record_of("我在 北京。", (3, 5, "X"))
     segment = segmenter(lambda text: iter(["我在", " ", "北京", "。"]))
     assert tagged(to_sentence(record, Options(segment=segment))) == [("我在", "O"), ("北京", "B-X"), ("。", "O")]
-    with pytest.raises(ParamsError, match=r"^data.segmentation: segmenter_.*:cut: the segmenter leaves out the end of"):
+    with pytest.raises(ParamsError, match=r"^data.segmentation: segmenter_.*:cut: the segmenter omits the end of"):
         to_sentence(record, Options(segment=segmenter(lambda text: ["我"])))

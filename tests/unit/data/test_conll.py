@@ -111,7 +111,7 @@ def test_columns_are_chosen_from_either_side(read, columns, words, tags):
 @pytest.mark.parametrize(
     ("content", "line", "parts"),
     [
-        ("a\tO\nb\n", 2, ["got 1 in 'b'", "first line has 2", "parted by tabs"]),
+        ("a\tO\nb\n", 2, ["got 1 in 'b'", "first line has 2", "separated by tabs"]),
         ("a O\n\nb X O\n", 3, ["got 3 in 'b X O'", "blanks or tabs"]),
         ("# x\na\tO\n\tb\tO\n", 3, ["got 3"]),
         ("a\tX\tO\nb\tO\n", 2, ["got 2", "has 3"]),
@@ -145,7 +145,7 @@ def test_a_column_beyond_the_file_is_an_error(read, word, tag):
 def test_a_missing_file_a_folder_and_an_unknown_format_are_errors(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         list(conll.read(tmp_path / "none.conll", Options()))
-    with pytest.raises(DataError, match="a folder stands where a file is wanted"):
+    with pytest.raises(DataError, match="a folder, expected a file"):
         list(conll.read(tmp_path, Options()))
     with pytest.raises(ParamsError, match=r"use one of .*conll"):
         get("xlsx")
@@ -173,11 +173,11 @@ def test_a_separator_may_be_named(read, content, separator, words, tags):
 @pytest.mark.parametrize(
     ("content", "separator", "said"),
     [
-        ("a O\n", "tab", "needs a word and a tag, got 'a O'; give columns parted by tabs"),
-        ("a,O\n", "auto", "needs a word and a tag, got 'a,O'; give columns parted by a tab or blanks"),
-        ('a,O\n",O\n', "comma", ":2: cells that cannot be parted"),
-        ('a,O\n"b"c,O\n', "comma", ":2: cells that cannot be parted"),
-        ("a,O\nb;O\n", "comma", ":2: wrong number of columns.*parted by commas"),
+        ("a O\n", "tab", "needs a word and a tag, got 'a O'; separate columns by tabs"),
+        ("a,O\n", "auto", "needs a word and a tag, got 'a,O'; separate columns by a tab or blanks"),
+        ('a,O\n",O\n', "comma", ":2: cells that cannot be split"),
+        ('a,O\n"b"c,O\n', "comma", ":2: cells that cannot be split"),
+        ("a,O\nb;O\n", "comma", ":2: wrong number of columns.*separated by commas"),
     ],
 )
 def test_the_wrong_separator_is_an_error(read, content, separator, said):
@@ -234,17 +234,17 @@ def test_comments_are_noted(read):
 
 
 RECOGNISED = {
-    "conll2003": (CONLL2003, "4 columns parted by blanks"),
-    "conll2002": (CONLL2002, "3 columns parted by blanks"),
-    "tabs": ("# sent\nEU\tB-ORG\r\n\r\ncalls\tO\r\n", "2 columns parted by tabs"),
-    "tags": ("EU\tPROPN\ncalls\tVERB\n", "2 columns parted by tabs"),
-    "brackets": ("[\tO\n{\tO\n<\tO\n", "2 columns parted by tabs"),
+    "conll2003": (CONLL2003, "4 columns separated by blanks"),
+    "conll2002": (CONLL2002, "3 columns separated by blanks"),
+    "tabs": ("# sent\nEU\tB-ORG\r\n\r\ncalls\tO\r\n", "2 columns separated by tabs"),
+    "tags": ("EU\tPROPN\ncalls\tVERB\n", "2 columns separated by tabs"),
+    "brackets": ("[\tO\n{\tO\n<\tO\n", "2 columns separated by tabs"),
     "some latin1": (
         "un\tO\ncaf\ufffd\tO\n",
-        "2 columns parted by tabs",
+        "2 columns separated by tabs",
     ),  # which is told to be no UTF-8 when it is read
-    "no line end": ("EU B-ORG", "2 columns parted by blanks"),
-    "a bad line": ("a\tO\n" * 20 + "b\n" + "a\tO\n" * 20, "2 columns parted by tabs"),
+    "no line end": ("EU B-ORG", "2 columns separated by blanks"),
+    "a bad line": ("a\tO\n" * 20 + "b\n" + "a\tO\n" * 20, "2 columns separated by tabs"),
 }
 NOT_RECOGNISED = [
     "",
@@ -355,17 +355,17 @@ def test_what_can_be_held_is_not_refused(tmp_path_factory, steps, unmarked):
         ([([("a", "O"), ("b\n", "O")], None)], "made:2: a word has"),
         ([([("", "O")], None)], "made:1: a word is empty"),
         ([([("a", "")], None)], "made:1: a tag is empty"),
-        ([([("a", "O ")], None)], "a tag with blanks behind it"),
-        ([([("a", "O\r")], None)], "a tag with blanks behind it"),
+        ([([("a", "O ")], None)], "a tag followed by blanks"),
+        ([([("a", "O\r")], None)], "a tag followed by blanks"),
         ([([("-DOCSTART-", "O")], None)], "made:1: a word that would begin a document"),
         ([([("-DOCSTART- x", "O")], None)], "a word that would begin a document"),
         ([([("\ud800", "O")], None)], "made:1: a word has"),
-        ([([("#a", "O")], None), ([("-DOCSTART-x", "O")], None)], "could not be told apart"),
-        ([([("a", "O")], 0), ([("a", "O")], None)], "made:1: a document that no mark .*, got None behind 0"),
-        ([([("a", "O")], 1), ([("a", "O")], 0)], "got 0 behind 1; number documents from 0"),
-        ([([("a", "O")], 2**31)], "got 2147483648 behind None"),
+        ([([("#a", "O")], None), ([("-DOCSTART-x", "O")], None)], "would be indistinguishable"),
+        ([([("a", "O")], 0), ([("a", "O")], None)], "made:1: a document number that this format .*, got None after 0"),
+        ([([("a", "O")], 1), ([("a", "O")], 0)], "got 0 after 1; number documents from 0"),
+        ([([("a", "O")], 2**31)], "got 2147483648 after None"),
         ([([("a", "O")], None), ([], None)], "made: a sentence without words"),
-        ([], "no sentence to be written"),
+        ([], "no sentence to write"),
     ],
 )
 def test_what_a_file_cannot_hold_is_refused(tmp_path, rows, said):

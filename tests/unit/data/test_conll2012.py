@@ -87,11 +87,11 @@ def test_brackets(read):
 @pytest.mark.parametrize(
     ("content", "options", "line", "said"),
     [
-        (rows("(A*", "(B)", "*)"), {}, 2, "a bracket inside that of line 1, got '.B.'"),
-        (rows("(A*", "(A*", "*)"), {}, 2, "a bracket inside that of line 1"),
+        (rows("(A*", "(B)", "*)"), {}, 2, "a bracket inside the one opened in line 1, got '.B.'"),
+        (rows("(A*", "(A*", "*)"), {}, 2, "a bracket inside the one opened in line 1"),
         (rows("(A(B*", "*))"), {}, 1, "no entity in brackets, got '.A.B.'"),
-        (rows("*", "*)"), {}, 2, "a bracket is closed that was not opened"),
-        (rows("(A)", "*)"), {}, 2, "a bracket is closed that was not opened"),
+        (rows("*", "*)"), {}, 2, "a closing bracket without an opening one"),
+        (rows("(A)", "*)"), {}, 2, "a closing bracket without an opening one"),
         (rows("(A*", "*))"), {}, 2, "no entity in brackets"),
         (rows("*", "(A*", "*") + rows("*)"), {}, 2, "a bracket is not closed, got '.A'"),
         *(
@@ -105,7 +105,7 @@ def test_brackets(read):
         (rows("*"), {"tag_column": "POS"}, None, "columns have no names"),
         (rows("*", width=11), {}, 1, "wrong number of columns, got 11"),
         (rows("*")[:-1] + rows("*", width=13), {}, 2, "wrong number of columns, got 13"),
-        ("#end document\n", {}, 1, "the end of a document that has not begun"),
+        ("#end document\n", {}, 1, "the end of a document that was not begun"),
         ("#begin document (a)\n" + rows("*"), {}, 1, "a document without an end"),
         ("#begin document (a)\n#begin document (b)\n", {}, 2, "a document begins inside another"),
         ("#begin document (a)\n#end document\n", {}, None, "no sentence in the file"),

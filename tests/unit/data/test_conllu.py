@@ -123,9 +123,9 @@ def test_tags_stand_in_an_eleventh_column_or_in_a_named_one(read):
             2,
             "tags in several attributes, got 'ner=B-X'; keep one, as NER=",
         ),
-        (rows(("a", "Entity=(person-1-giv:act-cf1*-1-coref-Ann")), {}, 1, "mentions in brackets, which are no tags"),
+        (rows(("a", "Entity=(person-1-giv:act-cf1*-1-coref-Ann")), {}, 1, "mentions in brackets, which are not tags"),
         (rows(("a", "_"), ("b", "Entity=1)")), {}, 2, "mentions in brackets"),
-        (rows(("a", "_"), columns=12), {}, 1, "several further columns, got 12 columns; name the column"),
+        (rows(("a", "_"), columns=12), {}, 1, "several additional columns, got 12 columns; name the column"),
         (rows(("a", "_")), {"tag_column": "NER"}, 1, "no such column, got 'NER'; use a number, or one of ID, FORM"),
         (rows(("a", "_")), {"tag_column": 10}, 1, "no such column, got column 10 of 10"),
         (rows(("a", "_")), {"word_column": -11}, 1, "no such column, got column -11 of 10"),
@@ -133,16 +133,21 @@ def test_tags_stand_in_an_eleventh_column_or_in_a_named_one(read):
             "# global.columns = ID FORM UPOS\n" + rows(("a", "_")),
             {},
             1,
-            "columns of another order, got ' ID FORM UPOS'",
+            "columns in an unknown order, got ' ID FORM UPOS'",
         ),
         ("1\ta\tO\n", {}, 1, "wrong number of columns, got 3 in"),
-        (rows(("a", "_")) + rows(("a", "_"), columns=11), {}, 3, "wrong number of columns, got 11, where"),
-        (rows(("a", "_")).replace("1", "x", 1), {}, 1, "not the number of a word, got 'x'"),
-        (rows(("a", "_")).replace("1", "²", 1), {}, 1, "not the number of a word"),
-        (rows(("a", "_")).replace("1", "9" * 5000, 1), {}, 1, "not the number of a word"),
+        (rows(("a", "_")) + rows(("a", "_"), columns=11), {}, 3, "wrong number of columns, got 11, but"),
+        (rows(("a", "_")).replace("1", "x", 1), {}, 1, "not a word number, got 'x'"),
+        (rows(("a", "_")).replace("1", "²", 1), {}, 1, "not a word number"),
+        (rows(("a", "_")).replace("1", "9" * 5000, 1), {}, 1, "not a word number"),
         (rows(("a", "_")).replace("1", "2", 1), {}, 1, "words out of order, got '2'; the next word is 1"),
         (rows(("a", "_"))[:-1] + rows(("b", "_")), {}, 2, "words out of order, got '1'; the next word is 2; an empty"),
-        (rows(("a", "_"), ("b", "_")).replace("1\t", "1-3\tab" + "\t_" * 8 + "\n1\t", 1), {}, 3, "a range goes beyond"),
+        (
+            rows(("a", "_"), ("b", "_")).replace("1\t", "1-3\tab" + "\t_" * 8 + "\n1\t", 1),
+            {},
+            3,
+            "a range extends beyond",
+        ),
         (rows(("a", "_"), ("b", "_")).replace("2\t", "2-1\tab" + "\t_" * 8 + "\n2\t", 1), {}, 2, "words out of order"),
         (
             rows(("a", "_"), ("b", "_"))
@@ -230,9 +235,9 @@ def test_what_is_written(tmp_path):
         (("a",), ("",), None, None, "made:7: a tag is empty"),
         (("a",), ("O",), "a\n", ((0, 1),), r"made:7: a text has '\\n'"),
         (("a",), ("O",), "a\r", ((0, 1),), "made:7: a text with a line end"),
-        (("a",), ("O",), "a -", ((0, 1),), "made:7: a text with more than words"),
-        (("b", "a"), ("O", "O"), "a b", ((2, 3), (0, 1)), "made:7: a text with more than words"),
-        ((" a",), ("O",), " a", ((0, 2),), "made:7: a text with more than words"),
+        (("a",), ("O",), "a -", ((0, 1),), "made:7: the text has more than words"),
+        (("b", "a"), ("O", "O"), "a b", ((2, 3), (0, 1)), "made:7: the text has more than words"),
+        ((" a",), ("O",), " a", ((0, 2),), "made:7: the text has more than words"),
         ((), (), "a", (), "made:7: a sentence without words"),
     ],
 )
@@ -301,7 +306,7 @@ def test_any_text_gives_sentences_or_an_error_with_a_place(tmp_path_factory, pie
 
 
 def test_it_is_recognised_by_its_columns():
-    assert conllu.recognise(Path("a.txt"), SPANISH) == "10 columns parted by tabs, the first numbers the words"
+    assert conllu.recognise(Path("a.txt"), SPANISH) == "10 columns separated by tabs, the first numbers the words"
     assert conllu.recognise(Path("a.txt"), SPANISH.replace("\n", "\r\n"))
     assert get("iob2").recognise(Path("a"), SPANISH) is None
     assert get("conll2012").recognise(Path("a"), SPANISH) is None

@@ -69,10 +69,10 @@ def test_every_scheme_becomes_every_other(tmp_path, first, second):
 
 def test_what_a_scheme_cannot_say_is_refused_with_its_place(tmp_path):
     source = conll(tmp_path / "a.conll", "a/O", "b/B-PER c/B-PER")
-    with pytest.raises(DataError, match=r"a.conll:3: IO cannot say PER over the words 2 to 2"):
+    with pytest.raises(DataError, match=r"a.conll:3: IO cannot express PER over the words 2 to 2"):
         convert(source, tmp_path / "b.conll", Options(), scheme="IO")
     for scheme in ("TAGS", "IOB3"):
-        with pytest.raises(ParamsError, match=rf"--scheme: no scheme of entities, got '{scheme}'; use auto, IOB1, "):
+        with pytest.raises(ParamsError, match=rf"--scheme: unknown tag scheme, got '{scheme}'; use auto, IOB1, "):
             convert(source, tmp_path / "b.conll", Options(), scheme=scheme)
     assert left(tmp_path) == {"a.conll"}
 
@@ -81,7 +81,7 @@ def test_illegal_transitions_are_refused_or_mended_and_counted_with_their_lines(
     source = conll(tmp_path / "a.conll", "a/B-PER b/I-PER c/O", "d/O e/I-LOC f/I-LOC", "g/B-PER h/I-LOC i/B-LOC")
     with pytest.raises(DataError) as caught:
         convert(source, tmp_path / "b.jsonl", Options(), scheme="BIOES")
-    assert str(caught.value).startswith(f"{source}:6: I-LOC cannot follow O in IOB2; mend it, or choose --repair")
+    assert str(caught.value).startswith(f"{source}:6: I-LOC cannot follow O in IOB2; correct it, or choose --repair")
     assert left(tmp_path) == {"a.conll"}
 
     options = Options()
@@ -113,16 +113,18 @@ def test_tags_stay_as_they_are_where_nothing_must_read_them(tmp_path):
 @pytest.mark.parametrize("name", WITH_MENTIONS)
 def test_a_tag_a_word_is_no_mention(tmp_path, name):
     source = conll(tmp_path / "a.conll", "a/NOUN b/VERB")
-    with pytest.raises(DataError, match=r"a.conll: a tag a word is no mention; choose a format that holds tags"):
+    with pytest.raises(
+        DataError, match=r"a.conll: tags of single words are not mentions; choose a format that holds tags"
+    ):
         convert(source, tmp_path / "b", Options(), "conll", name)
-    with pytest.raises(DataError, match="no mention"):
+    with pytest.raises(DataError, match="not mentions"):
         convert(source, tmp_path / "b.jsonl", Options(), "conll", scheme="IOB2")
     assert left(tmp_path) == {"a.conll"}
 
 
 def test_tags_of_no_scheme_are_refused_with_the_file(tmp_path):
     source = conll(tmp_path / "a.conll", "a/B-PER b/VERB c/NOUN")
-    with pytest.raises(DataError, match=r"a.conll: the tags are in no known scheme, got 1 B-, and 2 tags"):
+    with pytest.raises(DataError, match=r"a.conll: the tags follow no known scheme, got 1 B-, and 2 tags"):
         convert(source, tmp_path / "b", Options(), "conll", "brat")
     conll(source, "a/B-PER b/VERB c/I-PER d/O")
     with pytest.raises(DataError, match=r"a.conll:2: malformed tag: 'VERB' is not O or PREFIX-TYPE"):
@@ -167,14 +169,14 @@ def test_targets_that_exist_and_sources_that_do_not(tmp_path):
     source = conll(tmp_path / "a.conll", "a/B-PER")
     for name in ("b.jsonl", "b.jsonl.partial"):
         (tmp_path / name).write_text("mine")
-        with pytest.raises(DataError, match=rf"{name}: exists already; take it away"):
+        with pytest.raises(DataError, match=rf"{name}: already exists; remove it"):
             convert(source, tmp_path / "b.jsonl", Options())
         assert (tmp_path / name).read_text() == "mine"
         (tmp_path / name).unlink()
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(DataError, match="already exists"):
         convert(source, source, Options(), "conll", "conll")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DataError, match="folder: exists already"):
+    with pytest.raises(DataError, match="folder: already exists"):
         convert(source, tmp_path / "folder", Options())
     for name in ("auto", "conll", "docbin", "brat"):
         with pytest.raises(DataError, match=r"none\.conll"):
@@ -185,7 +187,7 @@ def test_targets_that_exist_and_sources_that_do_not(tmp_path):
 @pytest.mark.parametrize(("name", "wanted"), [("b.docx", "'.docx'"), ("b.conll.gz", "'.gz'"), ("b.json", "'.json'")])
 def test_a_suffix_that_says_no_format(tmp_path, name, wanted):
     source = conll(tmp_path / "a.conll", "a/B-PER")
-    with pytest.raises(ParamsError, match=rf"{name}: a suffix that says no format, got {wanted}; name its format, one"):
+    with pytest.raises(ParamsError, match=rf"{name}: no format has this suffix, got {wanted}; name the format, one"):
         convert(source, tmp_path / name, Options())
     with pytest.raises(ParamsError, match="unknown format"):
         convert(source, tmp_path / name, Options(), "conll", "word")
@@ -237,7 +239,7 @@ def test_a_writer_that_loses_something_is_caught(tmp_path, monkeypatch, name, da
     module = get(name)
     write = module.write
     monkeypatch.setattr(module, "write", lambda records, path: write(DAMAGES[damage](records), path))
-    with pytest.raises(DataError, match=r"(a.conll:[14]|c.partial): it does not come back as it was written"):
+    with pytest.raises(DataError, match=r"(a.conll:[14]|c.partial): reading it back gives something else"):
         convert(source, tmp_path / "c", Options(), "conll", name)
     assert left(tmp_path) == {"a.conll"}
 
@@ -320,7 +322,7 @@ def test_texts_without_a_word_are_passed_over_where_tags_are_written(tmp_path):
     assert options.notes.places["texts without a word are passed over"] == [f"{source}:1", f"{source}:3"]
     assert convert(source, tmp_path / "c.jsonl", Options(), target_format="jsonl_spans") == 3
     source.write_text('{"text": " ", "label": []}\n')
-    with pytest.raises(DataError, match="no sentence to be written"):
+    with pytest.raises(DataError, match="no sentence to write"):
         convert(source, tmp_path / "d.conll", Options())
     assert left(tmp_path) == {"a.jsonl", "b.conll", "c.jsonl"}
 

@@ -119,9 +119,9 @@ def test_columns_are_named_or_numbered(saved, word, tag, tags):
         (
             {"tokens": [[1]], "tags": [["X"]]},
             {"word_column": 0},
-            "words that are no lists of texts, got 'tokens', List",
+            "words that are not lists of strings, got 'tokens', List",
         ),
-        ({"tokens": [["a"]], "tags": ["X"]}, {"tag_column": 1}, "tags that are no lists, got 'tags', Value"),
+        ({"tokens": [["a"]], "tags": ["X"]}, {"tag_column": 1}, "tags that are not lists, got 'tags', Value"),
         ({"tokens": [["a"]], "tags": [["X"]]}, {"tag_column": 2}, "no such column, got column 2 of tokens, tags"),
         ({"tokens": [["a"]], "tags": [["X"]]}, {"tag_column": "x"}, "no such column, got column x of"),
     ],
@@ -144,11 +144,11 @@ def labelled(**rest):
     ("tokens", "tags", "said"),
     [
         (["a", "b"], [0], ":2: words and tags do not match"),
-        (["a", None], [0, 0], ":2: a word is no text"),
-        (["a"], [None], ":2: a tag that is missing or has no name, got None; mend 'tags'"),
+        (["a", None], [0, 0], ":2: a word is not a string"),
+        (["a"], [None], ":2: a tag that is missing or has no name, got None; correct 'tags'"),
         (["a"], [-1], ":2: a tag that is missing or has no name, got -1"),
-        (None, [0], ":2: no list, got None; mend the column 'tokens'"),
-        (["a"], None, ":2: no list, got None; mend the column 'tags'"),
+        (None, [0], ":2: not a list, got None; correct the column 'tokens'"),
+        (["a"], None, ":2: not a list, got None; correct the column 'tags'"),
     ],
 )
 def test_a_malformed_row_is_an_error_with_its_number(tmp_path, tokens, tags, said):
@@ -170,7 +170,7 @@ def test_documents_are_kept_where_they_are_numbers(tmp_path):
     rows = {"tokens": [["a"]] * 3, "tags": [["O"]] * 3}
     assert [s.document for s in read(table(tmp_path / "a", **rows, document=[3, None, 0]))] == [3, None, 0]
     assert [s.document for s in read(table(tmp_path / "a", **rows, document=["3", "4", "5"]))] == [None] * 3
-    with pytest.raises(DataError, match="a:2: no number of a document, got -1"):
+    with pytest.raises(DataError, match="a:2: not a valid document number, got -1"):
         read(table(tmp_path / "a", **rows, document=[3, -1, 0]))
 
 
@@ -206,8 +206,8 @@ def test_datasets_loads_what_is_written(tmp_path, monkeypatch):
     [
         ((), None, "src: a sentence without words"),
         (("\ud83d",), None, "src:7: half of a surrogate pair"),
-        (("a",), -1, "src:7: no number of a document, got -1"),
-        (("a",), 2**31, "src:7: no number of a document"),
+        (("a",), -1, "src:7: not a valid document number, got -1"),
+        (("a",), 2**31, "src:7: not a valid document number"),
     ],
 )
 def test_what_cannot_be_read_back_is_not_written(tmp_path, words, document, said):
@@ -217,15 +217,15 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, words, document, said
 
 
 def test_what_is_no_split_is_an_error_that_says_what_to_do(saved, tmp_path):
-    with pytest.raises(DataError, match=r"a whole dataset stands where a split is wanted, got train, test; name one"):
+    with pytest.raises(DataError, match=r"a whole dataset, expected one split, got train, test; name one"):
         read(saved)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no saved dataset .*save_to_disk"):
+    with pytest.raises(DataError, match=r"not a saved dataset .*save_to_disk"):
         read(tmp_path / "empty")
     with pytest.raises(DataError, match=r"missing: no such file"):
         read(saved / "missing")
     (saved / "train" / "dataset_info.json").write_text("{")
-    with pytest.raises(DataError, match="no saved dataset"):
+    with pytest.raises(DataError, match="not a saved dataset"):
         read(saved / "train")
     with pytest.raises(DataError, match="a: no sentence in the file"):
         read(
@@ -323,7 +323,7 @@ def test_what_the_hub_refuses_is_an_error_of_one_line(split, tmp_path, monkeypat
     monkeypatch.setattr(datasets.IterableDataset, "__iter__", Broken.__iter__)
     stream = hugging_face.read(path, Options())
     assert next(stream).words == ("Angela", "Merkel", "spoke")
-    with pytest.raises(DataError, match=r"mine.dataset.yaml:2: the dataset cannot be read on"):
+    with pytest.raises(DataError, match=r"mine.dataset.yaml:2: reading the dataset failed"):
         next(stream)
 
 
@@ -332,7 +332,7 @@ def test_what_the_hub_refuses_is_an_error_of_one_line(split, tmp_path, monkeypat
     [
         ("", "wrong keys"),
         ("- dataset", "wrong keys"),
-        ("dataset: a\n", "wrong keys, got {'dataset': 'a'}; give dataset, split and, if you like, name, revision"),
+        ("dataset: a\n", "wrong keys, got {'dataset': 'a'}; give dataset, split and optionally name, revision"),
         ("dataset: a\nsplit: b\ntag: c\n", "wrong keys"),
         ("dataset: a\nsplit: 1\n", "split must be a text, got 1; put it in quotes"),
         ("dataset: [a]\nsplit: b\n", "dataset must be a text"),

@@ -77,10 +77,10 @@ def test_three_and_four_columns_and_named_ones(read):
     [
         ("1\tAnn\tB-PER\tB-PER\n", {}, 1, "several columns of tags, got '1.tAnn"),
         ("1\tAnn\tB-PER\n2\ta\tO\t-\tO\n", {}, 2, "several columns of tags"),
-        ("1\tAnn\n", {}, 1, "wrong number of columns, got 2 in .*give 3 to 5, parted by tabs"),
+        ("1\tAnn\n", {}, 1, "wrong number of columns, got 2 in .*give 3 to 5, separated by tabs"),
         ("1 Ann O\n", {}, 1, "wrong number of columns, got 1"),
         ("1\tAnn\tO\t-\t-\t-\n", {}, 1, "wrong number of columns, got 6"),
-        ("a\tAnn\tO\n", {}, 1, "not the number of a word, got 'a'"),
+        ("a\tAnn\tO\n", {}, 1, "not a word number, got 'a'"),
         ("1\ta\tO\n\n2\tb\tO\n", {}, 3, "words out of order"),
         ("1\t\tO\n", {}, 1, "an empty word"),
         ("1\ta\tO\n", {"tag_column": 3}, 1, "no such column, got column 3 of 3"),
@@ -125,7 +125,7 @@ def test_any_text_gives_sentences_or_an_error_with_a_place(tmp_path_factory, pie
 
 def test_it_is_recognised_by_its_columns():
     for head in (UNER, UNER.replace("\n", "\r\n"), "1\tAnn\tB-PER\n2\ta\tO\n"):
-        assert iob2.recognise(Path("a.txt"), head) == "rows of a word's number, the word and its tag, parted by tabs"
+        assert iob2.recognise(Path("a.txt"), head) == "rows of a word's number, the word and its tag, separated by tabs"
         assert conll.recognise(Path("a.iob2"), head) is None
     for head in (
         "",

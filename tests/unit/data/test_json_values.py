@@ -56,9 +56,9 @@ def test_a_list_cut_at_any_byte_gives_what_stands_before_and_an_error(tmp_path_f
     [
         ('{"a": 1}\n{"a": }', 2, "not valid JSON (Expecting value, column 7)"),
         ('{"a": 1} {"a": 1}', 1, "not valid JSON (Extra data"),
-        ('{"a": NaN}', 1, "not valid JSON (NaN is no JSON)"),
-        ('{"a": -Infinity}', 1, "not valid JSON (-Infinity is no JSON)"),
-        ('{"a": {"b": 1, "c": 2, "b": 3}}', 1, "not valid JSON (the key 'b' stands twice)"),
+        ('{"a": NaN}', 1, "not valid JSON (NaN is not JSON)"),
+        ('{"a": -Infinity}', 1, "not valid JSON (-Infinity is not JSON)"),
+        ('{"a": {"b": 1, "c": 2, "b": 3}}', 1, "not valid JSON (the key 'b' occurs twice)"),
         ('{"a": "\\ud83d"}', 1, "half of a surrogate pair"),
         ('{"\\uDE00": "\\ud83d\\ude00"}', 1, "half of a surrogate pair"),
         ('{"a": ' + "9" * 5000 + "}", 1, "not valid JSON (Exceeds the limit"),
@@ -66,8 +66,8 @@ def test_a_list_cut_at_any_byte_gives_what_stands_before_and_an_error(tmp_path_f
         ("[" * 50_000, 1, "not valid JSON (nested too deeply)"),
         ('[{"a": 1}\n{"a": 1}]', 2, "a comma is missing between items"),
         ('[{"a": 1},\n]', 2, "not valid JSON (Expecting value)"),
-        ('[{"a": 1}\n] {', 2, "text behind the list"),
-        ('[\n{"a": 1},\n{"a":\nNaN},\n{}]', 3, "not valid JSON (NaN is no JSON)"),
+        ('[{"a": 1}\n] {', 2, "text after the list"),
+        ('[\n{"a": 1},\n{"a":\nNaN},\n{}]', 3, "not valid JSON (NaN is not JSON)"),
         ('[\n{"a": 1},\n{"a":\n\n1 2},\n{}]', 5, "not valid JSON (Expecting ',' delimiter)"),
         ('[{},\n{"a":\n"b\nc"}]', 3, "not valid JSON (Invalid control character"),
         ('[{},\n\n{"a": "\\ud83d"}]', 3, "half of a surrogate pair"),
@@ -142,7 +142,7 @@ def test_a_first_value_that_is_longer_than_the_head_is_read_from_the_file(tmp_pa
 def test_a_piece_is_a_place_in_the_text():
     assert piece("a😀", 1, 2, "f:1") == "😀"
     for start, end in ((-1, 1), (1, 1), (1, 0), (0, 3), (2, 3), (-2, -1), (0, 10**4300)):
-        with pytest.raises(DataError, match="f:1: no place in a text of 2 characters"):
+        with pytest.raises(DataError, match="f:1: not a range in a text of 2 characters"):
             piece("a😀", start, end, "f:1")
 
 

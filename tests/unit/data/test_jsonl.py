@@ -87,7 +87,7 @@ def test_all_planes_survive(tmp_path):
 @pytest.mark.parametrize(
     ("rest", "said"),
     [
-        ((("a", "b"), -1), "no number of a document"),
+        ((("a", "b"), -1), "not a valid document number"),
         ((("a", "b"), None, "ab", ((0, 1), (1, 3))), "offsets out of order"),
         ((("a", "b"), None, "ab", ((0, 1),)), "lengths differ"),
         (((), None), "a sentence without words"),
@@ -106,7 +106,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
         (GOOD + GOOD, "not valid JSON"),  # two in a line
         ("[" * 100_000, "not valid JSON"),
         ('{"tokens": ["a"], "tags": ["O"], "document": ' + "9" * 5000 + "}", "not valid JSON"),
-        ('{"tokens": ["a"], "tags": ["B-X"], "tags": ["O"]}', "not valid JSON (the key 'tags' stands twice)"),
+        ('{"tokens": ["a"], "tags": ["B-X"], "tags": ["O"]}', "not valid JSON (the key 'tags' occurs twice)"),
         ("[]", "wrong keys, got 'list'"),
         ("3", "wrong keys, got 'int'"),
         ('{"tokens": ["a"]}', "wrong keys, got 'tokens'"),
@@ -123,7 +123,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
             (f'{{"tokens": ["a", "b"], "tags": ["O", "O"], "text": "a b", "offsets": {offsets}}}', said)
             for offsets, said in [
                 ("[[0, 1]]", "lengths differ, got 2 tokens and 1 offsets"),
-                ("[[0, 1], [2, 4]]", "offsets out of order, got [2, 4] behind [0, 1], in a text of 3 characters"),
+                ("[[0, 1], [2, 4]]", "offsets out of order, got [2, 4] after [0, 1], in a text of 3 characters"),
                 ("[[2, 3], [0, 1]]", "offsets out of order"),
                 ("[[0, 2], [1, 3]]", "offsets out of order"),
                 ("[[-1, 0], [0, 1]]", "offsets out of order"),
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
         ),
         ('{"tokens": ["a"], "tags": ["O"], "text": 1, "offsets": [[0, 1]]}', "text: not a list of strings, got [1]"),
         *(
-            (GOOD.replace("}", f', "document": {value}}}'), "no number of a document")
+            (GOOD.replace("}", f', "document": {value}}}'), "not a valid document number")
             for value in ('"1"', "1.0", "-1", "true", "null", "2147483648")
         ),
         (b'{"tokens": ["caf\xe9"], "tags": ["O"]}', "not valid UTF-8, got byte 0xe9"),
@@ -177,7 +177,7 @@ def test_sentences_without_words_are_noted(tmp_path):
 def test_a_missing_file_a_folder_and_a_binary_are_errors(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         list(jsonl.read(tmp_path / "none.jsonl", COLUMNS))
-    with pytest.raises(DataError, match="a folder stands where a file is wanted"):
+    with pytest.raises(DataError, match="a folder, expected a file"):
         list(jsonl.read(tmp_path, COLUMNS))
     with pytest.raises(DataError, match="zero bytes"):
         read(tmp_path / "a.jsonl", json.dumps("x").encode("utf-16"))

@@ -43,7 +43,7 @@ SPACES = {"texts of regions differ from the text in white space": 1}
         (POO, [region(13, 23)], [(12, 22)], UNDECIDED),
         (POO, [region(0, 2, "💩")], [(0, 1)], {}),
         (POO, [region(0, 1, "💩")], [(0, 1)], CODE_POINTS),
-        (POO, [region(0, 1)], [(0, 1)], CODE_POINTS),  # inside a pair: no place in UTF-16
+        (POO, [region(0, 1)], [(0, 1)], CODE_POINTS),  # inside a pair: not a range in UTF-16
         ("aa", [region(1, 2)], [(1, 2)], {}),
         # Where the first could be both, the second decides.
         ("💩aa b", [region(2, 3, "a")], [(1, 2)], UNDECIDED),
@@ -64,11 +64,14 @@ def test_offsets_are_utf16_units_or_code_points(found, text, regions, places, no
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (task("Ann", region(0, 2, "Ann")), "a region is not where its text stands.*got 0 to 2 for 'Ann'"),
-        (task(POO, region(13, 23, "annotation"), region(1, 5, "This")), "not where its text stands.*got 1 to 5 for"),
-        (task("Ann", region(0, 4)), "a region is not where"),
-        (task("Ann", region(-2, -1)), "a region is not where"),
-        (task("Ann", region(2, 2)), "a region is not where"),
+        (task("Ann", region(0, 2, "Ann")), "a region's offsets do not match its text.*got 0 to 2 for 'Ann'"),
+        (
+            task(POO, region(13, 23, "annotation"), region(1, 5, "This")),
+            "offsets do not match its text.*got 1 to 5 for",
+        ),
+        (task("Ann", region(0, 4)), "a region's offsets do not match"),
+        (task("Ann", region(-2, -1)), "a region's offsets do not match"),
+        (task("Ann", region(2, 2)), "a region's offsets do not match"),
         (task("Ann", region("0", 3)), "'start' must be a whole number, got '0'"),
         (task("Ann", region(0, 3, 3)), "'text' must be a text"),
         (task("Ann", region(0, 3) | {"value": {"start": 0, "end": 3, "labels": ["A", "B"]}}), "must have one label"),
@@ -103,8 +106,11 @@ def test_offsets_are_utf16_units_or_code_points(found, text, regions, places, no
             task("a b", region(0, 1), region(2, 3, to_name="other")),
             r"regions over several texts, got \['other', 'text'\]",
         ),
-        (task("a") | {"data": {"a": "x", "b": "y"}}, r"cannot be told, got texts named \['a', 'b'\]"),
-        (task("a") | {"data": {"a": 3}}, r"cannot be told, got texts named \[\]"),
+        (
+            task("a") | {"data": {"a": "x", "b": "y"}},
+            r"cannot tell which text was annotated, got texts named \['a', 'b'\]",
+        ),
+        (task("a") | {"data": {"a": 3}}, r"cannot tell which text was annotated, got texts named \[\]"),
         (task("a") | {"data": "a"}, "'data' must be an object"),
         (task("a") | {"annotations": None}, "'annotations' must be a list"),
         (task("a") | {"annotations": [7]}, "'result' must be a list, got 7"),
@@ -115,7 +121,10 @@ def test_offsets_are_utf16_units_or_code_points(found, text, regions, places, no
         ),
         ({"text": "a", "label": [{"start": 0, "end": 1, "labels": ["X"]}, 3]}, "'start' must be a whole number, got 3"),
         ({"text": "a", "label": [{"start": 0, "end": 1, "text": "a"}], "annotation_id": 1}, "'labels' must be a list"),
-        ({"a": "a", "b": "b", "annotation_id": 1}, r"cannot be told, got texts named \['a', 'b'\]"),
+        (
+            {"a": "a", "b": "b", "annotation_id": 1},
+            r"cannot tell which text was annotated, got texts named \['a', 'b'\]",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_an_error_with_its_place(tmp_path, row, said):

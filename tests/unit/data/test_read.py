@@ -146,7 +146,7 @@ def test_an_error_beyond_the_first_batch_has_its_line_and_leaves_the_corpus_as_i
 
 def test_one_sentence_cannot_be_cut(project):
     with pytest.raises(
-        DataError, match=r"data/train.conll: too small to cut a split from, got one document or sentence"
+        DataError, match=r"data/train.conll: too small to split off dev or test, got one document or sentence"
     ):
         project(text(1))
 

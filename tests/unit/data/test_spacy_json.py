@@ -105,10 +105,10 @@ def test_a_text_that_is_not_that_of_the_tokens_is_noted(tmp_path, raw):
         ('"sentences"', '"sents"', "'sentences' must be a list"),
         ('"tokens"', '"words"', "'tokens' must be a list"),
         ('"paragraphs"', '"p"', "'paragraphs' must be a list"),
-        ('[[0, 3, "PER"]]', '[[0, 3, "LOC"]]', "entities that are not those of the tokens' tags, which are 1"),
-        ('[[0, 3, "PER"]]', '[[0, 3, "PER"], [5, 10, "X"]]', "entities that are not those"),
-        ('[[0, 3, "PER"]]', '{"PER": [0, 3]}', "entities that are not those"),
-        ('"ner": "U-PER"', '"ner": "O"', "entities that are not those of the tokens' tags, which are 0"),
+        ('[[0, 3, "PER"]]', '[[0, 3, "LOC"]]', "entities that do not match the tokens' tags, which have 1"),
+        ('[[0, 3, "PER"]]', '[[0, 3, "PER"], [5, 10, "X"]]', "entities that do not match"),
+        ('[[0, 3, "PER"]]', '{"PER": [0, 3]}', "entities that do not match"),
+        ('"ner": "U-PER"', '"ner": "O"', "entities that do not match the tokens' tags, which have 0"),
     ],
 )
 def test_malformed_training_data_is_an_error_with_its_place(tmp_path, old, new, said):
@@ -165,7 +165,7 @@ def test_training_data_that_is_written_is_read_back(tmp_path_factory, rows, coun
             spacy_json.write([replace(sentence, document=None)], path)
             kept.append(sentence)
         except DataError as error:
-            assert "words that are not written one after another" in str(error)
+            assert "words that do not follow one another" in str(error)
             assert any(word != word.strip() or not word for word in sentence.words)
     if kept:
         spacy_json.write(iter(kept), path)
@@ -177,13 +177,13 @@ def test_training_data_that_is_written_is_read_back(tmp_path_factory, rows, coun
 @pytest.mark.parametrize(
     ("words", "tags", "rest", "said"),
     [
-        (("a", "b"), ("O", "-"), (), "src:4: a tag that means none, got '-'"),
-        (("a",), ("",), (), "src:3: a tag that means none"),
+        (("a", "b"), ("O", "-"), (), "src:4: a tag that means no tag, got '-'"),
+        (("a",), ("",), (), "src:3: a tag that means no tag"),
         ((), (), (), "src: a sentence without words"),
-        (("de", "el"), ("O", "O"), (None, "del", ((0, 3), (0, 3))), "src:3: words that are not written one after"),
-        (("a",), ("O",), (None, "a.", ((0, 1),)), "src:3: words that are not written"),
-        (("a",), ("O",), (None, "a a", ((2, 3),)), "src:3: words that are not written"),
-        (("a",), ("O",), (-1,), "src:3: a document that no mark"),
+        (("de", "el"), ("O", "O"), (None, "del", ((0, 3), (0, 3))), "src:3: words that do not follow one"),
+        (("a",), ("O",), (None, "a.", ((0, 1),)), "src:3: words that do not follow"),
+        (("a",), ("O",), (None, "a a", ((2, 3),)), "src:3: words that do not follow"),
+        (("a",), ("O",), (-1,), "src:3: a document number that this format"),
     ],
 )
 def test_what_cannot_be_read_back_is_not_written(tmp_path, words, tags, rest, said):
@@ -244,7 +244,7 @@ def test_the_simple_list_is_read(tmp_path):
         ('["a"]', "an item must be a text and an object"),
         ('[1, {"entities": []}]', "an item must be a text and an object"),
         ("3", "an item must be a text and an object"),
-        ('["a", {"entities": [], "entities": []}]', "not valid JSON (the key 'entities' stands twice)"),
+        ('["a", {"entities": [], "entities": []}]', "not valid JSON (the key 'entities' occurs twice)"),
     ],
 )
 def test_a_malformed_item_is_an_error_with_its_place(tmp_path, item, said):

@@ -138,11 +138,11 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
 @pytest.mark.parametrize("name", ["label_studio", "cluener"])
 def test_a_mention_that_is_no_place_in_the_text_is_not_written(tmp_path, name):
     for mention, place in ((Mention(0, 9, "X"), "src:5"), (Mention(1, 1, "X", "src:7"), "src:7")):
-        with pytest.raises(DataError, match=f"^{place}: no place in a text of 3 characters"):
+        with pytest.raises(DataError, match=f"^{place}: not a range in a text of 3 characters"):
             get(name).write([AnnotatedText("Ann", (mention,), "src", 5)], tmp_path / "a")
-    with pytest.raises(DataError, match=r"^src:5: no place in a text"):
+    with pytest.raises(DataError, match=r"^src:5: not a range in a text"):
         get("prodigy").write([AnnotatedText("Ann", (), "src", 5, words=((0, 4),))], tmp_path / "a")
-    with pytest.raises(DataError, match=r"^src:5: no number of a document"):
+    with pytest.raises(DataError, match=r"^src:5: not a valid document number"):
         get("jsonl_spans").write([AnnotatedText("Ann", (), "src", 5, document=2**31)], tmp_path / "a")
 
 
@@ -256,21 +256,21 @@ def test_any_mutated_file_gives_records_or_an_error_with_its_place(tmp_path, nam
         (
             "jsonl_spans",
             '{"text": "Ann", "entities": [{"start": -3, "end": -1, "label": "X", "text": "An"}]}',
-            "no place in a text of 3 characters, got -3 to -1",
+            "not a range in a text of 3 characters, got -3 to -1",
         ),
-        ("jsonl_spans", '{"text": "Ann", "entities": [], "document": true}', "no number of a document, got True"),
+        ("jsonl_spans", '{"text": "Ann", "entities": [], "document": true}', "not a valid document number, got True"),
         ("doccano", '{"text": "Ann", "label": ["pos"]}', "labels of whole texts (text classification)"),
         ("doccano", '{"text": "Ann", "label": "pos"}', "labels of whole texts"),
         ("doccano", '{"text": "Ann", "labels": [[0, 3]]}', "a label must be [start, end, label], got [0, 3]"),
         ("doccano", '{"text": "Ann", "labels": [[0, true, "X"]]}', "a label must be"),
         ("doccano", '{"text": "Ann", "labels": [[0, 3, 5]]}', "a label must be"),
-        ("doccano", '{"text": "Ann"}', "not one list of labels, got the keys ['text']"),
-        ("doccano", '{"text": "Ann", "label": [], "entities": []}', "not one list of labels"),
+        ("doccano", '{"text": "Ann"}', "expected one list of labels, got the keys ['text']"),
+        ("doccano", '{"text": "Ann", "label": [], "entities": []}', "expected one list of labels"),
         ("doccano", '{"text": "Ann", "entities": [{"start_offset": 0, "label": "X"}]}', "'end_offset' must be"),
         ("prodigy", '{"text": "Ann", "label": "pos", "answer": "accept"}', "'spans' must be a list"),
         ("prodigy", '{"text": "Ann", "tokens": []}', "'spans' must be a list"),
-        ("prodigy", '{"text": "Ann", "spans": [], "answer": "maybe"}', "no answer of Prodigy's, got 'maybe'"),
-        ("prodigy", '{"text": "Ann", "spans": [], "answer": ["accept"]}', "no answer of Prodigy's"),
+        ("prodigy", '{"text": "Ann", "spans": [], "answer": "maybe"}', "not an answer of Prodigy, got 'maybe'"),
+        ("prodigy", '{"text": "Ann", "spans": [], "answer": ["accept"]}', "not an answer of Prodigy"),
         (
             "prodigy",
             '{"text": "Ann", "tokens": [{"text": "An", "start": 0, "end": 3}], "spans": []}',
@@ -284,21 +284,21 @@ def test_any_mutated_file_gives_records_or_an_error_with_its_place(tmp_path, nam
                 said,
             )
             for tokens, said in [
-                ('"token_start": 0, "token_end": 0', "a span's tokens are not its characters, got tokens 0 to 0"),
-                ('"token_start": 0, "token_end": 2', "a span's tokens are not its characters"),
-                ('"token_start": 0, "token_end": -1', "a span's tokens are not its characters"),
+                ('"token_start": 0, "token_end": 0', "a span's tokens do not match its characters, got tokens 0 to 0"),
+                ('"token_start": 0, "token_end": 2', "a span's tokens do not match its characters"),
+                ('"token_start": 0, "token_end": -1', "a span's tokens do not match its characters"),
                 ('"token_start": 0', "'token_end' must be a whole number"),
             ]
         ),
         ("cluener", '{"id": 0, "text": "Ann"}', "a text without 'label' is not annotated"),
-        ("cluener", '{"text": "Ann", "label": {"X": {"Ann": [[0, 3]]}}}', "no place in a text of 3 characters"),
+        ("cluener", '{"text": "Ann", "label": {"X": {"Ann": [[0, 3]]}}}', "not a range in a text of 3 characters"),
         ("cluener", '{"text": "Anna", "label": {"X": {"Ann": [[0, 3]]}}}', "'Ann' is not the text from 0 to 3, got 'A"),
-        ("cluener", '{"text": "Ann", "label": {"X": {"n": [[-1, -1]]}}}', "no place in a text of 3 characters"),
-        ("cluener", '{"text": "Ann", "label": {"X": {"": [[1, 0]]}}}', "no place in a text of 3 characters"),
+        ("cluener", '{"text": "Ann", "label": {"X": {"n": [[-1, -1]]}}}', "not a range in a text of 3 characters"),
+        ("cluener", '{"text": "Ann", "label": {"X": {"": [[1, 0]]}}}', "not a range in a text of 3 characters"),
         ("cluener", '{"text": "Ann", "label": {"X": {"Ann": [0, 2]}}}', "a place must be [first, last], got 0"),
         ("cluener", '{"text": "Ann", "label": {"X": {"Ann": [[0, 2, 3]]}}}', "a place must be [first, last]"),
         ("cluener", '{"text": "Ann", "label": {"X": ["Ann"]}}', "'X' must be an object"),
-        ("cluener", '{"text": "A A", "label": {"X": {"A": [[0, 0]], "A": [[2, 2]]}}}', "the key 'A' stands twice"),
+        ("cluener", '{"text": "A A", "label": {"X": {"A": [[0, 0]], "A": [[2, 2]]}}}', "the key 'A' occurs twice"),
         *((name, "3", "must be a") for name in NAMES),
         *((name, '{"text": null, "data": null}', "must be a") for name in NAMES),
     ],

@@ -81,21 +81,25 @@ def test_columns_are_named_or_numbered_and_others_noted(tmp_path):
     [
         ("word,tag\na,O\nb\n", ":3", "wrong number of cells, got 1 in"),
         ("word,tag\na,O,\n", ":2", "wrong number of cells, got 3"),
-        ('word,tag\n"a\nb",O\n"c,O\n\n', ":4", "cells that cannot be parted (unexpected end of data)"),
-        ('word,tag\n"a"b,O\n', ":2", "cells that cannot be parted"),
-        ("word,tag\na,O\rb,O\n", ":2", "cells that cannot be parted"),
-        ("word,tag\n" + "a" * 200_000 + ",O\n", ":2", "cells that cannot be parted (field larger"),
+        ('word,tag\n"a\nb",O\n"c,O\n\n', ":4", "cells that cannot be split (unexpected end of data)"),
+        ('word,tag\n"a"b,O\n', ":2", "cells that cannot be split"),
+        ("word,tag\na,O\rb,O\n", ":2", "cells that cannot be split"),
+        ("word,tag\n" + "a" * 200_000 + ",O\n", ":2", "cells that cannot be split (field larger"),
         ("word,tag\na,\n", ":2", "a row without a tag, got ['a', '']"),
         ("word,tag\n,O\n", ":2", "a row without a word"),
         ("word,text,tag\na,a,O\n", ":1", "several columns could be the word, got 'word', 'text'; name one (data.word"),
         ("word,tag,doc,document\na,O,1,1\n", ":1", "several columns could be the document"),
-        ("word,pos\na,O\n", ":1", "no column is named as one of tags, got 'word', 'pos'; name one (data.tag_column)"),
-        ("word,tag,doc\na,O,1\n\na,O,b\n", ":4", "no number of a document, got 'b'"),
-        ("word,tag,doc\na,O,1\n\na,O,9999999999\n", ":4", "no number of a document"),
+        ("word,pos\na,O\n", ":1", "no column has a known name for tags, got 'word', 'pos'; name one (data.tag_column)"),
+        ("word,tag,doc\na,O,1\n\na,O,b\n", ":4", "not a valid document number, got 'b'"),
+        ("word,tag,doc\na,O,1\n\na,O,9999999999\n", ":4", "not a valid document number"),
         ("word,tag\n", "", "no sentence in the file"),
         ("word,tag\n,\n\n", "", "no sentence in the file"),
-        ("", ":1", "no column is named"),
-        ('word\ttag\n"\tO\na\tO\n"\tO\n', ":2", r"a word or tag of several lines with separators, got '\tO\na\tO\n'"),
+        ("", ":1", "no column has a known name"),
+        (
+            'word\ttag\n"\tO\na\tO\n"\tO\n',
+            ":2",
+            r"a word or tag that spans lines and contains separators, got '\tO\na\tO\n'",
+        ),
         (b"word,tag\na,O\ncaf\xe9,O\n", ":3", "not valid UTF-8, got byte 0xe9"),
         (b"word,tag\n" + b"a,O\n" * 20_000 + b"\0,O\n", ":20002", "a zero byte"),
     ],
@@ -117,7 +121,7 @@ def test_a_missing_file_and_a_folder_are_errors(tmp_path):
     for module in (csv, parquet):
         with pytest.raises(DataError, match="no such file"):
             list(module.read(tmp_path / "none", Options()))
-        with pytest.raises(DataError, match="a folder stands where a file is wanted"):
+        with pytest.raises(DataError, match="a folder, expected a file"):
             list(module.read(tmp_path, Options()))
 
 
@@ -135,7 +139,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
         Sentence(tuple(w for w, _ in pairs), tuple(t for _, t in pairs), "", (), document) for pairs, document in rows
     ]
     if name == "csv" and any("\n" in cell and "," in cell for s in made for cell in s.words + s.tags):
-        with pytest.raises(DataError, match="a word or tag of several lines with separators"):
+        with pytest.raises(DataError, match="a word or tag that spans lines and contains separators"):
             module.write(iter(made), path)
         return
     module.write(iter(made), path)
@@ -157,17 +161,17 @@ def test_what_is_written_is_read_back(tmp_path_factory, name, rows):
         (("a", "\ud83d"), ("O", "O"), None, "^src:4: .*cannot hold"),
         (("a", "\0"), ("O", "O"), None, "^src:4: .*cannot hold"),
         ((), (), None, "^src: a sentence without words"),
-        (("a",), ("O",), -1, "^src:3: a document that a table cannot say, got -1"),
-        (("a",), ("O",), 2**31, "^src:3: a document that"),
-        (("a",), ("O",), None, "^src:3: a document that a table cannot say, got None behind 0"),
+        (("a",), ("O",), -1, "^src:3: a document number that a table cannot express, got -1"),
+        (("a",), ("O",), 2**31, "^src:3: a document number that"),
+        (("a",), ("O",), None, "^src:3: a document number that a table cannot express, got None after 0"),
     ],
 )
 def test_what_cannot_be_read_back_is_not_written(tmp_path, name, words, tags, document, said):
-    before = [Sentence(("x",), ("O",), "src", (1,), 0)] if "behind" in said else []
+    before = [Sentence(("x",), ("O",), "src", (1,), 0)] if "after" in said else []
     with pytest.raises(DataError, match=said):
         bad = Sentence(words, tags, "src", tuple(range(3, 3 + len(words))), document)
         get(name).write([*before, bad], tmp_path / "a")
-    with pytest.raises(DataError, match="no sentence to be written"):
+    with pytest.raises(DataError, match="no sentence to write"):
         get(name).write([], tmp_path / "a")
 
 
@@ -257,11 +261,11 @@ def test_parquet_of_other_types_is_read(tmp_path):
     ("columns", "said"),
     [
         ({"word": ["a", "b"], "tag": ["O", None]}, "a:2: a row without a tag"),
-        ({"word": ["a"], "tag": [1]}, "a: a column that is no text, got 'tag', of int64"),
-        ({"word": [["a"]], "tag": [["O"]]}, "a: a column that is no text.*hugging_face"),
-        ({"word": [b"a"], "tag": ["O"]}, "a: a column that is no text, got 'word', of binary"),
-        ({"x": ["a"]}, "a: no column is named as one of words"),
-        ({"word": [None], "tag": [None]}, "a: a column that is no text"),
+        ({"word": ["a"], "tag": [1]}, "a: a column that is not text, got 'tag', of int64"),
+        ({"word": [["a"]], "tag": [["O"]]}, "a: a column that is not text.*hugging_face"),
+        ({"word": [b"a"], "tag": ["O"]}, "a: a column that is not text, got 'word', of binary"),
+        ({"x": ["a"]}, "a: no column has a known name for words"),
+        ({"word": [None], "tag": [None]}, "a: a column that is not text"),
         ({"word": pa.array([], pa.string()), "tag": pa.array([], pa.string())}, "a: no sentence in the file"),
     ],
 )

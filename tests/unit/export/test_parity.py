@@ -85,7 +85,7 @@ def test_what_is_refused_on_one_device_is_left_out_on_all(refused: set[str], kep
 
 def test_without_fp32_there_is_no_bundle() -> None:
     report = VerifyReport.of({"fp32 on cpu": replace(GOOD, accepted=False)}, {"fp32": 1})
-    with pytest.raises(FpplmError, match=r"verify: the exported graph does not give torch's answer.*\"f1\": 0\.5"):
+    with pytest.raises(FpplmError, match=r"verify: the exported graph does not reproduce torch's output.*\"f1\": 0\.5"):
         require_fp32(report)
 
 

@@ -117,7 +117,7 @@ def test_a_bad_file_goes_to_quarantine_with_every_finding(project):
         f"  → {BY_NAME['illegal_transition'].advice}",
         "error control_character: incoming/bad.conll:6: control or replacement character: 'Lon\\x07don'",
         f"  → {BY_NAME['control_character'].advice}",
-        "warning invisible_word: incoming/bad.conll:5: invisible characters alone: '\\u200b'",
+        "warning invisible_word: incoming/bad.conll:5: only invisible characters: '\\u200b'",
         f"  → {BY_NAME['invisible_word'].advice}",
     ]
 
@@ -161,11 +161,11 @@ def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
         ("a.conll", "PK\0\0", "incoming/a.conll: not a text file"),
         ("a.jsonl", '{"tokens": ["a"], "tags": []}', "incoming/a.jsonl:1: lengths differ"),
         ("a.jsonl", '{"tokens": ["a"], "tags": ["O"', "incoming/a.jsonl:1: not valid JSON"),
-        ("a.txt", "The cat sat.\nOn the mat.\n", "incoming/a.txt: of no known format, got 'The cat sat."),
-        ("README", "", "incoming/README: of no known format, got ''"),
-        ("a.dataset.yaml", "dataset: x\nsplit: train\n", "incoming/a.dataset.yaml: a drop moves alone"),
-        ("a\nb.conll", GOOD, "characters in the file's name that cannot be shown: 'a\\nb.conll'"),
-        ("caf\udce9.conll", GOOD, "characters in the file's name that cannot be shown: 'caf\\udce9.conll'"),
+        ("a.txt", "The cat sat.\nOn the mat.\n", "incoming/a.txt: unknown format, got 'The cat sat."),
+        ("README", "", "incoming/README: unknown format, got ''"),
+        ("a.dataset.yaml", "dataset: x\nsplit: train\n", "incoming/a.dataset.yaml: a drop must be a single file"),
+        ("a\nb.conll", GOOD, "unprintable characters in the file's name: 'a\\nb.conll'"),
+        ("caf\udce9.conll", GOOD, "unprintable characters in the file's name: 'caf\\udce9.conll'"),
         ("a.conll", "Ann\tO\n", "errors: empty_split 1"),
     ],
 )
@@ -183,15 +183,15 @@ def test_a_text_and_its_brat_file_would_be_parted(project):
     (FOLDER / "a.txt").write_text("Eve sleeps")
     (FOLDER / "a.ann").write_text("T1\tPER 0 3\tEve\n")
     first, second = project()
-    assert first.reason.startswith("incoming/a.ann: a drop moves alone, and this one needs other files")
-    assert second.reason.startswith("incoming/a.txt: of no known format") and not DROPS.exists()
+    assert first.reason.startswith("incoming/a.ann: a drop must be a single file, and this one needs others")
+    assert second.reason.startswith("incoming/a.txt: unknown format") and not DROPS.exists()
 
 
 def test_a_link_goes_to_quarantine_and_its_file_stays(project):
     Path("elsewhere.conll").write_text(GOOD)
     (FOLDER / "a.conll").symlink_to(Path("elsewhere.conll").resolve())
     (drop,) = project()
-    assert drop.reason == "a link, where a file is wanted"
+    assert drop.reason == "a link; expected a file"
     assert Path("elsewhere.conll").read_text() == GOOD and (QUARANTINE / "a.conll").is_symlink()
 
 
@@ -266,7 +266,7 @@ def test_a_drop_in_another_scheme_is_refused_whatever_the_severities(
     assert drop.accepted == (found is None)
     if found:
         evidence, end = drop.reason.split(f") than the corpus's ({own}); convert them")
-        assert re.match(rf"tags in another scheme \({found}: \d B-.*; 0 break it \(of others .*\)$", evidence)
+        assert re.match(rf"tags in another scheme \({found}: \d B-.*; 0 violate it \(other schemes: .*\)$", evidence)
         assert ("malformed_tag" in end or "illegal_transition" in end) == (malformed != "off")
 
 
@@ -295,7 +295,7 @@ def test_a_drop_that_begins_entities_with_inside_is_refused(project):
     put(a="Eve\tI-PER\n")
     (drop,) = project({"illegal_transition": "off"})
     assert not drop.accepted and drop.reason.startswith(
-        "tags in another scheme (IO: 1 I-; 0 break it (of others IOB2 1"
+        "tags in another scheme (IO: 1 I-; 0 violate it (other schemes: IOB2 1"
     )
     assert drop.reason.endswith(") than the corpus's (IOB2); convert them")
 

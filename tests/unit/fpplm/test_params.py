@@ -165,15 +165,15 @@ def test_most_numbers_have_a_range_in_their_comment():
         ("data.format", "xlsx", ["data.format", "use auto, or one of", "conll", "got 'xlsx'"]),
         ("data.tag_column", 1.5, ["data.tag_column", "got 1.5"]),
         ("data.segmentation", "my.module", ["data.segmentation", "unicode, whitespace, characters or MODULE"]),
-        ("data.segmentation", "rules", ["data.segmentation", "renamed, write unicode"]),
-        ("data.words", "rules", ["data.words: renamed, write data.segmentation"]),
-        ("data.dev_fraction", 0.1, ["data.dev_fraction: renamed, write data.held_out"]),
+        ("data.segmentation", "rules", ["data.segmentation", "renamed; use unicode"]),
+        ("data.words", "rules", ["data.words: renamed to data.segmentation"]),
+        ("data.dev_fraction", 0.1, ["data.dev_fraction: renamed to data.held_out"]),
         ("data.repair", "guess", ["data.repair", "'refuse', 'conlleval' or 'discard'", "got 'guess'"]),
         ("data.train", None, ["data.train", "valid string", "got None"]),
         ("check.severity.duplicate", "fatal", ["'error', 'warning' or 'off'", "got 'fatal'"]),
         ("check.severity.duplicate", False, ["check.severity.duplicate", "'error', 'warning' or 'off'", "got False"]),
         ("check.severity", {"typo": "off"}, ["check.severity", "no such check: typo; known: malformed_tag, "]),
-        ("check.duplicate", "off", ["check.duplicate: renamed, write check.severity.duplicate"]),
+        ("check.duplicate", "off", ["check.duplicate: renamed to check.severity.duplicate"]),
         ("check.max_word", 100, ["check.max_word: removed"]),
         ("model.encoder", "", ["model.encoder", "at least 1 character", "got ''"]),
         ("gate.type_f1", {"PER": 2}, ["gate.type_f1.PER", "less than or equal to 1", "got 2"]),
@@ -265,7 +265,7 @@ def test_a_file_that_is_no_yaml_is_an_error_with_its_line(tmp_path, text, messag
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
-    with pytest.raises(ParamsError, match=r"none.yaml: no such file; run in the project's folder"):
+    with pytest.raises(ParamsError, match=r"none.yaml: no such file; run this in the project's folder"):
         load(tmp_path / "none.yaml")
     with pytest.raises(ParamsError, match="cannot be read"):
         load(tmp_path)
@@ -322,7 +322,7 @@ def test_a_key_of_the_release_before_is_answered_with_what_became_of_it(old, new
     if new in KNOBS:  # a file of that release lacks the new key
         *sections, key = new.split(".")
         del reduce(dict.__getitem__, sections, values)[key]
-    answer = f"renamed, write {new}" if new else "removed: it is now constant"
+    answer = f"renamed to {new}" if new else "removed: it is now a constant"
     assert error_of(values) == f"params.yaml: {old}: {answer}"
 
 

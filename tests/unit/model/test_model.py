@@ -102,7 +102,7 @@ def test_an_encoder_loads_in_float32_without_its_pooler(encoder, params):
 def test_a_window_beyond_the_encoder_is_an_error(params):
     tokenizer, config = pretrained.load_tokenizer(params.model.encoder), pretrained.load_config(params.model.encoder)
     pretrained.check_window(128, config, tokenizer)
-    with pytest.raises(ParamsError, match=r"encode.window: longer than the encoder takes, got 129; at most 128"):
+    with pytest.raises(ParamsError, match=r"encode.window: longer than the encoder allows, got 129; use at most 128"):
         pretrained.check_window(129, config, tokenizer)
 
 

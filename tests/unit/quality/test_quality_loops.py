@@ -60,12 +60,14 @@ def slow_tokens(corpus: Corpus, scheme: str) -> list[dict[str, str | None]]:
                     "control_character": f"control or replacement character: {word!a}"
                     if shown and token_table._CONTROL.search(word)
                     else None,
-                    "invisible_word": f"invisible characters alone: {word!a}" if hidden else None,
+                    "invisible_word": f"only invisible characters: {word!a}" if hidden else None,
                     "byte_order_mark": f"byte order mark: {word!a}" if visible and "\ufeff" in word else None,
                     "zero_width": f"zero-width character: {word!a}"
                     if visible and "\ufeff" not in word and token_table._ZERO_WIDTH.search(word)
                     else None,
-                    "unknown_pieces": f"the encoder knows no piece of {word!r}" if visible and "qq" in word else None,
+                    "unknown_pieces": f"the encoder has no known piece for {word!r}"
+                    if visible and "qq" in word
+                    else None,
                 }
                 rows.append({name: said and f"{s.file}:{line}: {said}" for name, said in wrong.items()})
     return rows
@@ -88,7 +90,7 @@ def slow_sentences(corpus: Corpus) -> list[dict[str, str | None]]:
         leaks = split != "train" and trained and len(s.words) >= LEAKAGE_WORDS
         wrong = {
             "duplicate": f"also at {place(before)}" if before is not s else None,
-            "conflicting_duplicate": f"tagged in another way at {place(anywhere)}"
+            "conflicting_duplicate": f"tagged differently at {place(anywhere)}"
             if len(readings[text]) > 1 and anywhere is not s
             else None,
             "leakage": f"in train at {place(trained)}" if leaks else None,

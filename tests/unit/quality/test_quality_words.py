@@ -95,5 +95,5 @@ def test_a_corpus_in_one_normal_form_is_right_and_the_rarer_form_is_not(form):
     rows = [unicodedata.normalize(form, "é/O ñ/O ü/O x/O") + " " + unicodedata.normalize(other, "ö/O") + " Ω/O"]
     found = found_in({"tokens": list(tokens(parquet({"train": sentences("f", rows)}), "IOB2", unknown))})
     assert found == {
-        "not_normalised": [f"f:5: {unicodedata.normalize(other, 'ö')!a} is not in {form}, which most words are in"]
+        "not_normalised": [f"f:5: {unicodedata.normalize(other, 'ö')!a} is not in {form}, unlike most words"]
     }

@@ -105,7 +105,7 @@ def test_what_a_scheme_cannot_say_is_refused(case, scheme):
     if sayable(entities, scheme):
         assert strict_spans_from_tags(tags_from_spans(entities, length, scheme), scheme) == entities
     else:
-        with pytest.raises(ValueError, match=rf"{scheme} cannot say .* over the words [1-9]"):
+        with pytest.raises(ValueError, match=rf"{scheme} cannot express .* over the words [1-9]"):
             tags_from_spans(entities, length, scheme)
 
 
@@ -373,7 +373,7 @@ def test_the_scheme_is_told_by_what_fewest_tags_break(tags, scheme):
 def test_the_evidence_holds_the_counts():
     pairs = tag_bigrams([["B-A", "I-A", "O"], ["I-B", "B-B"], ["B-A", "odd"]])
     others = "IO 4, IOB1 3, BIOE 4, BIOES 5, BMES 4, BILOU 5, BMEWO 4"
-    assert detect_scheme(pairs) == ("IOB2", f"3 B-, 2 I-; 2 break it (of others {others})")
+    assert detect_scheme(pairs) == ("IOB2", f"3 B-, 2 I-; 2 violate it (other schemes: {others})")
     assert detect_scheme({}) == ("IOB2", "no entity in 0 tags")
     assert detect_scheme(tag_bigrams([["O", "O"]])) == ("IOB2", "no entity in 2 tags")
     assert detect_scheme(tag_bigrams([["X", "Y", "X"]])).evidence == "2 different tags, none of them O or PREFIX-TYPE"

@@ -160,17 +160,17 @@ def broken(text):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda text: ["我在", "北"], "leaves out the end of the text, got '京'"),
-        (lambda text: [], "leaves out the end of the text, got '我在北京'"),
+        (lambda text: ["我在", "北"], "omits the end of the text, got '京'"),
+        (lambda text: [], "omits the end of the text, got '我在北京'"),
         (lambda text: ["在", "北京"], "words are not those of the text, got '在'"),
         (lambda text: ["我", "京"], "words are not those of the text, got '京'"),
         (lambda text: ["我在北京", "京"], "words are not those of the text, got '京'"),
         (lambda text: ["x" * 999], f"words are not those of the text, got '{'x' * 60}'"),
-        (lambda text: [("我在", "r"), ("北京", "ns")], "gives something else than words, got ('我在', 'r')"),
-        (lambda text: None, "the segmenter fails, got TypeError("),
-        (lambda: [], "the segmenter fails, got TypeError("),
-        (broken, r"the segmenter fails, got KeyError('line\nbreak')"),
-        ("我在北京", "the segmenter fails, got TypeError("),
+        (lambda text: [("我在", "r"), ("北京", "ns")], "returned something other than words, got ('我在', 'r')"),
+        (lambda text: None, "the segmenter failed, got TypeError("),
+        (lambda: [], "the segmenter failed, got TypeError("),
+        (broken, r"the segmenter failed, got KeyError('line\nbreak')"),
+        ("我在北京", "the segmenter failed, got TypeError("),
     ],
 )
 def test_a_segmenter_that_fails_or_changes_the_text_is_an_error(segmenter, function, said):
