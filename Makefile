@@ -13,8 +13,8 @@ test: $(READY)
 
 # Kills, full disks, servers that go, schedules, promotions; and the counts of the contracts in full.
 test-faults: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults tests/e2e/test_init.py \
-	  tests/contracts/test_formats.py tests/contracts/test_encoders.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults/test_operations.py tests/faults \
+	  tests/e2e/test_init.py tests/contracts/test_formats.py tests/contracts/test_encoders.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

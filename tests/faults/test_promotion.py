@@ -126,10 +126,10 @@ def test_a_bundle_of_other_parameters_is_not_promoted(project: Project) -> None:
 def test_code_that_is_not_committed_holds_a_promotion_up(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.commit()
-    with (project.path / "flows/__init__.py").open("a") as file:
+    with (project.path / "tasks/gate.py").open("a") as file:
         file.write("# changed\n")
     done = project.run("fpplm", "promote")
-    assert done.returncode == 12 and "not committed" in done.stderr and "flows/__init__.py" in done.stderr
+    assert done.returncode == 12 and "not committed" in done.stderr and "tasks/gate.py" in done.stderr
 
 
 def test_code_that_is_not_committed_is_said_before_anything_runs(trained: Project, tmp_path: Path) -> None:
@@ -208,4 +208,4 @@ def test_promotions_and_failures_are_told(trained: Project, tmp_path: Path, sink
 def test_a_notification_that_cannot_be_sent_fails_no_run(project: Project) -> None:
     done = project.run("fpplm", "retrain", "--notify", "custom-webhook/none", "-S", "gate.min_f1=0.99")
     assert done.returncode == 11, done.stderr
-    assert "warning: custom-webhook/none cannot be told" in done.stderr
+    assert "warning: custom-webhook/none cannot be reached" in done.stderr
