@@ -178,7 +178,7 @@ def test_values_of_a_killed_run_are_taken_back() -> None:
     run.__enter__()  # and is killed
     assert "seed: 7" in PARAMS.read_text()
     (said,) = repair_workspace()
-    assert said.startswith("params.yaml is as before")
+    assert said.startswith("params.yaml: removed the values")
     assert PARAMS.read_text() == OWN
     assert repair_workspace() == []
 
