@@ -27,10 +27,10 @@ def repair_workspace() -> list[str]:
     table = Path(".dvc/tmp/rwlock")
     if table.exists() and _is_stale(table):
         table.unlink()
-        done.append(f"removed {table}, which named processes that no longer run")
+        done.append(f"{table} named processes that no longer run; removed it")
     for lock in _git_locks():
         lock.unlink(missing_ok=True)
-        done.append(f"removed {lock}, left by a Git process that no longer runs")
+        done.append(f"{lock} was left by a Git process that no longer runs; removed it")
     if LOCK_FILE.exists() and not _is_whole(LOCK_FILE):
         if KEPT.exists():
             write_text(LOCK_FILE, KEPT.read_text(encoding="utf-8"))

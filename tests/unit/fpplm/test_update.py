@@ -88,7 +88,7 @@ def test_what_was_edited_stays_and_the_new_file_stands_beside_it(project: Path) 
     assert Path("tasks/gone.py").read_text() == "mine too\n" and not Path("tasks/gone.py.new").exists()
     assert Path("tasks/added.py").read_text() == "mine, of the same name\n"
     assert Path("tasks/added.py.new").read_text() == "new stage\n"
-    assert sum("since you have edited it" in line for line in lines) == 3
+    assert sum("because you have edited it" in line for line in lines) == 3
     Path("tasks/read.py.new").unlink()
     assert len(update.update()) == 1 and not Path("tasks/read.py.new").exists(), "it is said once"
 

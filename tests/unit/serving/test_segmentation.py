@@ -112,19 +112,23 @@ def test_without_its_segmenter_a_bundle_refuses_texts_and_not_words(bundle, monk
     monkeypatch.setattr(Predictor, "session", None)  # the bundle has no graph, and the sentence no words
     assert predictor.tag([[]]) == [[]]
     for use in (predictor.predict, predictor.segment, predictor.word_ranges):
-        with pytest.raises(BundleError, match=r"segmenter that it does not hold; hand it in if you trust it") as caught:
+        with pytest.raises(BundleError, match=r"which it does not contain; pass it if you trust it") as caught:
             use(TEXT)
         assert "\n" not in str(caught.value)
 
 
 def test_a_segmenter_beside_a_rule_is_refused(bundle):
-    with pytest.raises(BundleError, match=r"cut by a rule, not by a segmenter, got unicode-1; load it without"):
+    with pytest.raises(
+        BundleError, match=r"trained with a segmentation rule, not with a segmenter, got unicode-1; load it without"
+    ):
         Predictor.load(bundle("unicode-1"), segmenter=str.split)
 
 
 @pytest.mark.parametrize("rule", ["unicode-2", "", "__import__('os')", "unicode-1 "])
 def test_an_unknown_rule_is_refused(bundle, rule):
-    with pytest.raises(BundleError, match=r"unknown rule, got .*; this version knows unicode-1, whitespace-1"):
+    with pytest.raises(
+        BundleError, match=r"unknown segmentation rule, got .*; this version knows unicode-1, whitespace-1"
+    ):
         Predictor.load(bundle(rule))
 
 
