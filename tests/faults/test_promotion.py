@@ -129,7 +129,7 @@ def test_code_that_is_not_committed_holds_a_promotion_up(trained: Project, tmp_p
     with (project.path / "tasks/gate.py").open("a") as file:
         file.write("# changed\n")
     done = project.run("fpplm", "promote")
-    assert done.returncode == 12 and "not committed" in done.stderr and "tasks/gate.py" in done.stderr
+    assert done.returncode == 12 and "uncommitted code" in done.stderr and "tasks/gate.py" in done.stderr
 
 
 def test_code_that_is_not_committed_is_said_before_anything_runs(trained: Project, tmp_path: Path) -> None:
