@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 
+from fpplm.pipeline.external import INPUTS
 from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.paths import ENCODED, SCRATCH
@@ -57,9 +58,9 @@ class Checkpoint:
 
     @classmethod
     def of(cls, *sections: Settings) -> Checkpoint:
-        """The checkpoint of the run with these settings, the encoded data, the code, its libraries and threads."""
+        """The checkpoint of the run with these settings, encoded data, encoder, code, libraries and threads."""
         digest = hashlib.sha256("\n".join(section.model_dump_json() for section in sections).encode())
-        for path in sorted(ENCODED.iterdir()):
+        for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json")]):
             digest.update(str(path).encode() + b"\0" + path.read_bytes())
         digest.update(f"{code_digest([fingerprint('tasks.train')])} {torch.get_num_threads()}".encode())
         return cls(SCRATCH / "checkpoints" / digest.hexdigest()[:16])
