@@ -33,10 +33,10 @@ SUFFIXES = {"csv": ".csv", "parquet": ".parquet", "hugging_face": ".parquet", "d
 OPTIONAL = {"docbin": "spacy"}  # libraries that a format needs and a service may lack
 # What a format may refuse of the records below, and says so; any other refusal fails.
 REFUSALS = re.compile(
-    "a document that (no mark between sentences|a table) can(not)? say"
+    "a document number that (this format|a table) cannot express"
     "|a (word|text) has .* which this format cannot hold"
     "|a (text|label) that this format cannot hold"
-    "|a text with (a line end|more than words and white space between them)"
+    "|(the|a) text (with|has) (a line end|more than words and white space)"
     "|no sentence to write"
     "|two mentions overlap"
     "|a mention of white space alone"
@@ -152,7 +152,8 @@ def test_what_is_written_is_read_back_or_refused(name, tmp_path_factory):
     module = get(name)
     outcomes: Counter[str] = Counter()
 
-    @given(records_of(name))
+    # Half of them plain: how many of the odd ones are refused depends on the strings that Hypothesis finds in our code.
+    @given(plain_records_of(name) | records_of(name))
     def check(records):
         path = fresh(tmp_path_factory, name)
         try:

@@ -147,7 +147,7 @@ def test_a_bundle_of_an_earlier_model_is_not_promoted(project: Project) -> None:
     trained = project.path / "metrics/train.json"
     trained.write_text(json.dumps(json.loads(trained.read_text()) | {"model_sha256": "0" * 64}))
     done = project.run("fpplm", "promote")
-    assert done.returncode == 3 and "of an earlier model" in done.stderr
+    assert done.returncode == 3 and "the bundle is older than metrics" in done.stderr
     assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
 
 

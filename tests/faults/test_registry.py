@@ -187,7 +187,7 @@ def test_a_remote_that_is_away(place: Place) -> None:
     place.train("two")
     (place.root / "store").rename(place.root / "gone")
     (place.root / "store").write_text("a file where the store was")
-    with pytest.raises(RegistryError, match=r"dvc push failed.*goes on here"):
+    with pytest.raises(RegistryError, match=r"dvc push failed.*continues here"):
         promote("second", ["text.txt"])
     assert in_production() == "v1.0.0"
     (place.root / "store").unlink()

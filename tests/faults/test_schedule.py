@@ -205,7 +205,7 @@ def test_off_leaves_nothing_to_come(running: Up) -> None:
 
 def test_second_up_says_that_one_is_there(running: Up, tmp_path: Path) -> None:
     done = running.project.run("fpplm", "up", "--port", str(free_port()))
-    assert done.returncode == 1 and "already up" in done.stderr and str(running.port) in done.stderr
+    assert done.returncode == 1 and "already runs for this folder" in done.stderr and str(running.port) in done.stderr
     (tmp_path / "dvc.yaml").touch()
     elsewhere = Project(tmp_path).run("fpplm", "up", "--port", str(running.port))
     assert elsewhere.returncode == 1 and "another Prefect server" in elsewhere.stderr

@@ -105,7 +105,7 @@ def test_a_plan_that_is_none_is_an_error(tmp_path):
     with pytest.raises(ParamsError, match="no such file"):
         list(grid(tmp_path / "missing.yaml"))
     (tmp_path / "odd.yaml").write_text("- 1\n- 2\n")
-    with pytest.raises(ParamsError, match="not a plan"):
+    with pytest.raises(ParamsError, match="not an ablation plan"):
         list(grid(tmp_path / "odd.yaml"))
 
 
