@@ -177,7 +177,7 @@ def test_others_have_pushed(place: Place) -> None:
 
 def test_code_that_is_not_committed_is_not_promoted(place: Place) -> None:
     (place.path / "dvc.yaml").write_text(yaml.safe_dump(PROJECT) + "# changed\n")
-    with pytest.raises(RegistryError, match=r"not committed.*dvc.yaml"):
+    with pytest.raises(RegistryError, match=r"uncommitted code.*dvc.yaml"):
         promote("first", [])
     assert in_production() is None
 
