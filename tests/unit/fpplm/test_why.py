@@ -94,7 +94,7 @@ CHANGES: dict[str, tuple[Callable[[], None], list[str]]] = {
     ),
     "a file beside code": (lambda: edit("tasks/list.txt", "x"), [
         "file: tasks/list.txt (new)",
-        "read, which runs before: file: tasks/list.txt (new)",
+        "read, which runs before it: file: tasks/list.txt (new)",
     ]),
     "parameter": (
         lambda: edit("params.yaml", PARAMS.replace("0.0003", "0.0001")),
@@ -107,9 +107,9 @@ CHANGES: dict[str, tuple[Callable[[], None], list[str]]] = {
     ),
     "parameter of the stage before": (
         lambda: edit("params.yaml", PARAMS.replace("path: data", "path: data, seed: 1")),
-        ["read, which runs before: parameter: data.seed none → 1"],
+        ["read, which runs before it: parameter: data.seed none → 1"],
     ),
-    "data": (lambda: edit("data/corpus.txt", "b\n"), ["read, which runs before: data: data"]),
+    "data": (lambda: edit("data/corpus.txt", "b\n"), ["read, which runs before it: data: data"]),
     "encoder": (lambda: edit("encoder/model.safetensors", "Weights!"), ["input: encoder/model.safetensors"]),
     "more of the encoder": (lambda: edit("encoder/vocab.txt", "a"), ["input: encoder/vocab.txt (new)"]),
     "result": (lambda: Path("build/model").unlink(), ["output: build/model (deleted)"]),
@@ -160,7 +160,7 @@ def test_a_clone_knows_it_once_the_cache_is_fetched(project: Path) -> None:
         shutil.rmtree(folder)
     edit("smallcore/sums.py", "x = 1\n")
     missing = ["data: build/corpus (deleted)", "output: build/model (deleted)"]
-    assert [line for line in told() if "which runs before" not in line] == [missing[0], *CHANGED_SUMS, missing[1]]
+    assert [line for line in told() if "which runs before it" not in line] == [missing[0], *CHANGED_SUMS, missing[1]]
     shutil.move(".dvc/cache", "elsewhere")
     assert f"code: {UNKNOWN}" in told()
     assert not set(CHANGED_SUMS) & set(told())
@@ -170,7 +170,7 @@ def test_unchanged_code_needs_no_cache(project: Path) -> None:
     shutil.rmtree(".dvc/cache")
     assert told() == [
         "output: build/model (not in cache)",
-        "read, which runs before: output: build/corpus (not in cache)",
+        "read, which runs before it: output: build/corpus (not in cache)",
     ]
 
 
