@@ -40,4 +40,4 @@ def test_a_version_with_its_stages_is_made_again_here(commit: str, capsys: pytes
     reproduction.require_stages(commit, fpplm_core.__version__)
     assert capsys.readouterr().out == ""
     reproduction.require_stages(commit, "0.1.5")
-    assert f"made by 0.1.5, this is {fpplm_core.__version__}" in capsys.readouterr().out
+    assert f"was 0.1.5, is {fpplm_core.__version__}" in capsys.readouterr().out
