@@ -4,16 +4,14 @@ JSON      [{"data": {"text": "Ann slept"}, "annotations": [{"result": [{"type": 
            "value": {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}}]}]}]     older: "completions"
 JSON-MIN  [{"text": "Ann slept", "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]}]
 
-The text is what a region's `to_name` says, where `data` has that key; else `text`; else the only string. Older versions
-count offsets in UTF-16 units, newer ones in characters (code points). The texts of a task's regions tell which: UTF-16
-is tried first, and taken where nothing decides, which is noted. Label Studio may change white space in a region's text.
+The text is what a region's `to_name` says, if `data` has that key; else `text`; else the only string. Older versions
+count offsets in UTF-16 units, newer ones in characters (code points). The texts of a task's regions show which: UTF-16
+is tried first, and used (and noted) if nothing decides. Label Studio may change white space in a region's text.
 
-Of a task's annotations the first that was not cancelled is read. Tasks without one, further and cancelled annotations,
-predictions, drafts, results of other types (choices, textarea, relation, …) and unknown keys are skipped, and
-noted; Label Studio's own bookkeeping (ids, times, people) just so. Regions over hypertext, paragraphs or images,
-regions with no label or several, and regions over several texts are errors. Lines of tasks are read too. `write` gives
-JSON with offsets in UTF-16 units and cannot hold a mention that is no place in its text; it holds neither words nor
-documents.
+Of a task's annotations, the first that was not cancelled is read. Tasks without one, other annotations, predictions,
+drafts, results of other types (choices, relation, …) and unknown keys are skipped and noted. Regions over hypertext,
+paragraphs, images or several texts, and regions with no label or several, are errors. Lines of tasks are read too.
+`write` gives JSON with offsets in UTF-16 units; it cannot hold a mention that is no place in its text, words, documents.
 """
 
 from __future__ import annotations
