@@ -60,7 +60,7 @@ _ALIKE = {"Cyrillic": set("АаВСсЕеНКМОоРрТХхуІіЈјЅѕ"), "
 
 
 def tokens(corpus: Corpus, scheme: str, unknown: Callable[[list[str]], Sequence[bool]]) -> Iterator[pd.DataFrame]:
-    """One row per word of every split, in tables of about ROWS rows; `unknown` tells which words have no known piece."""
+    """One row per word, in tables of about ROWS rows; `unknown` tells which words have no known piece."""
     form = _normal_form(corpus)
     held: list[pd.DataFrame] = []
     for _, batch in batches(corpus, ["words", "tags", "file", "lines"]):

@@ -11,7 +11,7 @@ is tried first, and used (and noted) if nothing decides. Label Studio may change
 Of a task's annotations, the first that was not cancelled is read. Tasks without one, other annotations, predictions,
 drafts, results of other types (choices, relation, …) and unknown keys are skipped and noted. Regions over hypertext,
 paragraphs, images or several texts, and regions with no label or several, are errors. Lines of tasks are read too.
-`write` gives JSON with offsets in UTF-16 units; it cannot hold a mention that is no place in its text, words, documents.
+`write` gives JSON with offsets in UTF-16 units; it holds no mention outside its text, no words and no documents.
 """
 
 from __future__ import annotations
