@@ -23,7 +23,7 @@ from fpplm_core.serving.bundle import open_bundle
 ARTIFACT = "tagger"  # in dvc.yaml
 STAGE = "production"
 COPIES = SCRATCH / "versions"
-CONFIGURATION = ("dvc.yaml", "requirements.lock")  # besides code; params.yaml is committed with the version
+CONFIGURATION = ("flows", "dvc.yaml", "requirements.lock")  # besides code; params.yaml is committed with the version
 
 
 class Tag(NamedTuple):

@@ -137,7 +137,7 @@ def sentence_correct(tagger: TaggerCounts) -> NDArray[np.bool_]:
 def f1_rules(whole: F1Difference, p: float, settings: PromotionSettings) -> Iterator[tuple[Rule, str]]:
     """The rules, each with the reason to give if it fails, as for all rules here."""
     outcome: Outcome = "pass" if whole.support else "hold"
-    reason = "the test split has no mentions, so there is nothing to compare"
+    reason = "the test split has 0 mentions: there is nothing to compare"
     yield Rule("test mentions", whole.support, 1, outcome), reason
     outcome = "reject" if whole.mean < 0 and p < settings.alpha else "pass"
     reason = f"{whole}; significantly worse (p {p:.4f})"

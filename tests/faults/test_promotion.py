@@ -126,10 +126,10 @@ def test_a_bundle_of_other_parameters_is_not_promoted(project: Project) -> None:
 def test_code_that_is_not_committed_holds_a_promotion_up(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.commit()
-    with (project.path / "tasks/gate.py").open("a") as file:
+    with (project.path / "flows/__init__.py").open("a") as file:
         file.write("# changed\n")
     done = project.run("fpplm", "promote")
-    assert done.returncode == 12 and "uncommitted code" in done.stderr and "tasks/gate.py" in done.stderr
+    assert done.returncode == 12 and "uncommitted code" in done.stderr and "flows/__init__.py" in done.stderr
 
 
 def test_code_that_is_not_committed_is_said_before_anything_runs(trained: Project, tmp_path: Path) -> None:
