@@ -34,6 +34,6 @@ def predict(bundle: Path, sources: list[Path], folder: Path, kind: Kind = "jsonl
     """
     end_on_sigterm()
     targets = targets_of(sources, folder, kind)
-    predictor = Predictor.load(bundle, device)
+    predictor = Predictor.load(bundle, device, allow_links=True)
     states: list[Any] = [tag(predictor, *pair, kind, return_state=True) for pair in zip(sources, targets, strict=True)]
     return sum(int(state.result()) for state in states)

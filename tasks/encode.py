@@ -17,7 +17,7 @@ def encode(model: ModelSettings, encode: EncodeSettings) -> None:
     pretrained.check_window(encode.window, pretrained.load_config(model.encoder, model.revision), tokenizer)
     backend = tokenizer.backend_tokenizer
     paths.ENCODED.mkdir(parents=True, exist_ok=True)
-    backend.save(str(paths.ENCODED / "tokenizer.json"))  # before the builder, which changes its truncation and padding
+    backend.save(str(paths.ENCODED / "tokenizer.json"))
     builder = WindowBuilder(backend, encode.window, encode.stride, encode.context, choose_shapes(model, tokenizer))
     scheme = read_record(paths.CORPUS / corpus.INFO, corpus.CorpusInfo).scheme
     info = windows.encode_corpus(paths.CORPUS, paths.ENCODED, builder, tokenizer.mask_token_id, scheme)

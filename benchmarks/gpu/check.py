@@ -110,7 +110,7 @@ def serving(inputs_at: Path, device: torch.device, steps: int) -> dict[str, Any]
             raise Skip(f"ONNX Runtime has no CUDA here: {', '.join(providers)}")
         ort.preload_dlls()  # CUDA's libraries from torch's packages
     inputs = core.read_inputs(inputs_at)
-    session = core.open_session(inputs_at / "fp16.onnx", device.type)
+    session = core.open_session((inputs_at / "fp16.onnx").read_bytes(), device.type)
     reference = np.load(inputs_at / "reference.npz")
     feeds = inputs.feeds(reference["rows"].tolist())
     (logits,) = session.run(["logits"], feeds)

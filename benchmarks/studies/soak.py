@@ -27,15 +27,13 @@ def main() -> None:
     options = parser.parse_args()
     bundle = open_bundle(BUNDLE)
     variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
-    graph = bundle.path / graph_name(variant)
+    graph, exact_graph = (bundle.read(graph_name(name)) for name in (variant, "fp32"))
     if options.device == "cpu":
-        session = PaddedSession(
-            ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False
-        )
+        session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu", record=False)
     else:
         session = open_session(graph, options.device)
-    exact = open_session(bundle.path / graph_name("fp32"), "cpu")
-    names = [one.name for one in ort.InferenceSession(str(bundle.path / graph_name("fp32"))).get_inputs()]
+    exact = open_session(exact_graph, "cpu")
+    names = [one.name for one in exact.session.get_inputs()]
     random = np.random.default_rng(0)
     memory, deltas = [], []
     began = time.perf_counter()

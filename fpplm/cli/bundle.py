@@ -32,6 +32,13 @@ Segmentation = Annotated[
     str | None,
     typer.Option("--segmenter", help="MODULE:FUNCTION of your own segmenter, for a bundle that was trained with it"),
 ]
+Digest = Annotated[
+    str | None,
+    typer.Option("--digest", help="`digest` in manifest.json of the only bundle to accept"),
+]
+AllowLinks = Annotated[
+    bool, typer.Option("--allow-links", help="accept links to files, as in DVC's and the hub's caches")
+]
 BundlePath = Annotated[Path, typer.Argument(help="bundle folder, such as ./bundle")]
 
 
@@ -58,6 +65,8 @@ def predict(
     device: Device = "auto",
     variant: Variant = "auto",
     segmenter: Segmentation = None,
+    digest: Digest = None,
+    allow_links: AllowLinks = False,
     explain: Annotated[
         bool,
         typer.Option(
@@ -84,12 +93,14 @@ def predict(
             "nothing to resume", where="--resume", do="name the output file with --output and omit --explain"
         )
     if folder is not None:
-        if (output, explain, resume, input_format, variant) != ("-", False, False, "auto", "auto"):
+        if (output, explain, resume, input_format, variant, digest) != ("-", False, False, "auto", "auto", None):
             raise ParamsError("only --to and --device may be combined with it", where="--folder", do="omit the others")
         require_project()
         load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device)
         return
-    predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
+    predictor = Predictor.load(
+        bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
+    )
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     done = cut_to_chunks(Path(output), to) if resume else 0
     with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
@@ -126,6 +137,8 @@ def evaluate(
     device: Device = "auto",
     variant: Variant = "auto",
     segmenter: Segmentation = None,
+    digest: Digest = None,
+    allow_links: AllowLinks = False,
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
     from fpplm.prediction.outputs import tags_words
@@ -135,7 +148,9 @@ def evaluate(
     from fpplm_core.serving import Predictor
     from fpplm_core.tagging.spans import Span
 
-    predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
+    predictor = Predictor.load(
+        bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
+    )
     options = Options(as_column(word_column), as_column(tag_column), segment=predictor.word_ranges)
     sentences = list(read_sentences(file, input_format, options))
     if tags_words(predictor.labels):

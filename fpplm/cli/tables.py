@@ -79,7 +79,7 @@ def example_lines(example: ChangedSentence) -> str:
 
 def open_model(name: str) -> Bundle:
     """Opens the bundle of a version or in a folder. Raises DataError, RegistryError, BundleError."""
-    return open_bundle(name if Path(name).is_dir() else bundle_of(resolve(name)))
+    return open_bundle(name if Path(name).is_dir() else bundle_of(resolve(name)), allow_links=True)
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

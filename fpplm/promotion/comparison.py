@@ -48,7 +48,7 @@ def compare(candidate: Path, incumbent: Path, params: Params) -> Comparison:
 
     Raises BundleError for a damaged bundle, DataError where the test split is missing.
     """
-    taggers = [Predictor.load(folder) for folder in (candidate, incumbent)]
+    taggers = [Predictor.load(folder, allow_links=True) for folder in (candidate, incumbent)]
     sentences = load_corpus("test", paths.CORPUS)
     gold = gold_spans(sentences)
     words, documents = [s.words for s in sentences], [s.document for s in sentences]

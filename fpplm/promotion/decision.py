@@ -39,7 +39,7 @@ def decide(settings: Params, promote: bool) -> Verdict:
         RegistryError: Git, DVC or a remote has refused; production is as it was.
         BundleError: a bundle is damaged.
     """
-    bundle = open_bundle(BUNDLE)
+    bundle = open_bundle(BUNDLE, allow_links=True)
     digest = bundle.manifest["digest"]
     if not is_repository():
         return Verdict("hold", ["no Git repository here: nothing can be registered"], digest)
@@ -96,7 +96,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
         DataError: this folder's parameters or data differ from those of the bundle.
         RegistryError: Git, DVC or a remote has refused.
     """
-    manifest = open_bundle(BUNDLE).manifest
+    manifest = open_bundle(BUNDLE, allow_links=True).manifest
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
         do = "the run after it produced no bundle; see the report"
         raise DataError("the bundle is older than metrics/", where=str(BUNDLE), do=do)
@@ -118,7 +118,7 @@ def promote_by_hand(settings: Params, version: str | None) -> str:
         name = resolve(version)
         assign(name)
         return name
-    digest = open_bundle(BUNDLE).manifest["digest"]
+    digest = open_bundle(BUNDLE, allow_links=True).manifest["digest"]
     incumbent = in_production()
     run = history.Run.begin(promote=True)
     verdict = Verdict("promote", ["promoted by hand"], digest, incumbent)

@@ -17,7 +17,7 @@ from fpplm.registry.sources import in_repository, last_commit, uncommitted
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.files import read_json, read_record
 from fpplm_core.params import Params
-from fpplm_core.serving.bundle import sha256
+from fpplm_core.serving.files import sha256
 
 MADE_FROM = ("params.yaml", "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")

@@ -110,7 +110,7 @@ def bundle_of(version: str) -> Path:
     folder = COPIES / version
     if folder.exists():
         try:
-            return open_bundle(folder).path
+            return open_bundle(folder, allow_links=True).path
         except FpplmError:
             shutil.rmtree(folder)  # damaged since then: fetch it again
     partial = folder.with_name(f"{version}.partial")
@@ -122,12 +122,12 @@ def bundle_of(version: str) -> Path:
     except Exception as error:  # each storage library has its own
         do = "the DVC remote must hold it (dvc remote list)"
         raise RegistryError("cannot fetch the bundle", where=version, got=str(error), do=do) from None
-    open_bundle(partial)
+    open_bundle(partial, allow_links=True)
     return partial.rename(folder)
 
 
 def manifest_of(version: str) -> dict[str, Any]:
-    return open_bundle(bundle_of(version)).manifest
+    return open_bundle(bundle_of(version), allow_links=True).manifest
 
 
 def save(paths: Sequence[str], message: str) -> None:

@@ -42,7 +42,7 @@ def summary() -> str:
     scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
     gate = read_record(paths.METRICS / "gate.json", GateResult)
     words = read_json(paths.BUNDLE / "golden.json")[0]["words"]
-    predictor = Predictor.load(paths.BUNDLE)
+    predictor = Predictor.load(paths.BUNDLE, allow_links=True)
     (spans,) = predictor.tag([words])
     entities = [f"{' '.join(words[s.start : s.end])} [{s.type} {score:.2f}]" for s, score in spans]
     lines = [

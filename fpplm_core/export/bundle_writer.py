@@ -21,11 +21,12 @@ from fpplm_core.serving.bundle import (
     LABEL_LM,
     MANIFEST,
     TOKENIZER,
-    BundleConfig,
-    _digest,
+    UNLISTED,
     graph_name,
-    sha256,
+    manifest_digest,
 )
+from fpplm_core.serving.config import BundleConfig
+from fpplm_core.serving.files import sha256
 from fpplm_core.tagging.decoder import SpanDecoder
 
 # The order of preference by device; int8 has no CUDA kernels, float16 has hardly any on the CPU.
@@ -104,14 +105,14 @@ def config_json(config: BundleConfig) -> dict[str, object]:
 
 
 def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
-    """Writes the manifest: the hashes of all files in the folder, and `lineage`."""
+    """Writes the manifest: the hashes of all files in the folder, and `lineage`. Raises BundleError for a subfolder."""
     files = {
-        str(file.relative_to(bundle)): {"sha256": sha256(file), "bytes": file.stat().st_size}
-        for file in sorted(bundle.rglob("*"))
-        if file.is_file() and file.name != MANIFEST
+        file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
+        for file in sorted(bundle.iterdir())
+        if file.name not in UNLISTED
     }
     manifest = {"format": FORMAT, **lineage, "files": files}
-    manifest["digest"] = _digest(manifest)
+    manifest["digest"] = manifest_digest(manifest)
     (bundle / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from transformers.utils import logging
 
 from fpplm_core.errors import EncoderError, ParamsError
 from fpplm_core.model.source import encoder_source
+from fpplm_core.tagging.tokenizer_rules import require_known_parts
 
 logging.disable_progress_bar()
 
@@ -35,11 +37,23 @@ def _load(loader: Any, name: str, revision: str | None, **options: Any) -> Any:
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """The encoder's fast tokenizer, as transformers gives it. Raises EncoderError."""
+    """The encoder's fast tokenizer without truncation and padding, which windows replace.
+
+    Raises EncoderError, also if it has parts that serving would not run.
+    """
     # Byte-level BPE (RoBERTa, GPT-2) marks a word's start by the blank before it, which a single word lacks.
     tokenizer = _load(AutoTokenizer, name, revision, use_fast=True, add_prefix_space=True)
     if not tokenizer.is_fast:
         raise EncoderError("the encoder has no fast tokenizer", where="model.encoder", got=repr(name))
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        require_known_parts(json.loads(backend.to_str()))
+    except ValueError as error:
+        what = f"the encoder's tokenizer has a {error}"
+        do = "choose an encoder of a tested family (docs/deploy.md), or retrain its tokenizer with known parts"
+        raise EncoderError(what, where="model.encoder", got=repr(name), do=do) from None
     return tokenizer
 
 

@@ -1,76 +1,52 @@
-"""A bundle: a folder with everything that tagging needs, and a manifest that proves its integrity.
+"""A bundle: a flat folder with everything that tagging needs, and a manifest of the hashes of its files.
 
-model.<variant>.onnx   graphs: fp32, fp16, int8
-label_lm.onnx          optional: the label language model, which reads labels and states and writes labels
-tokenizer.json         words to pieces
-config.json            labels, transition scores, window, variants by device in order of preference
-golden.json            sentences with the entities that they must yield
-README.md              model card
-manifest.json          sha256 of every file, parameters, data hashes, commit, versions, scores
+model.<variant>.onnx    graphs: fp32, fp16, int8, mixed
+label_lm.onnx           optional: the label language model, which reads labels and states and writes labels
+tokenizer.json          words to pieces
+config.json             labels, transition scores, window, variants by device in order of preference
+golden.json             sentences with the entities that they must yield
+README.md               model card
+manifest.json           sha256 of every file, parameters, data hashes, commit, versions, scores; its digest
+
+Two files may be added later, so the manifest does not list them: manifest.sigstore.json, a detached signature of the
+manifest, and bom.cdx.json, a bill of materials. Loading reads neither. docs/deploy.md says what opening checks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fpplm_core.errors import BundleError
-from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE
+from fpplm_core.serving.config import BundleConfig, shorten
+from fpplm_core.serving.files import FETCH, open_regular, parse_json, read_limited
 
 FORMAT = 1
-RENAMED = {"rules": UNICODE, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
 CARD = "README.md"
 LABEL_LM = "label_lm.onnx"
+SIGNATURE = "manifest.sigstore.json"
+BILL_OF_MATERIALS = "bom.cdx.json"
+UNLISTED = {MANIFEST, SIGNATURE, BILL_OF_MATERIALS}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # the same file on every system
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+MEGABYTE = 1 << 20
+# Bytes. A graph without external data, which no bundle has, is smaller than 2 GiB.
+LIMITS = {MANIFEST: 16 * MEGABYTE, CONFIG: 64 * MEGABYTE, TOKENIZER: 128 * MEGABYTE}
+LARGEST_FILE = 2048 * MEGABYTE
 
 
 def graph_name(variant: str) -> str:
     return f"model.{variant}.onnx"
-
-
-@dataclass(frozen=True)
-class BundleConfig:
-    """What tagging needs to know about a model besides its graphs.
-
-    `transitions` are the decoder's scores, (K+1, K+1); `segmentation` is the rule that split the training texts into
-    words, or OWN; `label_lm_threshold` is the probability below which the label language model reads a word, 0 without
-    that model.
-    """
-
-    labels: list[str]
-    transitions: list[list[float]]
-    window: int
-    stride: int
-    context: int
-    first_shape: int | None
-    segmentation: str
-    label_lm_threshold: float
-    use_label_lm: bool
-    variants: dict[str, list[str]]
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> BundleConfig:
-        """Reads the content of config.json. Raises KeyError, TypeError or ValueError if it is invalid."""
-        segmentation = str(values.get("words", UNICODE))  # the first bundles had only one rule and did not name it
-        label_lm = values.get("label_lm") or {"below": 0.0, "use": False}
-        return cls(
-            list(values["labels"]),
-            list(values["transitions"]),
-            values["window"],
-            values["stride"],
-            values["context"],
-            values["first_shape"],
-            RENAMED.get(segmentation, segmentation),
-            float(label_lm["below"]),
-            bool(label_lm["use"]),
-            dict(values["variants"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -80,63 +56,107 @@ class Bundle:
     path: Path
     manifest: dict[str, Any]
     config: BundleConfig
+    allow_links: bool = False
 
     @property
     def variants(self) -> dict[str, list[str]]:
         """The variants by device (cpu, cuda), in order of preference."""
         return self.config.variants
 
+    def read(self, name: str) -> bytes:
+        """The content of a file: these very bytes have the hash in the manifest. Raises BundleError otherwise."""
+        return _read(self.path, name, self.manifest["files"], self.allow_links)
 
-def open_bundle(path: Path | str) -> Bundle:
-    """Opens a bundle and verifies its files.
 
-    Raises BundleError, naming the file, if anything is missing, has changed or has another format.
+def open_bundle(path: Path | str, digest: str | None = None, allow_links: bool = False) -> Bundle:
+    """Opens a bundle and verifies its files; `digest` is that of the manifest of the only bundle to accept.
+
+    `allow_links` accepts links to regular files, as DVC and the hub make them for their caches.
+
+    Raises BundleError, naming the file, if anything is missing, unlisted, no regular file, changed, out of range or of
+    another format.
     """
     path = Path(path)
-    manifest = _json(path, MANIFEST)
-    if manifest.get("format") != FORMAT:
+    manifest = _read_manifest(path, allow_links)
+    if digest is not None and manifest["digest"] != digest.lower():
+        do = "load the bundle that you mean, or pass the digest of this one if you trust it"
         raise BundleError(
-            "unsupported bundle format",
-            where=str(path / MANIFEST),
-            got=repr(manifest.get("format")),
-            do=f"this version reads format {FORMAT}",
+            "another bundle than the digest names", where=str(path), got=f"the digest {manifest['digest']}", do=do
         )
-    if manifest.get("digest") != _digest(manifest):
-        raise _changed(path / MANIFEST)
-    for name, facts in manifest["files"].items():
-        file = path / name
-        if not file.is_file():
-            raise BundleError("missing from the bundle", where=str(file), do="fetch the bundle again")
-        if file.stat().st_size != facts["bytes"] or sha256(file) != facts["sha256"]:
-            raise _changed(file)
-    try:
-        config = BundleConfig.from_json(_json(path, CONFIG))
-    except (KeyError, TypeError, ValueError) as error:
-        do = "load it with the version of fpplm that made it"
-        raise BundleError("cannot be read", where=str(path / CONFIG), got=repr(error), do=do) from None
-    return Bundle(path, manifest, config)
+    files = manifest["files"]
+    _require_listed(path, files)
+    for name in files:
+        _verify(path, name, files, allow_links)
+    config = BundleConfig.from_json(
+        parse_json(_read(path, CONFIG, files, allow_links), f"{path / CONFIG}"), f"{path / CONFIG}"
+    )
+    graphs = {graph_name(variant) for names in config.variants.values() for variant in names}
+    graphs |= {LABEL_LM} if config.label_lm_threshold else set()
+    for name in sorted({TOKENIZER, *graphs} - set(files)):
+        raise BundleError("named by config.json and not in the manifest", where=str(path), got=shorten(name), do=FETCH)
+    return Bundle(path, manifest, config, allow_links)
+
+
+def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
+    file = path / MANIFEST
+    with open_regular(file, allow_links) as stream:
+        manifest = parse_json(read_limited(stream, file, LIMITS[MANIFEST]), str(file))
+    if manifest.get("format") != FORMAT:
+        do = f"this version reads format {FORMAT}"
+        raise BundleError("unsupported bundle format", where=str(file), got=shorten(manifest.get("format")), do=do)
+    if manifest.get("digest") != manifest_digest(manifest):
+        raise _changed(file)
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not all(_is_entry(name, facts) for name, facts in files.items()):
+        wrong = (
+            files if not isinstance(files, dict) else next(n for n, facts in files.items() if not _is_entry(n, facts))
+        )
+        do = f"a file needs a plain name, its sha256 and its bytes, at most {LARGEST_FILE:,}"
+        raise BundleError("no list of files", where=str(file), got=shorten(wrong), do=do)
+    if len({name.lower() for name in files}) < len(files):
+        raise BundleError("two names differ in their case alone", where=str(file), do=FETCH)
+    return manifest
+
+
+def _is_entry(name: str, facts: Any) -> bool:
+    if not _NAME.fullmatch(name) or name == MANIFEST or not isinstance(facts, dict):
+        return False
+    size, digest = facts.get("bytes"), facts.get("sha256")
+    sized = type(size) is int and 0 <= size <= LIMITS.get(name, LARGEST_FILE)
+    return sized and isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
+
+
+def _require_listed(path: Path, files: Mapping[str, Any]) -> None:
+    """Raises BundleError for an entry of the folder that the manifest does not list: it may be loaded by chance."""
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name not in files and entry.name not in UNLISTED:
+                do = "remove it: a bundle has no files but those of its manifest"
+                raise BundleError("not in the manifest", where=str(path), got=shorten(entry.name), do=do)
+
+
+def _verify(path: Path, name: str, files: Mapping[str, Any], allow_links: bool) -> None:
+    with open_regular(path / name, allow_links) as stream:
+        same = os.fstat(stream.fileno()).st_size == files[name]["bytes"]
+        if not same or hashlib.file_digest(stream, "sha256").hexdigest() != files[name]["sha256"]:
+            raise _changed(path / name)
+
+
+def _read(path: Path, name: str, files: Mapping[str, Any], allow_links: bool) -> bytes:
+    if name not in files:
+        raise BundleError("not in the manifest", where=str(path), got=shorten(name), do=FETCH)
+    with open_regular(path / name, allow_links) as stream:
+        raw = stream.read(files[name]["bytes"] + 1)
+    if len(raw) != files[name]["bytes"] or hashlib.sha256(raw).hexdigest() != files[name]["sha256"]:
+        raise _changed(path / name)
+    return raw
 
 
 def _changed(file: Path) -> BundleError:
-    return BundleError("changed since the bundle was made", where=str(file), do="fetch the bundle again")
+    return BundleError("changed since the bundle was made", where=str(file), do=FETCH)
 
 
-def _json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads((path / name).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(
-            "missing from the bundle", where=str(path / name), do="name the bundle's folder, such as ./bundle"
-        ) from None
-    except ValueError:
-        raise _changed(path / name) from None
-
-
-def _digest(manifest: dict[str, Any]) -> str:
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """The sha256 of a manifest without its own digest, its keys in order."""
     rest = {key: value for key, value in manifest.items() if key != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from fpplm_core.errors import DeviceError
+from fpplm_core.errors import BundleError, DeviceError
+from fpplm_core.serving.deadline import WATCHDOG
+from fpplm_core.serving.files import one_line
 
 # The providers of each device: the requested one, then fallbacks for operators without a kernel there.
 PROVIDERS = {
@@ -21,12 +24,16 @@ PROVIDERS = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
 }
 RECORDED_ROWS = 8  # larger batches spend more time computing than launching, so they keep no buffers and no CUDA graph
+DEADLINE = 60.0  # s for opening a graph and for each batch, which takes some hundredths of a second on a CPU
+BUILDING = 3600.0  # s with TensorRT, which builds engines meanwhile
 Feeds = Mapping[str, NDArray[Any]]
 
 
 class Session(Protocol):
+    session: ort.InferenceSession
+
     def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
-        """The outputs with these names. *Shape:* (batch, pieces, …) for inputs and outputs."""
+        """The outputs with these names. *Shape:* (batch, pieces, …) for inputs and outputs. Raises BundleError."""
         ...
 
 
@@ -60,17 +67,52 @@ def require_device(device: str) -> None:
         )
 
 
-def open_session(graph: Path, device: str, threads: int | None = None) -> Session:
-    """A session on the device's provider, with `threads` on the CPU. Raises DeviceError if it does not start."""
+@contextmanager
+def graph_limits(where: str, seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
+    """Calls `cancel` at the deadline. Raises BundleError for what ONNX Runtime raises, then or before."""
+    late = []
+
+    def stop() -> None:
+        late.append(True)
+        cancel()
+
+    try:
+        with WATCHDOG.limit(seconds, stop):
+            yield
+    except Exception as error:  # ONNX Runtime has many kinds, with no common base
+        got = f"no end within {seconds:.0f} s" if late else one_line(error)
+        do = "try another variant or device, or make the bundle again"
+        raise BundleError("ONNX Runtime cannot run the graph", where=where, got=got, do=do) from None
+
+
+def open_session(graph: bytes, device: str, threads: int | None = None, where: str = "graph") -> Session:
+    """A session on the device's provider, with `threads` on the CPU; its errors name `where` the graph is from.
+
+    From bytes, ONNX Runtime refuses graphs with external data.
+
+    Raises BundleError if the graph cannot be opened, DeviceError if the device does not start.
+    """
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, in one line
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # whatever the bytes look like
     if threads is not None:
         options.intra_op_num_threads = threads
-    if device == "cpu":
-        # ONNX Runtime adds up scalars in the fused operator: 7 times the time of Add and LayerNormalization, which are
-        # vectorised (version 1.31, docs/performance.md).
-        slow = ["SkipLayerNormFusion"]
-        return cast(Session, ort.InferenceSession(str(graph), options, PROVIDERS[device], disabled_optimizers=slow))
+    seconds = BUILDING if device == "tensorrt" else DEADLINE
+    with graph_limits(where, seconds, lambda: options.set_load_cancellation_flag(True)):
+        if device == "cpu":
+            # ONNX Runtime adds up scalars in the fused operator: 7 times the time of Add and LayerNormalization, which
+            # are vectorised (version 1.31, docs/performance.md).
+            slow = {"disabled_optimizers": ["SkipLayerNormFusion"], "enable_fallback": 0}
+            return PlainSession(ort.InferenceSession(graph, options, PROVIDERS[device], **slow), where)
+        session, record = _create_on_gpu(graph, device, options)
+    if session.get_providers()[0] != PROVIDERS[device][0]:
+        got = str(session.get_providers())
+        raise DeviceError(f"ONNX Runtime could not start {device}", got=got, do="use --device cpu")
+    return PaddedSession(session, "cuda", record, where, seconds)
+
+
+def _create_on_gpu(graph: bytes, device: str, options: ort.SessionOptions) -> tuple[ort.InferenceSession, bool]:
+    """A session, on the CPU if the device does not start, and whether it records CUDA graphs."""
     settings = {
         "trt_fp16_enable": "1",
         "trt_engine_cache_enable": "1",
@@ -80,10 +122,29 @@ def open_session(graph: Path, device: str, threads: int | None = None) -> Sessio
     for record in (True, False) if device == "cuda" else (False,):
         own = {"enable_cuda_graph": "1"} if record else settings if device == "tensorrt" else {}
         providers = [(PROVIDERS[device][0], own), *((name, {}) for name in PROVIDERS[device][1:])]
-        session = ort.InferenceSession(str(graph), options, providers)
+        session = ort.InferenceSession(graph, options, providers)
         if session.get_providers()[0] == PROVIDERS[device][0]:
-            return PaddedSession(session, "cuda", record)
-    raise DeviceError(f"ONNX Runtime could not start {device}", got=str(session.get_providers()), do="use --device cpu")
+            break
+    return session, record
+
+
+class PlainSession:
+    """A session as ONNX Runtime runs it, under the limits of `graph_limits`."""
+
+    def __init__(self, session: ort.InferenceSession, where: str) -> None:
+        self.session, self.where = session, where
+        session._model_bytes = None  # a copy of the weights, kept for another try with other providers
+
+    def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
+        options = run_options()
+        with graph_limits(self.where, DEADLINE, lambda: setattr(options, "terminate", True)):
+            return list(self.session.run(list(names), dict(feeds), options))
+
+
+def run_options() -> ort.RunOptions:
+    options = ort.RunOptions()
+    options.log_severity_level = 4  # errors are raised, in one line
+    return options
 
 
 def round_up(size: int) -> int:
@@ -99,8 +160,15 @@ class PaddedSession:
     `record`, a CUDA graph.
     """
 
-    def __init__(self, session: ort.InferenceSession, memory: str, record: bool) -> None:
-        self.session, self.memory, self.record = session, memory, record
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        memory: str,
+        record: bool,
+        where: str = "graph",
+        seconds: float = DEADLINE,
+    ) -> None:
+        self.session, self.memory, self.record, self.where, self.seconds = session, memory, record, where, seconds
         self.widths = {output.name: output.shape[2:] for output in session.get_outputs()}
         self.bound: dict[tuple[Any, ...], DeviceBuffers] = {}
 
@@ -115,9 +183,10 @@ class PaddedSession:
                 self.bound[key] = DeviceBuffers(self, padded, {name: (*shape, *self.widths[name]) for name in names})
             found = self.bound[key].run(padded)
         else:
-            options = ort.RunOptions()
+            options = run_options()
             options.add_run_config_entry("gpu_graph_id", "-1")  # not recorded
-            found = self.session.run(list(names), padded, options)
+            with graph_limits(self.where, self.seconds, lambda: setattr(options, "terminate", True)):
+                found = self.session.run(list(names), padded, options)
         return [np.asarray(values)[:batch, :pieces] for values in found]
 
 
@@ -125,9 +194,9 @@ class DeviceBuffers:
     """Buffers on the device for one shape, and the binding of the graph to them; outputs are float32."""
 
     def __init__(self, owner: PaddedSession, feeds: Feeds, outputs: Mapping[str, tuple[int, ...]]) -> None:
-        self.session = owner.session
+        self.session, self.where, self.seconds = owner.session, owner.where, owner.seconds
         self.binding = self.session.io_binding()
-        self.options = ort.RunOptions()
+        self.options = run_options()
         self.options.add_run_config_entry("gpu_graph_id", str(len(owner.bound) + 1) if owner.record else "-1")
         self.inputs = {name: ort.OrtValue.ortvalue_from_numpy(v, owner.memory, 0) for name, v in feeds.items()}
         self.outputs = {
@@ -142,7 +211,8 @@ class DeviceBuffers:
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
         for name, value in feeds.items():
             self.inputs[name].update_inplace(value)
-        self.session.run_with_iobinding(self.binding, self.options)
+        with graph_limits(self.where, self.seconds, lambda: setattr(self.options, "terminate", True)):
+            self.session.run_with_iobinding(self.binding, self.options)
         # On the CPU, numpy() is the buffer itself.
         return [value.numpy().copy() for value in self.outputs.values()]
 

@@ -11,18 +11,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from fpplm_core.errors import BundleError
-from fpplm_core.serving.bundle import LABEL_LM, TOKENIZER, Bundle, graph_name, open_bundle
+from fpplm_core.serving.bundle import Bundle, open_bundle
 from fpplm_core.serving.entities import Entity, SegmentedText, WordExplanation, entities_of
-from fpplm_core.serving.onnx_session import Session, cores, is_available, open_session, require_device
+from fpplm_core.serving.graphs import CheckedSession, open_label_lm, open_tagger, require_finite
+from fpplm_core.serving.onnx_session import cores, is_available, require_device
 from fpplm_core.serving.segmentation import segmentation
+from fpplm_core.serving.tokenizer import BundleWindowBuilder
 from fpplm_core.tagging.batches import Arrays, collate
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.viterbi import softmax
-from fpplm_core.tagging.windows import Window, WindowBuilder
+from fpplm_core.tagging.windows import Window
 from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
@@ -54,8 +55,7 @@ class Predictor:
         self.word_ranges = segmentation(bundle, segmenter)  # (start, end) of each word of a text
         config = bundle.config
         self.decoder = SpanDecoder(config.labels, np.array(config.transitions, dtype=np.float32))
-        tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
-        self.builder = WindowBuilder(tokenizer, config.window, config.stride, config.context, config.first_shape)
+        self.builder = BundleWindowBuilder(bundle)
         self.label_lm_threshold, self.use_label_lm = config.label_lm_threshold, config.use_label_lm
         self.batch_pieces = 128 if device == "cpu" else 32768  # docs/performance.md
         # On the CPU, one core per batch: operators that share all cores would wait for each other.
@@ -69,21 +69,25 @@ class Predictor:
         variant: str = "auto",
         threads: int | None = None,
         segmenter: Segmenter | None = None,
+        digest: str | None = None,
+        allow_links: bool = False,
     ) -> Predictor:
         """Opens a bundle on a device (auto, cpu, cuda, tensorrt), with the device's preferred variant or a named one.
 
         `segmenter` is the user's own function from a text to its words, if it segmented the training texts: a bundle
-        never names code to import. Without it, such a bundle tags words but refuses texts.
+        never names code to import. Without it, such a bundle tags words but refuses texts. `digest` and `allow_links`
+        are those of `open_bundle`.
 
-        Raises BundleError if the bundle is incomplete, lacks the variant, or was not trained with a `segmenter`, and
-        DeviceError if a GPU was requested but is missing or does not start. `auto` falls back to the CPU where there
-        is no GPU; the attribute `device` holds the choice.
+        Raises BundleError if the bundle is incomplete, unsafe or another than `digest` names, lacks the variant, or was
+        not trained with a `segmenter`, and DeviceError if a GPU was requested but is missing or does not start. `auto`
+        falls back to the CPU where there is no GPU; the attribute `device` holds the choice. A graph on the CPU is
+        opened at the first text, which raises BundleError if it is none.
         """
-        bundle = open_bundle(path)
+        bundle = open_bundle(path, digest, allow_links)
         wanted = ("cuda" if is_available("cuda") else "cpu") if device == "auto" else device
         require_device(wanted)
         preferred = bundle.variants["cpu" if wanted == "cpu" else "cuda"]
-        chosen = preferred[0] if variant == "auto" else variant
+        chosen = preferred[0] if variant == "auto" and preferred else variant
         if chosen not in preferred:
             raise BundleError(
                 "no such variant in the bundle", where=str(bundle.path), got=repr(chosen), do=f"it has {preferred}"
@@ -99,16 +103,16 @@ class Predictor:
         return list(self.decoder.labels)
 
     @cached_property
-    def session(self) -> Session:
+    def session(self) -> CheckedSession:
         """The graph run by all threads at once, which is fastest for one batch."""
-        return open_session(self.bundle.path / graph_name(self.variant), self.device, self.threads)
+        return open_tagger(self.bundle, self.variant, self.device, self.threads)
 
     @cached_property
-    def single_thread_session(self) -> Session:
+    def single_thread_session(self) -> CheckedSession:
         """The graph run by the calling thread, which is fastest for several batches."""
         if self.device != "cpu":
             return self.session
-        return open_session(self.bundle.path / graph_name(self.variant), self.device, threads=1)
+        return open_tagger(self.bundle, self.variant, self.device, threads=1)
 
     def predict(self, text: str) -> list[Entity]:
         """The entities of one text of any length."""
@@ -184,7 +188,7 @@ class Predictor:
             for word, a, b, first, second in rows
         ]
 
-    def _run(self, session: Session, batch: Sequence[Window]) -> NDArray[np.float32]:
+    def _run(self, session: CheckedSession, batch: Sequence[Window]) -> NDArray[np.float32]:
         arrays = collate(batch)
         if not self.use_label_lm:
             return self._tagged(session, arrays)
@@ -196,10 +200,10 @@ class Predictor:
         mean = (np.log(softmax(logits)) + written) / 2  # the geometric mean of both distributions
         return np.where(doubtful[:, :, None], mean, logits)
 
-    def _tagged(self, session: Session, arrays: Arrays) -> NDArray[np.float32]:
+    def _tagged(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:
         return self._outputs(session, arrays, "logits")[0]
 
-    def _written(self, session: Session, arrays: Arrays) -> NDArray[np.float32]:
+    def _written(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:
         logits, states = self._outputs(session, arrays, "logits", "states")
         return self._write(logits, states, arrays)
 
@@ -212,25 +216,26 @@ class Predictor:
             "counted": arrays.word_mask == 1,
         }
         (written,) = self.label_lm.run(["written"], inputs)
-        return np.asarray(written)
+        return require_finite(written, self.label_lm.where)
 
     def _doubtful(self, logits: NDArray[np.float32], arrays: Arrays) -> NDArray[np.bool_]:
         return np.asarray((softmax(logits).max(axis=2) < self.label_lm_threshold) & (arrays.word_mask == 1))
 
-    def _outputs(self, session: Session, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
+    def _outputs(self, session: CheckedSession, arrays: Arrays, *names: str) -> list[NDArray[np.float32]]:
         """The graph's outputs with these names, at the words' first pieces. *Shape:* (batch, words, …) each."""
         inputs = {"input_ids": arrays.ids, "attention_mask": arrays.mask}
         if self.builder.first_shape_type is not None:
             inputs["token_type_ids"] = arrays.types
         outputs = session.run(list(names), inputs)
-        return [np.take_along_axis(np.asarray(values), arrays.first_pieces[:, :, None], axis=1) for values in outputs]
+        shown = (np.take_along_axis(values, arrays.first_pieces[:, :, None], axis=1) for values in outputs)
+        return [require_finite(values, session.where) for values in shown]
 
     @cached_property
-    def label_lm(self) -> Session:
+    def label_lm(self) -> CheckedSession:
         if not self.label_lm_threshold:
             raise BundleError(
                 "the bundle has no label language model",
                 where=str(self.bundle.path),
                 do="set export.refine_below in params.yaml, for instance to 0.9, and export the bundle again",
             )
-        return open_session(self.bundle.path / LABEL_LM, self.device, self.threads)
+        return open_label_lm(self.bundle, self.device, self.threads)

@@ -45,9 +45,10 @@ sys.path.insert(0, ROOT)
 from fpplm_core.export.bundle_writer import seal
 shutil.rmtree("bundle", ignore_errors=True)
 Path("bundle").mkdir()
-config = {"labels": ["O"], "transitions": [[0.0]], "window": 8, "stride": 2, "context": 0, "first_shape": None}
+config = {"labels": ["O"], "transitions": [[0.0] * 2] * 2, "window": 8, "stride": 2, "context": 0, "first_shape": None}
 Path("bundle/config.json").write_text(json.dumps(config | {"variants": {"cpu": ["fp32"]}}))
-shutil.copy("text.txt", "bundle/model.txt")
+for name in ("model.txt", "model.fp32.onnx", "tokenizer.json"):
+    shutil.copy("text.txt", f"bundle/{name}")
 seal(Path("bundle"), {})
 """
 

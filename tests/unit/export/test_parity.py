@@ -14,7 +14,7 @@ from fpplm_core.export.bundle_writer import by_device, config_json
 from fpplm_core.export.parity import TorchAnswer, parity_verdict
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import LabelLmTrial, VariantVerdict, VerifyReport, require_fp32
-from fpplm_core.serving.bundle import BundleConfig
+from fpplm_core.serving.config import BundleConfig
 from fpplm_core.tagging.decoder import SpanDecoder
 
 LABELS = ["O", "S-PER"]
@@ -101,7 +101,18 @@ def test_the_trial_of_the_label_language_model_comes_last_in_the_file() -> None:
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:
-    config = BundleConfig(LABELS, [[0.0]], 64, 16, 8, None, "unicode-1", 0.9, True, by_device(["fp32", "fp16"]))
+    config = BundleConfig(
+        LABELS,
+        [[0.0] * (len(LABELS) + 1)] * (len(LABELS) + 1),
+        64,
+        16,
+        8,
+        None,
+        "unicode-1",
+        0.9,
+        True,
+        by_device(["fp32", "fp16"]),
+    )
     values = json.loads(json.dumps(config_json(config)))
     keys = ["labels", "transitions", "window", "stride", "context", "first_shape", "words", "label_lm", "variants"]
     assert list(values) == keys

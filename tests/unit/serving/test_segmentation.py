@@ -12,7 +12,7 @@ from fpplm.cli.main import main
 from fpplm_core.errors import BundleError, ParamsError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor, open_bundle
-from fpplm_core.serving.bundle import BundleConfig
+from fpplm_core.serving.config import BundleConfig
 
 TEXT = "it's a-b 我在"
 CONFIG = {
@@ -42,6 +42,7 @@ def bundle(tiny_encoder: Path, tmp_path: Path):
         shutil.copy(tiny_encoder / "tokenizer.json", folder)
         config = CONFIG | changes | ({} if words is None else {"words": words})
         (folder / "config.json").write_text(json.dumps(config))
+        (folder / "model.fp32.onnx").write_bytes(b"opened at the first text")
         seal(folder, {})
         return folder
 
@@ -134,7 +135,7 @@ def test_an_unknown_rule_is_refused(bundle, rule):
 
 @pytest.mark.parametrize("changes", [{"labels": None}, {"label_lm": 3}, {"variants": 3}])
 def test_a_config_that_is_none_is_refused_in_one_line(bundle, changes):
-    with pytest.raises(BundleError, match=re.escape("config.json: cannot be read")) as caught:
+    with pytest.raises(BundleError, match=re.escape("config.json: cannot be read, because `")) as caught:
         Predictor.load(bundle(**changes))
     assert "\n" not in str(caught.value)
 
@@ -145,7 +146,7 @@ def test_every_field_of_the_config_is_read():
     assert (config.segmentation, config.label_lm_threshold, config.use_label_lm) == ("whitespace-1", 0.5, True)
     assert BundleConfig.from_json(CONFIG).segmentation == "unicode-1"
     for name in CONFIG:
-        with pytest.raises(KeyError):
+        with pytest.raises(BundleError, match=f"`{name}` must be there"):
             BundleConfig.from_json({key: value for key, value in CONFIG.items() if key != name})
 
 

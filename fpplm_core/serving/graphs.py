@@ -1,0 +1,121 @@
+"""Opens the graphs of a bundle, and checks that they take and give what tagging needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpplm_core.errors import BundleError
+from fpplm_core.serving.bundle import LABEL_LM, Bundle, graph_name
+from fpplm_core.serving.config import BundleConfig
+from fpplm_core.serving.files import one_line
+from fpplm_core.serving.onnx_session import Feeds, Session, open_session
+
+TYPES: dict[str, type[np.generic]] = {"tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(bool)": np.bool_}
+WHOLE, REAL, TRUTH = TYPES
+AGAIN = "make the bundle again"
+WIDEST = 65_536  # numbers of an encoder's state
+
+
+class Port(NamedTuple):
+    """An input or output: its type as ONNX Runtime names it, its rank, and the size of a third axis, None for any."""
+
+    type: str
+    rank: int = 2
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a graph must take, and nothing else, and what it must give. The first two axes are batch and pieces."""
+
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+
+
+def tagger_signature(config: BundleConfig) -> Signature:
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if config.first_shape is not None else [])]
+    outputs = {"logits": Port(REAL, 3, len(config.labels))}
+    if config.label_lm_threshold:
+        outputs["states"] = Port(REAL, 3)
+    return Signature({name: Port(WHOLE) for name in names}, outputs)
+
+
+def label_lm_signature(config: BundleConfig) -> Signature:
+    labels = Port(REAL, 3, len(config.labels))
+    inputs = {"read": labels, "hidden": Port(TRUTH), "states": Port(REAL, 3), "counted": Port(TRUTH)}
+    return Signature(inputs, {"written": labels})
+
+
+class CheckedSession:
+    """A session whose outputs have the sizes that its signature and its inputs promise."""
+
+    def __init__(self, session: Session, signature: Signature, where: str) -> None:
+        self.session, self.signature, self.where = session, signature, where
+
+    def run(self, names: Sequence[str], feeds: Feeds) -> list[NDArray[Any]]:
+        """As `Session.run`. Raises BundleError for outputs of other sizes too."""
+        found = self.session.run(names, feeds)
+        sizes = next(iter(feeds.values())).shape[:2]
+        for name, values in zip(names, found, strict=True):
+            width = self.signature.outputs[name].width
+            if values.shape[:2] != sizes or values.ndim != 3 or width not in (None, values.shape[2]):
+                wanted = (*sizes, width or "…")
+                raise BundleError(f"`{name}` must be {wanted}", where=self.where, got=str(values.shape), do=AGAIN)
+        return found
+
+
+def require_finite(values: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """The same numbers. Raises BundleError if one is infinite or none, which has no place in an order of labels."""
+    if not np.isfinite(values).all():
+        raise BundleError("the graph gives numbers that are not finite", where=where, do=AGAIN)
+    return values
+
+
+def open_tagger(bundle: Bundle, variant: str, device: str, threads: int | None) -> CheckedSession:
+    """The graph of a variant.
+
+    Raises BundleError if it cannot be opened, is no tagger of the bundle's labels, or fails in a first run over two
+    pieces; DeviceError if the device does not start.
+    """
+    return _open(bundle, graph_name(variant), tagger_signature(bundle.config), device, threads)
+
+
+def open_label_lm(bundle: Bundle, device: str, threads: int | None) -> CheckedSession:
+    """The graph of the label language model. Raises as `open_tagger` does."""
+    return _open(bundle, LABEL_LM, label_lm_signature(bundle.config), device, threads)
+
+
+def _open(bundle: Bundle, name: str, signature: Signature, device: str, threads: int | None) -> CheckedSession:
+    where = str(bundle.path / name)
+    session = open_session(bundle.read(name), device, threads, where)
+    inputs = {port.name: port for port in session.session.get_inputs()}
+    outputs = {port.name: port for port in session.session.get_outputs()}
+    if set(inputs) != set(signature.inputs):
+        got = one_line(sorted(inputs))
+        raise BundleError(f"the graph must take {', '.join(signature.inputs)}", where=where, got=got, do=AGAIN)
+    for wanted, found in ((signature.inputs, inputs), (signature.outputs, outputs)):
+        for port, facts in wanted.items():
+            _require_port(port, facts, found.get(port), where)
+    shapes = {port: (1, 2, *facts.shape[2:]) for port, facts in inputs.items()}
+    feeds = {port: np.ones(shapes[port], dtype=TYPES[facts.type]) for port, facts in signature.inputs.items()}
+    checked = CheckedSession(session, signature, where)
+    for values in checked.run(list(signature.outputs), feeds):
+        require_finite(values, where)
+    return checked
+
+
+def _require_port(name: str, wanted: Port, found: Any, where: str) -> None:
+    shape = [] if found is None else list(found.shape)
+    right = len(shape) == wanted.rank and found.type == wanted.type and not {type(size) for size in shape[:2]} & {int}
+    if right and wanted.rank == 3:
+        width = shape[2]
+        right = type(width) is int and 0 < width <= WIDEST and wanted.width in (None, width)
+    if not right:
+        sizes = ", ".join(("batch", "pieces", str(wanted.width or "width"))[: wanted.rank])
+        got = "nothing" if found is None else one_line(f"{found.type} {shape}")
+        raise BundleError(f"the graph's `{name}` must be {wanted.type} ({sizes})", where=where, got=got, do=AGAIN)
