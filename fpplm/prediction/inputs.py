@@ -73,7 +73,7 @@ def _text_of(line: str, where: str) -> str:
 
 def _read_format(path: Path, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
     """Texts as their file has them; sentences without a text as their words joined by blanks."""
-    words_only = Options(0, 0) if kind == "conll" else Options()  # tags may be missing
+    words_only = Options(words_only=True)  # tags may be missing
     for record in get(kind).read(path, words_only):
         if isinstance(record, Sentence):
             offsets, text = record.offsets, record.text

@@ -21,7 +21,8 @@ class Options:
     """How files are read, as set in the data section of params.yaml; `notes` counts what reading changes or leaves out.
 
     Columns are numbers (0-based, negative from the right) or names; None means the format's default. `segment` gives
-    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`.
+    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`. With `words_only`, tags are not
+    needed: formats of columns need not tell which column holds them.
     """
 
     word_column: int | str | None = None
@@ -30,6 +31,7 @@ class Options:
     segment: Callable[[str], list[Range]] = segment
     misaligned: Misaligned = "refuse"
     overlap: Overlap = "refuse"
+    words_only: bool = False
     notes: Notes = field(default_factory=Notes)
 
 
