@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from fpplm.intake import dvc_import
+from fpplm.pipeline.dvc import require_readable
 from fpplm.pipeline.flow import end_on_sigterm, retry_policy
 from fpplm.pipeline.paths import METRICS
 from fpplm.project.dvc_cache import repair_cache
@@ -22,12 +23,12 @@ from fpplm.project.overrides import with_overrides
 from fpplm.project.repair import repair_workspace
 from fpplm.project.stages import reproduce_stage, stage_names
 from fpplm.promotion import decision
-from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, Verdict, drift, summarise
+from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, drift, summarise
 from fpplm.promotion.notification import notify as send
-from fpplm.registry.git import is_repository
 from fpplm.registry.lineage import Lineage
-from fpplm.registry.versions import require_committed_code
+from fpplm.registry.repository import require_promotable, require_remote
 from fpplm.report.prefect import ignore_server_errors, publish_run, publish_stage
+from fpplm.report.run import Verdict
 from fpplm_core.errors import WorkspaceBusy
 from fpplm_core.files import read_json
 from fpplm_core.params import Params, load
@@ -43,6 +44,12 @@ def stage(name: str) -> State[Any]:
     with ignore_server_errors():
         publish_stage(name)
     return Completed(message="ran", data=True)
+
+
+@task(**retry_policy([10, 60, 300]))
+def reach_remote() -> None:
+    """Raises RegistryError if the remote repository would refuse a push."""
+    require_remote()
 
 
 @task(**retry_policy([10, 60, 300]))
@@ -87,7 +94,7 @@ def retrain(
         if busy == "fail":
             raise
     except Exception as error:
-        verdict = Verdict("failed", [str(error)])
+        verdict = Verdict.of_error(error)
         raise
     finally:
         run.end(verdict)
@@ -97,9 +104,11 @@ def retrain(
 
 def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
     """What `retrain` does once the folder is its own. Raises as it does."""
+    require_readable()
     settings = load()  # a wrong key is reported before anything starts
-    if promote and is_repository():
-        require_committed_code()  # likewise
+    if promote:
+        require_promotable()  # likewise what Git would refuse after the training
+        reach_remote()
     verdict = INTERRUPTED_VERDICT
     try:
         dvc_import.take_in(settings, commit=promote)
@@ -114,7 +123,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
                     print(f"since the last run: {change}", flush=True)
         verdict = decide(settings, promote)
     except Exception as error:
-        verdict = Verdict("failed", [str(error)])
+        verdict = Verdict.of_error(error)
         raise
     finally:
         publish_run(summarise(run, verdict, settings.check.drift))

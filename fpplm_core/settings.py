@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -10,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from fpplm_core.errors import ParamsError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Cut = Annotated[float, Field(gt=0, le=0.5)]
 Key = tuple[int | str, ...]
+CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git's marks in a file that it could not merge
 
 
 class Settings(BaseModel):
@@ -39,7 +42,8 @@ def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | N
     ParamsError with every error of `values`, one per line: key, value and what is allowed.
     """
     if not isinstance(values, Mapping):
-        raise ParamsError("expected sections", where=where, got=type(values).__name__)
+        got = "an empty file" if values is None else type(values).__name__
+        raise ParamsError("expected sections", where=where, got=got)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -104,13 +108,31 @@ def read_yaml(path: Path | str) -> Any:
     Raises ParamsError naming the file and the line.
     """
     try:
-        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        return YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise ParamsError("no such file", where=str(path), do="run this in the project's folder") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        got = f"byte 0x{error.object[error.start]:02x}"
+        raise ParamsError("not UTF-8", where=f"{path}:{line}", got=got, do="save it as UTF-8") from None
+    except OSError as error:
         raise ParamsError(f"cannot be read ({error})", where=str(path)) from None
-    except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ParamsError(f"not valid YAML ({problem})", where=f"{path}{line}") from None
+    except (YAMLError, ValueError) as error:  # ValueError: a date or number that does not exist
+        raise _not_yaml(path, text, error) from None
+
+
+def _not_yaml(path: Path | str, text: str, error: Exception) -> ParamsError:
+    """The error that names the line, or the first line of a merge conflict if there is one."""
+    if conflict := CONFLICT.search(text):
+        line = text.count("\n", 0, conflict.start()) + 1
+        do = "resolve the conflict, then run again"
+        return ParamsError("not valid YAML (a merge conflict)", where=f"{path}:{line}", got=conflict[0], do=do)
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return ParamsError(
+            "not valid YAML (a control character)", where=f"{path}:{line}", got=f"#x{error.character:04x}"
+        )
+    mark = getattr(error, "problem_mark", None)
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+    return ParamsError(f"not valid YAML ({problem})", where=f"{path}:{mark.line + 1}" if mark else str(path))

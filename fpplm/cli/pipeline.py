@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fpplm.cli.flow import load_flow, require_project
-from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.errors import DataError, FpplmError, ParamsError
 
 app = typer.Typer()
 Overrides = Annotated[
@@ -38,15 +38,36 @@ def retrain(
     start = time.perf_counter()
     from fpplm.promotion.history import verdict_line
     from fpplm.report.console import summary
-    from fpplm_core.params import load
 
-    load()  # first: a mistake in params.yaml is reported before Prefect has started, which takes seconds
+    require_ready(promote)  # before Prefect has started, which takes seconds
     flow = load_flow("retrain")
     run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify)
     if run.ran:
         typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
         typer.echo(summary())
     typer.echo(verdict_line(verdict, promote))
+
+
+def require_ready(promote: bool) -> None:
+    """Raises now what would end a retraining at its start or, after hours, its promotion; the ledger records it."""
+    from fpplm.pipeline.dvc import require_readable
+    from fpplm.promotion.history import Run
+    from fpplm.registry.git import is_repository
+    from fpplm.registry.repository import require_promotable, require_remote
+    from fpplm.report.run import Verdict
+    from fpplm_core.params import load
+
+    try:
+        load()
+        require_readable()
+        if promote:
+            require_promotable()
+            require_remote()
+        else:
+            is_repository()  # raises if Git refuses to read it, as the lineage would then be empty
+    except FpplmError as error:
+        Run.begin(promote=promote).end(Verdict.of_error(error))
+        raise
 
 
 @app.command()

@@ -31,6 +31,7 @@ def schedule(
 ) -> None:
     """Schedules the retraining on the server and worker of `fpplm up`; replaces an earlier schedule."""
     require_project()
+    from fpplm.pipeline.dvc import require_readable
     from fpplm.schedule import deployment
     from fpplm_core.params import load
 
@@ -38,6 +39,7 @@ def schedule(
         typer.echo(deployment.unschedule())
         return
     load()  # otherwise a mistake in params.yaml would surface only at night
+    require_readable()
     given = {"overrides": overrides, "promote": False if only_report else None, "busy": busy, "notify": notify}
     changed = {key: value for key, value in given.items() if value is not None}
     typer.echo(deployment.schedule(cron, every, timezone, changed))

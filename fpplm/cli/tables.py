@@ -9,7 +9,8 @@ from pathlib import Path
 from fpplm.promotion import history
 from fpplm.registry.git import git
 from fpplm.registry.lineage import Lineage
-from fpplm.registry.versions import STAGE, bundle_of, fetch, in_production, resolve, versions
+from fpplm.registry.repository import fetch
+from fpplm.registry.versions import STAGE, bundle_of, in_production, resolve, versions
 from fpplm_core.evaluation.promotion import ChangedSentence
 from fpplm_core.params import load
 from fpplm_core.serving.bundle import Bundle, open_bundle
@@ -59,11 +60,12 @@ def diff(before: str, after: str) -> str:
     """What changed from one model to another, and its effect on the current test split."""
     from fpplm.promotion.comparison import compare
 
+    settings = load()
     old, new = open_model(before), open_model(after)
     changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
     rows: list[tuple[str, ...]] = [*changes]
     parts = [table(("what", "", before, after), rows) if rows else "same parameters, data and code"]
-    comparison = compare(new.path, old.path, load())
+    comparison = compare(new.path, old.path, settings)
     rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))
     return "\n".join([*parts, *map(example_lines, comparison.examples)])

@@ -38,11 +38,16 @@ def promote(
     """Promotes a model to production, whatever its verdict was."""
     require_project()
     from fpplm.project.lock import project_lock
-    from fpplm.promotion import decision
+    from fpplm.project.repair import repair_workspace
     from fpplm_core.params import load
 
+    settings = load()  # before imports that take seconds
+    from fpplm.promotion import decision
+
     with project_lock("fail"):
-        typer.echo(f"{decision.promote_by_hand(load(), version)} is in production")
+        for repair in repair_workspace():
+            typer.echo(f"repaired: {repair}")
+        typer.echo(f"{decision.promote_by_hand(settings, version)} is in production")
 
 
 @app.command()

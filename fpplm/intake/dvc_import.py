@@ -8,8 +8,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from fpplm.intake import incoming
-from fpplm.registry.git import is_repository
-from fpplm.registry.versions import save
+from fpplm.registry.git import is_repository, save
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fpplm.pipeline import external
 from fpplm.pipeline.code import CODE
+from fpplm.pipeline.dvc import open_repo
 from fpplm.pipeline.fingerprint import Fingerprint, differences, fingerprint
-from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.errors import DataError
 
 if TYPE_CHECKING:
     from dvc.dependency import Dependency
@@ -56,22 +57,14 @@ def why(stage: str, params: Params) -> list[Change]:
 
     Raises:
         DataError: dvc.yaml has no such stage.
-        FpplmError: DVC cannot read the project.
+        ParamsError: DVC cannot read the project.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo() as repo:
-            names = [one.name for one in repo.index.stages if one.cmd]
-            if stage not in names:
-                raise DataError(
-                    "no such stage", where="dvc.yaml", got=repr(stage), do=f"name one of {', '.join(names)}"
-                )
-            chain = [one for one in repo.stage.collect(stage, with_deps=True) if one.cmd and not one.always_changed]
-            return [change for one in chain for change in _changes(repo, one, params)]
-    except DvcException as error:
-        raise FpplmError("DVC cannot read the project", where="dvc.yaml", got=str(error)) from None
+    with open_repo() as repo:
+        names = [one.name for one in repo.index.stages if one.cmd]
+        if stage not in names:
+            raise DataError("no such stage", where="dvc.yaml", got=repr(stage), do=f"name one of {', '.join(names)}")
+        chain = [one for one in repo.stage.collect(stage, with_deps=True) if one.cmd and not one.always_changed]
+        return [change for one in chain for change in _changes(repo, one, params)]
 
 
 def lines(stage: str, changes: list[Change]) -> list[str]:

@@ -12,8 +12,8 @@ from dvc.repo import Repo
 
 from fpplm.project.overrides import set_values
 from fpplm.project.template import PARAMS, copy_template, template_lock, write_lock
-from fpplm.registry.git import git, is_repository
-from fpplm.registry.versions import save
+from fpplm.registry.git import git, is_repository, save
+from fpplm.registry.repository import check_new_project
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import write_text
@@ -78,10 +78,11 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
 
 
 def check(directory: Path, files: dict[str, Path]) -> None:
-    """Checks everything that can be wrong before anything is written. Raises DataError, ParamsError."""
+    """Checks everything that can be wrong before anything is written. Raises DataError, ParamsError, RegistryError."""
     refuse_own_modules(directory)
     if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
         raise DataError("not empty", where=str(directory), do="name a new folder, or an empty one")
+    check_new_project(directory)
     for file in files.values():
         name, reason = detect(file)
         if name == "brat" and file.is_file():

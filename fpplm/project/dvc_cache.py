@@ -11,13 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dvc.repo import Repo
 from dvc.stage import PipelineStage
+
+from fpplm.pipeline.dvc import open_repo
 
 
 def repair_cache() -> list[str]:
-    """Removes cached files that do not match dvc.lock, which DVC then makes again; returns one line for each."""
-    with Repo() as repo:
+    """Removes cached files that do not match dvc.lock, which DVC then makes again; returns one line for each.
+
+    Raises ParamsError if DVC cannot read the project.
+    """
+    with open_repo() as repo:
         outs = [out for one in repo.index.stages if isinstance(one, PipelineStage) for out in one.outs]
         objects = {name for out in outs if out.use_cache and out.hash_info for name in _objects(out)}
         files = {name: Path(repo.cache.local.oid_to_path(name)) for name in sorted(objects)}

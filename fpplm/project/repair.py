@@ -7,12 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from ruamel.yaml import YAML
 
 from fpplm.pipeline.paths import SCRATCH
 from fpplm.project.overrides import restore_params
 from fpplm.registry.git import git, is_repository
+from fpplm_core.errors import ParamsError
 from fpplm_core.files import write_text
+from fpplm_core.settings import read_yaml
 
 LOCK_FILE, KEPT = Path("dvc.lock"), SCRATCH / "dvc.lock"
 
@@ -31,15 +32,13 @@ def repair_workspace() -> list[str]:
     for lock in _git_locks():
         lock.unlink(missing_ok=True)
         done.append(f"{lock} was left by a Git process that no longer runs; removed it")
-    if LOCK_FILE.exists() and not _is_whole(LOCK_FILE):
+    if LOCK_FILE.exists() and (fault := _fault(LOCK_FILE)):
         if KEPT.exists():
             write_text(LOCK_FILE, KEPT.read_text(encoding="utf-8"))
-            done.append("dvc.lock was truncated; restored it as after the last finished stage")
+            done.append(f"dvc.lock {fault}; restored it as after the last finished stage")
         else:
             LOCK_FILE.unlink()
-            done.append(
-                "removed dvc.lock, which was truncated; DVC restores outputs from its cache or makes them again"
-            )
+            done.append(f"dvc.lock {fault}; removed it: DVC restores outputs from its cache or makes them again")
     if restore_params():
         done.append("params.yaml: removed the values that a killed run had set")
     return done
@@ -47,25 +46,26 @@ def repair_workspace() -> list[str]:
 
 def keep_lock_file() -> None:
     """Saves a copy of the current dvc.lock for `repair_workspace`."""
-    if LOCK_FILE.exists() and _is_whole(LOCK_FILE):
+    if LOCK_FILE.exists() and not _fault(LOCK_FILE):
         write_text(KEPT, LOCK_FILE.read_text(encoding="utf-8"))
 
 
-def _is_whole(lock_file: Path) -> bool:
-    """Whether DVC can read the file: truncation leaves a line, a list or a stage without its end.
+def _fault(lock_file: Path) -> str:
+    """Why DVC cannot read the file, "" if it can: a merge conflict, or a line, a list or a stage without its end.
 
-    A file that only lost entries counts as whole: DVC restores their outputs from its cache, or makes them again.
+    A file that only lost entries has no fault: DVC restores their outputs from its cache, or makes them again.
     """
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from ruamel.yaml.error import YAMLError
     from voluptuous import Invalid
 
     try:
-        text = lock_file.read_text(encoding="utf-8")
-        found = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe", pure=True).load(text))
-    except (OSError, UnicodeDecodeError, YAMLError, Invalid):
-        return False
-    return text.endswith("\n") and bool(found.get("stages"))
+        found = COMPILED_LOCKFILE_SCHEMA(read_yaml(lock_file))
+    except ParamsError as error:
+        return f"was {error.what} at line {error.where.rpartition(':')[2]}"
+    except Invalid as error:
+        return f"was incomplete ({error})"
+    is_whole = lock_file.read_text(encoding="utf-8").endswith("\n") and found.get("stages")
+    return "" if is_whole else "was truncated"
 
 
 def _is_stale(table: Path) -> bool:

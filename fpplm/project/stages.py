@@ -17,9 +17,11 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from prefect.settings import PREFECT_API_URL
 
+from fpplm.pipeline.dvc import open_repo
 from fpplm.pipeline.failures import INTERRUPTED, StageError
 from fpplm.pipeline.paths import LAST_ERROR
 from fpplm.project.repair import keep_lock_file
+from fpplm_core.errors import ParamsError
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages say `python`
 
@@ -27,10 +29,13 @@ logging.getLogger("dvc").setLevel(logging.WARNING)  # the stages print their own
 
 
 def stage_names() -> list[str]:
-    """The names of dvc.yaml's stages, each after those it depends on."""
-    with Repo() as repo:
+    """The names of dvc.yaml's stages, each after those it depends on. Raises ParamsError if DVC can read none."""
+    with open_repo() as repo:
         ordered = nx.dfs_postorder_nodes(repo.index.graph)
-        return [stage.name for stage in ordered if isinstance(stage, PipelineStage)]  # the others are .dvc files
+        names = [stage.name for stage in ordered if isinstance(stage, PipelineStage)]  # the others are .dvc files
+    if not names:
+        raise ParamsError("no stages", where="dvc.yaml", do="restore it with Git")
+    return names
 
 
 def reproduce_stage(name: str) -> bool:

@@ -11,21 +11,21 @@ from fpplm.pipeline.paths import BUNDLE, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
-from fpplm.promotion.history import Verdict
 from fpplm.registry import versions
 from fpplm.registry.git import git, is_repository
 from fpplm.registry.lineage import Lineage
+from fpplm.registry.repository import fetch, require_promotable, require_registry, require_remote
 from fpplm.registry.versions import (
     assign,
     assignments,
     bundle_of,
     commit_of,
-    fetch,
     in_production,
     manifest_of,
     previous,
     resolve,
 )
+from fpplm.report.run import Verdict
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import read_json, write_record
 from fpplm_core.params import Params
@@ -53,7 +53,7 @@ def decide(settings: Params, promote: bool) -> Verdict:
         return Verdict("hold", [reason], digest, incumbent)
     verdict = decide_on_bundle(settings, digest, incumbent, bundle.manifest["files"])
     if verdict.verdict == "promote" and promote:
-        return verdict._replace(version=put_into_production(settings, verdict))
+        return replace(verdict, version=put_into_production(settings, verdict))
     return verdict
 
 
@@ -113,22 +113,26 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
 
 def promote_by_hand(settings: Params, version: str | None) -> str:
     """Puts a registered version, or ./bundle, into production whatever its verdict was; returns the version."""
-    fetch()
     if version is not None:
+        require_registry()
+        fetch()
         name = resolve(version)
         assign(name)
         return name
-    digest = open_bundle(BUNDLE, allow_links=True).manifest["digest"]
-    incumbent = in_production()
-    run = history.Run.begin(promote=True)
-    verdict = Verdict("promote", ["promoted by hand"], digest, incumbent)
-    verdict = verdict._replace(version=put_into_production(settings, verdict))
-    run.end(verdict)
-    return str(verdict.version)
+    with history.Run.recorded(promote=True) as run:
+        require_promotable()
+        require_remote()
+        fetch()
+        digest = open_bundle(BUNDLE, allow_links=True).manifest["digest"]
+        verdict = Verdict("promote", ["promoted by hand"], digest, in_production())
+        promoted = put_into_production(settings, verdict)
+        run.end(replace(verdict, version=promoted))
+    return promoted
 
 
 def roll_back() -> tuple[str, str]:
     """Puts the previous version into production; returns (new, replaced). Raises DataError if there was none."""
+    require_registry()
     fetch()
     before, version = in_production(), previous()
     if before is None:

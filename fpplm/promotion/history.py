@@ -9,39 +9,23 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
 from fpplm.pipeline.paths import SCRATCH
 from fpplm.registry.lineage import Lineage
-from fpplm.report.run import RunChange, RunSummary
+from fpplm.registry.versions import STAGE, assignments, manifest_of
+from fpplm.report.run import ChangesSince, RunChange, RunSummary, Verdict
+from fpplm_core.errors import FpplmError
 
 LEDGER = SCRATCH / "runs.jsonl"
 
 
-class Verdict(NamedTuple):
-    """The outcome of a run: promote, hold or reject; unchanged, skipped or failed if there was nothing to judge.
-
-    `model` is the digest of the judged bundle, `against` the version that was in production, `version` the one that
-    was put into production.
-    """
-
-    verdict: str
-    reasons: list[str]
-    model: str | None = None
-    against: str | None = None
-    version: str | None = None
-
-    @property
-    def state(self) -> str:
-        """The verdict in one word: promoted if the model went into production."""
-        return "promoted" if self.verdict == "promote" and self.version else self.verdict
-
-
+FINISHED = ("promote", "hold", "reject", "unchanged")  # verdicts of runs that came to their end
 INTERRUPTED_VERDICT = Verdict("failed", ["ended prematurely"])
 
 
@@ -99,6 +83,17 @@ class Run:
         run.note(started=now(), pid=os.getpid(), host=socket.gethostname(), **facts)
         return run
 
+    @classmethod
+    @contextmanager
+    def recorded(cls, **facts: Any) -> Iterator[Run]:
+        """A run whose verdict, if an error ends the block, is that error."""
+        run = cls.begin(**facts)
+        try:
+            yield run
+        except BaseException as error:
+            run.end(Verdict.of_error(error))
+            raise
+
     def note(self, **facts: Any) -> None:
         add(self.name, **facts)
 
@@ -112,7 +107,7 @@ class Run:
 
     def end(self, verdict: Verdict) -> None:
         took = round(time.perf_counter() - self.began, 1)
-        self.note(ended=now(), took=took, ran=self.ran, seconds=self.seconds, **verdict._asdict())
+        self.note(ended=now(), took=took, ran=self.ran, seconds=self.seconds, **asdict(verdict))
 
 
 def add(run: str, **facts: Any) -> None:
@@ -144,33 +139,69 @@ def runs(path: Path = LEDGER) -> list[RunRecord]:
     return [RunRecord(**{key: value for key, value in run.items() if key in known}) for run in by_run.values()]
 
 
+def last_finished(without: str) -> RunRecord | None:
+    """The last run that came to its end with a verdict, except this one; killed and failed runs do not count."""
+    found = [run for run in runs() if run.run != without and run.facts and run.verdict in FINISHED]
+    return found[-1] if found else None
+
+
 def drift(run: Run, threshold: float) -> list[str]:
-    """How the data differ from those of the last run that checked its data; `threshold` is check.drift."""
+    """How the data differ from those of the last finished run; `threshold` is check.drift."""
     from fpplm_core.quality import split_table  # takes a second
 
-    checked = [record.statistics for record in runs() if record.statistics and record.run != run.name]
+    before = last_finished(without=run.name)
     own = next((record.statistics for record in runs() if record.run == run.name), None)
-    return split_table.drift(checked[-1], own, threshold) if checked and own else []
+    return split_table.drift(before.statistics, own, threshold) if before and before.statistics and own else []
 
 
 def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
-    """Summarises a run: changes since the previous run, the seconds of its stages, and the verdict."""
-    records = runs()
-    own = next(record for record in records if record.run == run.name)
-    before = [record for record in records if record.facts and record.run != run.name]
-    changes = []
-    if before and before[-1].facts and own.facts:
-        changes = Lineage.from_manifest(before[-1].facts).diff(Lineage.from_manifest(own.facts))
+    """Summarises a run: its verdict, the seconds of its stages, and what changed since production and the last run."""
+    own = next(record for record in runs() if record.run == run.name)
+    now = Lineage.from_manifest(own.facts or {})
     return RunSummary(
+        **asdict(verdict),
         run=run.name,
         started=own.started,
-        before=before[-1].started if before else None,
-        changes=[RunChange(*change) for change in changes],
-        drift=drift(run, threshold),
         ran=run.ran,
         seconds=run.seconds,
-        **verdict._asdict(),
+        compared=[*since_production(now, verdict), *since_last_finished(now, run)] if own.facts else [],
+        drift=drift(run, threshold),
     )
+
+
+def since_production(now: Lineage, verdict: Verdict) -> Iterator[ChangesSince]:
+    """From the version that was in production before this verdict; nothing if none was."""
+    try:
+        dates = {version: date for date, version in assignments()}
+    except FpplmError:  # no repository
+        return
+    version = verdict.against if verdict.model else next(reversed(dates), None)
+    if version is None:
+        return
+    since = f"{version}, in {STAGE} since {minute(dates[version])}"
+    try:
+        made = Lineage.from_manifest(manifest_of(version))
+    except FpplmError:
+        yield ChangesSince(since, None)
+        return
+    # A manifest has the last commit of the code, a run that of everything.
+    yield ChangesSince(since, changes(replace(made, commit=now.commit), now))
+
+
+def since_last_finished(now: Lineage, run: Run) -> Iterator[ChangesSince]:
+    """Nothing if no run has finished before."""
+    if before := last_finished(without=run.name):
+        since = f"the last finished run, {minute(before.started)} ({before.state})"
+        yield ChangesSince(since, changes(Lineage.from_manifest(before.facts or {}), now))
+
+
+def changes(before: Lineage, after: Lineage) -> list[RunChange]:
+    return [RunChange(*change) for change in before.diff(after)]
+
+
+def minute(date: str) -> str:
+    """An ISO 8601 date to the minute."""
+    return date[:16].replace("T", " ")
 
 
 def verdict_line(verdict: Verdict, promote: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect.blocks.core import Block
 
-from fpplm.promotion.history import Verdict
+from fpplm.report.run import Verdict
 
 
 def notify(verdict: Verdict, block_name: str | None) -> None:

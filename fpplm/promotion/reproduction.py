@@ -18,7 +18,8 @@ from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.project.overrides import set_values
 from fpplm.registry.git import git, try_git
 from fpplm.registry.lineage import Lineage
-from fpplm.registry.versions import commit_of, fetch, manifest_of, resolve
+from fpplm.registry.repository import fetch
+from fpplm.registry.versions import commit_of, manifest_of, resolve
 from fpplm_core.errors import FpplmError, RegistryError
 from fpplm_core.files import read_json
 from fpplm_core.serving.bundle import open_bundle

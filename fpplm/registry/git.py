@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 from fpplm_core.errors import RegistryError
 
 REMOTE = "origin"
+SHOWN = 600  # characters of Git's message in ours
+NO_REPOSITORY = "not a git repository (or any"  # without "(or any", a .git file names a repository that is gone
 
 
-def git(*arguments: str, stdin: str | None = None) -> str:
-    """What Git prints, without the trailing newline. Raises RegistryError with Git's own message."""
+def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) -> str:
+    """What Git prints, without the trailing newline; `options` come before the subcommand.
+
+    Raises RegistryError with the beginning of Git's own message.
+    """
     try:
-        done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *options, *arguments],
+            env=os.environ | {"LANGUAGE": "C"},  # the messages that we look for are in English
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError:
         raise RegistryError("git is not installed", do="see: fpplm doctor") from None
     if done.returncode:
-        message = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise RegistryError(f"git {arguments[0]} failed", got=message[-400:], do="see Git's message, then run again")
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("hint:")]
+        message = " ".join(" ".join(lines).split()) or f"exit code {done.returncode}"
+        raise RegistryError(f"git {arguments[0]} failed", got=message[:SHOWN], do="see Git's message, then run again")
     return done.stdout.rstrip("\n")
 
 
@@ -30,8 +47,35 @@ def try_git(*arguments: str) -> str | None:
 
 
 def is_repository() -> bool:
-    return try_git("rev-parse", "--git-dir") is not None
+    """Whether this folder is in a Git repository; False without Git.
+
+    Raises RegistryError if there is one that Git refuses to read, such as another user's (safe.directory).
+    """
+    if shutil.which("git") is None:
+        return False
+    try:
+        git("rev-parse", "--git-dir")
+    except RegistryError as error:
+        if error.got.removeprefix("fatal: ").startswith(NO_REPOSITORY):
+            return False
+        raise
+    return True
 
 
 def has_remote() -> bool:
     return REMOTE in git("remote").split()
+
+
+def save(paths: Sequence[str], message: str) -> None:
+    """Commits only these paths, if they differ from HEAD."""
+    ignored = (try_git("check-ignore", "--", *paths) or "").splitlines()
+    there = [path for path in paths if Path(path).exists() and path not in ignored]
+    git("add", "--", *there)
+    if git("diff", "--cached", "--name-only", "--", *there):
+        git("commit", "--quiet", "--message", message, "--", *there, options=identity())
+
+
+def identity() -> list[str]:
+    """Options of Git that name an author and committer if it knows none, as on a machine that only runs jobs."""
+    known = all(try_git("var", f"GIT_{who}_IDENT") for who in ("AUTHOR", "COMMITTER"))
+    return [] if known else ["-c", "user.name=fpplm", "-c", "user.email=fpplm@localhost"]

@@ -13,17 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
-from fpplm.registry.git import REMOTE, git, has_remote, try_git
-from fpplm.registry.lineage import code_of_stages
-from fpplm.registry.sources import in_repository, uncommitted
+from fpplm.pipeline.paths import BUNDLE, SCRATCH
+from fpplm.registry.git import REMOTE, git, has_remote, identity, save
+from fpplm.registry.repository import RECORDS, artifact, fetch, require_promotable
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.serving.bundle import open_bundle
 
-ARTIFACT = "tagger"  # in dvc.yaml
 STAGE = "production"
 COPIES = SCRATCH / "versions"
-CONFIGURATION = ("flows", "dvc.yaml", "requirements.lock")  # besides code; params.yaml is committed with the version
 
 
 class Tag(NamedTuple):
@@ -35,19 +32,6 @@ class Tag(NamedTuple):
     message: str
 
 
-def artifact() -> str:
-    """The name of the model in tags, prefixed by the project's folder if that is part of a larger repository."""
-    folder = git("rev-parse", "--show-prefix").rstrip("/")
-    return f"{folder}={ARTIFACT}" if folder else ARTIFACT
-
-
-def fetch() -> None:
-    """Fetches the model's tags: the remote repository, not this folder, decides what is in production."""
-    if has_remote():
-        own = [f"refs/tags/{artifact()}{mark}*" for mark in "@#"]
-        git("fetch", "--quiet", "--no-tags", REMOTE, *(f"+{refs}:{refs}" for refs in own))
-
-
 def _tags(pattern: str) -> list[Tag]:
     """The tags whose names match, ordered by time as in GTO and DVC."""
     form = "%(refname:strip=2)%09%(taggerdate:iso-strict)%09%(*objectname)%09%(contents:subject)"
@@ -57,8 +41,10 @@ def _tags(pattern: str) -> list[Tag]:
 
 def versions() -> dict[str, Tag]:
     """The registered versions by name, oldest first."""
+    from gto.versions import SemVer
+
     found = {tag.name.removeprefix(f"{artifact()}@"): tag for tag in _tags("@v*")}
-    return {name: tag for name, tag in found.items() if not name.endswith("!")}  # GTO's mark of a deregistered version
+    return {name: tag for name, tag in found.items() if SemVer.is_valid(name)}  # GTO marks a deregistered one by "!"
 
 
 def commit_of(version: str) -> str:
@@ -130,22 +116,6 @@ def manifest_of(version: str) -> dict[str, Any]:
     return open_bundle(bundle_of(version), allow_links=True).manifest
 
 
-def save(paths: Sequence[str], message: str) -> None:
-    """Commits only these paths, if they differ from HEAD."""
-    ignored = (try_git("check-ignore", "--", *paths) or "").splitlines()
-    there = [path for path in paths if Path(path).exists() and path not in ignored]
-    git("add", "--", *there)
-    if git("diff", "--cached", "--name-only", "--", *there):
-        git(*_identity(), "commit", "--quiet", "--message", message, "--", *there)
-
-
-def require_committed_code() -> None:
-    """Raises RegistryError for code that differs from HEAD, because such a version could not be reproduced."""
-    if changed := uncommitted([*in_repository(code_of_stages()), *map(Path, CONFIGURATION)]):
-        got = ", ".join(map(str, changed[:5]))
-        raise RegistryError("uncommitted code", got=got, do="commit it, then run the command again")
-
-
 def promote(message: str, data: Sequence[str]) -> str:
     """Registers this folder's model as the next version and puts it into production; returns the version.
 
@@ -154,10 +124,10 @@ def promote(message: str, data: Sequence[str]) -> str:
     Raises:
         RegistryError: it failed, and nothing in production has changed.
     """
-    require_committed_code()
+    require_promotable()
     fetch()
     push_bytes()
-    save(["dvc.lock", str(METRICS), "params.yaml", *data], f"Model: {message}")
+    save([*RECORDS, *data], f"Model: {message}")
     commit = git("rev-parse", "HEAD")
     known = {tag.commit: name for name, tag in versions().items()}
     version = known.get(commit) or _next_version()
@@ -222,14 +192,8 @@ def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
     GTO and DVC take the assignment with the latest tag time, in whole seconds, as the last. So each tag gets a later
     time than all before it, even within a second or after the clock was set back. `gto assign` would use the clock.
     """
-    who = git(*_identity(), "var", "GIT_COMMITTER_IDENT").rsplit(" ", 2)[0]
+    who = git("var", "GIT_COMMITTER_IDENT", options=identity()).rsplit(" ", 2)[0]
     return git("mktag", stdin=f"object {commit}\ntype commit\ntag {name}\ntagger {who} {moment} +0000\n\n{message}\n")
-
-
-def _identity() -> list[str]:
-    """Options for a committer name if Git has none, as on a machine that only runs jobs."""
-    known = try_git("var", "GIT_COMMITTER_IDENT") is not None
-    return [] if known else ["-c", "user.name=fpplm", "-c", "user.email=fpplm@localhost"]
 
 
 def _next_version() -> str:
@@ -241,7 +205,7 @@ def _next_version() -> str:
 
 def _assignment(version: str) -> tuple[str, str]:
     """The tag (name, message) that assigns a version; GTO numbers all stage tags of an artifact consecutively."""
-    names = git("tag", "--list", f"{artifact()}#*").splitlines()
+    names = git("for-each-ref", "--format=%(refname)", f"refs/tags/{artifact()}#*").splitlines()
     numbers = (name.rsplit("#", 1)[1] for name in names)
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
     return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}"

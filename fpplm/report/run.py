@@ -1,35 +1,22 @@
-"""The summary of a run, as the page, Prefect and the terminal show it."""
+"""The verdict and the summary of a run, as the ledger, the page, Prefect and the terminal show them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from fpplm_core.errors import RegistryError
 
 
 @dataclass(frozen=True)
-class RunChange:
-    """A difference in an input of the model from the previous run; `before` and `after` describe it."""
+class Verdict:
+    """The outcome of a run.
 
-    kind: str
-    name: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """The changes since the previous run, the stages and the verdict, as reports/run.json holds them.
-
-    `before` is when the previous run started, None if there was none; `ran` and `seconds` are by stage. `model` is the
-    digest of the judged bundle, `against` the version that was in production, `version` the one that was put into it.
+    `verdict` is promote, hold or reject; unchanged or skipped if there was nothing to judge; refused if Git, DVC or a
+    remote has refused, failed after any other error. `model` is the digest of the judged bundle, `against` the version
+    that was in production, `version` the one that was put into production.
     """
 
-    run: str
-    started: str
-    before: str | None
-    changes: list[RunChange]
-    drift: list[str] = field(default_factory=list)  # earlier versions did not record it
-    ran: dict[str, bool]
-    seconds: dict[str, float]
     verdict: str
     reasons: list[str]
     model: str | None = None
@@ -38,13 +25,49 @@ class RunSummary:
 
     @property
     def state(self) -> str:
-        """The verdict in one word."""
+        """The verdict in one word: promoted if the model went into production."""
         return "promoted" if self.verdict == "promote" and self.version else self.verdict
+
+    @classmethod
+    def of_error(cls, error: BaseException) -> Verdict:
+        return cls("refused" if isinstance(error, RegistryError) else "failed", [str(error) or "ended prematurely"])
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """A difference in an input of the model; `before` and `after` describe it."""
+
+    kind: str
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ChangesSince:
+    """What changed since `since`, a version or a run with its date; `changes` is None if that cannot be read."""
+
+    since: str
+    changes: list[RunChange] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary(Verdict):
+    """The verdict of a run, its stages, and the changes since others, as reports/run.json holds them.
+
+    `compared` is empty for the first run; `drift` describes how the data changed since the last finished run. `ran`
+    and `seconds` are by stage.
+    """
+
+    run: str
+    started: str
+    ran: dict[str, bool]
+    seconds: dict[str, float]
+    compared: list[ChangesSince] = field(default_factory=list)  # earlier versions did not record these two
+    drift: list[str] = field(default_factory=list)
 
 
 def as_markdown(summary: RunSummary) -> str:
-    since = f"since {summary.before}" if summary.before else "this is the first run"
-    changes = [f"| {c.kind} | {c.name} | {c.before} | {c.after} |" for c in summary.changes]
     stages = [
         f"| {name} | {'ran' if summary.ran.get(name) else 'unchanged'} | {seconds} |"
         for name, seconds in summary.seconds.items()
@@ -53,10 +76,20 @@ def as_markdown(summary: RunSummary) -> str:
         [
             f"## {summary.state} {summary.version or ''}",
             *(f"- {reason}" for reason in summary.reasons),
-            f"\n## Changes, {since}\n\n| | | before | after |\n| --- | --- | --- | --- |",
-            *changes,
-            *(f"\nData: {change}" for change in summary.drift),
+            *(line for one in summary.compared for line in changes_lines(one)),
+            *(() if summary.compared else ("\n## Changes\n\nThis is the first run.",)),
+            *(f"\nData, since the last finished run: {change}" for change in summary.drift),
             "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
             *stages,
         ]
     )
+
+
+def changes_lines(one: ChangesSince) -> Iterator[str]:
+    """A heading and a table, in Markdown."""
+    yield f"\n## Changes since {one.since}\n"
+    if one.changes:
+        yield "| | | before | after |\n| --- | --- | --- | --- |"
+        yield from (f"| {c.kind} | {c.name} | {c.before} | {c.after} |" for c in one.changes)
+    else:
+        yield "Its bundle cannot be read." if one.changes is None else "None."

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from fpplm.project.lock import Busy
 from fpplm.project.overrides import set_values
+from fpplm.registry.repository import require_promotable
 from fpplm.schedule.server import DEFAULT, POOL, api_url
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.params import load
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 FLOW, NAME = "retrain", "retrain"
 FILE = Path("prefect.yaml")
 NIGHTLY = "0 3 * * *"
+FIELDS = 5  # croniter would read a sixth as seconds, at the end; Quartz and Spring have them in front
 UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -59,7 +61,18 @@ def schedule(cron: str | None, every: str | None, timezone: str, parameters: dic
         pool = str(done.work_pool_name)
         if not any(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool)):
             lines.append(f"no worker  polls the pool {pool} yet: prefect worker start --pool {pool}")
+        if done.parameters.get("promote") and not done.pull_steps:
+            lines += refusals()
     return "\n".join(lines)
+
+
+def refusals() -> list[str]:
+    """A line if a run that promotes would end at its start, as this folder's Git repository is now."""
+    try:
+        require_promotable()
+    except FpplmError as error:
+        return [f"refused    as things are, each run: {error}"]
+    return []
 
 
 def unschedule() -> str:
@@ -102,17 +115,19 @@ def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule 
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
     from pydantic import ValidationError
 
-    if cron and every:
+    if cron is not None and every is not None:
         raise ParamsError("use only one of the two", where="--cron, --every", do="omit one")
+    do = 'write --cron "0 3 * * 1" (minute, hour, day, month, weekday), --every 1h, --timezone Europe/Berlin'
+    if cron is not None and not cron.startswith("@") and len(cron.split()) != FIELDS:
+        raise ParamsError("not a schedule: a cron expression has five fields", where="--cron", got=repr(cron), do=do)
     try:
         if every is None:
-            return CronSchedule(cron=cron or NIGHTLY, timezone=timezone)
+            return CronSchedule(cron=NIGHTLY if cron is None else cron, timezone=timezone)
         if not (parts := re.fullmatch(r"(\d+)([smhd]?)", every)):
             raise ParamsError("not an interval", where="--every", got=repr(every), do="write 3600, 60m or 1h")
         return IntervalSchedule(interval=timedelta(**{UNITS[parts[2]]: int(parts[1])}), timezone=timezone)
     except (ValidationError, OverflowError) as error:
         wrong = error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else error
-        do = 'write --cron "0 3 * * 1" (minute, hour, day, month, weekday), --every 1h, --timezone Europe/Berlin'
         raise ParamsError("not a schedule", where="fpplm schedule", got=str(wrong), do=do) from None
 
 
