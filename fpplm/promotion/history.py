@@ -19,6 +19,7 @@ import psutil
 from fpplm.pipeline.paths import SCRATCH
 from fpplm.registry.lineage import Lineage
 from fpplm.report.run import RunChange, RunSummary
+from fpplm_core.escaping import printable
 
 LEDGER = SCRATCH / "runs.jsonl"
 
@@ -175,7 +176,7 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
 
 def verdict_line(verdict: Verdict, promote: bool) -> str:
     """The verdict in one line, with advice."""
-    reason = verdict.reasons[0]
+    reason = printable(verdict.reasons[0])
     if verdict.version:
         return f"verdict  {verdict.version} is in production: {reason}"
     advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from fpplm_core.escaping import markdown
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,20 @@ class RunSummary:
 
 def as_markdown(summary: RunSummary) -> str:
     since = f"since {summary.before}" if summary.before else "this is the first run"
-    changes = [f"| {c.kind} | {c.name} | {c.before} | {c.after} |" for c in summary.changes]
-    stages = [
-        f"| {name} | {'ran' if summary.ran.get(name) else 'unchanged'} | {seconds} |"
-        for name, seconds in summary.seconds.items()
-    ]
+    changes = [(c.kind, c.name, c.before, c.after) for c in summary.changes]
+    stages = [(name, "ran" if summary.ran.get(name) else "unchanged", s) for name, s in summary.seconds.items()]
     return "\n".join(
         [
-            f"## {summary.state} {summary.version or ''}",
-            *(f"- {reason}" for reason in summary.reasons),
-            f"\n## Changes, {since}\n\n| | | before | after |\n| --- | --- | --- | --- |",
-            *changes,
-            *(f"\nData: {change}" for change in summary.drift),
-            "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
-            *stages,
+            "## " + markdown(" ".join(filter(None, (summary.state, summary.version)))),
+            *(f"- {markdown(reason)}" for reason in summary.reasons),
+            f"\n## Changes, {markdown(since)}\n\n{markdown_table(('', '', 'before', 'after'), changes)}",
+            *(f"\nData: {markdown(change)}" for change in summary.drift),
+            f"\n## Stages\n\n{markdown_table(('stage', '', 'seconds'), stages)}",
         ]
     )
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table that shows its cells as they are, whatever is in them."""
+    lines = [f"| {' | '.join(markdown(str(cell)) for cell in row)} |" for row in (head, *rows)]
+    return "\n".join([lines[0], f"|{' --- |' * len(head)}", *lines[1:]])
