@@ -18,6 +18,8 @@ Codes 10 and 11 are verdicts: running the same thing again gives the same answer
 
 from __future__ import annotations
 
+from fpplm_core.escaping import printable
+
 
 class FpplmError(Exception):
     """A message in four parts; `str()` gives the one line that is shown."""
@@ -26,6 +28,8 @@ class FpplmError(Exception):
 
     def __init__(self, what: str, *, where: str = "", got: str = "", do: str = "") -> None:
         self.what, self.where, self.got, self.do = what, where, got, do
+        what = "\n".join(map(printable, what.split("\n")))  # several errors in params.yaml have a line each
+        where, got, do = printable(where), printable(got), printable(do)
         head = f"{where}: {what}" if where else what
         super().__init__(head + (f", got {got}" if got else "") + (f"; {do}" if do else ""))
 

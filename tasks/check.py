@@ -14,13 +14,13 @@ from fpplm_core.files import read_record, write_json
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.quality.settings import CheckSettings
 
-DATA_DOCS = paths.REPORTS / "data_docs"
+PAGE = paths.REPORTS / "data_docs"  # its index.html
 
 
 def check(data: DataSettings, check: CheckSettings, model: ModelSettings, encode: EncodeSettings) -> None:
     corpus = {split: open_corpus(split, paths.CORPUS) for split in SPLITS}
     info = read_record(paths.CORPUS / INFO, CorpusInfo)
-    report = check_corpus(corpus, info.scheme, check, model, encode, DATA_DOCS)
+    report = check_corpus(corpus, info.scheme, check, model, encode, PAGE)
     reading = {kind: asdict(change) for kind, change in info.changes.items()}
     about = {"scheme": f"{info.scheme}: {info.evidence}", "reading": reading}
     write_json(paths.METRICS / "check.json", asdict(report) | about)
@@ -29,7 +29,7 @@ def check(data: DataSettings, check: CheckSettings, model: ModelSettings, encode
         raise CheckFailed(
             f"{report.errors} kind(s) of error in the data",
             where=data.path,
-            do=f"correct the rows above (all of them: {DATA_DOCS}/index.html), or lower check.severity in params.yaml",
+            do=f"correct the rows above (more of them: {PAGE}/index.html), or lower check.severity in params.yaml",
         )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from fpplm_core.escaping import printable
 from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.quality.report import CheckReport, CheckResult
 
@@ -20,7 +22,7 @@ def show(report: CheckReport) -> None:
         table.add_column(column, justify="left" if column in ("check", "severity") else "right")
     for name, result in found.items():
         style = {"error": "bold red", "warning": "yellow"}[result.severity] if result.failed else "dim"
-        table.add_row(name, result.severity, str(result.found), str(result.rows), style=style)
+        table.add_row(Text(printable(name)), result.severity, str(result.found), str(result.rows), style=style)
     if found:
         console.print(table)
     for line in findings(report.checks, shown=5):
@@ -29,11 +31,11 @@ def show(report: CheckReport) -> None:
 
 
 def findings(checks: Mapping[str, CheckResult], shown: int) -> Iterator[str]:
-    """Lines for the first rows that each check found, the number of further rows, and the advice."""
+    """Lines for the first rows that each check found, the number of further rows, and the advice; all printable."""
     for name, result in checks.items():
         examples = result.examples[:shown]
-        yield from (f"{result.severity} {name}: {example}" for example in examples)
+        yield from (printable(f"{result.severity} {name}: {example}") for example in examples)
         if result.found > len(examples):
-            yield f"  … and {result.found - len(examples)} more rows of {name}"
+            yield printable(f"  … and {result.found - len(examples)} more rows of {name}")
         if result.found and name in BY_NAME:
             yield f"  → {BY_NAME[name].advice}"

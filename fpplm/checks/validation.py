@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import great_expectations as gx
 import pandas as pd
 from great_expectations.expectations.expectation import Expectation
 
+from fpplm.checks.page import write_page
 from fpplm.checks.suites import SUITES, names_of
 from fpplm.checks.suites import load as load_suites
 from fpplm_core.data.settings import EncodeSettings
@@ -33,7 +32,7 @@ from fpplm_core.quality.token_table import tokens
 from fpplm_core.tagging.windows import WindowBuilder
 
 EXAMPLES = 20  # per check in metrics/check.json
-LISTED = 200  # per check in Data Docs and for an incoming file; Great Expectations' own limit
+LISTED = 200  # per check on the page and for an incoming file
 
 
 def check_corpus(
@@ -45,9 +44,10 @@ def check_corpus(
     docs: Path | None,
     examples: int = EXAMPLES,
 ) -> CheckReport:
-    """Validates every expectation that is not switched off; writes Data Docs to the folder `docs` if it is given.
+    """Validates every expectation that is not switched off; writes a page to the folder `docs` if it is given.
 
-    Raises ParamsError for an invalid expectation.
+    The page lists up to LISTED rows of each check, the report up to `examples`. Raises ParamsError for an invalid
+    expectation.
     """
     suites = load_suites(check.severities())
     tokenizer = pretrained.load_tokenizer(model.encoder, model.revision)
@@ -64,15 +64,18 @@ def check_corpus(
         "mentions": [mentions(corpus, scheme)],
         "splits": [splits(corpus, sizes, scheme, check.min_sentences, check.min_examples, check.drift)],
     }
-    results = validate(tables, suites, docs, examples)
+    results = validate(tables, suites, examples if docs is None else max(LISTED, examples))
     failed = Counter(result.severity for result in results.values() if result.failed)
-    return CheckReport(failed["error"], failed["warning"], results, sizes)
+    report = CheckReport(failed["error"], failed["warning"], results, sizes)
+    if docs is not None:
+        write_page(docs, report)
+    short = {name: replace(result, examples=result.examples[:examples]) for name, result in results.items()}
+    return replace(report, checks=short)
 
 
 def validate(
     tables: Mapping[str, Iterable[pd.DataFrame]],
     suites: Mapping[str, list[Expectation]],
-    docs: Path | None,
     examples: int = EXAMPLES,
 ) -> dict[str, CheckResult]:
     """The result of each expectation by its name.
@@ -81,16 +84,15 @@ def validate(
     levels of a table's index as columns. Raises ParamsError for an expectation that cannot be evaluated.
     """
     tallies: dict[str, _Tally] = {}
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as scratch:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        context = _context(Path(scratch) if docs is None else docs)
-        if docs is not None:
-            shutil.rmtree(docs, ignore_errors=True)
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
         source = context.data_sources.add_pandas("fpplm")
         for table, suite in suites.items():
             if not suite:
                 continue
-            checkpoint = _checkpoint(context, source, table, suite, max(LISTED, examples))
+            checkpoint = _checkpoint(context, source, table, suite, examples)
             names = names_of(suite, table)
             for part in tables[table]:
                 rows = part.reset_index() if isinstance(part.index, pd.MultiIndex) else part
@@ -99,21 +101,7 @@ def validate(
                     config = result.expectation_config
                     tally = tallies.setdefault(names[str(config.id)], _Tally.of(config, table))
                     tally.add(result, len(part), examples)
-        if docs is not None:
-            context.build_data_docs()
     return {name: tally.result() for name, tally in tallies.items()}
-
-
-def _context(docs: Path) -> Any:
-    """A Great Expectations context in memory that writes its pages to a folder."""
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
-    for name in list(context.get_site_names()):
-        context.delete_data_docs_site(name)
-    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs.resolve())}
-    site: Any = {"class_name": "SiteBuilder", "store_backend": store, "show_how_to_buttons": False}
-    context.add_data_docs_site("fpplm", site)
-    return context
 
 
 def _checkpoint(context: Any, source: Any, table: str, suite: list[Expectation], listed: int) -> Any:

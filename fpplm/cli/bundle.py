@@ -16,6 +16,7 @@ import typer
 
 from fpplm.cli.flow import load_flow, require_project
 from fpplm_core.errors import ParamsError
+from fpplm_core.escaping import printable
 from fpplm_core.tagging.words import Segmenter
 
 app = typer.Typer()
@@ -165,6 +166,6 @@ def evaluate(
     micro = TypeScore(scores.f1, scores.precision, scores.recall, sum(map(len, gold)))
     typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
     for name, row in {**scores.types, "all (micro)": micro}.items():
-        typer.echo(f"{name:<16}{row.precision:>10.4f}{row.recall:>10.4f}{row.f1:>10.4f}{row.support:>10}")
+        typer.echo(f"{printable(name):<16}{row.precision:>10.4f}{row.recall:>10.4f}{row.f1:>10.4f}{row.support:>10}")
     interval = f"micro F1 interval [{scores.f1_low:.4f}, {scores.f1_high:.4f}]"
     typer.echo(f"{interval}, token accuracy {scores.token_accuracy:.4f}, {predictor.variant}")

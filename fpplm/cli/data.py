@@ -28,7 +28,9 @@ def check(
     test: Annotated[Path | None, typer.Option(help="annotated file of the test split")] = None,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
-    docs: Annotated[Path | None, typer.Option(help="folder to write the HTML pages of Data Docs to")] = None,
+    docs: Annotated[
+        Path | None, typer.Option(help="folder to write index.html to, a page with the rows that the checks found")
+    ] = None,
 ) -> None:
     """Checks annotated files as the pipeline does, with the settings in ./params.yaml; exits with code 10 on errors."""
     from fpplm.checks.console import show

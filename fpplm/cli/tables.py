@@ -11,6 +11,7 @@ from fpplm.registry.git import git
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import fetch
 from fpplm.registry.versions import STAGE, bundle_of, in_production, resolve, versions
+from fpplm_core.escaping import printable
 from fpplm_core.evaluation.promotion import ChangedSentence
 from fpplm_core.params import load
 from fpplm_core.serving.bundle import Bundle, open_bundle
@@ -76,7 +77,8 @@ def example_lines(example: ChangedSentence) -> str:
         return ", ".join(f"{' '.join(example.words[s.start : s.end])} [{s.type}]" for s in spans) or "nothing"
 
     gold, before, after = map(spans_in_words, (example.gold, example.before, example.after))
-    return f"\n{' '.join(example.words)}\n  gold {gold}\n  before {before}\n  after {after}"
+    lines = (" ".join(example.words), f"  gold {gold}", f"  before {before}", f"  after {after}")
+    return "\n" + "\n".join(map(printable, lines))
 
 
 def open_model(name: str) -> Bundle:
@@ -86,7 +88,6 @@ def open_model(name: str) -> Bundle:
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Formats columns as wide as their content; nothing is truncated, because users grep and pipe these lines."""
-    widths = [max(len(str(row[n])) for row in (head, *rows)) for n in range(len(head))]
-    return "\n".join(
-        "  ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    )
+    shown = [[printable(str(cell)) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[n]) for row in shown) for n in range(len(head))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown)

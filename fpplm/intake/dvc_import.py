@@ -10,6 +10,7 @@ from dvc.repo import Repo
 from fpplm.intake import incoming
 from fpplm.registry.git import is_repository, save
 from fpplm_core.errors import DataError, RegistryError
+from fpplm_core.escaping import printable
 from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
@@ -31,7 +32,7 @@ def take_in(settings: Params, commit: bool) -> None:
     drops = incoming.take_in(settings)
     for drop in drops:
         kept = f"taken in, {drop.sentences} sentences" if drop.accepted else "quarantined"
-        print("; ".join(filter(None, (f"{drop.name}: {kept}", drop.reason, drop.note))), flush=True)
+        print(printable("; ".join(filter(None, (f"{drop.name}: {kept}", drop.reason, drop.note)))), flush=True)
     if pointer.exists():
         try:
             with Repo() as repo:

@@ -169,7 +169,7 @@ def leakage(corpus: Mapping[str, ParquetFile], settings: Params) -> dict[str, Ch
     if not suite:
         return {}
     table = sentence_table.sentences(corpus, lambda words: [0] * len(words), 0, wanted.leakage_words, wanted.near)
-    return validate({"sentences": [table]}, {"sentences": suite}, None, LISTED)
+    return validate({"sentences": [table]}, {"sentences": suite}, LISTED)
 
 
 def scheme_fault(pairs: Counter[TagBigram], scheme: str, settings: Params) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from fpplm.pipeline.paths import LAST_ERROR
 from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError
+from fpplm_core.escaping import printable
 from fpplm_core.files import write_text
 
 INTERRUPTED = 130
@@ -39,7 +40,8 @@ def exit_on_error(debug: bool) -> Iterator[None]:
             with suppress(OSError):
                 write_text(LAST_ERROR, f"{known or f'{type(error).__name__}: {error}'}\n")
         if known is None:
-            print(f"error: unexpected {type(error).__name__}: {error}; run again with --debug", file=sys.stderr)
+            said = "\n".join(map(printable, str(error).split("\n")))
+            print(f"error: unexpected {type(error).__name__}: {said}; run again with --debug", file=sys.stderr)
             sys.exit(1)
         print(f"error: {known}", file=sys.stderr)
         sys.exit(known.exit_code)

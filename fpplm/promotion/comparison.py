@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 from rich import table
 from rich.console import Console
+from rich.text import Text
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import word_rates
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
+from fpplm_core.escaping import printable
 from fpplm_core.evaluation.metrics import SentenceCounts, span_counts
 from fpplm_core.evaluation.promotion import ChangedSentence, Comparison, TaggerCounts, compare_taggers
 from fpplm_core.evaluation.scores import Spans, gold_spans
@@ -88,9 +90,9 @@ def show(comparison: Comparison) -> None:
         rows.add_column(column, justify="right" if column in ("value", "bound") else "left")
     for rule in comparison.rules:
         outcome = f"[{colours[rule.outcome]}]{rule.outcome}[/]"
-        rows.add_row(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", outcome)
+        rows.add_row(Text(printable(rule.name)), f"{rule.value:.4g}", f"{rule.bound:.4g}", outcome)
     Console().print(rows)
-    print(*comparison.reasons, sep="\n")
+    print(*map(printable, comparison.reasons), sep="\n")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import STAGE, assignments, manifest_of
 from fpplm.report.run import ChangesSince, RunChange, RunSummary, Verdict
 from fpplm_core.errors import FpplmError
+from fpplm_core.escaping import printable
 
 LEDGER = SCRATCH / "runs.jsonl"
 
@@ -206,7 +207,7 @@ def minute(date: str) -> str:
 
 def verdict_line(verdict: Verdict, promote: bool) -> str:
     """The verdict in one line, with advice."""
-    reason = verdict.reasons[0]
+    reason = printable(verdict.reasons[0])
     if verdict.version:
         return f"verdict  {verdict.version} is in production: {reason}"
     advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""

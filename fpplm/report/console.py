@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from rich.table import Table
+from rich.text import Text
 
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing
+from fpplm_core.escaping import printable
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.export.verdicts import VariantVerdict
@@ -21,7 +23,7 @@ def gate_table(result: GateResult) -> Table:
         table.add_column(column, justify="right" if column == "value" else "left")
     for rule in result.rules:
         verdict = "[green]pass[/green]" if rule.passed else "[bold red]FAIL[/bold red]"
-        table.add_row(rule.name, f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}", verdict)
+        table.add_row(Text(printable(rule.name)), f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}", verdict)
     return table
 
 
@@ -48,13 +50,12 @@ def summary() -> str:
     lines = [
         f"{split:<8} F1 {row['f1']:.4f}  [{row['f1_low']:.4f}, {row['f1_high']:.4f}]" for split, row in scores.items()
     ]
-    return "\n".join(
-        [
-            *lines,
-            f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
-            f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
-            f"report   {(paths.REPORTS / 'report.html').resolve()}",
-            f"example  {' '.join(words)}",
-            f"      →  {', '.join(entities) or 'no entity'}",
-        ]
-    )
+    shown = [
+        *lines,
+        f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
+        f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
+        f"report   {(paths.REPORTS / 'report.html').resolve()}",
+        f"example  {' '.join(words)}",
+        f"      →  {', '.join(entities) or 'no entity'}",
+    ]
+    return "\n".join(map(printable, shown))

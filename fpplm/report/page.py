@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from fpplm.checks.page import environment
 from fpplm.pipeline import paths, stage
 from fpplm.report.data import ReportData
 from fpplm_core import __version__
@@ -25,8 +24,7 @@ def main() -> None:
 
 def render(root: Path = Path()) -> Path:
     """Writes reports/report.html under `root` from the files there, and returns its path."""
-    loader = FileSystemLoader(Path(__file__).parent)
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages = environment(Path(__file__).parent)
     pages.filters |= {"score": "{:.3f}".format, "count": "{:,}".format, "json": partial(json.dumps, ensure_ascii=False)}
     template, data = pages.get_template("report.html"), ReportData.of(root)
     stages = {**vars(data.results), "states": data.results.states}

@@ -1,20 +1,25 @@
-"""Prefect's artifacts of a run."""
+"""Prefect's artifacts of a run: tables of what each stage found, and where the page is."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 
 from fpplm.pipeline import paths
 from fpplm.report.page import render
-from fpplm.report.run import RunSummary, as_markdown
+from fpplm.report.run import RunSummary, as_markdown, markdown_table
+from fpplm_core.escaping import markdown
 from fpplm_core.evaluation.gate import GateResult
+from fpplm_core.evaluation.promotion import Comparison
 from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.export.verdicts import VerifyReport
 from fpplm_core.files import read_json, read_record, write_record
+
+PAGES = "FPPLM_PAGES"  # the address at which `fpplm up` serves the pages of reports/
 
 
 @contextmanager
@@ -27,27 +32,53 @@ def ignore_server_errors() -> Iterator[None]:
 
 
 def publish_run(summary: RunSummary) -> None:
-    """Writes reports/run.json and the page, and publishes both."""
+    """Writes reports/run.json and the page, and publishes the summary, the comparison and where the page is."""
     write_record(paths.REPORTS / "run.json", summary)
-    page = render().resolve().as_uri()
+    page = render().resolve()
+    compared = paths.REPORTS / "comparison.json"
+    comparison = read_record(compared, Comparison) if compared.exists() else None
     with ignore_server_errors():
         create_markdown_artifact(as_markdown(summary), key="retraining", description="what changed, and the verdict")
-        create_link_artifact(page, key="report", link_text="report.html")
+        if comparison and (comparison.candidate, comparison.incumbent) == (summary.model, summary.against):
+            rows = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
+            head = ("rule", "value", "bound", "outcome")
+            publish_table("comparison", f"compared with {comparison.incumbent}", head, rows)
+        link = f"[report.html]({os.environ[PAGES]}/{page.name})\n\n" if PAGES in os.environ else ""
+        create_markdown_artifact(f"{link}{markdown(str(page))}", key="report", description="the run on one page")
 
 
 def publish_stage(name: str) -> None:
-    """Publishes the results of a finished stage: tables of check, scores and gate, a link to the bundle."""
+    """Publishes what a finished stage found, as tables: data check, scores and scores by type, gate, graphs."""
     if name == "check":
-        checks = read_json(paths.METRICS / "check.json")["checks"]
-        rows = [{"check": key, **{k: row[k] for k in ("severity", "found", "rows")}} for key, row in checks.items()]
-        create_table_artifact(key="check", table=rows, description="data check")
+        checks = read_json(paths.METRICS / "check.json")["checks"].items()
+        rows: list[Sequence[object]] = [(key, row["severity"], row["found"], row["rows"]) for key, row in checks]
+        publish_table("check", "data check", ("check", "severity", "found", "of rows"), rows)
     elif name == "evaluate":
-        scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
+        scores = vars(read_record(paths.METRICS / "evaluate.json", Evaluation))
         keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
-        rows = [{"split": split, **{key: row[key] for key in keys}} for split, row in scores.items()]
-        create_table_artifact(key="scores", table=rows, description="span scores, seqeval strict")
+        rows = [(split, *(f"{getattr(row, key):.4f}" for key in keys)) for split, row in scores.items()]
+        publish_table("scores", "span scores, seqeval strict", ("split", *keys), rows)
+        rows = [
+            (split, kind, *(f"{value:.4f}" for value in (one.f1, one.precision, one.recall)), one.support)
+            for split, row in scores.items()
+            for kind, one in row.types.items()
+        ]
+        publish_table("types", "scores by type", ("split", "type", "F1", "precision", "recall", "support"), rows)
     elif name == "gate":
-        rules = asdict(read_record(paths.METRICS / "gate.json", GateResult))["rules"]
-        create_table_artifact(key="gate", table=rules, description="gate")
+        rules = read_record(paths.METRICS / "gate.json", GateResult).rules
+        rows = [
+            (r.name, f"{r.value:.4g}", f"{r.relation} {r.bound:.4g}", "pass" if r.passed else "FAIL") for r in rules
+        ]
+        publish_table("gate", "gate", ("rule", "value", "required", "verdict"), rows)
     elif name == "verify":
-        create_link_artifact(key="bundle", link=paths.BUNDLE.resolve().as_uri(), link_text="bundle")
+        report = read_record(paths.METRICS / "verify.json", VerifyReport)
+        rows = [
+            (graph, f"{one.f1:.4f}", f"{one.f1_loss:.4f}", f"{one.max_logit_delta:.2g}", one.accepted)
+            for graph, one in report.variants.items()
+        ]
+        publish_table("graphs", f"bundle {paths.BUNDLE.resolve()}", ("graph", "F1", "loss", "max Δlogit", "kept"), rows)
+
+
+def publish_table(key: str, description: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table as Markdown: Prefect renders the cells of its own table artifacts as Markdown too, and unescaped."""
+    create_markdown_artifact(markdown_table(head, rows), key=key, description=markdown(description))

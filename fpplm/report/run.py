@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fpplm_core.errors import RegistryError
+from fpplm_core.escaping import markdown
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,29 @@ class RunSummary(Verdict):
 
 
 def as_markdown(summary: RunSummary) -> str:
-    stages = [
-        f"| {name} | {'ran' if summary.ran.get(name) else 'unchanged'} | {seconds} |"
-        for name, seconds in summary.seconds.items()
-    ]
+    stages = [(name, "ran" if summary.ran.get(name) else "unchanged", s) for name, s in summary.seconds.items()]
     return "\n".join(
         [
-            f"## {summary.state} {summary.version or ''}",
-            *(f"- {reason}" for reason in summary.reasons),
+            "## " + markdown(" ".join(filter(None, (summary.state, summary.version)))),
+            *(f"- {markdown(reason)}" for reason in summary.reasons),
             *(line for one in summary.compared for line in changes_lines(one)),
             *(() if summary.compared else ("\n## Changes\n\nThis is the first run.",)),
-            *(f"\nData, since the last finished run: {change}" for change in summary.drift),
-            "\n## Stages\n\n| stage | | seconds |\n| --- | --- | --- |",
-            *stages,
+            *(f"\nData, since the last finished run: {markdown(change)}" for change in summary.drift),
+            f"\n## Stages\n\n{markdown_table(('stage', '', 'seconds'), stages)}",
         ]
     )
 
 
 def changes_lines(one: ChangesSince) -> Iterator[str]:
     """A heading and a table, in Markdown."""
-    yield f"\n## Changes since {one.since}\n"
+    yield f"\n## Changes since {markdown(one.since)}\n"
     if one.changes:
-        yield "| | | before | after |\n| --- | --- | --- | --- |"
-        yield from (f"| {c.kind} | {c.name} | {c.before} | {c.after} |" for c in one.changes)
+        yield markdown_table(("", "", "before", "after"), [(c.kind, c.name, c.before, c.after) for c in one.changes])
     else:
         yield "Its bundle cannot be read." if one.changes is None else "None."
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table that shows its cells as they are, whatever is in them."""
+    lines = [f"| {' | '.join(markdown(str(cell)) for cell in row)} |" for row in (head, *rows)]
+    return "\n".join([lines[0], f"|{' --- |' * len(head)}", *lines[1:]])

@@ -28,6 +28,7 @@ from fpplm.pipeline.paths import CORPUS, MODEL, PREDICTIONS, REPORTS, SCRATCH
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.escaping import printable
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.params import Params, load
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
@@ -167,6 +168,8 @@ def grouped(
 def lines(doubts: Sequence[Doubt], shown: int) -> Iterator[str]:
     """One line for each of the first doubts."""
     for doubt in doubts[:shown]:
-        yield f"{doubt.score:.3f}  {doubt.place}: {doubt.words!r} is {doubt.given}, likelier {doubt.likelier}"
+        yield printable(
+            f"{doubt.score:.3f}  {doubt.place}: {doubt.words!r} is {doubt.given}, likelier {doubt.likelier}"
+        )
     if len(doubts) > shown:
         yield f"… and {len(doubts) - shown} more in {OUTPUT}"

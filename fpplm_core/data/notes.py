@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
+from fpplm_core.escaping import printable
+
 EXAMPLES = 20  # places kept per kind
 
 
@@ -26,4 +28,4 @@ class Notes:
         for kind, number in self.counts.items():
             places = self.places[kind][:shown]
             more = ", …" if number > len(places) else ""
-            yield f"{kind}{f': {number}' if number > 1 else ''} ({', '.join(places)}{more})"
+            yield printable(f"{kind}{f': {number}' if number > 1 else ''} ({', '.join(places)}{more})")

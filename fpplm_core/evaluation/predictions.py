@@ -76,10 +76,13 @@ def read_predictions(path: Path) -> list[SentencePrediction]:
 
 
 def write_plots(folder: Path, scores: SpanScores) -> None:
-    """Writes tables for `dvc plots`: one row per gold span with its predicted type, and one row per type."""
+    """Writes tables for `dvc plots`: one row per gold span with its predicted type, and one row per type.
+
+    DVC writes names into a script of its page as they are, so that </script> would end it: < becomes ‹.
+    """
     confusion = [
         f"{gold},{predicted}\n" * number for gold, row in scores.confusion.items() for predicted, number in row.items()
     ]
-    write_text(folder / "confusion.csv", "gold,predicted\n" + "".join(confusion))
+    write_text(folder / "confusion.csv", "gold,predicted\n" + "".join(confusion).replace("<", "‹"))
     types = [f"{kind},{row.f1:.6f}\n" for kind, row in scores.types.items()]
-    write_text(folder / "types.csv", "type,f1\n" + "".join(types))
+    write_text(folder / "types.csv", "type,f1\n" + "".join(types).replace("<", "‹"))

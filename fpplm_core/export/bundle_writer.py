@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fpplm_core.data.settings import DataSettings, EncodeSettings
+from fpplm_core.escaping import markdown
 from fpplm_core.export.settings import ExportSettings, Variant
 from fpplm_core.files import write_json, write_text
 from fpplm_core.serving import Predictor
@@ -127,16 +128,16 @@ def card(lineage: Mapping[str, Any]) -> str:
     """The model card, in the hub's layout."""
     test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(
-        f"| {kind} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
+        f"| {markdown(kind)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
     )
     return f"""---
 pipeline_tag: token-classification
 library_name: onnxruntime
 ---
-# Tagger for {", ".join(test["types"])}
+# Tagger for {markdown(", ".join(test["types"]))}
 
-Trained by fpplm {lineage["fpplm"]} on `{data["path"]}` from the encoder `{model["encoder"]}`.
+Trained by fpplm {lineage["fpplm"]} on {markdown(data["path"])} from the encoder {markdown(model["encoder"])}.
 
 | type | precision | recall | F1 | test mentions |
 | --- | --- | --- | --- | --- |

@@ -8,9 +8,13 @@ import yaml
 
 from fpplm.checks import suites
 from fpplm.checks.console import findings
-from fpplm.checks.validation import validate
+from fpplm.checks.page import write_page
+from fpplm.checks.validation import EXAMPLES, check_corpus, validate
+from fpplm_core.data.corpus import open_corpus, write_corpus
+from fpplm_core.data.records import Sentence
 from fpplm_core.errors import ParamsError
 from fpplm_core.quality.checks import BY_NAME, TABLES, __doc__, check_names
+from fpplm_core.quality.report import CheckReport
 from tests.unit.quality.test_quality import add, clean, mark, tables, together
 
 SHIPPED = Path(__file__).resolve().parents[3] / "expectations.yaml"
@@ -25,8 +29,8 @@ def load_suites(folder: Path, content: Any, **severities: str) -> dict[str, list
     return suites.load(OFF | severities, path)
 
 
-def verdict(folder: Path, content: Any, made: Any = None, docs: Path | None = None, **severities: str) -> Any:
-    return validate(made or tables(clean()), load_suites(folder, content, **severities), docs)
+def verdict(folder: Path, content: Any, made: Any = None, **severities: str) -> Any:
+    return validate(made or tables(clean()), load_suites(folder, content, **severities))
 
 
 def test_without_entries_every_check_is_expected_in_its_table(tmp_path):
@@ -187,19 +191,20 @@ def test_an_expectation_that_fails_while_it_is_tried_is_an_error(tmp_path):
         verdict(tmp_path, {"mentions": [entry]})
 
 
-def test_data_docs_say_what_was_found_what_it_means_and_what_to_do(tmp_path):
+def test_the_page_says_what_was_found_what_it_means_and_what_to_do(tmp_path):
     corpus = clean()
     add("train", "the/O EU/B-ORG")(corpus)
     content = {"sentences": [{"type": "expect_no_duplicate"}, NATIVE["sentences"][1]]}
+    found = verdict(tmp_path, content, tables(corpus), duplicate="warning")
     docs = tmp_path / "docs"
     docs.mkdir()
-    (docs / "stale.html").touch()
-    found = verdict(tmp_path, content, tables(corpus), docs, duplicate="warning")
-    assert (docs / "index.html").exists() and not (docs / "stale.html").exists()
-    (page,) = (docs / "validations").rglob("*.html")
-    text = page.read_text()
+    (docs / "mine.html").touch()
+    write_page(docs, CheckReport(0, 2, found, {}))
+    assert {path.name for path in docs.iterdir()} == {"mine.html", "index.html"}, "nothing else is written or removed"
+    text = (docs / "index.html").read_text()
     advice = BY_NAME["duplicate"].advice
-    for said in (BY_NAME["duplicate"].meaning, advice, "also at train.conll:14"):
+    of_project = "An expectation of this project"
+    for said in (BY_NAME["duplicate"].meaning, advice, "also at train.conll:14", "2 kinds of warning", of_project):
         assert said in text
     assert list(findings(found, 1)) == [
         "warning duplicate: train.conll:100: also at train.conll:14",
@@ -207,3 +212,16 @@ def test_data_docs_say_what_was_found_what_it_means_and_what_to_do(tmp_path):
         "warning expect_column_values_to_be_between(sentences.words): 4",
         "  … and 1 more rows of expect_column_values_to_be_between(sentences.words)",
     ]
+
+
+def test_the_page_lists_more_rows_than_the_report(tmp_path, params):
+    words = [f"w\u200b{number}" for number in range(300)]  # each has an invisible character
+    write_corpus(
+        tmp_path / "train.parquet", [Sentence((word,), ("O",), "t.conll", (n,)) for n, word in enumerate(words)]
+    )
+    corpus = {"train": open_corpus("train", tmp_path)}
+    report = check_corpus(corpus, "IOB2", params.check, params.model, params.encode, tmp_path / "docs")
+    zero_width = report.checks["zero_width"]
+    assert (zero_width.found, len(zero_width.examples)) == (300, EXAMPLES)
+    page = (tmp_path / "docs/index.html").read_text()
+    assert page.count("t.conll:199:") and "t.conll:200:" not in page and "The first 200 of 300 rows." in page
