@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from rich.table import Table
+from rich.text import Text
 
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing
@@ -18,10 +19,11 @@ from fpplm_core.files import read_json, read_record
 def gate_table(result: GateResult) -> Table:
     table = Table(title="gate", title_justify="left")
     for column in ("rule", "value", "required", "verdict"):
-        table.add_column(column, justify="right" if column == "value" else "left")
+        table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
     for rule in result.rules:
-        verdict = "[green]pass[/green]" if rule.passed else "[bold red]FAIL[/bold red]"
-        table.add_row(rule.name, f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}", verdict)
+        verdict = Text("pass", "green") if rule.passed else Text("FAIL", "bold red")
+        cells = (rule.name, f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}")
+        table.add_row(*map(Text, cells), verdict)  # as they are: the name of a type may look like markup
     return table
 
 
