@@ -26,7 +26,7 @@ def show(report: CheckReport) -> None:
     if found:
         console.print(table)
     for line in findings(report.checks, shown=5):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
     console.print(f"{len(report.checks) - len(found)} of {len(report.checks)} checks found nothing")
 
 

@@ -20,10 +20,11 @@ from fpplm_core.files import read_json, read_record
 def gate_table(result: GateResult) -> Table:
     table = Table(title="gate", title_justify="left")
     for column in ("rule", "value", "required", "verdict"):
-        table.add_column(column, justify="right" if column == "value" else "left")
+        table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
     for rule in result.rules:
-        verdict = "[green]pass[/green]" if rule.passed else "[bold red]FAIL[/bold red]"
-        table.add_row(Text(printable(rule.name)), f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}", verdict)
+        verdict = Text("pass", "green") if rule.passed else Text("FAIL", "bold red")
+        cells = (printable(rule.name), f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}")
+        table.add_row(*map(Text, cells), verdict)  # as they are: the name of a type may look like markup
     return table
 
 

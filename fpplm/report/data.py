@@ -15,13 +15,13 @@ from fpplm.report.charts import Chart, training_charts
 from fpplm.report.run import RunSummary
 from fpplm.report.tagging_errors import ErrorExample, classify_errors, pick_examples
 from fpplm_core.evaluation.gate import GateResult
-from fpplm_core.evaluation.metrics import MISSED, SPURIOUS
 from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.evaluation.promotion import Comparison
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport
 from fpplm_core.files import read_json, read_record
 from fpplm_core.settings import read_yaml
+from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 
 STAGES = ("check", "train", "evaluate", "gate", "verify")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_table
+from fpplm_core.tagging.schemes import OUTSIDE, ROLES
 
 
 def given_splits(settings: DataSettings, notes: Notes) -> dict[str, Iterator[Sentence]]:
@@ -38,10 +40,11 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
         return []
     whole = (folder / "train.parquet").rename(folder / "whole.parquet")
     try:
-        part, units = assign_splits(documents_of(whole), shares, np.random.default_rng(settings.split_seed))
+        types = types_by_sentence(whole, settings.scheme)
+        part, units = assign_splits(documents_of(whole), types, shares, np.random.default_rng(settings.split_seed))
     except ValueError as error:
-        where = str(Path(settings.path) / settings.train)
-        raise DataError("too small to split off dev or test", where=where, got=str(error)) from None
+        where, do = str(Path(settings.path) / settings.train), "add data, or name files in data.dev and data.test"
+        raise DataError("too small to split off dev or test", where=where, got=str(error), do=do) from None
     for split in ("train", *shares):
         write_table(folder / f"{split}.parquet", selected_rows(open_table(whole), part == split), SCHEMA)
     whole.unlink()
@@ -53,25 +56,73 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
 
 
 def assign_splits(
-    documents: NDArray[np.int32], shares: Mapping[str, float], random: np.random.Generator
+    documents: NDArray[np.int32],
+    types: Sequence[Collection[str]],
+    shares: Mapping[str, float],
+    random: np.random.Generator,
 ) -> tuple[NDArray[np.str_], dict[str, str]]:
     """The split of each sentence, and the unit of each share: whole documents if all are marked (>= 0), else sentences.
 
-    Each share is taken from what the previous shares left. Raises ValueError if that is fewer than two units.
+    Each share is taken at random from what the previous shares left, but for units that hold the last mention of a type
+    in train. `types` are those of each sentence. Raises ValueError if nothing can be taken.
     """
     part = np.full(len(documents), "train")
     unit = {}
     for split, share in shares.items():
         rest = np.flatnonzero(part == "train")
         by_document = bool((documents[rest] >= 0).all())
-        keys = documents[rest] if by_document else rest
-        units = np.unique(keys)
+        units, unit_of = np.unique(documents[rest] if by_document else rest, return_inverse=True)
         if len(units) < 2:
             raise ValueError("one document or sentence")
-        number = min(len(units) - 1, max(1, round(len(units) * share)))
-        part[rest[np.isin(keys, units[random.permutation(len(units))[:number]])]] = split
+        held: dict[int, Collection[str]] = {}
+        for row, number in zip(rest.tolist(), unit_of.tolist(), strict=True):
+            held[number] = {*held[number], *types[row]} if number in held else types[row]
+        wanted = min(len(units) - 1, max(1, round(len(units) * share)))
+        taken = take_units(random.permutation(len(units)).tolist(), held, wanted)
+        part[rest[np.isin(unit_of, taken)]] = split
         unit[split] = "documents" if by_document else "sentences"
     return part, unit
+
+
+def take_units(order: Sequence[int], held: Mapping[int, Collection[str]], wanted: int) -> list[int]:
+    """The first units in this order that leave each type in another unit; one of them has a type if any may be taken.
+
+    `held` are the types of each unit. Raises ValueError if no unit may be taken.
+    """
+    left = Counter(kind for kinds in held.values() for kind in kinds)
+    taken: list[int] = []
+    for number in order:
+        if len(taken) == wanted and any(held[one] for one in taken):
+            break
+        if any(left[kind] == 1 for kind in held[number]) or (len(taken) == wanted and not held[number]):
+            continue
+        if len(taken) == wanted:
+            taken.pop()
+        taken.append(number)
+        left.subtract(held[number])
+    if not taken:
+        raise ValueError("every document or sentence has the last mention of a type")
+    return taken
+
+
+def types_by_sentence(path: Path, scheme: str) -> list[frozenset[str]]:
+    """The types of each sentence's tags; `scheme` is data.scheme."""
+    known: dict[frozenset[str], frozenset[str]] = {}  # most sentences share their tags with others
+    found = []
+    for batch in open_table(path).iter_batches(BATCH, columns=["tags"]):
+        for tags in map(frozenset, batch["tags"].to_pylist()):
+            if tags not in known:
+                known[tags] = frozenset(kind for tag in tags if (kind := type_in(tag, scheme)))
+            found.append(known[tags])
+    return found
+
+
+def type_in(tag: str, scheme: str) -> str:
+    """The type that a tag names: without its prefix, or the tag itself if it has none, as in TAGS; "" for O."""
+    prefix, _, kind = tag.partition("-")
+    if scheme == "TAGS":
+        return tag
+    return "" if tag == OUTSIDE else kind if prefix in ROLES else tag
 
 
 def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:

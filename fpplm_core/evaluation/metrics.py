@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 from fpplm_core.tagging.spans import Span
-
-MISSED = "(missed)"
-SPURIOUS = "(spurious)"
 
 SentenceCounts = NDArray[np.int64]  # (..., sentences, 3): true positives, false positives, false negatives
 

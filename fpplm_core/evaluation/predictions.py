@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -76,13 +78,20 @@ def read_predictions(path: Path) -> list[SentencePrediction]:
 
 
 def write_plots(folder: Path, scores: SpanScores) -> None:
-    """Writes tables for `dvc plots`: one row per gold span with its predicted type, and one row per type.
-
-    DVC writes names into a script of its page as they are, so that </script> would end it: < becomes ‹.
-    """
+    """Writes tables for `dvc plots`: one row per gold span with its predicted type, and one row per type."""
     confusion = [
-        f"{gold},{predicted}\n" * number for gold, row in scores.confusion.items() for predicted, number in row.items()
+        [gold, predicted]
+        for gold, row in scores.confusion.items()
+        for predicted, number in row.items()
+        for _ in range(number)
     ]
-    write_text(folder / "confusion.csv", "gold,predicted\n" + "".join(confusion).replace("<", "‹"))
-    types = [f"{kind},{row.f1:.6f}\n" for kind, row in scores.types.items()]
-    write_text(folder / "types.csv", "type,f1\n" + "".join(types).replace("<", "‹"))
+    write_text(folder / "confusion.csv", csv_text([["gold", "predicted"], *confusion]))
+    types = [[kind, f"{row.f1:.6f}"] for kind, row in scores.types.items()]
+    write_text(folder / "types.csv", csv_text([["type", "f1"], *types]))
+
+
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as CSV: a name may have commas and quotes. DVC writes it into a script of its page, so < becomes ‹."""
+    stream = StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue().replace("<", "‹")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,7 +27,6 @@ from fpplm_core.tagging.viterbi import softmax
 
 RESAMPLES = 1000  # of the sentences, for the interval of F1
 CONFIDENCE = 0.95  # of that interval
-AVERAGES = ("micro avg", "macro avg", "weighted avg")  # rows of seqeval's report that are not types
 
 Spans = Sequence[Sequence[Span]]  # by sentence
 Logits = Sequence[NDArray[np.float32]]  # (words, K) by sentence
@@ -113,7 +112,9 @@ def score_spans(
     from seqeval.scheme import IOB2
 
     lengths = [len(s.words) for s in sentences]
-    tags = [[tags_from_spans(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
+    names = sorted({span.type for part in (gold, predicted) for row in part for span in row})
+    codes = {kind: f"{number:06d}" for number, kind in enumerate(names)}  # seqeval reads -X as X, and has its own rows
+    tags = [[coded_tags(s, n, codes) for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     counts = [span_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
     overall, micro = sum_counts(counts), report["micro avg"]
@@ -123,8 +124,7 @@ def score_spans(
     parts = seen_unseen([s.words for s in sentences], gold, predicted, seen)
     types = {
         kind: TypeScore(row["f1-score"], row["precision"], row["recall"], int(row["support"]))
-        for kind, row in report.items()
-        if kind not in AVERAGES
+        for kind, row in ((kind, report[code]) for kind, code in codes.items())
     }
     return SpanScores(
         f1=micro["f1-score"],
@@ -143,6 +143,11 @@ def score_spans(
         sentences=len(sentences),
         words=sum(lengths),
     )
+
+
+def coded_tags(spans: Sequence[Span], length: int, codes: Mapping[str, str]) -> list[str]:
+    """IOB2 tags with a code for each type."""
+    return tags_from_spans([span._replace(type=codes[span.type]) for span in spans], length, "IOB2")
 
 
 def score_split(

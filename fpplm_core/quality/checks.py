@@ -35,8 +35,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "malformed_tag",
         "tokens",
-        "a tag is neither O nor PREFIX-TYPE, or the tag scheme has no such prefix",
-        "correct the tag, or set the right data.tag_column or data.scheme",
+        "a tag is neither O nor PREFIX-TYPE, the tag scheme has no such prefix, or the type has an unsuitable name",
+        "correct the tag or the name of the type, or set the right data.tag_column or data.scheme",
         "error",
     ),
     Check(

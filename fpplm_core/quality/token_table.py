@@ -31,7 +31,7 @@ from fpplm_core.quality.columns import (
     tags_in_context,
 )
 from fpplm_core.quality.scripts import script_of
-from fpplm_core.tagging.schemes import tag_errors
+from fpplm_core.tagging.schemes import OUTSIDE, split_tag, tag_errors, type_fault
 from fpplm_core.tagging.words import is_invisible
 
 _TAG_CHECKS = ("malformed_tag", "illegal_transition")
@@ -189,6 +189,8 @@ def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> 
     tags = [near for near in (before, tag, after) if near is not None]
     found = [fault.reason for fault in tag_errors(tags, scheme) if fault.word == (before is not None)]
     malformed = any(reason.startswith(("malformed", "unknown")) for reason in found)
+    if not malformed and (reason := type_fault(split_tag(tag)[1], scheme) if tag != OUTSIDE else ""):
+        return {_TAG_CHECKS[0]: f"malformed tag: {reason}"}
     return {_TAG_CHECKS[0 if malformed else 1]: found[-1]} if found else {}
 
 

@@ -45,6 +45,9 @@ LETTERS = {scheme: {ROLES[letter]: letter for letter in letters} for scheme, let
 DETECTED = ("IOB2", "IO", "IOB1", "BIOE", "BIOES", "BMES", "BILOU", "BMEWO")
 EXAMPLES = 3  # most frequent tags that an error names
 SHOWN = 20  # characters of each
+MISSED, SPURIOUS = "(missed)", "(spurious)"  # stand for no entity where others stand for a type (confusions)
+LONGEST_TYPE = 100  # characters
+JOINERS = str.maketrans("", "", "\u200c\u200d")  # invisible, but Persian words and joined emoji need them
 
 
 class TagError(NamedTuple):
@@ -66,6 +69,20 @@ def split_tag(tag: str) -> tuple[str, str]:
     if len(prefix) != 1 or prefix == OUTSIDE or not hyphen or not kind or kind != kind.strip():
         raise ValueError(f"{tag!r} is not O or PREFIX-TYPE")
     return prefix, kind
+
+
+@lru_cache(1_000)
+def type_fault(kind: str, scheme: str) -> str:
+    """Why this may not be the name of a type; "" if it may. Reports, tables and terminals show names as they are."""
+    rule = f"a type has 1 to {LONGEST_TYPE} visible characters or blanks"
+    if kind in (MISSED, SPURIOUS) or (kind == OUTSIDE and scheme != "TAGS"):
+        return f"the type {kind!r} is not allowed: {kind} stands for no entity"
+    if len(kind) > LONGEST_TYPE:
+        return f"the type {kind[:SHOWN]!r}... has {len(kind)} characters: {rule}"
+    shown = kind.translate(JOINERS)
+    if not shown.strip() or not shown.isprintable():
+        return f"the type {kind!a} has an invisible or control character: {rule}"
+    return ""
 
 
 class Detected(NamedTuple):

@@ -19,7 +19,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.reading import add_drops
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.splits import assign_splits, read_file
+from fpplm_core.data.splits import assign_splits, read_file, type_in
 from fpplm_core.errors import DataError
 from fpplm_core.params import Params, load
 from fpplm_core.settings import read_yaml
@@ -62,7 +62,8 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
     random = np.random.default_rng(seed)
     rest, for_test, unit = slow_cut(whole, test, random)
     train, for_dev, _ = slow_cut(rest, dev, random)
-    part, units = assign_splits(documents, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    types = [{"X"}] * len(documents)
+    part, units = assign_splits(documents, types, {"test": test, "dev": dev}, np.random.default_rng(seed))
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
     assert units == {"test": unit, "dev": unit}
@@ -71,7 +72,71 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
 @pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
 def test_what_is_too_small_for_two_cuts_is_an_error(documents):
     with pytest.raises(ValueError, match="one document or sentence"):
-        assign_splits(np.array(documents, dtype=np.int32), {"test": 0.2, "dev": 0.2}, np.random.default_rng(0))
+        cut(documents, [{"X"}] * len(documents))
+
+
+SHARES = {"test": 0.2, "dev": 0.2}
+
+
+def cut(documents: list[int], types: list[set[str]], seed: int = 0, shares: dict[str, float] = SHARES) -> list[str]:
+    return assign_splits(np.array(documents, dtype=np.int32), types, shares, np.random.default_rng(seed))[0].tolist()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.sets(st.sampled_from("ABCDEFGH"))), min_size=8, max_size=40),
+    st.booleans(),
+    st.integers(0, 9),
+)
+def test_a_cut_leaves_every_type_in_train_and_documents_whole(rows, marked, seed):
+    rows = sorted(rows, key=lambda row: row[0])
+    documents = [document if marked else -1 for document, _ in rows]
+    types = [kinds for _, kinds in rows]
+    try:
+        part = cut(documents, types, seed)
+    except ValueError:
+        return
+    assert part == cut(documents, types, seed)
+    in_train = set().union(*(kinds for kinds, split in zip(types, part, strict=True) if split == "train"))
+    assert in_train == set().union(*types)
+    assert {"test", "dev"} <= set(part)
+    if marked:
+        assert len(set(zip(documents, part, strict=True))) == len(set(documents))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cut_takes_as_many_as_without_a_rare_type_and_some_entity(seed):
+    """One sentence in ten has an entity, and the last one the only EVENT."""
+    types = [{"PER"} if number % 10 == 0 else set() for number in range(99)] + [{"EVENT"}]
+    part = cut([-1] * 100, types, seed)
+    assert part[-1] == "train"
+    assert (part.count("test"), part.count("dev")) == (20, 16)
+    for split in ("train", "dev", "test"):
+        assert any("PER" in kinds for kinds, at in zip(types, part, strict=True) if at == split)
+
+
+def test_documents_of_which_each_has_a_type_of_its_own_cannot_be_cut():
+    with pytest.raises(ValueError, match="every document or sentence has the last mention of a type"):
+        cut([0, 0, 1, 2], [{"A"}, {"A"}, {"B"}, {"C"}])
+
+
+@pytest.mark.parametrize(
+    "tag, scheme, kind",
+    [("O", "auto", ""), ("B-X-Y", "auto", "X-Y"), ("O", "TAGS", "O"), ("S-X", "TAGS", "S-X"), ("NOUN", "auto", "NOUN")],
+)
+def test_the_type_of_a_tag(tag, scheme, kind):
+    assert type_in(tag, scheme) == kind
+
+
+EVENT = "Fair\tB-EVENT\n\n"
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("place", [0, 3, 11])
+def test_the_only_mention_of_a_type_stays_in_train(project, seed, place):
+    sentences = [f"Ann{number}\tB-PER\nslept\tO\n\n" for number in range(11)]
+    sentences.insert(place, EVENT)
+    splits = project("".join(sentences), split_seed=seed)
+    assert [split for split, rows in splits.items() for row in rows if "B-EVENT" in row.tags] == ["train"]
 
 
 def set_batch(patch: pytest.MonkeyPatch, size: int) -> None:

@@ -48,3 +48,19 @@ def test_counts_that_disagree_with_seqeval_are_an_error(monkeypatch):
 def test_mentions_are_those_of_the_gold_tags():
     sentence = Sentence(("New", "York", "won"), ("B-ORG", "I-ORG", "O"), "f", (1, 2, 3))
     assert scores.mentions([sentence]) == {("new york", "ORG")}
+
+
+ODD = ("-X", "X", "--X", "micro avg", "_", "x y", "a,b")
+
+
+def test_names_of_types_are_no_more_than_names():
+    """seqeval alone takes -X for X, and has rows of its own such as `micro avg`."""
+    words = tuple(f"w{n}" for n in range(len(ODD)))
+    sentence = Sentence(words, ("O",) * len(ODD), "a.conll", tuple(range(1, len(ODD) + 1)))
+    gold = [Span(n, n + 1, kind) for n, kind in enumerate(ODD)]
+    predicted = [gold[0]._replace(type="X"), *gold[1:]]
+    found = scores.score_spans([sentence], [gold], [predicted], set(), resamples=10)
+    assert list(found.types) == sorted(ODD)
+    assert (found.types["-X"].f1, found.types["micro avg"].f1, found.types["_"].f1) == (0, 1, 1)
+    assert found.types["X"].precision == 0.5
+    assert found.f1 == pytest.approx(1 - 1 / len(ODD))

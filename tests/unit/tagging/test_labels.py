@@ -22,6 +22,7 @@ from fpplm_core.tagging.schemes import (
     tag_bigrams,
     tag_errors,
     transitions,
+    type_fault,
 )
 from fpplm_core.tagging.spans import Span, repair, spans_from_tags, strict_spans_from_tags, tags_from_spans
 
@@ -459,3 +460,37 @@ def test_the_count_of_a_pair_weighs():
     pairs = Counter({("O", "B-A"): 5, ("B-A", "O"): 5, ("O", "I-A"): 6, ("I-A", "O"): 6})
     assert detect_scheme(pairs).scheme == "IO"
     assert detect_scheme(pairs + Counter({("O", "B-A"): 2})).scheme == "IOB2"
+
+
+ODD_TYPES = (
+    "x y",
+    "a/b",
+    'it\'s "q"',
+    "a[/b]",
+    ":smile:",
+    "<b>&amp;</b>",
+    "a=b:c|d",
+    "a,b",
+    "-X",
+    "组織",
+    "😀",
+    "x" * 100,
+)
+ODD_TYPES += ("سازمان\u200cها", "👩\u200d🔬", "null", "micro avg")
+
+
+@pytest.mark.parametrize("kind", ODD_TYPES)
+def test_a_type_may_have_any_visible_name(kind):
+    assert type_fault(kind, "IOB2") == type_fault(kind, "TAGS") == ""
+
+
+@pytest.mark.parametrize(
+    "kind", ["", " ", "\u200d", "a\nb", "a\tb", "\x1b[31mX", "a\u00a0b", "\u202ex", "\ufeffX", "x" * 101]
+)
+def test_a_type_with_another_name_is_refused_with_the_rule(kind):
+    for scheme in ("IOB2", "TAGS"):
+        assert "a type has 1 to 100 visible characters or blanks" in type_fault(kind, scheme)
+
+
+def test_o_is_a_type_among_tags_of_single_words_only():
+    assert type_fault("O", "TAGS") == "" and "O stands for no entity" in type_fault("O", "IOB2")
