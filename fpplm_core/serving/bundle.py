@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.errors import BundleError
-from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE
+from fpplm_core.tagging.words import CHARACTERS, UNICODE_1, WHITESPACE
 
 FORMAT = 1
-RENAMED = {"rules": UNICODE, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
+RENAMED = {"rules": UNICODE_1, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -57,7 +57,7 @@ class BundleConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> BundleConfig:
         """Reads the content of config.json. Raises KeyError, TypeError or ValueError if it is invalid."""
-        segmentation = str(values.get("words", UNICODE))  # the first bundles had only one rule and did not name it
+        segmentation = str(values.get("words", UNICODE_1))  # the first bundles had only one rule and did not name it
         label_lm = values.get("label_lm") or {"below": 0.0, "use": False}
         return cls(
             list(values["labels"]),
