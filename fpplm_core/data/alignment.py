@@ -8,7 +8,8 @@ misaligned  for a mention that begins or ends inside a word: refuse | expand (to
 overlap     for two mentions that share a character, or a word after expanding: refuse | longest (keep the longer one,
             or the first of equals) | first (keep the one that begins first, or the longer of equals)
 
-White space at the edges of mentions and given words is trimmed. Text outside the given words gets no tag.
+What shows nothing at the edges of mentions (white space, control and format characters) is cut off, unless the word
+there has it, too; white space at the edges of given words as well. Text outside the given words gets no tag.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
-from fpplm_core.tagging.words import Range, strip_range
+from fpplm_core.tagging.words import Range, strip_range, visible_range
 
 SHOWN = 60  # characters of a mention or its label shown in a message
 
@@ -33,8 +34,8 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
     Raises DataError, naming the place, for words or mentions outside the text, for a mention that begins or ends
     outside the words, and for what `options` refuses.
     """
-    mentions = _trimmed(record, options)
     words = options.segment(record.text) if record.words is None else _given(record.words, record, options)
+    mentions = _trimmed(words, record, options)
     if options.misaligned == "expand":
         mentions = [_widened(mention, words, record, options) for mention in mentions]
     mentions = _apart(mentions, record, options)
@@ -78,8 +79,8 @@ def places_of_joined(words: Iterable[str]) -> list[Range]:
     return places
 
 
-def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
-    """The mentions without white space at their edges."""
+def _trimmed(words: Sequence[Range], record: AnnotatedText, options: Options) -> list[Mention]:
+    """The mentions without what shows nothing at their edges, unless it belongs to the words there."""
     found = []
     for mention in record.mentions:
         if not 0 <= mention.start < mention.end <= len(record.text):
@@ -88,13 +89,28 @@ def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
             )
         if not mention.label or mention.label != mention.label.strip():
             raise _refused("a label is empty or surrounded by blanks", mention, record, "correct the label")
-        start, end = strip_range(record.text, mention.start, mention.end)
+        start, end = visible_range(record.text, mention.start, mention.end)
         if start == end:
-            raise _refused("a mention of white space alone", mention, record, "remove it")
+            raise _refused("a mention without a visible character", mention, record, "remove it")
+        start, end = _on_words(start, end, words, record.text)
         if (start, end) != mention[:2]:
-            options.notes.add("mentions without the white space at their edges", _noted(mention, record))
+            options.notes.add(
+                "mentions without the white space and invisible characters at their edges", _noted(mention, record)
+            )
         found.append(mention._replace(start=start, end=end))
     return found
+
+
+def _on_words(start: int, end: int, words: Sequence[Range], text: str) -> Range:
+    """The visible range start to end, with the invisible characters that the words at its edges begin and end with."""
+    first = bisect_right(words, start, key=itemgetter(1))
+    last = bisect_left(words, end, key=itemgetter(0)) - 1
+    if first <= last:
+        if visible_range(text, *words[first])[0] == start:
+            start = words[first][0]
+        if visible_range(text, *words[last])[1] == end:
+            end = words[last][1]
+    return start, end
 
 
 def _given(words: tuple[Range, ...], record: AnnotatedText, options: Options) -> list[Range]:
@@ -162,13 +178,18 @@ def _split_words_at(
     found, cut = list[Range](), list[Range]()
     for start, end in words:
         inside = borders[bisect_right(borders, start) : bisect_left(borders, end)]
-        if inside:
-            cut.append((start, end))
-        found += (strip_range(record.text, *piece) for piece in pairwise([start, *inside, end]))
+        if not inside:
+            found.append((start, end))
+            continue
+        cut.append((start, end))
+        for first, last in pairwise([start, *inside, end]):
+            shown = visible_range(record.text, first, last)
+            if shown[0] < shown[1]:  # the word itself keeps the invisible characters at its edges
+                found.append((first if first == start else shown[0], last if last == end else shown[1]))
     for (start, end), line in zip(cut, _lines(cut, record), strict=True):
         place = f"{record.file}:{line}: {record.text[start:end][:SHOWN]!r}"
         options.notes.add("words cut at the border of a mention", place)
-    return [(start, end) for start, end in found if start < end]  # given words may contain white space
+    return found
 
 
 def _lines(words: Iterable[Range], record: AnnotatedText) -> list[int]:

@@ -1,4 +1,4 @@
-"""Loads and runs a bundle with numpy, onnxruntime and tokenizers only, without torch."""
+"""Loads and runs a bundle with numpy, onnxruntime, regex and tokenizers only, without torch."""
 
 from fpplm_core.serving.bundle import Bundle, open_bundle
 from fpplm_core.serving.entities import Entity

@@ -10,9 +10,9 @@ from typing import Any
 
 from fpplm_core.errors import BundleError
 from fpplm_core.tagging.schemes import INNER_SCHEME, OUTSIDE, SCHEMES, split_tag
-from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE
+from fpplm_core.tagging.words import CHARACTERS, UNICODE_1, WHITESPACE
 
-RENAMED = {"rules": UNICODE, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
+RENAMED = {"rules": UNICODE_1, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
 DEVICES = ("cpu", "cuda")
 SMALLEST_WINDOW, LARGEST_WINDOW = 8, 32_768  # pieces
 MOST_LABELS, LONGEST_LABEL = 4096, 1000
@@ -47,7 +47,7 @@ class BundleConfig:
         read = _Reader(values, where)
         labels = read.labels()
         window = read.integer("window", SMALLEST_WINDOW, LARGEST_WINDOW)
-        segmentation = read.text("words", UNICODE)  # the first bundles had only one rule and did not name it
+        segmentation = read.text("words", UNICODE_1)  # the first bundles had only one rule and did not name it
         threshold, use = read.label_lm()
         return cls(
             labels,

@@ -1,1 +1,1 @@
-"""Words, tags, spans, windows and decoding, which training and serving share; numpy and tokenizers only."""
+"""Words, tags, spans, windows and decoding, which training and serving share; numpy, regex and tokenizers only."""

@@ -39,7 +39,7 @@ REFUSALS = re.compile(
     "|(the|a) text (with|has) (a line end|more than words and white space)"
     "|no sentence to write"
     "|two mentions overlap"
-    "|a mention of white space alone"
+    "|a mention without a visible character"
     "|a mention that does not cover whole tokens, or has no label",
     re.DOTALL,
 )

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 PACKAGES = ("fpplm_core", "fpplm", "tasks", "flows")
 FILES = [path.relative_to(ROOT) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 # Above the standard library: what a service has to install.
-SERVE = {"numpy", "onnxruntime", "tokenizers"}
+SERVE = {"numpy", "onnxruntime", "regex", "tokenizers"}
 # Who may import a module by a name that is computed: registries, a user's segmenter, a project's flows.
 BY_COMPUTED_NAME = {
     *(Path(*module.split("."), "__init__.py") for module in BY_NAME),
@@ -60,7 +60,7 @@ class Block(importlib.abc.MetaPathFinder):
         if top not in sys.stdlib_module_names and top not in ALLOWED:
             raise ModuleNotFoundError(f"blocked: {name}", name=name)
 
-ALLOWED = {"fpplm_core", "numpy", "onnxruntime", "tokenizers"}
+ALLOWED = {"fpplm_core", "numpy", "onnxruntime", "regex", "tokenizers"}
 sys.meta_path.insert(0, Block())
 import MODULE
 loaded = {name.partition(".")[0] for name in sys.modules} & {"torch", "transformers", "pandas", "pydantic", "yaml"}

@@ -15,6 +15,7 @@ from fpplm_core.data.segmenter import segmentation
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import tag_errors
 from fpplm_core.tagging.spans import strict_spans_from_tags
+from fpplm_core.tagging.words import is_edge
 
 # Words, marks, white space of all kinds, nothing to see, right to left, pictures with joiners, scripts without blanks.
 PIECES = [
@@ -39,7 +40,7 @@ PIECES = [
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=12)
 RULES = [segmentation(name) for name in ("unicode", "whitespace", "characters")]
 WIDENED = "mentions widened to whole words"
-TRIMMED = "mentions without the white space at their edges"
+TRIMMED = "mentions without the white space and invisible characters at their edges"
 CUT = "words cut at the border of a mention"
 OUT = {how: f"mentions left out, as they overlap the {how} one" for how in ("longest", "first")}
 
@@ -53,11 +54,11 @@ def record_of(text: str, *mentions: tuple, **more) -> AnnotatedText:
 def records(draw, apart: bool = False) -> AnnotatedText:
     """A text with mentions at any place in it, duplicates and white space at the edges among them."""
     text = draw(texts)
-    places = [place for place, char in enumerate(text) if not char.isspace()]
+    places = [place for place, char in enumerate(text) if not is_edge(char)]
     assume(places)
     mentions: list[tuple[int, int, str]] = []
     for _ in range(draw(st.integers(0, 8))):
-        inside = draw(st.sampled_from(places))  # it holds a character that is no white space
+        inside = draw(st.sampled_from(places))  # it holds a character that is no white space and shows
         start, end = draw(st.integers(0, inside)), draw(st.integers(inside + 1, len(text)))
         if not apart or all(end <= other[0] or other[1] <= start for other in mentions):
             mentions.append((start, end, draw(st.sampled_from(["PER", "LOC", "組-織"]))))
@@ -66,11 +67,17 @@ def records(draw, apart: bool = False) -> AnnotatedText:
     return record_of(text, *draw(st.permutations(mentions)))
 
 
-def bare(record: AnnotatedText) -> list[Mention]:
+def bare(record: AnnotatedText, words) -> list[Mention]:
+    """The mentions from their first to their last visible character, with the invisible ones of the words there."""
     found = []
     for start, end, label, place in record.mentions:
-        shown = [at for at in range(start, end) if not record.text[at].isspace()]
-        found.append(Mention(shown[0], shown[-1] + 1, label, place))
+        hidden = {at for at, char in enumerate(record.text) if is_edge(char)}
+        shown = [at for at in range(start, end) if at not in hidden]
+        first, last = shown[0], shown[-1] + 1
+        for word in words:
+            first = word[0] if word[0] <= first < word[1] and hidden >= {*range(word[0], first)} else first
+            last = word[1] if word[0] < last <= word[1] and hidden >= {*range(last, word[1])} else last
+        found.append(Mention(first, last, label, place))
     return found
 
 
@@ -110,7 +117,7 @@ def check(sentence: Sentence, record: AnnotatedText) -> list[Mention]:
     assert tag_errors(sentence.tags, "IOB2") == []
     held = {place for start, end in sentence.offsets for place in range(start, end)}
     if record.words is None:
-        assert {place for place, char in enumerate(record.text) if not char.isspace()} <= held
+        assert {place for place, char in enumerate(record.text) if not is_edge(char)} <= held
     back = to_annotated_text(sentence)
     assert (back.text, back.words, back.document) == (record.text, sentence.offsets, record.document)
     return list(back.mentions)
@@ -120,11 +127,12 @@ def check(sentence: Sentence, record: AnnotatedText) -> list[Mention]:
 def test_with_split_mentions_that_do_not_overlap_come_back_as_they_are(record, rule):
     options = Options(segment=rule, misaligned="split")
     sentence = to_sentence(record, options)
-    assert plain(check(sentence, record)) == plain(bare(record))
     whole = to_sentence(replace(record, mentions=()), options)
-    borders = {border for mention in bare(record) for border in mention[:2]}
+    mentions = bare(record, whole.offsets)
+    assert plain(check(sentence, record)) == plain(mentions)
+    borders = {border for mention in mentions for border in mention[:2]}
     cut = [word for word in whole.offsets if any(word[0] < border < word[1] for border in borders)]
-    trimmed = sum(one[:2] != other[:2] for one, other in zip(record.mentions, bare(record), strict=True))
+    trimmed = sum(one[:2] != other[:2] for one, other in zip(record.mentions, mentions, strict=True))
     assert options.notes.counts == +Counter({CUT: len(cut), TRIMMED: trimmed})
     assert set(whole.offsets) - set(sentence.offsets) == set(cut)
     assert to_sentence(to_annotated_text(sentence), Options()) == sentence  # as it gives its words, nothing is changed
@@ -134,10 +142,10 @@ def test_with_split_mentions_that_do_not_overlap_come_back_as_they_are(record, r
 def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, overlap, misaligned, rule):
     options = Options(segment=rule, misaligned=misaligned, overlap=overlap)
     found = check(to_sentence(record, options), record)
-    mentions = bare(record)
+    words = to_sentence(replace(record, mentions=()), options).offsets
+    mentions = bare(record, words)
     notes = Counter({TRIMMED: sum(one[:2] != other[:2] for one, other in zip(record.mentions, mentions, strict=True))})
     if misaligned == "expand":
-        words = to_sentence(replace(record, mentions=()), options).offsets
         for number, mention in enumerate(mentions):
             whole = met(mention, words)
             mentions[number] = mention._replace(start=whole[0][0], end=whole[-1][1])
@@ -153,7 +161,7 @@ def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, ov
 def test_what_overlaps_or_is_misaligned_is_refused_at_its_place(record, misaligned, rule):
     options = Options(segment=rule, misaligned=misaligned)
     words = to_sentence(replace(record, mentions=()), options).offsets
-    mentions = bare(record)
+    mentions = bare(record, words)
     whole = [mention._replace(start=met(mention, words)[0][0], end=met(mention, words)[-1][1]) for mention in mentions]
     made = whole if misaligned == "expand" else mentions
     wrong = {m.place for m, n in zip(made, whole, strict=True) if m != n} if misaligned == "refuse" else set()
@@ -182,9 +190,10 @@ def test_the_words_that_a_file_gives_are_kept(data, misaligned):
         places = [place for place in range(start, end) if not record.text[place].isspace()]
         stripped += [(places[0], places[-1] + 1)] if places else []
     places = {place for start, end in stripped for place in range(start, end)}
-    gaps = {mention.place for mention in bare(record) if not {mention.start, mention.end - 1} <= places}
+    mentions = bare(record, stripped)
+    gaps = {mention.place for mention in mentions if not {mention.start, mention.end - 1} <= places}
     aligned = {border for word in stripped for border in word}
-    wrong = {mention.place for mention in bare(record) if not set(mention[:2]) <= aligned} - gaps
+    wrong = {mention.place for mention in mentions if not set(mention[:2]) <= aligned} - gaps
     try:
         sentence = to_sentence(record, options)
     except DataError as error:
@@ -197,7 +206,7 @@ def test_the_words_that_a_file_gives_are_kept(data, misaligned):
     found = check(sentence, record)
     if misaligned == "split":
         assert {place for word in sentence.offsets for place in range(*word)} <= places
-        assert plain(found) == plain(bare(record))
+        assert plain(found) == plain(mentions)
     else:
         assert list(sentence.offsets) == stripped
         assert options.notes.counts[WIDENED] == (len(wrong) if misaligned == "expand" else 0)
@@ -219,12 +228,17 @@ def tagged(sentence: Sentence) -> list[tuple[str, str]]:
         ("a New\r\nYork-based b", (1, 11), "split", "a O New B York I -based O b O"),
         ("我在北京。", (2, 4), "refuse", "我 O 在 O 北 B 京 I 。 O"),
         ("東京タワーへ", (0, 5), "refuse", "東 B 京 I タ I ワ I ー I へ O"),
-        ("ไปน้ำตก", (2, 5), "refuse", "ไ O ป O น้ B ำ I ต O ก O"),
-        ("ไปน้ำ", (3, 5), "expand", "ไ O ป O น้ B ำ I"),
+        ("ไปน้ำตก", (2, 5), "refuse", "ไ O ป O น้ำ B ต O ก O"),
+        ("ไปน้ำ", (3, 5), "expand", "ไ O ป O น้ำ B"),
         ("cafe\u0301s", (0, 5), "split", "cafe\u0301 B s O"),
         ("cafe\u0301", (0, 4), "split", "cafe B \u0301 O"),
-        ("👩\u200d🚀!", (0, 3), "refuse", "👩 B \u200d I 🚀 I ! O"),
-        ("\u202eאבג\u202c", (1, 4), "refuse", "\u202e O אבג B \u202c O"),
+        ("👩\u200d🚀!", (0, 3), "refuse", "👩\u200d🚀 B ! O"),
+        ("\u202eאבג\u202c", (1, 4), "refuse", "אבג B"),
+        ("\u200bQuarl\u200b is", (0, 7), "refuse", "Quarl B is O"),
+        ("Brenn\ufeff", (0, 6), "refuse", "Brenn B"),
+        ("by Zorvek\u202c.", (3, 10), "refuse", "by O Zorvek B . O"),
+        ("\u2060 Ab\x00", (0, 5), "refuse", "Ab B \x00 O"),
+        ("क्\u200d ष", (0, 2), "refuse", "क्\u200d B ष O"),  # the joiner stays with its letter
         ("\U00020000\U0001f600a", (1, 2), "refuse", "\U00020000 O \U0001f600 B a O"),
     ],
 )
@@ -276,7 +290,7 @@ def test_mentions_that_come_to_share_a_word_are_refused_with_both_named():
         ((0, 4, "X"), "abc", "not a range in"),
         ((10**30, 10**31, "X"), "abc", "not a range in"),
         ((0, 1, "X"), "", "not a range in a text of 0 characters"),
-        ((1, 2, "X"), "a\u2028b", "a mention of white space alone, got X '\\u2028', 1 to 2"),
+        ((1, 2, "X"), "a\u2028b", "a mention without a visible character, got X '\\u2028', 1 to 2"),
         ((0, 1, ""), "abc", "a label is empty"),
         ((0, 1, "X "), "abc", "a label is empty or surrounded by blanks"),
         ((1, 2, "a\nb" * 99), "abc", "a mention begins or ends inside a word, got a ba ba"),
@@ -290,6 +304,17 @@ def test_what_is_no_mention_is_refused_at_its_place_or_that_of_its_text(mention,
         to_sentence(record, Options())
     assert str(caught.value).startswith(f"{place or 'a.jsonl:3'}: {said}")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_invisible_characters_at_the_edge_of_a_mention_stay_where_they_are_part_of_the_word():
+    record = record_of("a \u200bQuarl\u200b b", (3, 8, "LOC"))
+    for misaligned in ("refuse", "expand", "split"):
+        options = Options(segment=segmentation("whitespace"), misaligned=misaligned)
+        assert tagged(to_sentence(record, options)) == [("a", "O"), ("\u200bQuarl\u200b", "B-LOC"), ("b", "O")]
+    record = replace(record, mentions=(Mention(2, 9, "LOC"),), words=((0, 1), (2, 3), (3, 8), (8, 9), (10, 11)))
+    for misaligned in ("refuse", "expand", "split"):
+        tags = tagged(to_sentence(record, Options(misaligned=misaligned)))
+        assert tags[1:4] == [("\u200b", "O"), ("Quarl", "B-LOC"), ("\u200b", "O")]
 
 
 @pytest.mark.parametrize("words", [((0, 2), (1, 3)), ((2, 3), (0, 1)), ((0, 0),), ((-1, 2),), ((0, 4),), ((2, 1),)])

@@ -1,34 +1,109 @@
 import sys
+import time
 import unicodedata
 from types import ModuleType
 
 import pytest
-from hypothesis import given
+import regex
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fpplm_core.data.segmenter import segmentation
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.words import CHARACTERS, UNICODE, WHITESPACE, is_invisible, segment, strip_range
+from fpplm_core.tagging.words import (
+    _LETTER,
+    _NO_SPACES,
+    _PLAIN,
+    _WORD_1,
+    _WORD_2,
+    CHARACTERS,
+    RULES,
+    UNICODE,
+    UNICODE_1,
+    WHITESPACE,
+    is_edge,
+    is_invisible,
+    segment,
+    strip_range,
+    visible_range,
+)
 
 anything = st.text(st.characters(codec=None, categories=None))  # lone surrogates too
 tricky = st.text(st.sampled_from("aB1'’s-.,_@&/:+ \t\n\u00a0\u0301\u200b\u4e2d\u30a2\U0001f600\U00011000İßſ\0"))
 
 
-def split_words(text: str) -> list[tuple[str, int, int]]:
-    return [(text[start:end], start, end) for start, end in segment(text)]
+# All that clusters, joins or shows nothing, and what stands beside it.
+CLUSTERED = (
+    "aB1é'’·.-\"#*\u05d0\u05f4 \t\u0301\u0308\u20e3\u00ad\u034f\u200b\u200c\u200d\u200e\u2060\ufeff\ufe0f\u202c"
+    "\u0600\u06dd\u0915\u094d\u0937\u093f\u0d9a\u0dca\u0e01\u0e33\u0e48\u0e40\u0eb3\u1780\u17d2\u1789\u1000\u1039\u102c\u103a\u1100\u1161\u11a8\uac00"
+    "\u4e2d\u30ab\u3099\uff76\uff9e\U000e0100\U0001f468\U0001f3fd\U0001f1e9\U0001f1ea\u2764\u2139\x01\ud83d"
+)
+clustered = st.text(st.sampled_from(CLUSTERED))
 
 
-@given(st.one_of(anything, tricky))
-def test_words_stand_where_they_say_and_nothing_but_white_space_is_lost(text):
+def split_words(text: str, rule: str = UNICODE) -> list[tuple[str, int, int]]:
+    return [(text[start:end], start, end) for start, end in segment(text, rule)]
+
+
+@given(st.one_of(anything, tricky, clustered))
+def test_words_stand_where_they_say_and_nothing_but_white_space_and_format_characters_is_lost(text):
     found = split_words(text)
     place = 0
-    for word, start, end in found:
-        assert text[start:end] == word != ""
-        assert not text[place:start].strip()
+    for word, start, end in [*found, ("", len(text), len(text))]:
+        assert text[start:end] == word
+        assert not [c for c in text[place:start] if not c.isspace() and unicodedata.category(c) not in ("Cf", "Mn")]
+        assert all(map(is_edge, text[place:start]))
         place = end
-    assert not text[place:].strip()
     assert not any(char.isspace() for word, _, _ in found for char in word)
+    assert not [word for word, _, _ in found if all(map(is_edge, word)) and unicodedata.category(word[0]) != "Cc"]
+
+
+@given(st.one_of(anything, clustered))
+@example("👩\u200d🚀\u200d")
+@example("\u0e01\u0e33\u0eb3")
+def test_no_word_begins_or_ends_inside_a_grapheme_cluster(text):
+    """Except a cluster with white space, and one that mixes scripts with and without spaces, or flags and letters."""
+    odd = regex.compile(rf"\s|[\x1c-\x1f]|{_LETTER}.*{_NO_SPACES}|\p{{RI}}.*\p{{InCB=Consonant}}", regex.V1)
+    clusters = [match.span() for match in regex.finditer(r"\X", text) if not odd.search(match.group())]
+    inside = {place for start, end in clusters for place in range(start + 1, end)}
+    for word, start, end in split_words(text):
+        assert start not in inside and end not in inside, word.encode("unicode_escape")
+
+
+@given(st.text(st.characters(min_codepoint=0, max_codepoint=127)))
+def test_on_ascii_text_the_rules_differ_at_apostrophes_alone(text):
+    words, before = split_words(text), split_words(text, UNICODE_1)
+    if "'" not in text:
+        assert words == before
+    ends = [{end for _, _, end in found} for found in (words, before)]
+    assert all("'" in text[end - 1 : end + 1] for end in ends[0] ^ ends[1])
+    assert ends[0] <= ends[1]  # nothing is cut that was not cut before
+
+
+@given(st.text(st.sampled_from([c for c in map(chr, range(0x10000)) if regex.match(f"[{_PLAIN}]", c)])))
+def test_of_plain_characters_both_rules_make_the_same_words(text):
+    assert [m.span() for m in _WORD_1.finditer(text)] == [m.span() for m in _WORD_2.finditer(text)]
+
+
+def test_every_plain_character_is_the_same_word_in_both_rules():
+    plain = [char for char in map(chr, range(0x10000)) if regex.match(f"[{_PLAIN}]", char)]
+    for before in "a1.中":
+        for char in plain:
+            for text in (f"{before}{char}a", f"{before}{char}{char}"):
+                assert [m.span() for m in _WORD_1.finditer(text)] == [m.span() for m in _WORD_2.finditer(text)], text
+
+
+@pytest.mark.parametrize(
+    "char", ["\u200d", "\u200b", "\u0301", "\u0600", "'", "a\u00ad", "\U0001f1e9", "\u17d2", "ก\u0e33", '"']
+)
+def test_the_time_of_a_long_run_grows_with_its_length(char):
+    took = []
+    for length in (20_000, 80_000):
+        text, start = f" {char * length}", time.process_time()
+        segment(text)
+        took.append(time.process_time() - start)
+    assert took[1] < 10 * max(took[0], 0.02)
 
 
 @given(st.one_of(anything, tricky))
@@ -64,9 +139,7 @@ def test_white_space_parts_texts(one, other):
         ("ｶﾞｲﾄﾞ ガイド", ["ｶﾞ", "ｲ", "ﾄﾞ", "ガ", "イ", "ド"]),
         ("葛\U000e0100飾区", ["葛\U000e0100", "飾", "区"]),
         ("𠮷野家𫝆", ["𠮷", "野", "家", "𫝆"]),
-        ("ไปที่น้ำ 2567", ["ไ", "ป", "ที่", "น้", "ำ", "2567"]),  # vowel and tone signs stay with their letter
         ("ປະເທດລາວ", ["ປ", "ະ", "ເ", "ທ", "ດ", "ລ", "າ", "ວ"]),
-        ("ខ្មែរ។", ["ខ្", "មែ", "រ", "។"]),
         ("မြန်မာ", ["မြ", "န်", "မာ"]),
         ("กรุงเทพABC", ["ก", "รุ", "ง", "เ", "ท", "พ", "ABC"]),
         ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
@@ -74,11 +147,45 @@ def test_white_space_parts_texts(one, other):
         ("\u0301a", ["\u0301", "a"]),
         ("한국어 Привет עברית", ["한국어", "Привет", "עברית"]),
         ("#nlp 😀👍", ["#", "nlp", "😀", "👍"]),
-        ("a\u200bb\u200b", ["a", "\u200b", "b", "\u200b"]),
     ],
 )
-def test_golden_splits(text, words):
+def test_golden_splits_of_both_rules(text, words):
+    for rule in (UNICODE, UNICODE_1):
+        assert [word for word, _, _ in split_words(text, rule)] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "before"),
+    [
+        ("O’Dell, Paral·lel", ["O’Dell", ",", "Paral·lel"], ["O", "’", "Dell", ",", "Paral", "·", "lel"]),
+        ("O'Brenn's rock'n'roll", ["O'Brenn", "'s", "rock'n'roll"], None),
+        ("Xi'an Qur’an об'єкт N'Djamena", ["Xi'an", "Qur’an", "об'єкт", "N'Djamena"], None),
+        ("l’Aquila d'Or dell’Umbria qu'Anne", ["l’", "Aquila", "d'", "Or", "dell’", "Umbria", "qu'", "Anne"], None),
+        ("Val-d'Oise 'Paris' 5'10 4'a", ["Val-d'Oise", "'", "Paris", "'", "5", "'", "10", "4", "'", "a"], None),
+        ('צה"ל "שלום" ג׳', ['צה"ל', '"', "שלום", '"', "ג׳"], ["צה", '"', "ל", '"', "שלום", '"', "ג", "׳"]),
+        ("Bren\u00adnau AG\u00ad.", ["Bren\u00adnau", "AG", "."], ["Bren", "\u00ad", "nau", "AG", "\u00ad", "."]),
+        ("کتاب\u200cهای در", ["کتاب\u200cهای", "در"], ["کتاب", "\u200c", "های", "در"]),
+        ("ශ්\u200dරී ලංකා", ["ශ්\u200dරී", "ලංකා"], ["ශ්", "\u200d", "රී", "ලංකා"]),
+        ("a\u2060b e\u200b-\u200bmail", ["a\u2060b", "e\u200b-\u200bmail"], None),
+        ("\ufeff\u200bQuarl\u200b is \u200d \u202aZ\u202c", ["Quarl", "is", "Z"], None),
+        ("a\u200bb\u200b", ["a\u200bb"], ["a", "\u200b", "b", "\u200b"]),
+        ("我\u200b在\u200d", ["我", "在\u200d"], ["我", "\u200b", "在", "\u200d"]),
+        ("ไปที่น้ำ 2567", ["ไ", "ป", "ที่", "น้ำ", "2567"], ["ไ", "ป", "ที่", "น้", "ำ", "2567"]),
+        ("ຄຳ", ["ຄຳ"], ["ຄ", "ຳ"]),
+        ("ខ្ញុំនៅភ្នំពេញ", ["ខ្ញុំ", "នៅ", "ភ្នំ", "ពេ", "ញ"], ["ខ្", "ញុំ", "នៅ", "ភ្", "នំ", "ពេ", "ញ"]),
+        ("ဗုဒ္ဓ", ["ဗု", "ဒ္ဓ"], ["ဗု", "ဒ္", "ဓ"]),
+        ("क्षत्रिय", ["क्षत्रिय"], None),
+        ("👩\u200d🚀👨\u200d👩\u200d👧", ["👩\u200d🚀", "👨\u200d👩\u200d👧"], None),
+        ("🏳️\u200d🌈,🇩🇪🇫🇷", ["🏳️\u200d🌈", ",", "🇩🇪", "🇫🇷"], None),
+        ("👍🏽 1️⃣2️⃣ #️⃣ ❤️ ℹ️", ["👍🏽", "1️⃣", "2️⃣", "#️⃣", "❤️", "ℹ️"], None),
+        ("\u06dd\u0661\u0662 \u0600", ["\u06dd\u0661\u0662", "\u0600"], None),
+        ("a\x01b", ["a", "\x01", "b"], ["a", "\x01", "b"]),  # the data check finds it
+    ],
+)
+def test_golden_splits_that_the_new_rule_changes(text, words, before):
     assert [word for word, _, _ in split_words(text)] == words
+    if before is not None:
+        assert [word for word, _, _ in split_words(text, UNICODE_1)] == before
 
 
 UNSPACED = [(0xE01, 0xE4F), (0xE81, 0xEDD), (0x1000, 0x1049), (0x1780, 0x17DD), (0x4E00, 0x4FFF), (0x20000, 0x3134F)]
@@ -89,11 +196,13 @@ def test_without_blanks_a_character_with_its_marks_is_a_word(text):
     marked = [index > 0 and unicodedata.category(char)[0] == "M" for index, char in enumerate(text)]
     starts = [index for index, mark in enumerate(marked) if not mark]
     wanted = [text[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)] if text else []
-    assert [word for word, _, _ in split_words(text)] == wanted
+    assert [word for word, _, _ in split_words(text, UNICODE_1)] == wanted
+    ends = {end for _, _, end in split_words(text)}
+    assert ends <= {end for _, _, end in split_words(text, UNICODE_1)}  # clusters of several characters stay whole
 
 
-@given(st.one_of(anything, tricky), st.sampled_from([UNICODE, WHITESPACE, CHARACTERS]))
-def test_every_rule_leaves_out_white_space_alone(text, rule):
+@given(st.one_of(anything, tricky), st.sampled_from([rule for rule in RULES if rule != UNICODE]))
+def test_the_other_rules_leave_out_white_space_alone(text, rule):
     place = 0
     for start, end in segment(text, rule):
         assert start < end and not text[place:start].strip()
@@ -119,6 +228,9 @@ def test_a_bare_range_has_no_white_space_at_its_edges(text, data):
     first, last = strip_range(text, start, end)
     assert text[first:last] == text[start:end].strip()
     assert start <= first <= last <= end
+    shown = visible_range(text, start, end)
+    assert text[slice(*shown)] == text[start:end].strip(" \n\u00a0\u2028\u200b")
+    assert start <= shown[0] <= shown[1] <= end
 
 
 @pytest.fixture
