@@ -21,7 +21,8 @@ class Options:
     """How files are read, as set in the data section of params.yaml; `notes` counts what reading changes or leaves out.
 
     Columns are numbers (0-based, negative from the right) or names; None means the format's default. `segment` gives
-    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`.
+    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`. With `words_only` no tags are
+    needed: a file of columns may have none.
     """
 
     word_column: int | str | None = None
@@ -31,6 +32,7 @@ class Options:
     misaligned: Misaligned = "refuse"
     overlap: Overlap = "refuse"
     notes: Notes = field(default_factory=Notes)
+    words_only: bool = False
 
 
 def format_names() -> list[str]:

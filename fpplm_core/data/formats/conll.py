@@ -65,6 +65,7 @@ def _is_binary(head: str) -> bool:
 
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     word, tag = number_of(options.word_column, 0, path), number_of(options.tag_column, -1, path)
+    tag = word if options.words_only else tag
     lines = (line.rstrip(BLANK) for line in read_lines(path))
     head = list(_until_word(lines))  # a line of it that begins with # may be a word: the first sure word's line tells
     separator, width = _layout(path, head, options.separator, wanted=1 if word == tag else 2)
