@@ -85,7 +85,7 @@ def predict(
     ] = None,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
-    from fpplm.prediction.inputs import accepted, read_all, reading_options
+    from fpplm.prediction.inputs import accepted, read_all, reading_options, require_format
     from fpplm.prediction.lines import known_encoding, require_files
     from fpplm.prediction.outputs import tag_texts
     from fpplm.prediction.records import without_unwritable
@@ -111,8 +111,10 @@ def predict(
             "nothing to resume", where="--resume", do="name the output file with --output and omit --explain"
         )
     encoding = known_encoding(encoding)
-    require_files(inputs, output)
+    with naming_options(context):
+        require_format(input_format)
     predictor = Predictor.load(bundle, device, variant, segmenter=load_segmenter(segmenter))
+    require_files(inputs, output)
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     notes = Notes()
     columns = {"word_column": as_column(word_column), "tag_column": as_column(tag_column), "separator": separator}

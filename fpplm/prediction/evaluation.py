@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fpplm.prediction.inputs import TEXT_LIMIT
 from fpplm.prediction.records import tags_words
 from fpplm_core.data.formats import detect, get, read_sentences
 from fpplm_core.data.notes import Notes
@@ -35,6 +36,10 @@ def read_gold(file: Path, kind: str, options: Options, labels: Sequence[str], sc
     sentences = list(read_sentences(file, kind, options))
     if not sentences:
         raise DataError("no sentence in the file", where=str(file))
+    for sentence in sentences:
+        if sum(map(len, sentence.words)) > TEXT_LIMIT:
+            do = f"split it: at most {TEXT_LIMIT:,} characters are tagged together"
+            raise DataError("the sentence is too long", where=sentence.place, do=do)
     if holds_tags and not of_words:
         own = _scheme_of(sentences, file, scheme, options.notes)
         _note_illegal(sentences, own, mend, options.notes, also_iob2=scheme == "auto")

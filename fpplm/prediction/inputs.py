@@ -54,6 +54,12 @@ def read(name: str, kind: str, options: Options, encoding: str = UTF8) -> Iterat
         yield place, item if isinstance(item, DataError) else _checked(item, place, options.notes)
 
 
+def require_format(kind: str) -> None:
+    """Raises ParamsError if there is no such kind of input."""
+    if kind not in ("auto", "text", "jsonl"):
+        get(kind)
+
+
 def read_all(names: Iterable[str], kind: str, options: Options, encoding: str = UTF8) -> Iterator[Placed]:
     """The texts of several files; documents of different files are different documents."""
     number, last = 0, None
