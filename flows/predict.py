@@ -10,23 +10,33 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from fpplm.pipeline.flow import end_on_sigterm, retry_policy
-from fpplm.prediction.files import Kind, is_current, tag_file, targets_of
+from fpplm.prediction.files import is_current, tag_file, targets_of
+from fpplm.prediction.records import Kind
 from fpplm_core.serving import Predictor
 
 
 @task(task_run_name="{source.name}", **retry_policy([2, 20]))
-def tag(predictor: Predictor, source: Path, target: Path, kind: Kind) -> State[Any]:
+def tag(predictor: Predictor, source: Path, target: Path, kind: Kind, resume: bool) -> State[Any]:
     """Tags one file, unless its output is newer than file and bundle. Raises DataError."""
     if is_current(target, [source, predictor.bundle.path / "manifest.json"]):
         return Completed(name="Cached", message="tagged before", data=0)
-    words = tag_file(predictor, source, target, kind)
+    words = tag_file(predictor, source, target, kind, resume)
     print(f"{target}: {words:,} words", flush=True)
     return Completed(message=f"{words:,} words", data=words)
 
 
 @flow(name="predict", log_prints=False)
-def predict(bundle: Path, sources: list[Path], folder: Path, kind: Kind = "jsonl", device: str = "auto") -> int:
+def predict(
+    bundle: Path,
+    sources: list[Path],
+    folder: Path,
+    kind: Kind = "jsonl",
+    device: str = "auto",
+    resume: bool = False,
+) -> int:
     """Tags every file into `folder`; the number of words. One file that fails does not keep the others from it.
+
+    With `resume` a file whose output an interruption left incomplete is gone on with after its last complete record.
 
     Raises:
         DataError: a file cannot be read.
@@ -35,5 +45,7 @@ def predict(bundle: Path, sources: list[Path], folder: Path, kind: Kind = "jsonl
     end_on_sigterm()
     targets = targets_of(sources, folder, kind)
     predictor = Predictor.load(bundle, device, allow_links=True)
-    states: list[Any] = [tag(predictor, *pair, kind, return_state=True) for pair in zip(sources, targets, strict=True)]
+    states: list[Any] = [
+        tag(predictor, *pair, kind, resume, return_state=True) for pair in zip(sources, targets, strict=True)
+    ]
     return sum(int(state.result()) for state in states)

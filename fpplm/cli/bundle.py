@@ -6,27 +6,28 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import asdict
-from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fpplm.cli.flow import load_flow, require_project
+from fpplm.cli.reading import (
+    MisalignedOption,
+    OverlapOption,
+    RepairOption,
+    SeparatorOption,
+    TagColumn,
+    WordColumn,
+    as_column,
+    naming_options,
+)
 from fpplm_core.errors import ParamsError
 from fpplm_core.escaping import printable
 from fpplm_core.tagging.words import Segmenter
 
 app = typer.Typer()
-
-
-def as_column(given: str | None) -> int | str | None:
-    """Converts a column given as text to its number, or keeps it as a name."""
-    return int(given) if given is not None and given.lstrip("-").isdigit() else given
-
-
 Device = Annotated[str, typer.Option(help="device to run on: auto, cpu, cuda or tensorrt")]
 Variant = Annotated[str, typer.Option(help="model variant: auto, fp32, fp16, int8 or mixed")]
 Segmentation = Annotated[
@@ -52,16 +53,26 @@ def load_segmenter(name: str | None) -> Segmenter | None:
 
 @app.command()
 def predict(
+    context: typer.Context,
     bundle: BundlePath,
     inputs: Annotated[list[str], typer.Argument(help="files to tag; - reads standard input")],
     input_format: Annotated[
         str,
         typer.Option(
             "--format",
-            help="text (one text per line), jsonl (objects with a `text` key), a format from docs/data.md, or auto",
+            help="text (one text per line), jsonl (one object per line, with `text`, or words in `tokens`), "
+            "a format from docs/data.md, or auto, which reads standard input as text",
         ),
     ] = "auto",
-    to: Annotated[str, typer.Option(help="output format: jsonl or conll")] = "jsonl",
+    word_column: WordColumn = None,
+    tag_column: TagColumn = None,
+    separator: SeparatorOption = "auto",
+    encoding: Annotated[str, typer.Option(help="encoding of the input, such as latin-1 or utf-16")] = "utf-8",
+    on_error: Annotated[
+        Literal["stop", "skip"],
+        typer.Option(help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
+    ] = "stop",
+    to: Annotated[Literal["jsonl", "conll"], typer.Option(help="output format")] = "jsonl",
     output: Annotated[str, typer.Option("--output", "-o", help="output file; - writes to standard output")] = "-",
     device: Device = "auto",
     variant: Variant = "auto",
@@ -75,7 +86,8 @@ def predict(
         ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="continue an interrupted run at the end of --output")
+        bool,
+        typer.Option("--resume", help="go on after the last complete record of --output, or of a file in --folder"),
     ] = False,
     folder: Annotated[
         Path | None,
@@ -83,57 +95,76 @@ def predict(
     ] = None,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
-    from fpplm.prediction.inputs import read
-    from fpplm.prediction.outputs import cut_to_chunks, write_conll, write_explained, write_jsonl
+    from fpplm.prediction.inputs import accepted, read_all, reading_options, require_format
+    from fpplm.prediction.lines import known_encoding, require_files
+    from fpplm.prediction.outputs import tag_texts
+    from fpplm.prediction.records import without_unwritable
+    from fpplm_core.data.notes import Notes
     from fpplm_core.serving import Predictor
 
-    if to not in ("jsonl", "conll"):
-        raise ParamsError("unknown output format", where="--to", got=repr(to), do="use jsonl or conll")
+    if folder is not None:
+        others = (output, explain, input_format, variant, encoding, on_error, digest)
+        if others != ("-", False, "auto", "auto", "utf-8", "stop", None):
+            do = "omit the others"
+            raise ParamsError("only --to, --device and --resume may be combined with it", where="--folder", do=do)
+        require_project()
+        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device, resume)
+        return
     if resume and (output == "-" or explain):
         raise ParamsError(
             "nothing to resume", where="--resume", do="name the output file with --output and omit --explain"
         )
-    if folder is not None:
-        if (output, explain, resume, input_format, variant, digest) != ("-", False, False, "auto", "auto", None):
-            raise ParamsError("only --to and --device may be combined with it", where="--folder", do="omit the others")
-        require_project()
-        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device)
-        return
+    encoding = known_encoding(encoding)
+    with naming_options(context):
+        require_format(input_format)
     predictor = Predictor.load(
         bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
+    require_files(inputs, output)
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
-    done = cut_to_chunks(Path(output), to) if resume else 0
-    with nullcontext(sys.stdout) if output == "-" else Path(output).open("a" if done else "w", encoding="utf-8") as out:
-        write = write_jsonl if to == "jsonl" else write_conll
-        write = write_explained if explain else write
-        every = chain.from_iterable(read(name, input_format, predictor.segment) for name in inputs)
-        progress(write(predictor, islice(every, done, None), out))
+    notes = Notes()
+    columns = {"word_column": as_column(word_column), "tag_column": as_column(tag_column), "separator": separator}
+    with naming_options(context):
+        options = reading_options(predictor.word_ranges, notes=notes, **columns)
+        found = without_unwritable(read_all(inputs, input_format, options, encoding), to)
+        texts = accepted(found, on_error == "skip", notes)
+        try:
+            progress(tag_texts(predictor, texts, output, to, resume, explain))
+        finally:
+            for line in notes.lines():
+                print(line, file=sys.stderr)
 
 
 def progress(counts: Iterable[int]) -> None:
     """Reports words tagged on stderr: continuously on a terminal, otherwise in one line at the end."""
     start, words = time.perf_counter(), 0
     live = sys.stderr.isatty()
-    for count in counts:
-        words += count
-        if live:
-            print(f"\r{words:,} words, {words / (time.perf_counter() - start):,.0f} words/s", end="", file=sys.stderr)
-    rate = words / max(1e-9, time.perf_counter() - start)
-    print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
+    try:
+        for count in counts:
+            words += count
+            if live:
+                rate = words / (time.perf_counter() - start)
+                print(f"\r{words:,} words, {rate:,.0f} words/s", end="", file=sys.stderr)
+    finally:
+        rate = words / max(1e-9, time.perf_counter() - start)
+        print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
 
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     bundle: BundlePath,
     file: Annotated[Path, typer.Argument(help="annotated file to score on")],
     input_format: Annotated[
         str, typer.Option("--format", help="a format from docs/data.md, or auto to detect it")
     ] = "auto",
-    word_column: Annotated[
-        str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
-    ] = None,
-    tag_column: Annotated[str | None, typer.Option(help="column of tags: number or name")] = None,
+    word_column: WordColumn = None,
+    tag_column: TagColumn = None,
+    separator: SeparatorOption = "auto",
+    scheme: Annotated[str, typer.Option(help="tag scheme of the file, or auto to detect it")] = "auto",
+    repair: RepairOption = "conlleval",
+    misaligned: MisalignedOption = "refuse",
+    overlap: OverlapOption = "refuse",
     as_json: Annotated[bool, typer.Option("--json", help="print all scores as JSON")] = False,
     device: Device = "auto",
     variant: Variant = "auto",
@@ -142,27 +173,26 @@ def evaluate(
     allow_links: AllowLinks = False,
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
-    from fpplm.prediction.outputs import tags_words
-    from fpplm_core.data.formats import read_sentences
+    from fpplm.prediction.evaluation import read_gold
     from fpplm_core.data.options import Options
-    from fpplm_core.evaluation.scores import TypeScore, gold_spans, score_spans
+    from fpplm_core.evaluation.scores import TypeScore, score_spans
     from fpplm_core.serving import Predictor
-    from fpplm_core.tagging.spans import Span
 
     predictor = Predictor.load(
         bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
-    options = Options(as_column(word_column), as_column(tag_column), segment=predictor.word_ranges)
-    sentences = list(read_sentences(file, input_format, options))
-    if tags_words(predictor.labels):
-        gold = [[Span(i, i + 1, tag) for i, tag in enumerate(s.tags)] for s in sentences]
-    else:
-        gold = gold_spans(sentences)
+    columns = as_column(word_column), as_column(tag_column)
+    options = Options(*columns, separator, predictor.word_ranges, misaligned, overlap)
+    with naming_options(context):
+        sentences, gold = read_gold(file, input_format, options, predictor.labels, scheme, repair)
     tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
     scores = score_spans(sentences, gold, [[span for span, _ in row] for row in tagged], set())
+    notes = list(options.notes.lines())
     if as_json:
-        typer.echo(json.dumps(asdict(scores), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(scores) | {"notes": notes}, indent=2, ensure_ascii=False))
         return
+    for line in notes:
+        typer.echo(line)
     micro = TypeScore(scores.f1, scores.precision, scores.recall, sum(map(len, gold)))
     typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
     for name, row in {**scores.types, "all (micro)": micro}.items():

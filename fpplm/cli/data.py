@@ -6,16 +6,22 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from fpplm.cli.bundle import as_column
+from fpplm.cli.reading import (
+    MisalignedOption,
+    OverlapOption,
+    RepairOption,
+    SeparatorOption,
+    TagColumn,
+    WordColumn,
+    as_column,
+    naming_options,
+)
 
 app = typer.Typer()
-Repair = Literal["refuse", "conlleval", "discard"]
-Misaligned = Literal["refuse", "expand", "split"]
-Overlap = Literal["refuse", "longest", "first"]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: data.scheme=IOB1")
 ]
@@ -58,23 +64,21 @@ def check(
 
 @app.command()
 def convert(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="annotated file, or a brat folder")],
     target: Annotated[Path, typer.Argument(help="file to create, or folder for brat")],
     from_format: Annotated[str, typer.Option("--from", help="format; auto detects it from the content")] = "auto",
     to_format: Annotated[str, typer.Option("--to", help="format; auto takes it from the suffix")] = "auto",
     scheme: Annotated[str, typer.Option(help="tag scheme to write; auto keeps the scheme of the source")] = "auto",
-    repair: Annotated[Repair, typer.Option(help="how to treat illegal tag transitions")] = "refuse",
+    repair: RepairOption = "refuse",
     segmentation: Annotated[
         str, typer.Option(help="how to split text into words, as data.segmentation in params.yaml")
     ] = "unicode",
-    misaligned: Annotated[
-        Misaligned, typer.Option(help="how to treat mentions that begin or end inside a word")
-    ] = "split",
-    overlap: Annotated[Overlap, typer.Option(help="how to treat overlapping mentions")] = "refuse",
-    word_column: Annotated[
-        str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
-    ] = None,
-    tag_column: Annotated[str | None, typer.Option(help="column of tags: number or name")] = None,
+    misaligned: MisalignedOption = "split",
+    overlap: OverlapOption = "refuse",
+    word_column: WordColumn = None,
+    tag_column: TagColumn = None,
+    separator: SeparatorOption = "auto",
 ) -> None:
     """Converts annotated text to another format (docs/data.md) or tag scheme, and reports what changed."""
     from fpplm_core.data import segmenter
@@ -82,9 +86,10 @@ def convert(
     from fpplm_core.data.options import Options
 
     columns = as_column(word_column), as_column(tag_column)
-    segment = segmenter.segmentation(segmentation)
-    options = Options(*columns, segment=segment, misaligned=misaligned, overlap=overlap)
-    number = run(source, target, options, from_format, to_format, scheme, repair)
+    with naming_options(context):
+        segment = segmenter.segmentation(segmentation)
+        options = Options(*columns, separator, segment, misaligned, overlap)
+        number = run(source, target, options, from_format, to_format, scheme, repair)
     typer.echo(f"{target}: {number} records")
     for line in options.notes.lines():
         typer.echo(line)

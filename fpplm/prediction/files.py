@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from fpplm.prediction.inputs import read
-from fpplm.prediction.outputs import write_conll, write_jsonl
+from fpplm.prediction.inputs import accepted, read, reading_options
+from fpplm.prediction.outputs import tag_texts
+from fpplm.prediction.records import Kind, without_unwritable
+from fpplm_core.data.notes import Notes
 from fpplm_core.errors import ParamsError
 from fpplm_core.serving import Predictor
-
-Kind = Literal["jsonl", "conll"]
 
 
 def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
@@ -34,16 +33,16 @@ def is_current(target: Path, sources: Sequence[Path]) -> bool:
     return target.exists() and all(target.stat().st_mtime_ns > source.stat().st_mtime_ns for source in sources)
 
 
-def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind) -> int:
-    """Tags a file of any format and returns its number of words. The output is written atomically.
+def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind, resume: bool = False) -> int:
+    """Tags a file of any format and returns its number of words.
 
-    Raises DataError if the file cannot be read.
+    The output is named TARGET.partial until it is complete. With `resume` an earlier TARGET.partial is gone on with.
+    Raises DataError if the file cannot be read, or if the earlier output is not of this file.
     """
-    write = write_jsonl if kind == "jsonl" else write_conll
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.partial")
-    with partial.open("w", encoding="utf-8") as stream:
-        chunks: Iterator[int] = write(predictor, read(str(source), "auto", predictor.segment), stream)
-        words = sum(chunks)
+    partial, notes = target.with_name(f"{target.name}.partial"), Notes()
+    found = read(str(source), "auto", reading_options(predictor.word_ranges, notes=notes))
+    texts = accepted(without_unwritable(found, kind), skip=False, notes=notes)
+    words = sum(tag_texts(predictor, texts, str(partial), kind, resume))
     partial.replace(target)
     return words

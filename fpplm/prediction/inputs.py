@@ -1,88 +1,211 @@
-"""Streams texts from files of any kind."""
+"""Streams texts from files of any kind; one that cannot be tagged is an error in its place."""
 
 from __future__ import annotations
 
-import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from fpplm.prediction.lines import STDIN, UTF8, lines_of, local_file
 from fpplm_core.data.alignment import places_of_joined
-from fpplm_core.data.formats import detect, get
+from fpplm_core.data.formats import detect, get, jsonl
+from fpplm_core.data.formats._json import BLANK, LARGEST, loads, shown, values_of
+from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError
+from fpplm_core.data.records import AnnotatedText, Sentence
+from fpplm_core.errors import DataError, FpplmError
 from fpplm_core.serving.entities import SegmentedText
+from fpplm_core.tagging.words import Range
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with one text per line
+TEXT_LIMIT = 1_000_000  # characters of a text: with its words and windows it takes some hundred bytes for each
+LINE_LIMIT = 16 * TEXT_LIMIT  # characters of a JSON line: escapes, tokens and offsets beside the text
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_CONTROL = re.compile("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are not white space
+
+Read = SegmentedText | DataError  # a text, or why there is none in its place
+Placed = tuple[str, Read]  # file:line of it
 
 
-def read(name: str, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
-    """The texts of a file, or of standard input for `-`; `cut` segments texts that come without words.
+def reading_options(segment: Callable[[str], list[Range]], **chosen: Any) -> Options:
+    """How files are read to be tagged: annotations are ignored, texts without words are segmented."""
+    return Options(segment=segment, overlap="first", words_only=True, **chosen)
 
-    `kind` is text (one text per line), jsonl (one object with a key `text` per line), or a format of
-    fpplm_core/data/formats, whose annotations are ignored; auto looks at the name, then at the content.
-    Raises DataError.
+
+def read(name: str, kind: str, options: Options, encoding: str = UTF8) -> Iterator[Placed]:
+    """The texts of a file, or of standard input for `-`.
+
+    `kind` is text (one text per line), jsonl (one object per line, with words in `tokens` or a `text`), or a format of
+    fpplm_core/data/formats; auto looks at the name, then at the content. A line that is no text is an error in its
+    place. Raises DataError if nothing behind an error can be read.
     """
     if kind == "auto":
-        kind = _told(name)
-    if kind in ("text", "jsonl"):
-        for number, line in enumerate(_lines(name), start=1):
-            text = line.rstrip("\r\n")
-            yield cut(_text_of(text, f"{name}:{number}") if kind == "jsonl" else text)
+        kind = _told(name, options.notes)
+    if kind == "text":
+        found = _read_text(name, options, encoding)
+    elif kind == "jsonl":
+        found = _read_json(name, options, encoding)
     else:
-        yield from _read_format(Path("/dev/stdin" if name == "-" else name), kind, cut)
+        found = _read_format(name, kind, options, encoding)
+    for place, item in found:
+        yield place, item if isinstance(item, DataError) else _checked(item, place, options.notes)
 
 
-def _told(name: str) -> str:
+def require_format(kind: str) -> None:
+    """Raises ParamsError if there is no such kind of input."""
+    if kind not in ("auto", "text", "jsonl"):
+        get(kind)
+
+
+def read_all(names: Iterable[str], kind: str, options: Options, encoding: str = UTF8) -> Iterator[Placed]:
+    """The texts of several files; documents of different files are different documents."""
+    number, last = 0, None
+    for index, name in enumerate(names):
+        for place, item in read(name, kind, options, encoding):
+            if isinstance(item, SegmentedText) and item.document is not None:
+                number, last = number + (last != (index, item.document)), (index, item.document)
+                yield place, item._replace(document=number)
+            else:
+                yield place, item
+
+
+def accepted(found: Iterable[Placed], skip: bool, notes: Notes) -> Iterator[SegmentedText]:
+    """The texts alone. With `skip` an error is printed to stderr and counted in `notes`, otherwise it is raised."""
+    for place, item in found:
+        if isinstance(item, SegmentedText):
+            yield item
+        elif skip:
+            print(f"skipped: {item}", file=sys.stderr)
+            notes.add("texts skipped", place)
+        else:
+            raise item
+
+
+def until_error(texts: Iterable[SegmentedText], errors: list[FpplmError]) -> Iterator[SegmentedText]:
+    """The texts before the first error, which is appended to `errors`, so that they are tagged before it is raised."""
+    try:
+        yield from texts
+    except FpplmError as error:
+        errors.append(error)
+
+
+def _told(name: str, notes: Notes) -> str:
     suffix = Path(name).suffix.lower()
-    if name == "-" or (suffix in TEXT_SUFFIXES and not Path(name).is_dir()):
+    if name == STDIN or (suffix in TEXT_SUFFIXES and not Path(name).is_dir()):
         return "text"
-    if suffix == ".jsonl":
+    if suffix in (".jsonl", ".ndjson"):
         return "jsonl"
-    if suffix in (".conll", ".bio", ".tsv"):
-        return "conll"
-    kind, _ = detect(Path(name))
+    kind, reason = detect(Path(name))
+    notes.add(f"read as {kind} ({reason})", name)
     return kind
 
 
-def _lines(name: str) -> Iterator[str]:
-    if name == "-":
-        yield from sys.stdin
-        return
-    try:
-        with Path(name).open(encoding="utf-8-sig", newline="\n") as stream:
-            yield from stream
-    except FileNotFoundError:
-        raise DataError("no such file", where=name) from None
-    except IsADirectoryError:
-        raise DataError("a folder, expected a file", where=name, do="name the file") from None
-    except UnicodeDecodeError:
-        raise DataError("not valid UTF-8", where=name, do="convert it first, for instance with iconv") from None
+def _checked(text: SegmentedText, place: str, notes: Notes) -> Read:
+    if len(text.text) > TEXT_LIMIT:
+        got, do = f"{len(text.text):,} characters", f"split it: at most {TEXT_LIMIT:,} are tagged together"
+        return DataError("the text is too long", where=place, got=got, do=do)
+    if match := _NO_TEXT.search(text.text):
+        what = "a zero byte (NUL)" if match[0] == "\0" else "half of a surrogate pair"
+        return DataError(f"{what}, which is not text", where=place, do="correct it")
+    if match := _CONTROL.search(text.text):
+        notes.add("texts with control characters, which are tagged as words", f"{place}: {match[0]!r}")
+    return text
 
 
-def _text_of(line: str, where: str) -> str:
-    try:
-        value = json.loads(line)
-    except ValueError:
-        raise DataError("not a JSON line", where=where, got=repr(line[:60])) from None
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        raise DataError("expected a JSON object with a key `text`", where=where, got=repr(line[:60]))
-    return str(value["text"])
+def _cut(text: str, options: Options) -> SegmentedText:
+    return SegmentedText(text, [(text[start:end], start, end) for start, end in options.segment(text)])
 
 
-def _read_format(path: Path, kind: str, cut: Callable[[str], SegmentedText]) -> Iterator[SegmentedText]:
-    """Texts as their file has them; sentences without a text as their words joined by blanks."""
-    words_only = Options(words_only=True)  # tags may be missing
-    for record in get(kind).read(path, words_only):
-        if isinstance(record, Sentence):
-            offsets, text = record.offsets, record.text
-            if offsets is None or text is None:
-                offsets, text = tuple(places_of_joined(record.words)), " ".join(record.words)
-            words = [(word, *place) for word, place in zip(record.words, offsets, strict=True)]
-            yield SegmentedText(text, words, record.document)
-        elif record.words is not None:
-            words = [(record.text[start:end], start, end) for start, end in record.words]
-            yield SegmentedText(record.text, words, record.document)
-        else:
-            yield cut(record.text)._replace(document=record.document)
+def _read_text(name: str, options: Options, encoding: str) -> Iterator[Placed]:
+    for number, line in lines_of(name, encoding, TEXT_LIMIT):
+        yield f"{name}:{number}", line if isinstance(line, DataError) else _cut(line, options)
+
+
+def _read_json(name: str, options: Options, encoding: str) -> Iterator[Placed]:
+    lines = lines_of(name, encoding, LINE_LIMIT)
+    first = True
+    for number, line in lines:
+        place = f"{name}:{number}"
+        if isinstance(line, str) and not line.strip(BLANK):
+            continue
+        try:
+            if first and isinstance(line, str) and line.lstrip(BLANK).startswith("["):
+                yield from _read_list(name, number, line, lines, options)
+                return
+            first = False
+            yield place, line if isinstance(line, DataError) else _of_json(loads(line, place), name, number, options)
+        except DataError as error:
+            yield place, error
+
+
+def _read_list(
+    name: str, number: int, line: str, lines: Iterator[tuple[int, str | DataError]], options: Options
+) -> Iterator[Placed]:
+    """The items of a file that is one JSON list."""
+
+    def readable() -> Iterator[tuple[int, str]]:
+        yield number, line
+        for place, following in lines:
+            if isinstance(following, DataError):
+                raise following
+            yield place, following
+
+    for place, row in values_of(readable(), name):
+        yield f"{name}:{place}", _of_json(row, name, place, options)
+
+
+def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedText:
+    where = f"{name}:{number}"
+    tokens = row.get("tokens") if isinstance(row, dict) else None
+    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+        places = {key: row[key] for key in ("document", "text", "offsets") if key in row}
+        return _of_sentence(jsonl.sentence_of({"tokens": tokens, "tags": ["O"] * len(tokens), **places}, name, number))
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        do = "give an object with `text`, or with `tokens`, a list of words"
+        raise DataError("neither text nor words in the JSON line", where=where, got=shown(row), do=do)
+    if tokens is not None:
+        options.notes.add("tokens that are not words are not read: texts are segmented", where)
+    document = row.get("document")
+    known = type(document) is int and 0 <= document <= LARGEST
+    return _cut(row["text"], options)._replace(document=document if known else None)
+
+
+def _of_sentence(sentence: Sentence) -> SegmentedText:
+    """A sentence's text, or else its words joined by blanks."""
+    offsets, text = sentence.offsets, sentence.text
+    if offsets is None or text is None:
+        offsets, text = tuple(places_of_joined(sentence.words)), " ".join(sentence.words)
+    words = [(word, *place) for word, place in zip(sentence.words, offsets, strict=True)]
+    return SegmentedText(text, words, sentence.document)
+
+
+def _read_format(name: str, kind: str, options: Options, encoding: str) -> Iterator[Placed]:
+    reader, notes = get(kind), Notes()
+    with local_file(name, encoding) as path:
+
+        def named(part: str) -> str:
+            return part.replace(str(path), name)
+
+        try:
+            for record in reader.read(path, replace(options, notes=notes)):
+                yield named(record.place), _of_record(record, options)
+        except DataError as error:
+            raise DataError(
+                named(error.what), where=named(error.where), got=named(error.got), do=named(error.do)
+            ) from None
+        finally:
+            options.notes.counts.update(notes.counts)
+            for note, places in notes.places.items():
+                options.notes.places[note] += map(named, places)
+
+
+def _of_record(record: Sentence | AnnotatedText, options: Options) -> SegmentedText:
+    if isinstance(record, Sentence):
+        return _of_sentence(record)
+    if record.words is not None:
+        words = [(record.text[start:end], start, end) for start, end in record.words]
+        return SegmentedText(record.text, words, record.document)
+    return _cut(record.text, options)._replace(document=record.document)

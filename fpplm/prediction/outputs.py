@@ -1,53 +1,64 @@
-"""Writes a stream of entities as JSON lines or columns."""
+"""Tags a stream of texts and writes it as it goes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
+from fpplm.prediction.inputs import until_error
+from fpplm.prediction.lines import STDIN
+from fpplm.prediction.records import Kind, record_of
+from fpplm.prediction.resume import remaining
+from fpplm_core.errors import FpplmError
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.entities import SegmentedText, entities_of
-from fpplm_core.serving.predictor import CHUNK
-from fpplm_core.tagging.spans import Span, tags_from_spans
+from fpplm_core.serving.entities import SegmentedText
 
 
-def write_jsonl(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
-    """Writes one line per text; yields the number of words of each chunk once it is written."""
+def tag_texts(
+    predictor: Predictor,
+    texts: Iterable[SegmentedText],
+    output: str,
+    kind: Kind,
+    resume: bool = False,
+    explain: bool = False,
+) -> Iterator[int]:
+    """Tags texts to a file, or to standard output for `-`; yields the number of words of each chunk once it is written.
+
+    With `resume` it goes on after the last complete record of the file. With `explain` it writes explanations of words.
+    An error in `texts` is raised once all texts before it have been written.
+    """
+    errors: list[FpplmError] = []
+    texts = until_error(texts, errors)
+    goes_on = resume and Path(output).exists()
+    if goes_on:
+        texts = remaining(Path(output), kind, predictor, texts)
+    with _opened(output, "a" if goes_on else "w") as stream:
+        yield from _explain(predictor, texts, stream) if explain else _write(predictor, texts, stream, kind)
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def _opened(output: str, mode: str) -> Iterator[IO[str]]:
+    """The output as UTF-8, whatever the locale is."""
+    target = sys.stdout.fileno() if output == STDIN else output
+    with open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN) as stream:
+        yield stream
+
+
+def _write(predictor: Predictor, texts: Iterable[SegmentedText], stream: IO[str], kind: Kind) -> Iterator[int]:
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
-            rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities_of(text, spans)]
-            stream.write(json.dumps({"text": text.text, "entities": rows}, ensure_ascii=False) + "\n")
+            stream.write(record_of(text, spans, kind, predictor.labels))
         stream.flush()
         yield sum(len(text.words) for text in chunk)
 
 
-def write_conll(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
-    """Writes one word and its tag per line: IOB2, or the plain tag of a word tagger. Yields as `write_jsonl` does."""
-    for chunk, tagged in predictor.stream(texts):
-        for text, spans in zip(chunk, tagged, strict=True):
-            tags = plain_tags([span for span, _ in spans], len(text.words), predictor.labels)
-            rows = [f"{word}\t{tag}\n" for (word, _, _), tag in zip(text.words, tags, strict=True)]
-            stream.write("".join(rows) + "\n")
-        stream.flush()
-        yield sum(len(text.words) for text in chunk)
-
-
-def plain_tags(spans: Sequence[Span], length: int, labels: Sequence[str]) -> list[str]:
-    """IOB2 tags, or for a word tagger (such as one of parts of speech) its tags as they were in the data."""
-    if tags_words(labels):
-        return [tag.removeprefix("S-") for tag in tags_from_spans(spans, length, "TAGS")]
-    return tags_from_spans(spans, length, "IOB2")
-
-
-def tags_words(labels: Sequence[str]) -> bool:
-    """Whether a tagger with these labels tags every word instead of finding entities."""
-    return all(label == "O" or label.startswith("S-") for label in labels)
-
-
-def write_explained(predictor: Predictor, texts: Iterable[SegmentedText], stream: TextIO) -> Iterator[int]:
-    """Writes one line per word: labels and probabilities of tagger and label language model, ≠ if the labels differ."""
+def _explain(predictor: Predictor, texts: Iterable[SegmentedText], stream: IO[str]) -> Iterator[int]:
+    """One line per word: labels and probabilities of tagger and label language model, ≠ if the labels differ."""
     for text in texts:
         rows = predictor.explain([word for word, _, _ in text.words])
         for row in rows:
@@ -57,21 +68,3 @@ def write_explained(predictor: Predictor, texts: Iterable[SegmentedText], stream
         stream.write("\n")
         stream.flush()
         yield len(rows)
-
-
-def cut_to_chunks(path: Path, kind: str) -> int:
-    """Truncates the output of an interrupted run to whole chunks, and returns how many texts these are.
-
-    Neighbours in a chunk may be context, so only whole chunks make the result equal to that of a single run.
-    """
-    if not path.exists():
-        return 0
-    texts = kept = size = end = 0
-    with path.open("r+b") as stream:
-        for line in stream:
-            size += len(line)
-            texts += line.endswith(b"\n") if kind == "jsonl" else line == b"\n"
-            if texts == kept + CHUNK:
-                kept, end = texts, size
-        stream.truncate(end)
-    return kept

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fpplm_core.tagging.spans import Span
+
+CHUNK = 1024  # most texts that are sorted by length and tagged together
+CHUNK_CHARACTERS = 500_000  # a chunk ends with the text that reaches this length, so that memory stays bounded
 
 
 class SegmentedText(NamedTuple):
@@ -17,6 +20,20 @@ class SegmentedText(NamedTuple):
     text: str
     words: list[tuple[str, int, int]]
     document: int | None = None
+
+
+def chunks_of(texts: Iterable[SegmentedText]) -> Iterator[list[SegmentedText]]:
+    """The texts in chunks that are tagged together. Where a chunk begins depends on the texts before it alone."""
+    chunk: list[SegmentedText] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text.text)
+        if len(chunk) == CHUNK or size >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 class Entity(NamedTuple):

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import Bundle, open_bundle
-from fpplm_core.serving.entities import Entity, SegmentedText, WordExplanation, entities_of
+from fpplm_core.serving.entities import Entity, SegmentedText, WordExplanation, chunks_of, entities_of
 from fpplm_core.serving.graphs import CheckedSession, open_label_lm, open_tagger, require_finite
 from fpplm_core.serving.onnx_session import cores, is_available, require_device
 from fpplm_core.serving.segmentation import segmentation
@@ -28,7 +27,6 @@ from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
 TEMPERATURE = 2.0  # softens the label language model's input, as in its training
-CHUNK = 1024  # texts that are sorted by length and tagged together
 
 
 # The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
@@ -119,7 +117,7 @@ class Predictor:
         return next(self.predict_many([text]))
 
     def predict_many(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
-        """The entities of each text, in order, while reading at most CHUNK texts ahead."""
+        """The entities of each text, in order, while reading at most two chunks ahead."""
         known = (self.segment(text) for text in texts)
         for chunk, tagged in self.stream(known):
             for text, spans in zip(chunk, tagged, strict=True):
@@ -132,10 +130,9 @@ class Predictor:
     def stream(
         self, texts: Iterable[SegmentedText]
     ) -> Iterator[tuple[list[SegmentedText], list[list[tuple[Span, float]]]]]:
-        """Chunks of at most CHUNK texts and their spans, in order; prepares the next chunk while tagging one."""
-        source = iter(texts)
+        """The chunks of `chunks_of` and their spans, in order; prepares the next chunk while tagging one."""
         pending: deque[tuple[list[SegmentedText], PendingLogits]] = deque()
-        while chunk := list(islice(source, CHUNK)):
+        for chunk in chunks_of(texts):
             pending.append((chunk, self._submit([[w[0] for w in t.words] for t in chunk], [t.document for t in chunk])))
             if len(pending) == 2:
                 done, state = pending.popleft()

@@ -105,7 +105,7 @@ def tag_bigrams(sentences: Iterable[Sequence[str]]) -> Counter[tuple[str | None,
 
 
 def detect_scheme(pairs: TagBigrams) -> Detected:
-    """The scheme that the fewest tags violate, the first of these in the order of DETECTED.
+    """The scheme that the fewest tags violate, of these the one that lacks the fewest prefixes, in DETECTED's order.
 
     It is TAGS if no tag is O or has a prefix of a scheme. Raises DataError if fewer tags have such a prefix than are
     neither O nor have one.
@@ -129,7 +129,8 @@ def detect_scheme(pairs: TagBigrams) -> Detected:
         do = f"convert them, or name one (data.scheme: {', '.join(SCHEMES)}) to see each wrong line in the data check"
         raise DataError("the tags follow no known scheme", where="data.scheme", got=got, do=do)
     broken = {scheme: count_violations(pairs, scheme) for scheme in DETECTED}
-    scheme = min(broken, key=broken.__getitem__)
+    strange = {name: sum(prefixes[p] for p in prefixes if p not in SCHEMES[name]) for name in DETECTED}
+    scheme = min(broken, key=lambda name: (broken[name], strange[name]))
     others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
     return Detected(scheme, f"{counts}; {broken[scheme]} violate it (other schemes: {others})" if prefixes else counts)
 

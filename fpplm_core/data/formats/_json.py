@@ -41,7 +41,11 @@ def read_values(path: Path) -> Iterator[tuple[int, Any]]:
     Holds one line in memory at a time, or about twice an item that spans several. Raises DataError for invalid JSON,
     naming the line.
     """
-    lines = enumerate(read_lines(path), start=1)
+    yield from values_of(enumerate(read_lines(path), start=1), path)
+
+
+def values_of(lines: Iterator[tuple[int, str]], path: Path | str) -> Iterator[tuple[int, Any]]:
+    """The values of numbered lines, as `read_values` gives those of a file; errors name `path`."""
     first = True
     for number, line in lines:
         bare = line.strip(BLANK)
@@ -56,7 +60,7 @@ def read_values(path: Path) -> Iterator[tuple[int, Any]]:
 class _Items:
     """The items of a list that begins in `held`, each with its line; `more` reads further lines of the file."""
 
-    def __init__(self, path: Path, line: int, held: str, lines: Iterator[tuple[int, str]]) -> None:
+    def __init__(self, path: Path | str, line: int, held: str, lines: Iterator[tuple[int, str]]) -> None:
         self.path, self.line, self.held, self.lines = path, line, held, lines
         self.place = held.index("[") + 1  # in `held`; `line` is its line in the file
 

@@ -38,7 +38,7 @@ def recognise(path: Path, head: str) -> str | None:
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     empty = True
     for line, row in read_values(path):
-        sentence = _sentence(row, str(path), line)
+        sentence = sentence_of(row, str(path), line)
         if sentence.words:
             empty = False
             yield sentence
@@ -50,7 +50,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         )
 
 
-def _sentence(row: Any, file: str, line: int) -> Sentence:
+def sentence_of(row: Any, file: str, line: int) -> Sentence:
+    """The sentence of one object. Raises DataError, naming file and line."""
     where = f"{file}:{line}"
     keys = row.keys() - {"document"} if isinstance(row, dict) else None
     if keys not in (KEYS, KEYS | PLACES):

@@ -7,23 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.prediction import files
 from fpplm.prediction.files import is_current, tag_file, targets_of
+from fpplm.prediction.records import Kind
 from fpplm_core.errors import DataError, ParamsError
-from tests.unit.fpplm.test_texts import Fake
+from tests.unit.fpplm.stub import Stub
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "conll"])
-def test_an_output_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: files.Kind) -> None:
+def test_an_output_is_whole_or_not_there(tmp_path: Path, kind: Kind) -> None:
     source, target = tmp_path / "in.conll", tmp_path / "new/folder/out"
     source.write_text("Ann\tO\nslept\tO\n\n" * 3)
-    monkeypatch.setattr(Fake, "segment", None, raising=False)
-    assert tag_file(Fake(), source, target, kind) == 6  # type: ignore[arg-type]
+    assert tag_file(Stub(), source, target, kind) == 6  # type: ignore[arg-type]
     assert target.read_text().count("X3") == 3
     before = target.read_bytes()
     source.write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(DataError):
-        tag_file(Fake(), source, target, kind)  # type: ignore[arg-type]
+        tag_file(Stub(), source, target, kind)  # type: ignore[arg-type]
     assert target.read_bytes() == before
 
 

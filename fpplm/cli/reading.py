@@ -1,0 +1,48 @@
+"""What the commands that read annotated files share: their options, and errors that name these options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+import typer
+
+from fpplm_core.data.options import Misaligned, Overlap, Separator
+from fpplm_core.errors import FpplmError
+
+WordColumn = Annotated[
+    str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
+]
+TagColumn = Annotated[str | None, typer.Option(help="column of tags: number or name")]
+SeparatorOption = Annotated[Separator, typer.Option("--separator", help="what separates columns")]
+MisalignedOption = Annotated[
+    Misaligned, typer.Option("--misaligned", help="how to treat mentions that begin or end inside a word")
+]
+OverlapOption = Annotated[Overlap, typer.Option("--overlap", help="how to treat overlapping mentions")]
+Repair = Literal["refuse", "conlleval", "discard"]
+RepairOption = Annotated[Repair, typer.Option("--repair", help="how to treat illegal tag transitions")]
+_PARAMETER = re.compile(r"\bdata\.([a-z_]+)")
+_FILE = re.compile(r" in params\.yaml( \(data\.\*\))?")
+
+
+def as_column(given: str | None) -> int | str | None:
+    """Converts a column given as text to its number, or keeps it as a name."""
+    return int(given) if given is not None and re.fullmatch("-?[0-9]{1,9}", given) else given
+
+
+@contextmanager
+def naming_options(context: typer.Context) -> Iterator[None]:
+    """Errors name the running command's options where the readers name parameters: data.overlap becomes --overlap."""
+    options = {name for parameter in context.command.params for name in parameter.opts}
+
+    def option(match: re.Match[str]) -> str:
+        names = (f"--{match[1].replace('_', '-')}", "--from" if match[1] == "format" else "")
+        return next((name for name in names if name in options), match[0])
+
+    try:
+        yield
+    except FpplmError as error:
+        parts = [_PARAMETER.sub(option, _FILE.sub("", part)) for part in (error.what, error.where, error.got, error.do)]
+        raise type(error)(parts[0], where=parts[1], got=parts[2], do=parts[3]) from error

@@ -1,0 +1,116 @@
+"""Reads the annotations that a bundle is scored on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fpplm.prediction.inputs import TEXT_LIMIT
+from fpplm.prediction.records import tags_words
+from fpplm_core.data.formats import detect, get, read_sentences
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import Sentence
+from fpplm_core.errors import DataError
+from fpplm_core.tagging.schemes import TagError, detect_scheme, split_tag, tag_bigrams, tag_errors
+from fpplm_core.tagging.spans import Span, repair, spans_from_tags
+
+SHOWN = 3  # tags that an error shows
+Gold = tuple[list[Sentence], list[list[Span]]]
+
+
+def read_gold(file: Path, kind: str, options: Options, labels: Sequence[str], scheme: str, mend: str) -> Gold:
+    """The sentences of an annotated file and the spans that their tags hold.
+
+    `labels` are those of the bundle; `scheme` is auto or a key of SCHEMES; `mend` says how illegal transitions are
+    read: refuse, conlleval or discard. The scheme, illegal transitions and types that the bundle lacks are noted.
+
+    Raises DataError if the file cannot be read, or has tags that are not of the scheme or of the bundle's task.
+    """
+    if kind == "auto":
+        kind, reason = detect(file)
+        options.notes.add(f"read as {kind} ({reason})", str(file))
+    of_words, holds_tags = tags_words(labels), "tags" in get(kind).HOLDS
+    sentences = list(read_sentences(file, kind, options))
+    if not sentences:
+        raise DataError("no sentence in the file", where=str(file))
+    for sentence in sentences:
+        if sum(map(len, sentence.words)) > TEXT_LIMIT:
+            do = f"split it: at most {TEXT_LIMIT:,} characters are tagged together"
+            raise DataError("the sentence is too long", where=sentence.place, do=do)
+    if holds_tags and not of_words:
+        own = _scheme_of(sentences, file, scheme, options.notes)
+        _note_illegal(sentences, own, mend, options.notes, also_iob2=scheme == "auto")
+        if mend == "discard":
+            sentences = [replace(s, tags=tuple(repair(s.tags, own, mend))) for s in sentences]
+    elif of_words and (not holds_tags or scheme not in ("auto", "TAGS")):
+        do = "give a file with the tag of each word"
+        raise DataError("mentions, but this bundle tags every word", where=str(file), do=do)
+    spans = [_words_as_spans(s.tags) if of_words else spans_from_tags(s.tags) for s in sentences]
+    _compare_types(sentences, spans, labels, options.notes, file)
+    return sentences, spans
+
+
+def _words_as_spans(tags: Sequence[str]) -> list[Span]:
+    return [Span(word, word + 1, tag) for word, tag in enumerate(tags)]
+
+
+def _scheme_of(sentences: Sequence[Sentence], file: Path, scheme: str, notes: Notes) -> str:
+    """The scheme that is given, or for auto the one that `fpplm check` detects."""
+    tags = Counter(tag for sentence in sentences for tag in sentence.tags)
+    shown = ", ".join(repr(tag[:20]) for tag, _ in tags.most_common(SHOWN))
+    do = "name the column of the tags (data.tag_column) or their scheme (data.scheme), or correct them"
+    evidence = "as given"
+    if scheme == "auto":
+        try:
+            scheme, evidence = detect_scheme(tag_bigrams(sentence.tags for sentence in sentences))
+        except DataError as error:
+            raise DataError(error.what, where=str(file), got=error.got, do=do) from None
+    if scheme == "TAGS":
+        what = "the tags follow no known scheme of entities (O or PREFIX-TYPE), which this bundle finds"
+        raise DataError(what, where=str(file), got=shown, do=do)
+    notes.add(f"tag scheme {scheme}: {evidence}", str(file))
+    return scheme
+
+
+def _note_illegal(sentences: Sequence[Sentence], scheme: str, mend: str, notes: Notes, also_iob2: bool) -> None:
+    """Notes illegal transitions. Raises DataError for tags that are not of the scheme.
+
+    IOB1 and IO allow nearly everything: with `also_iob2`, where even these are violated, IOB2 is as likely meant.
+    """
+    bad = [(sentence, fault) for sentence in sentences for fault in tag_errors(sentence.tags, scheme)]
+    refused = [row for row in bad if mend == "refuse" or not row[1].transition]
+    if refused:
+        do = "correct it, or name the scheme (data.scheme) or the reading of illegal transitions (data.repair)"
+        reason, got = refused[0][1].reason, f"{len(refused)} such tag(s) in the file"
+        raise DataError(reason, where=_place(*refused[0]), got=got, do=do)
+    how = "read as conlleval does" if mend == "conlleval" else "entities with one are left out"
+    nearest = ["IOB2"] if also_iob2 and bad and scheme in ("IOB1", "IO") else []
+    for name in (scheme, *nearest):
+        for sentence in sentences:
+            for fault in tag_errors(sentence.tags, name):
+                note = f"illegal transitions in {name}, {how}"
+                notes.add(note, f"{_place(sentence, fault)}: {fault.reason.removesuffix(f' in {name}')}")
+
+
+def _place(sentence: Sentence, fault: TagError) -> str:
+    return f"{sentence.file}:{sentence.lines[fault.word]}"
+
+
+def _compare_types(
+    sentences: Sequence[Sentence], spans: Sequence[Sequence[Span]], labels: Sequence[str], notes: Notes, file: Path
+) -> None:
+    """Notes the types that the bundle lacks. Raises DataError if a bundle that tags every word has none of the tags."""
+    known = {split_tag(label)[1] for label in labels} - {""}
+    found = {span.type for row in spans for span in row}
+    if tags_words(labels) and not found & known:
+        got = f"{', '.join(map(repr, sorted(found)[:SHOWN]))}, but the bundle has {', '.join(sorted(known))[:100]}"
+        do = "name the column of the tags (data.tag_column)"
+        raise DataError("none of the tags is one of the bundle's", where=str(file), got=got, do=do)
+    for sentence, row in zip(sentences, spans, strict=True):
+        for span in row:
+            if span.type not in known:
+                place = f"{sentence.file}:{sentence.lines[span.start]}"
+                notes.add(f"the bundle has no type {span.type!r}: its mentions count as missed", place)

@@ -1,0 +1,120 @@
+"""Streams the lines of a file or of standard input, and names each line that is no text."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fpplm_core.errors import DataError, ParamsError
+
+STDIN = "-"
+UTF8 = "utf-8-sig"  # without the byte order mark
+_BAD_BYTE = re.compile("[\udc00-\udcff]")  # as `_mark` decodes it; no codec decodes to these
+
+
+def _mark(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("fpplm.mark", _mark)
+
+
+def known_encoding(name: str) -> str:
+    """The encoding of this name, UTF-8 without a byte order mark. Raises ParamsError if Python knows none."""
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name)
+        return UTF8 if codecs.lookup(name).name == "utf-8" else name
+    except (LookupError, ValueError):
+        do = "use a name that Python knows, such as utf-8, latin-1, cp1252 or utf-16"
+        raise ParamsError("unknown encoding", where="--encoding", got=repr(name[:60]), do=do) from None
+
+
+def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | DataError]]:
+    """(1-based number, line without its end, or why it is no text) for each line of a file, `-` being standard input.
+
+    A line of more than `limit` characters, with bytes that are not of the encoding, or with a zero byte is no text;
+    memory stays bounded. Raises DataError if the file cannot be read.
+    """
+    number = 0
+    try:
+        with _open(name, encoding) as stream:
+            while line := stream.readline(limit + 1):
+                number += 1
+                where = f"{name}:{number}"
+                if len(line) > limit and line[-1] != "\n":
+                    while (rest := stream.readline(limit)) and rest[-1] != "\n":
+                        pass
+                    got = f"more than {limit:,} characters"
+                    yield number, DataError("the line is too long", where=where, got=got, do="split it")
+                elif bad := _BAD_BYTE.search(line):
+                    spoken = "UTF-8" if encoding == UTF8 else encoding
+                    got = f"byte 0x{ord(bad[0]) - 0xDC00:02x}"
+                    do = "correct it, or name the encoding with --encoding, such as latin-1"
+                    yield number, DataError(f"not valid {spoken}", where=where, got=got, do=do)
+                elif "\0" in line:
+                    do = "give text, or name the encoding with --encoding, such as utf-16"
+                    yield number, DataError("a zero byte (NUL), which is not text", where=where, do=do)
+                else:
+                    yield number, line.rstrip("\r\n")
+    except OSError as error:
+        raise unreadable(name, error) from None
+
+
+def unreadable(name: str, error: OSError) -> DataError:
+    """The reason why a file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return DataError("no such file", where=name)
+    if isinstance(error, IsADirectoryError):
+        return DataError("a folder, expected a file", where=name, do="name the file")
+    return DataError(f"cannot be read ({error.strerror or error})", where=name)
+
+
+def _open(name: str, encoding: str) -> io.TextIOWrapper:
+    raw = open(0 if name == STDIN else name, "rb", closefd=name != STDIN)  # noqa: SIM115
+    return io.TextIOWrapper(raw, encoding, errors="fpplm.mark", newline="\n")
+
+
+@contextmanager
+def local_file(name: str, encoding: str) -> Iterator[Path]:
+    """A path whose content is UTF-8 or binary, as the formats read it: the file itself, or else a temporary copy.
+
+    Standard input is copied, and a file of another encoding is converted. Raises DataError, naming the line.
+    """
+    if name != STDIN and encoding == UTF8:
+        yield Path(name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / f"copy{Path(name).suffix}"
+        try:
+            if encoding == UTF8:
+                with open(0, "rb", closefd=False) as source, copy.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+            else:
+                with _open(name, encoding) as stream, copy.open("w", encoding="utf-8", newline="\n") as out:
+                    for number, line in enumerate(stream, start=1):
+                        if bad := _BAD_BYTE.search(line):
+                            got = f"byte 0x{ord(bad[0]) - 0xDC00:02x}"
+                            raise DataError(f"not valid {encoding}", where=f"{name}:{number}", got=got)
+                        out.write(line)
+        except OSError as error:
+            raise unreadable(name, error) from None
+        yield copy
+
+
+def require_files(names: Iterable[str], output: str) -> None:
+    """Raises DataError if an input does not exist or is the output, before anything is written."""
+    for name in names:
+        if name == STDIN:
+            continue
+        if not Path(name).exists():
+            raise DataError("no such file", where=name)
+        if output != STDIN and Path(output).exists() and Path(output).samefile(name):
+            raise DataError("the output is an input", where=output, do="name another output")

@@ -1,0 +1,242 @@
+"""What `fpplm predict` reads: every line is a text, or an error with its place, whatever its bytes are."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from fpplm.prediction import inputs
+from fpplm.prediction.inputs import accepted, read, read_all, reading_options
+from fpplm.prediction.lines import known_encoding, lines_of, require_files
+from fpplm.prediction.outputs import tag_texts
+from fpplm.prediction.records import without_unwritable
+from fpplm_core.data.notes import Notes
+from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.serving.entities import SegmentedText
+from fpplm_core.tagging.words import segment
+from tests.unit.fpplm.stub import Stub
+
+OPTIONS = reading_options(segment)
+
+
+def found(path: Path, kind: str = "auto", encoding: str = "utf-8-sig", **options: object) -> list[SegmentedText | str]:
+    """The texts of a file, and the errors in it without its folder."""
+    items = read(str(path), kind, reading_options(segment, **options), encoding)
+    return [item if isinstance(item, SegmentedText) else str(item).replace(f"{path.parent}/", "") for _, item in items]
+
+
+def words(path: Path, kind: str = "auto", **options: object) -> list[list[str] | str]:
+    return [
+        item if isinstance(item, str) else [word for word, _, _ in item.words] for item in found(path, kind, **options)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "encoding", "message"),
+    [
+        (b"Caf\xe9 Lindenau", "utf-8", "in.txt:2: not valid UTF-8, got byte 0xe9; "),
+        (b"\xed\xa0\x80", "utf-8", "in.txt:2: not valid UTF-8, got byte 0xed; "),  # half a surrogate pair
+        (b"\xff\xfeM\0", "utf-8", "in.txt:2: not valid UTF-8, got byte 0xff; "),
+        (b"M\0i\0", "utf-8", "in.txt:2: a zero byte (NUL), which is not text; "),
+        (b"\x81", "cp1252", "in.txt:2: not valid cp1252, got byte 0x81; "),
+        (b"x" * 100, "utf-8", "in.txt:2: the line is too long, got more than 50 characters; "),
+    ],
+)
+def test_a_line_that_is_no_text_is_named_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: bytes, encoding: str, message: str
+) -> None:
+    monkeypatch.setattr(inputs, "TEXT_LIMIT", 50)
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"Mira Holt\n" + raw + b"\r\nOtto\r\n" + raw)
+    one, bad, three, last = found(path, encoding=known_encoding(encoding))
+    assert (one.text, three.text) == ("Mira Holt", "Otto")  # type: ignore[union-attr]
+    assert str(bad).startswith(message) and str(last).startswith(message.replace(":2:", ":4:"))
+
+
+def test_a_long_line_is_not_held_in_memory_and_one_of_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("a" * 10 + "\n" + "b" * 11 + "\n" + "c" * 1000 + "\nd\n" + "e" * 10)
+    got = [line if isinstance(line, str) else line.what for _, line in lines_of(str(path), "utf-8", 10)]
+    assert got == ["a" * 10, "the line is too long", "the line is too long", "d", "e" * 10]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252"])
+def test_every_encoding_gives_the_same_text_without_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes("Café Lindenau\nOtto\n".encode(encoding))
+    assert [item.text for item in found(path, encoding=known_encoding(encoding))] == ["Café Lindenau", "Otto"]  # type: ignore[union-attr]
+    path.write_bytes("Café\tO\n\nOtto\tO\n".encode(encoding))
+    assert words(path, "conll", encoding=known_encoding(encoding)) == [["Café"], ["Otto"]]
+
+
+@pytest.mark.parametrize("name", ["utf-99", "hex", "", "a\0b"])
+def test_an_unknown_encoding_is_refused(name: str) -> None:
+    with pytest.raises(ParamsError, match=r"--encoding: unknown encoding"):
+        known_encoding(name)
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonl", "conll"])
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+def test_standard_input_is_read_like_a_file(tmp_path: Path, kind: str, bom: bytes) -> None:
+    path = tmp_path / "in"
+    rows = {
+        "text": b"Mira Holt\n\xe9\n",
+        "jsonl": b'{"text": "Mira Holt"}\n{"text": "\xe9"}\n',
+        "conll": b"Mira\tO\nHolt\tO\n",
+    }
+    path.write_bytes(bom + rows[kind])
+    kept, source = os.dup(0), os.open(path, os.O_RDONLY)
+    try:
+        os.dup2(source, 0)
+        items = [item for _, item in read("-", kind, OPTIONS)]
+    finally:
+        os.dup2(kept, 0)
+    assert items[0] == SegmentedText("Mira Holt", [("Mira", 0, 4), ("Holt", 5, 9)])
+    assert [str(item)[:25] for item in items[1:]] == ([] if kind == "conll" else ["-:2: not valid UTF-8, got"])
+
+
+def test_an_error_of_a_format_names_standard_input_and_notes_do_too(tmp_path: Path) -> None:
+    path, notes = tmp_path / "in.conll", Notes()
+    path.write_bytes("# é\nMira\tO\nHolt\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"in\.conll:3: wrong number of columns"):
+        list(read(str(path), "conll", reading_options(segment, notes=notes), "latin-1"))
+    assert notes.places == {"comments are not read": [f"{path}:1: # é"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "a \\ud800 b"}', "half of a surrogate pair"),
+        ('{"text": "a\\u0000b"}', "a zero byte (NUL)"),
+        ('{"tokens": ["a\\u0000"]}', "a zero byte (NUL)"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"text": ' * 100_000, "not valid JSON (nested too deeply)"),
+        ('{"text": "a", "n": ' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"text": "a", "text": "b"}', "not valid JSON (the key 'text' occurs twice)"),
+        ('{"text": "a", "x": NaN}', "not valid JSON (NaN is not JSON)"),
+        ('{"text": "a"', "not valid JSON"),
+        ('"text"', "neither text nor words"),
+        ('{"text": 1}', "neither text nor words"),
+        ('{"tokens": "a"}', "neither text nor words"),
+        ('{"tokens": ["a"], "text": "a"}', "wrong keys"),
+        ('{"tokens": ["a"], "text": "a", "offsets": [[0, 2]]}', "offsets out of order"),
+        ('{"text": "' + "x" * 60 + '"}', "the text is too long, got 60 characters"),
+    ],
+)
+def test_a_bad_json_line_is_named_and_the_others_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    monkeypatch.setattr(inputs, "TEXT_LIMIT", 50)
+    path = tmp_path / "in.jsonl"
+    path.write_text(f'{{"text": "Mira"}}\n\n{line}\n{{"text": "Otto"}}\n')
+    one, bad, three = found(path)
+    assert (one.text, three.text) == ("Mira", "Otto")  # type: ignore[union-attr]
+    assert str(bad).startswith(f"in.jsonl:3: {message}")
+
+
+def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    rows = [
+        {"tokens": ["Mira", "Holt", "."], "tags": ["B-PER", "I-PER", "O"]},
+        {"tokens": ["Mira", "Holt"], "ner_tags": [1, 2], "id": 7},
+        {"tokens": ["Holt", "/", "Quarl"], "text": "Holt/Quarl", "offsets": [[0, 4], [4, 5], [5, 10]], "document": 3},
+        {"text": "Mira Holt", "entities": [], "document": 3},
+        {"text": "Mira", "label": [], "document": "a"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    expected = [
+        SegmentedText("Mira Holt .", [("Mira", 0, 4), ("Holt", 5, 9), (".", 10, 11)]),
+        SegmentedText("Mira Holt", [("Mira", 0, 4), ("Holt", 5, 9)]),
+        SegmentedText("Holt/Quarl", [("Holt", 0, 4), ("/", 4, 5), ("Quarl", 5, 10)], 3),
+        SegmentedText("Mira Holt", [("Mira", 0, 4), ("Holt", 5, 9)], 3),
+        SegmentedText("Mira", [("Mira", 0, 4)]),
+    ]
+    assert found(path) == found(path, "jsonl") == expected
+    path.write_text(json.dumps(rows, indent=1))
+    assert found(path) == expected
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "conll"])
+def test_the_own_output_is_an_input_with_the_same_words(tmp_path: Path, kind: inputs.Any) -> None:
+    texts = ["Mira Holt/Quarl, né 1,000.", "# x", "O", "Otto   schläft\tdort"]
+    (tmp_path / "in.txt").write_text("\n".join(texts))
+    stub: inputs.Any = Stub()
+    sum(
+        tag_texts(
+            stub,
+            accepted(read(str(tmp_path / "in.txt"), "auto", OPTIONS), False, Notes()),
+            str(tmp_path / f"o.{kind}"),
+            kind,
+        )
+    )
+    assert words(tmp_path / f"o.{kind}") == words(tmp_path / "in.txt")
+
+
+def test_columns_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text("A\tMira\tO\nB\tHolt\tO\n")
+    assert words(path, word_column=1) == [["Mira", "Holt"]]
+    (tmp_path / "in.csv").write_text("sentence,w,x\n1,Mira,O\n1,Holt,O\n")
+    assert words(tmp_path / "in.csv", word_column="w", tag_column="x") == [["Mira", "Holt"]]
+
+
+def test_words_alone_need_no_tags(tmp_path: Path) -> None:
+    (tmp_path / "in.conll").write_text("Mira\nHolt\n\nOtto\n")
+    assert words(tmp_path / "in.conll") == [["Mira", "Holt"], ["Otto"]]
+
+
+def test_skipped_texts_are_printed_and_counted_and_others_stop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, notes = tmp_path / "in.txt", Notes()
+    path.write_bytes(b"a\n\xff\nb\n\0\n")
+    texts = accepted(read(str(path), "auto", OPTIONS), skip=True, notes=notes)
+    assert [text.text for text in texts] == ["a", "b"]
+    assert [line.partition(", ")[0] for line in capsys.readouterr().err.splitlines()] == [
+        f"skipped: {path}:2: not valid UTF-8",
+        f"skipped: {path}:4: a zero byte (NUL)",
+    ]
+    assert list(notes.lines()) == [f"texts skipped: 2 ({path}:2, {path}:4)"]
+    texts = accepted(read(str(path), "auto", OPTIONS), skip=False, notes=notes)
+    assert next(texts).text == "a"
+    with pytest.raises(DataError, match=r"in\.txt:2"):
+        next(texts)
+
+
+def test_control_characters_are_tagged_and_noted(tmp_path: Path) -> None:
+    path, notes = tmp_path / "in.txt", Notes()
+    path.write_text("Mira\x07 Holt\x0c\n")
+    (text,) = found(path, notes=notes)
+    assert text.text == "Mira\x07 Holt\x0c"  # type: ignore[union-attr]
+    assert list(notes.lines()) == [f"texts with control characters, which are tagged as words ({path}:1: '\\x07')"]
+
+
+@pytest.mark.parametrize("word", ["a\tb", "a\nb", "", "-DOCSTART-"])
+def test_a_word_that_columns_cannot_hold_is_an_error_with_its_place(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "x"}\n' + json.dumps({"tokens": [word]}) + "\n")
+    for kind, number in (("conll", 1), ("jsonl", 0)):
+        rows = [item for _, item in without_unwritable(read(str(path), "auto", OPTIONS), kind)]  # type: ignore[arg-type]
+        errors = [str(item) for item in rows if isinstance(item, DataError)]
+        assert len(errors) == number and all("in.jsonl:2: a word that columns" in error for error in errors)
+
+
+def test_documents_of_two_files_are_different_documents(tmp_path: Path) -> None:
+    for name in ("a.conll", "b.conll"):
+        (tmp_path / name).write_text("-DOCSTART-\tO\n\nMira\tO\n\nHolt\tO\n\n-DOCSTART-\tO\n\nOtto\tO\n")
+    items = read_all([str(tmp_path / "a.conll"), str(tmp_path / "b.conll")], "auto", OPTIONS)
+    documents = [item.document for _, item in items if isinstance(item, SegmentedText)]
+    assert documents == [1, 1, 2, 3, 3, 4]
+
+
+def test_nothing_is_overwritten_before_the_inputs_are_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "link").symlink_to("a")
+    require_files([str(tmp_path / "a"), "-"], str(tmp_path / "new"))
+    with pytest.raises(DataError, match="no such file"):
+        require_files([str(tmp_path / "b")], "-")
+    with pytest.raises(DataError, match="the output is an input"):
+        require_files([str(tmp_path / "a")], str(tmp_path / "link"))

@@ -1,0 +1,49 @@
+"""Errors of the readers name options of the command that was given, not parameters that it does not take."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+import typer
+
+from fpplm.cli.main import app
+from fpplm.cli.reading import as_column, naming_options
+from fpplm_core.errors import DataError, FpplmError
+
+
+def context(command: str) -> typer.Context:
+    group = typing.cast(typing.Any, typer.main.get_command(app))
+    return typing.cast(typer.Context, typer.Context(group.commands[command]))
+
+
+@pytest.mark.parametrize("command", ["convert", "evaluate", "predict"])
+@pytest.mark.parametrize("parameter", ["word_column", "tag_column", "separator", "format", "overlap", "misaligned"])
+def test_an_advice_names_an_option_that_the_command_takes(command: str, parameter: str) -> None:
+    if command == "predict" and parameter in ("overlap", "misaligned"):
+        return  # annotations are not read, so no error advises these
+    known = {name for one in context(command).command.params for name in one.opts}
+    error = DataError("what", where=f"data.{parameter}", got="x", do=f"set data.{parameter} in params.yaml")
+    with pytest.raises(DataError) as caught, naming_options(context(command)):
+        raise error
+    assert (
+        caught.value.where in known
+        and str(caught.value) == f"{caught.value.where}: what, got x; set {caught.value.where}"
+    )
+
+
+def test_other_words_stay() -> None:
+    text = "check the path in params.yaml (data.*), data.jsonl:3 and data.second"
+    with (
+        pytest.raises(FpplmError, match=r"^check the path, data\.jsonl:3 and data\.second$"),
+        naming_options(context("predict")),
+    ):
+        raise FpplmError(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "column"),
+    [(None, None), ("2", 2), ("-1", -1), ("--1", "--1"), ("²", "²"), ("tag", "tag"), ("9" * 99, "9" * 99)],
+)
+def test_columns_are_numbers_or_names(given: str | None, column: int | str | None) -> None:
+    assert as_column(given) == column
