@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,11 @@ def check_corpus(
     encode: EncodeSettings,
     docs: Path | None,
     examples: int = EXAMPLES,
+    types: Collection[str] = (),
 ) -> CheckReport:
     """Validates every expectation that is not switched off; writes Data Docs to the folder `docs` if it is given.
+
+    `types` are the admitted ones (data.types); without any, all are.
 
     Raises ParamsError for an invalid expectation.
     """
@@ -62,7 +65,7 @@ def check_corpus(
         "sentences": [sentences(corpus, piece_counts, builder.room, check.leakage_words, check.near)],
         "documents": [documents(corpus, check.leakage_words)],
         "mentions": [mentions(corpus, scheme)],
-        "splits": [splits(corpus, sizes, scheme, check.min_sentences, check.min_examples, check.drift)],
+        "splits": [splits(corpus, sizes, scheme, check.min_sentences, check.min_examples, check.drift, types)],
     }
     results = validate(tables, suites, docs, examples)
     failed = Counter(result.severity for result in results.values() if result.failed)
