@@ -20,7 +20,7 @@ PAGE = paths.REPORTS / "data_docs"  # its index.html
 def check(data: DataSettings, check: CheckSettings, model: ModelSettings, encode: EncodeSettings) -> None:
     corpus = {split: open_corpus(split, paths.CORPUS) for split in SPLITS}
     info = read_record(paths.CORPUS / INFO, CorpusInfo)
-    report = check_corpus(corpus, info.scheme, check, model, encode, PAGE)
+    report = check_corpus(corpus, info.scheme, check, model, encode, PAGE, types=data.types)
     reading = {kind: asdict(change) for kind, change in info.changes.items()}
     about = {"scheme": f"{info.scheme}: {info.evidence}", "reading": reading}
     write_json(paths.METRICS / "check.json", asdict(report) | about)

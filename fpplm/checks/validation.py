@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,12 @@ def check_corpus(
     encode: EncodeSettings,
     docs: Path | None,
     examples: int = EXAMPLES,
+    types: Collection[str] = (),
 ) -> CheckReport:
     """Validates every expectation that is not switched off; writes a page to the folder `docs` if it is given.
 
-    The page lists up to LISTED rows of each check, the report up to `examples`. Raises ParamsError for an invalid
-    expectation.
+    The page lists up to LISTED rows of each check, the report up to `examples`. `types` are the admitted ones
+    (data.types); without any, all are. Raises ParamsError for an invalid expectation.
     """
     suites = load_suites(check.severities())
     tokenizer = pretrained.load_tokenizer(model.encoder, model.revision)
@@ -62,7 +63,7 @@ def check_corpus(
         "sentences": [sentences(corpus, piece_counts, builder.room, check.leakage_words, check.near)],
         "documents": [documents(corpus, check.leakage_words)],
         "mentions": [mentions(corpus, scheme)],
-        "splits": [splits(corpus, sizes, scheme, check.min_sentences, check.min_examples, check.drift)],
+        "splits": [splits(corpus, sizes, scheme, check.min_sentences, check.min_examples, check.drift, types)],
     }
     results = validate(tables, suites, examples if docs is None else max(LISTED, examples))
     failed = Counter(result.severity for result in results.values() if result.failed)

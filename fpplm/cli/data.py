@@ -51,7 +51,9 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}
         corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
-        report = check_corpus(corpus, scheme, settings.check, settings.model, settings.encode, docs)
+        report = check_corpus(
+            corpus, scheme, settings.check, settings.model, settings.encode, docs, types=settings.data.types
+        )
     lines = [f"tag scheme {scheme}: {evidence}", *notes.lines()]
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"notes": lines}, indent=2, ensure_ascii=False))

@@ -26,10 +26,12 @@ from fpplm_core.data.corpus import (
     distinct_tags,
     open_corpus,
     sentences_of,
+    stream_corpus,
     tag_bigrams_in,
     write_corpus,
 )
 from fpplm_core.data.notes import Notes
+from fpplm_core.data.overlap import HeldOut
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import documents_of, read_file, write_splits
@@ -39,6 +41,7 @@ from fpplm_core.tagging.schemes import Detected, detect_scheme
 from fpplm_core.tagging.spans import repair
 
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
+LEFT_OUT = "sentences of drops that dev or test have are left out of train"
 UNFINISHED = (".partial", ".tmp")
 
 
@@ -94,20 +97,38 @@ def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, 
 def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     """Appends the sentences of data.path/drops to train and returns notes for the user. Raises DataError.
 
-    Dev and test have already been split off and do not change. The documents of drops get new numbers.
+    Dev and test have already been split off and do not change. Sentences that they have are left out and noted. The
+    documents of drops get new numbers.
     """
     files = finished_files(Path(settings.path) / DROPS)
     if not files:
         return []
     settings = settings.model_copy(update={"format": "auto"})  # each file by itself
+    held_out = held_out_of(folder)
     own = (folder / "train.parquet").rename(folder / "own.parquet")
     numbers = count(int(documents_of(own).max(initial=-1)) + 1)
-    added = chain.from_iterable(renumber_documents(read_file(file, settings, notes), numbers) for file in files)
+    read = (without_held_out(read_file(file, settings, notes), held_out, notes) for file in files)
+    added = chain.from_iterable(renumber_documents(sentences, numbers) for sentences in read)
     train = open_table(own)
     write_table(folder / "train.parquet", chain(train.iter_batches(BATCH), batches(added)), SCHEMA)
     own.unlink()
     more = open_corpus("train", folder).metadata.num_rows - train.metadata.num_rows
     return [f"{DROPS}: {more} sentences of {len(files)} file(s) were added to train"]
+
+
+def held_out_of(folder: Path) -> HeldOut:
+    """The sentences of dev and test in a folder, to be found in drops; those of train may recur there."""
+    train, *others = (stream_corpus(split, folder) for split in SPLITS)
+    return HeldOut(chain(*others), known=train)
+
+
+def without_held_out(sentences: Iterable[Sentence], held_out: HeldOut, notes: Notes) -> Iterator[Sentence]:
+    """The sentences that do not overlap with dev or test; the others are noted."""
+    for sentence, other in held_out.find(sentences):
+        if other is None:
+            yield sentence
+        else:
+            notes.add(LEFT_OUT, f"{sentence.place}: as {held_out.places[other]}")
 
 
 def finished_files(folder: Path) -> list[Path]:

@@ -34,6 +34,7 @@ class DataSettings(Settings):
     tag_column: int | str | None
     separator: Separator
     scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
+    types: list[Annotated[str, Field(min_length=1)]]
     repair: Literal["refuse", "conlleval", "discard"]
     segmentation: str
     misaligned: Misaligned

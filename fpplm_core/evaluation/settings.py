@@ -20,5 +20,6 @@ class PromotionSettings(Settings):
     alpha: Cut
     margin: Share
     max_type_loss: Share
+    max_overlap: Share
     min_speed: Annotated[float, Field(ge=0)]
     max_size: Annotated[float, Field(ge=0)]

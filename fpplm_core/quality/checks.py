@@ -219,6 +219,13 @@ CHECKS: tuple[Check, ...] = (
         "error",
     ),
     Check(
+        "unlisted_type",
+        "splits",
+        "a type is not in data.types",
+        "correct the name of the type, or add it to data.types",
+        "error",
+    ),
+    Check(
         "few_examples",
         "splits",
         "a type has few examples in train",

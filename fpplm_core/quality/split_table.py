@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,13 @@ def splits(
     min_sentences: int,
     min_examples: int,
     drift: float,
+    admitted: Collection[str] = (),
     min_test_examples: int = MIN_TEST_EXAMPLES,
 ) -> pd.DataFrame:
     """One row per split, then one per split and type; `sizes` are the splits' `statistics`. The index counts entities.
 
-    Two distributions of types differ if their Jensen-Shannon distance is at least `drift`, in [0, 1].
+    Two distributions of types differ if their Jensen-Shannon distance is at least `drift`, in [0, 1]. If no type is
+    listed as `admitted`, all are.
     """
     counts: dict[str, Counter[str]] = {split: Counter(size.entities) for split, size in sizes.items()}
     types = sorted({kind for part in counts.values() for kind in part})
@@ -67,6 +69,7 @@ def splits(
         for kind in types:
             here, trained = counts[split][kind], counts["train"][kind]
             unknown = f"{kind}: {here} in {split}, none in train" if here and not trained else None
+            foreign = here and admitted and kind not in admitted
             rare = split == "train" and 0 < here < min_examples
             unsure = split != "train" and trained and number and here < min_test_examples
             keys.append((split, kind, here))
@@ -74,6 +77,9 @@ def splits(
                 {
                     "always_present": cell(_always(split, number, kind) if kind in always else None),
                     "unknown_type": cell(unknown),
+                    "unlisted_type": cell(
+                        f"{kind!r}: {here} in {split}, but not one of {', '.join(admitted)}" if foreign else None
+                    ),
                     "few_examples": cell(
                         f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None
                     ),

@@ -318,6 +318,8 @@ def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
     settings = load(ROOT / "params.yaml").data.model_copy(update={"path": str(tmp_path)})
     (tmp_path / "drops").mkdir()
     (tmp_path / "train.conll").write_text(text(10))
+    for split in ("dev", "test"):
+        write_corpus(tmp_path / f"{split}.parquet", [])
 
     def add(sentences: int) -> int:
         (tmp_path / "drops/a.conll").write_text(text(sentences))

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.intake import incoming
+from fpplm.intake import incoming, screening
 from fpplm_core.data import reading
-from fpplm_core.data.corpus import stream_corpus
+from fpplm_core.data.corpus import CorpusInfo, stream_corpus
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.reading import add_drops
+from fpplm_core.data.reading import LEFT_OUT, add_drops, read_corpus
 from fpplm_core.data.splits import write_splits
 from fpplm_core.errors import DataError
+from fpplm_core.files import read_record
 from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.quality.report import CheckReport, CheckResult
 
@@ -128,12 +129,11 @@ def test_severities_are_those_of_the_parameters(project):
     assert drop == incoming.IncomingFile("bad.conll", True, 2, "", "warnings: illegal_transition 1")
 
 
-@pytest.mark.parametrize(("mostly", "refused"), [(0.5, ""), (0.9, "errors: leakage 1")])
+@pytest.mark.parametrize(("mostly", "refused"), [(0.5, ""), (0.9, "errors: control_character 1")])
 def test_what_the_projects_expectations_tolerate_refuses_no_drop(project, mostly, refused):
-    tolerated = "tokens: [{type: expect_no_control_character, mostly: 0.5}]\n"
-    Path("expectations.yaml").write_text(f"{tolerated}sentences: [{{type: expect_no_leakage, mostly: {mostly}}}]\n")
-    put(a=LEAK + "\n" + BAD.replace("I-PER", "B-PER"))  # one of the two sentences of dev and test is in it
-    (drop,) = project({"leakage": "error", "duplicate": "off", "invisible_word": "off"})
+    Path("expectations.yaml").write_text(f"tokens: [{{type: expect_no_control_character, mostly: {mostly}}}]\n")
+    put(a=BAD.replace("I-PER", "B-PER"))
+    (drop,) = project({"invisible_word": "off"})
     assert (drop.reason, drop.accepted) == (refused, not refused)
 
 
@@ -148,7 +148,7 @@ def test_the_findings_are_listed_up_to_a_limit(project):
 
 def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
     put(good=GOOD)
-    (drop,) = project(dict.fromkeys(("few_examples", "unknown_type", "empty_split", "leakage"), "error"))
+    (drop,) = project(dict.fromkeys(("few_examples", "unknown_type", "empty_split"), "error"))
     assert drop == incoming.IncomingFile("good.conll", True, 2, "")
 
 
@@ -166,7 +166,7 @@ def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
         ("a.dataset.yaml", "dataset: x\nsplit: train\n", "incoming/a.dataset.yaml: a drop must be a single file"),
         ("a\nb.conll", GOOD, "unprintable characters in the file's name: 'a\\nb.conll'"),
         ("caf\udce9.conll", GOOD, "unprintable characters in the file's name: 'caf\\udce9.conll'"),
-        ("a.conll", "Ann\tO\n", "errors: empty_split 1"),
+        ("a.conll", "Ann\tO\n", "no word has a type; errors: empty_split 1"),
     ],
 )
 def test_an_unusable_file_goes_to_quarantine(project, name, content, said):
@@ -300,31 +300,83 @@ def test_a_drop_that_begins_entities_with_inside_is_refused(project):
     assert drop.reason.endswith(") than the corpus's (IOB2); convert them")
 
 
-@pytest.mark.parametrize("cut", [False, True])
-def test_a_leak_is_what_its_severity_says(project, cut):
-    data = {"dev": None, "held_out": 0.5} if cut else {}
-    sentence = LEAK if not cut else "\n\n".join([TRAIN, GOOD])  # one of train's three is dev
-    place = "incoming/a.conll:7" if not cut else "incoming/a.conll:"
-    words = {"leakage_words": 3}
-    put(a=sentence)
-    (drop,) = project({"leakage": "error", **words}, **data)
-    assert not drop.accepted and drop.reason.startswith("errors: leakage ")
-    lines = [line for line in reason("a.conll") if line.startswith("error leakage: ")]
-    assert lines and all(f": in train at {place}" in line for line in lines)
-    assert all(line.startswith(f"error leakage: data/{'train' if cut else 'dev'}.conll:") for line in lines)
-    put(a=sentence)
-    (drop,) = project({"leakage": "warning", **words}, **data)
-    assert drop.accepted and drop.reason == ""
-    assert drop.note == f"warnings: leakage {len(lines)}"
-    put(b=sentence + "\n\n" + TEST.replace("Ann", "Zoe"))
-    (drop,) = project({"leakage": "off", **words}, **data)
-    assert drop == incoming.IncomingFile("b.conll", True, drop.sentences, "")
+def in_train(settings, **changes: object) -> list[str]:
+    """The sentences that read puts into train."""
+    settings = settings.model_copy(update={"path": "data"} | changes)
+    shutil.rmtree("corpus", ignore_errors=True)
+    read_corpus(settings, Path("corpus"))
+    return [" ".join(s.words) for s in stream_corpus("train", Path("corpus"))]
 
 
-def test_a_short_sentence_is_no_leak(project):
-    put(a=LEAK)
-    (drop,) = project({"leakage": "error", "leakage_words": 7})
-    assert drop.accepted and not drop.note
+@pytest.mark.parametrize("severity", ["error", "warning", "off"])
+def test_sentences_of_dev_and_test_do_not_reach_train_whatever_the_severity(project, params, severity):
+    put(a="\n\n".join([GOOD.strip(), DEV.replace("Paris", "PARIS").strip(), TEST.replace("B-PER", "O")]))
+    (drop,) = project({"leakage": severity, "near_leakage": severity})
+    place = "incoming/a.conll"
+    noted = f"{LEFT_OUT}: 2 ({place}:7: as data/dev.conll:1, {place}:14: as data/test.conll:1)"
+    assert drop == incoming.IncomingFile("a.conll", True, 2, "", noted)
+    assert in_train(params.data) == ["Ann met Bob", "in New York", "she left Rome", "Eve sleeps", "in London"]
+    info = read_record(Path("corpus/corpus.json"), CorpusInfo)
+    assert info.changes[LEFT_OUT].count == 2
+
+
+def test_what_dev_and_test_have_is_left_out_where_they_are_split_off_from_train(project, params):
+    cut = {"dev": None, "held_out": 0.5}
+    put(a="\n\n".join([TRAIN.strip(), GOOD]))  # two of train's three are dev
+    (drop,) = project(**cut)
+    assert (drop.accepted, drop.sentences) == (True, 3) and drop.note.startswith(LEFT_OUT)
+    train = set(in_train(params.data, **cut))
+    dev = {" ".join(s.words) for s in stream_corpus("dev", Path("corpus"))}
+    assert len(dev) == 2 and not dev & train and "Eve sleeps" in train
+
+
+def test_a_drop_without_anything_new_goes_to_quarantine(project):
+    put(copy=TEST + "\n" + DEV)
+    (drop,) = project()
+    assert not drop.accepted and drop.reason.startswith("dev or test have all of its sentences, which are left out")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("per", 'write \'PER\' if that is meant, or admit it with data.types: ["LOC", "PER", "per"]'),
+        ("PERS", "write 'PER' if that is meant"),
+        ("WEAPON", "correct it, or admit it with data.types"),
+        ("O", "the type 'O' is unknown: 1 mention(s), the first at incoming/a.conll:4; correct it"),
+    ],
+)
+def test_a_drop_with_an_unknown_type_goes_to_quarantine(project, kind, said):
+    put(a=GOOD + f"\nEve\tB-{kind}\n")
+    off = dict.fromkeys(("unknown_type", "malformed_tag", "illegal_transition", "conflicting_mention"), "off")
+    (drop,) = project(off)
+    assert not drop.accepted and drop.reason.startswith(f"the type {kind!r} is unknown: 1 mention(s), the first at")
+    assert said.split(": 1")[0] in drop.reason and reason("a.conll")[0] == drop.reason
+    put(a=GOOD + f"\nEve\tB-{kind}\n")
+    (drop,) = project(off, types=["PER", "LOC", kind])
+    assert drop.accepted
+    put(b=GOOD.replace("Eve", "Liz"))
+    (drop,) = project(types=["LOC"])
+    assert drop.reason.startswith("the type 'PER' is unknown"), "data.types counts, not what the corpus has"
+
+
+def test_an_accepted_drop_admits_no_types_for_the_next(project):
+    put(a=GOOD + "\nEve\tB-NEW\n")
+    (drop,) = project(types=["PER", "LOC", "NEW"])
+    assert drop.accepted
+    put(b=GOOD.replace("Eve", "Liz") + "\nLiz\tB-NEW\n")
+    (drop,) = project()
+    assert drop.reason.startswith("the type 'NEW' is unknown")
+
+
+def test_without_a_prefix_every_tag_is_a_type(project):
+    for split in ("train", "dev", "test"):
+        Path(f"data/{split}.conll").write_text(f"my\tDET\n{split}\tNOUN\n")
+    put(good="the\tDET\nsea\tNOUN\n", bad="the\tDET\nsea\tNUON\n")
+    bad, good = project()
+    assert good.accepted and bad.reason.startswith(
+        "the type 'NUON' is unknown: 1 mention(s), the first at incoming/bad"
+    )
+    assert "write 'NOUN' if that is meant" in bad.reason
 
 
 def test_a_corpus_that_cannot_be_read_is_no_fault_of_the_files(project):
@@ -385,10 +437,10 @@ def found(corpus, *_):
 @pytest.mark.parametrize("other_device", [False, True])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_kill_at_any_point_changes_nothing_in_the_end(project, monkeypatch, after, other_device):
-    monkeypatch.setattr(incoming, "check_corpus", found)
+    monkeypatch.setattr(screening, "check_corpus", found)
     if other_device:
         on_another_device(monkeypatch)
-    files = {"a": GOOD, "b": "bad\tO\n", "c": GOOD, "d": GOOD + GOOD.replace("Eve", "Zoe")}
+    files = {"a": GOOD, "b": "bad\tB-PER\n", "c": GOOD, "d": GOOD + GOOD.replace("Eve", "Zoe")}
     put(**files)
     whole = {drop.name: drop for drop in project()}
     wanted = tree()
