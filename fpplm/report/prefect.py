@@ -12,6 +12,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from fpplm.pipeline import paths
 from fpplm.report.page import render
 from fpplm.report.run import RunSummary, as_markdown
+from fpplm.report.scores import both_f1
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.files import read_json, read_record, write_record
@@ -30,8 +31,9 @@ def publish_run(summary: RunSummary) -> None:
     """Writes reports/run.json and the page, and publishes both."""
     write_record(paths.REPORTS / "run.json", summary)
     page = render().resolve().as_uri()
+    text = as_markdown(summary, both_f1() if summary.model else "")  # without a model, metrics may be an earlier run's
     with ignore_server_errors():
-        create_markdown_artifact(as_markdown(summary), key="retraining", description="what changed, and the verdict")
+        create_markdown_artifact(text, key="retraining", description="what changed, and the verdict")
         create_link_artifact(page, key="report", link_text="report.html")
 
 
@@ -45,7 +47,7 @@ def publish_stage(name: str) -> None:
         scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
         keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
         rows = [{"split": split, **{key: row[key] for key in keys}} for split, row in scores.items()]
-        create_table_artifact(key="scores", table=rows, description="span scores, seqeval strict")
+        create_table_artifact(key="scores", table=rows, description="span scores of the trained model, seqeval strict")
     elif name == "gate":
         rules = asdict(read_record(paths.METRICS / "gate.json", GateResult))["rules"]
         create_table_artifact(key="gate", table=rules, description="gate")

@@ -67,7 +67,8 @@ class RunSummary(Verdict):
     drift: list[str] = field(default_factory=list)
 
 
-def as_markdown(summary: RunSummary) -> str:
+def as_markdown(summary: RunSummary, scores: str) -> str:
+    """`scores` is a line about the judged model, "" if there is none."""
     stages = [
         f"| {name} | {'ran' if summary.ran.get(name) else 'unchanged'} | {seconds} |"
         for name, seconds in summary.seconds.items()
@@ -75,7 +76,7 @@ def as_markdown(summary: RunSummary) -> str:
     return "\n".join(
         [
             f"## {summary.state} {summary.version or ''}",
-            *(f"- {reason}" for reason in summary.reasons),
+            *(f"- {line}" for line in (*summary.reasons, scores) if line),
             *(line for one in summary.compared for line in changes_lines(one)),
             *(() if summary.compared else ("\n## Changes\n\nThis is the first run.",)),
             *(f"\nData, since the last finished run: {change}" for change in summary.drift),
