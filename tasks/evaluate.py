@@ -43,7 +43,7 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
 
 def summary(split: str, scores: SplitScores) -> str:
     return (
-        f"{split}: F1 {scores.f1:.4f} [{scores.f1_low:.4f}, {scores.f1_high:.4f}], "
+        f"{split}: trained F1 {scores.f1:.4f} [{scores.f1_low:.4f}, {scores.f1_high:.4f}], "
         f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, coverage {scores.coverage:.0%}"
     )
 

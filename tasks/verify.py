@@ -14,11 +14,12 @@ from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.export.bundle_writer import assemble, by_device, graph_sizes, make_config
-from fpplm_core.export.parity import TorchAnswer, try_label_lm, verify_graphs
+from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.params import Params
+from fpplm_core.serving import Predictor
 from fpplm_core.tagging.decoder import SpanDecoder
 
 
@@ -34,7 +35,6 @@ def verify(params: Params) -> None:
     facts = manifest_facts(params)
     write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", [s.words for s in test])
     words, timings = [s.words for s in judged], list[Timing]()
-
     write(config, facts)
     verdicts = verify_graphs(paths.BUNDLE, torch, params.verify, lambda p: timings.append(measure(p, words)))
     report = VerifyReport.of(verdicts, sizes)
@@ -44,13 +44,15 @@ def verify(params: Params) -> None:
     require_fp32(report)
     facts |= {"variants": {name: asdict(verdict) for name, verdict in verdicts.items()}}
     config = replace(config, variants=by_device(report.kept))
-    write(config, facts)
+    serving = Predictor.load(paths.BUNDLE, "cpu", config.variants["cpu"][0])
     if params.export.refine_below:
-        trial = try_label_lm(paths.BUNDLE, dev)
-        write_record(paths.METRICS / "verify.json", report.refined(trial))
-        print(f"label language model: dev F1 {trial.dev_f1:.4f}, with it {trial.dev_f1_refined:.4f}")
-        if trial.used:
-            write(replace(config, use_label_lm=True), facts | {"label_lm": asdict(trial)})
+        trial = try_label_lm(serving, dev)
+        print(f"label language model: served dev F1 {trial.dev_f1:.4f}, with it {trial.dev_f1_refined:.4f}")
+        report, config = replace(report, label_lm=trial), replace(config, use_label_lm=trial.used)
+        facts |= {"label_lm": asdict(trial)} if trial.used else {}
+    report = replace(report, served=served_f1(serving, test))
+    write_record(paths.METRICS / "verify.json", report)
+    write(config, facts | {"served": asdict(report)["served"]})
     print(f"bundle: {paths.BUNDLE} with {', '.join(report.kept)}\nreport: {render()}")
 
 

@@ -26,7 +26,7 @@ def require_project() -> None:
 def load_flow(name: str) -> Any:
     """Imports the module flows/NAME.py of the project in this folder by name, as DVC does to run its stages.
 
-    Raises DataError if the project has no such flow.
+    Raises DataError if the project has no such flow, or one for another version of fpplm.
     """
     for variable, value in PREFECT.items():
         os.environ.setdefault(variable, value)
@@ -35,4 +35,11 @@ def load_flow(name: str) -> Any:
             "no such flow here", where=f"flows/{name}.py", do="restore the project's copies with fpplm update"
         )
     sys.path.insert(0, str(Path.cwd()))
-    return importlib.import_module(f"flows.{name}")
+    try:
+        return importlib.import_module(f"flows.{name}")
+    except ImportError as error:
+        if not (error.name or "").startswith("fpplm"):
+            raise
+        raise DataError(
+            "made for another version of fpplm", where=f"flows/{name}.py", got=str(error), do="run: fpplm update"
+        ) from None

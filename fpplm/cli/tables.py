@@ -9,8 +9,9 @@ from pathlib import Path
 from fpplm.promotion import history
 from fpplm.registry.git import git
 from fpplm.registry.lineage import Lineage
-from fpplm.registry.repository import fetch
+from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import STAGE, bundle_of, in_production, resolve, versions
+from fpplm.report.scores import interval, served
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.promotion import ChangedSentence
 from fpplm_core.params import load
@@ -20,20 +21,22 @@ from fpplm_core.tagging.spans import Span
 
 def models() -> str:
     """The registered versions, newest first."""
+    require_registry()
     fetch()
     production = in_production()
     rows = []
     for name, tag in reversed(versions().items()):
-        test, data = scores_at(tag.commit), data_at(tag.commit)
-        rows.append((name, STAGE if name == production else "", tag.date[:16].replace("T", " "), test, data))
+        stage, registered = STAGE if name == production else "", history.minute(tag.date)
+        rows.append((name, stage, registered, *scores_at(tag.commit), data_at(tag.commit)))
     if not rows:
         return "no version yet; fpplm retrain --promote registers the first"
-    return table(("version", "stage", "registered", "test F1", "data"), rows)
+    return table(("version", "stage", "registered", "served test F1", "trained test F1", "data"), rows)
 
 
-def scores_at(commit: str) -> str:
-    test = json.loads(git("show", f"{commit}:./metrics/evaluate.json"))["test"]
-    return f"{test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
+def scores_at(commit: str) -> tuple[str, str]:
+    """The served and the trained F1 on the test split of a commit."""
+    verify, evaluate = (json.loads(git("show", f"{commit}:./metrics/{name}.json")) for name in ("verify", "evaluate"))
+    return served(verify), interval(evaluate["test"])
 
 
 def data_at(commit: str) -> str:
@@ -67,7 +70,9 @@ def diff(before: str, after: str) -> str:
     rows: list[tuple[str, ...]] = [*changes]
     parts = [table(("what", "", before, after), rows) if rows else "same parameters, data and code"]
     comparison = compare(new.path, old.path, settings)
+    f1 = f"{before} {comparison.f1['incumbent']:.4f}, {after} {comparison.f1['candidate']:.4f}"
     rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
+    parts.append(f"\nserved F1 on the current test split: {f1}")
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))
     return "\n".join([*parts, *map(example_lines, comparison.examples)])
 

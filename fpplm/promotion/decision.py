@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from fpplm.intake import dvc_import
 from fpplm.pipeline.paths import BUNDLE, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
@@ -26,6 +25,7 @@ from fpplm.registry.versions import (
     resolve,
 )
 from fpplm.report.run import Verdict
+from fpplm.report.scores import both_f1
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import read_json, write_record
 from fpplm_core.params import Params
@@ -96,6 +96,8 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
         DataError: this folder's parameters or data differ from those of the bundle.
         RegistryError: Git, DVC or a remote has refused.
     """
+    from fpplm.intake import dvc_import  # takes seconds
+
     manifest = open_bundle(BUNDLE, allow_links=True).manifest
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
         do = "the run after it produced no bundle; see the report"
@@ -104,9 +106,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
         do = "restore them (fpplm diff shows them), run fpplm retrain, then fpplm promote"
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
-    test = read_json(METRICS / "evaluate.json")["test"]
-    message = f"test F1 {test['f1']:.4f} [{test['f1_low']:.4f}, {test['f1_high']:.4f}]"
-    version = versions.promote(message + f"; {verdict.reasons[0]}", dvc_import.tracked(settings))
+    version = versions.promote(f"{both_f1()}; {verdict.reasons[0]}", dvc_import.tracked(settings))
     keep_overrides()  # the version includes this run's values
     return version
 

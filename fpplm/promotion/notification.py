@@ -9,6 +9,7 @@ from typing import Any
 from prefect.blocks.core import Block
 
 from fpplm.report.run import Verdict
+from fpplm.report.scores import both_f1
 
 
 def notify(verdict: Verdict, block_name: str | None) -> None:
@@ -18,6 +19,7 @@ def notify(verdict: Verdict, block_name: str | None) -> None:
     title = f"fpplm {Path.cwd().name}: {verdict.state} {verdict.version or ''}".strip()
     try:
         block: Any = Block.load(block_name)
-        block.notify(body="\n".join(verdict.reasons), subject=title)
+        scores = [both_f1()] if verdict.model else []  # otherwise the metrics may be an earlier run's
+        block.notify(body="\n".join([*verdict.reasons, *scores]), subject=title)
     except Exception as error:  # a block may raise anything, and the outcome of the run is already settled
         print(f"warning: {block_name} cannot be reached: {error}", file=sys.stderr, flush=True)

@@ -94,13 +94,12 @@ def verdict(wanted: Mapping[str, Any], made: Mapping[str, Any]) -> str:
         return f"identical: {len(names)} files of the bundle, {size:,} bytes"
     scores = [manifest["scores"]["test"]["f1"] for manifest in (wanted, made)]
     if wanted["model_sha256"] == made["model_sha256"]:
-        return (
-            f"the same weights, but different bytes in {', '.join(others)}; test F1 {scores[0]:.4f} and {scores[1]:.4f}"
-        )
+        both = f"trained test F1 {scores[0]:.4f} and {scores[1]:.4f}"
+        return f"the same weights, but different bytes in {', '.join(others)}; {both}"
     if scores[0] == scores[1]:
-        return f"different weights, but the same scores: test F1 {scores[1]:.4f}"
+        return f"different weights, but the same scores: trained test F1 {scores[1]:.4f}"
     raise FpplmError(
         "the reproduced model differs",
-        got=f"test F1 {scores[1]:.4f}, registered {scores[0]:.4f}",
+        got=f"trained test F1 {scores[1]:.4f}, registered {scores[0]:.4f}",
         do="bytes are equal only on the same kind of machine and environment; see the differences above",
     )

@@ -43,8 +43,8 @@ def artifact_of(folder: str) -> str:
     is_short = max(len(part.encode()) for part in folder.split("/")) <= LONGEST
     is_tag = not name.startswith("-") and try_git("check-ref-format", f"refs/tags/{tag}") is not None
     if not (is_short and is_tag and tag_re.match(tag)):
-        do = "rename the folder: ASCII letters, digits, - _ and . (no - or . in front, no .., no .lock at the end)"
-        raise DataError("a model's tags cannot have this folder's name", where="Git", got=repr(folder), do=do)
+        do = f"rename it: up to {LONGEST} ASCII letters, digits, - _ . (no - or . in front, no .., no .lock at the end)"
+        raise DataError("tags of Git and GTO cannot have this folder's name", where=repr(folder), do=do)
     return name
 
 
@@ -70,7 +70,7 @@ def check_new_project(directory: Path) -> None:
 def require_registry() -> None:
     """Raises RegistryError if there is no repository that Git can read, DataError as `artifact_of` does."""
     if not is_repository():
-        do = "run: git init && git add . && git commit; or retrain without --promote"
+        do = "run: git init && git add . && git commit"
         raise RegistryError("no Git repository here", where=str(Path.cwd()), do=do)
     artifact()
 

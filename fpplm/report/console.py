@@ -10,6 +10,7 @@ from rich.text import Text
 
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing
+from fpplm.report.scores import interval, served
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation
@@ -32,9 +33,9 @@ def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timi
     """One line per graph and device."""
     for (name, verdict), timing in zip(verdicts.items(), timings, strict=True):
         yield (
-            f"{name}: F1 {verdict.f1:.4f} (loss {verdict.f1_loss:+.4f}), max |Δlogit| {verdict.max_logit_delta:.2g}, "
-            f"{timing.words_per_s:,.0f} words/s, {timing.latency_ms:.1f} ms per sentence: "
-            f"{'accepted' if verdict.accepted else 'LEFT OUT'}"
+            f"{name}: F1 on dev and test {verdict.f1:.4f} (loss {verdict.f1_loss:+.4f}), "
+            f"max |Δlogit| {verdict.max_logit_delta:.2g}, {timing.words_per_s:,.0f} words/s, "
+            f"{timing.latency_ms:.1f} ms per sentence: {'accepted' if verdict.accepted else 'LEFT OUT'}"
         )
 
 
@@ -48,11 +49,9 @@ def summary() -> str:
     predictor = Predictor.load(paths.BUNDLE, allow_links=True)
     (spans,) = predictor.tag([words])
     entities = [f"{' '.join(words[s.start : s.end])} [{s.type} {score:.2f}]" for s, score in spans]
-    lines = [
-        f"{split:<8} F1 {row['f1']:.4f}  [{row['f1_low']:.4f}, {row['f1_high']:.4f}]" for split, row in scores.items()
-    ]
     shown = [
-        *lines,
+        *(f"{split:<8} trained F1 {interval(row)}" for split, row in scores.items()),
+        f"{'':<8} served  F1 {served(read_json(paths.METRICS / 'verify.json'))}",
         f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
         f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
         f"report   {(paths.REPORTS / 'report.html').resolve()}",

@@ -12,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from fpplm.pipeline import paths
 from fpplm.report.page import render
 from fpplm.report.run import RunSummary, as_markdown, markdown_table
+from fpplm.report.scores import both_f1
 from fpplm_core.escaping import markdown
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.promotion import Comparison
@@ -35,10 +36,11 @@ def publish_run(summary: RunSummary) -> None:
     """Writes reports/run.json and the page, and publishes the summary, the comparison and where the page is."""
     write_record(paths.REPORTS / "run.json", summary)
     page = render().resolve()
+    text = as_markdown(summary, both_f1() if summary.model else "")  # without a model, metrics may be an earlier run's
     compared = paths.REPORTS / "comparison.json"
     comparison = read_record(compared, Comparison) if compared.exists() else None
     with ignore_server_errors():
-        create_markdown_artifact(as_markdown(summary), key="retraining", description="what changed, and the verdict")
+        create_markdown_artifact(text, key="retraining", description="what changed, and the verdict")
         if comparison and (comparison.candidate, comparison.incumbent) == (summary.model, summary.against):
             rows = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
             head = ("rule", "value", "bound", "outcome")
@@ -57,13 +59,18 @@ def publish_stage(name: str) -> None:
         scores = vars(read_record(paths.METRICS / "evaluate.json", Evaluation))
         keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
         rows = [(split, *(f"{getattr(row, key):.4f}" for key in keys)) for split, row in scores.items()]
-        publish_table("scores", "span scores, seqeval strict", ("split", *keys), rows)
+        publish_table("scores", "span scores of the trained model, seqeval strict", ("split", *keys), rows)
         rows = [
             (split, kind, *(f"{value:.4f}" for value in (one.f1, one.precision, one.recall)), one.support)
             for split, row in scores.items()
             for kind, one in row.types.items()
         ]
-        publish_table("types", "scores by type", ("split", "type", "F1", "precision", "recall", "support"), rows)
+        publish_table(
+            "types",
+            "scores of the trained model by type",
+            ("split", "type", "F1", "precision", "recall", "support"),
+            rows,
+        )
     elif name == "gate":
         rules = read_record(paths.METRICS / "gate.json", GateResult).rules
         rows = [

@@ -68,12 +68,13 @@ class RunSummary(Verdict):
     drift: list[str] = field(default_factory=list)
 
 
-def as_markdown(summary: RunSummary) -> str:
+def as_markdown(summary: RunSummary, scores: str) -> str:
+    """`scores` is a line about the judged model, "" if there is none."""
     stages = [(name, "ran" if summary.ran.get(name) else "unchanged", s) for name, s in summary.seconds.items()]
     return "\n".join(
         [
             "## " + markdown(" ".join(filter(None, (summary.state, summary.version)))),
-            *(f"- {markdown(reason)}" for reason in summary.reasons),
+            *(f"- {markdown(line)}" for line in (*summary.reasons, scores) if line),
             *(line for one in summary.compared for line in changes_lines(one)),
             *(() if summary.compared else ("\n## Changes\n\nThis is the first run.",)),
             *(f"\nData, since the last finished run: {markdown(change)}" for change in summary.drift),

@@ -41,7 +41,8 @@ class F1Difference:
     support: int
 
     def __str__(self) -> str:
-        return f"F1 {self.after:.4f}, before {self.before:.4f}: {self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        gain = f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        return f"served F1 {self.after:.4f}, before {self.before:.4f}: {gain}"
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import micro_f1
-from fpplm_core.evaluation.scores import Logits, Spans, gold_spans
+from fpplm_core.evaluation.metrics import bootstrap_f1, micro_f1, span_counts, sum_counts
+from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, Spans, gold_spans
 from fpplm_core.export.settings import VerifySettings
-from fpplm_core.export.verdicts import LabelLmTrial, VariantVerdict
+from fpplm_core.export.verdicts import LabelLmTrial, ServedF1, VariantVerdict
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import open_bundle
 from fpplm_core.serving.onnx_session import is_available
@@ -77,11 +77,22 @@ def parity_verdict(variant: str, logits: Logits, torch: TorchAnswer, settings: V
     return VariantVerdict(delta, changed, f1, loss, same if variant == "fp32" else loss <= settings.max_f1_loss)
 
 
-def try_label_lm(bundle: Path, dev: Sequence[Sentence]) -> LabelLmTrial:
-    """Scores a bundle's preferred graph on the CPU without and with the label language model."""
-    predictor = Predictor.load(bundle, "cpu")
+def try_label_lm(predictor: Predictor, dev: Sequence[Sentence]) -> LabelLmTrial:
+    """Scores a predictor without and with the label language model, and leaves it with the better one."""
     gold, scores = gold_spans(dev), []
     for predictor.use_label_lm in (False, True):
-        tagged = predictor.tag([s.words for s in dev], [s.document for s in dev])
-        scores.append(micro_f1(gold, [[span for span, _ in row] for row in tagged]))
-    return LabelLmTrial(scores[0], scores[1], used=scores[1] > scores[0])
+        scores.append(micro_f1(gold, tag(predictor, dev)))
+    predictor.use_label_lm = scores[1] > scores[0]
+    return LabelLmTrial(scores[0], scores[1], used=predictor.use_label_lm)
+
+
+def served_f1(predictor: Predictor, test: Sequence[Sentence]) -> ServedF1:
+    """The F1 of a predictor on the test split."""
+    counts = [span_counts(g, p) for g, p in zip(gold_spans(test), tag(predictor, test), strict=True)]
+    low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
+    return ServedF1(predictor.variant, sum_counts(counts).f1, low, high)
+
+
+def tag(predictor: Predictor, sentences: Sequence[Sentence]) -> Spans:
+    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
+    return [[span for span, _ in row] for row in tagged]

@@ -10,7 +10,10 @@ from fpplm_core.errors import FpplmError
 
 @dataclass(frozen=True)
 class VariantVerdict:
-    """A graph against torch: its largest logit difference, F1 and what F1 lost, and whether it may serve."""
+    """A graph against torch: its largest logit difference, F1 and what F1 lost, and whether it may serve.
+
+    Both F1 are over dev and test together.
+    """
 
     max_logit_delta: float
     sentences_with_other_spans: int
@@ -29,12 +32,27 @@ class LabelLmTrial:
 
 
 @dataclass(frozen=True)
+class ServedF1:
+    """Micro F1 on the test split of the graph that the bundle prefers on the CPU, with its bootstrap interval."""
+
+    graph: str
+    f1: float
+    f1_low: float
+    f1_high: float
+
+
+@dataclass(frozen=True)
 class VerifyReport:
-    """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out."""
+    """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out.
+
+    `served` is None without a bundle, `label_lm` without that model.
+    """
 
     variants: dict[str, VariantVerdict]
     bytes: dict[str, int]
     refused: list[str]
+    served: ServedF1 | None = None
+    label_lm: LabelLmTrial | None = None
 
     @classmethod
     def of(cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
@@ -46,16 +64,6 @@ class VerifyReport:
         """The variants that the bundle gets; mixed stands in for int8."""
         left_out = {*self.refused} if "int8" in self.refused else {*self.refused, "mixed"}
         return [variant for variant in self.bytes if variant not in left_out]
-
-    def refined(self, trial: LabelLmTrial) -> RefinedVerifyReport:
-        return RefinedVerifyReport(**vars(self), label_lm=trial)
-
-
-@dataclass(frozen=True)
-class RefinedVerifyReport(VerifyReport):
-    """The report on a bundle that carries the label language model."""
-
-    label_lm: LabelLmTrial
 
 
 def require_fp32(report: VerifyReport) -> None:

@@ -52,7 +52,7 @@ def test_an_equal_model_is_promoted():
     assert found.p == {"permutation": 1.0, "mcnemar": 1.0}
     assert found.types["PER"].support == 400
     assert found.reasons == [
-        "F1 0.8000, before 0.8000: +0.0000 [+0.0000, +0.0000]; a loss of more than 0.02 is excluded"
+        "served F1 0.8000, before 0.8000: +0.0000 [+0.0000, +0.0000]; a loss of more than 0.02 is excluded"
     ]
 
 
@@ -112,7 +112,9 @@ def test_a_type_that_collapses_is_rejected_though_all_together_is_better():
     found = compare_taggers(new, old, SETTINGS)
     assert found.difference["low"] > 0
     assert (found.verdict, failed(found)) == ("reject", {"F1 difference of LOC": "reject"})
-    assert found.reasons[0].startswith("LOC: F1 0.0000, before 1.0000: -1.0000 [-1.0000, -1.0000] on 20 mentions")
+    assert found.reasons[0].startswith(
+        "LOC: served F1 0.0000, before 1.0000: -1.0000 [-1.0000, -1.0000] on 20 mentions"
+    )
     assert compare_taggers(new, old, settings(max_type_loss=1.0)).verdict == "promote"
 
 
