@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from fpplm_core.escaping import markdown
 
+PAGES = "FPPLM_PAGES"  # variable with the address at which `fpplm up` serves the pages of reports/
+
 
 @dataclass(frozen=True)
 class RunChange:
