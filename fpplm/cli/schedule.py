@@ -47,7 +47,10 @@ def schedule(
 
 @app.command()
 def up(
-    host: Annotated[str, typer.Option(help="address to listen on; Prefect asks for no password")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(help="address to listen on; one that other machines reach needs a password (docs/security.md)"),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port of Prefect's API and web pages")] = 4200,
 ) -> None:
     """Runs this project's Prefect server and worker until Ctrl-C."""

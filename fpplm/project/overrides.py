@@ -13,13 +13,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from fpplm.pipeline.paths import SCRATCH
+from fpplm_core.data.segmenter import RULES
 from fpplm_core.errors import ParamsError
 from fpplm_core.files import write_text
 from fpplm_core.settings import read_yaml
 
 PARAMS = Path("params.yaml")
-
-
+# What a deployment may set: whole sections, and of `data` how files are read and which ones.
+OPEN_SECTIONS = ("encode", "train", "technique", "export")
+OPEN_DATA = ("format", "word_column", "tag_column", "separator", "scheme", "repair", "misaligned", "overlap")
+DATA_FILES = ("path", "train", "dev", "test")
 BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
 
 
@@ -30,13 +33,16 @@ def with_overrides(settings: Sequence[str]) -> Iterator[None]:
     They are undone when the run ends, or when the next run starts if it was killed; `keep_overrides` keeps them.
 
     Raises:
-        ParamsError: a setting is not `key=value`, or its key is unknown.
+        ParamsError: a setting is not `key=value`, its key is unknown, or a deployment may not set it.
     """
+    from prefect.runtime import deployment
+
     keep_overrides()
     if settings:
         text = PARAMS.read_text(encoding="utf-8")
         write_text(DURING, text)
-        set_values(DURING, settings)
+        # Of a deployment, whoever can use the server chose them, not the person at this keyboard.
+        (set_values_of_deployment if deployment.id else set_values)(DURING, settings)
         write_text(BEFORE, text)
         write_text(PARAMS, DURING.read_text(encoding="utf-8"))
     try:
@@ -62,6 +68,50 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
             ) from None
         wanted = json.loads(copy.read_text(encoding="utf-8"))
     write_values(file, wanted)
+
+
+def set_values_of_deployment(file: Path, settings: Sequence[str]) -> None:
+    """Writes values as `set_values` does. Raises ParamsError, also for a value that a deployment may not set.
+
+    It may set how a model is trained, and on which files of the project: never what is imported, loaded or moved, nor
+    what decides about production. What is compared are values, in whatever way they were set.
+    """
+    if any("${" in setting for setting in settings):  # resolves to a variable of the environment, such as a password
+        raise ParamsError("a scheduled run may not use ${...}", where="overrides", got=", ".join(settings)[:100])
+    before = read_yaml(file)
+    set_values(file, settings)
+    after = read_yaml(file)
+    for key, value in _changed(before, after, ""):
+        section, _, name = key.partition(".")
+        if section in OPEN_SECTIONS or (section == "data" and name in OPEN_DATA):
+            continue
+        if section == "data" and name == "segmentation" and value in RULES:
+            continue
+        if section == "data" and name in DATA_FILES and _is_inside(after["data"]["path"], name, value):
+            continue
+        raise ParamsError(
+            "a scheduled run may not set this",
+            where="overrides",
+            got=f"{key}={value}"[:100],
+            do=f"set it in params.yaml; free are {', '.join(OPEN_SECTIONS)} and, inside the project, the files of data",
+        )
+
+
+def _changed(before: Any, after: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """The dotted keys with other values, and their new values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before.keys() | after.keys():
+            yield from _changed(before.get(name), after.get(name), f"{key}.{name}".lstrip("."))
+    elif before != after or type(before) is not type(after):
+        yield key, after
+
+
+def _is_inside(folder: Any, name: str, value: Any) -> bool:
+    """Whether a folder or file of data, after links, lies in the project and in no hidden folder."""
+    if value is None or not isinstance(folder, str) or not isinstance(value, str):
+        return value is None and name in ("dev", "test")
+    root, path = Path.cwd().resolve(), (Path(folder) if name == "path" else Path(folder, value)).resolve()
+    return path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def write_values(file: Path, values: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from fpplm.pipeline import paths
 from fpplm.report.page import render
-from fpplm.report.run import RunSummary, as_markdown, markdown_table
+from fpplm.report.run import PAGES, RunSummary, as_markdown, markdown_table
 from fpplm.report.scores import both_f1
 from fpplm_core.escaping import markdown
 from fpplm_core.evaluation.gate import GateResult
@@ -19,8 +19,6 @@ from fpplm_core.evaluation.promotion import Comparison
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.export.verdicts import VerifyReport
 from fpplm_core.files import read_json, read_record, write_record
-
-PAGES = "FPPLM_PAGES"  # the address at which `fpplm up` serves the pages of reports/
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from fpplm_core.errors import RegistryError
 from fpplm_core.escaping import markdown
 
+PAGES = "FPPLM_PAGES"  # variable with the address at which `fpplm up` serves the pages of reports/
+
 
 @dataclass(frozen=True)
 class Verdict:

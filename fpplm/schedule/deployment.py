@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from zoneinfo import ZoneInfo
 
 from fpplm.project.lock import Busy
-from fpplm.project.overrides import set_values
+from fpplm.project.overrides import set_values_of_deployment
 from fpplm.registry.repository import require_promotable
-from fpplm.schedule.server import DEFAULT, POOL, api_url
+from fpplm.schedule.access import AUTH, log_in
+from fpplm.schedule.server import DEFAULT, POOL, api_url, own_address
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.params import load
 
@@ -98,6 +99,8 @@ def server() -> Iterator[SyncPrefectClient]:
     import httpx
     from prefect.client.orchestration import get_client
 
+    if address == own_address():
+        log_in()
     with get_client(sync_client=True) as client:
         if problem := client.api_healthcheck():
             do = "start it, correct PREFECT_API_URL, or unset it and run: fpplm up"
@@ -105,9 +108,9 @@ def server() -> Iterator[SyncPrefectClient]:
         try:
             yield client
         except httpx.HTTPError as error:
-            raise FpplmError(
-                "the Prefect server refused the request", where=address, got=str(error).splitlines()[0]
-            ) from None
+            got = str(error).splitlines()[0]
+            do = f"set PREFECT_API_AUTH_STRING to the {AUTH} of fpplm up" if "401" in got else ""
+            raise FpplmError("the Prefect server refused the request", where=address, got=got, do=do) from None
 
 
 def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:
@@ -149,7 +152,7 @@ def check(parameters: dict[str, Any]) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copyfile("params.yaml", Path(folder, "params.yaml"))
-        set_values(copy, parameters.get("overrides", []))
+        set_values_of_deployment(copy, parameters.get("overrides", []))
         load(copy)
     if (busy := parameters.get("busy", "wait")) not in get_args(Busy):
         raise ParamsError("unknown choice", where="--busy", got=repr(busy), do="use wait, skip or fail")

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from fpplm.pipeline.paths import SCRATCH  # first: it switches telemetry off before the libraries look
+from fpplm.report.run import PAGES
+from fpplm.schedule import access, pages
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text  # first: it switches telemetry off before the libraries look
 
@@ -71,13 +73,16 @@ def up(host: str, port: int) -> None:
     """Runs server and worker until SIGINT or SIGTERM.
 
     Raises:
-        FpplmError: the port is taken, or server or worker has ended by itself.
+        FpplmError: the port is taken, other machines would need no password, or server or worker has ended by itself.
     """
-    reached = "127.0.0.1" if host == "0.0.0.0" else host
-    address = f"http://{reached}:{port}/api"
-    check_free(host, port, address)
+    place, here_only = access.listening_address(host, port)
+    origin = access.url(place, port)
+    address = f"{origin}/api"
+    check_free(place, port, address)
     os.environ |= {"PREFECT_API_URL": address, MARK: str(os.getpid())}
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    access.secure(host, here_only, origin)
+    os.environ[PAGES] = pages.serve(port + 1)
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: received.append(number))
@@ -86,7 +91,7 @@ def up(host: str, port: int) -> None:
     print(f"starting; the server's log is {LOG}", flush=True)
     try:
         with LOG.open("wb") as log:
-            where = ("--host", host, "--port", str(port))
+            where = ("--host", place, "--port", str(port))
             running["server"] = prefect("server", "start", *where, log=log)
         if not wait_for(running, received, lambda: is_healthy(address)):
             return
@@ -109,7 +114,8 @@ def check_free(host: str, port: int, address: str) -> None:
         do = f"use it: PREFECT_API_URL={address} fpplm schedule; or {do}"
         raise FpplmError("another Prefect server runs there", where=where, do=do)
     try:
-        socket.create_server((host, port)).close()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
     except (OSError, OverflowError) as error:
         raise FpplmError("cannot listen there", where=where, got=str(error), do=do) from None
 

