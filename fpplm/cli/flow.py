@@ -26,7 +26,8 @@ def require_project() -> None:
 def load_flow(name: str) -> Any:
     """Imports the module flows/NAME.py of the project in this folder by name, as DVC does to run its stages.
 
-    Raises DataError if the project has no such flow, or one for another version of fpplm.
+    What the flow starts ends with this process. Raises DataError if the project has no such flow, or one for another
+    version of fpplm.
     """
     for variable, value in PREFECT.items():
         os.environ.setdefault(variable, value)
@@ -34,6 +35,9 @@ def load_flow(name: str) -> Any:
         raise DataError(
             "no such flow here", where=f"flows/{name}.py", do="restore the project's copies with fpplm update"
         )
+    from fpplm.pipeline.guard import guard
+
+    guard()
     sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module(f"flows.{name}")

@@ -1,7 +1,6 @@
 """`fpplm up`: runs a Prefect server and a worker for this project, and finds the server's address.
 
-Prefect runs in subprocesses. They and their children carry this process's id in their environment, so that all of them
-can be found and ended, whatever their session or parent is by then.
+Prefect runs in subprocesses, which the guard (fpplm.pipeline.guard) finds and ends whatever their session or parent is.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from fpplm.pipeline.paths import SCRATCH  # first: it switches telemetry off before the libraries look
+from fpplm.pipeline.guard import guard, started_by  # first: it switches telemetry off before the libraries look
+from fpplm.pipeline.paths import SCRATCH
 from fpplm.report.run import PAGES
 from fpplm.schedule import access, pages
 from fpplm_core.errors import FpplmError
-from fpplm_core.files import write_text  # first: it switches telemetry off before the libraries look
+from fpplm_core.files import write_text
 
 POOL = "fpplm"
 HOME = SCRATCH / "prefect"  # Prefect's database and logs, unless PREFECT_HOME is set
 ADDRESS = HOME / "api"
 LOG = HOME / "server.log"
 DEFAULT = "http://127.0.0.1:4200/api"
-MARK = "FPPLM_UP"
 LOOK = 0.3  # seconds between checks of the processes
 GRACE = 45.0  # seconds for processes to end: the worker gives its runs 30
 
@@ -79,7 +78,8 @@ def up(host: str, port: int) -> None:
     origin = access.url(place, port)
     address = f"{origin}/api"
     check_free(place, port, address)
-    os.environ |= {"PREFECT_API_URL": address, MARK: str(os.getpid())}
+    os.environ["PREFECT_API_URL"] = address
+    guard()
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
     access.secure(host, here_only, origin)
     os.environ[PAGES] = pages.serve(port + 1)
@@ -149,7 +149,9 @@ def stop(running: Mapping[str, subprocess.Popen[bytes]], received: list[int]) ->
     """Ends the worker and its runs, tells the server how they ended, then ends the server."""
     if worker := running.get("worker"):
         end(worker, received)
-    kill_started(spared={process.pid for process in running.values()})
+    for process in started_by(os.getpid(), spared={one.pid for one in running.values()}):
+        with suppress(psutil.Error):
+            process.kill()
     if server := running.get("server"):
         if worker and server.poll() is None:
             mark_crashed("fpplm up was stopped")
@@ -183,11 +185,3 @@ def end(process: subprocess.Popen[bytes], received: list[int]) -> None:
         time.sleep(LOOK)
     process.kill()
     process.wait()
-
-
-def kill_started(spared: set[int]) -> None:
-    """Kills all remaining processes that this process started, directly or not."""
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.pid not in spared | {os.getpid()} and process.environ().get(MARK) == str(os.getpid()):
-                process.kill()

@@ -31,7 +31,7 @@ from fpplm_core.quality.columns import (
     tags_in_context,
 )
 from fpplm_core.quality.scripts import script_of
-from fpplm_core.tagging.schemes import OUTSIDE, split_tag, tag_errors, type_fault
+from fpplm_core.tagging.schemes import OUTSIDE, SHOWN, split_tag, tag_errors, type_fault
 from fpplm_core.tagging.words import is_invisible
 
 _TAG_CHECKS = ("malformed_tag", "illegal_transition")
@@ -190,7 +190,8 @@ def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> 
     found = [fault.reason for fault in tag_errors(tags, scheme) if fault.word == (before is not None)]
     malformed = any(reason.startswith(("malformed", "unknown")) for reason in found)
     if not malformed and (reason := type_fault(split_tag(tag)[1], scheme) if tag != OUTSIDE else ""):
-        return {_TAG_CHECKS[0]: f"malformed tag: {reason}"}
+        shown = f"{tag[:SHOWN]!a}..." if len(tag) > SHOWN else f"{tag!a}"
+        return {_TAG_CHECKS[0]: f"malformed tag: {shown}: {reason}"}
     return {_TAG_CHECKS[0 if malformed else 1]: found[-1]} if found else {}
 
 

@@ -74,15 +74,13 @@ def split_tag(tag: str) -> tuple[str, str]:
 @lru_cache(1_000)
 def type_fault(kind: str, scheme: str) -> str:
     """Why this may not be the name of a type; "" if it may. Reports, tables and terminals show names as they are."""
-    rule = f"a type has 1 to {LONGEST_TYPE} visible characters or blanks"
     if kind in (MISSED, SPURIOUS) or (kind == OUTSIDE and scheme != "TAGS"):
-        return f"the type {kind!r} is not allowed: {kind} stands for no entity"
-    if len(kind) > LONGEST_TYPE:
-        return f"the type {kind[:SHOWN]!r}... has {len(kind)} characters: {rule}"
+        return f"{kind} stands for no entity, so it cannot be a type"
     shown = kind.translate(JOINERS)
-    if not shown.strip() or not shown.isprintable():
-        return f"the type {kind!a} has an invisible or control character: {rule}"
-    return ""
+    if shown.strip() and shown.isprintable() and len(kind) <= LONGEST_TYPE:
+        return ""
+    wrong = f"{len(kind)} characters" if len(kind) > LONGEST_TYPE else "an invisible or control character"
+    return f"the type has {wrong}; allowed are 1 to {LONGEST_TYPE} visible characters and blanks"
 
 
 class Detected(NamedTuple):

@@ -15,10 +15,11 @@ import psutil
 import pytest
 import yaml
 
-from tests.project import STAGES, Project, kill_group
+from tests.project import STAGES, Project, kill_group, steps_saved
 
 KILLS = 5  # of each stage
 FLOW_KILLS = 9
+GUARD = "fpplm.pipeline.guard"
 STARTING = 1.0  # seconds that DVC needs before the stage
 OUTPUTS = ("build/**/*", "bundle/*", "metrics/*", "reports/training/*", "reports/evaluation/*")
 MADE = ("build", "bundle", "metrics", "reports", "dvc.lock", ".dvc/cache", ".dvc/tmp", ".fpplm")
@@ -130,3 +131,23 @@ def test_the_flow_killed_again_and_again_until_it_gets_through(trained: Project,
     assert digests(project) == digests(trained)
     assert locked(project) == locked(trained)
     assert "v1.0.0" in project.ok("fpplm", "models")
+
+
+def test_nothing_outlives_a_retraining_that_is_killed_alone(trained: Project, tmp_path: Path) -> None:
+    """Not its group: nobody else kills Prefect's temporary server and the stage."""
+    project = trained.copy(tmp_path / "project")
+    project.set(train={"epochs": 60})
+    running = project.start("fpplm", "retrain")
+    deadline = time.monotonic() + 300
+    while steps_saved(project) < 2:
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    started = [p for p in psutil.Process(running.pid).children(recursive=True) if GUARD not in p.cmdline()]
+    for part in ("uvicorn", "tasks.train"):
+        assert any(part in process.cmdline() for process in started)
+    running.kill()
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert not alive, [process.cmdline() for process in alive]
+    assert nothing_is_left_at_work(project.path)
+    project.set(train={"epochs": 4})
+    assert "stages ran" in project.ok("fpplm", "retrain")

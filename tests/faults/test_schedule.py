@@ -88,7 +88,7 @@ class Up(NamedTuple):
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get("FPPLM_UP") == str(self.process.pid):
+                if process.environ().get("FPPLM_STARTED_BY") == str(self.process.pid):
                     found.append(process)
         return found
 

@@ -489,7 +489,7 @@ def test_a_type_may_have_any_visible_name(kind):
 )
 def test_a_type_with_another_name_is_refused_with_the_rule(kind):
     for scheme in ("IOB2", "TAGS"):
-        assert "a type has 1 to 100 visible characters or blanks" in type_fault(kind, scheme)
+        assert "allowed are 1 to 100 visible characters and blanks" in type_fault(kind, scheme)
 
 
 def test_o_is_a_type_among_tags_of_single_words_only():
