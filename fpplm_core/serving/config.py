@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from fpplm_core.errors import BundleError
@@ -15,7 +14,7 @@ from fpplm_core.tagging.words import CHARACTERS, UNICODE_1, WHITESPACE
 RENAMED = {"rules": UNICODE_1, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
 DEVICES = ("cpu", "cuda")
 SMALLEST_WINDOW, LARGEST_WINDOW = 8, 32_768  # pieces
-MOST_LABELS, LONGEST_LABEL = 4096, 1000
+MOST_LABELS, LONGEST_LABEL = 4096, 1000  # characters
 LARGEST_SCORE = 1e6  # 100 times what forbids a transition: sums stay far from the end of float32
 SHOWN = 80  # characters of a value that an error repeats
 HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # characters that steer a terminal, are no text, or break a line
@@ -87,8 +86,8 @@ class _Reader:
 
     def text(self, key: str, default: str) -> str:
         value = self.values.get(key, default)
-        if not isinstance(value, str):
-            raise self.refuse(key, "a text", value)
+        if not isinstance(value, str) or len(value) > LONGEST_LABEL:
+            raise self.refuse(key, "a short text", value)
         return value
 
     def labels(self) -> list[str]:
@@ -152,7 +151,7 @@ def is_number(value: Any) -> bool:
 
 def is_row(row: Any, size: int) -> bool:
     numbers = isinstance(row, list) and len(row) == size and all(map(is_number, row))
-    return numbers and all(abs(value) <= LARGEST_SCORE and isfinite(value) for value in row)
+    return numbers and all(abs(value) <= LARGEST_SCORE for value in row)
 
 
 def shorten(value: Any) -> str:

@@ -93,8 +93,11 @@ def open_label_lm(bundle: Bundle, device: str, threads: int | None) -> CheckedSe
 def _open(bundle: Bundle, name: str, signature: Signature, device: str, threads: int | None) -> CheckedSession:
     where = str(bundle.path / name)
     session = open_session(bundle.read(name), device, threads, where)
-    inputs = {port.name: port for port in session.session.get_inputs()}
-    outputs = {port.name: port for port in session.session.get_outputs()}
+    try:
+        inputs = {port.name: port for port in session.session.get_inputs()}
+        outputs = {port.name: port for port in session.session.get_outputs()}
+    except UnicodeDecodeError as error:
+        raise BundleError("a name in the graph is no text", where=where, got=one_line(error), do=AGAIN) from None
     if set(inputs) != set(signature.inputs):
         got = one_line(sorted(inputs))
         raise BundleError(f"the graph must take {', '.join(signature.inputs)}", where=where, got=got, do=AGAIN)

@@ -88,13 +88,14 @@ def graph_limits(where: str, seconds: float, cancel: Callable[[], object]) -> It
 def open_session(graph: bytes, device: str, threads: int | None = None, where: str = "graph") -> Session:
     """A session on the device's provider, with `threads` on the CPU; its errors name `where` the graph is from.
 
-    From bytes, ONNX Runtime refuses graphs with external data.
+    A graph with external data is refused: from bytes, ONNX Runtime 1.31 would look for it in the current directory.
 
     Raises BundleError if the graph cannot be opened, DeviceError if the device does not start.
     """
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised, in one line
     options.add_session_config_entry("session.load_model_format", "ONNX")  # whatever the bytes look like
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)  # is no folder
     if threads is not None:
         options.intra_op_num_threads = threads
     seconds = BUILDING if device == "tensorrt" else DEADLINE

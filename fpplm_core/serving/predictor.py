@@ -33,6 +33,11 @@ TEMPERATURE = 2.0  # softens the label language model's input, as in its trainin
 PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
 
 
+def log_chances(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logarithms of the probabilities, finite where those are too small for float32."""
+    return np.log(np.maximum(softmax(logits), np.finfo(np.float32).tiny))
+
+
 class Predictor:
     """Tags text with a loaded bundle.
 
@@ -193,8 +198,8 @@ class Predictor:
         doubtful = self._doubtful(logits, arrays)
         if not doubtful.any():
             return logits
-        written = np.log(softmax(self._write(logits, states, arrays)))
-        mean = (np.log(softmax(logits)) + written) / 2  # the geometric mean of both distributions
+        written = log_chances(self._write(logits, states, arrays))
+        mean = (log_chances(logits) + written) / 2  # the geometric mean of both distributions
         return np.where(doubtful[:, :, None], mean, logits)
 
     def _tagged(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:

@@ -12,8 +12,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from typing import Any
+
+import numpy as np
 
 NORMALIZERS = {
     "BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Precompiled", "Replace", "Strip", "StripAccents",
@@ -28,6 +29,7 @@ _CHARACTERS = re.compile(r"\[(?:\\x\{[0-9A-Fa-f]{1,6}\})+\]")
 MOST_PARTS = 32
 MOST_PIECES = 4_000_000
 LARGEST_ID = 2**31 - 1
+LARGEST_SCORE = 1e6
 LONGEST_PIECE = 1000  # characters
 LONGEST_AFFIX = 16
 LONGEST_WORD = 1000  # characters that WordPiece looks at, at a cost of their square
@@ -114,10 +116,25 @@ def _require_map(part: Mapping[str, Any]) -> None:
     except (binascii.Error, ValueError):
         raw = b""
     size = int.from_bytes(raw[:4], "little")
-    whole = len(raw) > 4 and size % 4 == 0 and 4 + size <= len(raw)
-    longest = max(map(len, raw[4 + size :].split(b"\0")))
+    images = raw[4 + size :]
+    whole = 0 < size <= len(raw) - 4 and size % 1024 == 0 and _is_trie(raw[4 : 4 + size], images)
     _require("normalizer", "a whole character map", whole, f"{len(raw)} bytes")
+    longest = max(map(len, images.split(b"\0")))
     _require("normalizer", f"a character map of short texts ({LONGEST_IMAGE} bytes)", longest <= LONGEST_IMAGE, longest)
+
+
+def _is_trie(raw: bytes, images: bytes) -> bool:
+    """Whether no text leads out of a double array in blocks of 256 units, as darts-clone writes them, or of the images.
+
+    A unit's bits: 31 tells a leaf, whose others are the start of its image; a unit within has its offset in bits 10 to
+    30, times 256 if bit 9 is set, and the next unit is at its position xor its offset xor the next byte.
+    """
+    units = np.frombuffer(raw, dtype="<u4").astype(np.int64)
+    is_leaf = units >> 31 == 1
+    bases = np.arange(len(units)) ^ ((units >> 10) << ((units & (1 << 9)) >> 6))
+    starts = units[is_leaf] & 0x7FFFFFFF
+    stays = not (bases[~is_leaf] >= len(units)).any() and not (starts >= len(images)).any()
+    return stays and all(start == 0 or images[start - 1] == 0 for start in starts.tolist())
 
 
 def _require_word_piece(model: Mapping[str, Any]) -> None:
@@ -133,7 +150,10 @@ def _require_bpe(model: Mapping[str, Any]) -> None:
     unknown, merges, dropout = model.get("unk_token"), model.get("merges"), model.get("dropout")
     _require("unk_token", "in the vocabulary", unknown is None or _is_in_vocabulary(model, "unk_token"), unknown)
     _require("merges", "a list", isinstance(merges, list) and len(merges) <= MOST_PIECES, merges)
-    _require("dropout", "off, as in serving", dropout in (None, 0), dropout)
+    _require("dropout", "off, as in serving", dropout is None, dropout)
+    # tokenizers cuts it off by bytes, which aborts the process where that splits a character; no tested family has one.
+    prefix = model.get("continuing_subword_prefix")
+    _require("continuing_subword_prefix", "empty, as a BPE must have it", not prefix, prefix)
 
 
 def _require_unigram(model: Mapping[str, Any]) -> None:
@@ -142,7 +162,8 @@ def _require_unigram(model: Mapping[str, Any]) -> None:
     _require("vocab", f"a list of at most {MOST_PIECES} pieces", listed, type(vocabulary).__name__)
     for entry in vocabulary or ():
         pair = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str)
-        right = pair and len(entry[0]) <= LONGEST_PIECE and type(entry[1]) in (int, float) and isfinite(entry[1])
+        right = pair and len(entry[0]) <= LONGEST_PIECE and type(entry[1]) in (int, float)
+        right = right and abs(entry[1]) <= LARGEST_SCORE
         _require("vocab", "pieces with their scores", right, entry)
     within = type(unknown) is int and 0 <= unknown < len(vocabulary or ())
     _require("unk_id", "a number of the vocabulary", within, unknown)

@@ -1,0 +1,223 @@
+"""A bundle from anywhere: what its folder, its manifest and its config.json may be."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from fpplm_core.errors import BundleError
+from fpplm_core.export.bundle_writer import seal
+from fpplm_core.serving import Predictor, bundle, open_bundle
+from tests.hostile_bundles import files, values
+from tests.hostile_bundles.tiny import CONFIG, LABELS, reseal, save_tagger, table, write_tiny_bundle
+
+TEXT = "Ann met BOB in London"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("whole") / "bundle")
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "bundle"))
+
+
+def refusal(folder: Path, **options: object) -> str:
+    """The one line with which a bundle is refused, without the folder's path."""
+    with pytest.raises(BundleError) as caught:
+        Predictor.load(folder, "cpu", **options).predict(TEXT)
+    line = str(caught.value)
+    assert line.isprintable() and len(line) < 1000
+    return line.replace(str(folder), "")
+
+
+def found(folder: Path, **options: object) -> list[tuple[str, str]]:
+    return [(entity.text, entity.label) for entity in Predictor.load(folder, "cpu", **options).predict(TEXT)]
+
+
+def test_a_whole_bundle_answers(whole):
+    assert found(whole) == [("Ann", "PER"), ("BOB", "PER"), ("London", "LOC")]
+
+
+@pytest.mark.parametrize("name", files.NAMES, ids=ascii)
+def test_a_listed_name_leads_nowhere(folder, name):
+    """Whatever lies there, with its right hash: nothing outside the folder is read, and no two names are one file."""
+    (folder.parent / "outside.txt").write_text("secret")
+    manifest = files.manifest_of(folder)
+    manifest["files"][name] = files.facts_of(b"secret")
+    files.write_manifest(folder, manifest)
+    assert "manifest.json" in refusal(folder) or ".hidden" in refusal(folder)
+
+
+def test_names_that_differ_in_case_are_refused(folder):
+    (folder / "readme.md").write_text("")
+    reseal(folder)
+    assert "two names differ in their case alone" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["model.fp32.onnx", "tokenizer.json", "config.json", "manifest.json", "README.md"])
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+def test_a_link_is_accepted_on_request_alone(folder, name, kind):
+    target = folder.parent / "cache"
+    shutil.move(folder / name, target)
+    (folder / name).symlink_to(target) if kind == "symbolic" else os.link(target, folder / name)
+    assert f"/{name}: a {'hard ' if kind == 'hard' else ''}link" in refusal(folder)
+    assert "--allow-links" in refusal(folder)
+    assert found(folder, allow_links=True)[0] == ("Ann", "PER")
+    target.write_bytes(target.read_bytes()[:-3] + b"xxx")
+    assert "changed since" in refusal(folder, allow_links=True) or "manifest.json" in refusal(folder, allow_links=True)
+
+
+@pytest.mark.parametrize("allow_links", [False, True])
+@pytest.mark.parametrize("name", ["model.fp32.onnx", "manifest.json"])
+def test_what_is_no_file_is_refused_at_once(folder, name, allow_links):
+    """A pipe without a writer, behind a link too, would keep a reader for ever."""
+    file, aside = folder / name, folder.parent / "aside"
+    file.unlink()
+    os.mkfifo(file)
+    assert "not a regular file" in refusal(folder, allow_links=allow_links)
+    file.rename(aside)
+    for target in (aside, Path("/dev/zero"), folder):
+        file.symlink_to(target)
+        line = refusal(folder, allow_links=allow_links)
+        assert ("not a regular file" if allow_links else "a link") in line
+        file.unlink()
+    file.symlink_to(file)  # a loop
+    assert ("cannot be opened" if allow_links else "a link") in refusal(folder, allow_links=allow_links)
+    file.unlink()
+    file.mkdir()
+    assert "not a regular file" in refusal(folder, allow_links=allow_links)
+
+
+@pytest.mark.parametrize("name", ["model.int8.onnx", "evil.py", "a.so", ".hidden", "model.fp32.onnx_data", "a\nb"])
+def test_a_file_that_the_manifest_does_not_list_is_refused(folder, name):
+    (folder / name).write_text("")
+    assert "not in the manifest" in refusal(folder) and repr(name) in refusal(folder)
+
+
+def test_a_signature_and_a_bill_of_materials_may_be_added(folder):
+    for name in (bundle.SIGNATURE, bundle.BILL_OF_MATERIALS):
+        (folder / name).write_text("anything")
+    assert found(folder)
+    digest = open_bundle(folder).manifest["digest"]
+    reseal(folder)  # and they are not sealed
+    assert open_bundle(folder).manifest["digest"] == digest
+
+
+def test_a_subfolder_is_not_sealed(folder):
+    (folder / "inner").mkdir()
+    with pytest.raises(BundleError, match="not a regular file"):
+        seal(folder, {})
+
+
+@pytest.mark.parametrize("name", ["model.fp32.onnx", "label_lm.onnx"])
+def test_the_bytes_that_were_hashed_are_the_bytes_that_run(folder, name):
+    """A graph is read at the first text, long after the bundle was opened."""
+    predictor = Predictor.load(folder, "cpu")
+    spoilt = folder.parent / "other.onnx"
+    save_tagger(spoilt, table=-table())
+    spoilt.replace(folder / name)
+    with pytest.raises(BundleError, match=f"{name}: changed since"):
+        predictor.explain(TEXT.split())
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_file_swapped_while_the_bundle_is_opened_is_not_read(folder, name, monkeypatch):
+    verify = bundle._verify
+
+    def swap_after(path, checked, *rest):
+        verify(path, checked, *rest)
+        if checked == name:
+            (path / name).write_bytes((path / name).read_bytes().replace(b"London", b"Boston") + b" ")
+
+    monkeypatch.setattr(bundle, "_verify", swap_after)
+    assert f"{name}: changed since" in refusal(folder)
+
+
+def test_a_digest_pins_a_bundle(folder):
+    digest = open_bundle(folder).manifest["digest"]
+    assert found(folder, digest=digest) and found(folder, digest=digest.upper())
+    save_tagger(folder / "model.fp32.onnx", table=-table())
+    reseal(folder)  # as anybody can
+    assert found(folder) != [("Ann", "PER"), ("BOB", "PER"), ("London", "LOC")]
+    assert "another bundle than the digest names" in refusal(folder, digest=digest)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("kind", [files.strange_manifest, values.json_text, values.any_value, values.variants])
+def test_hostile_values_are_refused_in_one_line(folder, kind, seed):
+    kind(folder, Random(seed))
+    try:
+        Predictor.load(folder, "cpu").predict(TEXT)  # a value may be harmless
+    except BundleError as error:
+        assert str(error).isprintable() and len(str(error)) < 1000
+
+
+def test_a_file_of_absurd_size_is_not_read(folder):
+    """Not even its hash is computed: it is sparse, and takes no room on the disk."""
+    manifest = files.manifest_of(folder)
+    for name, limit in bundle.LIMITS.items():
+        os.truncate(folder / name, limit + 1)
+        if name != bundle.MANIFEST:
+            manifest["files"][name]["bytes"] = limit + 1
+        else:
+            assert "manifest.json: too large" in refusal(folder)
+        files.write_manifest(folder, manifest)
+    assert "manifest.json: no list of files, got 'config.json'" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("window", -5, "an integer from 8 to 32768, got -5"),  # these two did not end
+        ("window", 2, "an integer from 8 to 32768, got 2"),
+        ("window", True, "an integer"),
+        ("stride", CONFIG["window"], "an integer from 0 to 31, got 32"),
+        ("context", 33, "from 0 to 32"),
+        ("first_shape", -1, "from 0 to 1000"),
+        ("labels", [], "a list of 1 to"),
+        ("labels", LABELS[1:], "the first of them O"),
+        ("labels", [*LABELS[:-1], "B-PER"], "different from each other"),
+        ("labels", [*LABELS[:-1], "B-"], "printable characters, got 'B-'"),
+        ("labels", [*LABELS[:-1], "S-\x1b[2J"], r"got 'S-\x1b[2J'"),
+        ("labels", [*LABELS[:-1], "S-\u202e\n"], "printable characters"),
+        ("transitions", [[0.0] * 9] * 9, "10 rows of 10 numbers"),
+        ("transitions", [[0.0] * 10] * 9 + [[0.0] * 9 + [1e300]], "numbers within ±1000000"),
+        ("label_lm", {"below": 0, "use": True}, "false if below is 0"),
+        ("variants", {"cpu": ["x/../../evil"]}, "not in the manifest, got 'model.x/../../evil.onnx'"),
+        ("variants", {"cpu": ["int8"]}, "not in the manifest, got 'model.int8.onnx'"),
+        ("variants", {"cuda": ["fp32"]}, "the variants of cpu and cuda"),
+        ("variants", {"cpu": []}, "no such variant in the bundle"),
+        ("words", ["os:system"], "`words` must be a short text"),
+    ],
+)
+def test_a_value_out_of_range_is_named(folder, key, value, said):
+    values.edit(folder, "config.json", lambda config: config.update({key: value}))
+    assert said in refusal(folder)
+
+
+@pytest.mark.parametrize("key", sorted({*CONFIG} - {"words", "label_lm"}))
+def test_a_missing_key_is_named(folder, key):
+    values.edit(folder, "config.json", lambda config: config.pop(key))
+    assert f"`{key}` must be there" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "label", ["S-a b", "S-a/b", "S-\"'", "S-人物", "S-a-b", "S-B-PER", "S-\u200cنام", "S-" + "x" * 900]
+)
+def test_odd_names_of_types_are_no_fault(folder, label):
+    values.edit(folder, "config.json", lambda config: config.update(labels=[*LABELS[:-1], label]))
+    assert found(folder)[-1] == ("London", label[2:])
+
+
+def test_a_bundle_without_cuda_variants_says_so(folder, monkeypatch):
+    values.edit(folder, "config.json", lambda config: config.update(variants={"cpu": ["fp32"]}))
+    assert open_bundle(folder).variants == {"cpu": ["fp32"], "cuda": []}
+    assert json.loads((folder / "config.json").read_text())["variants"] == {"cpu": ["fp32"]}
