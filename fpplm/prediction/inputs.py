@@ -162,7 +162,7 @@ def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedTex
     tokens = row.get("tokens") if isinstance(row, dict) else None
     if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
         places = {key: row[key] for key in ("document", "text", "offsets") if key in row}
-        return _of_sentence(jsonl.sentence_of({"tokens": tokens, "tags": ["O"] * len(tokens), **places}, name, number))
+        return _of_sentence(jsonl.sentence_of(places, tuple(tokens), ("O",) * len(tokens), name, number))
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         do = "give an object with `text`, or with `tokens`, a list of words"
         raise DataError("neither text nor words in the JSON line", where=where, got=shown(row), do=do)

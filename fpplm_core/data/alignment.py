@@ -9,7 +9,8 @@ overlap     for two mentions that share a character, or a word after expanding: 
             or the first of equals) | first (keep the one that begins first, or the longer of equals)
 
 What shows nothing at the edges of mentions (white space, control and format characters) is cut off, unless the word
-there has it, too; white space at the edges of given words as well. Text outside the given words gets no tag.
+there has it, too; white space at the edges of given words as well. The same mention given twice is read once. Text
+outside the given words gets no tag.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
     outside the words, and for what `options` refuses.
     """
     words = options.segment(record.text) if record.words is None else _given(record.words, record, options)
-    mentions = _trimmed(words, record, options)
+    mentions = _once(_trimmed(words, record, options), record, options)
     if options.misaligned == "expand":
         mentions = [_widened(mention, words, record, options) for mention in mentions]
     mentions = _apart(mentions, record, options)
@@ -111,6 +112,16 @@ def _on_words(start: int, end: int, words: Sequence[Range], text: str) -> Range:
         if visible_range(text, *words[last])[1] == end:
             end = words[last][1]
     return start, end
+
+
+def _once(mentions: Iterable[Mention], record: AnnotatedText, options: Options) -> list[Mention]:
+    """The mentions without copies, which have the same place and label."""
+    found: dict[tuple[int, int, str], Mention] = {}
+    for mention in mentions:
+        if mention[:3] in found:
+            options.notes.add("mentions given twice are read once", _noted(mention, record))
+        found.setdefault(mention[:3], mention)
+    return list(found.values())
 
 
 def _given(words: tuple[Range, ...], record: AnnotatedText, options: Options) -> list[Range]:
