@@ -47,11 +47,12 @@ def _read(name: str, path: Path, copy: Path, kind: str, options: Options) -> Ite
         except DataError as error:
             found = re.fullmatch(rf"{re.escape(str(path))}:([0-9]+).*", error.where)
             bad = _named(error, str(path), name)
+            _add_notes(options.notes, notes, str(path), name)
             if kind not in BY_SENTENCE or found is None or int(found[1]) <= last:
-                _add_notes(options.notes, notes, str(path), name)
                 raise bad from None
         last = int(found[1])
         yield f"{name}:{last}", bad
+        _remove_notes(options.notes, notes)  # they are noted again
         if path != copy:
             path = Path(shutil.copyfile(path, copy))
         _empty_sentence(path, last)
@@ -78,6 +79,12 @@ def _add_notes(notes: Notes, found: Notes, path: str, name: str) -> None:
     notes.counts.update(found.counts)
     for kind, places in found.places.items():
         notes.places[kind] += [place.replace(path, name) for place in places]
+
+
+def _remove_notes(notes: Notes, found: Notes) -> None:
+    notes.counts -= found.counts
+    for kind, places in found.places.items():
+        del notes.places[kind][-len(places) :]
 
 
 def _of_record(record: Sentence | AnnotatedText, options: Options) -> SegmentedText:
