@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fpplm.prediction.lines import STDIN, UTF8, lines_of, local_file
-from fpplm_core.data.alignment import places_of_joined
+from fpplm.prediction.formats import Placed, cut, of_sentence, read_format
+from fpplm.prediction.lines import STDIN, UTF8, lines_of
 from fpplm_core.data.formats import detect, get, jsonl
 from fpplm_core.data.formats._json import BLANK, LARGEST, loads, shown, values_of
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, FpplmError
 from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.tagging.words import Range
@@ -25,9 +23,6 @@ TEXT_LIMIT = 1_000_000  # characters of a text: with its words and windows it ta
 LINE_LIMIT = 16 * TEXT_LIMIT  # characters of a JSON line: escapes, tokens and offsets beside the text
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are not white space
-
-Read = SegmentedText | DataError  # a text, or why there is none in its place
-Placed = tuple[str, Read]  # file:line of it
 
 
 def reading_options(segment: Callable[[str], list[Range]], **chosen: Any) -> Options:
@@ -49,7 +44,7 @@ def read(name: str, kind: str, options: Options, encoding: str = UTF8) -> Iterat
     elif kind == "jsonl":
         found = _read_json(name, options, encoding)
     else:
-        found = _read_format(name, kind, options, encoding)
+        found = read_format(name, kind, options, encoding)
     for place, item in found:
         yield place, item if isinstance(item, DataError) else _checked(item, place, options.notes)
 
@@ -103,7 +98,7 @@ def _told(name: str, notes: Notes) -> str:
     return kind
 
 
-def _checked(text: SegmentedText, place: str, notes: Notes) -> Read:
+def _checked(text: SegmentedText, place: str, notes: Notes) -> SegmentedText | DataError:
     if len(text.text) > TEXT_LIMIT:
         got, do = f"{len(text.text):,} characters", f"split it: at most {TEXT_LIMIT:,} are tagged together"
         return DataError("the text is too long", where=place, got=got, do=do)
@@ -115,13 +110,9 @@ def _checked(text: SegmentedText, place: str, notes: Notes) -> Read:
     return text
 
 
-def _cut(text: str, options: Options) -> SegmentedText:
-    return SegmentedText(text, [(text[start:end], start, end) for start, end in options.segment(text)])
-
-
 def _read_text(name: str, options: Options, encoding: str) -> Iterator[Placed]:
     for number, line in lines_of(name, encoding, TEXT_LIMIT):
-        yield f"{name}:{number}", line if isinstance(line, DataError) else _cut(line, options)
+        yield f"{name}:{number}", line if isinstance(line, DataError) else cut(line, options)
 
 
 def _read_json(name: str, options: Options, encoding: str) -> Iterator[Placed]:
@@ -162,7 +153,7 @@ def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedTex
     tokens = row.get("tokens") if isinstance(row, dict) else None
     if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
         places = {key: row[key] for key in ("document", "text", "offsets") if key in row}
-        return _of_sentence(jsonl.sentence_of(places, tuple(tokens), ("O",) * len(tokens), name, number))
+        return of_sentence(jsonl.sentence_of(places, tuple(tokens), ("O",) * len(tokens), name, number))
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         do = "give an object with `text`, or with `tokens`, a list of words"
         raise DataError("neither text nor words in the JSON line", where=where, got=shown(row), do=do)
@@ -170,42 +161,4 @@ def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedTex
         options.notes.add("tokens that are not words are not read: texts are segmented", where)
     document = row.get("document")
     known = type(document) is int and 0 <= document <= LARGEST
-    return _cut(row["text"], options)._replace(document=document if known else None)
-
-
-def _of_sentence(sentence: Sentence) -> SegmentedText:
-    """A sentence's text, or else its words joined by blanks."""
-    offsets, text = sentence.offsets, sentence.text
-    if offsets is None or text is None:
-        offsets, text = tuple(places_of_joined(sentence.words)), " ".join(sentence.words)
-    words = [(word, *place) for word, place in zip(sentence.words, offsets, strict=True)]
-    return SegmentedText(text, words, sentence.document)
-
-
-def _read_format(name: str, kind: str, options: Options, encoding: str) -> Iterator[Placed]:
-    reader, notes = get(kind), Notes()
-    with local_file(name, encoding) as path:
-
-        def named(part: str) -> str:
-            return part.replace(str(path), name)
-
-        try:
-            for record in reader.read(path, replace(options, notes=notes)):
-                yield named(record.place), _of_record(record, options)
-        except DataError as error:
-            raise DataError(
-                named(error.what), where=named(error.where), got=named(error.got), do=named(error.do)
-            ) from None
-        finally:
-            options.notes.counts.update(notes.counts)
-            for note, places in notes.places.items():
-                options.notes.places[note] += map(named, places)
-
-
-def _of_record(record: Sentence | AnnotatedText, options: Options) -> SegmentedText:
-    if isinstance(record, Sentence):
-        return _of_sentence(record)
-    if record.words is not None:
-        words = [(record.text[start:end], start, end) for start, end in record.words]
-        return SegmentedText(record.text, words, record.document)
-    return _cut(record.text, options)._replace(document=record.document)
+    return cut(row["text"], options)._replace(document=document if known else None)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Literal
 
-from fpplm.prediction.inputs import Placed
+from fpplm.prediction.formats import Placed
 from fpplm_core.data.formats.conll import DOCUMENT
 from fpplm_core.errors import DataError
 from fpplm_core.serving.entities import SegmentedText, entities_of

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from fpplm.prediction import inputs
-from fpplm.prediction.inputs import accepted, read, read_all, reading_options
+from fpplm.prediction.inputs import accepted, read, reading_options
 from fpplm.prediction.lines import known_encoding, lines_of, require_files
 from fpplm.prediction.outputs import tag_texts
-from fpplm.prediction.records import without_unwritable
 from fpplm_core.data.notes import Notes
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.serving.entities import SegmentedText
@@ -98,14 +97,6 @@ def test_standard_input_is_read_like_a_file(tmp_path: Path, kind: str, bom: byte
     assert [str(item)[:25] for item in items[1:]] == ([] if kind == "conll" else ["-:2: not valid UTF-8, got"])
 
 
-def test_an_error_of_a_format_names_standard_input_and_notes_do_too(tmp_path: Path) -> None:
-    path, notes = tmp_path / "in.conll", Notes()
-    path.write_bytes("# é\nMira\tO\nHolt\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"in\.conll:3: wrong number of columns"):
-        list(read(str(path), "conll", reading_options(segment, notes=notes), "latin-1"))
-    assert notes.places == {"comments are not read": [f"{path}:1: # é"]}
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -175,19 +166,6 @@ def test_the_own_output_is_an_input_with_the_same_words(tmp_path: Path, kind: in
     assert words(tmp_path / f"o.{kind}") == words(tmp_path / "in.txt")
 
 
-def test_columns_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "in.tsv"
-    path.write_text("A\tMira\tO\nB\tHolt\tO\n")
-    assert words(path, word_column=1) == [["Mira", "Holt"]]
-    (tmp_path / "in.csv").write_text("sentence,w,x\n1,Mira,O\n1,Holt,O\n")
-    assert words(tmp_path / "in.csv", word_column="w", tag_column="x") == [["Mira", "Holt"]]
-
-
-def test_words_alone_need_no_tags(tmp_path: Path) -> None:
-    (tmp_path / "in.conll").write_text("Mira\nHolt\n\nOtto\n")
-    assert words(tmp_path / "in.conll") == [["Mira", "Holt"], ["Otto"]]
-
-
 def test_skipped_texts_are_printed_and_counted_and_others_stop(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,24 +190,6 @@ def test_control_characters_are_tagged_and_noted(tmp_path: Path) -> None:
     (text,) = found(path, notes=notes)
     assert text.text == "Mira\x07 Holt\x0c"  # type: ignore[union-attr]
     assert list(notes.lines()) == [f"texts with control characters, which are tagged as words ({path}:1: '\\x07')"]
-
-
-@pytest.mark.parametrize("word", ["a\tb", "a\nb", "", "-DOCSTART-"])
-def test_a_word_that_columns_cannot_hold_is_an_error_with_its_place(tmp_path: Path, word: str) -> None:
-    path = tmp_path / "in.jsonl"
-    path.write_text('{"text": "x"}\n' + json.dumps({"tokens": [word]}) + "\n")
-    for kind, number in (("conll", 1), ("jsonl", 0)):
-        rows = [item for _, item in without_unwritable(read(str(path), "auto", OPTIONS), kind)]  # type: ignore[arg-type]
-        errors = [str(item) for item in rows if isinstance(item, DataError)]
-        assert len(errors) == number and all("in.jsonl:2: a word that columns" in error for error in errors)
-
-
-def test_documents_of_two_files_are_different_documents(tmp_path: Path) -> None:
-    for name in ("a.conll", "b.conll"):
-        (tmp_path / name).write_text("-DOCSTART-\tO\n\nMira\tO\n\nHolt\tO\n\n-DOCSTART-\tO\n\nOtto\tO\n")
-    items = read_all([str(tmp_path / "a.conll"), str(tmp_path / "b.conll")], "auto", OPTIONS)
-    documents = [item.document for _, item in items if isinstance(item, SegmentedText)]
-    assert documents == [1, 1, 2, 3, 3, 4]
 
 
 def test_nothing_is_overwritten_before_the_inputs_are_there(tmp_path: Path) -> None:

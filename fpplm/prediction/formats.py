@@ -1,0 +1,110 @@
+"""Reads files of annotated formats for their words or texts; a sentence of columns that cannot be read is an error."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from fpplm.prediction.lines import local_file
+from fpplm_core.data.alignment import places_of_joined
+from fpplm_core.data.formats import get
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
+from fpplm_core.data.records import AnnotatedText, Sentence
+from fpplm_core.errors import DataError
+from fpplm_core.serving.entities import SegmentedText
+
+BY_SENTENCE = {"conll", "conll2012", "conllu", "iob2"}  # formats with an empty line between sentences
+
+Placed = tuple[str, SegmentedText | DataError]  # file:line, and the text there, or why there is none
+
+
+def read_format(name: str, kind: str, options: Options, encoding: str) -> Iterator[Placed]:
+    """The texts of a file, or of standard input for `-`, in a format of fpplm_core/data/formats.
+
+    Raises DataError, naming the file that was given, if nothing behind an error can be read.
+    """
+    with local_file(name, encoding) as path, tempfile.TemporaryDirectory() as folder:
+        yield from _read(name, path, Path(folder) / "copy", kind, options)
+
+
+def _read(name: str, path: Path, copy: Path, kind: str, options: Options) -> Iterator[Placed]:
+    """As `read_format`; after a bad sentence it reads anew, from a copy of the file in which that sentence is empty."""
+    done = last = 0
+    while True:
+        notes = Notes()
+        try:
+            for record in islice(get(kind).read(path, replace(options, notes=notes)), done, None):
+                done += 1
+                yield record.place.replace(str(path), name), _of_record(record, options)
+            _add_notes(options.notes, notes, str(path), name)
+            return
+        except DataError as error:
+            found = re.fullmatch(rf"{re.escape(str(path))}:([0-9]+).*", error.where)
+            bad = _named(error, str(path), name)
+            _add_notes(options.notes, notes, str(path), name)
+            if kind not in BY_SENTENCE or found is None or int(found[1]) <= last:
+                raise bad from None
+        last = int(found[1])
+        yield f"{name}:{last}", bad
+        _remove_notes(options.notes, notes)  # they are noted again
+        if path != copy:
+            path = Path(shutil.copyfile(path, copy))
+        _empty_sentence(path, last)
+
+
+def _empty_sentence(path: Path, line: int) -> None:
+    """Empties the lines around a line up to the nearest empty ones."""
+    lines = path.read_bytes().split(b"\n")
+    start = end = line - 1
+    while start > 0 and lines[start - 1].strip():
+        start -= 1
+    while end < len(lines) and lines[end].strip():
+        end += 1
+    lines[start:end] = [b""] * (end - start)
+    path.write_bytes(b"\n".join(lines))
+
+
+def _named(error: DataError, path: str, name: str) -> DataError:
+    what, where, got, do = (part.replace(path, name) for part in (error.what, error.where, error.got, error.do))
+    return DataError(what, where=where, got=got, do=do)
+
+
+def _add_notes(notes: Notes, found: Notes, path: str, name: str) -> None:
+    notes.counts.update(found.counts)
+    for kind, places in found.places.items():
+        notes.places[kind] += [place.replace(path, name) for place in places]
+
+
+def _remove_notes(notes: Notes, found: Notes) -> None:
+    notes.counts -= found.counts
+    for kind, places in found.places.items():
+        del notes.places[kind][-len(places) :]
+
+
+def _of_record(record: Sentence | AnnotatedText, options: Options) -> SegmentedText:
+    if isinstance(record, Sentence):
+        return of_sentence(record)
+    if record.words is not None:
+        words = [(record.text[start:end], start, end) for start, end in record.words]
+        return SegmentedText(record.text, words, record.document)
+    return cut(record.text, options)._replace(document=record.document)
+
+
+def cut(text: str, options: Options) -> SegmentedText:
+    """A text with its words, as `options` segments it."""
+    return SegmentedText(text, [(text[start:end], start, end) for start, end in options.segment(text)])
+
+
+def of_sentence(sentence: Sentence) -> SegmentedText:
+    """A sentence's text, or else its words joined by blanks."""
+    offsets, text = sentence.offsets, sentence.text
+    if offsets is None or text is None:
+        offsets, text = tuple(places_of_joined(sentence.words)), " ".join(sentence.words)
+    words = [(word, *place) for word, place in zip(sentence.words, offsets, strict=True)]
+    return SegmentedText(text, words, sentence.document)

@@ -1,0 +1,70 @@
+"""Words from files of columns: which column they stand in, which sentences cannot be read, where documents end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fpplm.prediction.inputs import accepted, read, read_all, reading_options
+from fpplm.prediction.records import without_unwritable
+from fpplm_core.data.notes import Notes
+from fpplm_core.errors import DataError
+from fpplm_core.serving.entities import SegmentedText
+from fpplm_core.tagging.words import segment
+from tests.unit.fpplm.test_inputs import OPTIONS, words
+
+
+def test_an_error_of_a_format_names_standard_input_and_notes_do_too(tmp_path: Path) -> None:
+    path, notes = tmp_path / "in.conll", Notes()
+    path.write_bytes("# é\nMira\tO\nHolt\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"in\.conll:3: wrong number of columns"):
+        list(accepted(read(str(path), "conll", reading_options(segment, notes=notes), "latin-1"), False, Notes()))
+    assert notes.places == {"comments are not read": [f"{path}:1: # é"]}
+
+
+def test_a_bad_sentence_of_columns_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    path, notes = tmp_path / "in.conll", Notes()
+    raw = b"# c d e\nMira\tO\n\nCaf\xe9\tO\nda\tO\n\nHolt\tO\n\nx\tO\nOtto\n\n\nQuarl\tO\ny\tO\n\nlast\n"
+    path.write_bytes(raw)
+    mira, cafe, holt, otto, quarl, last = words(path, "conll", notes=notes)
+    assert [mira, holt, quarl] == [["Mira"], ["Holt"], ["Quarl", "y"]]
+    assert [str(bad)[:39] for bad in (cafe, otto, last)] == [
+        "in.conll:4: not valid UTF-8, got byte 0",
+        "in.conll:10: wrong number of columns, g",
+        "in.conll:16: wrong number of columns, g",
+    ]
+    assert path.read_bytes() == raw and notes.counts["comments are not read"] == 1
+    assert notes.places["comments are not read"] == [f"{path}:1: # c d e"]
+
+
+def test_columns_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text("A\tMira\tO\nB\tHolt\tO\n")
+    assert words(path, word_column=1) == [["Mira", "Holt"]]
+    (tmp_path / "in.csv").write_text("sentence,w,x\n1,Mira,O\n1,Holt,O\n")
+    assert words(tmp_path / "in.csv", word_column="w", tag_column="x") == [["Mira", "Holt"]]
+
+
+def test_words_alone_need_no_tags(tmp_path: Path) -> None:
+    (tmp_path / "in.conll").write_text("Mira\nHolt\n\nOtto\n")
+    assert words(tmp_path / "in.conll") == [["Mira", "Holt"], ["Otto"]]
+
+
+@pytest.mark.parametrize("word", ["a\tb", "a\nb", "", "-DOCSTART-"])
+def test_a_word_that_columns_cannot_hold_is_an_error_with_its_place(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "x"}\n' + json.dumps({"tokens": [word]}) + "\n")
+    for kind, number in (("conll", 1), ("jsonl", 0)):
+        rows = [item for _, item in without_unwritable(read(str(path), "auto", OPTIONS), kind)]  # type: ignore[arg-type]
+        errors = [str(item) for item in rows if isinstance(item, DataError)]
+        assert len(errors) == number and all("in.jsonl:2: a word that columns" in error for error in errors)
+
+
+def test_documents_of_two_files_are_different_documents(tmp_path: Path) -> None:
+    for name in ("a.conll", "b.conll"):
+        (tmp_path / name).write_text("-DOCSTART-\tO\n\nMira\tO\n\nHolt\tO\n\n-DOCSTART-\tO\n\nOtto\tO\n")
+    items = read_all([str(tmp_path / "a.conll"), str(tmp_path / "b.conll")], "auto", OPTIONS)
+    documents = [item.document for _, item in items if isinstance(item, SegmentedText)]
+    assert documents == [1, 1, 2, 3, 3, 4]
