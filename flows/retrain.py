@@ -100,9 +100,9 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
     settings = load()  # a wrong key is reported before anything starts
     if promote and is_repository():
         require_committed_code()  # likewise
-    verdict = INTERRUPTED_VERDICT
+    verdict, refused = INTERRUPTED_VERDICT, list[str]()
     try:
-        dvc_import.take_in(settings, commit=promote)
+        refused = dvc_import.take_in(settings, commit=promote)
         run.note(facts=asdict(Lineage.of(settings)))
         timed = stage.with_options(timeout_seconds=3600 * stage_hours)
         for name in stage_names():
@@ -113,6 +113,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
                 for change in drift(run, settings.check.drift):
                     print(f"since the last run: {change}", flush=True)
         verdict = decide(settings, promote)
+        verdict = verdict._replace(reasons=[*verdict.reasons, *refused])
     except Exception as error:
         verdict = Verdict("failed", [str(error)])
         raise

@@ -175,7 +175,7 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
 
 def verdict_line(verdict: Verdict, promote: bool) -> str:
     """The verdict in one line, with advice."""
-    reason = verdict.reasons[0]
+    reason = "; ".join(verdict.reasons)
     if verdict.version:
         return f"verdict  {verdict.version} is in production: {reason}"
     advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""
