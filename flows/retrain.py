@@ -6,7 +6,7 @@ of their own (fpplm_core.errors). DVC decides whether a stage has anything to do
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from prefect import flow, task
@@ -109,9 +109,9 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
     if promote:
         require_promotable()  # likewise what Git would refuse after the training
         reach_remote()
-    verdict = INTERRUPTED_VERDICT
+    verdict, refused = INTERRUPTED_VERDICT, list[str]()
     try:
-        dvc_import.take_in(settings, commit=promote)
+        refused = dvc_import.take_in(settings, commit=promote)
         run.note(facts=asdict(Lineage.of(settings)))
         timed = stage.with_options(timeout_seconds=3600 * stage_hours)
         for name in stage_names():
@@ -122,6 +122,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
                 for change in drift(run, settings.check.drift):
                     print(f"since the last run: {change}", flush=True)
         verdict = decide(settings, promote)
+        verdict = replace(verdict, reasons=[*verdict.reasons, *refused])
     except Exception as error:
         verdict = Verdict.of_error(error)
         raise

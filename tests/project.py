@@ -38,7 +38,7 @@ SETTINGS = {
         "precision": "float32",  # where two are alike in speed, the measured choice is no part of what is tested
     },
     "export": {"refine_below": 0.9},
-    "gate": {"min_f1": 0.0, "min_type_f1": 0.0},
+    "gate": {"min_f1": 0.001, "min_type_f1": 0.0, "type_f1": dict.fromkeys(("LOC", "MISC", "ORG", "PER"), 0.0)},
     "verify": {"max_f1_loss": 0.5},
     "promotion": {"min_speed": 0},  # of a busy machine says nothing
 }

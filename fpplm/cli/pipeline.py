@@ -83,6 +83,29 @@ def why(stage: Annotated[str, typer.Argument(help="stage in dvc.yaml, such as tr
 
 
 @app.command()
+def gate(
+    write: Annotated[bool, typer.Option("--write", help="write them into params.yaml where no floor is set")] = False,
+) -> None:
+    """Proposes floors for the gate: the lower ends of the intervals of the last run's test F1."""
+    require_project()
+    from dataclasses import asdict
+
+    from fpplm.project.lock import project_lock
+    from fpplm.promotion import floors
+    from fpplm_core.params import load
+
+    settings = load()
+    if write:
+        with project_lock("fail"):
+            written = floors.write_floors(settings.gate)
+    else:
+        written = asdict(floors.proposed())
+    lines = [f"gate.{name}: {value}" for name, value in written.items()]
+    typer.echo("\n".join([*lines, *(f"{line}: it has no floor" for line in floors.weak())]))
+    typer.echo("written to params.yaml; next: fpplm retrain --promote" if write else "to set them: fpplm gate --write")
+
+
+@app.command()
 def ablate(
     plan: Annotated[Path, typer.Argument(help="file that lists arms, corpora and seeds")] = Path(
         "benchmarks/studies/ablation.yaml"

@@ -55,8 +55,7 @@ def runs(last: int) -> str:
     for run in reversed(history.runs()[-last:]):
         ran = [name for name, did in run.ran.items() if did]
         took = "" if run.took is None else f"{run.took:.0f} s"
-        reason = run.reasons[0] if run.reasons else ""
-        rows.append((run.started[:19].replace("T", " "), took, ",".join(ran) or "-", run.state, reason))
+        rows.append((run.started[:19].replace("T", " "), took, ",".join(ran) or "-", run.state, "; ".join(run.reasons)))
     return table(("started", "took", "ran", "verdict", "why"), rows) if rows else "no run yet; start one: fpplm retrain"
 
 

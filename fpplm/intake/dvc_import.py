@@ -15,10 +15,11 @@ from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
 
-def take_in(settings: Params, commit: bool) -> None:
+def take_in(settings: Params, commit: bool) -> list[str]:
     """Takes in new data as a new version of data.path, in DVC if it tracks that folder, else in Git.
 
-    Dev and test are never touched: drops go to the training split. Raises DataError, RegistryError.
+    Returns one line for each file that was quarantined. Dev and test are never touched: drops go to the training split.
+    Raises DataError, RegistryError.
     """
     pointer = pointer_of(settings)
     imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
@@ -45,6 +46,7 @@ def take_in(settings: Params, commit: bool) -> None:
     if commit and is_repository():
         taken = [drop.name for drop in drops if drop.accepted]
         save(tracked(settings), f"Data: {', '.join(taken) or settings.data.path}")
+    return [f"{drop.name} was quarantined: {drop.reason}" for drop in drops if not drop.accepted]
 
 
 def pointer_of(settings: Params) -> Path:

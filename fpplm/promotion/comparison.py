@@ -21,7 +21,13 @@ from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.metrics import SentenceCounts, span_counts
-from fpplm_core.evaluation.promotion import ChangedSentence, Comparison, TaggerCounts, compare_taggers
+from fpplm_core.evaluation.promotion import (
+    ChangedSentence,
+    Comparison,
+    SplitOverlap,
+    TaggerCounts,
+    compare_taggers,
+)
 from fpplm_core.evaluation.scores import Spans, gold_spans
 from fpplm_core.files import write_record
 from fpplm_core.params import Params
@@ -45,8 +51,10 @@ def main(params: Params) -> None:
     show(comparison)
 
 
-def compare(candidate: Path, incumbent: Path, params: Params) -> Comparison:
+def compare(candidate: Path, incumbent: Path, params: Params, overlap: SplitOverlap | None = None) -> Comparison:
     """Compares two bundles on the test split; `examples` are sentences in which their spans differ.
+
+    `overlap` is what their training data have of the test split, if known.
 
     Raises BundleError for a damaged bundle, DataError where the test split is missing.
     """
@@ -61,9 +69,8 @@ def compare(candidate: Path, incumbent: Path, params: Params) -> Comparison:
     )
     rows = zip(words, gold, before, after, strict=True)
     changed = (ChangedSentence(*row) for row in rows if set(row[2]) != set(row[3]))
-    return compare_taggers(
-        new, old, params.promotion, names=(str(candidate), str(incumbent)), examples=list(islice(changed, EXAMPLES))
-    )
+    names, examples = (str(candidate), str(incumbent)), list(islice(changed, EXAMPLES))
+    return compare_taggers(new, old, params.promotion, names, examples, overlap)
 
 
 def counts_by_type(gold: Spans, predicted: Spans) -> dict[str | None, SentenceCounts]:

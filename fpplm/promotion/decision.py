@@ -6,10 +6,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from fpplm.pipeline.paths import BUNDLE, METRICS
+from fpplm.pipeline.paths import BUNDLE, CORPUS, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
+from fpplm.promotion.floors import open_gate, weak
+from fpplm.promotion.overlap import measure_overlap
 from fpplm.registry import versions
 from fpplm.registry.git import git, is_repository
 from fpplm.registry.lineage import Lineage
@@ -26,19 +28,38 @@ from fpplm.registry.versions import (
 )
 from fpplm.report.run import Verdict
 from fpplm.report.scores import both_f1
+from fpplm_core.data.corpus import INFO, CorpusInfo
+from fpplm_core.data.reading import LEFT_OUT
 from fpplm_core.errors import DataError, RegistryError
-from fpplm_core.files import read_json, write_record
+from fpplm_core.evaluation.promotion import overlap_rules
+from fpplm_core.files import read_json, read_record, write_record
 from fpplm_core.params import Params
 from fpplm_core.serving.bundle import open_bundle
+
+PLACES = 3  # of sentences that were left out
 
 
 def decide(settings: Params, promote: bool) -> Verdict:
     """Decides about ./bundle. With `promote`, a bundle that passes the rules goes into production.
 
+    The last reasons say what was left out of train.
+
     Raises:
         RegistryError: Git, DVC or a remote has refused; production is as it was.
         BundleError: a bundle is damaged.
     """
+    verdict = judge(settings, promote)
+    return replace(verdict, reasons=[*verdict.reasons, *left_out_of_train()])
+
+
+def left_out_of_train() -> list[str]:
+    """What read left out of train because dev or test have it, in one line, if anything."""
+    change = read_record(CORPUS / INFO, CorpusInfo).changes.get(LEFT_OUT)
+    return [f"{LEFT_OUT}: {change.count} ({', '.join(change.places[:PLACES])})"] if change else []
+
+
+def judge(settings: Params, promote: bool) -> Verdict:
+    """The verdict without what was left out. Raises as `decide` does."""
     bundle = open_bundle(BUNDLE, allow_links=True)
     digest = bundle.manifest["digest"]
     if not is_repository():
@@ -81,12 +102,21 @@ def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files
     """Whether ./bundle should replace the incumbent; reports/comparison.json says why. Raises as `decide` does."""
     if incumbent is None:
         COMPARISON.unlink(missing_ok=True)
-        return Verdict("promote", ["the first model, with none to compare it with"], digest)
+        return judge_first(settings, digest)
     if manifest_of(incumbent)["files"] == files:
         return Verdict("unchanged", [f"every file is the same as in {incumbent}"], digest, incumbent)
-    comparison = replace(compare(BUNDLE, bundle_of(incumbent), settings), candidate=digest, incumbent=incumbent)
+    comparison = compare(BUNDLE, bundle_of(incumbent), settings, measure_overlap(incumbent))
+    comparison = replace(comparison, candidate=digest, incumbent=incumbent)
     write_record(COMPARISON, comparison)
     return Verdict(comparison.verdict, comparison.reasons, digest, incumbent)
+
+
+def judge_first(settings: Params, digest: str) -> Verdict:
+    """Whether the first model may go into production: the gate has floors, and train has little of test."""
+    rules = overlap_rules(measure_overlap(None), 0.0, settings.promotion)
+    against = [*open_gate(settings.gate), *(reason for rule, reason in rules if rule.outcome != "pass")]
+    reasons = against or ["the first model, with none to compare it with"]
+    return Verdict("hold" if against else "promote", [*reasons, *weak()], digest)
 
 
 def put_into_production(settings: Params, verdict: Verdict) -> str:

@@ -207,7 +207,7 @@ def minute(date: str) -> str:
 
 def verdict_line(verdict: Verdict, promote: bool) -> str:
     """The verdict in one line, with advice."""
-    reason = printable(verdict.reasons[0])
+    reason = printable("; ".join(verdict.reasons))
     if verdict.version:
         return f"verdict  {verdict.version} is in production: {reason}"
     advice = "; fpplm retrain --promote registers it" if verdict.verdict == "promote" and not promote else ""

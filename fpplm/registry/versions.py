@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm.pipeline.paths import BUNDLE, SCRATCH
+from fpplm.registry.copies import copy_of
 from fpplm.registry.git import REMOTE, git, has_remote, identity, save
 from fpplm.registry.repository import RECORDS, artifact, fetch, require_promotable
 from fpplm_core.errors import DataError, FpplmError, RegistryError
@@ -91,8 +92,6 @@ def bundle_of(version: str) -> Path:
         RegistryError: DVC cannot fetch it.
         BundleError: what DVC has is damaged.
     """
-    from dvc.repo import Repo
-
     folder = COPIES / version
     if folder.exists():
         try:
@@ -102,13 +101,7 @@ def bundle_of(version: str) -> Path:
     partial = folder.with_name(f"{version}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        top, path = git("rev-parse", "--show-toplevel"), git("rev-parse", "--show-prefix") + str(BUNDLE)
-        Repo.get(top, path, out=str(partial), rev=commit_of(version))
-    except Exception as error:  # each storage library has its own
-        do = "the DVC remote must hold it (dvc remote list)"
-        raise RegistryError("cannot fetch the bundle", where=version, got=str(error), do=do) from None
-    open_bundle(partial, allow_links=True)
+    open_bundle(copy_of(BUNDLE, version, commit_of(version), partial), allow_links=True)
     return partial.rename(folder)
 
 

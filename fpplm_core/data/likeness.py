@@ -23,7 +23,7 @@ def tokens_of(words: Sequence[str]) -> Tokens:
     return tuple(token for word in words for token in _tokens(word)) or tuple(words)
 
 
-@lru_cache(100_000)
+@lru_cache(10_000)
 def _tokens(word: str) -> Tokens:
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
     return tuple(_TOKEN.findall("".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Me", "Cf"))))

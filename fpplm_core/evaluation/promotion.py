@@ -56,6 +56,22 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class SplitOverlap:
+    """How many test sentences the training data have, also in parts (fpplm_core.data.overlap).
+
+    `sentences` counts the different test sentences that are long enough to be compared, `candidate` and `incumbent`
+    those that each model's training data have (None: unknown), `new` those that only the candidate's have. `places`
+    has the first of them.
+    """
+
+    sentences: int
+    candidate: int
+    incumbent: int | None
+    new: int
+    places: list[str]
+
+
+@dataclass(frozen=True)
 class ChangedSentence:
     """A test sentence in which the two taggers found different spans."""
 
@@ -85,6 +101,7 @@ class Comparison:
     words_per_s: dict[str, float]
     bytes: dict[str, int]
     examples: list[ChangedSentence]
+    overlap: SplitOverlap | None = None  # earlier versions did not measure it
 
 
 def compare_taggers(
@@ -93,8 +110,12 @@ def compare_taggers(
     settings: PromotionSettings,
     names: tuple[str, str] = ("candidate", "incumbent"),
     examples: Sequence[ChangedSentence] = (),
+    overlap: SplitOverlap | None = None,
 ) -> Comparison:
-    """Applies every rule to two taggers on the same test sentences; `names` and `examples` go into the result."""
+    """Applies every rule to two taggers on the same test sentences; `names` and `examples` go into the result.
+
+    Without `overlap`, no rule judges what train and test have in common.
+    """
     by_type = {
         kind: f1_difference(counts, incumbent.counts[kind], settings.alpha)
         for kind, counts in candidate.counts.items()
@@ -106,6 +127,7 @@ def compare_taggers(
     applied = [*f1_rules(whole, p, settings)]
     applied += [type_rule(kind, row, settings) for kind, row in by_type.items()]
     applied += [lost_types_rule(lost_types), *cost_rules(candidate, incumbent, settings)]
+    applied += overlap_rules(overlap, whole.mean, settings) if overlap else []
     outcomes = [rule.outcome for rule, _ in applied]
     reasons = [reason for worst in ("reject", "hold") for rule, reason in applied if rule.outcome == worst]
     return Comparison(
@@ -120,6 +142,7 @@ def compare_taggers(
         words_per_s={"candidate": candidate.words_per_s, "incumbent": incumbent.words_per_s},
         bytes={"candidate": candidate.graph_bytes, "incumbent": incumbent.graph_bytes},
         examples=list(examples),
+        overlap=overlap,
     )
 
 
@@ -178,3 +201,22 @@ def cost_rules(
         reason = f"a graph of {candidate.graph_bytes:,} bytes, before {incumbent.graph_bytes:,}: a ratio of {share:.2f}"
         reason += f", where at most {settings.max_size:g} is allowed"
         yield Rule("graph bytes, ratio", share, settings.max_size, outcome), reason
+
+
+def overlap_rules(overlap: SplitOverlap, gain: float, settings: PromotionSettings) -> Iterator[tuple[Rule, str]]:
+    """The rules about the test sentences that train has too; `gain` is the difference in F1."""
+    if settings.max_overlap == 1:
+        return
+    share = overlap.candidate / max(1, overlap.sentences)
+    reason = f"train has {overlap.candidate} of {overlap.sentences} test sentences, also in parts ({share:.1%}"
+    if overlap.incumbent is not None:
+        reason += f", before {overlap.incumbent / max(1, overlap.sentences):.1%}"
+    reason += f"), such as {', '.join(overlap.places)}"
+    do = "remove them from train"
+    outcome: Outcome = "hold" if share > settings.max_overlap else "pass"
+    above = f"{reason}: more than promotion.max_overlap, {settings.max_overlap:g}; {do}"
+    yield Rule("test sentences in train, share", share, settings.max_overlap, outcome), above
+    if overlap.incumbent is not None:
+        outcome = "hold" if overlap.new and gain > 0 else "pass"
+        reason = f"{reason}: {overlap.new} more than before, which may explain the gain of {gain:+.4f}; {do}"
+        yield Rule("test sentences in train, new", overlap.new, 0, outcome), reason

@@ -249,7 +249,7 @@ DAMAGES = [
     ("unknown_type", tag("test", 1, 1, "B-creative-work"), "test:1", "creative-work: 1 in test, none in train"),
     ("few_examples", add("train", "a/O b/B-RARE"), "train:1", "RARE: 1 in train, at least 2 wanted"),
 ]
-CHECKS = sorted({*(name for name, *_ in DAMAGES), "few_test_examples"})
+CHECKS = sorted({*(name for name, *_ in DAMAGES), "few_test_examples", "unlisted_type"})
 
 
 def parquet(corpus: Corpus) -> columns.Corpus:
@@ -273,7 +273,7 @@ def unknown(words: list[str]) -> list[bool]:
 
 
 def tables(
-    corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words), **least: int
+    corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words), **least: object
 ) -> dict[str, list[pd.DataFrame]]:
     data = parquet(corpus)
     sizes = statistics(data, pieces, ROOM, STRIDE)
@@ -319,6 +319,14 @@ def test_a_damage_is_found_by_its_check_at_its_place_and_by_no_other(check, dama
     split, line = where.split(":")
     assert said.startswith((f"{split}.conll:{line}: ", f"{split}:{line}: "))
     assert reason in said
+
+
+def test_a_type_that_is_not_admitted():
+    corpus = clean()
+    tag("test", 1, 1, "B-per")(corpus)
+    found = found_in(tables(corpus, admitted=("LOC", "MISC", "ORG", "PER")))
+    assert found["unlisted_type"] == ["test.conll:1: 'per': 1 in test, but not one of LOC, MISC, ORG, PER"]
+    assert "unlisted_type" not in found_in(tables(corpus)), "without a list, all are admitted"
 
 
 def test_a_type_too_rare_to_be_measured():
@@ -435,7 +443,7 @@ def test_great_expectations_finds_the_same():
     verdict = validated(tables(clean()), severities)
     assert {name: row.found for name, row in verdict.items()} == dict.fromkeys(CHECKS, 0)
 
-    damaged = [tables(clean(), min_test_examples=1)]
+    damaged = [tables(clean(), min_test_examples=1), tables(clean(), admitted=("PER",))]
     for _, damage, *_ in DAMAGES:
         corpus = clean()
         damage(corpus)
