@@ -18,6 +18,10 @@ Line = tuple[str, str, str | None]  # name, finding, advice (None if all is well
 
 def lines() -> Iterator[Line]:
     yield _python()
+    if not any(map(_version, PACKAGES)):  # a service: fpplm[serve]
+        yield "pipeline", "not installed; to train: pip install 'fpplm[pipeline]'", None
+        yield _runtime()
+        return
     for package in PACKAGES:
         yield _package(package)
     yield _runtime()
@@ -60,7 +64,10 @@ def _runtime() -> Line:
 
 
 def _devices() -> Line:
-    import torch
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return "devices", "unknown without torch", None
 
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device"
     return "devices", f"{torch.get_num_threads()} CPU threads, {cuda}", None
@@ -85,6 +92,8 @@ def _guarded(name: str, look: Callable[[], str]) -> Line:
         return name, look(), None
     except FpplmError as error:
         return name, str(error), error.do or "see docs/errors.md"
+    except ModuleNotFoundError as error:
+        return name, f"needs the Python package {error.name}", "pip install 'fpplm[pipeline]'"
 
 
 def _params() -> str:

@@ -15,6 +15,7 @@ from fpplm_core.escaping import printable
 from fpplm_core.files import write_text
 
 INTERRUPTED = 130
+OWN = ("fpplm", "fpplm_core", "tasks", "flows")
 RETRYABLE = (StorageError, InputsChanged, RegistryError)  # a retry may help
 FINAL_CODES = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in RETRYABLE} | {INTERRUPTED}
 
@@ -51,6 +52,10 @@ def as_fpplm_error(error: Exception) -> FpplmError | None:
     """The error itself, or an operating system error in terms of the user; None for a bug."""
     if isinstance(error, FpplmError):
         return error
+    if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OWN:
+        package = error.name.partition(".")[0]
+        alone = ", or 'fpplm[serve]' to use bundles alone" if package == "typer" else ""  # without any extra
+        return FpplmError(f"this needs the Python package {package}", do=f"pip install 'fpplm[pipeline]'{alone}")
     causes = {errno.ENOSPC: "the disk is full", errno.EROFS: "read-only", errno.EACCES: "permission denied",
               errno.EDQUOT: "the disk quota is used up", errno.EPERM: "operation not permitted"}  # fmt: skip
     number = getattr(error, "errno", None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -12,7 +13,7 @@ from dvc.repo import Repo
 
 from fpplm.project.overrides import set_values
 from fpplm.project.template import PARAMS, copy_template, template_lock, write_lock
-from fpplm.registry.git import git, is_repository, save
+from fpplm.registry.git import git, is_repository, save, try_git
 from fpplm.registry.repository import check_new_project
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.errors import DataError, RegistryError
@@ -51,7 +52,8 @@ installed packages `fpplm` and `fpplm_core`, and run again if the code or a pack
 def create(directory: Path, train: Path, dev: Path | None, test: Path | None) -> None:
     """Creates a project in a new or empty folder: the template's files, a copy of the data in DVC, a first commit.
 
-    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train.
+    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train. If
+    anything fails, nothing is left behind.
 
     Raises:
         DataError: the folder is not empty, or a file is missing or of an unknown format.
@@ -63,18 +65,35 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
     names = {split: f"{split}{suffix}" for split, suffix in suffixes.items()}
     settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}
     overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]
-    (directory / DATA).mkdir(parents=True)
-    with chdir(directory):
-        for split, file in files.items():
-            copy = shutil.copytree if file.is_dir() else shutil.copyfile
-            copy(file, DATA / names[split])
-        lock = template_lock()
-        copy_template(list(lock.files))
-        write_lock(lock)
-        set_values(PARAMS, overrides)
-        load()
-        write_text(Path("README.md"), README.format(name=Path.cwd().name, train=names["train"].ljust(14)))
-        record()
+    with nothing_left_behind(directory):
+        (directory / DATA).mkdir(parents=True)
+        with chdir(directory):
+            for split, file in files.items():
+                copy = shutil.copytree if file.is_dir() else shutil.copyfile
+                copy(file, DATA / names[split])
+            lock = template_lock()
+            copy_template(list(lock.files))
+            write_lock(lock)
+            set_values(PARAMS, overrides)
+            load()
+            write_text(Path("README.md"), README.format(name=Path.cwd().name, train=names["train"].ljust(14)))
+            record()
+
+
+@contextmanager
+def nothing_left_behind(directory: Path) -> Iterator[None]:
+    """If an error or Ctrl-C ends the block, removes what it has put into this new or empty folder, and new parents."""
+    new = next((folder for folder in reversed([directory, *directory.parents]) if not folder.exists()), None)
+    kept = set(directory.iterdir()) if new is None else set()
+    try:
+        yield
+    except BaseException:
+        if directory.is_dir():
+            with chdir(directory):  # the index of a repository around it, in which DVC and `record` put files
+                try_git("reset", "--quiet", "--", ".")
+        for path in [new] if new else set(directory.iterdir()) - kept:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+        raise
 
 
 def check(directory: Path, files: dict[str, Path]) -> None:

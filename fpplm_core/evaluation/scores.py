@@ -1,8 +1,9 @@
-"""All scores of tagged sentences; seqeval gives the official ones, `metrics` what seqeval does not."""
+"""All scores of tagged sentences. The pipeline compares F1 with the official one, seqeval's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import (
+    Counts,
     bootstrap_f1,
     calibration_error,
     confusion,
@@ -107,32 +109,20 @@ def score_spans(
     seen: set[tuple[str, str]],
     resamples: int = RESAMPLES,
 ) -> SpanScores:
-    """Raises FpplmError if seqeval's micro F1 is not that of our own counts."""
-    from seqeval.metrics import classification_report  # takes a second, and reading scores does not need it
-    from seqeval.scheme import IOB2
-
+    """The scores of predicted spans, to the bit those of seqeval in strict mode."""
     lengths = [len(s.words) for s in sentences]
-    names = sorted({span.type for part in (gold, predicted) for row in part for span in row})
-    codes = {kind: f"{number:06d}" for number, kind in enumerate(names)}  # seqeval reads -X as X, and has its own rows
-    tags = [[coded_tags(s, n, codes) for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
-    report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
+    tags = [[tags_from_spans(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)]
     counts = [span_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
-    overall, micro = sum_counts(counts), report["micro avg"]
-    if abs(overall.f1 - micro["f1-score"]) > 1e-9:
-        raise FpplmError("span counts disagree with seqeval", got=f"{overall.f1} and {micro['f1-score']}")
+    micro, types = type_score(sum_counts(counts)), type_scores(gold, predicted)
     low, high = bootstrap_f1(counts, resamples, CONFIDENCE, seed=0)
     parts = seen_unseen([s.words for s in sentences], gold, predicted, seen)
-    types = {
-        kind: TypeScore(row["f1-score"], row["precision"], row["recall"], int(row["support"]))
-        for kind, row in ((kind, report[code]) for kind, code in codes.items())
-    }
     return SpanScores(
-        f1=micro["f1-score"],
-        precision=micro["precision"],
-        recall=micro["recall"],
+        f1=micro.f1,
+        precision=micro.precision,
+        recall=micro.recall,
         f1_low=low,
         f1_high=high,
-        macro_f1=report["macro avg"]["f1-score"] if overall != (0, 0, 0) else 0.0,  # seqeval: NaN without a type
+        macro_f1=float(np.mean([row.f1 for row in types.values()])) if types else 0.0,
         token_accuracy=token_accuracy(*tags),
         types=types,
         seen_f1=parts["seen"].f1,
@@ -145,9 +135,40 @@ def score_spans(
     )
 
 
-def coded_tags(spans: Sequence[Span], length: int, codes: Mapping[str, str]) -> list[str]:
-    """IOB2 tags with a code for each type."""
-    return tags_from_spans([span._replace(type=codes[span.type]) for span in spans], length, "IOB2")
+def type_scores(gold: Spans, predicted: Spans) -> dict[str, TypeScore]:
+    """The scores of each type that a gold or predicted span has, by name."""
+    found: tuple[Counter[str], ...] = (Counter(), Counter(), Counter())
+    for gold_spans, predicted_spans in zip(map(set, gold), map(set, predicted), strict=True):
+        parts = (gold_spans & predicted_spans, predicted_spans - gold_spans, gold_spans - predicted_spans)
+        for counter, spans in zip(found, parts, strict=True):
+            counter.update(span.type for span in spans)
+    return {kind: type_score(Counts(*(counter[kind] for counter in found))) for kind in sorted(set().union(*found))}
+
+
+def type_score(counts: Counts) -> TypeScore:
+    """F1 from precision and recall, as seqeval computes it: from the counts, its last bit may differ."""
+    precision, recall = counts.precision, counts.recall
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return TypeScore(f1, precision, recall, counts.tp + counts.fn)
+
+
+def compare_with_seqeval(sentences: Sequence[Sentence], gold: Spans, predicted: Spans, f1: float) -> None:
+    """Raises FpplmError if seqeval's micro F1 in strict mode is another one."""
+    from seqeval.metrics import f1_score  # takes a second, and serving installs no seqeval
+    from seqeval.scheme import IOB2
+
+    names = {span.type for part in (gold, predicted) for row in part for span in row}
+    codes = {kind: str(number) for number, kind in enumerate(names)}  # seqeval reads the type -X as X
+    tags = [
+        [
+            tags_from_spans([span._replace(type=codes[span.type]) for span in row], len(s.words), "IOB2")
+            for s, row in zip(sentences, part, strict=True)
+        ]
+        for part in (gold, predicted)
+    ]
+    other = f1_score(*tags, mode="strict", scheme=IOB2, zero_division=0) if names else 0.0
+    if abs(f1 - other) > 1e-9:
+        raise FpplmError("span scores disagree with seqeval", got=f"F1 {f1} and {other}")
 
 
 def score_split(
@@ -159,12 +180,13 @@ def score_split(
     words_in_windows: int,
     words_without_pieces: int,
 ) -> SplitScores:
-    """The scores of a split, whose logits gave the predicted spans.
+    """The scores of a split, whose logits gave the predicted spans. Raises FpplmError if seqeval has another F1.
 
     *Shape:* logits (words, K) by sentence, in the order of the K `labels`.
     """
     gold = gold_spans(sentences)
     spans = score_spans(sentences, gold, predicted, seen)
+    compare_with_seqeval(sentences, gold, predicted, spans.f1)
     index = {label: number for number, label in enumerate(labels)}
     tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
     gold_labels = np.array([index.get(tag, -1) for row in tags for tag in row])

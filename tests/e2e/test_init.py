@@ -126,6 +126,28 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert sorted((folder / "taggers/mine").iterdir()) == before
 
 
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_failure_leaves_nothing_behind(folder: Path, tmp_path: Path, inside: bool, given: bool) -> None:
+    """A hook refuses the commit; the folder is new, or an empty one of the user's."""
+    place = Installed(tmp_path)
+    hooks, guarded = tmp_path / "hooks", f"{folder / 'guard'}:{ROOT}"
+    hooks.mkdir()
+    (hooks / "pre-commit").write_text("#!/bin/sh\necho no commits today >&2\nexit 1\n")
+    (hooks / "pre-commit").chmod(0o755)
+    config = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": str(hooks)}
+    if inside:
+        place.ok("git", "init", "-q")
+    if given:
+        (tmp_path / "new/deep").mkdir(parents=True)
+    done = place.run("fpplm", "init", "new/deep", str(folder / "my train.txt"), PYTHONPATH=guarded, **config)
+    assert done.returncode == 12 and "no commits today" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert [path.relative_to(tmp_path) for path in tmp_path.glob("new/**/*")] == ([Path("new/deep")] if given else [])
+    assert (tmp_path / "new").exists() == given
+    assert not inside or place.ok("git", "status", "--porcelain", "--", "new") == ""
+    place.ok("fpplm", "init", "new/deep", str(folder / "my train.txt"), PYTHONPATH=guarded)
+
+
 def test_inside_a_repository_it_becomes_a_part_of_it(folder: Path, tmp_path: Path) -> None:
     """And without a name that Git would know, and with something of the user's own about to be committed."""
     alone = {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1", "PYTHONPATH": f"{folder / 'guard'}:{ROOT}"}
@@ -163,7 +185,8 @@ def test_the_wheel_holds_two_packages_and_the_whole_template(folder: Path, tmp_p
     with ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
         assert {top for top in tops if not top.endswith(".dist-info")} == {"fpplm", "fpplm_core"}
-        archive.extractall(tmp_path / "installed")
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--target", str(tmp_path / "installed"), str(wheel)], check=True)
     template = tmp_path / "installed/fpplm/template"
     assert {str(p.relative_to(template)) for p in template.rglob("*") if p.is_file()} == set(template_files())
     code = "from fpplm.project import creation, template as t; import pathlib as l; assert str(t.INSTALLED) == {0!r}; "

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from fpplm_core.errors import BundleError, DeviceError
 from fpplm_core.serving import Predictor, open_bundle
 from fpplm_core.serving.onnx_session import is_available
-from tests.project import Project, altered_bundle
+from tests.project import ROOT, Project, altered_bundle
 
 TEXTS = ["Angela Merkel met Barack Obama in Paris .", "", "  naïve café — 東京 \u200b x", "word " * 300]
 
@@ -135,3 +138,88 @@ def test_files_are_tagged_one_by_one_and_one_that_fails_keeps_no_other_from_it(
     (tmp_path / "bad.txt").write_text("Ann .\n")
     assert "bad.txt.jsonl" in project.ok(*command, "--folder", str(tmp_path / "out"))
     assert (tmp_path / "out/a.txt.jsonl").stat().st_mtime_ns == before, "tagged before"
+
+
+BLOCK = """
+import importlib.abc, sys
+
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in ALLOWED:
+            raise ModuleNotFoundError(f"No module named {top!r}", name=top)
+
+sys.meta_path.insert(0, Block())
+from importlib import metadata
+_version = metadata.version
+
+def version(name):
+    if name.replace("-", "_") not in ALLOWED:
+        raise metadata.PackageNotFoundError(name)
+    return _version(name)
+
+metadata.version = version
+"""
+
+
+def modules_of_extra(extra: str) -> set[str]:
+    """What an installation with this extra can import: the modules of its packages, and of those that they require."""
+    tops: dict[str, set[str]] = {}
+    for module, names in metadata.packages_distributions().items():
+        for name in names:
+            tops.setdefault(name.lower().replace("_", "-"), set()).add(module)
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
+    todo = [re.match(r"[\w.-]+", requirement)[0] for requirement in own]
+    done: dict[str, None] = {}
+    while todo:
+        name = todo.pop().lower().replace("_", "-")
+        if name == "onnxruntime" and name not in tops:
+            name = "onnxruntime-gpu"
+        if name not in done and name in tops:
+            done[name] = None
+            more = [r for r in metadata.requires(name) or [] if "extra ==" not in r]
+            todo += [re.match(r"[\w.-]+", requirement)[0] for requirement in more]
+    return {module for name in done for module in tops[name]}
+
+
+@pytest.fixture(scope="module")
+def serving_only(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A folder without a project, where only what fpplm[serve] installs can be imported."""
+    place = Project(tmp_path_factory.mktemp("service"))
+    (place.path / "guard").mkdir()
+    allowed = {*modules_of_extra("serve"), "fpplm", "fpplm_core"}
+    (place.path / "guard/sitecustomize.py").write_text(f"ALLOWED = {sorted(allowed)!r}\n{BLOCK}")
+    shutil.copytree(trained.path / "bundle", place.path / "bundle")
+    shutil.copyfile(trained.path / "data/wikigold/test.conll", place.path / "test.conll")
+    (place.path / "some.parquet").write_bytes(b"PAR1xxxxPAR1")
+    return place
+
+
+def test_with_serve_alone_a_bundle_is_used_in_full(serving_only: Project, trained: Project) -> None:
+    assert "retrain" in serving_only.ok("fpplm", "--help")
+    assert serving_only.ok("fpplm", "--version").startswith("fpplm ")
+    said = serving_only.ok("fpplm", "predict", "bundle", "-", stdin=TEXTS[0] + "\n")
+    assert json.loads(said)["text"] == TEXTS[0]
+    said = serving_only.ok("fpplm", "evaluate", "bundle", "test.conll")
+    assert said == trained.ok("fpplm", "evaluate", "bundle", "data/wikigold/test.conll")
+    serving_only.ok("fpplm", "convert", "test.conll", "test.jsonl")
+    assert serving_only.ok("fpplm", "evaluate", "bundle", "test.jsonl")
+    said = serving_only.ok("fpplm", "doctor")
+    assert "MISS" not in said and "pip install 'fpplm[pipeline]'" in said
+
+
+NEED_MORE = (
+    ("check", "test.conll"),
+    ("init", "new", "test.conll"),
+    ("evaluate", "bundle", "some.parquet"),
+    ("review",),
+    ("ablate", "test.conll"),
+)
+
+
+@pytest.mark.parametrize("command", NEED_MORE, ids=" ".join)
+def test_what_serve_lacks_is_one_line_with_the_extra(serving_only: Project, command: tuple[str, ...]) -> None:
+    done = serving_only.run("fpplm", *command)
+    assert done.returncode == 1 and done.stderr.startswith("error: this needs the Python package ")
+    assert done.stderr.endswith("; pip install 'fpplm[pipeline]'\n") and done.stderr.count("\n") == 1
+    assert not (serving_only.path / "new").exists()

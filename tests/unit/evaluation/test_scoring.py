@@ -4,12 +4,15 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation import scores
-from fpplm_core.evaluation.metrics import span_counts
-from fpplm_core.tagging.spans import Span
+from fpplm_core.tagging.spans import Span, tags_from_spans
 
 GOLD = [[Span(0, 2, "PER"), Span(3, 4, "creative-work")], [Span(0, 1, "PER")], []]
 PREDICTED = [[Span(0, 2, "PER"), Span(3, 5, "creative-work")], [], [Span(1, 2, "LOC")]]
@@ -39,10 +42,33 @@ def test_scores_are_numbers_that_json_has(gold, predicted):
     assert all(np.isfinite(getattr(found, name)) for name in ("f1", "macro_f1", "f1_low", "f1_high", "seen_f1"))
 
 
-def test_counts_that_disagree_with_seqeval_are_an_error(monkeypatch):
-    monkeypatch.setattr(scores, "span_counts", lambda gold, predicted: span_counts(gold, predicted)._replace(fp=9))
+def test_an_f1_that_disagrees_with_seqeval_is_an_error():
+    scores.compare_with_seqeval(SENTENCES, GOLD, PREDICTED, 1 / 3)
     with pytest.raises(FpplmError, match="disagree with seqeval"):
-        scores.score_spans(SENTENCES, GOLD, PREDICTED, set(), resamples=100)
+        scores.compare_with_seqeval(SENTENCES, GOLD, PREDICTED, 1 / 3 + 1e-6)
+
+
+SPANS = st.lists(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("ABC")), max_size=4), min_size=1, max_size=8)
+
+
+@given(SPANS, st.randoms(use_true_random=False))
+def test_scores_are_those_of_seqeval_to_the_bit(rows, random):
+    """Spans of one word, of which the predicted ones leave out, move and rename some."""
+    gold = [[Span(at, at + 1, kind) for at, kind in sorted(dict(row).items())] for row in rows]
+    predicted = [[s._replace(type=random.choice("ABCD")) for s in row if random.random() < 0.8] for row in gold]
+    sentences = [Sentence(WORDS, ("O",) * 5, "f", (1, 2, 3, 4, 5))] * len(gold)
+    if not any(gold) and not any(predicted):
+        return
+    found = scores.score_spans(sentences, gold, predicted, set(), resamples=10)
+    tags = [[tags_from_spans(row, 5, "IOB2") for row in part] for part in (gold, predicted)]
+    report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
+    rows = {**found.types, "micro avg": found}
+    for name, row in rows.items():
+        official = report[name]
+        assert (row.f1, row.precision, row.recall) == tuple(official[k] for k in ("f1-score", "precision", "recall"))
+    assert found.macro_f1 == report["macro avg"]["f1-score"]
+    assert list(found.types) == [name for name in report if not name.endswith(" avg")]
+    scores.compare_with_seqeval(sentences, gold, predicted, found.f1)
 
 
 def test_mentions_are_those_of_the_gold_tags():

@@ -1,0 +1,12 @@
+"""The entry point of `fpplm`: an installation without any extra gets an error in one line too."""
+
+from __future__ import annotations
+
+from fpplm.pipeline.failures import exit_on_error
+
+
+def start() -> None:
+    with exit_on_error(debug=False):
+        from fpplm.cli.main import main
+
+        main()
