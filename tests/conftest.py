@@ -32,6 +32,7 @@ MAY_SKIP = re.compile(
     "|CUDA is here"
     "|no file systems of one's own are allowed here"
     "|there is no C compiler"
+    "|strace is not (here|allowed here)"
     "|a shell that switches Ctrl-C off"
 )
 
