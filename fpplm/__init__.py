@@ -10,6 +10,7 @@ for _variable, _value in {
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
+    "ORT_DISABLE_TELEMETRY": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }.items():
     os.environ.setdefault(_variable, _value)

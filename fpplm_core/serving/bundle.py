@@ -101,7 +101,7 @@ def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
     file = path / MANIFEST
     with open_regular(file, allow_links) as stream:
         manifest = parse_json(read_limited(stream, file, LIMITS[MANIFEST]), str(file))
-    if manifest.get("format") != FORMAT:
+    if type(manifest.get("format")) is not int or manifest["format"] != FORMAT:
         do = f"this version reads format {FORMAT}"
         raise BundleError("unsupported bundle format", where=str(file), got=shorten(manifest.get("format")), do=do)
     if manifest.get("digest") != manifest_digest(manifest):

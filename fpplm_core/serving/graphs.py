@@ -93,32 +93,35 @@ def open_label_lm(bundle: Bundle, device: str, threads: int | None) -> CheckedSe
 def _open(bundle: Bundle, name: str, signature: Signature, device: str, threads: int | None) -> CheckedSession:
     where = str(bundle.path / name)
     session = open_session(bundle.read(name), device, threads, where)
-    try:
-        inputs = {port.name: port for port in session.session.get_inputs()}
-        outputs = {port.name: port for port in session.session.get_outputs()}
-    except UnicodeDecodeError as error:
-        raise BundleError("a name in the graph is no text", where=where, got=one_line(error), do=AGAIN) from None
+    inputs, outputs = (_ports(found, where) for found in (session.session.get_inputs(), session.session.get_outputs()))
     if set(inputs) != set(signature.inputs):
         got = one_line(sorted(inputs))
         raise BundleError(f"the graph must take {', '.join(signature.inputs)}", where=where, got=got, do=AGAIN)
     for wanted, found in ((signature.inputs, inputs), (signature.outputs, outputs)):
         for port, facts in wanted.items():
             _require_port(port, facts, found.get(port), where)
-    shapes = {port: (1, 2, *facts.shape[2:]) for port, facts in inputs.items()}
-    feeds = {port: np.ones(shapes[port], dtype=TYPES[facts.type]) for port, facts in signature.inputs.items()}
+    feeds = {port: np.ones((1, 2, *map(int, shape[2:])), TYPES[kind]) for port, (kind, shape) in inputs.items()}
     checked = CheckedSession(session, signature, where)
     for values in checked.run(list(signature.outputs), feeds):
         require_finite(values, where)
     return checked
 
 
-def _require_port(name: str, wanted: Port, found: Any, where: str) -> None:
-    shape = [] if found is None else list(found.shape)
-    right = len(shape) == wanted.rank and found.type == wanted.type and not {type(size) for size in shape[:2]} & {int}
+def _ports(found: Sequence[Any], where: str) -> dict[str, tuple[str, list[Any]]]:
+    """The type and shape of each input or output by its name. Raises BundleError if a name is not UTF-8."""
+    try:
+        return {port.name: (port.type, list(port.shape)) for port in found}
+    except UnicodeDecodeError as error:
+        raise BundleError("a name in the graph is no text", where=where, got=one_line(error), do=AGAIN) from None
+
+
+def _require_port(name: str, wanted: Port, found: tuple[str, list[Any]] | None, where: str) -> None:
+    kind, shape = found or ("nothing", [])
+    right = len(shape) == wanted.rank and kind == wanted.type and not {type(size) for size in shape[:2]} & {int}
     if right and wanted.rank == 3:
         width = shape[2]
-        right = type(width) is int and 0 < width <= WIDEST and wanted.width in (None, width)
+        right = isinstance(width, int) and 0 < width <= WIDEST and wanted.width in (None, width)
     if not right:
         sizes = ", ".join(("batch", "pieces", str(wanted.width or "width"))[: wanted.rank])
-        got = "nothing" if found is None else one_line(f"{found.type} {shape}")
+        got = one_line(f"{kind} {shape or ''}")
         raise BundleError(f"the graph's `{name}` must be {wanted.type} ({sizes})", where=where, got=got, do=AGAIN)

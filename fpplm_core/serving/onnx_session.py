@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+# Since 1.29, ONNX Runtime reports to its maker what it opens and runs, unless it finds this variable when it starts.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -16,6 +19,9 @@ from numpy.typing import NDArray
 from fpplm_core.errors import BundleError, DeviceError
 from fpplm_core.serving.deadline import WATCHDOG
 from fpplm_core.serving.files import one_line
+
+if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+    ort.disable_telemetry_events()  # a service may have imported it before
 
 # The providers of each device: the requested one, then fallbacks for operators without a kernel there.
 PROVIDERS = {

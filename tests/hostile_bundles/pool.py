@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -56,8 +57,8 @@ KINDS: dict[str, tuple[str, Kind]] = {
     **{
         kind.__name__: ("either", kind)
         for kind in (
-            files.link, files.resealed_bytes, values.any_value, values.tokenizer_part, values.tokenizer_map, values.special_pieces,
-            values.tokenizer_model,
+            files.link, files.resealed_bytes, values.any_value, values.tokenizer_part, values.tokenizer_map,
+            values.special_pieces, values.tokenizer_model,
         )
     },
     **{f"graph_{spoil.__name__}": ("either", graph_kind(spoil)) for spoil in graphs.GRAPHS},
@@ -140,7 +141,8 @@ class Worker:
 
     def load(self, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"folder": str(folder), "options": options}).encode() + b"\n")
+        with suppress(BrokenPipeError):  # it has died
+            self.process.stdin.write(json.dumps({"folder": str(folder), "options": options}).encode() + b"\n")
         result = self.answer()
         if result is None:
             died = self.process.poll()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -14,6 +17,7 @@ import pytest
 from fpplm_core.errors import BundleError
 from fpplm_core.serving import Predictor, deadline, onnx_session
 from fpplm_core.serving.deadline import Watchdog
+from tests.conftest import ROOT
 from tests.hostile_bundles import graphs
 from tests.hostile_bundles.tiny import reseal, save_tagger, table, write_tiny_bundle
 
@@ -121,6 +125,17 @@ def test_numbers_that_are_not_finite_are_refused(graph, value):
 def test_an_id_that_the_graph_lacks_is_the_bundles_fault(graph):
     save_tagger(graph, table=table()[:-10])
     assert "indices element out of data bounds" in answer(graph)
+
+
+def test_serving_reports_to_nobody(whole, tmp_path):
+    """ONNX Runtime 1.29 and later keeps a device id and a queue of events in the user's cache."""
+    code = (
+        f"from fpplm_core.serving import Predictor; print(len(Predictor.load({str(whole)!r}, 'cpu').predict('London')))"
+    )
+    unset = ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "CI")
+    own = {name: value for name, value in os.environ.items() if name not in unset} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=own, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n" and not list(tmp_path.rglob("*"))
 
 
 def test_a_name_that_is_no_text_is_refused(graph):
