@@ -34,6 +34,7 @@ class Window:
     types: list[int]
 
 
+UNKNOWN = ("[UNK]", "<unk>")  # pieces for what the vocabulary lacks
 WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
 
@@ -55,7 +56,8 @@ def word_shape(word: str) -> int:
 class WindowBuilder:
     """Cuts words into pieces and sentences into windows.
 
-    A word is encoded by itself, so its pieces do not depend on its neighbours and are cached.
+    A word is encoded by itself, so its pieces do not depend on its neighbours and are cached. It has no special piece,
+    even if it is written as one is, such as [SEP] or </s>.
     A word that the tokenizer turns into no pieces (invisible characters) gets `filler`, so that it has a position;
     `pieceless` counts such words. A word longer than a window keeps its leading pieces; `cut_words` counts those.
 
@@ -68,6 +70,7 @@ class WindowBuilder:
     ) -> None:
         self.tokenizer = tokenizer
         self.window, self.stride, self.context, self.first_shape_type = window, stride, context, first_shape_type
+        self.tokenizer.encode_special_tokens = True  # a word [SEP] is text
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         bare = tokenizer.encode("a", add_special_tokens=False).ids
@@ -75,13 +78,16 @@ class WindowBuilder:
         offset = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
         self.prefix, self.suffix = whole[:offset], whole[offset + len(bare) :]
         self.room = window - len(self.prefix) - len(self.suffix)
+        self.unknown_pieces = {index for name in UNKNOWN if (index := tokenizer.token_to_id(name)) is not None}
+        special = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+        self.special_pieces = special.union(self.prefix, self.suffix) - self.unknown_pieces
         self.filler = self._filler()
         self.pieceless = 0
         self.cut_words = 0
         self._pieces: dict[str, list[int]] = {}
 
     def _filler(self) -> int:
-        for token in ("[UNK]", "<unk>", "[MASK]", "<mask>", "<|endoftext|>", "[PAD]", "<pad>"):
+        for token in (*UNKNOWN, "[MASK]", "<mask>", "<|endoftext|>", "[PAD]", "<pad>"):
             index = self.tokenizer.token_to_id(token)
             if index is not None:
                 return int(index)
@@ -93,9 +99,7 @@ class WindowBuilder:
 
     def unknown(self, words: list[str]) -> list[bool]:
         """Whether the tokenizer does not know each word: it has no pieces, or only unknown ones."""
-        names = ("[UNK]", "<unk>")
-        blank = {index for name in names if (index := self.tokenizer.token_to_id(name)) is not None}
-        return [blank.issuperset(ids) for ids in self._encoded(words)]
+        return [self.unknown_pieces.issuperset(ids) for ids in self._encoded(words)]
 
     def _encoded(self, words: list[str]) -> list[list[int]]:
         """The pieces of each word as the tokenizer gives them: none, some, or more than a window holds."""
@@ -105,9 +109,15 @@ class WindowBuilder:
             new = list(dict.fromkeys(words))
         # Tokenizers reject half a surrogate pair, which JSON can carry.
         readable = [word.encode("utf-8", "replace").decode() for word in new]
-        for word, encoded in zip(new, self.tokenizer.encode_batch(readable, add_special_tokens=False), strict=True):
-            self._pieces[word] = encoded.ids
+        found = self.tokenizer.encode_batch(readable, add_special_tokens=False)
+        for word, text, encoded in zip(new, readable, found, strict=True):
+            self._pieces[word] = encoded.ids if self.special_pieces.isdisjoint(encoded.ids) else self._spelled(text)
         return [self._pieces[word] for word in words]
+
+    def _spelled(self, word: str) -> list[int]:
+        """The pieces of each character: a Unigram model has </s> among its own pieces, and finds it in a word."""
+        characters = self.tokenizer.encode_batch(list(word), add_special_tokens=False)
+        return [index for one in characters for index in one.ids if index not in self.special_pieces]
 
     def _fitted(self, parts: list[list[int]], begin: int = 0, end: int | None = None) -> list[list[int]]:
         """Each word's pieces as a window shows them; counts the pieceless and cut words in parts[begin:end]."""

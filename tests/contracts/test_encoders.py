@@ -202,3 +202,23 @@ def test_every_kind_of_tokenizer_gives_each_word_its_own_pieces(encoder, words):
             assert window.ids[first : first + len(alone[word])] == alone[word]
             owned.append(word)
     assert owned == list(range(len(words)))
+
+
+SPECIAL = ["[SEP]", "[CLS]", "[PAD]", "[MASK]", "<s>", "</s>", "<pad>", "<mask>", "<|endoftext|>"]
+
+
+@given(st.lists(st.sampled_from(["a", "", "\ud83d", *SPECIAL]), min_size=1, max_size=4).map("".join).filter(bool))
+def test_no_kind_of_tokenizer_takes_a_word_for_a_special_piece(encoder, word):
+    own = [set(encoder.prefix), set(encoder.suffix), *({encoder.tokenizer.token_to_id(name)} for name in SPECIAL)]
+    (pieces,) = encoder.pieces([word])
+    assert not set(pieces) & set().union(*own) - {encoder.filler}
+    (window, *_) = encoder.windows([["the", word, "a"]])
+    assert window.ids[: len(encoder.prefix)] == encoder.prefix
+    assert not set(window.ids[len(encoder.prefix) : len(window.ids) - len(encoder.suffix)]) & encoder.special_pieces
+
+
+def test_the_pieces_of_other_words_are_those_of_the_tokenizer_as_it_is(encoder):
+    words = [*" ".join(TEXT[:3]).split(), "[", "]", "SEP", "<", "s", "/s>", "\u200b", "中文", "😀"]
+    plain = Tokenizer.from_str(encoder.tokenizer.to_str())
+    wanted = [plain.encode(word, add_special_tokens=False).ids or [encoder.filler] for word in words]
+    assert encoder.pieces(words) == wanted

@@ -22,7 +22,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
-from fpplm_core.tagging.words import Range, segment
+from fpplm_core.tagging.words import Range, is_edge, segment
 
 HOLDS: frozenset[Holding] = frozenset({"text", "words"})
 START = 256  # bytes in which the name of a DocBin's first parts stand
@@ -136,7 +136,7 @@ def _words(record: AnnotatedText) -> list[Range]:
 
 
 def _check_gap(gap: str, record: AnnotatedText) -> None:
-    if gap.strip():
+    if not all(map(is_edge, gap)):
         what = "text outside the words"
         raise DataError(what, where=record.place, got=repr(gap[:60]), do="choose another format")
 

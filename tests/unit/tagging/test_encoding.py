@@ -207,6 +207,14 @@ def test_special_pieces_are_those_of_the_tokenizer(tokenizer_file, template):
     assert [w.ids for w in alone] == [tokenizer.encode("the city").ids]
 
 
+@pytest.mark.parametrize("word", ["[SEP]", "[CLS]", "[MASK]", "[PAD]", "a[SEP]b"])
+def test_a_word_that_is_written_like_a_special_piece_is_text(make_once, word):
+    (window,) = make_once.windows([["the", word, "city"]])
+    special = [make_once.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]", "[MASK]", "[PAD]")]
+    assert [place for place, index in enumerate(window.ids) if index in special] == [0, len(window.ids) - 1]
+    assert len(window.first_pieces) == 3
+
+
 def test_padding_and_truncation_that_a_tokenizer_file_asks_for_are_switched_off(tokenizer_file):
     tokenizer = Tokenizer.from_file(tokenizer_file)
     tokenizer.enable_truncation(4)
