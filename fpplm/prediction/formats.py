@@ -34,28 +34,38 @@ def read_format(name: str, kind: str, options: Options, encoding: str) -> Iterat
 
 
 def _read(name: str, path: Path, copy: Path, kind: str, options: Options) -> Iterator[Placed]:
-    """As `read_format`; after a bad sentence it reads anew, from a copy of the file in which that sentence is empty."""
-    done = last = 0
+    """As `read_format`; with a bad sentence it reads anew, from a copy of the file in which that sentence is empty.
+
+    A reader looks ahead, so an error comes before sentences that stand above its line; here it comes in its place.
+    """
+    bad: dict[int, DataError] = {}  # by line, those that have not been passed on
+    emptied: set[int] = set()
+    done = 0
     while True:
         notes = Notes()
         try:
             for record in islice(get(kind).read(path, replace(options, notes=notes)), done, None):
+                for line in sorted(line for line in bad if kind in BY_SENTENCE and line < record.lines[0]):
+                    yield f"{name}:{line}", bad.pop(line)
                 done += 1
                 yield record.place.replace(str(path), name), _of_record(record, options)
-            _add_notes(options.notes, notes, str(path), name)
-            return
+            break
         except DataError as error:
             found = re.fullmatch(rf"{re.escape(str(path))}:([0-9]+).*", error.where)
-            bad = _named(error, str(path), name)
-            _add_notes(options.notes, notes, str(path), name)
-            if kind not in BY_SENTENCE or found is None or int(found[1]) <= last:
-                raise bad from None
-        last = int(found[1])
-        yield f"{name}:{last}", bad
-        _remove_notes(options.notes, notes)  # they are noted again
+            line = int(found[1]) if found else 0
+            if kind not in BY_SENTENCE or line in emptied or not (line or bad):
+                _add_notes(options.notes, notes, str(path), name)
+                raise _named(error, str(path), name) from None
+            if not line:  # nothing else is left
+                break
+            bad[line] = _named(error, str(path), name)
+        emptied.add(line)
         if path != copy:
             path = Path(shutil.copyfile(path, copy))
-        _empty_sentence(path, last)
+        _empty_sentence(path, line)
+    _add_notes(options.notes, notes, str(path), name)
+    for line in sorted(bad):
+        yield f"{name}:{line}", bad[line]
 
 
 def _empty_sentence(path: Path, line: int) -> None:
@@ -79,12 +89,6 @@ def _add_notes(notes: Notes, found: Notes, path: str, name: str) -> None:
     notes.counts.update(found.counts)
     for kind, places in found.places.items():
         notes.places[kind] += [place.replace(path, name) for place in places]
-
-
-def _remove_notes(notes: Notes, found: Notes) -> None:
-    notes.counts -= found.counts
-    for kind, places in found.places.items():
-        del notes.places[kind][-len(places) :]
 
 
 def _of_record(record: Sentence | AnnotatedText, options: Options) -> SegmentedText:

@@ -150,14 +150,12 @@ def _read_list(
 
 def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedText:
     where = f"{name}:{number}"
-    tokens = row.get("tokens") if isinstance(row, dict) else None
-    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
-        places = {key: row[key] for key in ("document", "text", "offsets") if key in row}
-        return of_sentence(jsonl.sentence_of({"tokens": tokens, "tags": ["O"] * len(tokens), **places}, name, number))
+    if isinstance(row, dict) and (sentence := jsonl.words_of(row, options, name, number)) is not None:
+        return of_sentence(sentence)
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         do = "give an object with `text`, or with `tokens`, a list of words"
         raise DataError("neither text nor words in the JSON line", where=where, got=shown(row), do=do)
-    if tokens is not None:
+    if "tokens" in row:
         options.notes.add("tokens that are not words are not read: texts are segmented", where)
     document = row.get("document")
     known = type(document) is int and 0 <= document <= LARGEST

@@ -8,7 +8,8 @@ misaligned  for a mention that begins or ends inside a word: refuse | expand (to
 overlap     for two mentions that share a character, or a word after expanding: refuse | longest (keep the longer one,
             or the first of equals) | first (keep the one that begins first, or the longer of equals)
 
-White space at the edges of mentions and given words is trimmed. Text outside the given words gets no tag.
+White space at the edges of mentions and given words is trimmed. The same mention given twice is read once. Text outside
+the given words gets no tag.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
     Raises DataError, naming the place, for words or mentions outside the text, for a mention that begins or ends
     outside the words, and for what `options` refuses.
     """
-    mentions = _trimmed(record, options)
+    mentions = _once(_trimmed(record, options), record, options)
     words = options.segment(record.text) if record.words is None else _given(record.words, record, options)
     if options.misaligned == "expand":
         mentions = [_widened(mention, words, record, options) for mention in mentions]
@@ -95,6 +96,16 @@ def _trimmed(record: AnnotatedText, options: Options) -> list[Mention]:
             options.notes.add("mentions without the white space at their edges", _noted(mention, record))
         found.append(mention._replace(start=start, end=end))
     return found
+
+
+def _once(mentions: Iterable[Mention], record: AnnotatedText, options: Options) -> list[Mention]:
+    """The mentions without copies, which have the same place and label."""
+    found: dict[tuple[int, int, str], Mention] = {}
+    for mention in mentions:
+        if mention[:3] in found:
+            options.notes.add("mentions given twice are read once", _noted(mention, record))
+        found.setdefault(mention[:3], mention)
+    return list(found.values())
 
 
 def _given(words: tuple[Range, ...], record: AnnotatedText, options: Options) -> list[Range]:

@@ -21,8 +21,8 @@ class Options:
     """How files are read, as set in the data section of params.yaml; `notes` counts what reading changes or leaves out.
 
     Columns are numbers (0-based, negative from the right) or names; None means the format's default. `segment` gives
-    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`. With `words_only` no tags are
-    needed: a file of columns may have none.
+    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`. With `words_only`, tags are not
+    needed: formats of columns need not tell which column holds them.
     """
 
     word_column: int | str | None = None
@@ -31,8 +31,8 @@ class Options:
     segment: Callable[[str], list[Range]] = segment
     misaligned: Misaligned = "refuse"
     overlap: Overlap = "refuse"
-    notes: Notes = field(default_factory=Notes)
     words_only: bool = False
+    notes: Notes = field(default_factory=Notes)
 
 
 def format_names() -> list[str]:

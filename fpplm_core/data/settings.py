@@ -73,7 +73,7 @@ class DataSettings(Settings):
             segmentation(self.segmentation),
             self.misaligned,
             self.overlap,
-            notes,
+            notes=notes,
         )
 
     @model_validator(mode="after")

@@ -7,11 +7,13 @@ over characters reads and writes `AnnotatedText`. `read_sentences` and fpplm_cor
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from fpplm_core.data.alignment import to_sentence
+from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence
 from fpplm_core.errors import DataError, ParamsError
@@ -30,6 +32,8 @@ SUFFIXES = {
     ".parquet": "hugging_face",
     "": "brat",  # a folder
 }
+ROWS = ("conll", "conllu", "iob2", "csv")  # formats with one word per line
+MARKUP = re.compile(r'\s*(?:\{\s*"|\[\s*["\[{]|<[?!])')  # the beginning of JSON or XML
 POINTER = ".dataset.yaml"  # suffix of a file that names a dataset on the hub
 SHOWN = 10  # refused texts shown in an error
 HEAD = 65536  # bytes at the beginning of a file that are used to detect its format
@@ -74,9 +78,11 @@ def detect(path: Path) -> tuple[str, str]:
     Raises DataError if no format fits, or several do.
     """
     head = _head(path)
+    refuse_foreign(path, head)
     found = {name: reason for name in format_names() if (reason := get(name).recognise(path, head))}
-    if not found and path.is_file() and path.suffix in SUFFIXES and path.suffix:
-        return SUFFIXES[path.suffix], f"the name ends in {path.suffix}"
+    name = SUFFIXES.get(path.suffix) if path.suffix and path.is_file() else None
+    if not found and name and not (name in ROWS and MARKUP.match(head)):
+        return name, f"the name ends in {path.suffix}"  # whose reader refuses what it cannot be sure of
     if len(found) != 1:
         what = "several formats fit" if found else "unknown format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])

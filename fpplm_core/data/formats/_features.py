@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats._json import shown
+from fpplm_core.data.formats._json import loads, shown
+from fpplm_core.data.notes import Notes
 from fpplm_core.errors import DataError
 
 WORDS = ("tokens", "words")
@@ -84,3 +86,25 @@ def tag_namer(feature: Any, column: str, where: str) -> Callable[[Any, str], str
         )
 
     return name_of
+
+
+def stored_names(path: Path, column: str, notes: Notes) -> list[str] | None:
+    """The names of a column's class labels in dataset_info.json beside a file, as `datasets` writes it; None without.
+
+    Raises DataError if that file is not one of `datasets`.
+    """
+    beside = path.with_name("dataset_info.json")
+    try:
+        raw = beside.read_bytes()
+    except OSError:
+        return None
+    found = loads(raw.decode("utf-8", "replace"), str(beside))
+    for key in ("features", column, "feature", "names"):
+        found = found[0] if isinstance(found, list) and len(found) == 1 else found
+        found = found if isinstance(found, dict) else {}
+        found = found if key == "feature" and "names" in found else found.get(key)
+    if not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
+        do = "give its features, with the names of the class labels, or remove it"
+        raise DataError(f"no names of {column[:60]!r}", where=str(beside), got=shown(found), do=do)
+    notes.add(f"names of the tags from {beside.name}", str(beside))
+    return found

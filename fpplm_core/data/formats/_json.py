@@ -17,6 +17,7 @@ JsonObject = dict[str, Any]  # from a foreign file: its keys are checked as they
 BLANK = " \t\r\n"
 LARGEST = 2**31 - 1  # largest document number that the corpus can store
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_TUPLE = re.compile(rf'\[[{BLANK}]*"(?:[^"\\]|\\.)*"[{BLANK}]*,[{BLANK}]*\{{')  # a text and an object, in a list
 _GAP = re.compile(f"[{BLANK}]*")
 
 
@@ -38,6 +39,8 @@ _decoder = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object)
 def read_values(path: Path) -> Iterator[tuple[int, Any]]:
     """(1-based line on which it begins, value) for each line, or for each item if the file is one list.
 
+    Lines with a list of a text and an object each, as spaCy's tuples, are values, although they begin as one list.
+
     Holds one line in memory at a time, or about twice an item that spans several. Raises DataError for invalid JSON,
     naming the line.
     """
@@ -49,7 +52,7 @@ def values_of(lines: Iterator[tuple[int, str]], path: Path | str) -> Iterator[tu
     first = True
     for number, line in lines:
         bare = line.strip(BLANK)
-        if first and bare.startswith("["):
+        if first and bare.startswith("[") and not _TUPLE.match(bare):
             yield from _Items(path, number, line, lines)
             return
         if bare:
@@ -165,8 +168,9 @@ def first_value(head: str, path: Path | None = None) -> Any:
     bare = head.lstrip(BLANK)
     if bare[:1] not in ("{", "["):
         return None
+    is_list = bare[0] == "[" and not _TUPLE.match(bare)
     try:
-        return json.JSONDecoder().raw_decode(bare[1:].lstrip(BLANK) if bare[0] == "[" else bare)[0]
+        return json.JSONDecoder().raw_decode(bare[1:].lstrip(BLANK) if is_list else bare)[0]
     except (ValueError, RecursionError):
         pass
     try:

@@ -1,28 +1,35 @@
 """CoNLL-style columns: one word per line, columns separated by tabs or blanks, an empty line after each sentence.
 
-The word is the first column, the tag the last one, if params.yaml names no others (by number); columns between, such as
-POS and chunk of CoNLL-2003, are not read. Columns are separated by tabs only if the first word's line holds one, else
-by blanks or tabs; data.separator names tab or blank, or comma or semicolon (where a cell may stand in quotes).
+The word is the first column, the tag the last one, if params.yaml names no others (by number) and the content of the
+first rows says nothing else: `_layout.py` has the rules. What is ambiguous is refused with the columns shown. Columns
+are separated by tabs only if the first word's line holds one, else by blanks or tabs; data.separator names tab or
+blank, or comma or semicolon (where a cell may stand in quotes).
 
-A `-DOCSTART-` line begins a document. A line that begins with `#` and has another number of columns than the file is a
-comment, skipped and noted. Line ends (LF or CRLF), a byte order mark, trailing blanks and a missing last newline do
-not matter.
+A `-DOCSTART-` line begins a document. A line that begins with `#` is a comment, skipped and noted, if it has another
+number of columns than the file, or has no tag where all words have O or PREFIX-TYPE, or no number where words are
+numbered, or is `# key = value`. Line ends (LF or CRLF), a byte order mark, leading and trailing blanks and a missing
+last newline do not matter.
 
 `write` separates a word and its tag by a tab. It cannot hold what would be read as something else: words with a tab or
 newline, empty words, the word `-DOCSTART-`; tags with a tab or newline, empty or with blanks after them; documents
-that do not count up from 0; a file in which each word begins with `#` or `-DOCSTART-`.
+that do not count up from 0; a file in which each word begins with `#` or `-DOCSTART-`, or whose first rows look like
+other columns, such as words that are 1, 2, 3 with tags that are none.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
+from typing import TypeVar
 
-from fpplm_core.data.formats import Holding, get
+from fpplm_core.data.formats import MARKUP, Holding, get
 from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, number_of, place_of, with_words, within
+from fpplm_core.data.formats._foreign import refuse_foreign
+from fpplm_core.data.formats._layout import ROWS, Layout, choose
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
@@ -33,7 +40,8 @@ DOCUMENT = "-DOCSTART-"
 BLANK = " \t\r"  # what is cut off at the end of a line
 SEPARATORS = {"tab": "\t", "blank": " ", "comma": ",", "semicolon": ";"}
 NAMES = {"\t": "tabs", " ": "blanks or tabs", ",": "commas", ";": "semicolons"}
-_OTHER = re.compile(r'\s*(?:\{\s*"|\[\s*["\[{]|<[?!])')  # JSON or XML
+T = TypeVar("T")
+_KEY = re.compile(r"#\s*[\w.:-]+ += ")  # of a comment `# key = value`
 _BINARY = re.compile("[\0-\x08\x0e-\x1f\ufffd]")  # control characters, and bytes that are no UTF-8
 STRAY = 0.1  # share of these that a text may have: its reader says where they stand
 SAME = 0.9  # share of lines that must have as many columns as the first for a file to be recognised
@@ -42,16 +50,15 @@ SAME = 0.9  # share of lines that must have as many columns as the first for a f
 def recognise(path: Path, head: str) -> str | None:
     lines = [line for line in (line.rstrip(BLANK) for line in head_lines(head)) if line]
     rows = [line for line in lines if _is_word(line)]
-    if not rows or path.suffix == ".ann" or _OTHER.match(head) or _is_binary(head):
+    if not rows or path.suffix == ".ann" or MARKUP.match(head) or _is_binary(head):
         return None
     separator = "\t" if "\t" in rows[0] else " "
     cells = [_split(line, separator) for line in rows]
     width = len(cells[0])
     if width < 2 or sum(len(row) == width for row in cells) < SAME * len(cells):
         return None
-    if separator == " " and not any(TAG.fullmatch(row[-1]) for row in cells):  # or any text would be of this format
-        return None
-    if len(cells) > 1 and [row[0] for row in cells[:2]] == ["1", "2"]:  # words would be numbers: columns must be named
+    tagged = any(TAG.fullmatch(cell) for row in cells for cell in row[1:])
+    if separator == " " and not tagged:  # or any text would be of this format
         return None
     # Columns of words are what other formats have, too, with marks of their own.
     if any(get(name).recognise(path, head) for name in format_names() if name != "conll"):
@@ -64,13 +71,13 @@ def _is_binary(head: str) -> bool:
 
 
 def read(path: Path, options: Options) -> Iterator[Sentence]:
-    word, tag = number_of(options.word_column, 0, path), number_of(options.tag_column, -1, path)
-    tag = word if options.words_only else tag
     lines = (line.rstrip(BLANK) for line in read_lines(path))
-    head = list(_until_word(lines))  # a line of it that begins with # may be a word: the first sure word's line tells
-    separator, width = _layout(path, head, options.separator, wanted=1 if word == tag else 2)
-    for index in (word, tag):
-        within(index, width, str(path))
+    head = [*_until_word(lines), *islice(lines, ROWS)]
+    refuse_foreign(path, head[0] if head else "")
+    separator, width, layout = _layout(path, head, options)
+    for note in layout.notes:
+        options.notes.add(note, str(path))
+    word, tag, number_column = layout[:3]
     document: int | None = None
     words: list[str] = []
     tags: list[str] = []
@@ -80,25 +87,31 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         starts_document = line.startswith(DOCUMENT) and line[len(DOCUMENT) :][:1] in ("", " ", "\t", separator)
         if line and not starts_document:
             cells = _cells(line, separator, path, number)
-            if len(cells) == width:
-                words.append(cells[word])
-                tags.append(cells[tag])
-                numbers.append(number)
-            elif line.startswith("#"):
+            if line[0] == "#" and (len(cells) != width or _is_comment(line, cells, separator, layout)):
                 options.notes.add("comments are not read", f"{path}:{number}: {line[:60]}")
-            else:
+            elif len(cells) != width:
                 raise DataError(
                     "wrong number of columns",
                     where=f"{path}:{number}",
                     got=f"{len(cells)} in {line[:60]!r}, but the file's first line has {width}",
                     do=f"correct the line (columns are separated by {NAMES[separator]})",
                 )
+            elif number_column is not None and not cells[number_column].isdecimal():
+                options.notes.add("multiword ranges and empty nodes are not read", f"{path}:{number}: {line[:60]}")
+            else:
+                words.append(cells[word])
+                tags.append(cells[tag])
+                numbers.append(number)
             continue
         if words:
             yield Sentence(tuple(words), tuple(tags), str(path), tuple(numbers), document)
             words, tags, numbers = [], [], []
         if starts_document:
             document = 0 if document is None else document + 1
+
+
+def _is_comment(line: str, cells: list[str], separator: str, layout: Layout) -> bool:
+    return layout.is_comment(cells) or (separator == " " and _KEY.match(line) is not None)
 
 
 def _cells(line: str, separator: str, path: Path, number: int) -> list[str]:
@@ -114,14 +127,14 @@ def _cells(line: str, separator: str, path: Path, number: int) -> list[str]:
 
 def _split(line: str, separator: str) -> list[str]:
     # Not str.split(): that would also cut at no-break spaces and other marks that may stand inside a word.
-    return line.split("\t") if separator == "\t" else re.split("[ \t]+", line)
+    return line.split("\t") if separator == "\t" else re.split("[ \t]+", line.lstrip(" \t"))
 
 
-def _until_word(lines: Iterator[str]) -> Iterator[str]:
+def _until_word(lines: Iterator[T], text: Callable[[T], str] = str) -> Iterator[T]:
     """The lines up to the first that surely holds a word, which is the last."""
     for line in lines:
         yield line
-        if _is_word(line):
+        if _is_word(text(line)):
             return
 
 
@@ -129,39 +142,88 @@ def _is_word(line: str) -> bool:
     return bool(line) and not line.startswith(("#", DOCUMENT))
 
 
-def _layout(path: Path, head: list[str], name: str, wanted: int) -> tuple[str, int]:
-    """What parts the columns, and how many there are, from the last line of `head`."""
-    line = head[-1] if head else ""
-    if not _is_word(line):
+def _layout(path: Path, head: list[str], options: Options) -> tuple[str, int, Layout]:
+    """What separates the columns, how many there are, and which to read. A header's line in `head` is emptied."""
+    first = next((place for place, line in enumerate(head) if _is_word(line)), None)
+    if first is None:
         raise DataError("no sentence in the file", where=str(path), do="put one word and its tag on each line")
+    line, name = head[first], options.separator
+    columns = options.word_column, options.tag_column
+    word, tag = (None if column is None else number_of(column, 0, path) for column in columns)
     separator = SEPARATORS.get(name) or ("\t" if "\t" in line else " ")
-    width = len(_cells(line, separator, path, len(head)))
-    if width < wanted:
+    width = len(_cells(line, separator, path, first + 1))
+    words_only = options.words_only or (word is not None and word == tag)
+    if width < (1 if words_only else 2):
         raise DataError(
             "a line needs a word and a tag",
-            where=f"{path}:{len(head)}",
+            where=f"{path}:{first + 1}",
             got=repr(line[:60]),
             do=f"separate columns by {'a tab or blanks' if name == 'auto' else NAMES[separator]} (data.separator)",
         )
-    return separator, width
+    for column in (word, tag):
+        within(column or 0, width, str(path))
+    layout = choose(_rows(head[first:], separator, width), word, tag, f"{path}:{first + 1}", words_only)
+    if layout.header:
+        options.notes.add("the header is not read", f"{path}:{first + 1}: {line[:60]}")
+        head[first] = ""
+    return separator, width, layout
+
+
+def _rows(lines: Iterable[str], separator: str, width: int) -> list[list[list[str]]]:
+    """The cells of the rows that surely hold words of sentences, without those of another width."""
+    found: list[list[list[str]]] = [[]]
+    for line in lines:
+        if not line and found[-1]:
+            found.append([])
+        elif _is_word(line):
+            try:
+                cells = _cells(line, separator, Path(), 0)
+            except DataError:  # told when it is read
+                continue
+            if len(cells) == width:
+                found[-1].append(cells)
+    return [rows for rows in found if rows]
 
 
 def write(sentences: Iterable[Sentence], path: Path) -> None:
-    document: int | None = None
-    sure = False  # a word's line that cannot be taken for a comment has been written
-    last = None
+    lines = _lines(with_words(sentences, path))
     with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for sentence in with_words(sentences, path):
-            rows = [f"{word}\t{tag}\n" for word, tag in _checked(sentence)]
-            stream.write(f"{DOCUMENT}\tO\n\n" * marks(sentence, document))
-            if last is None and rows[0].startswith("\ufeff"):
-                stream.write("\n")  # as the first character of a file it would be a byte order mark
-            stream.writelines([*rows, "\n"])
-            document, last = sentence.document, sentence
-            sure = sure or any(map(_is_word, sentence.words))
-    if last is not None and not sure:
+        head = [*_until_word(lines, itemgetter(0)), *islice(lines, ROWS)]
+        layout = _as_read([line for line, _ in head], head[-1][1])
+        for line, place in chain(head, lines):
+            if line.startswith("#") and layout.is_comment(line.split("\t")):
+                what = "a word that begins with # and has no tag as the others have: it would be read as a comment"
+                raise DataError(what, where=place, got=repr(line[:60]), do="choose another format")
+            stream.write(line + "\n")
+
+
+def _lines(sentences: Iterable[Sentence]) -> Iterator[tuple[str, str]]:
+    """The lines of a file, each with the place of its sentence."""
+    document: int | None = None
+    first = True
+    for sentence in sentences:
+        rows = [f"{word}\t{tag}" for word, tag in _checked(sentence)]
+        marks_before = [f"{DOCUMENT}\tO", ""] * marks(sentence, document)
+        if first and not marks_before and rows[0].startswith("\ufeff"):
+            marks_before = [""]  # as the first character of a file it would be a byte order mark
+        for line in (*marks_before, *rows, ""):
+            yield line, sentence.place
+        document, first = sentence.document, False
+
+
+def _as_read(head: list[str], place: str) -> Layout:
+    """The layout as the reader will see it. Raises DataError if it would read something else."""
+    if not any(map(_is_word, head)):
         what = f"every word begins with # or {DOCUMENT}: words and comments would be indistinguishable"
-        raise DataError(what, where=last.place, do="choose another format")
+        raise DataError(what, where=place, do="choose another format")
+    do = "choose another format"
+    try:
+        _, _, layout = _layout(Path(), head, Options())
+    except DataError as error:
+        raise DataError(error.what, where=place, got=error.got, do=do) from None
+    if layout.header or layout.number is not None:
+        raise DataError("the first words would be read as a header or as numbers", where=place, do=do)
+    return layout
 
 
 def _checked(sentence: Sentence) -> Iterator[tuple[str, str]]:

@@ -31,6 +31,8 @@ def recognise(path: Path, head: str) -> str | None:
     row = first_value(head, path)
     if not isinstance(row, dict) or not any(isinstance(row.get(key), str) for key in ("text", "data")):
         return None
+    if any(isinstance(row.get(key), list) for key in ("tokens", "words")):  # the labels are those of words
+        return None
     entities = row.get("entities")
     if isinstance(entities, list) and (
         all(isinstance(e, dict) and "start_offset" in e for e in entities) if entities else "relations" in row

@@ -27,15 +27,22 @@ WORD, TAG_COLUMN, ANNOTATOR = 1, 2, 3
 
 
 def recognise(path: Path, head: str) -> str | None:
-    rows = [line.split("\t") for line in head_lines(head) if line.strip() and not line.startswith("#")]
-    if not rows or not all(len(cells) in WIDTHS and is_row(cells) for cells in rows):
+    lines = [line for line in head_lines(head) if not line.startswith("#")]
+    rows = [line.split("\t") for line in lines if line.strip()]
+    if not all(len(cells) in WIDTHS and is_row(cells) for cells in rows):
         return None
     words = [cells for cells in rows if cells[0].isdigit()]
-    if not all(TAG.fullmatch(cells[TAG_COLUMN]) and not _tags_beside(cells) for cells in words):
+    if not words or not all(TAG.fullmatch(cells[TAG_COLUMN]) and not _tags_beside(cells) for cells in words):
         return None
-    for before, cells in zip([["0"], *words], words, strict=False):
-        if cells[0] not in ("1", str(int(before[0]) + 1)):
-            return None
+    last = 0
+    for line in lines:
+        number = line.partition("\t")[0]
+        if not line.strip():
+            last = 0
+        elif number.isdigit():
+            if number != str(last + 1):
+                return None
+            last += 1
     return "rows of a word's number, the word and its tag, separated by tabs"
 
 

@@ -3,7 +3,8 @@
 What `fpplm predict` writes is of this format. Offsets are in characters (code points), the end excluded.
 
 text      the text
-entities  objects with start, end, label; where one has `text`, that must be the text there
+entities  objects with start, end, label; where one has `text`, that must be the text there. [start, end, label], as in
+          spaCy's tuples, is read too
 document  a number that texts of one document share; may be left out
 
 Scores of entities and keys of other names are skipped and noted. A file that is one list of such objects is read
@@ -44,9 +45,15 @@ def recognise(path: Path, head: str) -> str | None:
     entities = row.get("entities")
     if entities == [] and "relations" in row:  # doccano's
         return None
-    if isinstance(entities, list) and all(isinstance(e, dict) and e.keys() >= MARKS for e in entities):
+    if isinstance(entities, list) and all(_is_entity(entity) for entity in entities):
         return 'objects with "text" and "entities"'
     return None
+
+
+def _is_entity(value: Any) -> bool:
+    if isinstance(value, list):
+        return [type(part) for part in value] == [int, int, str]
+    return isinstance(value, dict) and value.keys() >= MARKS
 
 
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
@@ -67,6 +74,10 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
 
 
 def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:
+    if isinstance(entity, list):
+        if not _is_entity(entity):
+            raise DataError("an entity must be [start, end, label]", where=where, got=shown(entity), do="correct it")
+        return Mention(*entity)
     start, end = (member(entity, key, int, where) for key in ("start", "end"))
     label = member(entity, "label", str, where)
     if "text" in entity and entity["text"] != (found := piece(text, start, end, where)):

@@ -39,6 +39,7 @@ PIECES = [
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=12)
 RULES = [segmentation(name) for name in ("unicode", "whitespace", "characters")]
 WIDENED = "mentions widened to whole words"
+TWICE = "mentions given twice are read once"
 TRIMMED = "mentions without the white space at their edges"
 CUT = "words cut at the border of a mention"
 OUT = {how: f"mentions left out, as they overlap the {how} one" for how in ("longest", "first")}
@@ -116,6 +117,11 @@ def check(sentence: Sentence, record: AnnotatedText) -> list[Mention]:
     return list(back.mentions)
 
 
+def once(mentions: list[Mention]) -> list[Mention]:
+    """Without mentions of which an earlier one has the same place and label."""
+    return [m for number, m in enumerate(mentions) if m[:3] not in [other[:3] for other in mentions[:number]]]
+
+
 @given(records(apart=True), st.sampled_from(RULES))
 def test_with_split_mentions_that_do_not_overlap_come_back_as_they_are(record, rule):
     options = Options(segment=rule, misaligned="split")
@@ -136,6 +142,8 @@ def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, ov
     found = check(to_sentence(record, options), record)
     mentions = bare(record)
     notes = Counter({TRIMMED: sum(one[:2] != other[:2] for one, other in zip(record.mentions, mentions, strict=True))})
+    notes[TWICE] = len(mentions) - len(once(mentions))
+    mentions = once(mentions)
     if misaligned == "expand":
         words = to_sentence(replace(record, mentions=()), options).offsets
         for number, mention in enumerate(mentions):
@@ -144,7 +152,7 @@ def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, ov
             notes[WIDENED] += mentions[number] != mention
     assert apart(found)
     assert plain(found) == plain(kept(mentions, overlap))
-    notes[OUT[overlap]] = len(record.mentions) - len(found)
+    notes[OUT[overlap]] = len(mentions) - len(found)
     options.notes.counts.pop(CUT, None)
     assert options.notes.counts == +notes
 
@@ -153,7 +161,7 @@ def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, ov
 def test_what_overlaps_or_is_misaligned_is_refused_at_its_place(record, misaligned, rule):
     options = Options(segment=rule, misaligned=misaligned)
     words = to_sentence(replace(record, mentions=()), options).offsets
-    mentions = bare(record)
+    mentions = once(bare(record))
     whole = [mention._replace(start=met(mention, words)[0][0], end=met(mention, words)[-1][1]) for mention in mentions]
     made = whole if misaligned == "expand" else mentions
     wrong = {m.place for m, n in zip(made, whole, strict=True) if m != n} if misaligned == "refuse" else set()
@@ -373,3 +381,15 @@ def test_words_may_come_from_a_segmenter(segmenter):
     assert tagged(to_sentence(record, Options(segment=segment))) == [("我在", "O"), ("北京", "B-X"), ("。", "O")]
     with pytest.raises(ParamsError, match=r"^data.segmentation: segmenter_.*:cut: the segmenter omits the end of"):
         to_sentence(record, Options(segment=segmenter(lambda text: ["我"])))
+
+
+def test_the_same_mention_given_twice_is_read_once_and_two_labels_overlap():
+    text = "Mira Holt visited Quarl."
+    copies = (Mention(0, 9, "PER"), Mention(18, 23, "LOC"), Mention(0, 9, "PER", "a:7"), Mention(0, 10, "PER"))
+    options = Options()
+    sentence = to_sentence(AnnotatedText(text, copies, "a", 1), options)
+    assert sentence.tags == ("B-PER", "I-PER", "O", "B-LOC", "O")
+    assert options.notes.counts == {TRIMMED: 1, TWICE: 2}
+    assert options.notes.places[TWICE] == ["a:7: PER 'Mira Holt', 0 to 9", "a:1: PER 'Mira Holt', 0 to 9"]
+    with pytest.raises(DataError, match="two mentions overlap"):
+        to_sentence(AnnotatedText(text, (*copies, Mention(0, 9, "ORG")), "a", 1), Options())

@@ -261,7 +261,6 @@ NOT_RECOGNISED = [
     "<?xml version='1.0' O?>\n",
     "a\tO\0\n",
     b"x\x9c\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\t\xca\x48".decode("utf-8", "replace"),
-    "1\tAnn\tB-PER\tO\n2\tslept\tO\tO\n",  # GermEval 2014: its first column is no word
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fpplm_core.data.formats import get
+from fpplm_core.data.formats import get, read_sentences
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
@@ -107,22 +107,25 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
         ("[" * 100_000, "not valid JSON"),
         ('{"tokens": ["a"], "tags": ["O"], "document": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"tokens": ["a"], "tags": ["B-X"], "tags": ["O"]}', "not valid JSON (the key 'tags' occurs twice)"),
-        ("[]", "wrong keys, got 'list'"),
-        ("3", "wrong keys, got 'int'"),
-        ('{"tokens": ["a"]}', "wrong keys, got 'tokens'"),
-        ('{"tokens": ["a"], "tags": ["O"], "doc": 1}', "wrong keys, got 'doc, tags, tokens'"),
-        ('{"tokens": ["a", "b"], "tags": ["O"]}', "lengths differ, got 2 tokens and 1 tags"),
-        ('{"tokens": [], "tags": ["O"]}', "lengths differ, got 0 tokens and 1 tags"),
-        ('{"tokens": "ab", "tags": ["O", "O"]}', "tokens: not a list of strings, got 'ab'"),
-        ('{"tokens": ["a"], "tags": [0]}', "tags: not a list of strings, got [0]"),
+        ("[]", "'tags' must be a list, got []; give an object with 'tags'"),
+        ("3", "'tags' must be a list, got 3"),
+        ('{"tokens": ["a"]}', "'tags' must be a list, got {'tokens': ['a']}"),
+        ('{"tokens": ["a"], "ner_tags": ["O"]}', "'tags' must be a list, got {'ner_tags'"),  # the first line had tags
+        ('{"tokens": ["a", "b"], "tags": ["O"]}', "lengths differ, got 2 words and 1 tags"),
+        ('{"tokens": [], "tags": ["O"]}', "lengths differ, got 0 words and 1 tags"),
+        ('{"tokens": "ab", "tags": ["O", "O"]}', "'tokens' must be a list, got 'ab'"),
+        (
+            '{"tokens": ["a"], "tags": [0]}',
+            "tags: the tags are numbers, which have no names, got [0]; put",
+        ),
+        ('{"tokens": ["a"], "tags": ["O", 1.5]}', "tags: not a list of strings, got ['O', 1.5]"),
+        ('{"tokens": ["a"], "tags": [true]}', "tags: not a list of strings, got [True]"),
         ('{"tokens": [null], "tags": ["O"]}', "tokens: not a list of strings, got [None]"),
         ('{"tokens": ["\\ud83d"], "tags": ["O"]}', "half of a surrogate pair"),
-        (GOOD.replace("}", ', "text": "a"}'), "wrong keys, got 'tags, text, tokens'"),
-        (GOOD.replace("}", ', "offsets": [[0, 1]]}'), "wrong keys"),
         *(
             (f'{{"tokens": ["a", "b"], "tags": ["O", "O"], "text": "a b", "offsets": {offsets}}}', said)
             for offsets, said in [
-                ("[[0, 1]]", "lengths differ, got 2 tokens and 1 offsets"),
+                ("[[0, 1]]", "lengths differ, got 2 words and 1 offsets"),
                 ("[[0, 1], [2, 4]]", "offsets out of order, got [2, 4] after [0, 1], in a text of 3 characters"),
                 ("[[2, 3], [0, 1]]", "offsets out of order"),
                 ("[[0, 2], [1, 3]]", "offsets out of order"),
@@ -207,3 +210,87 @@ def test_any_line_gives_sentences_or_an_error_with_a_place(tmp_path):
 
     check()
     assert min(outcomes["read"], outcomes["refused"]) > 20, outcomes
+
+
+OTHER_KEYS = [
+    ('{"id": "0", "tokens": ["Mira", "slept"], "pos_tags": [1, 2], "ner_tags": ["B-PER", "O"]}', ["id", "pos_tags"]),
+    ('{"words": ["Mira", "slept"], "labels": ["B-PER", "O"]}', []),
+    ('{"sentence": ["Mira", "slept"], "tags": ["B-PER", "O"]}', []),
+    ('{"text": "Mira slept", "tokens": ["Mira", "slept"], "label": ["B-PER", "O"]}', ["text"]),
+    ('{"tokens": ["Mira", "slept"], "tags": ["B-PER", "O"], "offsets": [[0, 4]]}', ["offsets"]),
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ""])
+@pytest.mark.parametrize("form", ["{}\n", "[{}]", " [\n{},\n{}\n]"])
+@pytest.mark.parametrize(("row", "noted"), OTHER_KEYS)
+def test_other_keys_of_words_and_tags_are_read_and_further_ones_noted(tmp_path, row, noted, form, suffix):
+    path, options = tmp_path / f"a{suffix}", Options()
+    path.write_text(form.replace("{}", row))
+    found = {(s.words, s.tags) for s in read_sentences(path, "auto", options)}
+    assert found == {(("Mira", "slept"), ("B-PER", "O"))}
+    times = form.count("{}")
+    wanted = {f"key '{key}' is not read": times for key in noted}
+    assert {kind: n for kind, n in options.notes.counts.items() if not kind.startswith("read as")} == wanted
+
+
+def test_keys_are_named_by_the_columns(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"tokens": ["a"], "cut": ["Mira"], "tags": ["X"], "ner_tags": ["Y"], "fine": ["B-PER"]}\n')
+    options = Options(word_column="cut", tag_column="fine")
+    assert [(s.words, s.tags) for s in read_sentences(path, "auto", options)] == [(("Mira",), ("B-PER",))]
+    with pytest.raises(DataError, match=r":1: several keys could hold the tags.*data\.tag_column"):
+        list(read_sentences(path, "auto", Options()))
+    with pytest.raises(DataError, match=r":1: 'none' must be a list"):
+        list(read_sentences(path, "auto", Options(word_column="none", tag_column="fine")))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"sentence": "Mira slept", "tags": ["B-PER", "O"]}',
+        '{"tokens": ["Mira"], "entities": [{"type": "PER", "start": 0, "end": 1}]}',
+        '{"tokenized_text": ["Mira"], "ner": [[0, 0, "PER"]]}',
+        '{"text": "Mira", "spans_of": [[0, 4, "PER"]]}',
+        '{"text": "Mira", "keywords": ["Mira"], "labels": ["B-PER"]}',
+    ],
+)
+def test_lines_of_other_keys_are_refused_with_their_keys(tmp_path, row):
+    path = tmp_path / "a.jsonl"
+    path.write_text(row + "\n")
+    with pytest.raises(DataError) as caught:
+        list(read_sentences(path, "auto", Options()))
+    assert str(caught.value).startswith(f"{path}:1: ") and "give tokens" not in str(caught.value)
+
+
+NAMES = ["O", "B-PER", "I-PER"]
+NUMBERS = '{"tokens": ["Mira", "Holt", "met"], "ner_tags": [1, 2, 0]}\n{"tokens": ["a"], "ner_tags": [0]}\n'
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"feature": {"names": NAMES, "_type": "ClassLabel"}, "_type": "Sequence"},
+        {"feature": {"names": NAMES, "_type": "ClassLabel"}, "_type": "List"},
+        [{"names": NAMES, "_type": "ClassLabel"}],
+    ],
+)
+def test_numbers_get_their_names_from_the_dataset_beside(tmp_path, feature):
+    (tmp_path / "dataset_info.json").write_text(json.dumps({"features": {"ner_tags": feature}}))
+    path, options = tmp_path / "train.jsonl", Options()
+    path.write_text(NUMBERS)
+    assert [s.tags for s in read_sentences(path, "auto", options)] == [("B-PER", "I-PER", "O"), ("O",)]
+    assert f"names of the tags from dataset_info.json ({tmp_path / 'dataset_info.json'})" in options.notes.lines()
+    path.write_text(NUMBERS.replace("2, 0", "3, 0"))
+    with pytest.raises(DataError, match=r":1: ner_tags: not numbers of the 3 names, got \[1, 3, 0\]"):
+        list(read_sentences(path, "auto", Options()))
+
+
+@pytest.mark.parametrize(
+    "info", ["{", "[]", "{}", '{"features": 3}', '{"features": {"ner_tags": {"feature": {"names": [1]}}}}', "\xff"]
+)
+def test_a_dataset_info_without_names_is_an_error_with_its_name(tmp_path, info):
+    (tmp_path / "dataset_info.json").write_bytes(info.encode("latin1"))
+    (tmp_path / "train.jsonl").write_text(NUMBERS)
+    with pytest.raises(DataError, match=f"{tmp_path / 'dataset_info.json'}: (no names of 'ner_tags'|not valid JSON)"):
+        list(read_sentences(tmp_path / "train.jsonl", "auto", Options()))

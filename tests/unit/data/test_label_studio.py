@@ -3,6 +3,7 @@ import json
 import pytest
 
 from fpplm_core.data.formats import label_studio
+from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError
 from tests.unit.data.test_span_formats import notes_of, read
@@ -32,6 +33,7 @@ def found(tmp_path):
 
 CODE_POINTS = {"offsets counted in code points": 1}
 UNDECIDED = {"offsets counted in UTF-16 units, as nothing decides": 1}
+AS_TWO = {"offsets counted with a line end (CRLF) as two characters, as nothing decides": 1}
 SPACES = {"texts of regions differ from the text in white space": 1}
 
 
@@ -51,7 +53,7 @@ SPACES = {"texts of regions differ from the text in white space": 1}
         ("💩aa b", [region(2, 3, "a"), region(5, 6, "b")], [(1, 2), (4, 5)], {}),
         ("💩aa b", [region(5, 6, "b"), region(2, 3)], [(4, 5), (1, 2)], {}),
         # The editor writes line breaks as \n of two characters, and shows runs of blanks as one.
-        ("A\r\nB  C D", [region(0, 7, "A\\n\\nB C")], [(0, 7)], SPACES),
+        ("A\r\nB  C D", [region(0, 7, "A\\n\\nB C")], [(0, 7)], SPACES | AS_TWO),
         ("💩A\nB", [region(1, 4, "A\\nB")], [(1, 4)], SPACES | CODE_POINTS),
     ],
 )
@@ -201,3 +203,96 @@ def test_offsets_are_written_in_utf16_units(tmp_path):
     label_studio.write([AnnotatedText(POO, (Mention(12, 22, "X"),), "", 1)], tmp_path / "a")
     ((row,),) = [json.loads((tmp_path / "a").read_text())]
     assert row == task(POO, region(13, 23, "annotation", id="0"))
+
+
+CRLF = "Notes.\r\nMira Holt visited Quarl.\r\nOtto slept."
+AS_ONE = {"offsets counted with a line end (CRLF) as one character, as browsers count": 1}
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+@pytest.mark.parametrize("texts", [True, False])
+@pytest.mark.parametrize(
+    ("text", "places", "noted"),
+    [
+        (CRLF, [(7, 16), (25, 30), (32, 36)], AS_ONE),
+        (CRLF, [(8, 17), (26, 31), (34, 38)], {}),
+        ("💩" + CRLF, [(8, 17), (26, 31), (33, 37)], AS_ONE),  # in characters
+        ("💩" + CRLF, [(9, 18), (27, 32), (34, 38)], AS_ONE),  # in UTF-16 units
+        ("💩" + CRLF, [(10, 19), (28, 33), (36, 40)], {}),
+    ],
+)
+def test_line_ends_may_be_counted_as_one_character(found, text, places, noted, texts, minimal):
+    names = ["Mira Holt", "Quarl", "Otto"]
+    regions = [region(*place, name if texts else None) for place, name in zip(places, names, strict=True)]
+    row = task(text, *regions)
+    if minimal:
+        row = {"text": text, "label": [region["value"] for region in regions], "annotation_id": 1}
+    _, mentions, notes = found(row)
+    assert [text[m.start : m.end] for m in mentions] == names
+    assert notes.keys() - UNDECIDED.keys() == noted.keys()
+
+
+@pytest.mark.parametrize(
+    ("regions", "said"),
+    [
+        ([region(8, 17, "Mira Hold")], "do not match its text.* with a line end .CRLF. as one character or as two"),
+        ([region(9, 15)], "cannot tell whether offsets count a line end .CRLF. as one character or as two"),
+        ([region(0, 5), region(8, 16)], "cannot tell whether"),
+    ],
+)
+def test_line_ends_that_nothing_decides_are_refused(found, regions, said):
+    with pytest.raises(DataError, match=said):
+        found(task(CRLF, *regions))
+
+
+def test_regions_before_the_first_line_end_need_no_decision(found):
+    assert found(task(CRLF, region(0, 5)))[1:] == ((Mention(0, 5, "X"),), {})
+    assert found(task("a\r\na", region(0, 1)))[2] == {}
+
+
+def test_text_with_line_ends_comes_back(tmp_path):
+    """Although, counted with one character a line end, the regions would stand at words, too."""
+    made = [AnnotatedText("a\r\nab a", (Mention(3, 4, "X"), Mention(4, 5, "Y")), str(tmp_path / "a"), 2)]
+    label_studio.write(made, tmp_path / "a")
+    assert read("label_studio", tmp_path / "a", (tmp_path / "a").read_bytes()) == made
+
+
+def test_the_ground_truth_is_read_before_the_first(found):
+    first, truth = ({"result": [region(0, 4, label=label)]} for label in ("ORG", "PER"))
+    for annotations in ([first, truth | {"ground_truth": True}], [truth | {"ground_truth": True}, first]):
+        row = task("Mira") | {"annotations": annotations}
+        assert found(row)[1:] == ((Mention(0, 4, "PER"),), {"further annotations of a task are not read": 1})
+    cancelled = truth | {"ground_truth": True, "was_cancelled": True}
+    assert found(task("Mira") | {"annotations": [first, cancelled]})[1] == (Mention(0, 4, "ORG"),)
+
+
+def ner_and_tone(minimal: bool) -> list[dict]:
+    regions = [region(0, 4, "Mira", "PER"), region(5, 8, "met", "Good")]
+    regions[0]["from_name"], regions[1]["from_name"] = "ner", "tone"
+    if minimal:
+        return [{"text": "Mira met", "annotation_id": 1, **{r["from_name"]: [r["value"]]}} for r in regions]
+    return [task("Mira met", one) for one in regions]
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+def test_one_of_several_controls_is_chosen(tmp_path, minimal):
+    """Be they in one task or in two of a file."""
+    path, tasks = tmp_path / "a", ner_and_tone(minimal)
+    both = tasks[0] | tasks[1] if minimal else task("Mira met", *(one["annotations"][0]["result"][0] for one in tasks))
+    for rows in (tasks, [both]):
+        with pytest.raises(DataError, match=r"regions of several Labels tags, got \['ner', 'tone'\]; .*tag.column"):
+            read("label_studio", path, json.dumps(rows))
+        for control, label in (("ner", "PER"), ("tone", "Good")):
+            options = Options(tag_column=control)
+            found = read("label_studio", path, json.dumps(rows), options)
+            assert [m.label for record in found for m in record.mentions] == [label]
+            assert options.notes.counts == {f"regions of Labels tags other than '{control}' are not read": 1}
+        with pytest.raises(DataError, match=r"no region of the Labels tag 'none', got \['ner', 'tone'\]"):
+            read("label_studio", path, json.dumps(rows), Options(tag_column="none"))
+
+
+def test_tasks_of_predictions_alone_are_no_annotations(tmp_path):
+    content = json.dumps([{"data": {"text": "Mira"}, "predictions": [{"result": [region(0, 4)]}]}])
+    assert label_studio.recognise(tmp_path / "a.json", content)
+    with pytest.raises(DataError, match=r"no text in the file.*export tasks that are annotated"):
+        read("label_studio", tmp_path / "a", content)

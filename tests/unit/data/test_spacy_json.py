@@ -267,7 +267,7 @@ def test_a_simple_list_that_is_written_is_read_back(tmp_path_factory, rows):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[", "[]", "[[]]", '["a", {"entities": []}]', "[" * 100_000, "{}", '{"paragraphs": 1}', '[["a", {}]]', "\0"],
+    ["", "[", "[]", "[[]]", '["a", ["b"]]', "[" * 100_000, "{}", '{"paragraphs": 1}', '[["a", {}]]', "\0"],
 )
 def test_other_content_is_not_recognised(tmp_path, content):
     for module in (spacy_json, spacy_entities):
@@ -297,3 +297,12 @@ def test_mutated_files_give_records_or_an_error_with_a_place(tmp_path, module, r
             assert "\n" not in str(error) and len(error.got) <= 150
         module.recognise(path, raw)
     assert 100 < good < 950
+
+
+def test_tuples_may_stand_on_lines_of_their_own(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('["Mira met Bo", {"entities": [[0, 4, "PER"]]}]\n[ "a \\"b\\"" , {"entities": []}]\n')
+    assert detect(path)[0] == "spacy_entities"
+    found = list(spacy_entities.read(path, Options()))
+    assert [(record.text, record.line) for record in found] == [("Mira met Bo", 1), ('a "b"', 2)]
+    assert found[0].mentions == (Mention(0, 4, "PER"),)

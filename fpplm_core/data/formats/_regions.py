@@ -1,0 +1,163 @@
+"""Regions of Label Studio: read from its objects, and placed in the text by what their own texts say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from fpplm_core.data.formats._json import member, shown
+from fpplm_core.data.notes import Notes
+from fpplm_core.data.records import Mention
+from fpplm_core.errors import DataError
+from fpplm_core.tagging.words import Range
+
+
+class Region(NamedTuple):
+    """A label from `start` to `end`, in whatever units; `text` is what Label Studio says stands there, or None.
+
+    `control` is the name of the Labels tag, `target` that of the text, "" where they are not given.
+    """
+
+    start: int
+    end: int
+    label: str
+    text: str | None
+    control: str
+    target: str = ""
+
+
+def region_of(value: Any, where: str, control: str, target: str = "") -> Region:
+    """A region from its `value`. Raises DataError."""
+    if isinstance(value, dict) and "startOffset" in value:
+        raise other_region("hypertext", where)
+    start, end = (member(value, key, int, where) for key in ("start", "end"))
+    labels = member(value, "labels", list, where)
+    if len(labels) != 1 or not isinstance(labels[0], str):
+        raise DataError("a region must have one label", where=where, got=shown(labels), do="correct the annotation")
+    text = None if value.get("text") is None else member(value, "text", str, where)
+    return Region(start, end, labels[0], text, control, target)
+
+
+def other_region(kind: str, where: str) -> DataError:
+    do = "annotate a Text tag with a Labels tag"
+    return DataError("regions that are not over plain text", where=where, got=kind[:60], do=do)
+
+
+class Chosen:
+    """The regions of one Labels tag: the named one, or the only one of the file."""
+
+    def __init__(self, control: int | str | None, notes: Notes) -> None:
+        self.named = control if isinstance(control, str) else ""
+        self.notes = notes
+        self.seen: dict[str, None] = {}
+
+    def of(self, regions: Sequence[Region], where: str) -> list[Region]:
+        """These regions without those of other Labels tags. Raises DataError if there are several and none is named."""
+        self.seen |= {region.control: None for region in regions if region.control}
+        if not self.named and len(self.seen) > 1:
+            got, do = shown(list(self.seen)), "choose one (data.tag_column)"
+            raise DataError("regions of several Labels tags", where=where, got=got, do=do)
+        kept = [region for region in regions if self.named in ("", region.control)]
+        self.notes.add(
+            f"regions of Labels tags other than {self.named!r} are not read", where, len(regions) - len(kept)
+        )
+        return kept
+
+    def check(self, path: str) -> None:
+        """Raises DataError if the file has regions, but none of the named Labels tag."""
+        if self.named and self.seen and self.named not in self.seen:
+            got, do = shown(list(self.seen)), "correct data.tag_column"
+            raise DataError(f"no region of the Labels tag {self.named[:60]!r}", where=path, got=got, do=do)
+
+
+def utf16_places(text: str) -> list[int]:
+    """Where each character begins, and the text ends, in UTF-16 units."""
+    return list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
+
+
+def mentions_of(text: str, regions: Sequence[Region], where: str, notes: Notes) -> tuple[Mention, ...]:
+    """The regions in characters of the text, by the way of counting that the texts of all of them agree with.
+
+    Raises DataError if none does, or if some have no text and nothing else decides how line ends are counted.
+    """
+    utf16, points, *one_newline = (
+        [(places.get(region.start, -1), places.get(region.end, -1)) for region in regions] for places in _ways(text)
+    )
+    fitting: list[list[Range]] = []
+    for same in (_is_same, _is_same_but_for_white_space):
+        fitting = [way for way in (utf16, points, *one_newline) if _fits(text, regions, way, same)]
+        if fitting:
+            notes.add("texts of regions differ from the text in white space", where, same is not _is_same)
+            break
+    else:
+        raise _misplaced(text, regions, utf16, where)
+    chosen = fitting[0]
+    if any(way in one_newline and way != chosen for way in fitting):
+        if any(region.text is None for region in regions):
+            chosen = _at_words(text, fitting, where)
+        elif chosen in (utf16, points):
+            notes.add("offsets counted with a line end (CRLF) as two characters, as nothing decides", where)
+    if chosen not in (utf16, points):
+        notes.add("offsets counted with a line end (CRLF) as one character, as browsers count", where)
+    elif utf16 != points and points in fitting:
+        way = "UTF-16 units, as nothing decides" if chosen == utf16 else "code points"
+        notes.add(f"offsets counted in {way}", where)
+    return tuple(Mention(*span, region.label) for span, region in zip(chosen, regions, strict=True))
+
+
+def _ways(text: str) -> list[Mapping[int, int]]:
+    """From offsets to characters: in UTF-16 units, in characters; the same with CRLF as one, where there is one."""
+    found: list[Mapping[int, int]] = [
+        {unit: place for place, unit in enumerate(utf16_places(text))},
+        dict(enumerate(range(len(text) + 1))),
+    ]
+    if "\r\n" in text:
+        kept = [place for place in range(len(text) + 1) if text[place - 1 : place + 1] != "\r\n"]
+        units = utf16_places(text.replace("\r\n", "\n"))
+        found += [dict(zip(units, kept, strict=True)), dict(enumerate(kept))]
+    return found
+
+
+def _fits(text: str, regions: Sequence[Region], ranges: Sequence[Range], same: Callable[[str, str], bool]) -> bool:
+    return all(
+        0 <= start < end <= len(text) and (region.text is None or same(region.text, text[start:end]))
+        for region, (start, end) in zip(regions, ranges, strict=True)
+    )
+
+
+def _is_same(said: str, found: str) -> bool:
+    return said in (found, found.replace("\r\n", "\n"))
+
+
+def _is_same_but_for_white_space(said: str, found: str) -> bool:
+    r"""Label Studio writes line breaks as \n, of two characters, and leaves out white space that it does not show."""
+    return said.replace("\\n", "\n").split() == found.replace("\\n", "\n").split()
+
+
+def _at_words(text: str, ways: Sequence[list[Range]], where: str) -> list[Range]:
+    """The one way of counting by which all regions begin and end at words. Raises DataError if there is none."""
+
+    def is_edge(place: int, inside: int) -> bool:
+        around = text[max(0, place - 1) : place + 1]
+        return not text[inside].isspace() and not (0 < place < len(text) and around.isalnum())
+
+    found: list[list[Range]] = []
+    for way in ways:
+        if way not in found and all(is_edge(start, start) and is_edge(end, end - 1) for start, end in way):
+            found.append(way)
+    if len(found) != 1:
+        what = "cannot tell whether offsets count a line end (CRLF) as one character or as two"
+        do = "export the regions with their text, or with LF as line ends in the text"
+        raise DataError(what, where=where, got=shown(text), do=do)
+    return found[0]
+
+
+def _misplaced(text: str, regions: Sequence[Region], utf16: Sequence[Range], where: str) -> DataError:
+    alone = ([region] for region in regions)
+    bad = (not _fits(text, one, [way], _is_same_but_for_white_space) for one, way in zip(alone, utf16, strict=True))
+    region = next(region for region, is_bad in zip(regions, bad, strict=True) if is_bad)
+    what = "a region's offsets do not match its text, in UTF-16 units or in code points"
+    what += ", with a line end (CRLF) as one character or as two" if "\r\n" in text else ""
+    got = f"{shown(region.start)} to {shown(region.end)} for {shown(region.text)}"
+    return DataError(what, where=where, got=got, do="correct its offsets; all regions of a task are counted alike")
