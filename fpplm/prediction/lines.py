@@ -110,7 +110,9 @@ def local_file(name: str, encoding: str) -> Iterator[Path]:
 
 
 def require_files(names: Iterable[str], output: str) -> None:
-    """Raises DataError if an input does not exist or is the output, before anything is written."""
+    """Raises DataError if an input does not exist or is the output, or if the output cannot be a file."""
+    if output != STDIN and (Path(output).is_dir() or not Path(output).parent.is_dir()):
+        raise DataError("no file can be written there", where=output, do="name a file in a folder that exists")
     for name in names:
         if name == STDIN:
             continue

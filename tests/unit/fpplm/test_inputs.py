@@ -200,3 +200,6 @@ def test_nothing_is_overwritten_before_the_inputs_are_there(tmp_path: Path) -> N
         require_files([str(tmp_path / "b")], "-")
     with pytest.raises(DataError, match="the output is an input"):
         require_files([str(tmp_path / "a")], str(tmp_path / "link"))
+    for output in (tmp_path, tmp_path / "none/out"):
+        with pytest.raises(DataError, match="no file can be written there"):
+            require_files([str(tmp_path / "a")], str(output))
