@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
-from fpplm.prediction.lines import local_file
+from fpplm.prediction.lines import TEXT_LIMIT, UTF8, lines_of, local_file
 from fpplm_core.data.alignment import places_of_joined
 from fpplm_core.data.formats import get
 from fpplm_core.data.notes import Notes
@@ -45,27 +44,49 @@ def _read(name: str, path: Path, copy: Path, kind: str, options: Options) -> Ite
         notes = Notes()
         try:
             for record in islice(get(kind).read(path, replace(options, notes=notes)), done, None):
-                for line in sorted(line for line in bad if kind in BY_SENTENCE and line < record.lines[0]):
+                for line in sorted(line for line in bad if line < record.lines[0]):
                     yield f"{name}:{line}", bad.pop(line)
                 done += 1
                 yield record.place.replace(str(path), name), _of_record(record, options)
+            last = None
             break
         except DataError as error:
             found = re.fullmatch(rf"{re.escape(str(path))}:([0-9]+).*", error.where)
-            line = int(found[1]) if found else 0
-            if kind not in BY_SENTENCE or line in emptied or not (line or bad):
-                _add_notes(options.notes, notes, str(path), name)
-                raise _named(error, str(path), name) from None
-            if not line:  # nothing else is left
-                break
-            bad[line] = _named(error, str(path), name)
+            line, last = int(found[1]) if found else 0, _named(error, str(path), name)
+        is_of_file = (
+            kind not in BY_SENTENCE or "data." in last.do
+        )  # which a parameter mends, and no correction of a line
+        if not is_of_file and path != copy:
+            bad, path = _copy_readable(path, copy, name), copy
+            if bad:
+                continue
+        if is_of_file or not line or line in emptied:
+            break
+        bad[line] = last
         emptied.add(line)
-        if path != copy:
-            path = Path(shutil.copyfile(path, copy))
-        _empty_sentence(path, line)
+        _empty_sentence(copy, line)
     _add_notes(options.notes, notes, str(path), name)
     for line in sorted(bad):
         yield f"{name}:{line}", bad[line]
+    if last is not None:
+        raise last
+
+
+def _copy_readable(path: Path, copy: Path, name: str) -> dict[int, DataError]:
+    """Copies a file with empty lines in place of sentences that have a line that is no text; these errors by line."""
+    bad: dict[int, DataError] = {}
+    held: list[str] = []
+    with copy.open("w", encoding="utf-8", newline="\n") as out:
+        is_bad = False
+        for number, line in chain(lines_of(str(path), UTF8, TEXT_LIMIT), [(0, "")]):
+            if isinstance(line, str) and not line.strip():
+                out.writelines("\n" if is_bad else f"{text}\n" for text in [*held, ""])
+                held, is_bad = [], False
+                continue
+            held.append(line if isinstance(line, str) else "")
+            if isinstance(line, DataError) and not is_bad:
+                bad[number], is_bad = _named(line, str(path), name), True
+    return bad
 
 
 def _empty_sentence(path: Path, line: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from fpplm_core.errors import DataError, ParamsError
 
 STDIN = "-"
+TEXT_LIMIT = 1_000_000  # characters of a text: with its words and windows it takes some hundred bytes for each
 UTF8 = "utf-8-sig"  # without the byte order mark
 _BAD_BYTE = re.compile("[\udc00-\udcff]")  # as `_mark` decodes it; no codec decodes to these
 

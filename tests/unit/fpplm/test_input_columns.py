@@ -43,6 +43,22 @@ def test_a_bad_sentence_of_columns_is_named_and_the_others_are_read(tmp_path: Pa
     assert notes.places["comments are not read"] == [f"{path}:1: # c d e"]
 
 
+def test_an_error_of_the_whole_file_is_no_bad_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "in.conll"
+    path.write_text("Mira\tO\n\nHolt\tO\n")
+    items = read(str(path), "conll", reading_options(segment, word_column=5))
+    with pytest.raises(DataError, match="no such column"):
+        list(items)
+    path.write_bytes(b"Mira\0\tO\n\nHolt\tO\nx\tO\xff\xfe\n")
+    items = read(str(path), "conll", OPTIONS)
+    assert [str(next(items)[1]).replace(f"{path}:", "")[:24] for _ in range(2)] == [
+        "1: a zero byte (NUL), wh",
+        "4: not valid UTF-8, got ",
+    ]
+    with pytest.raises(DataError, match="no sentence in the file"):
+        next(items)
+
+
 def test_columns_are_named(tmp_path: Path) -> None:
     path = tmp_path / "in.tsv"
     path.write_text("A\tMira\tO\nB\tHolt\tO\n")
