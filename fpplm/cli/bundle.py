@@ -108,7 +108,8 @@ def predict(
             do = "omit the others"
             raise ParamsError("only --to, --device and --resume may be combined with it", where="--folder", do=do)
         require_project()
-        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device, resume)
+        further = {"resume": True} if resume else {}  # which a project's older copy of the flow does not take
+        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device, **further)
         return
     if resume and (output == "-" or explain):
         raise ParamsError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fpplm.prediction.inputs import TEXT_LIMIT
+from fpplm.prediction.lines import TEXT_LIMIT
 from fpplm.prediction.records import tags_words
 from fpplm_core.data.formats import detect, get, read_sentences
 from fpplm_core.data.notes import Notes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
-from fpplm.prediction.lines import local_file
+from fpplm.prediction.lines import TEXT_LIMIT, UTF8, lines_of, local_file
 from fpplm_core.data.alignment import places_of_joined
 from fpplm_core.data.formats import get
 from fpplm_core.data.notes import Notes
@@ -34,28 +33,60 @@ def read_format(name: str, kind: str, options: Options, encoding: str) -> Iterat
 
 
 def _read(name: str, path: Path, copy: Path, kind: str, options: Options) -> Iterator[Placed]:
-    """As `read_format`; after a bad sentence it reads anew, from a copy of the file in which that sentence is empty."""
-    done = last = 0
+    """As `read_format`; with a bad sentence it reads anew, from a copy of the file in which that sentence is empty.
+
+    A reader looks ahead, so an error comes before sentences that stand above its line; here it comes in its place.
+    """
+    bad: dict[int, DataError] = {}  # by line, those that have not been passed on
+    emptied: set[int] = set()
+    done = 0
     while True:
         notes = Notes()
         try:
             for record in islice(get(kind).read(path, replace(options, notes=notes)), done, None):
+                for line in sorted(line for line in bad if line < record.lines[0]):
+                    yield f"{name}:{line}", bad.pop(line)
                 done += 1
                 yield record.place.replace(str(path), name), _of_record(record, options)
-            _add_notes(options.notes, notes, str(path), name)
-            return
+            last = None
+            break
         except DataError as error:
             found = re.fullmatch(rf"{re.escape(str(path))}:([0-9]+).*", error.where)
-            bad = _named(error, str(path), name)
-            _add_notes(options.notes, notes, str(path), name)
-            if kind not in BY_SENTENCE or found is None or int(found[1]) <= last:
-                raise bad from None
-        last = int(found[1])
-        yield f"{name}:{last}", bad
-        _remove_notes(options.notes, notes)  # they are noted again
-        if path != copy:
-            path = Path(shutil.copyfile(path, copy))
-        _empty_sentence(path, last)
+            line, last = int(found[1]) if found else 0, _named(error, str(path), name)
+        is_of_file = (
+            kind not in BY_SENTENCE or "data." in last.do
+        )  # which a parameter mends, and no correction of a line
+        if not is_of_file and path != copy:
+            bad, path = _copy_readable(path, copy, name), copy
+            if bad:
+                continue
+        if is_of_file or not line or line in emptied:
+            break
+        bad[line] = last
+        emptied.add(line)
+        _empty_sentence(copy, line)
+    _add_notes(options.notes, notes, str(path), name)
+    for line in sorted(bad):
+        yield f"{name}:{line}", bad[line]
+    if last is not None:
+        raise last
+
+
+def _copy_readable(path: Path, copy: Path, name: str) -> dict[int, DataError]:
+    """Copies a file with empty lines in place of sentences that have a line that is no text; these errors by line."""
+    bad: dict[int, DataError] = {}
+    held: list[str] = []
+    with copy.open("w", encoding="utf-8", newline="\n") as out:
+        is_bad = False
+        for number, line in chain(lines_of(str(path), UTF8, TEXT_LIMIT), [(0, "")]):
+            if isinstance(line, str) and not line.strip():
+                out.writelines("\n" if is_bad else f"{text}\n" for text in [*held, ""])
+                held, is_bad = [], False
+                continue
+            held.append(line if isinstance(line, str) else "")
+            if isinstance(line, DataError) and not is_bad:
+                bad[number], is_bad = _named(line, str(path), name), True
+    return bad
 
 
 def _empty_sentence(path: Path, line: int) -> None:
@@ -79,12 +110,6 @@ def _add_notes(notes: Notes, found: Notes, path: str, name: str) -> None:
     notes.counts.update(found.counts)
     for kind, places in found.places.items():
         notes.places[kind] += [place.replace(path, name) for place in places]
-
-
-def _remove_notes(notes: Notes, found: Notes) -> None:
-    notes.counts -= found.counts
-    for kind, places in found.places.items():
-        del notes.places[kind][-len(places) :]
 
 
 def _of_record(record: Sentence | AnnotatedText, options: Options) -> SegmentedText:

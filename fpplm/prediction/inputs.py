@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.prediction.formats import Placed, cut, of_sentence, read_format
-from fpplm.prediction.lines import STDIN, UTF8, lines_of
+from fpplm.prediction.lines import STDIN, TEXT_LIMIT, UTF8, lines_of
 from fpplm_core.data.formats import detect, get, jsonl
 from fpplm_core.data.formats._json import BLANK, LARGEST, loads, shown, values_of
 from fpplm_core.data.notes import Notes
@@ -19,7 +19,6 @@ from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.tagging.words import Range
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with one text per line
-TEXT_LIMIT = 1_000_000  # characters of a text: with its words and windows it takes some hundred bytes for each
 LINE_LIMIT = 16 * TEXT_LIMIT  # characters of a JSON line: escapes, tokens and offsets beside the text
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are not white space
@@ -150,14 +149,12 @@ def _read_list(
 
 def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedText:
     where = f"{name}:{number}"
-    tokens = row.get("tokens") if isinstance(row, dict) else None
-    if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
-        places = {key: row[key] for key in ("document", "text", "offsets") if key in row}
-        return of_sentence(jsonl.sentence_of(places, tuple(tokens), ("O",) * len(tokens), name, number))
+    if isinstance(row, dict) and (sentence := jsonl.words_of(row, options, name, number)) is not None:
+        return of_sentence(sentence)
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         do = "give an object with `text`, or with `tokens`, a list of words"
         raise DataError("neither text nor words in the JSON line", where=where, got=shown(row), do=do)
-    if tokens is not None:
+    if "tokens" in row:
         options.notes.add("tokens that are not words are not read: texts are segmented", where)
     document = row.get("document")
     known = type(document) is int and 0 <= document <= LARGEST

@@ -14,6 +14,7 @@ from pathlib import Path
 from fpplm_core.errors import DataError, ParamsError
 
 STDIN = "-"
+TEXT_LIMIT = 1_000_000  # characters of a text: with its words and windows it takes some hundred bytes for each
 UTF8 = "utf-8-sig"  # without the byte order mark
 _BAD_BYTE = re.compile("[\udc00-\udcff]")  # as `_mark` decodes it; no codec decodes to these
 
@@ -110,7 +111,9 @@ def local_file(name: str, encoding: str) -> Iterator[Path]:
 
 
 def require_files(names: Iterable[str], output: str) -> None:
-    """Raises DataError if an input does not exist or is the output, before anything is written."""
+    """Raises DataError if an input does not exist or is the output, or if the output cannot be a file."""
+    if output != STDIN and (Path(output).is_dir() or not Path(output).parent.is_dir()):
+        raise DataError("no file can be written there", where=output, do="name a file in a folder that exists")
     for name in names:
         if name == STDIN:
             continue

@@ -162,5 +162,5 @@ class _Table:
     def refuse(self, why: str) -> NoReturn:
         got = ", ".join(f"{place}: {cell!r}" for place, cell in enumerate(self.rows[0]))
         got = got if len(got) <= SHOWN else got[:SHOWN] + "…"
-        do = "name the columns by number: word_column and tag_column (data in params.yaml, --word-column, --tag-column)"
+        do = "name the columns by number (data.word_column, data.tag_column)"
         raise DataError(f"{why}: cannot tell which columns to read", where=self.where, got=f"columns {got}", do=do)

@@ -56,7 +56,7 @@ class Chosen:
         """These regions without those of other Labels tags. Raises DataError if there are several and none is named."""
         self.seen |= {region.control: None for region in regions if region.control}
         if not self.named and len(self.seen) > 1:
-            got, do = shown(list(self.seen)), "choose one: data.tag_column, --tag-column"
+            got, do = shown(list(self.seen)), "choose one (data.tag_column)"
             raise DataError("regions of several Labels tags", where=where, got=got, do=do)
         kept = [region for region in regions if self.named in ("", region.control)]
         self.notes.add(
@@ -67,7 +67,7 @@ class Chosen:
     def check(self, path: str) -> None:
         """Raises DataError if the file has regions, but none of the named Labels tag."""
         if self.named and self.seen and self.named not in self.seen:
-            got, do = shown(list(self.seen)), "correct data.tag_column (--tag-column)"
+            got, do = shown(list(self.seen)), "correct data.tag_column"
             raise DataError(f"no region of the Labels tag {self.named[:60]!r}", where=path, got=got, do=do)
 
 

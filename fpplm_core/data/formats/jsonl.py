@@ -69,7 +69,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             names = names or stored_names(path, tag_key, options.notes)
             tags = _named(tags, names, f"{where}: {tag_key}")
         words = _texts(member(row, word_key, list, where), f"{where}: {word_key}")
-        sentence = sentence_of(row, words, _texts(tags, f"{where}: {tag_key}"), str(path), line)
+        sentence = _sentence(row, words, _texts(tags, f"{where}: {tag_key}"), str(path), line)
         note_keys(row, (*keys, "document", *(PLACES if sentence.text is not None else ())), options.notes, where)
         if sentence.words:
             empty = False
@@ -82,6 +82,17 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         )
 
 
+def words_of(row: JsonObject, options: Options, file: str, line: int) -> Sentence | None:
+    """The words of one object, each with the tag O; None if no key of it is known to hold words. Raises DataError."""
+    where = f"{file}:{line}"
+    known = any(_is_list(row.get(key), str) for key in KNOWN["word"])
+    if not known and not isinstance(options.word_column, str):
+        return None
+    key = _key(row, "word", options.word_column, where)
+    words = _texts(member(row, key, list, where), f"{where}: {key}")
+    return _sentence(row, words, ("O",) * len(words), file, line)
+
+
 def _key(row: Any, kind: str, column: int | str | None, where: str) -> str:
     """The key of the words or tags: the named one, or the only known one. Raises DataError."""
     if isinstance(column, str):
@@ -90,7 +101,7 @@ def _key(row: Any, kind: str, column: int | str | None, where: str) -> str:
     known = [key for key in KNOWN[kind] if isinstance(row.get(key), list)] if isinstance(row, dict) else []
     if len(known) != 1:
         what = f"several keys could hold the {kind}s" if known else f"no key is known to hold a list of {kind}s"
-        do = f"name it (data.{kind}_column, --{kind}-column), or the format (data.format)"
+        do = f"name it (data.{kind}_column), or the format (data.format)"
         raise DataError(what, where=where, got=got, do=do)
     return known[0]
 
@@ -105,8 +116,7 @@ def _named(tags: list[Any], names: Sequence[str] | None, where: str) -> list[str
     return [names[tag] for tag in tags]
 
 
-def sentence_of(row: JsonObject, words: tuple[str, ...], tags: tuple[str, ...], file: str, line: int) -> Sentence:
-    """The sentence of one object with these words and tags. Raises DataError, naming file and line."""
+def _sentence(row: JsonObject, words: tuple[str, ...], tags: tuple[str, ...], file: str, line: int) -> Sentence:
     where = f"{file}:{line}"
     if len(words) != len(tags):
         got = f"{len(words)} words and {len(tags)} tags"

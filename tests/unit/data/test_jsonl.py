@@ -239,7 +239,7 @@ def test_keys_are_named_by_the_columns(tmp_path):
     path.write_text('{"tokens": ["a"], "cut": ["Mira"], "tags": ["X"], "ner_tags": ["Y"], "fine": ["B-PER"]}\n')
     options = Options(word_column="cut", tag_column="fine")
     assert [(s.words, s.tags) for s in read_sentences(path, "auto", options)] == [(("Mira",), ("B-PER",))]
-    with pytest.raises(DataError, match=r":1: several keys could hold the tags.*--tag-column"):
+    with pytest.raises(DataError, match=r":1: several keys could hold the tags.*data\.tag_column"):
         list(read_sentences(path, "auto", Options()))
     with pytest.raises(DataError, match=r":1: 'none' must be a list"):
         list(read_sentences(path, "auto", Options(word_column="none", tag_column="fine")))

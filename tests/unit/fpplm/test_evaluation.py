@@ -68,7 +68,7 @@ def test_every_scheme_gives_the_mentions_and_is_said(tmp_path: Path, gold: Calla
         ("B_PER I_PER O B_LOC O", r"a\.conll: the tags follow no known scheme, .*'B_PER'"),
         ("b-per i-per o b-loc o", r"a\.conll: the tags follow no known scheme .*'o', 'b-per'"),
         ("PER PER NONE LOC NONE", r"a\.conll: the tags follow no known scheme .*'PER'"),
-        ("1 2 3 4 5", r"a\.conll: the tags follow no known scheme .*'1'"),
+        ("1 2 3 4 5", r"a\.conll:1: the tags are numbers.*'1'.*data\.tag_column"),
         ("B-PER I-PER O B-LOC PER", r"a\.conll:5: malformed tag: 'PER' is not O or PREFIX-TYPE, got 1 such tag"),
         ("B-PER I-PER O B-LOC o", r"a\.conll:5: malformed tag: 'o'"),
         ("B-PER I-PER O B-LOC b-per", r"a\.conll:5: unknown prefix 'b'"),

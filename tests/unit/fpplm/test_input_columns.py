@@ -16,12 +16,16 @@ from fpplm_core.tagging.words import segment
 from tests.unit.fpplm.test_inputs import OPTIONS, words
 
 
-def test_an_error_of_a_format_names_standard_input_and_notes_do_too(tmp_path: Path) -> None:
-    path, notes = tmp_path / "in.conll", Notes()
+def test_an_error_of_a_format_names_the_file_and_not_its_copy(tmp_path: Path) -> None:
+    path = tmp_path / "in.conll"
     path.write_bytes("# é\nMira\tO\nHolt\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"in\.conll:3: wrong number of columns"):
-        list(accepted(read(str(path), "conll", reading_options(segment, notes=notes), "latin-1"), False, Notes()))
-    assert notes.places == {"comments are not read": [f"{path}:1: # é"]}
+    with pytest.raises(DataError) as caught:
+        list(accepted(read(str(path), "conll", OPTIONS, "latin-1"), False, Notes()))
+    assert str(caught.value).startswith(f"{path}:3: wrong number of columns")
+    path.write_bytes(b"# a b c\n\nMira\tO\n")
+    notes = Notes()
+    list(read(str(path), "conll", reading_options(segment, notes=notes), "latin-1"))
+    assert notes.places == {"comments are not read": [f"{path}:1: # a b c"]}
 
 
 def test_a_bad_sentence_of_columns_is_named_and_the_others_are_read(tmp_path: Path) -> None:
@@ -37,6 +41,22 @@ def test_a_bad_sentence_of_columns_is_named_and_the_others_are_read(tmp_path: Pa
     ]
     assert path.read_bytes() == raw and notes.counts["comments are not read"] == 1
     assert notes.places["comments are not read"] == [f"{path}:1: # c d e"]
+
+
+def test_an_error_of_the_whole_file_is_no_bad_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "in.conll"
+    path.write_text("Mira\tO\n\nHolt\tO\n")
+    items = read(str(path), "conll", reading_options(segment, word_column=5))
+    with pytest.raises(DataError, match="no such column"):
+        list(items)
+    path.write_bytes(b"Mira\0\tO\n\nHolt\tO\nx\tO\xff\xfe\n")
+    items = read(str(path), "conll", OPTIONS)
+    assert [str(next(items)[1]).replace(f"{path}:", "")[:24] for _ in range(2)] == [
+        "1: a zero byte (NUL), wh",
+        "4: not valid UTF-8, got ",
+    ]
+    with pytest.raises(DataError, match="no sentence in the file"):
+        next(items)
 
 
 def test_columns_are_named(tmp_path: Path) -> None:

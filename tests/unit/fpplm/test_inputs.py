@@ -112,7 +112,7 @@ def test_standard_input_is_read_like_a_file(tmp_path: Path, kind: str, bom: byte
         ('"text"', "neither text nor words"),
         ('{"text": 1}', "neither text nor words"),
         ('{"tokens": "a"}', "neither text nor words"),
-        ('{"tokens": ["a"], "text": "a"}', "wrong keys"),
+        ('{"tokens": ["a"], "words": ["a"]}', "several keys could hold the words"),
         ('{"tokens": ["a"], "text": "a", "offsets": [[0, 2]]}', "offsets out of order"),
         ('{"text": "' + "x" * 60 + '"}', "the text is too long, got 60 characters"),
     ],
@@ -132,7 +132,7 @@ def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     rows = [
         {"tokens": ["Mira", "Holt", "."], "tags": ["B-PER", "I-PER", "O"]},
-        {"tokens": ["Mira", "Holt"], "ner_tags": [1, 2], "id": 7},
+        {"words": ["Mira", "Holt"], "ner_tags": [1, 2], "id": 7, "text": "MiraHolt"},
         {"tokens": ["Holt", "/", "Quarl"], "text": "Holt/Quarl", "offsets": [[0, 4], [4, 5], [5, 10]], "document": 3},
         {"text": "Mira Holt", "entities": [], "document": 3},
         {"text": "Mira", "label": [], "document": "a"},
@@ -200,3 +200,6 @@ def test_nothing_is_overwritten_before_the_inputs_are_there(tmp_path: Path) -> N
         require_files([str(tmp_path / "b")], "-")
     with pytest.raises(DataError, match="the output is an input"):
         require_files([str(tmp_path / "a")], str(tmp_path / "link"))
+    for output in (tmp_path, tmp_path / "none/out"):
+        with pytest.raises(DataError, match="no file can be written there"):
+            require_files([str(tmp_path / "a")], str(output))
