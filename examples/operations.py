@@ -2,9 +2,9 @@
 
     python examples/operations.py DIR
 
-creates DIR with a project (`fpplm init`), a bare Git repository and a DVC remote. It schedules the retraining, adds
-better data, then wrongly labelled data, rolls back, and reproduces the first version from a fresh clone. After each
-step it checks what a service receives (`dvc artifacts get --stage production`).
+creates DIR with a project (`fpplm init`), a bare Git repository and a DVC remote. It schedules the retraining, sets the
+floors that the first model needs, adds better data, then wrongly labelled data, rolls back, and reproduces the first
+version from a fresh clone. After each step it checks what a service receives (`dvc artifacts get --stage production`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ PATIENCE = 900  # seconds that a step may take
 PEOPLE = ("Anna", "Berta", "Carla", "Doris", "Erika", "Frida", "Gerda", "Hanna", "Ilona", "Julia")
 PLACES = ("London", "Paris")
 FIRMS = ("XYZ", "ABC", "KLM", "QRS", "UVW", "BBD", "FGH", "NOP", "TTX", "WWZ")
-FILLERS = ("the", "of", "in", "city", "river", "word")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+FILLERS = tuple(a + b for a in LETTERS for b in LETTERS)  # many, so that no sentence resembles one of test by chance
 
 
 def sentences(seed: int, number: int, kinds: Sequence[str], wrong: bool = False) -> str:
@@ -163,8 +164,12 @@ def main() -> None:
     make(place, given.settings)
     with server(place):
         print(place.do("fpplm", "schedule", "--every", str(EVERY)))
-        print("── the schedule starts a run, and the first model goes into production")
-        expect("in production", place.next_run(0).version, "v1.0.0")
+        print("── the schedule starts a run, and the first model waits for floors")
+        expect("verdict", place.next_run(0).verdict, "hold")
+        so_far = len(runs(place.project / ".fpplm/runs.jsonl"))
+        print(place.do("fpplm", "gate", "--write"))
+        print("── with the floors that its scores propose, the next run puts it into production")
+        expect("in production", place.next_run(so_far).version, "v1.0.0")
         first = place.delivered()
         print("── better data arrive")
         run = place.drop("firms.conll", sentences(5, 80, ("PER", "LOC", "ORG")))

@@ -28,6 +28,7 @@ from fpplm_core.tagging.schemes import count_violations, detect_scheme
 from fpplm_core.tagging.spans import spans_from_tags
 
 DIGITS = 8  # of the content's hash, in the name of a drop
+SHOWN = 5  # unknown types in a reason
 
 
 class Screening(NamedTuple):
@@ -103,13 +104,14 @@ def type_faults(sentences: Iterable[Sentence], known: Known) -> list[str]:
         return ["no word has a type"]
     folded = {name.casefold(): name for name in sorted(known.types)}
     faults = []
-    for kind in sorted(places.keys() - known.types):
+    unknown = sorted(places.keys() - known.types)
+    for kind in unknown[:SHOWN]:
         near = get_close_matches(kind.casefold(), folded, 1)
         do = f"write {folded[near[0]]!r} if that is meant" if near else "correct it"
         listed = json.dumps([*sorted(known.types), kind], ensure_ascii=False)
         said = f"the type {kind!r} is unknown: {len(places[kind])} mention(s), the first at {places[kind][0]}"
         faults.append(f"{said}; {do}, or admit it with data.types: {listed}")
-    return faults
+    return faults if len(unknown) <= SHOWN else [*faults, f"{len(unknown) - SHOWN} more unknown types"]
 
 
 def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:

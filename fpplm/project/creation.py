@@ -29,6 +29,7 @@ A tagger that fpplm retrains from the annotated text in `data/corpus`.
 
     fpplm check data/corpus/{train} # lists the problems of the data, line by line
     fpplm retrain                          # runs the stages that have changed, from the data to a verified bundle
+    fpplm gate --write                     # sets floors for the gate from the scores of the last run
     fpplm schedule                         # retrains every night
     fpplm models                           # lists the versions, and which one is in production
     fpplm rollback                         # puts the previous version back into production
@@ -44,8 +45,9 @@ A tagger that fpplm retrains from the annotated text in `data/corpus`.
 | `reports/report.html` | the report of the last run |
 | `bundle` | the tagger: `echo "…" \\| fpplm predict bundle -` |
 
-The gate passes every model until you set `gate.min_f1` and `gate.min_type_f1` in `params.yaml`. The stages call the
-installed packages `fpplm` and `fpplm_core`, and run again if the code or a package that they use changes.
+The first model goes into production once the gate has floors: `fpplm gate` proposes them after a run, and `fpplm gate
+--write` sets them in `params.yaml`. The stages call the installed packages `fpplm` and `fpplm_core`, and run again if
+the code or a package that they use changes.
 """
 
 

@@ -54,6 +54,8 @@ def decide(settings: Params, promote: bool) -> Verdict:
 
 def left_out_of_train() -> list[str]:
     """What read left out of train because dev or test have it, in one line, if anything."""
+    if not (CORPUS / INFO).exists():  # a clone with a bundle alone
+        return []
     change = read_record(CORPUS / INFO, CorpusInfo).changes.get(LEFT_OUT)
     return [f"{LEFT_OUT}: {change.count} ({', '.join(change.places[:PLACES])})"] if change else []
 

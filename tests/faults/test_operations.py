@@ -33,6 +33,7 @@ def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path
     )
     assert done.returncode == 0, done.stdout + done.stderr
     steps = [
+        "verdict: hold",
         "in production: v1.0.0",
         "in production: v2.0.0",
         "verdict: reject",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fpplm.promotion.comparison import counts_by_type, rates
 from fpplm_core.evaluation.metrics import sum_counts
-from fpplm_core.evaluation.promotion import Comparison, TaggerCounts, compare_taggers
+from fpplm_core.evaluation.promotion import Comparison, SplitOverlap, TaggerCounts, compare_taggers
 from fpplm_core.evaluation.settings import PromotionSettings
 from fpplm_core.params import load
 from fpplm_core.tagging.spans import Span
@@ -104,6 +104,30 @@ def test_with_a_wide_margin_a_small_loss_is_promoted():
     new, old = side(PER=right(0.79)), side(PER=right(0.8))
     assert compare_taggers(new, old, settings(margin=0.0)).verdict == "hold"
     assert compare_taggers(new, old, settings(margin=1.0)).verdict == "promote"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "incumbent", "new", "gain", "changes", "held"),
+    [
+        (5, 5, 0, True, {}, []),
+        (6, 6, 0, False, {}, ["share"]),
+        (6, None, 6, True, {}, ["share"]),
+        (5, None, 5, True, {}, []),
+        (1, 0, 1, True, {}, ["new"]),
+        (1, 1, 1, True, {}, ["new"]),  # another sentence
+        (1, 0, 1, False, {}, []),
+        (9, 0, 9, True, {"max_overlap": 0.5}, ["new"]),
+        (100, 0, 100, True, {"max_overlap": 1.0}, []),
+    ],
+)
+def test_a_model_whose_training_data_have_test_sentences_is_held(candidate, incumbent, new, gain, changes, held):
+    overlap = SplitOverlap(100, candidate, incumbent, new, ["test.conll:7"])
+    one, other = side(PER=right(0.9 if gain else 0.8)), side(PER=right(0.8))
+    found = compare_taggers(one, other, settings(**changes), overlap=overlap)
+    assert failed(found) == {f"test sentences in train, {name}": "hold" for name in held}
+    assert found.verdict == ("hold" if held else "promote") and found.overlap == overlap
+    for reason in found.reasons[: len(held)]:
+        assert f"train has {candidate} of 100 test sentences" in reason and "test.conll:7" in reason
 
 
 def test_a_type_that_collapses_is_rejected_though_all_together_is_better():
