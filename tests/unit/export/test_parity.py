@@ -13,7 +13,7 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.export.bundle_writer import by_device, config_json
 from fpplm_core.export.parity import TorchAnswer, parity_verdict
 from fpplm_core.export.settings import VerifySettings
-from fpplm_core.export.verdicts import LabelLmTrial, VariantVerdict, VerifyReport, require_fp32
+from fpplm_core.export.verdicts import VariantVerdict, VerifyReport, require_fp32
 from fpplm_core.serving.bundle import BundleConfig
 from fpplm_core.tagging.decoder import SpanDecoder
 

@@ -112,7 +112,9 @@ def test_a_type_that_collapses_is_rejected_though_all_together_is_better():
     found = compare_taggers(new, old, SETTINGS)
     assert found.difference["low"] > 0
     assert (found.verdict, failed(found)) == ("reject", {"F1 difference of LOC": "reject"})
-    assert found.reasons[0].startswith("LOC: served F1 0.0000, before 1.0000: -1.0000 [-1.0000, -1.0000] on 20 mentions")
+    assert found.reasons[0].startswith(
+        "LOC: served F1 0.0000, before 1.0000: -1.0000 [-1.0000, -1.0000] on 20 mentions"
+    )
     assert compare_taggers(new, old, settings(max_type_loss=1.0)).verdict == "promote"
 
 
