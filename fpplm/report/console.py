@@ -19,7 +19,7 @@ from fpplm_core.files import read_json, read_record
 
 
 def gate_table(result: GateResult) -> Table:
-    table = Table(title="gate", title_justify="left")
+    table = Table(title="gate: the trained model", title_justify="left")
     for column in ("rule", "value", "required", "verdict"):
         table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
     for rule in result.rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -16,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm.promotion import history
-from fpplm.promotion.history import Run, Verdict
+from fpplm.promotion.history import Run, summarise
 from fpplm.registry.lineage import Lineage, LineageChange
+from fpplm.report.run import ChangesSince, RunChange, Verdict, as_markdown
+from fpplm_core.errors import RegistryError
+from fpplm_core.quality import split_table
 from tests.conftest import ROOT
 
 
@@ -111,6 +115,88 @@ def test_each_change_is_named_with_both_values() -> None:
 def test_code_is_compared_only_where_both_record_it_under_one_python(change: dict[str, Any]) -> None:
     after = json.loads(json.dumps(MADE)) | {"code": {"tasks.train": "8" * 64}} | change
     assert not [c for c in diff(MADE, after) if c.kind == "code"]
+
+
+def facts(seed: int) -> dict[str, Any]:
+    return json.loads(json.dumps(MADE)) | {"parameters": {"train": {"seed": seed}}}
+
+
+def seed_change(before: int, after: int) -> list[RunChange]:
+    return [RunChange("parameters", "train.seed", str(before), str(after))]
+
+
+DEAD = {"pid": 2**22 + 1, "host": socket.gethostname()}
+NO_OTHERS = {"killed": None, "failed": "failed", "refused": "refused", "skipped": "skipped"}
+ENDS = {"promoted": "promote", "hold": "hold", "reject": "reject", "unchanged": "unchanged", **NO_OTHERS}
+
+
+def ledger(states: tuple[str, ...]) -> None:
+    """Earlier runs that ended so, the first with seed 0, the second with seed 1 and so on."""
+    for seed, state in enumerate(states):
+        end = {"verdict": ENDS[state], "ended": "then", "reasons": ["so"]} if ENDS[state] else {}
+        made = {} if state == "skipped" else {"facts": facts(seed), "statistics": {"seed": seed}}
+        version = {"version": "v1.0.0"} if state == "promoted" else {}
+        history.add(f"run{seed}", started=f"2026-01-0{seed + 1}T03:00:00+00:00", **DEAD, **made, **end, **version)
+
+
+ALL_ORDERS = [
+    *itertools.permutations(("promoted", "killed", "failed", "refused")),
+    *itertools.permutations(("hold", "skipped", "failed", "unchanged"), 3),
+]
+
+
+@pytest.mark.parametrize("states", ALL_ORDERS)
+def test_a_run_is_compared_with_the_last_finished_one(states: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split_table, "drift", lambda before, after, _: [f"{before} to {after}"])
+    ledger(states)
+    run = Run.begin()
+    run.note(facts=facts(9), statistics={"seed": 9})
+    finished = [seed for seed, state in enumerate(states) if state not in NO_OTHERS]
+    summary = summarise(run, Verdict("hold", ["so"]), 0.2)
+    if not finished:
+        assert summary.compared == summary.drift == []
+        return
+    last = finished[-1]
+    since = f"the last finished run, 2026-01-0{last + 1} 03:00 ({states[last]})"
+    assert summary.compared == [ChangesSince(since, seed_change(last, 9))]
+    assert summary.drift == [f"{ {'seed': last} } to { {'seed': 9} }"]
+    text = as_markdown(summary, "")
+    assert f"## Changes since {since}" in text and f"| parameters | train.seed | {last} | 9 |" in text
+
+
+@pytest.mark.parametrize("last", ["killed", "failed", "refused", "hold", "promoted"])
+@pytest.mark.parametrize("judged", [True, False], ids=["judged", "failed"])
+def test_a_run_is_compared_with_the_version_that_was_in_production(
+    last: str, judged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promoted version itself is in production by then, and is not the one to compare with."""
+    assigned = [("2026-01-01T04:00:00+00:00", "v1.0.0"), ("2026-01-02T05:06:07+00:00", "v2.0.0")]
+    monkeypatch.setattr(history, "assignments", lambda: [*assigned, ("2026-01-09", "v3.0.0")][: 3 if judged else 2])
+    made = {"v2.0.0": facts(2) | {"commit": "c" * 40}}
+    monkeypatch.setattr(history, "manifest_of", made.__getitem__)
+    ledger((last,))
+    run = Run.begin()
+    run.note(facts=facts(9))
+    verdict = Verdict("promote", ["so"], "digest", "v2.0.0", "v3.0.0") if judged else Verdict("failed", ["so"])
+    first, *others = summarise(run, verdict, 0.2).compared
+    assert first == ChangesSince("v2.0.0, in production since 2026-01-02 05:06", seed_change(2, 9))
+    assert len(others) == (last in ("hold", "promoted"))
+
+
+def test_the_first_model_is_compared_with_none_and_a_lost_bundle_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "assignments", lambda: [("2026-01-01T04:00:00+00:00", "v1.0.0")])
+    run = Run.begin()
+    run.note(facts=facts(9))
+    summary = summarise(run, Verdict("promote", ["so"], "digest", None, "v1.0.0"), 0.2)
+    assert summary.compared == [] and "This is the first run." in as_markdown(summary, "")
+
+    def lost(version: str) -> None:
+        raise RegistryError("cannot fetch the bundle", where=version)
+
+    monkeypatch.setattr(history, "manifest_of", lost)
+    summary = summarise(run, Verdict("hold", ["so"], "digest", "v1.0.0"), 0.2)
+    assert summary.compared == [ChangesSince("v1.0.0, in production since 2026-01-01 04:00", None)]
+    assert "Its bundle cannot be read." in as_markdown(summary, "")
 
 
 def test_prefect_is_not_imported_before_the_flow() -> None:

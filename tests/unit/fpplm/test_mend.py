@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,9 +64,20 @@ def test_a_cut_lock_file(cut: str, kept: bool) -> None:
         keep_lock_file()
     LOCK_FILE.write_text(cut)
     (said,) = repair_workspace()
-    assert "dvc.lock" in said and "was truncated" in said
+    assert re.match(r"dvc\.lock was (truncated|incomplete|not valid YAML .* at line \d+)", said), said
     assert LOCK_FILE.read_text() == FULL if kept else not LOCK_FILE.exists()
     assert repair_workspace() == []
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "never kept"])
+def test_a_lock_file_with_a_merge_conflict(kept: bool) -> None:
+    LOCK_FILE.write_text(FULL)
+    if kept:
+        keep_lock_file()
+    LOCK_FILE.write_text("".join([*LINES[:5], "<<<<<<< HEAD\n", *LINES[5:8], "=======\n>>>>>>> other\n", *LINES[8:]]))
+    (said,) = repair_workspace()
+    assert said.startswith("dvc.lock was not valid YAML (a merge conflict) at line 6; re")
+    assert LOCK_FILE.read_text() == FULL if kept else not LOCK_FILE.exists()
 
 
 def test_cut_anywhere_dvc_can_read_what_is_left() -> None:

@@ -251,8 +251,17 @@ def test_off_is_a_word_quoted_or_not(tmp_path):
         ("data: [1, 2\ntrain: 3", r"params.yaml:2: not valid YAML"),
         ("data:\n\tpath: x", r"params.yaml:2: not valid YAML"),
         ("a: b: c", r"params.yaml:1: not valid YAML"),
-        ("a: \x01", r"params.yaml: not valid YAML"),
-        ("", r"params.yaml: expected sections, got NoneType"),
+        ("b: 1\na: \x01", r"params.yaml:2: not valid YAML \(a control character\), got #x0001"),
+        ("", r"params.yaml: expected sections, got an empty file"),
+        ("# a comment\n", r"params.yaml: expected sections, got an empty file"),
+        ("a: 1\nb: 2\na: 3\n", r"params.yaml:3: not valid YAML \(found duplicate key"),
+        ("a: 1\n---\nb: 2\n", r"params.yaml:2: not valid YAML"),
+        ("a: 2020-13-45\n", r"params.yaml: not valid YAML \(month must be in 1\.\.12\)"),
+        (
+            "a:\n  b: 1\n<<<<<<< HEAD\n  c: 1\n=======\n  c: 2\n>>>>>>> other\n",
+            r"yaml:3: not valid YAML \(a merge conf",
+        ),
+        ("a: 1\n||||||| base\nb: 1\n", r"params.yaml:2: not valid YAML \(a merge conflict\), got \|\|\|\|\|\|\| base"),
         ("- data", r"params.yaml: expected sections, got list"),
         ("!!python/object:os.system x", r"params.yaml:1: not valid YAML"),
     ],
@@ -270,8 +279,11 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
     with pytest.raises(ParamsError, match="cannot be read"):
         load(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"data: caf\xe9")
-    with pytest.raises(ParamsError, match=r"latin.yaml: cannot be read"):
+    with pytest.raises(ParamsError, match=r"latin.yaml:1: not UTF-8, got byte 0xe9; save it as UTF-8"):
         load(tmp_path / "latin.yaml")
+    (tmp_path / "utf16.yaml").write_bytes(TEXT.encode("utf-16"))
+    with pytest.raises(ParamsError, match=r"utf16.yaml:1: not UTF-8, got byte 0xff"):
+        load(tmp_path / "utf16.yaml")
 
 
 junk = st.recursive(

@@ -274,6 +274,51 @@ def test_a_page_with_all_inputs_shows_them(whole_run):
         assert part in text["lineage"]
 
 
+SERVED = {"graph": "int8", "f1": 0.4611, "f1_low": 0.4111, "f1_high": 0.5111}
+RUN = {
+    "run": "a", "started": "2026-01-02", "ran": {"read": True}, "seconds": {"read": 1.0}, "verdict": "hold",
+    "reasons": ["so"], "drift": ["train: PER is new"],
+    "compared": [
+        {"since": "v2.0.0, in production since 2026-01-01 05:06", "changes": [["parameters", "train.seed", "1", "2"]]},
+        {"since": "the last finished run, 2026-01-01 03:00 (hold)", "changes": []},
+        {"since": "v9", "changes": None},
+    ],
+}  # fmt: skip
+
+
+def test_both_f1_are_shown_and_named_with_the_served_one_in_front(whole_run):
+    text = Page(rendered(whole_run)).text
+    assert "trained test F1, 95 % interval 0.470 [0.420, 0.520]" in text["header"] and "served" not in text["header"]
+    write(whole_run / "metrics/verify.json", FILES["metrics/verify.json"] | {"served": SERVED})
+    source = rendered(whole_run)
+    text = Page(source).text
+    assert "served test F1 (int8), 95 % interval 0.461 [0.411, 0.511]" in text["header"]
+    assert "trained test F1 0.470 [0.420, 0.520]" in text["header"] and "trained dev F1 0.562" in text["header"]
+    assert "served test F1 0.461 – fpplm report</title>" in source
+    assert "The trained model: " in text["evaluate"] and "F1 (dev and test)" in text["verify"]
+    assert "The rules judge the trained model." in text.pop("gate")
+    for part in text.values():
+        assert not re.findall(r"(?<!trained )(?<!served )\btest F1", part)
+
+
+def test_the_page_names_what_it_compares_with(whole_run):
+    changes = [dict(zip(("kind", "name", "before", "after"), c, strict=True)) for c in RUN["compared"][0]["changes"]]
+    first, *others = RUN["compared"]
+    write(whole_run / "reports/run.json", RUN | {"compared": [first | {"changes": changes}, *others]})
+    text = Page(rendered(whole_run)).text["run"]
+    assert "Changed since v2.0.0, in production since 2026-01-01 05:06 before after parameters train.seed 1 2" in text
+    assert "the last finished run, 2026-01-01 03:00 (hold) Neither parameters, data, code nor environment." in text
+    assert "v9 Its bundle cannot be read." in text
+    assert "Since the last finished run, the data have changed: train: PER is new" in text
+
+
+def test_a_summary_of_an_earlier_version_is_still_shown(whole_run):
+    earlier = {key: value for key, value in RUN.items() if key not in ("compared", "drift")}
+    write(whole_run / "reports/run.json", earlier | {"before": "2026-01-01", "changes": []})
+    text = Page(rendered(whole_run)).text["run"]
+    assert "hold: so" in text and "neither a version in production nor an earlier finished run" in text
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_page_fetches_nothing_and_names_what_it_draws(tmp_path, request, whole):
     source = rendered(request.getfixturevalue("whole_run") if whole else tmp_path)
