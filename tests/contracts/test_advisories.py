@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.conftest import ROOT
@@ -36,7 +37,9 @@ def test_no_floor_and_no_lock_lies_below_a_fix(name: str, fixed: str) -> None:
 
 
 def test_the_lock_meets_every_floor() -> None:
-    locked = {one.name.lower(): version(one, "==") for one in LOCK if not one.marker or one.marker.evaluate()}
+    locked = {
+        canonicalize_name(one.name): version(one, "==") for one in LOCK if not one.marker or one.marker.evaluate()
+    }
     for one in map(Requirement, EXTRAS["pipeline"]):
         if not one.marker or one.marker.evaluate():
-            assert one.specifier.contains(locked[one.name.lower()]), str(one)
+            assert one.specifier.contains(locked[canonicalize_name(one.name)]), str(one)
