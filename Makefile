@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: retrain test test-faults lint lock clean
+.PHONY: retrain test test-faults lint audit lock clean
 
 retrain: $(READY)
 	$(BIN)/fpplm retrain
@@ -21,6 +21,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known holes in the locked packages; says so where the advisories cannot be reached.
+audit: $(READY)
+	$(BIN)/python .ci/audit.py
 
 # Exact versions come from requirements.lock. torch goes through pip first, because pip honours the index that is
 # configured for the machine (a CPU build where one is offered); uv then installs the rest, in a fifth of pip's time.

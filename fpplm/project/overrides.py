@@ -85,7 +85,7 @@ def set_values_of_deployment(file: Path, settings: Sequence[str]) -> None:
         section, _, name = key.partition(".")
         if section in OPEN_SECTIONS or (section == "data" and name in OPEN_DATA):
             continue
-        if section == "data" and name == "segmentation" and value in RULES:
+        if section == "data" and name == "segmentation" and value in list(RULES):
             continue
         if section == "data" and name in DATA_FILES and _is_inside(after["data"]["path"], name, value):
             continue

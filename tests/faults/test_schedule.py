@@ -32,12 +32,13 @@ import json, os, subprocess, sys
 from pathlib import Path
 from typing import Literal
 from prefect import flow
+from fpplm.project.overrides import with_overrides
 
 @flow(name="retrain")
 def retrain(overrides: list[str] | None = None, data: str | None = None, promote: bool = True,
             busy: Literal["wait", "skip", "fail"] = "wait", stage_hours: float = 24, notify: str | None = None):
     told = {"cwd": os.getcwd(), "python": sys.executable, "overrides": overrides, "promote": promote, "busy": busy}
-    with open("fired.log", "a") as log:
+    with with_overrides(overrides or []), open("fired.log", "a") as log:
         log.write(json.dumps(told) + "\\n")
     if Path("long").exists():
         subprocess.run(["sleep", "600"], check=True)
@@ -194,6 +195,18 @@ def test_only_this_machine_and_no_web_page_can_use_it(running: Up) -> None:
     )
     with urllib.request.urlopen(asked, timeout=30) as answer:
         assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("override", ["data.segmentation=os:system", "gate.min_f1=0", "train.device=${oc.env:HOME}"])
+def test_a_run_started_on_the_server_sets_no_more_than_a_deployment_may(running: Up, override: str) -> None:
+    running.project.ok("fpplm", "schedule", "--every", "1h")
+    (deployment,) = running.ask("deployments")
+    before = len(running.fired())
+    given = {"parameters": {"overrides": ["train.lr=1e-4", override]}}
+    run = running.send(f"deployments/{deployment['id']}/create_flow_run", given)
+    running.until(lambda: running.send(f"flow_runs/{run['id']}")["state_type"] == "FAILED")
+    message = running.send(f"flow_runs/{run['id']}")["state"]["message"]
+    assert "a scheduled run may not" in message and len(running.fired()) == before
 
 
 def test_another_schedule_takes_the_place_of_the_first(running: Up) -> None:

@@ -44,6 +44,7 @@ FREE = [
 ]
 
 CLOSED = [
+    "data.segmentation=[unicode]",
     "data.segmentation=os:system",
     "++data.segmentation=os:system",
     "data={segmentation: 'os:system'}",
