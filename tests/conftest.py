@@ -110,6 +110,8 @@ def save_tiny_encoder(folder: Path) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", index["[CLS]"]), ("[SEP]", index["[SEP]"])]
     )
+    tokenizer.enable_truncation(128)  # as many encoders come; no text may be cut by it
+    tokenizer.enable_padding(length=128)
     special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")}
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=128, **special)
     fast.save_pretrained(folder)
