@@ -27,6 +27,8 @@ from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
 TEMPERATURE = 2.0  # softens the label language model's input, as in its training
+# These graphs scale activations by their range over a whole run: a window has the same answer only if it runs alone.
+DYNAMIC = ("int8", "mixed")
 
 
 # The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
@@ -60,8 +62,9 @@ class Predictor:
         self.decoder = SpanDecoder(config.labels, np.array(config.transitions, dtype=np.float32))
         self.builder = BundleWindowBuilder(bundle)
         self.label_lm_threshold, self.use_label_lm = config.label_lm_threshold, config.use_label_lm
-        self.batch_pieces = 128 if device == "cpu" else 32768  # docs/performance.md
-        # On the CPU, one core per batch: operators that share all cores would wait for each other.
+        # At most so many in a run, but always one window; docs/performance.md.
+        self.batch_pieces = 1 if variant in DYNAMIC else 128 if device == "cpu" else 32768
+        # On the CPU, one core per run: operators that share all cores would wait for each other.
         self.workers = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
 
     @classmethod
