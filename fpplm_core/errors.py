@@ -18,7 +18,23 @@ Codes 10 and 11 are verdicts: running the same thing again gives the same answer
 
 from __future__ import annotations
 
+import reprlib
+from typing import Any
+
 from fpplm_core.escaping import printable
+
+LONGEST_PART = 2000  # characters of what an error says or got: it names ten refused annotations, never a whole file
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 3, 60, 60, 60
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: at most 80 characters, however large or deep it is."""
+    try:
+        text = _short.repr(value)
+    except ValueError:  # Python does not format numbers of more than 4300 digits
+        return "a number too long to show"
+    return text if len(text) <= 80 else text[:60] + "…"
 
 
 class FpplmError(Exception):
@@ -27,6 +43,7 @@ class FpplmError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", got: str = "", do: str = "") -> None:
+        what, got = (part if len(part) <= LONGEST_PART else part[:LONGEST_PART] + "…" for part in (what, got))
         self.what, self.where, self.got, self.do = what, where, got, do
         what = "\n".join(map(printable, what.split("\n")))  # several errors in params.yaml have a line each
         where, got, do = printable(where), printable(got), printable(do)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fpplm_core.errors import DataError, StorageError
+from fpplm_core.errors import DataError, StorageError, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,11 +62,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
 
 
 def read_json(path: Path) -> Any:
-    """Raises DataError if the file, made by an earlier stage, is missing."""
+    """Raises DataError if the file, made by an earlier stage, is missing or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not valid JSON ({shown(str(error))})", where=str(path), do="run: dvc repro") from None
 
 
 def write_record(path: Path, record: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -11,14 +12,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.reader import ReaderError
 
-from fpplm_core.errors import ParamsError
+from fpplm_core.errors import ParamsError, shown
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Cut = Annotated[float, Field(gt=0, le=0.5)]
 Key = tuple[int | str, ...]
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git's marks in a file that it could not merge
+LONGEST_YAML = 1_000_000  # characters; params.yaml has 12,000
+LONGEST_PROBLEM = 120  # characters of a parser's message, which may quote the file
+DEEPEST = 50  # levels of a value; params.yaml has 4
+MOST_VALUES = 100_000  # with each alias written out: ten aliases of ten aliases of … make billions from a few lines
 
 
 class Settings(BaseModel):
@@ -72,7 +78,7 @@ def _lines(
         elif first["type"] != "missing":
             texts = [detail["msg"].removeprefix("Value error, ") for detail in details]
             messages = dict.fromkeys(text[0].lower() + text[1:] for text in texts)
-            lines.append(ParamsError(" or ".join(messages), where=place, got=repr(first["input"])))
+            lines.append(ParamsError(" or ".join(messages), where=place, got=shown(first["input"])))
         elif name not in new_keys:
             lines.append(ParamsError("missing key", where=place, do="add it; params.yaml must hold every parameter"))
     return lines
@@ -105,11 +111,11 @@ def _fields(kind: type[BaseModel], key: Key) -> list[str]:
 def read_yaml(path: Path | str) -> Any:
     """The plain values of a YAML 1.2 file, as DVC reads and writes it: `off` is a word, not false.
 
-    Raises ParamsError naming the file and the line.
+    Raises ParamsError naming the file and, if it can, the line: also for duplicate keys, and for what no settings file
+    has (LONGEST_YAML, DEEPEST, MOST_VALUES, numbers of more than 64 bits, NaN, a value inside itself).
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        return YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise ParamsError("no such file", where=str(path), do="run this in the project's folder") from None
     except UnicodeDecodeError as error:
@@ -118,8 +124,17 @@ def read_yaml(path: Path | str) -> Any:
         raise ParamsError("not UTF-8", where=f"{path}:{line}", got=got, do="save it as UTF-8") from None
     except OSError as error:
         raise ParamsError(f"cannot be read ({error})", where=str(path)) from None
+    if len(text) > LONGEST_YAML:
+        raise ParamsError("too large", where=str(path), got=f"{len(text)} characters", do=f"use at most {LONGEST_YAML}")
+    try:
+        line = _too_deep(text)
+        if line:
+            raise ParamsError("nested too deeply", where=f"{path}:{line}", do=f"use at most {DEEPEST} levels")
+        found = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:  # ValueError: a date or number that does not exist
         raise _not_yaml(path, text, error) from None
+    _check_plain(found, str(path))
+    return found
 
 
 def _not_yaml(path: Path | str, text: str, error: Exception) -> ParamsError:
@@ -134,5 +149,37 @@ def _not_yaml(path: Path | str, text: str, error: Exception) -> ParamsError:
             "not valid YAML (a control character)", where=f"{path}:{line}", got=f"#x{error.character:04x}"
         )
     mark = getattr(error, "problem_mark", None)
-    problem = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())[:LONGEST_PROBLEM]
     return ParamsError(f"not valid YAML ({problem})", where=f"{path}:{mark.line + 1}" if mark else str(path))
+
+
+def _too_deep(text: str) -> int:
+    """The 1-based line on which a value is nested deeper than DEEPEST; 0 if none is."""
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            return int(event.start_mark.line) + 1
+    return 0
+
+
+def _check_plain(values: Any, where: str) -> None:
+    """Raises ParamsError for a value that grows without bound, or that is no number that settings have."""
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(values, ())]
+    number = 0
+    while stack:
+        value, key = stack.pop()
+        number += 1
+        if number > MOST_VALUES or len(key) > DEEPEST:
+            do = "write the values out instead of *aliases"
+            place = f"{where}: {_dotted(key[:2])}"
+            raise ParamsError("aliases make the values too many, or contain themselves", where=place, do=do)
+        place = f"{where}: {_dotted(key)}" if key else where
+        if isinstance(value, int) and value.bit_length() > 64:
+            raise ParamsError("a number too large", where=place, got=shown(value), do="use at most 64 bits")
+        if isinstance(value, float) and isnan(value):
+            raise ParamsError("not a number", where=place, got=".nan", do="give a number")
+        if isinstance(value, Mapping):
+            stack += [(item, (*key, name)) for name, item in value.items()]
+        elif isinstance(value, list):
+            stack += [(item, (*key, index)) for index, item in enumerate(value)]

@@ -19,7 +19,7 @@ from fpplm_core.data.alignment import to_annotated_text, to_sentence
 from fpplm_core.data.formats import SUFFIXES, Format, detect, get
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options, format_names
-from fpplm_core.data.records import AnnotatedText, Sentence
+from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
 from fpplm_core.tagging.spans import repair, spans_from_tags, tags_from_spans
@@ -66,6 +66,7 @@ def convert(
             if isinstance(changed, Sentence) and not changed.words:
                 options.notes.add("texts without a word are passed over", record.place)
                 continue
+            check_lengths(changed)
             _note_losses(changed, writer, options.notes)
             yield changed
 

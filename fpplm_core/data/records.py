@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fpplm_core.errors import DataError, shown
 from fpplm_core.tagging.words import Range
+
+LONGEST_WORD = 100_000  # characters of a word or tag: links and sequences of letters have thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,19 @@ class AnnotatedText:
     @property
     def place(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+def check_lengths(record: Sentence | AnnotatedText) -> None:
+    """Raises DataError, naming the line, for a word, tag or label of more than LONGEST_WORD characters."""
+    if isinstance(record, AnnotatedText):
+        parts = [(mention.label, mention.place or record.place) for mention in record.mentions]
+    elif len("".join(record.words)) + len("".join(record.tags)) <= LONGEST_WORD:  # fast, and so nearly always
+        return
+    else:
+        places = [f"{record.file}:{line}" for line in record.lines]
+        parts = [*zip(record.words, places, strict=True), *zip(record.tags, places, strict=True)]
+    for part, place in parts:
+        if len(part) > LONGEST_WORD:
+            what = f"a word or tag of {len(part)} characters"
+            do = f"use at most {LONGEST_WORD} characters: is a column or a line end missing?"
+            raise DataError(what, where=place, got=shown(part), do=do)

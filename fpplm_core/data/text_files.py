@@ -5,24 +5,32 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from fpplm_core.errors import DataError
 
+LONGEST_LINE = 2**28  # bytes of a line, which stands in memory several times: a whole JSON export may be one line
 HEAD = 65536  # bytes at the beginning of a file that are searched for zeros
 
 
 def read_lines(path: Path | str) -> Iterator[str]:
     """Streams the lines of a UTF-8 file, without newlines and byte order mark.
 
-    Raises DataError for a path that is missing, is a folder, cannot be read, or holds bytes that are not text.
+    Raises DataError for a path that is missing, is a folder, cannot be read, or holds bytes that are not text, and for
+    a line of more than LONGEST_LINE bytes.
     """
     path = Path(path)
     try:
         with io.BufferedReader(io.FileIO(path), HEAD) as stream:
             if b"\0" in stream.peek(HEAD):
                 raise DataError("not a text file (it holds zero bytes)", where=str(path), do="give UTF-8 text")
-            for number, raw in enumerate(stream, start=1):  # bytes split only at newlines, str also elsewhere
+            lines = iter(partial(stream.readline, LONGEST_LINE + 1), b"")
+            for number, raw in enumerate(lines, start=1):  # bytes split only at newlines, str also elsewhere
+                if len(raw) > LONGEST_LINE:
+                    do = "put one sentence, item or text on each line"
+                    what = f"a line of more than {LONGEST_LINE} bytes"
+                    raise DataError(what, where=f"{path}:{number}", do=do)
                 yield _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
     except FileNotFoundError:
         raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None

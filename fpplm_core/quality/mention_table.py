@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fpplm_core.errors import shown
 from fpplm_core.quality.checks import check_names
 from fpplm_core.quality.columns import (
     Corpus,
@@ -75,14 +76,16 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE
         place = f"{files[file]}:{line}"
         parts = parts_of.setdefault(text, [])
         parts.append(f"{kinds[kind]} {number} times ({place})")
-        conflicts[row_of[text]] = f"{place}: {texts[text]!r} is {', '.join(parts)}"  # the last is the rarest
+        conflicts[row_of[text]] = f"{place}: {shown(texts[text])} is {', '.join(parts)}"  # the last is the rarest
     missing = {}
-    for text, (places, shown) in untagged.items():
+    for text, (places, mention) in untagged.items():
         row = row_of[text]
         if tagged[row] >= conflict_share * (tagged[row] + times[text]):
             where = f"{files[table['file'][row]]}:{table['line'][row]}"
             others = f", also {', '.join(places[1:])}" if places[1:] else ""
-            description = f"{shown!r} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
+            description = (
+                f"{shown(mention)} is untagged {times[text]} times{others}, and tagged {tagged[row]} times ({where})"
+            )
             missing[row] = f"{places[0]}: {description}"
     found = {"conflicting_mention": conflicts, "untagged_mention": missing}
     columns = {name: finding_column(len(table), rows, rows.__getitem__) for name, rows in found.items()}

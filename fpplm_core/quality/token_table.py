@@ -16,6 +16,7 @@ from ftfy import fix_encoding
 from ftfy.badness import is_bad
 from numpy.typing import NDArray
 
+from fpplm_core.errors import shown
 from fpplm_core.quality import personal_data
 from fpplm_core.quality.columns import (
     Corpus,
@@ -91,7 +92,7 @@ def _judged(
     for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
         known = of_words.get(number, {})
         if not known.keys() & {"empty_word", "invisible_word"}:
-            of_words[number] = known | {"unknown_pieces": f"the encoder has no known piece for {texts[number]!r}"}
+            of_words[number] = known | {"unknown_pieces": f"the encoder has no known piece for {shown(texts[number])}"}
     of_tags = {number: _tag_fault(*triple, scheme) for number, triple in enumerate(contexts)}
     columns = {name: column(name, of_tags, context) for name in _TAG_CHECKS}
     columns |= {name: column(name, of_words, word) for name in _WORD_CHECKS}
@@ -151,7 +152,7 @@ def _word_faults(word: str, form: str) -> dict[str, str]:
 def _mojibake(text: str) -> str:
     """Why a text looks wrongly decoded; "" if it does not."""
     mended = fix_encoding(text) if is_bad(text) else text
-    return f"{text!r} looks like {mended!r} decoded wrongly" if mended != text else ""
+    return f"{shown(text)} looks like {shown(mended)} decoded wrongly" if mended != text else ""
 
 
 def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:
@@ -180,7 +181,7 @@ def _mixed(word: str) -> str:
             odd = {char for char, script in zip(run, scripts, strict=True) if script == few}
             if {"Latin", other} <= set(scripts) and odd <= (_LATIN_ALIKE if few == "Latin" else alike):
                 chars = ", ".join(f"{char} U+{ord(char):04X}" for char in sorted(odd))
-                return f"{few} letters in a {other if few == 'Latin' else 'Latin'} word: {word!r} ({chars})"
+                return f"{few} letters in a {other if few == 'Latin' else 'Latin'} word: {shown(word)} ({chars})"
     return ""
 
 
@@ -222,15 +223,15 @@ def _edges(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]
     for number in np.flatnonzero(marks[spans.start] | marks[spans.end - 1]).tolist():
         start, end = int(spans.start[number]), int(spans.end[number])
         texts = [words[place].as_py() for place in word[start:end].tolist()]
-        kind, shown = spans.names[spans.kind[number]], " ".join(texts)
+        kind, mention = spans.names[spans.kind[number]], " ".join(texts)
         if all(marks[start:end]):
-            if not _MAY_END.fullmatch(shown):
-                found[start] = f"{kind} {shown!r} is only punctuation"
+            if not _MAY_END.fullmatch(mention):
+                found[start] = f"{kind} {shown(mention)} is only punctuation"
             continue
         if marks[start] and not _may_begin(texts):
-            found[start] = f"{kind} {shown!r} begins with {texts[0]!r}"
+            found[start] = f"{kind} {shown(mention)} begins with {shown(texts[0])}"
         if marks[end - 1] and not _may_end(texts, end - 1 in last):
-            found[end - 1] = f"{kind} {shown!r} ends with {texts[-1]!r}"
+            found[end - 1] = f"{kind} {shown(mention)} ends with {shown(texts[-1])}"
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, cast
 from fpplm_core.data.alignment import to_sentence
 from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.options import Options, format_names
-from fpplm_core.data.records import AnnotatedText, Sentence
+from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
 from fpplm_core.errors import DataError, ParamsError
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
@@ -114,7 +114,13 @@ def read_sentences(path: Path, name: str, options: Options) -> Iterator[Sentence
         options.notes.add(f"read as {name} ({reason})", str(path))
     module = get(name)
     records = module.read(path, options)
-    return records if "tags" in module.HOLDS else _aligned(records, path, options)
+    return _bounded(records if "tags" in module.HOLDS else _aligned(records, path, options))
+
+
+def _bounded(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
+    for sentence in sentences:
+        check_lengths(sentence)
+        yield sentence
 
 
 def _aligned(records: Iterable[AnnotatedText], path: Path, options: Options) -> Iterator[Sentence]:

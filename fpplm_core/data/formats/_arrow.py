@@ -10,6 +10,9 @@ from typing import Any
 from fpplm_core.errors import DataError
 
 BATCH = 1000  # rows in memory at a time
+FREE = 2**26  # values and bytes that any file may hold, however small it is
+MOST_VALUES = 20  # values of a column for each byte of a Parquet file: a word takes at least one byte
+MOST_BYTES = 200  # bytes of unpacked columns for each byte of a file: repeated words and tags pack well
 
 
 def schema_of(path: Path) -> Any:
@@ -27,13 +30,19 @@ def rows_of(path: Path, columns: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """The Python values of these columns (0-based) in each row. Raises DataError."""
     with ExitStack() as stack:
         _, batches = _opened(path, stack)
+        size, held = path.stat().st_size, 0
         while True:
             try:
                 batch = next(batches, None)
                 if batch is None:
                     return
                 batch.validate(full=True)  # a damaged file may point anywhere
+                held += batch.nbytes
+                if held > FREE + MOST_BYTES * size:
+                    raise _bomb(path, f"{held} bytes", size)
                 values = [batch.column(number).to_pylist() for number in columns]
+            except DataError:
+                raise
             except Exception as error:  # whatever the library makes of damaged bytes
                 raise _unreadable(path, error) from None
             yield from zip(*values, strict=True)
@@ -50,6 +59,9 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
         stream.seek(0)
         if mark[:4] == b"PAR1":
             file = stack.enter_context(pq.ParquetFile(stream, page_checksum_verification=True))
+            values, size = _values(file.metadata), path.stat().st_size
+            if values > FREE // 64 + MOST_VALUES * size:
+                raise _bomb(path, f"{values} values", size)
             return file.schema_arrow, file.iter_batches(BATCH)
         if mark == b"ARROW1":
             reader = stack.enter_context(pa.ipc.open_file(stream))
@@ -60,8 +72,23 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
         raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
     except IsADirectoryError:
         raise DataError("a folder, expected a file", where=str(path), do="name the file") from None
+    except DataError:
+        raise
     except Exception as error:  # whatever the library makes of damaged bytes
         raise _unreadable(path, error) from None
+
+
+def _values(metadata: Any) -> int:
+    """The values of the longest column of a Parquet file, those in lists included."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    columns = range(metadata.num_columns)
+    return max((sum(group.column(number).num_values for group in groups) for number in columns), default=0)
+
+
+def _bomb(path: Path, got: str, size: int) -> DataError:
+    what = "a small file that unpacks to very much"
+    do = "see whether it is what it should be, then write it again without compression"
+    return DataError(what, where=str(path), got=f"{got} in a file of {size} bytes", do=do)
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

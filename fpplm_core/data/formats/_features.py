@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats._json import loads, shown
+from fpplm_core.data.formats._json import loads
 from fpplm_core.data.notes import Notes
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 WORDS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "ner")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.text_files import read_lines
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 JsonObject = dict[str, Any]  # from a foreign file: its keys are checked as they are read
 BLANK = " \t\r\n"
@@ -177,18 +176,6 @@ def first_value(head: str, path: Path | None = None) -> Any:
         return next(read_values(path))[1] if path else None
     except (DataError, StopIteration):
         return None
-
-
-def shown(value: Any) -> str:
-    """A value as an error shows it: at most 60 characters, however large or deep it is."""
-    try:
-        return _short.repr(value)[:60]
-    except ValueError:  # Python does not format numbers of more than 4300 digits
-        return "a number too long to show"
-
-
-_short = reprlib.Repr()
-_short.maxlevel, _short.maxstring, _short.maxlong = 3, 60, 60
 
 
 def member(row: Any, key: str, kind: type, where: str) -> Any:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from fpplm_core.data.formats._json import member, shown
+from fpplm_core.data.formats._json import member
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Mention
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 from fpplm_core.tagging.words import Range
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, shown, write_lines
+from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, write_lines
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
 LISTS = ("label", "labels", "entities")

@@ -32,10 +32,10 @@ from fpplm_core.data.formats import POINTER, Holding
 from fpplm_core.data.formats import _arrow as arrow_files
 from fpplm_core.data.formats._columns import with_words
 from fpplm_core.data.formats._features import Features, choose_columns, tag_namer
-from fpplm_core.data.formats._json import LARGEST, document_of, shown
+from fpplm_core.data.formats._json import LARGEST, document_of
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.errors import DataError, ParamsError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 NEEDED, OPTIONAL = ("dataset", "split"), ("name", "revision", "words", "tags")  # keys of a pointer

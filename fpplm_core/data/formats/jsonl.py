@@ -29,12 +29,11 @@ from fpplm_core.data.formats._json import (
     member,
     note_keys,
     read_values,
-    shown,
     write_lines,
 )
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "text", "documents"})
 KNOWN = {"word": (*WORDS, "token", "word", "sentence", "text", "form"), "tag": (*TAGS, "tag", "label")}

@@ -32,14 +32,13 @@ from fpplm_core.data.formats._json import (
     note_keys,
     piece,
     read_values,
-    shown,
     write_list,
 )
 from fpplm_core.data.formats._regions import Chosen, Region, mentions_of, other_region, region_of, utf16_places
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
 BOOKKEEPING = (

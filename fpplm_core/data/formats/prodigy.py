@@ -25,13 +25,12 @@ from fpplm_core.data.formats._json import (
     note_keys,
     piece,
     read_values,
-    shown,
     write_lines,
 )
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"text", "words", "overlaps"})
 KEYS = ("text", "tokens", "spans", "answer", "relations")

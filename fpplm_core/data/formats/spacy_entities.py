@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, shown, write_list
+from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, write_list
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
 

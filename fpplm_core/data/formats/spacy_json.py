@@ -28,11 +28,11 @@ from typing import Any
 
 from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._columns import marks, place_of, with_words
-from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, shown, write_list
+from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, write_list
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.words import Range
 

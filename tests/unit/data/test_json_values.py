@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.data.formats import _json
-from fpplm_core.data.formats._json import first_value, piece, read_values, shown, write_lines, write_list
-from fpplm_core.errors import DataError
+from fpplm_core.data.formats._json import first_value, piece, read_values, write_lines, write_list
+from fpplm_core.errors import DataError, shown
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
