@@ -128,7 +128,7 @@ def predict(
     with naming_options(context):
         options = reading_options(predictor.word_ranges, notes=notes, **columns)
         found = without_unwritable(read_all(inputs, input_format, options, encoding), to)
-        texts = accepted(found, on_error == "skip", notes)
+        texts = accepted(found, on_error == "skip")
         try:
             progress(tag_texts(predictor, texts, output, to, resume, explain))
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind, resum
     target.parent.mkdir(parents=True, exist_ok=True)
     partial, notes = target.with_name(f"{target.name}.partial"), Notes()
     found = read(str(source), "auto", reading_options(predictor.word_ranges, notes=notes))
-    texts = accepted(without_unwritable(found, kind), skip=False, notes=notes)
+    texts = accepted(without_unwritable(found, kind), skip=False)
     words = sum(tag_texts(predictor, texts, str(partial), kind, resume))
     partial.replace(target)
+    for line in notes.lines():
+        print(f"{target}: {line}", file=sys.stderr)
     return words

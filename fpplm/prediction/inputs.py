@@ -66,16 +66,21 @@ def read_all(names: Iterable[str], kind: str, options: Options, encoding: str = 
                 yield place, item
 
 
-def accepted(found: Iterable[Placed], skip: bool, notes: Notes) -> Iterator[SegmentedText]:
-    """The texts alone. With `skip` an error is printed to stderr and counted in `notes`, otherwise it is raised."""
-    for place, item in found:
-        if isinstance(item, SegmentedText):
-            yield item
-        elif skip:
-            print(f"skipped: {item}", file=sys.stderr)
-            notes.add("texts skipped", place)
-        else:
-            raise item
+def accepted(found: Iterable[Placed], skip: bool) -> Iterator[SegmentedText]:
+    """The texts alone. With `skip` errors are printed to stderr, and their number; otherwise the first is raised."""
+    skipped = 0
+    try:
+        for _, item in found:
+            if isinstance(item, SegmentedText):
+                yield item
+            elif skip:
+                skipped += 1
+                print(f"skipped: {item}", file=sys.stderr)
+            else:
+                raise item
+    finally:
+        if skipped:
+            print(f"{skipped:,} text(s) skipped", file=sys.stderr)
 
 
 def until_error(texts: Iterable[SegmentedText], errors: list[FpplmError]) -> Iterator[SegmentedText]:

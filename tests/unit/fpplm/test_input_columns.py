@@ -20,7 +20,7 @@ def test_an_error_of_a_format_names_the_file_and_not_its_copy(tmp_path: Path) ->
     path = tmp_path / "in.conll"
     path.write_bytes("# é\nMira\tO\nHolt\n".encode("latin-1"))
     with pytest.raises(DataError) as caught:
-        list(accepted(read(str(path), "conll", OPTIONS, "latin-1"), False, Notes()))
+        list(accepted(read(str(path), "conll", OPTIONS, "latin-1"), False))
     assert str(caught.value).startswith(f"{path}:3: wrong number of columns")
     path.write_bytes(b"# a b c\n\nMira\tO\n")
     notes = Notes()

@@ -158,7 +158,7 @@ def test_the_own_output_is_an_input_with_the_same_words(tmp_path: Path, kind: in
     sum(
         tag_texts(
             stub,
-            accepted(read(str(tmp_path / "in.txt"), "auto", OPTIONS), False, Notes()),
+            accepted(read(str(tmp_path / "in.txt"), "auto", OPTIONS), False),
             str(tmp_path / f"o.{kind}"),
             kind,
         )
@@ -169,16 +169,16 @@ def test_the_own_output_is_an_input_with_the_same_words(tmp_path: Path, kind: in
 def test_skipped_texts_are_printed_and_counted_and_others_stop(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, notes = tmp_path / "in.txt", Notes()
+    path = tmp_path / "in.txt"
     path.write_bytes(b"a\n\xff\nb\n\0\n")
-    texts = accepted(read(str(path), "auto", OPTIONS), skip=True, notes=notes)
+    texts = accepted(read(str(path), "auto", OPTIONS), skip=True)
     assert [text.text for text in texts] == ["a", "b"]
     assert [line.partition(", ")[0] for line in capsys.readouterr().err.splitlines()] == [
         f"skipped: {path}:2: not valid UTF-8",
         f"skipped: {path}:4: a zero byte (NUL)",
+        "2 text(s) skipped",
     ]
-    assert list(notes.lines()) == [f"texts skipped: 2 ({path}:2, {path}:4)"]
-    texts = accepted(read(str(path), "auto", OPTIONS), skip=False, notes=notes)
+    texts = accepted(read(str(path), "auto", OPTIONS), skip=False)
     assert next(texts).text == "a"
     with pytest.raises(DataError, match=r"in\.txt:2"):
         next(texts)

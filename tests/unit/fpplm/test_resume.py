@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Callable[..., Stub]:
         source.write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8"))
         found = read(str(source), "text", reading_options(stub.word_ranges, notes=notes))
         predictor: Any = stub
-        sum(tag_texts(predictor, accepted(found, skip, notes), str(tmp_path / "out"), kind, resume))
+        sum(tag_texts(predictor, accepted(found, skip), str(tmp_path / "out"), kind, resume))
         return stub
 
     return run
