@@ -81,8 +81,9 @@ def test_drops_bring_neither_test_sentences_nor_unknown_types(promoted: Project,
     project.ok("python", "-c", WRITE, json.dumps(with_checks_off(project)))
     project.commit()
     test = (project.path / DATA / "test.conll").read_text()
+    copied = test.replace("-DOCSTART-\tO\n\n", "").upper()
     new = (ROOT / DATA / "train.conll").read_text().split("\n\n")[200:206]
-    (project.path / "incoming/copy.conll").write_text(test.upper().replace("-DOCSTART-", "") + "\n\n".join(new) + "\n")
+    (project.path / "incoming/copy.conll").write_text(copied + "\n\n".join(new) + "\n")
     (project.path / "incoming/type.conll").write_text(TYPE)
     (project.path / "incoming/whole.conll").write_text(test)
     output = project.ok("fpplm", "retrain", "--promote")
