@@ -81,13 +81,13 @@ def up(host: str, port: int) -> None:
     os.environ["PREFECT_API_URL"] = address
     guard()
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    HOME.mkdir(parents=True, exist_ok=True)  # Prefect warns where it is missing
     access.secure(host, here_only, origin)
     os.environ[PAGES] = pages.serve(port + 1)
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: received.append(number))
     running: dict[str, subprocess.Popen[bytes]] = {}
-    HOME.mkdir(parents=True, exist_ok=True)
     print(f"starting; the server's log is {LOG}", flush=True)
     try:
         with LOG.open("wb") as log:

@@ -197,7 +197,10 @@ def test_only_this_machine_and_no_web_page_can_use_it(running: Up) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("override", ["data.segmentation=os:system", "gate.min_f1=0", "train.device=${oc.env:HOME}"])
+ESCALATIONS = ("data.segmentation=os:system", "promotion.margin=1", "train.device=${oc.env:HOME}")
+
+
+@pytest.mark.parametrize("override", ESCALATIONS)
 def test_a_run_started_on_the_server_sets_no_more_than_a_deployment_may(running: Up, override: str) -> None:
     running.project.ok("fpplm", "schedule", "--every", "1h")
     (deployment,) = running.ask("deployments")
