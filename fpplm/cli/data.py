@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from fpplm.cli.bundle import as_column
+from fpplm.cli.flow import announce
 
 app = typer.Typer()
 Repair = Literal["refuse", "conlleval", "discard"]
@@ -31,6 +32,7 @@ def check(
     docs: Annotated[Path | None, typer.Option(help="folder to write the HTML pages of Data Docs to")] = None,
 ) -> None:
     """Checks annotated files as the pipeline does, with the settings in ./params.yaml; exits with code 10 on errors."""
+    announce(f"checking {', '.join(map(str, files))}")
     from fpplm.checks.console import show
     from fpplm.checks.validation import check_corpus
     from fpplm.project.template import settings_here
@@ -94,6 +96,7 @@ def review(
     shown: Annotated[int, typer.Option(min=0, help="number of lines to show")] = 20,
 ) -> None:
     """Lists probable annotation errors after a training, most suspicious first; writes all to reports/review.jsonl."""
+    announce("reviewing the annotations")
     from fpplm.studies.review import lines
     from fpplm.studies.review import review as review_annotations
     from fpplm_core.errors import ParamsError

@@ -146,7 +146,7 @@ import importlib.abc, sys
 class Block(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in ALLOWED:
+        if top not in {*sys.stdlib_module_names, *ALLOWED} and not top.startswith("_"):  # _sysconfigdata_…
             raise ModuleNotFoundError(f"No module named {top!r}", name=top)
 
 sys.meta_path.insert(0, Block())
