@@ -78,6 +78,7 @@ def up(host: str, port: int) -> None:
     os.environ["PREFECT_API_URL"] = address
     guard()
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    os.environ.setdefault("PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED", "events,flow_runs")  # after 90 days
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: received.append(number))

@@ -234,6 +234,17 @@ def test_stopping_ends_all_and_says_so_of_the_run(own: Up) -> None:
     assert not {"RUNNING", "PENDING"} & {state for state, _ in ended}
 
 
+def test_nothing_outlives_an_up_that_is_killed(own: Up) -> None:
+    own.project.ok("fpplm", "schedule", "--every", "5")
+    own.until(lambda: len(own.fired()) == 1)
+    family = own.family()
+    assert len(family) > 2, "server, worker, run"
+    own.process.kill()
+    own.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive, [process.cmdline() for process in alive]
+
+
 def test_server_that_dies_ends_all_and_the_next_start_goes_on(own: Up) -> None:
     own.project.ok("fpplm", "schedule", "--every", "5")
     own.until(lambda: len(own.fired()) == 1)
