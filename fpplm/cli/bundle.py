@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import load_flow, require_project
+from fpplm.cli.flow import announce, load_flow, require_project
 from fpplm_core.errors import ParamsError
 from fpplm_core.tagging.words import Segmenter
 
@@ -128,6 +128,7 @@ def evaluate(
     segmenter: Segmentation = None,
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
+    announce(f"scoring {bundle} on {file}")
     from fpplm.prediction.outputs import tags_words
     from fpplm_core.data.formats import read_sentences
     from fpplm_core.data.options import Options

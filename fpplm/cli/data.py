@@ -77,6 +77,7 @@ def convert(
     tag_column: Annotated[str | None, typer.Option(help="column of tags: number or name")] = None,
 ) -> None:
     """Converts annotated text to another format (docs/data.md) or tag scheme, and reports what changed."""
+    announce(f"converting {source}")
     from fpplm_core.data import segmenter
     from fpplm_core.data.conversion import convert as run
     from fpplm_core.data.options import Options

@@ -148,7 +148,7 @@ def test_without_a_server_it_says_what_to_start(project: Project) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}/api"
     done = project.run("fpplm", "schedule", PREFECT_API_URL=nowhere)
     assert done.returncode == 1 and nowhere in done.stderr and "fpplm up" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 2, "what it does, and the error"
 
 
 def test_fires_by_itself_in_the_project(running: Up) -> None:
@@ -188,7 +188,7 @@ WRONG = [
 def test_what_would_fail_at_night_fails_now(running: Up, options: tuple[str, ...], said: str) -> None:
     (before,) = running.ask("deployments")
     done = running.project.run("fpplm", "schedule", *options)
-    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 2, done.stderr
     (after,) = running.ask("deployments")
     assert [after[key] for key in ("schedules", "parameters")] == [before[key] for key in ("schedules", "parameters")]
 
