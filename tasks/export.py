@@ -20,16 +20,18 @@ from fpplm_core.training.technique import build
 def export(model: ModelSettings, technique: TechniqueSettings, export: ExportSettings) -> None:
     _, tagger = load_model(model)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is missing
+    derived = [variant for variant in export.variants if variant in DERIVE]
     with whole_folder(paths.GRAPHS) as graphs:
         source = graphs / graph_name("fp32")
+        print(f"exporting fp32 (1 of {1 + len(derived)})", flush=True)
         refine = export.refine_below > 0
         export_fp32(tagger, source, with_states=refine)
         if refine:
             graph = second_graph(tagger, build(technique.blocks()), paths.MODEL / "extras.safetensors")
             export_second(graph, graphs / LABEL_LM)
-        for variant in export.variants:
-            if variant in DERIVE:
-                DERIVE[variant](source, graphs / graph_name(variant))
+        for number, variant in enumerate(derived, start=2):
+            print(f"deriving {variant} ({number} of {1 + len(derived)})", flush=True)
+            DERIVE[variant](source, graphs / graph_name(variant))
     for path in sorted(paths.GRAPHS.glob("*.onnx")):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fpplm.cli.flow import load_flow, require_project
+from fpplm.cli.flow import announce, load_flow, require_project
 from fpplm.cli.reading import (
     MisalignedOption,
     OverlapOption,
@@ -174,6 +174,7 @@ def evaluate(
     allow_links: AllowLinks = False,
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
+    announce(f"scoring {bundle} on {file}")
     from fpplm.prediction.evaluation import read_gold
     from fpplm_core.data.options import Options
     from fpplm_core.evaluation.scores import TypeScore, score_spans

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from fpplm.cli.flow import announce
 from fpplm.cli.reading import (
     MisalignedOption,
     OverlapOption,
@@ -39,6 +40,7 @@ def check(
     ] = None,
 ) -> None:
     """Checks annotated files as the pipeline does, with the settings in ./params.yaml; exits with code 10 on errors."""
+    announce(f"checking {', '.join(map(str, files))}")
     from fpplm.checks.console import show
     from fpplm.checks.validation import check_corpus
     from fpplm.project.template import settings_here
@@ -83,6 +85,7 @@ def convert(
     separator: SeparatorOption = "auto",
 ) -> None:
     """Converts annotated text to another format (docs/data.md) or tag scheme, and reports what changed."""
+    announce(f"converting {source}")
     from fpplm_core.data import segmenter
     from fpplm_core.data.conversion import convert as run
     from fpplm_core.data.options import Options
@@ -103,6 +106,7 @@ def review(
     shown: Annotated[int, typer.Option(min=0, help="number of lines to show")] = 20,
 ) -> None:
     """Lists probable annotation errors after a training, most suspicious first; writes all to reports/review.jsonl."""
+    announce("reviewing the annotations")
     from fpplm.studies.review import lines
     from fpplm.studies.review import review as review_annotations
     from fpplm_core.errors import ParamsError

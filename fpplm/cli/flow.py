@@ -1,4 +1,4 @@
-"""Finds the project in the working directory and loads its flows by name."""
+"""What commands share: the project in the working directory, its flows by name, and a first line."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ def require_project() -> None:
     """Raises DataError if the working directory is not a project."""
     if not Path("dvc.yaml").exists():
         raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run this in the project's folder")
+
+
+def announce(what: str) -> None:
+    """Says on stderr what begins: what a slow command imports takes seconds, and its first line is to come at once."""
+    print(f"{what} …", file=sys.stderr, flush=True)
 
 
 def load_flow(name: str) -> Any:

@@ -11,7 +11,7 @@ import typer
 
 import fpplm_core
 from fpplm.cli import bundle, data, pipeline, schedule, versions
-from fpplm.cli.flow import require_project
+from fpplm.cli.flow import announce, require_project
 from fpplm.pipeline.failures import exit_on_error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -48,6 +48,7 @@ def init(
     ] = None,
 ) -> None:
     """Creates a project for your own data, ready for `fpplm retrain`."""
+    announce(f"creating {directory}")
     from fpplm.project import creation
 
     creation.create(directory, train, dev, test)
@@ -58,11 +59,31 @@ def init(
 def update() -> None:
     """Updates the files that `fpplm init` copied to the installed version of fpplm; keeps those that you edited."""
     require_project()
+    announce("comparing this project with its template")
     from fpplm.project.lock import project_lock
     from fpplm.project.update import update as update_project
 
     with project_lock("fail"):
         typer.echo("\n".join(update_project()))
+
+
+@app.command()
+def gc(yes: Annotated[bool, typer.Option("--yes", help="remove it; without, only list it")] = False) -> None:
+    """Lists what no commit, version or run needs any more: clones of reproduce, old checkpoints, DVC's cache."""
+    require_project()
+    announce("looking for what is no longer needed")
+    from fpplm.project.garbage import find_garbage, remove_garbage
+    from fpplm.project.lock import project_lock
+
+    with project_lock("fail"):
+        found = find_garbage()
+        for one in found:
+            typer.echo(f"{one.bytes / 1e6:>10,.1f} MB  {one.name}")
+        total = sum(one.bytes for one in found)
+        if yes:
+            remove_garbage(found)
+        done = "removed" if yes else "can go; to remove them: fpplm gc --yes"
+        typer.echo(f"{total / 1e6:>10,.1f} MB  {done}" if found else "nothing to remove")
 
 
 @app.command()

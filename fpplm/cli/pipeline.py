@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import load_flow, require_project
+from fpplm.cli.flow import announce, load_flow, require_project
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 
 app = typer.Typer()
@@ -35,6 +35,7 @@ def retrain(
     require_project()
     if busy not in ("wait", "skip", "fail"):
         raise ParamsError("unknown choice", where="--busy", got=repr(busy), do="use wait, skip or fail")
+    announce("retraining")
     start = time.perf_counter()
     from fpplm.promotion.history import verdict_line
     from fpplm.report.console import summary
@@ -74,6 +75,7 @@ def require_ready(promote: bool) -> None:
 def why(stage: Annotated[str, typer.Argument(help="stage in dvc.yaml, such as train")]) -> None:
     """Lists what has changed since the last recorded run of a stage: code, packages, parameters, data."""
     require_project()
+    announce(f"comparing {stage} with its recorded run")
     from fpplm.pipeline.why import lines
     from fpplm.pipeline.why import why as find_changes
     from fpplm_core.params import load
@@ -117,6 +119,7 @@ def ablate(
     only_report: Annotated[bool, typer.Option("--report", help="run nothing; only rewrite the table")] = False,
 ) -> None:
     """Compares techniques: runs every arm × corpus × seed missing from the ledger, and writes the table."""
+    announce(f"ablation {plan}")
     from fpplm.studies.ablation import write_outcome
 
     if not only_report:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import require_project
+from fpplm.cli.flow import announce, require_project
 from fpplm.cli.pipeline import Notify, Overrides
 
 app = typer.Typer()
@@ -31,6 +31,7 @@ def schedule(
 ) -> None:
     """Schedules the retraining on the server and worker of `fpplm up`; replaces an earlier schedule."""
     require_project()
+    announce("asking Prefect's server")
     from fpplm.pipeline.dvc import require_readable
     from fpplm.schedule import deployment
     from fpplm_core.params import load

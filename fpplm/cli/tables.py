@@ -59,21 +59,29 @@ def runs(last: int) -> str:
     return table(("started", "took", "ran", "verdict", "why"), rows) if rows else "no run yet; start one: fpplm retrain"
 
 
-def diff(before: str, after: str) -> str:
-    """What changed from one model to another, and its effect on the current test split."""
+def diff(before: str, after: str, limit: int) -> str:
+    """What changed from one model to another, and its effect on the current test split; `limit` rows of each list."""
     from fpplm.promotion.comparison import compare
 
     settings = load()
     old, new = open_model(before), open_model(after)
     changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
     rows: list[tuple[str, ...]] = [*changes]
-    parts = [table(("what", "", before, after), rows) if rows else "same parameters, data and code"]
+    shown = rows[: limit or None]
+    parts = [table(("what", "", before, after), shown) if rows else "same parameters, data and code"]
+    parts += more(rows, shown)
     comparison = compare(new.path, old.path, settings)
     f1 = f"{before} {comparison.f1['incumbent']:.4f}, {after} {comparison.f1['candidate']:.4f}"
     rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
     parts.append(f"\nserved F1 on the current test split: {f1}")
     parts.append("\n" + table((f"rule, {after} for {before}", "value", "bound", "outcome"), rules))
-    return "\n".join([*parts, *map(example_lines, comparison.examples)])
+    examples = comparison.examples[: limit or None]
+    return "\n".join([*parts, *map(example_lines, examples), *more(comparison.examples, examples)])
+
+
+def more(rows: Sequence[object], shown: Sequence[object]) -> list[str]:
+    """The line after a list that was cut."""
+    return [f"… and {len(rows) - len(shown)} more; fpplm diff --limit 0 shows all"] if len(rows) > len(shown) else []
 
 
 def example_lines(example: ChangedSentence) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import require_project
+from fpplm.cli.flow import announce, require_project
 
 app = typer.Typer()
 
@@ -37,6 +37,7 @@ def promote(
 ) -> None:
     """Promotes a model to production, whatever its verdict was."""
     require_project()
+    announce(f"promoting {version or './bundle'}")
     from fpplm.project.lock import project_lock
     from fpplm.project.repair import repair_workspace
     from fpplm_core.params import load
@@ -54,6 +55,7 @@ def promote(
 def rollback() -> None:
     """Puts the version before the current one back into production."""
     require_project()
+    announce("rolling back")
     from fpplm.project.lock import project_lock
     from fpplm.promotion import decision
 
@@ -66,18 +68,21 @@ def rollback() -> None:
 def diff(
     before: Annotated[str, typer.Argument(help="registered version, such as v1, or bundle folder")],
     after: Annotated[str, typer.Argument(help="version or bundle folder to compare with it")] = "bundle",
+    limit: Annotated[int, typer.Option(min=0, help="number of rows to show of each list; 0 shows all")] = 20,
 ) -> None:
     """Shows how two models differ: parameters, data, code, scores on the current test split, and spans."""
     require_project()
+    announce(f"comparing {after} with {before}")
     from fpplm.cli.tables import diff as table
 
-    typer.echo(table(before, after))
+    typer.echo(table(before, after, limit))
 
 
 @app.command()
 def reproduce(version: Annotated[str, typer.Argument(help="registered version, such as v1")]) -> None:
     """Retrains a version from its code, parameters and data, and compares the result with the registered model."""
     require_project()
+    announce(f"reproducing {version}")
     from fpplm.promotion.reproduction import reproduce as reproduce_version
 
     typer.echo(reproduce_version(version))

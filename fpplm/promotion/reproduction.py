@@ -45,7 +45,7 @@ def reproduce(version: str) -> str:
         folder / "params.yaml", [f"train.precision={trained['precision']}"]
     )  # it may have been chosen by measurement
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache"]
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet", "--force", "--no-run-cache"]  # the stages speak
     threads = str(trained["threads"])  # sums round differently with another number of threads
     variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": threads}
     done = subprocess.run(command, cwd=folder, env=variables, check=False)
@@ -77,6 +77,7 @@ def clone(name: str) -> Path:
         remotes, cache = repo.config["remote"], repo.cache.local_cache_dir
     with Config(dvc_dir=str((folder / ".dvc").resolve())).edit("local") as local:
         local["cache"] = {"dir": cache}
+        local["core"] = {"check_update": False}
         local["remote"] = dict(remotes)  # with absolute paths: those in .dvc/config are relative to the project
     with Repo(str(folder)) as copy:
         data = [stage.addressing for stage in copy.index.stages if stage.is_data_source]

@@ -81,6 +81,7 @@ def up(host: str, port: int) -> None:
     os.environ["PREFECT_API_URL"] = address
     guard()
     os.environ.setdefault("PREFECT_HOME", str(HOME.resolve()))
+    os.environ.setdefault("PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED", "events,flow_runs")  # after 90 days
     HOME.mkdir(parents=True, exist_ok=True)  # Prefect warns where it is missing
     access.secure(host, here_only, origin)
     os.environ[PAGES] = pages.serve(port + 1)

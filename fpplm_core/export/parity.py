@@ -52,14 +52,15 @@ def verify_graphs(
     `measure` is called with the loaded predictor of each.
     """
     words, documents = [s.words for s in torch.sentences], [s.document for s in torch.sentences]
+    offered = open_bundle(bundle).variants
+    graphs = [(variant, device) for device in offered if is_available(device) for variant in offered[device]]
     verdicts = {}
-    for device, variants in open_bundle(bundle).variants.items():
-        for variant in variants if is_available(device) else ():
-            predictor = Predictor.load(bundle, device, variant)
-            verdicts[f"{variant} on {device}"] = parity_verdict(
-                variant, predictor.logits(words, documents), torch, settings
-            )
-            measure(predictor)
+    for number, (variant, device) in enumerate(graphs, start=1):
+        print(f"verifying {variant} on {device} ({number} of {len(graphs)})", flush=True)
+        predictor = Predictor.load(bundle, device, variant)
+        logits = predictor.logits(words, documents)
+        verdicts[f"{variant} on {device}"] = parity_verdict(variant, logits, torch, settings)
+        measure(predictor)
     return verdicts
 
 

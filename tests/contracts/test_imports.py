@@ -82,6 +82,14 @@ def test_serving_starts_without_torch_transformers_pandas_and_pydantic():
     assert done.returncode != 0 and "blocked: " in done.stderr
 
 
+def test_the_command_without_any_extra_is_one_line():
+    code = BLOCKED.replace("MODULE", "fpplm.cli.start").replace("ALLOWED = {", 'ALLOWED = {"fpplm", ')
+    code += "\nfpplm.cli.start.start()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = "error: this needs the Python package typer; pip install 'fpplm[pipeline]', or 'fpplm[serve]' "
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}to use bundles alone\n")
+
+
 HEAVY = {"torch", "transformers", "great_expectations", "datasets", "onnxruntime", "onnx", "pandas", "prefect"}
 NEEDED = {
     "read": set(),

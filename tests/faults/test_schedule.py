@@ -165,7 +165,7 @@ def test_without_a_server_it_says_what_to_start(project: Project) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}/api"
     done = project.run("fpplm", "schedule", PREFECT_API_URL=nowhere)
     assert done.returncode == 1 and nowhere in done.stderr and "fpplm up" in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 2, "what it does, and the error"
 
 
 def test_fires_by_itself_in_the_project(running: Up) -> None:
@@ -243,7 +243,7 @@ WRONG = [
 def test_what_would_fail_at_night_fails_now(running: Up, options: tuple[str, ...], said: str) -> None:
     (before,) = running.ask("deployments")
     done = running.project.run("fpplm", "schedule", *options)
-    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 2, done.stderr
     (after,) = running.ask("deployments")
     assert [after[key] for key in ("schedules", "parameters")] == [before[key] for key in ("schedules", "parameters")]
 
@@ -287,6 +287,17 @@ def test_stopping_ends_all_and_says_so_of_the_run(own: Up) -> None:
     ended = states(own.project)
     assert ("CRASHED", "fpplm up was stopped") in ended
     assert not {"RUNNING", "PENDING"} & {state for state, _ in ended}
+
+
+def test_nothing_outlives_an_up_that_is_killed(own: Up) -> None:
+    own.project.ok("fpplm", "schedule", "--every", "5")
+    own.until(lambda: len(own.fired()) == 1)
+    family = own.family()
+    assert len(family) > 2, "server, worker, run"
+    own.process.kill()
+    own.process.wait()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive, [process.cmdline() for process in alive]
 
 
 def test_server_that_dies_ends_all_and_the_next_start_goes_on(own: Up) -> None:

@@ -1,0 +1,75 @@
+"""`fpplm gc`: what a project no longer needs.
+
+Nothing goes that a commit, a tag or the working copy names: so each registered version, production and the current
+dvc.lock keep their files. A cache outside the project may be other projects' too and stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from fpplm.pipeline.paths import SCRATCH
+from fpplm_core.errors import RegistryError
+
+logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of commits before the first run, which name no outputs
+
+
+class Garbage(NamedTuple):
+    """What may go: what it is, and its files or folders."""
+
+    name: str
+    paths: list[Path]
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(size, self.paths))
+
+
+def find_garbage() -> list[Garbage]:
+    """All that may go. The caller holds the project's lock. Raises RegistryError if DVC cannot tell what is used."""
+    found = [Garbage(f"{path}, a clone of fpplm reproduce", [path]) for path in _inside("reproduce")]
+    stale = sorted(_inside("checkpoints"), key=lambda path: path.stat().st_mtime)[:-1]
+    found += [Garbage(f"{path}, an unfinished training before the last one", [path]) for path in stale]
+    objects = unused_objects()
+    return found + ([Garbage(f"DVC's cache, {len(objects)} files that no commit names", objects)] if objects else [])
+
+
+def remove_garbage(found: list[Garbage]) -> None:
+    for path in (path for one in found for path in one.paths):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def unused_objects() -> list[Path]:
+    """The files of the project's own DVC cache that neither a commit nor the working copy names, lists of files first.
+
+    Unlike `dvc gc`, it keeps the metrics too: Git has them, but dvc.lock names them.
+    """
+    try:
+        with Repo() as repo:
+            cache = repo.cache.local
+            if not Path(cache.path).resolve().is_relative_to(Path(repo.dvc_dir).resolve()):
+                return []
+            used = {info.value for infos in repo.used_objs(all_commits=True).values() for info in infos}
+            for _ in repo.brancher(all_commits=True):
+                used |= {out.hash_info.value for out in repo.index.outs if out.hash_info}
+            unused = sorted((name for name in cache.all() if name not in used), key=lambda name: ".dir" not in name)
+            return [Path(cache.oid_to_path(name)) for name in unused]
+    except DvcException as error:
+        raise RegistryError("DVC cannot tell what the commits use", where="dvc.yaml", got=str(error)) from None
+
+
+def size(path: Path) -> int:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+
+
+def _inside(name: str) -> Iterator[Path]:
+    folder = SCRATCH / name
+    return (path for path in sorted(folder.iterdir()) if path.is_dir()) if folder.is_dir() else iter(())
