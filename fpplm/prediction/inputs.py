@@ -11,10 +11,10 @@ from typing import Any
 from fpplm.prediction.formats import Placed, cut, of_sentence, read_format
 from fpplm.prediction.lines import STDIN, TEXT_LIMIT, UTF8, lines_of
 from fpplm_core.data.formats import detect, get, jsonl
-from fpplm_core.data.formats._json import BLANK, LARGEST, loads, shown, values_of
+from fpplm_core.data.formats._json import BLANK, LARGEST, loads, values_of
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.errors import DataError, FpplmError, shown
 from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.tagging.words import Range
 
