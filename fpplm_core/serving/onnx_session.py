@@ -218,6 +218,7 @@ class DeviceBuffers:
     def run(self, feeds: Feeds) -> list[NDArray[Any]]:
         for name, value in feeds.items():
             self.inputs[name].update_inplace(value)
+        self.options.terminate = False
         with graph_limits(self.where, self.seconds, lambda: setattr(self.options, "terminate", True)):
             self.session.run_with_iobinding(self.binding, self.options)
         # On the CPU, numpy() is the buffer itself.
