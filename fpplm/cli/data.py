@@ -72,7 +72,12 @@ def convert(
     word_column: Annotated[
         str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
     ] = None,
-    tag_column: Annotated[str | None, typer.Option(help="column of tags: number or name")] = None,
+    tag_column: Annotated[
+        str | None, typer.Option(help="column of tags: number or name; with Label Studio, the Labels tag")
+    ] = None,
+    escape_formulas: Annotated[
+        bool, typer.Option("--escape-formulas", help="csv: put ' before cells that spreadsheets would run")
+    ] = False,
 ) -> None:
     """Converts annotated text to another format (docs/data.md) or tag scheme, and reports what changed."""
     from fpplm_core.data import segmenter
@@ -82,7 +87,7 @@ def convert(
     columns = as_column(word_column), as_column(tag_column)
     segment = segmenter.segmentation(segmentation)
     options = Options(*columns, segment=segment, misaligned=misaligned, overlap=overlap)
-    number = run(source, target, options, from_format, to_format, scheme, repair)
+    number = run(source, target, options, from_format, to_format, scheme, repair, escape_formulas)
     typer.echo(f"{target}: {number} records")
     for line in options.notes.lines():
         typer.echo(line)
