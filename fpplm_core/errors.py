@@ -29,12 +29,12 @@ _short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 3, 60, 60, 
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: at most 80 characters, however large or deep it is."""
+    """A value as a message shows it: at most 61 characters, however large or deep it is."""
     try:
         text = _short.repr(value)
     except ValueError:  # Python does not format numbers of more than 4300 digits
         return "a number too long to show"
-    return text if len(text) <= 80 else text[:60] + "…"
+    return text if len(text) <= 60 else text[:60] + "…"
 
 
 class FpplmError(Exception):

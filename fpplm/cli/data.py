@@ -83,6 +83,9 @@ def convert(
     word_column: WordColumn = None,
     tag_column: TagColumn = None,
     separator: SeparatorOption = "auto",
+    escape_formulas: Annotated[
+        bool, typer.Option("--escape-formulas", help="csv: put ' before cells that spreadsheets would run")
+    ] = False,
 ) -> None:
     """Converts annotated text to another format (docs/data.md) or tag scheme, and reports what changed."""
     announce(f"converting {source}")
@@ -94,7 +97,7 @@ def convert(
     with naming_options(context):
         segment = segmenter.segmentation(segmentation)
         options = Options(*columns, separator, segment, misaligned, overlap)
-        number = run(source, target, options, from_format, to_format, scheme, repair)
+        number = run(source, target, options, from_format, to_format, scheme, repair, escape_formulas)
     typer.echo(f"{target}: {number} records")
     for line in options.notes.lines():
         typer.echo(line)

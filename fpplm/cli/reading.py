@@ -15,7 +15,9 @@ from fpplm_core.errors import FpplmError
 WordColumn = Annotated[
     str | None, typer.Option(help="column of words: number (0-based, negative from the right) or name")
 ]
-TagColumn = Annotated[str | None, typer.Option(help="column of tags: number or name")]
+TagColumn = Annotated[
+    str | None, typer.Option(help="column of tags: number or name; of Label Studio, the Labels control")
+]
 SeparatorOption = Annotated[Separator, typer.Option("--separator", help="what separates columns")]
 MisalignedOption = Annotated[
     Misaligned, typer.Option("--misaligned", help="how to treat mentions that begin or end inside a word")

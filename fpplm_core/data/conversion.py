@@ -26,6 +26,7 @@ from fpplm_core.tagging.spans import repair, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import segment
 
 Record = Sentence | AnnotatedText
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what begins a formula: OWASP, CSV injection
 
 
 def convert(
@@ -36,12 +37,14 @@ def convert(
     target_format: str = "auto",
     scheme: str = "auto",
     mend: str = "refuse",
+    escape_formulas: bool = False,
 ) -> int:
     """Writes a new file `target`, named TARGET.partial until it is complete; returns its number of records.
 
     `options.notes` counts changes and losses. Formats are modules of fpplm_core/data/formats; auto looks at the
     source's content and the target's suffix. Tags keep their scheme (auto) or get another one. `mend` says how illegal
-    transitions are repaired if tags must be read: refuse, conlleval or discard.
+    transitions are repaired if tags must be read: refuse, conlleval or discard. `escape_formulas` puts ' before words
+    and tags of a CSV file that a spreadsheet would run as a formula; reading the file does not take it away.
 
     Raises:
         DataError: the source cannot be read, or the target exists or cannot hold a record; then nothing is written.
@@ -57,7 +60,10 @@ def convert(
     known = ["auto", *(name for name in SCHEMES if name != "TAGS")]
     if scheme not in known:
         raise ParamsError("unknown tag scheme", where="--scheme", got=repr(scheme), do=f"use {', '.join(known)}")
-    reader, writer = get(source_format), get(format_of(target, target_format))
+    target_format = format_of(target, target_format)
+    if escape_formulas and target_format != "csv":
+        raise ParamsError("only csv holds formulas", where="--escape-formulas", got=target_format, do="omit it")
+    reader, writer = get(source_format), get(target_format)
     change = _change(reader, writer, source, options, scheme, mend)
 
     def records(options: Options) -> Iterator[Record]:
@@ -67,6 +73,7 @@ def convert(
                 options.notes.add("texts without a word are passed over", record.place)
                 continue
             check_lengths(changed)
+            changed = _escaped(changed, options.notes) if escape_formulas else changed
             _note_losses(changed, writer, options.notes)
             yield changed
 
@@ -79,6 +86,20 @@ def convert(
         raise
     partial_target.rename(target)
     return number
+
+
+def _escaped(record: Record, notes: Notes) -> Record:
+    """The record with ' before each word and tag that begins a formula in a spreadsheet."""
+    if not isinstance(record, Sentence):
+        return record
+    words, tags = (tuple(map(_without_formula, cells)) for cells in (record.words, record.tags))
+    number = sum(old != new for old, new in zip((*record.words, *record.tags), (*words, *tags), strict=True))
+    notes.add("cells that would begin a formula begin with '", record.place, number)
+    return replace(record, words=words, tags=tags)
+
+
+def _without_formula(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def format_of(target: Path, name: str) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
+import stat
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from fpplm_core.errors import DataError
 
@@ -25,12 +28,10 @@ def read_lines(path: Path | str) -> Iterator[str]:
         with io.BufferedReader(io.FileIO(path), HEAD) as stream:
             if b"\0" in stream.peek(HEAD):
                 raise DataError("not a text file (it holds zero bytes)", where=str(path), do="give UTF-8 text")
-            lines = iter(partial(stream.readline, LONGEST_LINE + 1), b"")
+            status = os.fstat(stream.fileno())
+            is_short = stat.S_ISREG(status.st_mode) and status.st_size <= LONGEST_LINE
+            lines = stream if is_short else _bounded(stream, path)
             for number, raw in enumerate(lines, start=1):  # bytes split only at newlines, str also elsewhere
-                if len(raw) > LONGEST_LINE:
-                    do = "put one sentence, item or text on each line"
-                    what = f"a line of more than {LONGEST_LINE} bytes"
-                    raise DataError(what, where=f"{path}:{number}", do=do)
                 yield _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
     except FileNotFoundError:
         raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
@@ -38,6 +39,15 @@ def read_lines(path: Path | str) -> Iterator[str]:
         raise DataError("a folder, expected a file", where=str(path), do="name the file") from None
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+
+
+def _bounded(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+    """The lines; for files that can hold a line that is too long, as this is slower than the stream itself."""
+    for number, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
+        if len(raw) > LONGEST_LINE:
+            do = "put one sentence, item or text on each line"
+            raise DataError(f"a line of more than {LONGEST_LINE} bytes", where=f"{path}:{number}", do=do)
+        yield raw
 
 
 def _decode(raw: bytes, where: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 from fpplm_core.errors import DataError
 
 BATCH = 1000  # rows in memory at a time
-FREE = 2**26  # values and bytes that any file may hold, however small it is
-MOST_VALUES = 20  # values of a column for each byte of a Parquet file: a word takes at least one byte
+FREE = 2**26  # bytes that any file may unpack to, and 64 times the rows that it may have, however small it is
+MOST_ROWS = 20  # rows for each byte of a Parquet file: a row with a word takes about one byte
 MOST_BYTES = 200  # bytes of unpacked columns for each byte of a file: repeated words and tags pack well
 
 
@@ -59,9 +59,9 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
         stream.seek(0)
         if mark[:4] == b"PAR1":
             file = stack.enter_context(pq.ParquetFile(stream, page_checksum_verification=True))
-            values, size = _values(file.metadata), path.stat().st_size
-            if values > FREE // 64 + MOST_VALUES * size:
-                raise _bomb(path, f"{values} values", size)
+            rows, size = file.metadata.num_rows, path.stat().st_size
+            if rows > FREE // 64 + MOST_ROWS * size:
+                raise _bomb(path, f"{rows} rows", size)
             return file.schema_arrow, file.iter_batches(BATCH)
         if mark == b"ARROW1":
             reader = stack.enter_context(pa.ipc.open_file(stream))
@@ -76,13 +76,6 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
         raise
     except Exception as error:  # whatever the library makes of damaged bytes
         raise _unreadable(path, error) from None
-
-
-def _values(metadata: Any) -> int:
-    """The values of the longest column of a Parquet file, those in lists included."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    columns = range(metadata.num_columns)
-    return max((sum(group.column(number).num_values for group in groups) for number in columns), default=0)
 
 
 def _bomb(path: Path, got: str, size: int) -> DataError:

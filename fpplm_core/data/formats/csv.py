@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
@@ -37,10 +37,11 @@ from fpplm_core.data.formats._long import (
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " "}
+TOLD_BY = 1000  # rows that tell whether a table without sentences holds words or texts
 LONGEST = 131_072  # characters of a cell, csv.field_size_limit()
 
 
@@ -63,7 +64,21 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     rows = _rows(chain([header], lines), separator, path)
     number, names = next(rows, (1, []))
     columns = columns_of(names, options, f"{path}:{number}")
+    named = options.word_column is not None and options.tag_column is not None
+    if columns.sentence is None and not named:
+        head = list(islice(rows, TOLD_BY))
+        _check_words([row for _, row in head if len(row) == len(names)], columns, f"{path}:{number}")
+        rows = chain(head, rows)
     yield from sentences_of(_checked(rows, columns, len(names), separator, path), columns, path)
+
+
+def _check_words(rows: list[list[str]], columns: Columns, where: str) -> None:
+    """Raises DataError for texts with a label each, where no column of sentences says that rows hold words."""
+    texts = [row[columns.word] for row in rows if " " in row[columns.word].strip()]
+    if 2 * len(texts) > len(rows) and not any(TAG.fullmatch(row[columns.tag]) for row in rows):
+        what = "rows of texts, not of words: cannot tell which columns to read"
+        do = "name the columns of words and tags (data.word_column, data.tag_column), or export another format"
+        raise DataError(what, where=where, got=shown(texts[0]), do=do)
 
 
 def _rows(lines: Iterator[str], separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -165,8 +165,6 @@ def _pointer(path: Path) -> dict[str, str]:
         pointer = read_yaml(path)
     except ParamsError as error:
         raise DataError(error.what, where=error.where, do=do) from None
-    except Exception as error:  # a value that looks like a date or number and is none
-        raise _failed("not valid YAML", str(path), error, do) from None
     keys = pointer.keys() if isinstance(pointer, dict) else set()
     if not (set(NEEDED) <= keys <= {*NEEDED, *OPTIONAL}):
         raise DataError("wrong keys", where=str(path), got=shown(pointer), do=do)

@@ -343,7 +343,7 @@ def test_what_the_hub_refuses_is_an_error_of_one_line(split, tmp_path, monkeypat
         ("dataset: 2001-99-99\nsplit: b\n", "not valid YAML"),
         ("? [a]\n: b\n", ""),
         ("\0", "not valid YAML"),
-        ("[" * 600, "not valid YAML"),
+        ("[" * 600, "mine.dataset.yaml:1: nested too deeply"),
     ],
 )
 def test_a_malformed_pointer_is_an_error(tmp_path, content, said):

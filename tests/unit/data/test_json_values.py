@@ -149,4 +149,4 @@ def test_a_piece_is_a_place_in_the_text():
 def test_what_is_shown_of_a_value_is_short(tmp_path_factory):
     ((_, deep),) = read(tmp_path_factory, "[" * 900 + "]" * 900 + "\n") or [(0, None)]
     for value in (deep, "x" * 10**6, ["y" * 100] * 100, {"k" * 99: {}}, 10**5000):
-        assert 0 < len(shown(value)) <= 60
+        assert 0 < len(shown(value)) <= 61

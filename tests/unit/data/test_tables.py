@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.data.formats import detect, get
+from fpplm_core.data.conversion import convert
+from fpplm_core.data.formats import detect, get, read_sentences
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, ParamsError
 
 csv, parquet = get("csv"), get("parquet")
 KAGGLE = (
@@ -307,3 +308,30 @@ def test_mutated_parquet_gives_the_same_sentences_or_an_error(tmp_path):
             refused += 1
             assert error.where.startswith(str(path)) and "\n" not in str(error)
     assert refused > 500
+
+
+def test_texts_with_a_label_each_are_not_taken_for_words(tmp_path):
+    """Label Studio's CSV export, and text classification."""
+    path = tmp_path / "a.csv"
+    for label in ('"[{""start"": 0, ""end"": 4, ""labels"": [""PER""]}]"', "good"):
+        path.write_text(f"text,id,label\nMira met Otto.,1,{label}\nNobody slept.,2,{label}\n")
+        with pytest.raises(DataError, match=r"a.csv:1: rows of texts, not of words.*got 'Mira met Otto.'.*word_column"):
+            list(read_sentences(path, "auto", Options()))
+    path.write_text("word,pos\nNew York,PROPN\nslept,VERB\n")
+    assert [s.words for s in read_sentences(path, "auto", Options(tag_column="pos"))] == [("New York", "slept")]
+
+
+def test_formulas_are_escaped_on_request(tmp_path):
+    source, plain_file, escaped = tmp_path / "a.conll", tmp_path / "plain.csv", tmp_path / "escaped.csv"
+    words = ["=1+1", "+1", "-1", "@a", "\uff1d1", "a=1", "'a"]
+    source.write_text("".join(f"{word}\tO\n" for word in words))
+    convert(source, plain_file, Options())
+    assert [s.words for s in csv.read(plain_file, Options())] == [tuple(words)]
+    options = Options()
+    convert(source, escaped, options, escape_formulas=True)
+    assert options.notes.counts["cells that would begin a formula begin with '"] == 5
+    rows = [line.split(",")[1] for line in escaped.read_text().splitlines()[1:]]
+    assert rows == ["'=1+1", "'+1", "'-1", "'@a", "'\uff1d1", "a=1", "'a"]
+    assert not any(row[0] in "=+-@\t\r" for row in rows)
+    with pytest.raises(ParamsError, match="only csv holds formulas, got conll"):
+        convert(source, tmp_path / "b.conll", Options(), escape_formulas=True)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -403,3 +404,51 @@ def test_the_order_in_which_techniques_are_listed_does_not_matter():
 def test_settings_survive_the_way_to_another_process():
     params = load(FILE)
     assert pickle.loads(pickle.dumps(params)) == params
+
+
+BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a: 1\nb: " + "[" * 100_000, ":2: nested too deeply"),
+        ("\n".join(" " * depth + "a:" for depth in range(300)), ":51: nested too deeply"),
+        ("a: &x [*x]\n", ": a.0: aliases make the values too many, or contain themselves"),
+        ("a: &x {b: *x}\n", ": a.b: aliases make the values too many, or contain themselves"),
+        (BOMB, "aliases make the values too many"),
+        ("a: 1\nb: 2\na: 3\n", ":3: not valid YAML (found duplicate key"),
+        ("a: 1\n" * 2 + "b: " + "x" * 10_000, ":2: not valid YAML (found duplicate key"),
+        (f"a: {'x' * 10_000}\na: {'y' * 10_000}\n", ":2: not valid YAML (found duplicate key"),
+        (f"a: {'9' * 10_000}\n", ": not valid YAML (Exceeds the limit"),
+        (f"a: [0x{'f' * 10_000}]\n", ": a.0: a number too large"),
+        ("a: {b: .nan}\n", ": a.b: not a number"),
+        ("a: 2020-99-99\n", ": not valid YAML (month must be"),
+        ("a: b\n" * 200_001, ": too large, got 1000005 characters"),
+    ],
+)
+def test_what_no_settings_file_has_is_refused_in_one_short_line(tmp_path, content, said):
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(ParamsError) as caught:
+        read_yaml(path)
+    message = str(caught.value)
+    assert message.startswith(str(path)) and said in message
+    assert "\n" not in message and len(message) < len(str(path)) + 300
+
+
+def test_aliases_of_few_values_are_read(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n  e: 2\n")
+    assert read_yaml(path) == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 2}}
+
+
+def test_a_long_value_is_shortened_in_its_error():
+    for value in ("x" * 10**6, -(10**5000), ["x" * 100] * 1000):
+        values = copy.deepcopy(VALUES)
+        values["train"]["epochs"] = value
+        with pytest.raises(ParamsError) as caught:
+            Params.parse(values, "params.yaml")
+        assert "train.epochs" in str(caught.value) and len(str(caught.value)) < 400
