@@ -26,16 +26,14 @@ _UNSPACED = (
 )
 _CLITIC = r"(?i:['’](?:s|re|ve|ll|d|m|t)\b)"  # English clitics stand alone: John 's
 _JOINS = "[-.,:/@&+_]"  # between letters or digits: 1,000  e-mail  U.S
-_WORD_1 = re.compile(
-    rf"""
+_RULE_1 = rf"""
       {_CLITIC}
     | [{_UNSPACED}][{_MARKS}]*                           # there, a character with its marks is a word
     | (?:[^\W_{_UNSPACED}][{_MARKS}]*)+                  # letters and digits with their marks
       (?:{_JOINS}(?:[^\W_{_UNSPACED}][{_MARKS}]*)+)*
     | \S                                                # any other mark by itself
-    """,
-    re.VERBOSE,
-)
+    """
+_WORD_1 = re.compile(_RULE_1, re.VERBOSE | re.IGNORECASE)  # which also takes ι for the mark U+0345: 中ι is one word
 
 # Rule unicode-2: the same words, by the properties of UAX #29, which never cut a grapheme cluster (\X).
 _NO_SPACES = rf"[{_UNSPACED}\p{{Han}}]"
@@ -78,6 +76,7 @@ _PLAIN = (
     "\u2013\u2014\u201c-\u201e\u2022\u2026\u20ac\u3001\u3002\u3008-\u3011\u3041-\u3096\u30a1-\u30fc\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7a3\uff01-\uff06\uff08-\uff5e"
 )
+_PLAIN_WORD = re.compile(_RULE_1, re.VERBOSE)
 _STRETCH = re.compile(rf"(?P<plain>(?:[{_PLAIN}]++(?!\S)\s*+)++)|\S+")
 _UNSEEN = regex.compile(rf"[\p{{Cc}}{_FORMAT}[\p{{Default_Ignorable_Code_Point}}--\p{{L}}]]", regex.V1)
 
@@ -107,7 +106,7 @@ def segment(text: str, rule: str = UNICODE) -> list[Range]:
     return [
         match.span()
         for stretch in _STRETCH.finditer(text)
-        for match in (_WORD_1 if stretch["plain"] else _WORD_2).finditer(text, *stretch.span())
+        for match in (_PLAIN_WORD if stretch["plain"] else _WORD_2).finditer(text, *stretch.span())
     ]
 
 

@@ -20,7 +20,7 @@ from tests.project import Project, altered_bundle
 
 VARIANTS = get_args(Variant)
 # Sums of a batch's matrices may be taken in another order; a graph with dynamic scales runs each window alone.
-TOLERANCE = {"fp32": 1e-4, "fp16": 0.1, **dict.fromkeys(DYNAMIC, 0.0)}
+TOLERANCE = {"fp32": 1e-4, "fp16": 0.01, **dict.fromkeys(DYNAMIC, 0.0)}
 WORDS = ["the", "Angela", "Merkel", "of", "London", "a-b", "NATO", "1,000", "café", "x" * 30, ".", "中文", "\u200b"]
 
 

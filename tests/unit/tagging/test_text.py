@@ -15,7 +15,7 @@ from fpplm_core.tagging.words import (
     _LETTER,
     _NO_SPACES,
     _PLAIN,
-    _WORD_1,
+    _PLAIN_WORD,
     _WORD_2,
     CHARACTERS,
     RULES,
@@ -83,7 +83,7 @@ def test_on_ascii_text_the_rules_differ_at_apostrophes_alone(text):
 
 @given(st.text(st.sampled_from([c for c in map(chr, range(0x10000)) if regex.match(f"[{_PLAIN}]", c)])))
 def test_of_plain_characters_both_rules_make_the_same_words(text):
-    assert [m.span() for m in _WORD_1.finditer(text)] == [m.span() for m in _WORD_2.finditer(text)]
+    assert [m.span() for m in _PLAIN_WORD.finditer(text)] == [m.span() for m in _WORD_2.finditer(text)]
 
 
 def test_every_plain_character_is_the_same_word_in_both_rules():
@@ -91,7 +91,9 @@ def test_every_plain_character_is_the_same_word_in_both_rules():
     for before in "a1.中":
         for char in plain:
             for text in (f"{before}{char}a", f"{before}{char}{char}"):
-                assert [m.span() for m in _WORD_1.finditer(text)] == [m.span() for m in _WORD_2.finditer(text)], text
+                assert [m.span() for m in _PLAIN_WORD.finditer(text)] == [m.span() for m in _WORD_2.finditer(text)], (
+                    text
+                )
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,7 @@ def test_golden_splits_of_both_rules(text, words):
         ("🏳️\u200d🌈,🇩🇪🇫🇷", ["🏳️\u200d🌈", ",", "🇩🇪", "🇫🇷"], None),
         ("👍🏽 1️⃣2️⃣ #️⃣ ❤️ ℹ️", ["👍🏽", "1️⃣", "2️⃣", "#️⃣", "❤️", "ℹ️"], None),
         ("\u06dd\u0661\u0662 \u0600", ["\u06dd\u0661\u0662", "\u0600"], None),
+        ("中ι中", ["中", "ι", "中"], ["中ι", "中"]),
         ("a\x01b", ["a", "\x01", "b"], ["a", "\x01", "b"]),  # the data check finds it
     ],
 )
