@@ -120,7 +120,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
             if name == "check":
                 run.note(statistics=read_json(METRICS / "check.json")["statistics"])
                 for change in drift(run, settings.check.drift):
-                    print(f"since the last run: {change}", flush=True)
+                    print(f"since the last finished run: {change}", flush=True)
         verdict = decide(settings, promote)
         verdict = replace(verdict, reasons=[*verdict.reasons, *refused])
     except Exception as error:

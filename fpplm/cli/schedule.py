@@ -15,7 +15,10 @@ app = typer.Typer()
 @app.command()
 def schedule(
     cron: Annotated[
-        str | None, typer.Option(help='cron expression, such as "0 3 * * 1"; default: nightly, unless --every is given')
+        str | None,
+        typer.Option(
+            help='cron expression of five fields, such as "0 3 * * 1"; default: nightly, unless --every is given'
+        ),
     ] = None,
     every: Annotated[str | None, typer.Option(help="interval instead of --cron: seconds, or 30m, 12h, 7d")] = None,
     timezone: Annotated[str, typer.Option(help="time zone, such as Europe/Berlin")] = "UTC",

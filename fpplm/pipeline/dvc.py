@@ -38,7 +38,7 @@ def open_repo() -> Iterator[Repo]:
 
     try:
         repo = Repo()
-        _ = repo.index.stages  # reads all files
+        _ = repo.index.graph  # reads all files
     except DvcException as error:
         raise _unreadable(error) from None
     with repo:
@@ -50,4 +50,4 @@ def _unreadable(error: Exception) -> ParamsError:
     if path:
         read_yaml(path)  # raises with the line, where the file is not valid YAML
     reason = " ".join(str(error.__cause__ or error).split())
-    return ParamsError("DVC cannot read the project", where=path or "DVC", got=reason, do="correct the file")
+    return ParamsError("DVC cannot read the project", where=path or "", got=reason, do="correct the file")

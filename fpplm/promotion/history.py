@@ -173,13 +173,14 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
 def since_production(now: Lineage, verdict: Verdict) -> Iterator[ChangesSince]:
     """From the version that was in production before this verdict; nothing if none was."""
     try:
-        dates = {version: date for date, version in assignments()}
+        assigned = assignments()
     except FpplmError:  # no repository
         return
-    version = verdict.against if verdict.model else next(reversed(dates), None)
+    version = verdict.against if verdict.model else assigned[-1][1] if assigned else None
     if version is None:
         return
-    since = f"{version}, in {STAGE} since {minute(dates[version])}"
+    dates = {version: date for date, version in assigned}  # the last one of each
+    since = f"{version}, put into {STAGE} {minute(dates[version])}"
     try:
         made = Lineage.from_manifest(manifest_of(version))
     except FpplmError:

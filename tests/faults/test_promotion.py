@@ -142,6 +142,45 @@ def test_code_that_is_not_committed_is_said_before_anything_runs(trained: Projec
     assert "── read" not in done.stdout
 
 
+FOREIGN = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "code", "said"),
+    [
+        (("--promote",), {}, 12, "no branch is checked out (detached HEAD); run: git switch main"),
+        (("--promote",), FOREIGN, 12, "git config --global --add safe.directory"),
+        ((), FOREIGN, 12, "git config --global --add safe.directory"),
+        ((), {"conflict": "params.yaml"}, 2, "params.yaml:3: not valid YAML (a merge conflict)"),
+        ((), {"conflict": "dvc.yaml"}, 2, "dvc.yaml:3: not valid YAML (a merge conflict)"),
+        ((), {"conflict": "expectations.yaml"}, 2, "expectations.yaml:3: not valid YAML (a merge conflict)"),
+    ],
+)
+def test_what_would_fail_later_is_said_before_prefect_starts(
+    trained: Project, tmp_path: Path, options: tuple[str, ...], variables: dict[str, str], code: int, said: str
+) -> None:
+    project = trained.copy(tmp_path / "project")
+    project.commit()
+    project.ok("git", "checkout", "-q", "--detach")
+    if name := variables.get("conflict"):
+        lines = (project.path / name).read_text().splitlines(keepends=True)
+        (project.path / name).write_text("".join([*lines[:2], "<<<<<<< HEAD\n", *lines[2:]]))
+    done = project.run("fpplm", "retrain", *options, **variables)
+    assert done.returncode == code and done.stderr.count("\n") == 1 and said in done.stderr, done.stderr
+    assert done.stdout == ""
+    assert last_run(project)["verdict"] == ("refused" if code == 12 else "failed")
+
+
+def test_a_dvc_lock_with_a_conflict_is_restored_with_a_true_word(promoted: Project, tmp_path: Path) -> None:
+    project = promoted.copy(tmp_path / "project")
+    lock = project.path / "dvc.lock"
+    before = lock.read_text()
+    lock.write_text(before.replace("\n", "\n<<<<<<< HEAD\n", 1))
+    output = project.ok("fpplm", "promote")
+    assert "repaired: dvc.lock was not valid YAML (a merge conflict) at line 2; restored it" in output
+    assert lock.read_text() == before
+
+
 def test_a_bundle_of_an_earlier_model_is_not_promoted(project: Project) -> None:
     """As after a run whose gate said no: metrics are the new model's, the bundle is the old one."""
     trained = project.path / "metrics/train.json"

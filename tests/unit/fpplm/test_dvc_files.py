@@ -66,11 +66,21 @@ def test_so_it_is_where_dvc_meets_it_first(name: str) -> None:
     [
         ("dvc.yaml", "stages: [1]\n", "dvc.yaml: DVC cannot read the project, got expected a dictionary"),
         ("dvc.yaml", "stages: {read: {cmd: x, depz: [y]}}\n", "dvc.yaml: .*extra keys not allowed.*depz"),
+        (
+            "dvc.yaml",
+            "stages: {a: {cmd: x, outs: [y]}, b: {cmd: x, outs: [y]}}\n",
+            "DVC cannot.*output 'y' is specified",
+        ),
+        (
+            "dvc.yaml",
+            "stages: {a: {cmd: x, deps: [y], outs: [z]}, b: {cmd: x, deps: [z], outs: [y]}}\n",
+            "DVC cannot.*both a dependency and an output",
+        ),
         ("dvc.yaml", "", "dvc.yaml: no stages; restore it with Git"),
         ("dvc.yaml", "artifacts: {}\n", "dvc.yaml: no stages; restore it with Git"),
         ("data/corpus.dvc", "outs: 3\n", "data/corpus.dvc: DVC cannot read the project"),
-        ("params.yaml", "seed: 1\n", "DVC: DVC cannot read the project, got .*Could not find 'data'"),
-        (".dvc/config", "<<<<<<< HEAD\n", "DVC: DVC cannot read the project, got .*at line 1"),
+        ("params.yaml", "seed: 1\n", "DVC cannot read the project, got .*Could not find 'data'"),
+        (".dvc/config", "<<<<<<< HEAD\n", "DVC cannot read the project, got .*at line 1"),
     ],
 )
 def test_valid_yaml_that_is_no_project_is_one_line(name: str, text: str, said: str) -> None:

@@ -171,7 +171,9 @@ def test_a_run_is_compared_with_the_version_that_was_in_production(
 ) -> None:
     """The promoted version itself is in production by then, and is not the one to compare with."""
     assigned = [("2026-01-01T04:00:00+00:00", "v1.0.0"), ("2026-01-02T05:06:07+00:00", "v2.0.0")]
-    monkeypatch.setattr(history, "assignments", lambda: [*assigned, ("2026-01-09", "v3.0.0")][: 3 if judged else 2])
+    monkeypatch.setattr(history, "assignments", lambda: [*assigned, *([("2026-01-09", "v3.0.0")] if judged else [])])
+    if judged and last == "hold":  # as after a rollback and another promotion
+        assigned.insert(0, ("2025-12-31", "v2.0.0"))
     made = {"v2.0.0": facts(2) | {"commit": "c" * 40}}
     monkeypatch.setattr(history, "manifest_of", made.__getitem__)
     ledger((last,))
@@ -179,8 +181,19 @@ def test_a_run_is_compared_with_the_version_that_was_in_production(
     run.note(facts=facts(9))
     verdict = Verdict("promote", ["so"], "digest", "v2.0.0", "v3.0.0") if judged else Verdict("failed", ["so"])
     first, *others = summarise(run, verdict, 0.2).compared
-    assert first == ChangesSince("v2.0.0, in production since 2026-01-02 05:06", seed_change(2, 9))
+    assert first == ChangesSince("v2.0.0, put into production 2026-01-02 05:06", seed_change(2, 9))
     assert len(others) == (last in ("hold", "promoted"))
+
+
+def test_after_a_rollback_the_earlier_version_is_the_one_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        history, "assignments", lambda: [("2026-01-01", "v1"), ("2026-01-02", "v2"), ("2026-01-03", "v1")]
+    )
+    monkeypatch.setattr(history, "manifest_of", {"v1": facts(1)}.__getitem__)
+    run = Run.begin()
+    run.note(facts=facts(9))
+    (found,) = summarise(run, Verdict("failed", ["so"]), 0.2).compared
+    assert found == ChangesSince("v1, put into production 2026-01-03", seed_change(1, 9))
 
 
 def test_the_first_model_is_compared_with_none_and_a_lost_bundle_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +208,7 @@ def test_the_first_model_is_compared_with_none_and_a_lost_bundle_is_said(monkeyp
 
     monkeypatch.setattr(history, "manifest_of", lost)
     summary = summarise(run, Verdict("hold", ["so"], "digest", "v1.0.0"), 0.2)
-    assert summary.compared == [ChangesSince("v1.0.0, in production since 2026-01-01 04:00", None)]
+    assert summary.compared == [ChangesSince("v1.0.0, put into production 2026-01-01 04:00", None)]
     assert "Its bundle cannot be read." in as_markdown(summary, "")
 
 

@@ -279,7 +279,7 @@ RUN = {
     "run": "a", "started": "2026-01-02", "ran": {"read": True}, "seconds": {"read": 1.0}, "verdict": "hold",
     "reasons": ["so"], "drift": ["train: PER is new"],
     "compared": [
-        {"since": "v2.0.0, in production since 2026-01-01 05:06", "changes": [["parameters", "train.seed", "1", "2"]]},
+        {"since": "v2.0.0, put into production 2026-01-01 05:06", "changes": [["parameters", "train.seed", "1", "2"]]},
         {"since": "the last finished run, 2026-01-01 03:00 (hold)", "changes": []},
         {"since": "v9", "changes": None},
     ],
@@ -306,7 +306,7 @@ def test_the_page_names_what_it_compares_with(whole_run):
     first, *others = RUN["compared"]
     write(whole_run / "reports/run.json", RUN | {"compared": [first | {"changes": changes}, *others]})
     text = Page(rendered(whole_run)).text["run"]
-    assert "Changed since v2.0.0, in production since 2026-01-01 05:06 before after parameters train.seed 1 2" in text
+    assert "Changed since v2.0.0, put into production 2026-01-01 05:06 before after parameters train.seed 1 2" in text
     assert "the last finished run, 2026-01-01 03:00 (hold) Neither parameters, data, code nor environment." in text
     assert "v9 Its bundle cannot be read." in text
     assert "Since the last finished run, the data have changed: train: PER is new" in text
