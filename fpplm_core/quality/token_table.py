@@ -190,8 +190,7 @@ def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> 
     found = [fault.reason for fault in tag_errors(tags, scheme) if fault.word == (before is not None)]
     malformed = any(reason.startswith(("malformed", "unknown")) for reason in found)
     if not malformed and (reason := type_fault(split_tag(tag)[1], scheme) if tag != OUTSIDE else ""):
-        shown = f"{tag[:SHOWN]!a}..." if len(tag) > SHOWN else f"{tag!a}"
-        return {_TAG_CHECKS[0]: f"malformed tag: {shown}: {reason}"}
+        return {_TAG_CHECKS[0]: f"malformed tag: {tag[:SHOWN]!a}{'...' * (len(tag) > SHOWN)}: {reason}"}
     return {_TAG_CHECKS[0 if malformed else 1]: found[-1]} if found else {}
 
 
