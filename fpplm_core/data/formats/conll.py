@@ -41,6 +41,7 @@ BLANK = " \t\r"  # what is cut off at the end of a line
 SEPARATORS = {"tab": "\t", "blank": " ", "comma": ",", "semicolon": ";"}
 NAMES = {"\t": "tabs", " ": "blanks or tabs", ",": "commas", ";": "semicolons"}
 T = TypeVar("T")
+_RANGE = re.compile(r"[0-9]+[-.][0-9]+")  # what numbers a multiword token, as 1-2, or an empty node, as 1.1
 _KEY = re.compile(r"#\s*[\w.:-]+ += ")  # of a comment `# key = value`
 _BINARY = re.compile("[\0-\x08\x0e-\x1f\ufffd]")  # control characters, and bytes that are no UTF-8
 STRAY = 0.1  # share of these that a text may have: its reader says where they stand
@@ -97,6 +98,9 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
                     do=f"correct the line (columns are separated by {NAMES[separator]})",
                 )
             elif number_column is not None and not cells[number_column].isdecimal():
+                if not _RANGE.fullmatch(cells[number_column]):
+                    do = "correct the line, or name the columns (data.word_column, data.tag_column)"
+                    raise DataError("not a word number", where=f"{path}:{number}", got=repr(line[:60]), do=do)
                 options.notes.add("multiword ranges and empty nodes are not read", f"{path}:{number}: {line[:60]}")
             else:
                 words.append(cells[word])

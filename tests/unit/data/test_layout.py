@@ -173,6 +173,12 @@ def test_what_is_ambiguous_is_refused_with_the_columns(tmp_path, name, named):
     assert "\n" not in message
 
 
+def test_a_row_without_a_number_among_many_is_an_error_with_its_line(tmp_path):
+    rows = "".join(f"{number}\tw{number}\tN\tB-X\n" for number in range(1, 2 * ROWS))
+    with pytest.raises(DataError, match=rf":{2 * ROWS}: not a word number, got 'x.tlost"):
+        read(tmp_path / "a.tsv", rows + "x\tlost\tN\tB-X\n")
+
+
 def test_columns_that_are_named_are_taken(tmp_path):
     path = tmp_path / "a.tsv"
     assert read(path, REFUSED["class numbers"][0], tag_column=1)[0] == [(("Mira", "Holt", "met"), ("1", "2", "0"))]
