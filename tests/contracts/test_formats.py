@@ -22,7 +22,7 @@ from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
-from fpplm_core.tagging.words import WHITESPACE, segment
+from fpplm_core.tagging.words import WHITESPACE, segment, visible_range
 from tests.contracts.mutations import mutated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,12 +237,16 @@ def options() -> Options:
     return Options(segment=partial(segment, rule=WHITESPACE), misaligned="split")
 
 
+def surface(text: str, mention: Mention) -> str:
+    return "".join(text[slice(*visible_range(text, mention.start, mention.end))].split())
+
+
 def mentions_in(path: Path, name: str) -> Counter:
-    """Each mention by its record, surface without white space, and label."""
+    """Each mention by its record, surface without white space and invisible edges, and label."""
     found: Counter = Counter()
     for number, record in enumerate(get(name).read(path, Options())):
         whole = to_annotated_text(record) if isinstance(record, Sentence) else record
-        found.update((number, "".join(whole.text[m.start : m.end].split()), m.label) for m in whole.mentions)
+        found.update((number, surface(whole.text, m), m.label) for m in whole.mentions)
     return found
 
 

@@ -17,6 +17,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
+from fpplm_core.tagging.words import is_edge
 
 NEWDOC = re.compile(r"#[ \t]*newdoc(?:[ \t]|$)")
 _TEXT = re.compile(r"#[ \t]*text[ \t]*= ?(.*)", re.DOTALL)
@@ -150,18 +151,20 @@ def sentence_of(
 def offsets_in(text: str, tokens: Sequence[Token]) -> Offsets | None:
     """(start, end) of each word, those of a range having the range's; None if the text is not that of the tokens.
 
-    It is where it has the tokens in order and nothing else but white space.
+    It is where it has the tokens in order and nothing else but white space and invisible characters.
     """
     place = 0
     found: list[tuple[int, int]] = []
     for token in tokens:
-        while place < len(text) and text[place].isspace():
+        while text[place : place + 1].isspace():
+            place += 1
+        while place < len(text) and is_edge(text[place]) and not text.startswith(token.form, place):
             place += 1
         if not text.startswith(token.form, place):
             return None
         found += [(place, place + len(token.form))] * token.words
         place += len(token.form)
-    return tuple(found) if not text[place:].strip() else None
+    return tuple(found) if all(map(is_edge, text[place:])) else None
 
 
 def numbered(sentence: Sentence) -> Iterator[tuple[str, Token, int | None]]:

@@ -34,7 +34,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, shown
 from fpplm_core.tagging.spans import spans_from_tags
-from fpplm_core.tagging.words import Range
+from fpplm_core.tagging.words import Range, is_edge
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "text", "documents"})
 MISSING = ("", "-")
@@ -112,15 +112,15 @@ def _tokens(sentence: Any, where: str, notes: Notes) -> tuple[tuple[str, ...], t
 
 
 def _located(text: str, words: Iterable[str]) -> list[Range] | None:
-    """(start, end) of each word; None if the text is not the words with white space between them."""
+    """(start, end) of each word; None if the text has more than words and what shows nothing."""
     found, place = [], 0
     for word in words:
         start = text.find(word, place)
-        if start < 0 or text[place:start].strip():
+        if start < 0 or not all(map(is_edge, text[place:start])):
             return None
         place = start + len(word)
         found.append((start, place))
-    return None if text[place:].strip() else found
+    return found if all(map(is_edge, text[place:])) else None
 
 
 def _check_entities(paragraph: JsonObject, tags: Sequence[str], places: list[Range] | None, where: str) -> None:

@@ -1,3 +1,4 @@
+import json
 from itertools import permutations
 from pathlib import Path
 
@@ -341,3 +342,16 @@ def test_a_text_of_300_mentions_keeps_all_of_them(tmp_path, name):
     assert convert(target, tmp_path / "c.jsonl", Options(), name, "jsonl_spans") == 1
     (found,) = get("jsonl_spans").read(tmp_path / "c.jsonl", Options())
     assert [m[:3] for m in found.mentions] == [m[:3] for m in mentions]
+
+
+@pytest.mark.parametrize("name", ["conllu", "spacy_json", "docbin", "jsonl"])
+def test_invisible_characters_outside_the_words_stay_in_the_text(name, tmp_path):
+    if name == "docbin":
+        pytest.importorskip("spacy")
+    source, text = tmp_path / "in.jsonl", "\u200bQuarl\u200b is in Bren\u00adnau\ufeff."
+    source.write_text(json.dumps({"text": text, "entities": [{"start": 0, "end": 7, "label": "LOC"}]}) + "\n")
+    convert(source, tmp_path / "middle", Options(), target_format=name)
+    convert(tmp_path / "middle", tmp_path / "out.jsonl", Options(), name, "jsonl_spans")
+    (row,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert row["text"] == text
+    assert [(one["start"], one["end"], one["label"]) for one in row["entities"]] == [(1, 6, "LOC")]
