@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 PAGE = (ROOT / "docs/security.md").read_text(encoding="utf-8")
 LISTED = re.findall(r"^\| [^|]*(?:CVE|GHSA|PYSEC|AIKIDO|#|same)[^|]* \| ([\w-]+) \| ([\w.]+) \|", PAGE, re.MULTILINE)
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-REQUIRED = [Requirement(line) for extra in ("serve", "pipeline") for line in EXTRAS[extra]]
+REQUIRED = [Requirement(line) for lines in EXTRAS.values() for line in lines]
 LOCK = [Requirement(line) for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines() if line]
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from fpplm.checks.console import findings, show
 from fpplm.cli.tables import table
 from fpplm.report.console import gate_table
-from fpplm.report.run import RunChange, RunSummary, as_markdown, markdown_table
+from fpplm.report.run import ChangesSince, RunChange, RunSummary, as_markdown, markdown_table
 from fpplm_core.data.notes import Notes
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.escaping import markdown, printable
@@ -92,13 +92,13 @@ LINK = "[x](javascript:alert(1)) <img src=//evil.test/a> ![p](//evil.test/b) htt
 
 def test_artifacts_and_card_show_text_of_the_data_as_text() -> None:
     summary = RunSummary(
-        run="r", started="s", before="b", changes=[RunChange("data", LINK, LINK, LINK)], drift=[LINK],
+        run="r", started="s", compared=[ChangesSince(LINK, [RunChange("data", LINK, LINK, LINK)])], drift=[LINK],
         ran={"check": True}, seconds={"check": 1.5}, verdict="hold", reasons=[LINK],
     )  # fmt: skip
     scores = {"types": {LINK: {"precision": 1, "recall": 1, "f1": 1, "support": 3}}, "precision": 1.0, "recall": 1.0}
     made_of = {"data": {"path": LINK}, "model": {"encoder": LINK}}
     test = scores | {"f1": 1.0, "f1_low": 0.5, "f1_high": 1.0}
-    for text in (as_markdown(summary), card({"scores": {"test": test}, "parameters": made_of, "fpplm": "1"})):
+    for text in (as_markdown(summary, ""), card({"scores": {"test": test}, "parameters": made_of, "fpplm": "1"})):
         for bad in ("<img", "http://evil", "www.evil", "\n# b", "![p]", "[x]("):
             assert bad not in text, bad
         assert text.count("\\[x\\](javascript\\:") >= 3

@@ -21,6 +21,7 @@ from fpplm.promotion.history import Run, summarise
 from fpplm.registry.lineage import Lineage, LineageChange
 from fpplm.report.run import ChangesSince, RunChange, Verdict, as_markdown
 from fpplm_core.errors import RegistryError
+from fpplm_core.escaping import markdown
 from fpplm_core.quality import split_table
 from tests.conftest import ROOT
 
@@ -161,7 +162,10 @@ def test_a_run_is_compared_with_the_last_finished_one(states: tuple[str, ...], m
     assert summary.compared == [ChangesSince(since, seed_change(last, 9))]
     assert summary.drift == [f"{ {'seed': last} } to { {'seed': 9} }"]
     text = as_markdown(summary, "")
-    assert f"## Changes since {since}" in text and f"| parameters | train.seed | {last} | 9 |" in text
+    assert (
+        f"## Changes since {markdown(since)}" in text
+        and f"| parameters | {markdown('train.seed')} | {last} | 9 |" in text
+    )
 
 
 @pytest.mark.parametrize("last", ["killed", "failed", "refused", "hold", "promoted"])

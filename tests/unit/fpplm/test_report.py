@@ -11,6 +11,7 @@ from fpplm.report.charts import DRAWN_POINTS, line_chart, ticks
 from fpplm.report.data import heat_map
 from fpplm.report.page import render
 from fpplm.report.tagging_errors import ERROR_KINDS, EXAMPLES, classify_errors, mark_words, pick_examples
+from fpplm_core.errors import DataError
 from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
 
@@ -394,7 +395,7 @@ def test_curves_of_a_training_that_was_stopped_are_shown(whole_run):
 
 def test_a_malformed_file_is_not_passed_over(whole_run):
     write(whole_run / "metrics/gate.json", "{")
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(DataError, match="not valid JSON"):
         render(whole_run)
 
 

@@ -14,6 +14,7 @@ from fpplm.promotion.notification import notify
 from fpplm.report.run import RunSummary, Verdict, as_markdown
 from fpplm.report.scores import both_f1
 from fpplm_core.data.records import Sentence
+from fpplm_core.escaping import markdown
 from fpplm_core.export.bundle_writer import card
 from fpplm_core.export.parity import served_f1, try_label_lm
 from fpplm_core.tagging.spans import Span
@@ -41,7 +42,7 @@ def test_both_are_named(metrics: Path) -> None:
 
 def test_the_artifact_has_both_if_a_model_was_judged() -> None:
     summary = RunSummary(verdict="hold", reasons=["so"], run="a", started="", ran={}, seconds={})
-    assert f"- so\n- {BOTH}\n" in as_markdown(summary, both_f1())
+    assert f"- so\n- {markdown(BOTH)}\n" in as_markdown(summary, both_f1())
     assert "F1" not in as_markdown(summary, "")
 
 
