@@ -178,7 +178,7 @@ def main() -> None:
         expect("the service has a new bundle", second != first, True)
         print("── wrongly labelled data arrive")
         run = place.drop("wrong.conll", sentences(6, 400, ("PER", "LOC", "ORG"), wrong=True))
-        expect("verdict", run.verdict, "reject")
+        expect("verdict", run.verdict, "failed")  # below the floors of the gate: there is no bundle to compare
         expect("the service has v2", place.delivered() == second, True)
         place.do("fpplm", "schedule", "--off")
     print("── back to the first model")

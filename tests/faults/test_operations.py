@@ -36,7 +36,7 @@ def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path
         "verdict: hold",
         "in production: v1.0.0",
         "in production: v2.0.0",
-        "verdict: reject",
+        "verdict: failed",
         "the service has v2: True",
         "fpplm up has stopped with 0",
         "the service has v1: True",
