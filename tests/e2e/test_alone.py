@@ -79,7 +79,7 @@ def test_a_sentence_sees_its_document_and_no_other(load, sentences, variant: str
 
 @pytest.mark.parametrize("variant", DYNAMIC)
 def test_a_stream_of_texts_gives_what_each_text_gives(load, sentences, variant: str, monkeypatch) -> None:
-    monkeypatch.setattr("fpplm_core.serving.predictor.CHUNK", 7)
+    monkeypatch.setattr("fpplm_core.serving.entities.CHUNK", 7)
     predictor = load(variant)
     texts = [" ".join(words) for words in sentences]
     found = list(predictor.predict_many(texts))
