@@ -23,6 +23,7 @@ from fpplm_core.tagging.spans import spans_from_tags
 
 SHORT = 5  # tokens of a sentence that is compared in parts
 _AT_ONCE = 2_000  # sentences
+_MOST_PAIRS = 4_000_000  # of a sentence's token pairs with those of dev and test, held at once: about 200 MB
 
 
 class _Grams(NamedTuple):
@@ -114,6 +115,10 @@ class HeldOut:
         wanted, grams = np.concatenate(codes), self._grams[2]
         low = np.searchsorted(grams.codes, wanted, "left")
         times = np.searchsorted(grams.codes, wanted, "right") - low
+        if times.sum() > _MOST_PAIRS and len(rows) > 1:
+            half = len(rows) // 2
+            second = self._candidates(rows[half:])
+            return self._candidates(rows[:half]) | {half + number: others for number, others in second.items()}
         steps = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
         here = np.repeat(np.repeat(np.arange(len(rows)), [len(code) for code in codes]), times)
         there = grams.owners[np.repeat(low, times) + steps]

@@ -140,3 +140,10 @@ def test_the_index_finds_every_sentence_with_a_quarter_of_its_words_changed(seed
     indexed = HeldOut(map(sentence, test))
     assert indexed.contained(map(sentence, train)) == set(range(len(indexed.tokens)))
     assert all(likeness(tokens_of(a.split()), tokens_of(b.split())) >= ALIKE for a, b in zip(test, train, strict=True))
+
+
+def test_parts_that_are_held_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [text for text, _ in TEST for text in (text, *words_changed(text))] + OTHERS
+    whole = list(HeldOut(HELD_OUT).find(map(sentence, texts)))
+    monkeypatch.setattr("fpplm_core.data.overlap._MOST_PAIRS", 3)
+    assert list(HeldOut(HELD_OUT).find(map(sentence, texts))) == whole
