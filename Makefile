@@ -22,7 +22,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Known holes in the locked packages; says so where the advisories cannot be reached.
+# Known vulnerabilities of the locked packages; says so where the advisories cannot be reached.
 audit: $(READY)
 	$(BIN)/python .ci/audit.py
 

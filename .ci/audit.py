@@ -1,4 +1,4 @@
-"""Looks the packages of requirements.lock up in PyPI's advisories with pip-audit; exit 1 for a hole not accepted.
+"""Looks the packages of requirements.lock up in PyPI's advisories with pip-audit; exit 1 for a new vulnerability.
 
 Offline, or with an index that has no advisories, it says so and exits 0; docs/security.md has a dated list.
 """
@@ -29,13 +29,13 @@ def main(lock: str = "requirements.lock") -> int:
         return 0
     found = 0
     for package in looked_up:
-        for hole in package["vulns"]:
-            names = {hole["id"], *hole["aliases"]}
+        for vulnerability in package["vulns"]:
+            names = {vulnerability["id"], *vulnerability["aliases"]}
             reason = next((ACCEPTED[name] for name in names if name in ACCEPTED), None)
             found += reason is None
-            fixed = ", ".join(hole["fix_versions"]) or "no version"
+            fixed = ", ".join(vulnerability["fix_versions"]) or "no version"
             print(f"{package['name']} {package['version']}: {', '.join(sorted(names))}, fixed in {fixed}", reason or "")
-    print(f"audit: {found} holes in {len(looked_up)} packages; {len(packages) - len(looked_up)} could not be looked up")
+    print(f"audit: {found} vulnerabilities, {len(looked_up)} packages; {len(packages) - len(looked_up)} not looked up")
     return 1 if found else 0
 
 

@@ -68,7 +68,9 @@ def update() -> None:
 
 
 @app.command()
-def gc(yes: Annotated[bool, typer.Option("--yes", help="remove it; without, only list it")] = False) -> None:
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="remove these files; the default only lists them")] = False,
+) -> None:
     """Lists what no commit, version or run needs any more: clones of reproduce, old checkpoints, DVC's cache."""
     require_project()
     announce("looking for what is no longer needed")

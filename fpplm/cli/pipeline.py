@@ -86,7 +86,7 @@ def why(stage: Annotated[str, typer.Argument(help="stage in dvc.yaml, such as tr
 
 @app.command()
 def gate(
-    write: Annotated[bool, typer.Option("--write", help="write them into params.yaml where no floor is set")] = False,
+    write: Annotated[bool, typer.Option("--write", help="write those that params.yaml does not set yet")] = False,
 ) -> None:
     """Proposes floors for the gate: the lower ends of the intervals of the last run's test F1."""
     require_project()

@@ -75,7 +75,7 @@ def screen(path: Path, drops: Path, known: Known, settings: Params) -> Screening
         faults = [scheme] if scheme else type_faults(sentences_of(drop), known)
         kept = sum(1 for _ in without_held_out(sentences_of(drop), known.held_out, notes))
         if drop.metadata.num_rows and not kept:
-            faults.append("dev or test have all of its sentences, which are left out of train, so nothing is new")
+            faults.append("dev or test have all of its sentences, so none is new")
         normalise_tags(["train"], settings.data, Path(scratch), known.scheme, notes)
         drop = open_corpus("train", Path(scratch))
         report = check_corpus({"train": drop}, known.scheme, few, settings.model, settings.encode, None, LISTED)
@@ -101,7 +101,7 @@ def type_faults(sentences: Iterable[Sentence], known: Known) -> list[str]:
     for kind, place in places_of_types(sentences, known.scheme):
         places.setdefault(kind, []).append(place)
     if not places:
-        return ["no word has a type"]
+        return ["it has no entity"]
     folded = {name.casefold(): name for name in sorted(known.types)}
     faults = []
     unknown = sorted(places.keys() - known.types)
@@ -119,7 +119,7 @@ def read_drop(path: Path, settings: Params, notes: Notes) -> Iterator[Sentence]:
     name, reason = detect(path)
     if name == "brat" or path.name.endswith(POINTER):
         do = "convert it to a single-file format with fpplm convert"
-        raise DataError("a drop must be a single file, and this one needs others", where=str(path), got=reason, do=do)
+        raise DataError("an incoming file must be complete in itself", where=str(path), got=reason, do=do)
     return read_file(path, settings.data.model_copy(update={"format": name}), notes)
 
 

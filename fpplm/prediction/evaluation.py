@@ -108,7 +108,7 @@ def _compare_types(
     if tags_words(labels) and not found & known:
         got = f"{', '.join(map(repr, sorted(found)[:SHOWN]))}, but the bundle has {', '.join(sorted(known))[:100]}"
         do = "name the column of the tags (data.tag_column)"
-        raise DataError("none of the tags is one of the bundle's", where=str(file), got=got, do=do)
+        raise DataError("the bundle has none of these tags", where=str(file), got=got, do=do)
     for sentence, row in zip(sentences, spans, strict=True):
         for span in row:
             if span.type not in known:

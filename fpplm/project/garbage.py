@@ -36,7 +36,7 @@ def find_garbage() -> list[Garbage]:
     """All that may go. The caller holds the project's lock. Raises RegistryError if DVC cannot tell what is used."""
     found = [Garbage(f"{path}, a clone of fpplm reproduce", [path]) for path in _inside("reproduce")]
     stale = sorted(_inside("checkpoints"), key=lambda path: path.stat().st_mtime)[:-1]
-    found += [Garbage(f"{path}, an unfinished training before the last one", [path]) for path in stale]
+    found += [Garbage(f"{path}, an older unfinished training", [path]) for path in stale]
     objects = unused_objects()
     return found + ([Garbage(f"DVC's cache, {len(objects)} files that no commit names", objects)] if objects else [])
 

@@ -93,7 +93,7 @@ def set_values_of_deployment(file: Path, settings: Sequence[str]) -> None:
             "a scheduled run may not set this",
             where="overrides",
             got=f"{key}={value}"[:100],
-            do=f"set it in params.yaml; free are {', '.join(OPEN_SECTIONS)} and, inside the project, the files of data",
+            do=f"set it in params.yaml; a scheduled run may set {', '.join(OPEN_SECTIONS)} and the data files",
         )
 
 

@@ -55,7 +55,7 @@ def secure(host: str, here_only: bool, origin: str) -> None:
     has_password = log_in()
     if not here_only and not has_password:
         raise FpplmError(
-            "other machines would start runs here without a password",
+            "other machines could start runs here without a password",
             where="--host",
             got=host,
             do=f"set {AUTH}=USER:PASSWORD for fpplm up; or omit --host and use ssh -L (docs/security.md)",

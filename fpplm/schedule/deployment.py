@@ -72,7 +72,7 @@ def refusals() -> list[str]:
     try:
         require_promotable()
     except FpplmError as error:
-        return [f"refused    as things are, each run: {error}"]
+        return [f"not ready  every run would be refused: {error}"]
     return []
 
 

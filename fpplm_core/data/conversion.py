@@ -94,7 +94,7 @@ def _escaped(record: Record, notes: Notes) -> Record:
         return record
     words, tags = (tuple(map(_without_formula, cells)) for cells in (record.words, record.tags))
     number = sum(old != new for old, new in zip((*record.words, *record.tags), (*words, *tags), strict=True))
-    notes.add("cells that would begin a formula begin with '", record.place, number)
+    notes.add("formulas escaped with '", record.place, number)
     return replace(record, words=words, tags=tags)
 
 

@@ -41,7 +41,7 @@ from fpplm_core.tagging.schemes import Detected, detect_scheme
 from fpplm_core.tagging.spans import repair
 
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
-LEFT_OUT = "sentences of drops that dev or test have are left out of train"
+LEFT_OUT = "incoming sentences that dev or test have, left out of train"
 UNFINISHED = (".partial", ".tmp")
 
 

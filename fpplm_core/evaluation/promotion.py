@@ -208,9 +208,9 @@ def overlap_rules(overlap: SplitOverlap, gain: float, settings: PromotionSetting
     if settings.max_overlap == 1:
         return
     share = overlap.candidate / max(1, overlap.sentences)
-    reason = f"train has {overlap.candidate} of {overlap.sentences} test sentences, also in parts ({share:.1%}"
+    reason = f"train has {overlap.candidate} of {overlap.sentences} test sentences, whole or in part ({share:.1%}"
     if overlap.incumbent is not None:
-        reason += f", before {overlap.incumbent / max(1, overlap.sentences):.1%}"
+        reason += f", in production {overlap.incumbent / max(1, overlap.sentences):.1%}"
     reason += f"), such as {', '.join(overlap.places)}"
     do = "remove them from train"
     outcome: Outcome = "hold" if share > settings.max_overlap else "pass"

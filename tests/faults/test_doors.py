@@ -94,7 +94,7 @@ def test_drops_bring_neither_test_sentences_nor_unknown_types(promoted: Project,
     assert "WEAPON" not in (project.path / "build/model/blueprint.json").read_text()
     page = (project.path / "reports/report.html").read_text()
     for place in (output, project.ok("fpplm", "runs"), page):
-        assert "sentences of drops that dev or test have are left out of train: 29" in place.replace("</td><td>", ": ")
+        assert "incoming sentences that dev or test have, left out of train: 29" in place.replace("</td><td>", ": ")
         assert "type.conll was quarantined: the type" in place and "WEAPON" in place
         assert "whole.conll was quarantined: dev or test have all of its sentences" in place
 
@@ -117,7 +117,9 @@ def test_a_gain_from_test_sentences_in_an_edited_train_is_held(promoted: Project
     assert "more than promotion.max_overlap, 0.05; remove them from train" in output
     found = json.loads((project.path / "reports/comparison.json").read_text())
     overlap = found["overlap"]
-    assert f"train has {overlap['sentences']} of {overlap['sentences']} test sentences, also in parts (100.0%" in output
+    assert (
+        f"train has {overlap['sentences']} of {overlap['sentences']} test sentences, whole or in part (100.0%" in output
+    )
     assert overlap["candidate"] == overlap["sentences"] and overlap["incumbent"] == 0
     assert overlap["new"] == overlap["candidate"]
     rules = {rule["name"]: rule["outcome"] for rule in found["rules"]}

@@ -97,11 +97,11 @@ def mentions_of(text: str, regions: Sequence[Region], where: str, notes: Notes) 
         if any(region.text is None for region in regions):
             chosen = _at_words(text, fitting, where)
         elif chosen in (utf16, points):
-            notes.add("offsets counted with a line end (CRLF) as two characters, as nothing decides", where)
+            notes.add("offsets counted with a line end (CRLF) as two characters (assumed)", where)
     if chosen not in (utf16, points):
         notes.add("offsets counted with a line end (CRLF) as one character, as browsers count", where)
     elif utf16 != points and points in fitting:
-        way = "UTF-16 units, as nothing decides" if chosen == utf16 else "code points"
+        way = "UTF-16 units (assumed)" if chosen == utf16 else "code points"
         notes.add(f"offsets counted in {way}", where)
     return tuple(Mention(*span, region.label) for span, region in zip(chosen, regions, strict=True))
 

@@ -32,8 +32,8 @@ def found(tmp_path):
 
 
 CODE_POINTS = {"offsets counted in code points": 1}
-UNDECIDED = {"offsets counted in UTF-16 units, as nothing decides": 1}
-AS_TWO = {"offsets counted with a line end (CRLF) as two characters, as nothing decides": 1}
+UNDECIDED = {"offsets counted in UTF-16 units (assumed)": 1}
+AS_TWO = {"offsets counted with a line end (CRLF) as two characters (assumed)": 1}
 SPACES = {"texts of regions differ from the text in white space": 1}
 
 

@@ -329,7 +329,7 @@ def test_formulas_are_escaped_on_request(tmp_path):
     assert [s.words for s in csv.read(plain_file, Options())] == [tuple(words)]
     options = Options()
     convert(source, escaped, options, escape_formulas=True)
-    assert options.notes.counts["cells that would begin a formula begin with '"] == 5
+    assert options.notes.counts["formulas escaped with '"] == 5
     rows = [line.split(",")[1] for line in escaped.read_text().splitlines()[1:]]
     assert rows == ["'=1+1", "'+1", "'-1", "'@a", "'\uff1d1", "a=1", "'a"]
     assert not any(row[0] in "=+-@\t\r" for row in rows)

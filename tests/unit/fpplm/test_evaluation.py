@@ -126,9 +126,7 @@ def test_a_bundle_that_tags_words_reads_plain_tags_alone(gold: Callable[..., Gol
     spans, notes = gold(columns("NOUN VERB X"), labels=POS)
     assert spans == [[Span(0, 1, "NOUN"), Span(1, 2, "VERB"), Span(2, 3, "X")]]
     assert notes[-1] == "the bundle has no type 'X': its mentions count as missed (a.conll:3)"
-    with pytest.raises(
-        DataError, match=r"none of the tags is one of the bundle's, got 'B-PER', 'O', but .* NOUN, VERB"
-    ):
+    with pytest.raises(DataError, match=r"the bundle has none of these tags, got 'B-PER', 'O', but .* NOUN, VERB"):
         gold(columns("B-PER O"), labels=POS)
     with pytest.raises(DataError, match="mentions, but this bundle tags every word"):
         gold(json.dumps({"text": "a", "entities": []}), "a.jsonl", labels=POS)

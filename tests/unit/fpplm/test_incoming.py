@@ -163,10 +163,14 @@ def test_what_makes_no_sense_for_a_drop_alone_does_not_refuse_it(project):
         ("a.jsonl", '{"tokens": ["a"], "tags": ["O"', "incoming/a.jsonl:1: not valid JSON"),
         ("a.txt", "The cat sat.\nOn the mat.\n", "incoming/a.txt: unknown format, got 'The cat sat."),
         ("README", "", "incoming/README: unknown format, got ''"),
-        ("a.dataset.yaml", "dataset: x\nsplit: train\n", "incoming/a.dataset.yaml: a drop must be a single file"),
+        (
+            "a.dataset.yaml",
+            "dataset: x\nsplit: train\n",
+            "incoming/a.dataset.yaml: an incoming file must be complete in itself",
+        ),
         ("a\nb.conll", GOOD, "unprintable characters in the file's name: 'a\\nb.conll'"),
         ("caf\udce9.conll", GOOD, "unprintable characters in the file's name: 'caf\\udce9.conll'"),
-        ("a.conll", "Ann\tO\n", "no word has a type; errors: empty_split 1"),
+        ("a.conll", "Ann\tO\n", "it has no entity; errors: empty_split 1"),
     ],
 )
 def test_an_unusable_file_goes_to_quarantine(project, name, content, said):
@@ -183,7 +187,7 @@ def test_a_text_and_its_brat_file_would_be_parted(project):
     (FOLDER / "a.txt").write_text("Eve sleeps")
     (FOLDER / "a.ann").write_text("T1\tPER 0 3\tEve\n")
     first, second = project()
-    assert first.reason.startswith("incoming/a.ann: a drop must be a single file, and this one needs others")
+    assert first.reason.startswith("incoming/a.ann: an incoming file must be complete in itself")
     assert second.reason.startswith("incoming/a.txt: unknown format") and not DROPS.exists()
 
 
@@ -333,7 +337,7 @@ def test_what_dev_and_test_have_is_left_out_where_they_are_split_off_from_train(
 def test_a_drop_without_anything_new_goes_to_quarantine(project):
     put(copy=TEST + "\n" + DEV)
     (drop,) = project()
-    assert not drop.accepted and drop.reason.startswith("dev or test have all of its sentences, which are left out")
+    assert not drop.accepted and drop.reason.startswith("dev or test have all of its sentences")
 
 
 @pytest.mark.parametrize(
