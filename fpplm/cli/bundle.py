@@ -21,9 +21,10 @@ from fpplm.cli.reading import (
     TagColumn,
     WordColumn,
     as_column,
+    name_options,
     naming_options,
 )
-from fpplm_core.errors import ParamsError
+from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.escaping import printable
 from fpplm_core.tagging.words import Segmenter
 
@@ -128,7 +129,8 @@ def predict(
     with naming_options(context):
         options = reading_options(predictor.word_ranges, notes=notes, **columns)
         found = without_unwritable(read_all(inputs, input_format, options, encoding), to)
-        texts = accepted(found, on_error == "skip")
+        named = ((place, name_options(context, item) if isinstance(item, DataError) else item) for place, item in found)
+        texts = accepted(named, on_error == "skip")
         try:
             progress(tag_texts(predictor, texts, output, to, resume, explain))
         finally:

@@ -21,11 +21,20 @@ from fpplm.cli.reading import (
     as_column,
     naming_options,
 )
+from fpplm_core.errors import DataError
 
 app = typer.Typer()
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: data.scheme=IOB1")
 ]
+
+
+def make_folder(path: Path) -> None:
+    """Raises DataError if there can be no folder of this name."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot be a folder ({error.strerror})", where=str(path), do="name another") from None
 
 
 @app.command()
@@ -49,6 +58,8 @@ def check(
     from fpplm_core.errors import CheckFailed
 
     settings, notes = settings_here(overrides or []), Notes()
+    if docs is not None:
+        make_folder(docs)
     given = {"train": files, "dev": [dev] if dev else [], "test": [test] if test else []}
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}

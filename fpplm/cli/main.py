@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import fpplm_core
 from fpplm.cli import bundle, data, pipeline, schedule, versions
 from fpplm.cli.flow import announce, require_project
 from fpplm.pipeline.failures import exit_on_error
+from fpplm_core.escaping import printable
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 for group in (pipeline, versions, schedule, data, bundle):
@@ -52,7 +54,8 @@ def init(
     from fpplm.project import creation
 
     creation.create(directory, train, dev, test)
-    typer.echo(f"{directory} is ready; next: cd {directory} && fpplm retrain")
+    place = f"./{directory}" if str(directory).startswith("-") else str(directory)
+    typer.echo(printable(f"{directory} is ready; next: cd {shlex.quote(place)} && fpplm retrain"))
 
 
 @app.command()

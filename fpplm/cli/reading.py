@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -25,6 +25,7 @@ MisalignedOption = Annotated[
 OverlapOption = Annotated[Overlap, typer.Option("--overlap", help="how to treat overlapping mentions")]
 Repair = Literal["refuse", "conlleval", "discard"]
 RepairOption = Annotated[Repair, typer.Option("--repair", help="how to treat illegal tag transitions")]
+Problem = TypeVar("Problem", bound=FpplmError)
 _PARAMETER = re.compile(r"\bdata\.([a-z_]+)")
 _FILE = re.compile(r" in params\.yaml( \(data\.\*\))?")
 
@@ -37,14 +38,19 @@ def as_column(given: str | None) -> int | str | None:
 @contextmanager
 def naming_options(context: typer.Context) -> Iterator[None]:
     """Errors name the running command's options where the readers name parameters: data.overlap becomes --overlap."""
+    try:
+        yield
+    except FpplmError as error:
+        raise name_options(context, error) from error
+
+
+def name_options(context: typer.Context, error: Problem) -> Problem:
+    """The error with the options of the running command in place of parameters."""
     options = {name for parameter in context.command.params for name in parameter.opts}
 
     def option(match: re.Match[str]) -> str:
         names = (f"--{match[1].replace('_', '-')}", "--from" if match[1] == "format" else "")
         return next((name for name in names if name in options), match[0])
 
-    try:
-        yield
-    except FpplmError as error:
-        parts = [_PARAMETER.sub(option, _FILE.sub("", part)) for part in (error.what, error.where, error.got, error.do)]
-        raise type(error)(parts[0], where=parts[1], got=parts[2], do=parts[3]) from error
+    parts = [_PARAMETER.sub(option, _FILE.sub("", part)) for part in (error.what, error.where, error.got, error.do)]
+    return type(error)(parts[0], where=parts[1], got=parts[2], do=parts[3])

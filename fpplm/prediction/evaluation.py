@@ -13,8 +13,8 @@ from fpplm_core.data.formats import detect, get, read_sentences
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError
-from fpplm_core.tagging.schemes import TagError, detect_scheme, split_tag, tag_bigrams, tag_errors
+from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.tagging.schemes import SCHEMES, TagError, detect_scheme, split_tag, tag_bigrams, tag_errors
 from fpplm_core.tagging.spans import Span, repair, spans_from_tags
 
 SHOWN = 3  # tags that an error shows
@@ -61,6 +61,9 @@ def _scheme_of(sentences: Sequence[Sentence], file: Path, scheme: str, notes: No
     """The scheme that is given, or for auto the one that `fpplm check` detects."""
     tags = Counter(tag for sentence in sentences for tag in sentence.tags)
     shown = ", ".join(repr(tag[:20]) for tag, _ in tags.most_common(SHOWN))
+    if scheme not in ("auto", *SCHEMES):
+        do = f"use auto, {', '.join(SCHEMES)}"
+        raise ParamsError("unknown tag scheme", where="--scheme", got=repr(scheme), do=do)
     do = "name the column of the tags (data.tag_column) or their scheme (data.scheme), or correct them"
     evidence = "as given"
     if scheme == "auto":

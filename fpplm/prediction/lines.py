@@ -31,6 +31,7 @@ codecs.register_error("fpplm.mark", _mark)
 def known_encoding(name: str) -> str:
     """The encoding of this name, UTF-8 without a byte order mark. Raises ParamsError if Python knows none."""
     try:
+        b"a".decode(name, "fpplm.mark")  # some encodings exist and decode nothing, or not line by line
         io.TextIOWrapper(io.BytesIO(), encoding=name)
         return UTF8 if codecs.lookup(name).name == "utf-8" else name
     except (LookupError, ValueError):
@@ -67,6 +68,13 @@ def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | 
                     yield number, line.rstrip("\r\n")
     except OSError as error:
         raise unreadable(name, error) from None
+    except UnicodeError as error:
+        raise _undecodable(name, number + 1, encoding, error) from None
+
+
+def _undecodable(name: str, line: int, encoding: str, error: UnicodeError) -> DataError:
+    """The reason why a decoder gives up, such as a missing byte order mark."""
+    return DataError(f"not valid {encoding}", where=f"{name}:{line}", got=str(error), do="name another with --encoding")
 
 
 def unreadable(name: str, error: OSError) -> DataError:
@@ -107,6 +115,8 @@ def local_file(name: str, encoding: str) -> Iterator[Path]:
                         out.write(line)
         except OSError as error:
             raise unreadable(name, error) from None
+        except UnicodeError as error:
+            raise _undecodable(name, 1, encoding, error) from None
         yield copy
 
 

@@ -80,9 +80,22 @@ def is_record_of(record: bytes, text: SegmentedText, kind: Kind) -> bool:
     return [row.rpartition("\t")[0] for row in rows] == [word for word, _, _ in text.words]
 
 
+def begins(beginning: bytes, text: SegmentedText, kind: Kind) -> bool:
+    """Whether an interrupted record, of which only the beginning is there, may have this text, or these words."""
+    found = beginning.decode("utf-8", "ignore")  # it may end inside a character
+    if kind == "jsonl":
+        wanted = json.dumps({"text": text.text}, ensure_ascii=False)[:-1]
+        return found.startswith(wanted[: len(found)])
+    rows = zip(found.split("\n"), [f"{word}\t" for word, _, _ in text.words] + ["\n"], strict=False)
+    return all(row.startswith(word[: len(row)]) for row, word in rows)
+
+
 def is_same_tagging(record: bytes, wanted: str, kind: Kind) -> bool:
     """Whether two records of one text have the same entities; scores may differ in their last digit by the machine."""
     if kind == "conll":
         return record.decode("utf-8") == wanted
-    rows = ([{**entity, "score": None} for entity in json.loads(line)["entities"]] for line in (record, wanted))
-    return next(rows) == next(rows)
+    try:
+        rows = [[{**entity, "score": None} for entity in json.loads(line)["entities"]] for line in (record, wanted)]
+    except (KeyError, TypeError):  # a record of another program
+        return False
+    return rows[0] == rows[1]

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from fpplm.prediction.records import Kind, is_record_of, is_same_tagging, record_of, records_in
+from fpplm.prediction.records import Kind, begins, is_record_of, is_same_tagging, record_of, records_in
 from fpplm_core.errors import DataError
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import SegmentedText, chunks_of
+
+LONGEST_BEGINNING = 65_536  # bytes of an incomplete record that are compared
 
 
 def remaining(path: Path, kind: Kind, predictor: Predictor, texts: Iterable[SegmentedText]) -> Iterator[SegmentedText]:
@@ -36,6 +38,9 @@ def remaining(path: Path, kind: Kind, predictor: Predictor, texts: Iterable[Segm
                     raise _foreign(path, number, f"another text than the input, which has {text.text[:40]!r}")
             if len(held) < len(chunk):
                 rest = chunk
+                stream.seek(size + sum(map(len, held)))
+                if not begins(stream.read(LONGEST_BEGINNING), chunk[len(held)], kind):
+                    raise _foreign(path, number + 1, "the beginning of another text than the input has")
                 break
             whole, kept = (chunk, held), number
             size += sum(map(len, held))

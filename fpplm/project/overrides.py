@@ -58,7 +58,7 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
 
     with TemporaryDirectory() as folder:  # DVC's own output loses the style of lists, and is not always YAML
         copy = Path(folder) / "params.json"
-        copy.write_text(json.dumps(read_yaml(file)), encoding="utf-8")
+        copy.write_text(json.dumps(read_yaml(file), default=str), encoding="utf-8")
         try:
             apply_overrides(str(copy), list(settings))
         except InvalidArgumentError as error:

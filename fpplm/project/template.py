@@ -73,6 +73,9 @@ def copy_template(names: list[str]) -> None:
 def settings_here(overrides: list[str]) -> Params:
     """The settings of ./params.yaml, or else of a new project, with these overrides. Raises ParamsError."""
     source = PARAMS if PARAMS.exists() else template_files()[str(PARAMS)]
+    values = read_yaml(source)
+    if not overrides or not isinstance(values, dict):
+        return Params.parse(values, str(source))
     with TemporaryDirectory() as folder:
         copy = Path(folder) / "params.yaml"
         shutil.copyfile(source, copy)

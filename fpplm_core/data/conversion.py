@@ -104,8 +104,10 @@ def _without_formula(cell: str) -> str:
 
 def format_of(target: Path, name: str) -> str:
     """The format of a file to write, by its name or else by the file's suffix. Raises ParamsError."""
-    if name != "auto":
+    if name in format_names():
         return name
+    if name != "auto":
+        raise ParamsError("unknown format", where="--to", got=repr(name), do=f"use one of {', '.join(format_names())}")
     if target.suffix not in SUFFIXES:
         do = f"name the format, one of {', '.join(format_names())}"
         raise ParamsError("no format has this suffix", where=str(target), got=repr(target.suffix), do=do)

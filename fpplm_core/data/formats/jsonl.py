@@ -84,11 +84,14 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
 def words_of(row: JsonObject, options: Options, file: str, line: int) -> Sentence | None:
     """The words of one object, each with the tag O; None if no key of it is known to hold words. Raises DataError."""
     where = f"{file}:{line}"
-    known = any(_is_list(row.get(key), str) for key in KNOWN["word"])
+    has_text = isinstance(row.get("text"), str)
+    known = any(_is_list(row.get(key), str) and (row[key] or not has_text) for key in KNOWN["word"])
     if not known and not isinstance(options.word_column, str):
         return None
     key = _key(row, "word", options.word_column, where)
     words = _texts(member(row, key, list, where), f"{where}: {key}")
+    if has_text and not row.keys() >= PLACES:
+        options.notes.add(f"key 'text' is not read, as {key!r} has the words and no offsets are given", where)
     return _sentence(row, words, ("O",) * len(words), file, line)
 
 

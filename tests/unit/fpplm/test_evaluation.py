@@ -13,7 +13,7 @@ from fpplm.prediction import evaluation
 from fpplm.prediction.evaluation import read_gold
 from fpplm_core.data.conversion import convert
 from fpplm_core.data.options import Options
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES, label_list
 from fpplm_core.tagging.spans import Span, tags_from_spans
 
@@ -130,6 +130,11 @@ def test_a_bundle_that_tags_words_reads_plain_tags_alone(gold: Callable[..., Gol
         gold(columns("B-PER O"), labels=POS)
     with pytest.raises(DataError, match="mentions, but this bundle tags every word"):
         gold(json.dumps({"text": "a", "entities": []}), "a.jsonl", labels=POS)
+
+
+def test_an_unknown_scheme_is_refused(gold: Callable[..., Gold]) -> None:
+    with pytest.raises(ParamsError, match="--scheme: unknown tag scheme, got 'foo'; use auto, IOB1"):
+        gold(columns("B-PER"), scheme="foo")
 
 
 def test_a_sentence_has_a_bound(gold: Callable[..., Gold], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,10 +71,17 @@ def test_every_encoding_gives_the_same_text_without_a_byte_order_mark(tmp_path: 
     assert words(path, "conll", encoding=known_encoding(encoding)) == [["Café"], ["Otto"]]
 
 
-@pytest.mark.parametrize("name", ["utf-99", "hex", "", "a\0b"])
+@pytest.mark.parametrize("name", ["utf-99", "hex", "", "a\0b", "idna", "punycode", "undefined"])
 def test_an_unknown_encoding_is_refused(name: str) -> None:
     with pytest.raises(ParamsError, match=r"--encoding: unknown encoding"):
         known_encoding(name)
+
+
+@pytest.mark.parametrize("kind", ["text", "conll"])
+def test_a_missing_byte_order_mark_is_named(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in.txt").write_text("Mira\tO\n")
+    with pytest.raises(DataError, match=r"in\.txt:1: not valid utf-16, got .*BOM.*--encoding"):
+        found(tmp_path / "in.txt", kind, encoding="utf-16")
 
 
 @pytest.mark.parametrize("kind", ["text", "jsonl", "conll"])
@@ -136,6 +143,7 @@ def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
         {"tokens": ["Holt", "/", "Quarl"], "text": "Holt/Quarl", "offsets": [[0, 4], [4, 5], [5, 10]], "document": 3},
         {"text": "Mira Holt", "entities": [], "document": 3},
         {"text": "Mira", "label": [], "document": "a"},
+        {"text": "Mira", "tokens": []},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     expected = [
@@ -143,6 +151,7 @@ def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
         SegmentedText("Mira Holt", [("Mira", 0, 4), ("Holt", 5, 9)]),
         SegmentedText("Holt/Quarl", [("Holt", 0, 4), ("/", 4, 5), ("Quarl", 5, 10)], 3),
         SegmentedText("Mira Holt", [("Mira", 0, 4), ("Holt", 5, 9)], 3),
+        SegmentedText("Mira", [("Mira", 0, 4)]),
         SegmentedText("Mira", [("Mira", 0, 4)]),
     ]
     assert found(path) == found(path, "jsonl") == expected

@@ -98,6 +98,26 @@ def test_what_is_no_output_is_refused(tmp_path: Path, run: Callable[..., Stub], 
     assert (tmp_path / "out").read_bytes() == garbage
 
 
+@pytest.mark.parametrize(("written", "wanted"), [("jsonl", "conll"), ("conll", "jsonl")])
+@pytest.mark.parametrize("cut", [None, 5])
+def test_an_output_of_another_kind_is_refused_and_kept(
+    tmp_path: Path, run: Callable[..., Stub], written: Kind, wanted: Kind, cut: int | None
+) -> None:
+    run(written, ["Ann slept", "Bob"])
+    before = (tmp_path / "out").read_bytes()[:cut]
+    (tmp_path / "out").write_bytes(before)
+    with pytest.raises(DataError, match="text 1: cannot go on"):
+        run(wanted, ["Ann slept", "Bob"], resume=True)
+    assert (tmp_path / "out").read_bytes() == before
+
+
+@pytest.mark.parametrize("entities", ["", ', "entities": 5', ', "entities": [3]'])
+def test_a_record_of_another_program_is_refused(tmp_path: Path, run: Callable[..., Stub], entities: str) -> None:
+    (tmp_path / "out").write_text("".join(f'{{"text": "{text}"{entities}}}\n' for text in "abc"))
+    with pytest.raises(DataError, match="text 1: cannot go on"):
+        run("jsonl", ["a", "b", "c"], resume=True)
+
+
 @pytest.mark.parametrize("before", [None, b""])
 def test_nothing_to_go_on_from_is_a_beginning(tmp_path: Path, run: Callable[..., Stub], before: bytes | None) -> None:
     if before is not None:
