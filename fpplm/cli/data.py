@@ -39,6 +39,7 @@ def make_folder(path: Path) -> None:
 
 @app.command()
 def check(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="annotated files, which together form the training split")],
     dev: Annotated[Path | None, typer.Option(help="annotated file of the dev split")] = None,
     test: Annotated[Path | None, typer.Option(help="annotated file of the test split")] = None,
@@ -63,7 +64,8 @@ def check(
     given = {"train": files, "dev": [dev] if dev else [], "test": [test] if test else []}
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}
-        corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
+        with naming_options(context):
+            corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
         report = check_corpus(
             corpus, scheme, settings.check, settings.model, settings.encode, docs, types=settings.data.types
         )

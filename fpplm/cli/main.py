@@ -13,6 +13,7 @@ import typer
 import fpplm_core
 from fpplm.cli import bundle, data, pipeline, schedule, versions
 from fpplm.cli.flow import announce, require_project
+from fpplm.cli.reading import naming_options
 from fpplm.pipeline.failures import exit_on_error
 from fpplm_core.escaping import printable
 
@@ -40,6 +41,7 @@ def options(
 
 @app.command()
 def init(
+    context: typer.Context,
     directory: Annotated[Path, typer.Argument(help="new or empty folder")],
     train: Annotated[Path, typer.Argument(help="annotated training file in any format listed in docs/data.md")],
     dev: Annotated[
@@ -53,7 +55,8 @@ def init(
     announce(f"creating {directory}")
     from fpplm.project import creation
 
-    creation.create(directory, train, dev, test)
+    with naming_options(context):
+        creation.create(directory, train, dev, test)
     place = f"./{directory}" if str(directory).startswith("-") else str(directory)
     typer.echo(printable(f"{directory} is ready; next: cd {shlex.quote(place)} && fpplm retrain"))
 

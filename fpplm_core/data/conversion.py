@@ -109,7 +109,7 @@ def format_of(target: Path, name: str) -> str:
     if name != "auto":
         raise ParamsError("unknown format", where="--to", got=repr(name), do=f"use one of {', '.join(format_names())}")
     if target.suffix not in SUFFIXES:
-        do = f"name the format, one of {', '.join(format_names())}"
+        do = f"name the format with --to: {', '.join(format_names())}"
         raise ParamsError("no format has this suffix", where=str(target), got=repr(target.suffix), do=do)
     return SUFFIXES[target.suffix]
 
