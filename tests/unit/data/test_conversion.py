@@ -188,7 +188,9 @@ def test_targets_that_exist_and_sources_that_do_not(tmp_path):
 @pytest.mark.parametrize(("name", "wanted"), [("b.docx", "'.docx'"), ("b.conll.gz", "'.gz'"), ("b.json", "'.json'")])
 def test_a_suffix_that_says_no_format(tmp_path, name, wanted):
     source = conll(tmp_path / "a.conll", "a/B-PER")
-    with pytest.raises(ParamsError, match=rf"{name}: no format has this suffix, got {wanted}; name the format with --to"):
+    with pytest.raises(
+        ParamsError, match=rf"{name}: no format has this suffix, got {wanted}; name the format with --to"
+    ):
         convert(source, tmp_path / name, Options())
     with pytest.raises(ParamsError, match="unknown format"):
         convert(source, tmp_path / name, Options(), "conll", "word")
