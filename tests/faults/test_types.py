@@ -38,12 +38,13 @@ def test_odd_names_of_types_pass_through_the_whole_life(make_project: Callable[[
     data = project.path / "data/wikigold"
     for split, rounds, word in (("train", 4, "is"), ("dev", 2, "don"), ("test", 2, "ch")):
         (data / f"{split}.conll").write_text(corpus(rounds * len(NAMES), word), encoding="utf-8")
-    project.set(train={"epochs": 2}, check={"severity": {}})
+    project.set(train={"epochs": 2}, check={"severity": {}}, gate={"min_f1": 0.0})  # it learns nothing
     project.commit()
-    said = project.ok("fpplm", "retrain", "--promote")
+    said = project.ok("fpplm", "retrain")
     assert f"{len(STAGES)} of {len(STAGES)} stages ran" in said
     for name in NAMES:
         assert f"test F1 of {name} " in said
+    project.ok("fpplm", "promote")
     manifest = json.loads((project.path / "bundle/config.json").read_text())
     assert {label[2:] for label in manifest["labels"] if label != "O"} == set(NAMES)
     assert set(json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["types"]) == set(NAMES)
@@ -55,7 +56,8 @@ def test_odd_names_of_types_pass_through_the_whole_life(make_project: Callable[[
     assert all({row["label"] for row in json.loads(line)["entities"]} <= set(NAMES) for line in said.splitlines())
     project.ok("fpplm", "predict", "bundle", "-", "--to", "conll", stdin=text)
     said = project.ok("fpplm", "evaluate", "bundle", str(data / "test.conll"))
-    assert [line[: line.index("  ")] for line in said.splitlines()[1:-2]] == sorted(NAMES)
+    _, _, table = said.partition("mentions\n")
+    assert [line[: line.index("  ")] for line in table.splitlines()[:-2]] == sorted(NAMES)
     assert "production" in project.ok("fpplm", "models")
     assert "promoted" in project.ok("fpplm", "runs")
     assert "F1 difference of a[/b]" in project.ok("fpplm", "diff", "v1", "bundle")
