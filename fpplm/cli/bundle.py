@@ -104,8 +104,9 @@ def predict(
     from fpplm_core.serving import Predictor
 
     if folder is not None:
-        others = (output, explain, input_format, variant, encoding, on_error, digest)
-        if others != ("-", False, "auto", "auto", "utf-8", "stop", None):
+        unset = (digest, segmenter, word_column, tag_column) == (None, None, None, None)
+        others = (output, explain, input_format, variant, encoding, on_error, separator)
+        if not unset or others != ("-", False, "auto", "auto", "utf-8", "stop", "auto"):
             do = "omit the others"
             raise ParamsError("only --to, --device and --resume may be combined with it", where="--folder", do=do)
         require_project()

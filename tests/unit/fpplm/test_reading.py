@@ -6,10 +6,11 @@ import typing
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from fpplm.cli.main import app
 from fpplm.cli.reading import as_column, naming_options
-from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.errors import DataError, FpplmError, ParamsError
 
 
 def context(command: str) -> typer.Context:
@@ -47,3 +48,12 @@ def test_other_words_stay() -> None:
 )
 def test_columns_are_numbers_or_names(given: str | None, column: int | str | None) -> None:
     assert as_column(given) == column
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--digest=a", "--segmenter=a:b", "--word-column=1", "--tag-column=1", "--separator=tab", "--on-error=skip"],
+)
+def test_an_option_that_a_folder_would_ignore_is_refused(option: str) -> None:
+    done = CliRunner().invoke(app, ["predict", "bundle", "a.txt", "--folder", "out", option])
+    assert isinstance(done.exception, ParamsError) and "--folder" in str(done.exception)
