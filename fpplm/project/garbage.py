@@ -56,7 +56,8 @@ def unused_objects() -> list[Path]:
             cache = repo.cache.local
             if not Path(cache.path).resolve().is_relative_to(Path(repo.dvc_dir).resolve()):
                 return []
-            used = {info.value for infos in repo.used_objs(all_commits=True).values() for info in infos}
+            # Forced: a clone lacks the lists of files of older commits; what they name comes from the remote with them.
+            used = {info.value for infos in repo.used_objs(all_commits=True, force=True).values() for info in infos}
             for _ in repo.brancher(all_commits=True):
                 used |= {out.hash_info.value for out in repo.index.outs if out.hash_info}
             unused = sorted((name for name in cache.all() if name not in used), key=lambda name: ".dir" not in name)
