@@ -32,7 +32,8 @@ class StepContext:
     """Where training stands, for one technique: `step` counts from 0.
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
-    gave them.
+    gave them. In a `frozen` step the hidden states come from a cache of the locked encoder, which cannot run: only
+    losses on hidden states and logits exist there.
     """
 
     step: int
@@ -41,6 +42,7 @@ class StepContext:
     technique: str = ""
     rate: float = 1.0
     modules: Mapping[str, Any] = field(default_factory=dict)
+    frozen: bool = False
 
     @property
     def progress(self) -> float:
