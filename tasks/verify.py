@@ -14,7 +14,7 @@ from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.export.bundle_writer import assemble, by_device, graph_sizes, make_config
-from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs
+from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs, with_documents
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
@@ -27,16 +27,16 @@ def verify(params: Params) -> None:
     blueprint = read_record(paths.MODEL / "blueprint.json", Blueprint)
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
     dev, test = (load_corpus(split, paths.CORPUS) for split in ("dev", "test"))
-    judged = [*dev, *test]  # together: rounding changes a few mentions, which one split's F1 shows as noise
     answers = np.concatenate([np.load(paths.PREDICTIONS / f"{split}_logits.npy") for split in ("dev", "test")])
-    torch = TorchAnswer.of(judged, answers, decoder)
+    # Together: rounding changes a few mentions, which one split's F1 shows as noise.
+    torch = TorchAnswer.of((dev, test), answers, decoder)
     sizes = graph_sizes(paths.GRAPHS)
     config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)
     facts = manifest_facts(params)
-    write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", [s.words for s in test])
-    words, timings = [s.words for s in judged], list[Timing]()
+    write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", test)
+    timed, timings = with_documents([*dev, *test]), list[Timing]()
     write(config, facts)
-    verdicts = verify_graphs(paths.BUNDLE, torch, params.verify, lambda p: timings.append(measure(p, words)))
+    verdicts = verify_graphs(paths.BUNDLE, torch, params.verify, lambda p: timings.append(measure(p, *timed)))
     report = VerifyReport.of(verdicts, sizes)
     write_record(paths.METRICS / "verify.json", report)
     write_record(paths.REPORTS / "timings" / "verify.json", TimingReport(machine(), timings))

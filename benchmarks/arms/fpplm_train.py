@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path[0] = str(Path(__file__).parents[2])
+from fpplm.session.training import start  # first: fpplm sets what torch reads when it is loaded
+
+# isort: split
 import torch
 
-sys.path[0] = str(Path(__file__).parents[2])
 from benchmarks.harness.arm import Job, serve
-from fpplm.session.training import start
 from fpplm_core.params import Params, load
 from fpplm_core.training.data import make_batch
 from fpplm_core.training.loop import read_losses, train_steps

@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:  # reading a report of timings needs no runtime
     from fpplm_core.serving import Predictor
+    from fpplm_core.tagging.windows import Documents
 
 ROUNDS = 3
 LATENCY_SENTENCES = 200
@@ -22,7 +23,7 @@ Sentences = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Timing:
-    """Words/s over many sentences, and the latency of one sentence in ms: median and 95th percentile."""
+    """Words/s over many sentences with their documents, and the latency of one alone in ms: median, 95th percentile."""
 
     device: str
     variant: str
@@ -43,8 +44,8 @@ def machine() -> str:
     return platform.processor() or platform.machine()
 
 
-def measure(predictor: Predictor, sentences: Sentences) -> Timing:
-    (rate,) = word_rates([predictor], sentences)
+def measure(predictor: Predictor, sentences: Sentences, documents: Documents = None) -> Timing:
+    (rate,) = word_rates([predictor], sentences, documents)
     latencies = []
     for words in sentences[:LATENCY_SENTENCES]:
         start = time.perf_counter()
@@ -54,9 +55,7 @@ def measure(predictor: Predictor, sentences: Sentences) -> Timing:
     return Timing(predictor.device, predictor.variant, rate, float(median), float(p95))
 
 
-def word_rates(
-    predictors: Sequence[Predictor], sentences: Sentences, documents: Sequence[int | None] | None = None
-) -> list[float]:
+def word_rates(predictors: Sequence[Predictor], sentences: Sentences, documents: Documents = None) -> list[float]:
     """Words/s of each predictor: the median of rounds in which they take turns."""
     seconds: list[list[float]] = [[] for _ in predictors]
     for _ in range(ROUNDS):

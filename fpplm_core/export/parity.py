@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,20 @@ from fpplm_core.tagging.decoder import SpanDecoder
 
 @dataclass(frozen=True)
 class TorchAnswer:
-    """Torch's logits for the sentences that judge every graph, (words, K) each, and the decoder of both."""
+    """The splits that judge every graph, torch's logits for their sentences, (words, K) each, and the decoder of both.
 
-    sentences: Sequence[Sentence]
+    Each split numbers its own documents.
+    """
+
+    splits: Sequence[Sequence[Sentence]]
     logits: Logits
     decoder: SpanDecoder
 
     @classmethod
-    def of(cls, sentences: Sequence[Sentence], logits: NDArray[np.float32], decoder: SpanDecoder) -> TorchAnswer:
+    def of(cls, splits: Sequence[Sequence[Sentence]], logits: NDArray[np.float32], decoder: SpanDecoder) -> TorchAnswer:
         """*Shape:* logits (words, K), of all sentences in one."""
-        ends = np.cumsum([len(s.words) for s in sentences])
-        return cls(sentences, np.split(logits, ends[:-1]), decoder)
+        ends = np.cumsum([len(s.words) for s in chain(*splits)])
+        return cls(splits, np.split(logits, ends[:-1]), decoder)
 
     @cached_property
     def spans(self) -> Spans:
@@ -41,7 +45,7 @@ class TorchAnswer:
 
     @cached_property
     def gold(self) -> Spans:
-        return gold_spans(self.sentences)
+        return gold_spans(list(chain(*self.splits)))
 
 
 def verify_graphs(
@@ -51,14 +55,13 @@ def verify_graphs(
 
     `measure` is called with the loaded predictor of each.
     """
-    words, documents = [s.words for s in torch.sentences], [s.document for s in torch.sentences]
     offered = open_bundle(bundle).variants
     graphs = [(variant, device) for device in offered if is_available(device) for variant in offered[device]]
     verdicts = {}
     for number, (variant, device) in enumerate(graphs, start=1):
         print(f"verifying {variant} on {device} ({number} of {len(graphs)})", flush=True)
         predictor = Predictor.load(bundle, device, variant)
-        logits = predictor.logits(words, documents)
+        logits = [row for split in torch.splits for row in predictor.logits(*with_documents(split))]
         verdicts[f"{variant} on {device}"] = parity_verdict(variant, logits, torch, settings)
         measure(predictor)
     return verdicts
@@ -88,12 +91,20 @@ def try_label_lm(predictor: Predictor, dev: Sequence[Sentence]) -> LabelLmTrial:
 
 
 def served_f1(predictor: Predictor, test: Sequence[Sentence]) -> ServedF1:
-    """The F1 of a predictor on the test split."""
-    counts = [span_counts(g, p) for g, p in zip(gold_spans(test), tag(predictor, test), strict=True)]
+    """The F1 of a predictor on the test split, with its documents; for a tagger that sees them, also without."""
+    gold = gold_spans(test)
+    counts = [span_counts(g, p) for g, p in zip(gold, tag(predictor, test), strict=True)]
     low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
-    return ServedF1(predictor.variant, sum_counts(counts).f1, low, high)
+    alone = None
+    if predictor.bundle.config.context:
+        alone = micro_f1(gold, tag(predictor, [replace(s, document=None) for s in test]))
+    return ServedF1(predictor.variant, sum_counts(counts).f1, low, high, alone)
 
 
 def tag(predictor: Predictor, sentences: Sequence[Sentence]) -> Spans:
-    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
-    return [[span for span, _ in row] for row in tagged]
+    return [[span for span, _ in row] for row in predictor.tag(*with_documents(sentences))]
+
+
+def with_documents(sentences: Sequence[Sentence]) -> tuple[list[tuple[str, ...]], list[int | None]]:
+    """The words and the document of each sentence, as a predictor takes them."""
+    return [s.words for s in sentences], [s.document for s in sentences]

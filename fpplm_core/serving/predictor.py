@@ -22,7 +22,7 @@ from fpplm_core.tagging.batches import Arrays, collate
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.viterbi import softmax
-from fpplm_core.tagging.windows import Window
+from fpplm_core.tagging.windows import Documents, Window
 from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
@@ -124,9 +124,16 @@ class Predictor:
         """The entities of one text of any length."""
         return next(self.predict_many([text]))
 
-    def predict_many(self, texts: Iterable[str]) -> Iterator[list[Entity]]:
-        """The entities of each text, in order, while reading at most two chunks ahead."""
-        known = (self.segment(text) for text in texts)
+    def predict_many(
+        self, texts: Iterable[str], documents: Iterable[int | None] | None = None
+    ) -> Iterator[list[Entity]]:
+        """The entities of each text, in order, while reading at most two chunks ahead.
+
+        A tagger trained with context sees the neighbouring texts with the same number in `documents`, one a text; None
+        is a document of its own.
+        """
+        pairs = ((text, None) for text in texts) if documents is None else zip(texts, documents, strict=True)
+        known = (self.segment(text)._replace(document=document) for text, document in pairs)
         for chunk, tagged in self.stream(known):
             for text, spans in zip(chunk, tagged, strict=True):
                 yield entities_of(text, spans)
@@ -148,22 +155,18 @@ class Predictor:
         for done, state in pending:
             yield done, self.decoder.scored_spans(join_word_logits(*state))
 
-    def tag(
-        self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
-    ) -> list[list[tuple[Span, float]]]:
+    def tag(self, sentences: Sequence[Sequence[str]], documents: Documents = None) -> list[list[tuple[Span, float]]]:
         """The spans over the words of each sentence, with their scores; a sentence may be empty.
 
         `documents`, as `WindowBuilder.windows` takes them, matter to a tagger that was trained with context.
         """
         return self.decoder.scored_spans(self.logits(sentences, documents))
 
-    def logits(
-        self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None = None
-    ) -> list[NDArray[np.float32]]:
+    def logits(self, sentences: Sequence[Sequence[str]], documents: Documents = None) -> list[NDArray[np.float32]]:
         """The (words, K) logits of each sentence."""
         return join_word_logits(*self._submit(sentences, documents))
 
-    def _submit(self, sentences: Sequence[Sequence[str]], documents: Sequence[int | None] | None) -> PendingLogits:
+    def _submit(self, sentences: Sequence[Sequence[str]], documents: Documents) -> PendingLogits:
         """Splits sentences into batches of windows and starts tagging them."""
         batches = batch_windows(self.builder.windows(sentences, documents), self.batch_pieces)
         if len(batches) > 1 or self.device != "cpu":

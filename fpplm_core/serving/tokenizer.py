@@ -11,7 +11,7 @@ from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import TOKENIZER, Bundle
 from fpplm_core.serving.files import FETCH, one_line, parse_json
 from fpplm_core.tagging.tokenizer_rules import require_known_parts
-from fpplm_core.tagging.windows import Window, WindowBuilder
+from fpplm_core.tagging.windows import Documents, Window, WindowBuilder
 
 
 class BundleWindowBuilder(WindowBuilder):
@@ -29,7 +29,7 @@ class BundleWindowBuilder(WindowBuilder):
     def windows(
         self,
         sentences: Sequence[Sequence[str]],
-        documents: Sequence[int | None] | None = None,
+        documents: Documents = None,
         own: range | None = None,
     ) -> list[Window]:
         with tokenizer_faults(self.where):

@@ -34,6 +34,7 @@ class Window:
     types: list[int]
 
 
+Documents = Sequence[int | None] | None  # the number of each sentence's document; None is one of its own
 UNKNOWN = ("[UNK]", "<unk>")  # pieces for what the vocabulary lacks
 WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
@@ -128,7 +129,7 @@ class WindowBuilder:
     def windows(
         self,
         sentences: Sequence[Sequence[str]],
-        documents: Sequence[int | None] | None = None,
+        documents: Documents = None,
         own: range | None = None,
     ) -> list[Window]:
         """The windows of all sentences, in order; a sentence without words has none.
@@ -159,7 +160,7 @@ class WindowBuilder:
                 found.append(Window(number, ids, list(owned), first, shown))
         return found
 
-    def _document(self, number: int, bounds: list[int], documents: Sequence[int | None] | None) -> tuple[int, int]:
+    def _document(self, number: int, bounds: list[int], documents: Documents) -> tuple[int, int]:
         """The range of words, over all sentences in a row, that sentence `number` may see: those of its document."""
         first = last = number
         if self.context and documents is not None and documents[number] is not None:

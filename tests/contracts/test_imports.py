@@ -1,6 +1,8 @@
 """What import-linter does not say: imports that the fingerprint can follow, and what a service has to install."""
 
 import ast
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -104,3 +106,22 @@ def test_a_stage_starts_without_what_it_does_not_need(stage):
     code = f"import sys, tasks.{stage}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & HEAVY <= NEEDED[stage]
+
+
+@pytest.mark.parametrize("module", ["tasks.train", "tasks.evaluate", "benchmarks.arms.fpplm_train"])
+def test_openmp_reads_the_spin_count_that_is_set_before_torch_is_loaded(module):
+    """libgomp itself says what it has read; torch and scikit-learn each bring a copy."""
+    done = import_with(module, {"OMP_DISPLAY_ENV": "verbose"})
+    assert set(re.findall(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)) == {"1000"}
+
+
+def test_a_users_own_way_of_waiting_at_openmps_barriers_stays():
+    for own in ({"GOMP_SPINCOUNT": "77"}, {"OMP_WAIT_POLICY": "ACTIVE"}):
+        done = import_with("tasks", own, "; import os; print(os.environ.get('GOMP_SPINCOUNT'))")
+        assert done.stdout.strip() == str(own.get("GOMP_SPINCOUNT"))
+
+
+def import_with(module: str, variables: dict[str, str], code: str = "") -> subprocess.CompletedProcess:
+    rest = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", f"import {module}{code}"]
+    return subprocess.run(command, cwd=ROOT, env=rest | variables, capture_output=True, text=True, check=True)

@@ -76,7 +76,7 @@ def test_one_text_and_many_agree(copy: Path) -> None:
 
 def test_golden_sentences_of_the_bundle(copy: Path) -> None:
     rows = json.loads((copy / "golden.json").read_text())
-    found = Predictor.load(copy, variant="fp32").tag([row["words"] for row in rows])
+    found = Predictor.load(copy, variant="fp32").tag([row["words"] for row in rows], [row["document"] for row in rows])
     assert [[list(span) for span, _ in row] for row in found] == [row["spans"] for row in rows]
 
 

@@ -24,7 +24,7 @@ SENTENCES = [
     Sentence(("Bob",), ("B-PER",), "f", (4,)),
 ]
 LOGITS = np.array([[0, 4], [4, 0], [0, 4]], dtype=np.float32)  # both mentions, and nothing else
-TORCH = TorchAnswer.of(SENTENCES, LOGITS, SpanDecoder.of_labels(LABELS))
+TORCH = TorchAnswer.of([SENTENCES], LOGITS, SpanDecoder.of_labels(LABELS))
 GOOD = VariantVerdict(1e-5, 0, 0.5, 0.0, accepted=True)
 
 
@@ -61,7 +61,7 @@ def test_fp32_gives_torchs_spans_and_others_may_lose_a_little(
 
 
 def test_a_variant_that_finds_more_than_torch_has_a_negative_loss_and_serves() -> None:
-    half_blind = TorchAnswer.of(SENTENCES, np.concatenate(logits({(2, 0): 9.0})), TORCH.decoder)
+    half_blind = TorchAnswer.of([SENTENCES], np.concatenate(logits({(2, 0): 9.0})), TORCH.decoder)
     verdict = parity_verdict("int8", logits({}), half_blind, SETTINGS)
     assert verdict.f1_loss < 0 and verdict.accepted and verdict.sentences_with_other_spans == 1
 

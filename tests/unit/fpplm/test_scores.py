@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prefect.blocks.core import Block
@@ -72,6 +73,9 @@ def test_the_card_names_both() -> None:
     assert "of the trained model" in card(lineage) and "which serves" not in card(lineage)
     text = card(lineage | {"served": SERVED})
     assert "The graph `mixed`, which serves on a CPU, has micro F1 0.7317 [0.6900, 0.7700]." in text
+    assert "single sentences" not in text
+    served = SERVED | {"f1_without_documents": 0.7012}
+    assert "On single sentences its\nmicro F1 is 0.7012." in card(lineage | {"served": served})
 
 
 SENTENCES = [Sentence(("Ann", "ran"), ("B-PER", "O"), "f", (1, 2)), Sentence(("Bob",), ("B-PER",), "f", (4,))]
@@ -81,6 +85,7 @@ class Stub:
     """Finds the first mention, and both with the label language model."""
 
     variant, use_label_lm = "mixed", False
+    bundle = SimpleNamespace(config=SimpleNamespace(context=0))
 
     def tag(self, sentences: list[list[str]], documents: list[object]) -> list[list[tuple[Span, float]]]:
         found = [[(Span(0, 1, "PER"), 1.0)], [(Span(0, 1, "PER"), 1.0)] if self.use_label_lm else []]

@@ -293,3 +293,15 @@ def test_context_changes_no_ownership_and_fits(tokenizer, layout, context):
     for one, other in zip(plain, wide, strict=True):
         assert len(one.ids) <= len(other.ids) <= min(16, len(one.ids) + 2 * context)
         assert [other.ids[place] for place in other.first_pieces] == [one.ids[place] for place in one.first_pieces]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0, 1, 2, None])), max_size=8), st.integers(0, 20))
+def test_a_window_shows_no_word_of_another_document(tokenizer, layout, context):
+    """Each document is written in a letter of its own; one without a number is a document by itself."""
+    sentences, documents, letter = [], [], -1
+    for length, document in layout:
+        letter += document is None or not documents or document != documents[-1]
+        sentences.append([chr(ord("a") + letter)] * length)
+        documents.append(document)
+    for window in WindowBuilder(tokenizer, 16, 4, context).windows(sentences, documents):
+        assert {tokenizer.id_to_token(piece) for piece in window.ids[1:-1]} == set(sentences[window.sentence])
