@@ -35,6 +35,7 @@ MOVED: dict[str, str | None] = {
     "technique.resampling.dense_until": "technique.resampling.begin",
     "technique.resampling.dense_from": "technique.resampling.until",
     "technique.resampling.guard": None,
+    "technique.filter_pooling.window": None,
     "technique.adversarial.budget": "technique.adversarial.rival_budget",
     "technique.adversarial.agree": "technique.adversarial.consistency",
     "technique.adversarial.correct": "technique.adversarial.label_correction",

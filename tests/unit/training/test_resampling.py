@@ -97,30 +97,48 @@ def test_a_drawn_step_equals_the_plain_one_with_the_other_groups_frozen_by_hand(
         assert torch.equal(parameter, sampled.parameters()[name]), name
 
 
-def test_the_backward_pass_ends_at_the_lowest_open_block(tiny_encoder):
+def watch_gradients(state: TrainingState) -> set[str]:
+    """Will hold the encoder's groups that a backward pass visits."""
+    visited: set[str] = set()
+
+    def watch(group: str, module: torch.nn.Module) -> None:
+        def hook(_module, _inputs, output):
+            if output.requires_grad:
+                output.register_hook(lambda _gradient: visited.add(group))
+
+        module.register_forward_hook(hook)
+
+    for group in state.groups:
+        if group.depth:  # the first module without children gets the gradient of its output
+            watch(group.name, next(m for m in group.modules[0].modules() if not [*m.children()]))
+    return visited
+
+
+def test_the_backward_pass_ends_at_the_lowest_open_group(tiny_encoder):
     technique = tiny.technique(Resampling, share=0.2, proportion=0.0, **ALWAYS)
     state = start(tiny_encoder, {"resampling": technique})
-    visited: set[str] = set()
-    depths = {group.name: group.depth for group in state.groups}
-    for group in state.groups:
-        if group.depth:
-            module = group.modules[0]
-            leaf = next(m for m in module.modules() if not [*m.children()])  # gets the gradient of its output
-
-            def watch(_module, _inputs, output, name=group.name):
-                if output.requires_grad:
-                    output.register_hook(lambda _gradient: visited.add(name))
-
-            leaf.register_forward_hook(watch)
-    lowest_seen = set()
+    visited, ends = watch_gradients(state), []
     for _ in train_steps(state, batch_of, {"resampling": technique}, SETTINGS):
-        lowest = max(depths[name] for name in depths if name not in state.closed)
-        lowest_seen.add(lowest)
-        assert visited == {name for name, depth in depths.items() if 0 < depth <= lowest}
+        lowest = max(group.depth for group in state.groups if group.name not in state.closed)
+        assert visited == {group.name for group in state.groups if 0 < group.depth <= lowest}
+        ends.append(lowest)
         visited.clear()
-    assert len(lowest_seen) > 1
     reached = technique.findings(state.modules("resampling"))["mean share of the blocks in the backward pass"]
-    assert 0 < reached < 1
+    assert len(set(ends)) > 1 and reached == pytest.approx(sum(ends) / len(ends) / (len(state.groups) - 1))
+
+
+def test_an_attack_on_the_inputs_still_reaches_them(tiny_encoder):
+    attack = {"adversarial": {"begin": 0.0, "full": 0.0, "input_every": 3, "input_until": 1.0}}
+    active = tiny.build(["adversarial", "resampling"], **attack, resampling={"share": 0.2, **ALWAYS})
+    state = start(tiny_encoder, active)
+    visited, blocks = watch_gradients(state), {g.name for g in state.groups if g.name.startswith("block")}
+    cut = 0
+    for report in train_steps(state, batch_of, active, SETTINGS):
+        cut += not blocks <= visited
+        if report.step % 3 == 0:
+            assert blocks <= visited and float(report.losses["adversarial.input"]) > 0
+        visited.clear()
+    assert cut
 
 
 class Ladder(Technique):

@@ -1,6 +1,6 @@
 """Filter pooling: some words' encodings are dropped, and the hole is filled from the words around it.
 
-    m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±window    h̃_t = m_t h_t + (1 − m_t) c_t
+    m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±WINDOW    h̃_t = m_t h_t + (1 − m_t) c_t
 
 The word keeps its label: a hole of zeros would teach the prior alone, a hole filled from the context teaches to read
 the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
@@ -24,6 +24,7 @@ from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
+WINDOW = 2  # words on each side whose mean fills a hole
 MEASURE_EVERY = 20  # steps
 
 
@@ -56,7 +57,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
             chance = rate * (1 + logits.softmax(-1)[..., 0]) / 2
             generator = context.generator("filter", hidden.device)
             dropped = torch.rand(chance.shape, generator=generator, device=hidden.device) < chance
-        mixed, kept = fill(hidden, dropped & counted, counted, self.window)
+        mixed, kept = fill(hidden, dropped & counted, counted, WINDOW)
         with without_gradient(hidden.device):
             measured.count(kept, counted)
             if context.step % MEASURE_EVERY == 0:
