@@ -126,7 +126,7 @@ def _set_rates(
     factor: float,
     contexts: Mapping[str, StepContext],
 ) -> None:
-    """Sets the learning rate of each group; freezes groups whose rate is 0 and unfreezes the others."""
+    """Sets the learning rate of each group; closes groups whose rate is 0 and opens the others."""
     scales = {
         group.name: math.prod(t.lr_scale(group, contexts[name]) for name, t in techniques.items())
         for group in state.groups
@@ -134,19 +134,25 @@ def _set_rates(
     frozen = {name for name, scale in scales.items() if scale == 0.0}
     if len(frozen) == len(state.groups):
         raise ParamsError("every parameter is frozen", where="technique", do="leave at least the head to train")
+    trained = [group for group in state.groups if group.name not in frozen]
+    for name, technique in techniques.items():
+        for own, scale in technique.sampled_scales(trained, contexts[name]).items():
+            scales[own] *= scale
+    closed = {name for name, scale in scales.items() if scale == 0.0}
     for group in state.groups:
+        if (group.name in closed) != (group.name in state.closed):
+            _require_gradients(group, group.name not in closed)
         if (group.name in frozen) != (group.name in state.frozen):
-            _freeze(group, group.name in frozen)
-    state.frozen = frozen
+            for module in group.modules:
+                module.train(group.name not in frozen)
+    state.frozen, state.closed = frozen, closed
     for row in state.optimizer.param_groups:
         group = row["group"]
         base = settings.lr * layerwise(group.depth, settings.layer_decay) if group.depth else settings.head_lr
         row["lr"] = base * factor * scales[group.name]
 
 
-def _freeze(group: Group, frozen: bool) -> None:
+def _require_gradients(group: Group, wanted: bool) -> None:
     for parameter in group.parameters.values():
-        parameter.requires_grad_(not frozen)
+        parameter.requires_grad_(wanted)
         parameter.grad = None
-    for module in group.modules:
-        module.train(not frozen)

@@ -38,7 +38,10 @@ class LoopSettings:
 
 @dataclass
 class TrainingState:
-    """All that a run changes: the model, the techniques' modules, the optimizer and the averaged weights."""
+    """All that a run changes: the model, the techniques' modules, the optimizer and the averaged weights.
+
+    `frozen` and `closed` name the groups that are frozen, and all that get no gradient, in the current step.
+    """
 
     model: Tagger
     technique_modules: nn.ModuleDict
@@ -46,6 +49,7 @@ class TrainingState:
     optimizer: torch.optim.AdamW
     average: dict[str, Tensor]
     frozen: set[str] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
 
     @property
     def device(self) -> torch.device:

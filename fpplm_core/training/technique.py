@@ -8,7 +8,7 @@ draws depends on (seed, step, name) alone.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -126,6 +126,13 @@ class Technique:
     def lr_scale(self, group: Group, context: StepContext) -> float:
         """Factor of a group's learning rate; 0 freezes it (no gradient, no decay, evaluation mode)."""
         return 1.0
+
+    def sampled_scales(self, groups: Sequence[Group], context: StepContext) -> dict[str, float]:
+        """Further factors of these groups' rates, by name; `groups` are those that no technique has frozen.
+
+        0 leaves a group out of this step: no gradient and no update, but its dropout stays on.
+        """
+        return {}
 
     def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         """Called with clipped gradients, before the optimizer; frozen parameters have gradient None."""

@@ -22,7 +22,7 @@ BLOCKS = {
     "filter_pooling": {"rate": 0.4, "cutoff": 0.2, "begin": 0.0, "full": 0.0},
     "label_lm": {"init_steps": 1, "begin": 0.0, "full": 0.0},
     "adversarial": {"label_correction": 0.5, "begin": 0.0, "full": 0.0, "input_every": 1},
-    "resampling": {"dense_until": 0.0, "guard": 2},
+    "resampling": {"period": 2, "begin": 0.0},
 }
 
 # Biases that a softmax takes out again: their gradient is rounding alone, which Adam brings up to full steps.

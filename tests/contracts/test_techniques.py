@@ -39,7 +39,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     "adversarial": [{"label_correction": 0.7, "begin": 0.0, "full": 0.0, "input_every": 1}],
     "label_lm": [{"init_steps": 1, "begin": 0.0, "full": 0.0}],
     "filter_pooling": [{"begin": 0.0, "full": 0.0, "fade": 1.0}],
-    "resampling": [{"dense_until": 0.0, "dense_from": 1.0, "proportion": 2.0}],
+    "resampling": [{"period": 2, "begin": 0.0, "until": 1.0, "proportion": 2.0}],
 }
 CUTS = (1, 3, 7, 8)
 VARIANTS = [(name, block) for name, blocks in OTHERS.items() for block in blocks]
@@ -262,7 +262,7 @@ FIELDS = [(name, key) for name, kind in techniques.settings().items() for key in
 @pytest.mark.parametrize("value", [-1, 1e6, "much", None, float("nan")])
 @pytest.mark.parametrize(("name", "key"), FIELDS)
 def test_a_wrong_setting_is_an_error_that_names_its_key(name, key, value):
-    unbounded = {"window", "init_steps", "width", "probes", "input_every", "settled", "guard"}
+    unbounded = {"init_steps", "width", "probes", "input_every", "settled", "period"}
     if value == 1e6 and key in unbounded:
         return
     for active in ([], [name]):
@@ -285,6 +285,7 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
         ("filter_pooling", {"full": 0.5, "fade": 0.4}),
         ("adversarial", {"begin": 0.5, "full": 0.4}),
         ("label_lm", {"begin": 0.5, "full": 0.4}),
+        ("resampling", {"begin": 0.5, "until": 0.4}),
     ],
 )
 def test_a_schedule_that_runs_backwards_is_an_error_that_names_its_ends(name, block):

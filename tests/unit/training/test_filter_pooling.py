@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,12 +9,12 @@ from hypothesis import strategies as st
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.filter_pooling.technique import (
-    RANK_EVERY,
+    MEASURE_EVERY,
     FilterPooling,
     effective_rank,
     fill,
+    head_logits,
     hide_words,
-    outside_chance,
 )
 from tests import tiny
 from tests.tiny import LABELS, batch_of, context_of, step_of, tagger
@@ -132,12 +133,12 @@ def test_words_are_filtered_by_the_chance_that_they_mean_nothing(tiny_encoder, o
     hidden = torch.randn(40, 100, model.width, generator=torch.Generator().manual_seed(1))
     labels = torch.zeros(40, 100, dtype=torch.long)
     batch = Batch(labels, labels, labels, labels, labels + 1, labels)
-    assert torch.allclose(outside_chance(model, hidden), torch.tensor(outside), atol=1e-6)
+    assert torch.allclose(head_logits(model, hidden).softmax(-1)[..., 0], torch.tensor(outside), atol=1e-6)
     context = context_of(technique, model)
     mixed = technique.on_hidden(hidden, batch, model, context)
     changed = (mixed != hidden).any(2).double().mean()
     assert float(changed) == pytest.approx(wanted, abs=5 * math.sqrt(wanted / 4000))
-    assert technique.findings(context.modules)["share of words kept"] == pytest.approx(1 - float(changed))
+    assert technique.findings(context.modules)["share of words filtered"] == pytest.approx(float(changed))
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(0, 99))
@@ -180,15 +181,20 @@ def test_nothing_is_touched_without_strength(tiny_encoder):
 
 def test_cutoff_hides_its_share_and_leaves_the_labels(tiny_encoder):
     model, technique = tagger(tiny_encoder), tiny.technique(FilterPooling, cutoff=0.2, **NOW)
-    hidden = words = 0
+    hidden = words = owned = 0
+    context = context_of(technique, model, 0, 200)
     for step in range(200):
         batch = batch_of(step)
-        changed = technique.on_inputs(batch, model, context_of(technique, model, step, 200))
+        changed = technique.on_inputs(batch, model, replace(context, step=step))
         assert all(a is b for a, b in zip(changed[1:], batch[1:], strict=True))
         assert set(changed.ids[changed.ids != batch.ids].tolist()) <= {MASK}
         before_last = batch.word_mask[:, 1:].bool()
         hidden += int((changed.ids != batch.ids).gather(1, batch.first_pieces)[:, :-1][before_last].sum())
         words += int(before_last.sum())
+        owned += int(batch.word_mask.sum())
+    assert technique.findings(context.modules)["share of words hidden from the encoder"] == pytest.approx(
+        hidden / owned
+    )
     assert hidden / words == pytest.approx(0.2, abs=5 * math.sqrt(0.16 / words))
 
 
@@ -198,7 +204,7 @@ def test_the_head_keeps_its_mode_and_its_dropout_is_not_used(tiny_encoder):
     hidden = torch.randn(2, 3, model.width)
     for training in (True, False):
         model.head.train(training)
-        one, other = (outside_chance(model, hidden) for _ in range(2))
+        one, other = (head_logits(model, hidden) for _ in range(2))
         assert torch.equal(one, other)
         assert [module.training for module in model.head.modules()] == [training] * 3
 
@@ -233,9 +239,26 @@ def test_ranks_are_measured_now_and_then(tiny_encoder):
     hidden = step_of(model, batch).hidden.detach()
     modules = technique.modules(model)
     before = float(effective_rank(hidden[batch.labels != IGNORED]))
-    for step in range(2 * RANK_EVERY):
+    for step in range(2 * MEASURE_EVERY):
         technique.on_hidden(hidden, batch, model, StepContext(step, 100, 3, "f", 1.0, modules))
     assert float(modules["measured"].ranks[2]) == 2
     found = technique.findings(modules)
     assert found["effective rank before"] == pytest.approx(before)
     assert 1 <= found["effective rank after"] <= before + 1e-6
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_labels_that_the_filter_changes_are_counted(tiny_encoder, noise):
+    """Recounted from what on_hidden returns; among equal words no label changes, among random ones many do."""
+    model, technique = tagger(tiny_encoder), tiny.technique(FilterPooling, rate=0.2, **NOW)
+    hidden = torch.ones(40, 101, model.width) + noise * tiny.normal(1, 40, 101, model.width)
+    labels = torch.zeros(40, 101, dtype=torch.long)
+    context = context_of(technique, model)
+    mixed = technique.on_hidden(hidden, Batch(labels, labels, labels, labels, labels + 1, labels), model, context)
+    before, after = (model.head(states).argmax(-1) for states in (hidden, mixed))
+    filtered = (mixed != hidden).any(-1)
+    found = technique.findings(context.modules)["share of filtered words whose label changes"]
+    if noise:
+        assert found == pytest.approx(float((before != after)[filtered].double().mean())) and found > 0.3
+    else:
+        assert found == 0

@@ -4,228 +4,241 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.technique import StepContext
-from fpplm_core.training.techniques.resampling.technique import (
-    CUT,
-    LEAST,
-    MOST,
-    OscillationGuard,
-    Resampling,
-    RowSignals,
-    inclusion,
-)
+from fpplm_core.training.state import TrainingState
+from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.techniques.resampling.technique import MEMORY, MOST, Resampling, draw, inclusion
 from tests import tiny
-from tests.tiny import SETTINGS, batch_of, run, start, weights
+from tests.tiny import SETTINGS, batch_of, changed, run, start, weights
 
-ALWAYS = {"dense_until": 0.0, "dense_from": 1.0}
-signals = st.lists(st.one_of(st.just(0.0), st.floats(2.0**-100, 2.0**100, width=32)), min_size=1, max_size=20)
-
-
-@given(signals, st.floats(0.01, 1), st.floats(0, 2), st.floats(0.01, 1))
-def test_chances_lie_between_the_floor_and_one_and_follow_the_signal(values, share, proportion, floor):
-    signal = torch.tensor(values)
-    chances = inclusion(signal, share, proportion, floor)
-    assert chances.dtype == signal.dtype
-    assert ((chances >= torch.tensor(floor)) & (chances <= 1)).all()
-    in_order = chances[torch.argsort(signal)]
-    assert (in_order.diff() >= 0).all()
+ALWAYS = {"period": 1, "begin": 0.0, "until": 1.0}
+signals = st.lists(st.one_of(st.just(0.0), st.floats(2.0**-100, 2.0**100)), min_size=1, max_size=20)
 
 
-@given(st.integers(1, 20), st.floats(0.01, 1), st.floats(0, 2))
-def test_a_matrix_without_any_signal_has_the_share_throughout(rows, share, proportion):
-    assert inclusion(torch.zeros(rows), share, proportion, 0.001).tolist() == pytest.approx([share] * rows, rel=1e-5)
+def groups_of(state: TrainingState) -> dict[str, dict[str, torch.Tensor]]:
+    """Copies of the weights of the encoder's groups, from the top."""
+    return {g.name: {n: p.detach().clone() for n, p in g.parameters.items()} for g in state.groups if g.depth}
 
 
-@given(st.lists(st.floats(0.5, 2.0), min_size=1, max_size=30), st.floats(0.1, 0.4), st.floats(0, 1))
-def test_as_many_rows_as_the_share_says_are_drawn_where_nothing_is_clipped(values, share, proportion):
-    chances = inclusion(torch.tensor(values), share, proportion, 0.001)
-    assert chances.max() < 1 or max(values) / min(values) > 2
-    if chances.max() < 1:
-        assert float(chances.sum()) == pytest.approx(share * len(values), rel=1e-4)
+@given(signals, st.floats(0.01, 1), st.floats(0, 2))
+def test_chances_sum_to_the_share_and_follow_the_signal(values, share, proportion):
+    signal = torch.tensor(values, dtype=torch.float64)
+    chances = inclusion(signal, share, proportion)
+    assert ((chances >= 0) & (chances <= 1)).all()
+    assert float(chances.sum()) == pytest.approx(max(1.0, share * len(values)), rel=1e-9)
+    assert (chances[torch.argsort(signal)].diff() >= 0).all()
+
+
+@given(st.integers(1, 20), st.floats(0.05, 1), st.floats(0, 2))
+def test_without_any_signal_all_chances_are_equal(count, share, proportion):
+    assert inclusion(torch.zeros(count), share, proportion).tolist() == pytest.approx([max(1 / count, share)] * count)
 
 
 def test_chances_are_those_of_the_formula():
     signal = torch.tensor([1.0, 4.0, 9.0, 400.0])
-    mean = (1 + 2 + 3 + 20) / 4
-    wanted = [0.2, max(0.2, 0.5 * 2 / mean), max(0.2, 0.5 * 3 / mean), 1.0]
-    assert inclusion(signal, 0.5, 0.5, 0.2).tolist() == pytest.approx(wanted)
+    assert inclusion(signal, 0.5, 0.5).tolist() == pytest.approx([1 / 6, 2 / 6, 3 / 6, 1.0])
+    assert inclusion(signal, 0.5, 0.0).tolist() == [0.5] * 4
 
 
-def test_what_is_not_resampled_is_dense_bit_for_bit(tiny_encoder):
+@given(signals, st.floats(0.05, 1), st.floats(0, 2))
+def test_exactly_as_many_groups_are_drawn_as_the_chances_say(values, share, proportion):
+    """For every start, and each group for a share of the starts that is its chance."""
+    chances = inclusion(torch.tensor(values, dtype=torch.float64), share, proportion)
+    starts = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
+    drawn = torch.stack([draw(chances, one) for one in starts]).double()
+    counts, size = drawn.sum(1), float(chances.sum())
+    assert counts.min() >= math.floor(size + 1e-9) and counts.max() <= math.ceil(size - 1e-9)
+    assert torch.allclose(drawn.mean(0), chances, atol=3e-3)
+
+
+def test_a_share_of_one_and_an_empty_span_are_the_plain_run_bit_for_bit(tiny_encoder):
     plain = weights(run(tiny_encoder))
-    for block in ({"share": 1.0}, {"floor": 1.0}, {"dense_until": 1.0}, {"dense_until": 0.6, "dense_from": 0.5}):
+    for block in ({"share": 1.0}, {"begin": 1.0}, {"begin": 0.5, "until": 0.5}):
         technique = tiny.technique(Resampling, **{**ALWAYS, **block})
         assert weights(run(tiny_encoder, {"resampling": technique})) == plain, block
 
 
-def test_one_step_is_the_dense_one_scaled_row_by_row(tiny_encoder):
-    """Rows of chance 1 equal it bit for bit, rows that are not drawn keep their bits, moments are the dense ones."""
-    technique = tiny.technique(Resampling, share=0.4, proportion=1.0, floor=0.05, **ALWAYS)
-    dense, sampled = start(tiny_encoder), start(tiny_encoder, {"resampling": technique})
-    before = {name: p.detach().clone() for name, p in dense.parameters().items()}
-    next(train_steps(dense, batch_of, {}, SETTINGS))
-    next(train_steps(sampled, batch_of, {"resampling": technique}, SETTINGS))
-    rows: RowSignals = sampled.modules("resampling")["rows"]
-    blocks = {n for n, p in before.items() if ".layer." in n and p.ndim == 2}
-    assert set(rows.names) == blocks and blocks
-    kinds = {"whole": 0, "kept": 0, "scaled": 0, "capped": 0}
-    for name, old in before.items():
-        new, wanted = sampled.parameters()[name].detach(), dense.parameters()[name].detach()
-        if name not in blocks:
-            assert torch.equal(new, wanted), name
-            continue
-        chances = inclusion(rows.signals()[name], 0.4, 1.0, 0.05)
-        for row, chance in enumerate(chances.tolist()):
-            if chance == 1.0:
-                kinds["whole"] += 1
-                assert torch.equal(new[row], wanted[row])
-            elif torch.equal(new[row], old[row]):
-                kinds["kept"] += 1
-            else:
-                kinds["scaled" if chance > 1 / MOST else "capped"] += 1
-                step = min(1 / chance, MOST) * (wanted[row] - old[row])
-                assert torch.allclose(new[row], old[row] + step, rtol=1e-5, atol=1e-7)
-    assert all(kinds.values()), kinds
-    moments = dense.tensors()
-    for name, value in sampled.tensors().items():
-        if name.startswith("optimizer."):
-            assert torch.equal(value, moments[name]), name
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_closed_groups_keep_their_bits_and_open_ones_move(tiny_encoder, share):
+    active = {"resampling": tiny.technique(Resampling, share=share, proportion=0.0, **ALWAYS)}
+    state = start(tiny_encoder, active)
+    before, moments, opened = groups_of(state), state.tensors(), set()
+    for _ in train_steps(state, batch_of, active, SETTINGS):
+        now, own = groups_of(state), state.tensors()
+        for group, members in now.items():
+            moved = any(not torch.equal(value, before[group][name]) for name, value in members.items())
+            assert moved == (group not in state.closed), group
+            if group in state.closed:
+                kept = [key for key in own if key.startswith("optimizer.") and key.split(".", 2)[2] in members]
+                assert all(torch.equal(own[key], moments[key]) for key in kept)
+        assert len(now) > len(state.closed)
+        opened |= now.keys() - state.closed
+        before, moments = now, {key: value.clone() for key, value in own.items()}
+    assert opened == before.keys() and "head" not in state.closed
 
 
-def test_moments_see_every_gradient(tiny_encoder):
-    technique = tiny.technique(Resampling, share=0.1, floor=0.01, **ALWAYS)
+def test_a_drawn_step_equals_the_plain_one_with_the_other_groups_frozen_by_hand(tiny_encoder):
+    """Bit for bit, at the rate 1/π; so dropout goes on in the blocks that are left out."""
+    technique = tiny.technique(Resampling, share=0.4, proportion=0.0, **ALWAYS)
+
+    class Scaled(Technique):
+        def lr_scale(self, group, context):
+            return min(MOST, 1 / 0.4) if group.depth else 1.0
+
+    sampled, plain = start(tiny_encoder, {"resampling": technique}), start(tiny_encoder, {"scaled": Scaled()})
+    next(train_steps(sampled, batch_of, {"resampling": technique}, changed(weight_decay=0.0)))
+    assert sampled.closed and not sampled.frozen
+    for group in plain.groups:
+        for parameter in group.parameters.values():
+            parameter.requires_grad_(group.name not in sampled.closed)
+    next(train_steps(plain, batch_of, {"scaled": Scaled()}, changed(weight_decay=0.0)))
+    for name, parameter in plain.parameters().items():
+        assert torch.equal(parameter, sampled.parameters()[name]), name
+
+
+def watch_gradients(state: TrainingState) -> set[str]:
+    """Will hold the encoder's groups that a backward pass visits."""
+    visited: set[str] = set()
+
+    def watch(group: str, module: torch.nn.Module) -> None:
+        def hook(_module, _inputs, output):
+            if output.requires_grad:
+                output.register_hook(lambda _gradient: visited.add(group))
+
+        module.register_forward_hook(hook)
+
+    for group in state.groups:
+        if group.depth:  # the first module without children gets the gradient of its output
+            watch(group.name, next(m for m in group.modules[0].modules() if not [*m.children()]))
+    return visited
+
+
+def test_the_backward_pass_ends_at_the_lowest_open_group(tiny_encoder):
+    technique = tiny.technique(Resampling, share=0.2, proportion=0.0, **ALWAYS)
     state = start(tiny_encoder, {"resampling": technique})
+    visited, ends = watch_gradients(state), []
     for _ in train_steps(state, batch_of, {"resampling": technique}, SETTINGS):
-        pass
-    counts = {int(v) for n, v in state.tensors().items() if n.startswith("optimizer.step.") and ".layer." in n}
-    assert counts == {SETTINGS.steps}
-    for name, value in state.tensors().items():
-        if name.startswith("optimizer.exp_avg_sq.") and ".layer." in name and value.ndim == 2 and "key" not in name:
-            assert value.any(1).all(), name
+        lowest = max(group.depth for group in state.groups if group.name not in state.closed)
+        assert visited == {group.name for group in state.groups if 0 < group.depth <= lowest}
+        ends.append(lowest)
+        visited.clear()
+    reached = technique.findings(state.modules("resampling"))["mean share of the blocks in the backward pass"]
+    assert len(set(ends)) > 1 and reached == pytest.approx(sum(ends) / len(ends) / (len(state.groups) - 1))
 
 
-def updates(technique: Resampling, gradient: torch.Tensor, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """By what the rows of a matrix move in each of many steps whose dense update is 1, and their chances."""
-    weight = nn.Parameter(torch.zeros_like(gradient))
-    weight.grad = gradient
-    modules = {"rows": RowSignals({"w": weight})}
-    moved = []
-    for step in range(steps):
-        context = StepContext(step, steps, 5, "resampling", 1.0, modules)
-        technique.before_update({"w": weight}, context)
-        weight.data.fill_(1.0)
-        technique.after_update({"w": weight}, context)
-        moved.append(weight.detach()[:, 0].clone())
-        weight.data.zero_()
-    signal = modules["rows"].signals()["w"]
-    assert technique.findings(modules)["mean share of rows updated"] == pytest.approx(
-        float((torch.stack(moved) > 0).double().mean())
-    )
-    return torch.stack(moved), inclusion(signal, technique.share, technique.proportion, technique.floor)
+def test_an_attack_on_the_inputs_still_reaches_them(tiny_encoder):
+    attack = {"adversarial": {"begin": 0.0, "full": 0.0, "input_every": 3, "input_until": 1.0}}
+    active = tiny.build(["adversarial", "resampling"], **attack, resampling={"share": 0.2, **ALWAYS})
+    state = start(tiny_encoder, active)
+    visited, blocks = watch_gradients(state), {g.name for g in state.groups if g.name.startswith("block")}
+    cut = 0
+    for report in train_steps(state, batch_of, active, SETTINGS):
+        cut += not blocks <= visited
+        if report.step % 3 == 0:
+            assert blocks <= visited and float(report.losses["adversarial.input"]) > 0
+        visited.clear()
+    assert cut
 
 
-def test_rows_are_drawn_by_their_chance_and_the_expected_update_is_the_dense_one():
-    steps = 3000
-    gradient = torch.linspace(0.2, 3.0, 16).unsqueeze(1).expand(-1, 3).contiguous()
-    moved, chances = updates(
-        tiny.technique(Resampling, share=0.6, proportion=0.5, floor=0.1, **ALWAYS), gradient, steps
-    )
-    assert (chances > 0.5).any() and (chances < 0.5).any() and (chances == 1).any()
-    drawn = (moved > 0).double().mean(0)
-    for row, chance in enumerate(chances.tolist()):
-        error = 5 * math.sqrt(chance * (1 - chance) / steps) + 1e-6
-        scale = min(1 / chance, MOST)
-        assert abs(float(drawn[row]) - chance) <= error
-        assert abs(float(moved[:, row].mean()) - min(1.0, MOST * chance)) <= scale * error
-        assert all(value in (0.0, pytest.approx(scale, rel=1e-4)) for value in set(moved[:, row].tolist()))
+class Ladder(Technique):
+    """Opens one more group in every third step, from the top."""
+
+    def lr_scale(self, group, context):
+        return 1.0 if group.depth <= 1 + context.step // 3 else 0.0
 
 
-def test_rows_and_matrices_are_drawn_one_by_one():
-    technique = tiny.technique(Resampling, share=0.5, proportion=0.0, **ALWAYS)
-    weights = {name: nn.Parameter(torch.zeros(64, 2)) for name in "ab"}
-    modules = {"rows": RowSignals(weights)}
-    drawn = []
-    for step in range(2):
-        context = StepContext(step, 4, 5, "resampling", 1.0, modules)
-        for weight in weights.values():
-            weight.grad = torch.ones_like(weight)
-        technique.before_update(weights, context)
-        for weight in weights.values():
-            weight.data += 1.0
-        technique.after_update(weights, context)
-        for weight in weights.values():
-            assert torch.equal(weight[:, 0], weight[:, 1])
-            drawn.append((weight.detach()[:, 0] > 0).tolist())
-            weight.data.zero_()
-    assert len({tuple(rows) for rows in drawn}) == 4
-    assert all(10 < sum(rows) < 54 for rows in drawn)
+def test_only_groups_that_another_technique_has_opened_are_drawn(tiny_encoder):
+    technique = tiny.technique(Resampling, share=0.01, **ALWAYS)
+    active = {"ladder": Ladder(), "resampling": technique}
+    state = start(tiny_encoder, active)
+    for report in train_steps(state, batch_of, active, SETTINGS):
+        trained = [group for group in state.groups if group.depth and group.name not in state.closed]
+        assert len(trained) == 1 and trained[0].depth <= 1 + report.step // 3
+        frozen = {group.name for group in state.groups if group.depth > 1 + report.step // 3}
+        assert state.frozen == frozen
+        for group in state.groups:
+            assert all(module.training == (group.name not in frozen) for m in group.modules for module in m.modules())
 
 
-def test_the_signal_is_a_running_mean_and_a_frozen_matrix_stays_as_it_is():
-    weights = {name: nn.Parameter(torch.ones(3, 2)) for name in ("open", "frozen")}
-    technique, modules = tiny.technique(Resampling, **ALWAYS), {"rows": RowSignals(weights)}
-    wanted = torch.zeros(3)
-    for step in range(5):
-        weights["open"].grad = torch.full((3, 2), float(step)) * torch.tensor([[1.0], [2.0], [3.0]])
-        context = StepContext(step, 5, 5, "resampling", 1.0, modules)
-        technique.before_update(weights, context)
-        technique.after_update(weights, context)
-        wanted = 0.99 * wanted + 0.01 * weights["open"].grad.square().sum(1)
-    signals = modules["rows"].signals()
-    assert torch.allclose(signals["open"], wanted) and not signals["frozen"].any()
-    assert torch.equal(weights["frozen"], torch.ones(3, 2))
+def test_a_draw_lasts_for_its_period_and_sampling_for_its_span(tiny_encoder):
+    technique = tiny.technique(Resampling, share=0.3, proportion=0.0, period=3, begin=0.25, until=0.8)
+    state = start(tiny_encoder, {"resampling": technique}, changed(steps=20))
+    closed = []
+    for _ in train_steps(state, batch_of, {"resampling": technique}, changed(steps=20)):
+        closed.append(frozenset(state.closed))
+    assert technique.sampled_steps(20) == range(5, 16)
+    assert not any(closed[:5]) and not any(closed[16:]) and all(closed[5:16])
+    assert all(len(set(closed[first : min(first + 3, 16)])) == 1 for first in range(5, 16, 3))
+    assert len(set(closed[5:16])) > 1
 
 
-def test_sampling_begins_and_ends_at_its_moments(tiny_encoder):
-    technique = tiny.technique(Resampling, share=0.3, floor=0.05, dense_until=0.25, dense_from=0.75)
-    active = {"resampling": technique}
-    plain, sampled = start(tiny_encoder), start(tiny_encoder, active)
-    rows = sampled.modules("resampling")["rows"]
-    before: dict[str, torch.Tensor] = {}
-    steps = zip(
-        train_steps(plain, batch_of, {}, SETTINGS), train_steps(sampled, batch_of, active, SETTINGS), strict=True
-    )
-    for number, _ in enumerate(steps):
-        now = {name: sampled.parameters()[name].detach().clone() for name in rows.names}
-        kept = any((now[name] == before[name]).all(1).any() for name in before)
-        assert kept == (0.25 <= number / SETTINGS.steps < 0.75), number
+def test_findings_are_what_has_trained(tiny_encoder):
+    """Recounted from the weights that changed."""
+    technique = tiny.technique(Resampling, share=0.4, **{**ALWAYS, "period": 2, "begin": 0.25})
+    state = start(tiny_encoder, {"resampling": technique})
+    sizes = {group: sum(p.numel() for p in members.values()) for group, members in groups_of(state).items()}
+    shares, before, trained = [], groups_of(state), dict.fromkeys(sizes, 0)
+    for report in train_steps(state, batch_of, {"resampling": technique}, SETTINGS):
+        now = groups_of(state)
+        moved = {group: [n for n in now[group] if not torch.equal(now[group][n], before[group][n])] for group in now}
+        if report.step >= 3:
+            shares.append(sum(now[group][n].numel() for group in now for n in moved[group]) / sum(sizes.values()))
+            trained = {group: number + bool(moved[group]) for group, number in trained.items()}
         before = now
-        if number < 3:
-            assert all(torch.equal(p, plain.parameters()[name]) for name, p in sampled.parameters().items())
+    found = technique.findings(state.modules("resampling"))
+    assert found["mean share of the encoder's weights updated"] == pytest.approx(sum(shares) / 9, abs=0.01)
+    assert found["share of steps that trained"] == {group: number / 9 for group, number in trained.items()}
+    assert 0 < found["mean share of the encoder's weights updated"] < 0.7
 
 
-def test_the_guard_cuts_the_rate_where_updates_point_against_each_other():
-    weight = nn.Parameter(torch.ones(4))
-    guard = OscillationGuard({"w": weight})
-    for number in range(60):
-        guard.remember({"w": weight})
-        weight.data += 1.0 if number % 2 else -1.0
-        guard.cut_rate_if_oscillating({"w": weight}, 10)
-    cuts = round(math.log(float(guard.factor)) / math.log(CUT))
-    assert 3 <= cuts <= 6 and float(guard.factor) == pytest.approx(CUT**cuts)
-    for _ in range(2000):
-        guard.remember({"w": weight})
-        weight.data *= -1.0
-        guard.cut_rate_if_oscillating({"w": weight}, 10)
-    assert float(guard.factor) == pytest.approx(LEAST)
+def test_the_signal_is_a_running_mean_over_the_steps_in_which_the_group_was_open(tiny_encoder):
+    technique, model = tiny.technique(Resampling), tiny.tagger(tiny_encoder)
+    modules = technique.modules(model)
+    groups = [group for group in model.groups() if group.depth]
+    parameters = dict(model.named_parameters())
+    wanted, steps = [0.0] * len(groups), [0] * len(groups)
+    for step in range(2 * MEMORY):
+        for place, group in enumerate(groups):
+            for parameter in group.parameters.values():
+                parameter.grad = torch.full_like(parameter, step * (place + 1.0)) if step % (place + 1) == 0 else None
+            if step % (place + 1) == 0:
+                square = sum(p.numel() for p in group.parameters.values()) * (step * (place + 1.0)) ** 2
+                steps[place] += 1
+                wanted[place] += (square - wanted[place]) / min(steps[place], MEMORY)
+        technique.before_update(parameters, StepContext(step, 2 * MEMORY, 5, "resampling", 1.0, modules))
+    found = modules["signals"].of([group.name for group in groups])
+    assert found.tolist() == pytest.approx(wanted, rel=1e-4)
 
 
-def test_the_guard_leaves_a_steady_run_alone():
-    weight = nn.Parameter(torch.zeros(400))
-    guard = OscillationGuard({"w": weight})
-    random = torch.Generator().manual_seed(1)
-    for _ in range(300):
-        guard.remember({"w": weight})
-        weight.data += 0.1 + torch.randn(400, generator=random)
-        guard.cut_rate_if_oscillating({"w": weight}, 10)
-    assert float(guard.factor) == 1.0
+def test_a_group_that_was_never_measured_counts_as_an_average_one(tiny_encoder):
+    technique, model = tiny.technique(Resampling), tiny.tagger(tiny_encoder)
+    own = technique.modules(model)["signals"]
+    names = list(own.members)
+    assert own.of(names).tolist() == [1.0] * len(names)
+    own.signal[:2], own.measured[:2] = torch.tensor([2.0, 6.0]), 1.0
+    assert own.of(names).tolist() == [2.0, 6.0, *[4.0] * (len(names) - 2)]
+    assert own.of(names[1:2]).tolist() == [6.0]
 
 
-def test_a_guard_that_never_fires_changes_nothing(tiny_encoder):
-    plain, guarded = (
-        tiny.weights(tiny.run(tiny_encoder, {"r": tiny.technique(Resampling, guard=n)})) for n in (0, 10_000)
-    )
-    assert plain == guarded
+def test_rates_rise_by_the_inverse_chance_up_to_the_most(tiny_encoder):
+    for share, wanted in ((0.8, 1 / 0.8), (0.4, MOST)):
+        technique = tiny.technique(Resampling, share=share, proportion=0.0, **ALWAYS)
+        state = start(tiny_encoder, {"resampling": technique})
+        context = StepContext(0, 12, 3, "resampling", 1.0, state.modules("resampling"))
+        scales = technique.sampled_scales(state.groups, context)
+        assert {"head", "extras"}.isdisjoint(scales)
+        assert all(scale in (0.0, pytest.approx(wanted)) for scale in scales.values())
+        assert any(scales.values())
+
+
+def test_the_average_follows_closed_weights_too(tiny_encoder):
+    active = {"resampling": tiny.technique(Resampling, share=0.2, **ALWAYS)}
+    state = start(tiny_encoder, active)
+    before = {name: value.clone() for name, value in state.average.items()}
+    for _ in train_steps(state, batch_of, active, SETTINGS):
+        now = state.parameters()
+        for name, value in state.average.items():
+            low, high = torch.minimum(before[name], now[name]), torch.maximum(before[name], now[name])
+            assert ((value >= low - 1e-6) & (value <= high + 1e-6)).all()
+            before[name] = value.clone()

@@ -11,7 +11,6 @@ from fpplm_core.settings import Settings, Share
 
 class FilterPoolingSettings(Settings):
     rate: Annotated[float, Field(ge=0, le=0.5)]
-    window: Annotated[int, Field(ge=1)]
     cutoff: Annotated[float, Field(ge=0, le=0.5)]
     begin: Share
     full: Share

@@ -1,12 +1,12 @@
 """Filter pooling: some words' encodings are dropped, and the hole is filled from the words around it.
 
-    m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±window    h̃_t = m_t h_t + (1 − m_t) c_t
+    m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±WINDOW    h̃_t = m_t h_t + (1 − m_t) c_t
 
 The word keeps its label: a hole of zeros would teach the prior alone, a hole filled from the context teaches to read
 the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
 p_t = rate (1 + p(O)) / 2. The companion on the input side replaces words by the encoder's mask piece (token cutoff,
-2009.13818). At inference nothing is filtered, so nothing is faster there; what is reduced is measured (kept words,
-effective rank).
+2009.13818). At inference nothing is filtered, so nothing is faster there. What it does is measured: words filtered and
+hidden, labels that change, effective rank.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
-RANK_EVERY = 20  # steps
+WINDOW = 2  # words on each side whose mean fills a hole
+MEASURE_EVERY = 20  # steps
 
 
 class FilterPooling(FilterPoolingSettings, Technique):
@@ -42,20 +43,26 @@ class FilterPooling(FilterPoolingSettings, Technique):
             return None
         generator = context.generator("cutoff", batch.ids.device)
         hidden = torch.rand(batch.first_pieces.shape, generator=generator, device=batch.ids.device) < share
-        return batch._replace(ids=hide_words(batch, hidden, model.blueprint.mask_id))
+        ids = hide_words(batch, hidden, model.blueprint.mask_id)
+        context.modules["measured"].count_hidden((ids != batch.ids).gather(1, batch.first_pieces), batch.word_mask)
+        return batch._replace(ids=ids)
 
     def on_hidden(self, hidden: Tensor, batch: Batch, model: Tagger, context: StepContext) -> Tensor | None:
         rate = self.rate * self.strength(context)
         if not rate:
             return None
-        counted = batch.labels != IGNORED
+        counted, measured = batch.labels != IGNORED, context.modules["measured"]
         with without_gradient(hidden.device):
-            chance = rate * (1 + outside_chance(model, hidden)) / 2
+            logits = head_logits(model, hidden)
+            chance = rate * (1 + logits.softmax(-1)[..., 0]) / 2
             generator = context.generator("filter", hidden.device)
             dropped = torch.rand(chance.shape, generator=generator, device=hidden.device) < chance
-        mixed, kept = fill(hidden, dropped & counted, counted, self.window)
-        with torch.no_grad():
-            context.modules["measured"].update(hidden, mixed, kept, counted, context.step)
+        mixed, kept = fill(hidden, dropped & counted, counted, WINDOW)
+        with without_gradient(hidden.device):
+            measured.count(kept, counted)
+            if context.step % MEASURE_EVERY == 0:
+                measured.compare(hidden, mixed, counted)
+                measured.compare_labels(logits.argmax(-1), head_logits(model, mixed).argmax(-1), counted & ~kept)
         return mixed
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
@@ -66,13 +73,13 @@ class FilterPooling(FilterPoolingSettings, Technique):
         return dict(modules["measured"].summary())
 
 
-def outside_chance(model: Tagger, hidden: Tensor) -> Tensor:
-    """p(O) of each word, by the head without its dropout. *Shape:* (batch, words, width) to (batch, words)."""
+def head_logits(model: Tagger, hidden: Tensor) -> Tensor:
+    """The head's logits without its dropout. *Shape:* (batch, words, width) to (batch, words, K) in float32."""
     training = model.head.training
     model.head.eval()
     logits: Tensor = model.head(hidden)
     model.head.train(training)
-    return logits.float().softmax(-1)[..., 0]
+    return logits.float()
 
 
 def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
@@ -104,29 +111,41 @@ def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple
 
 
 class FilterStatistics(nn.Module):
-    """What the filter did: words kept, and the effective rank of the states before and after."""
+    """What the filter did: words filtered, labels changed, and the effective rank of the states before and after."""
 
-    kept: Tensor
-    seen: Tensor
+    hidden: Tensor
+    words: Tensor
+    changed: Tensor
     ranks: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("kept", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("hidden", torch.zeros(2, dtype=torch.float64))  # from the encoder, all
+        self.register_buffer("words", torch.zeros(2, dtype=torch.float64))  # filtered, all
+        self.register_buffer("changed", torch.zeros(2, dtype=torch.float64))  # of the filtered, filtered
         self.register_buffer("ranks", torch.zeros(3, dtype=torch.float64))  # before, after, number
 
-    def update(self, before: Tensor, after: Tensor, kept: Tensor, counted: Tensor, step: int) -> None:
-        self.kept += kept.sum()
-        self.seen += counted.sum()
-        if step % RANK_EVERY == 0:
-            ranks = [effective_rank(states[counted]) for states in (before, after)]
-            self.ranks += torch.stack([*ranks, torch.ones_like(ranks[0])])
+    def count_hidden(self, hidden: Tensor, words: Tensor) -> None:
+        self.hidden += torch.stack([(hidden & (words > 0)).sum(), words.sum()])
+
+    def count(self, kept: Tensor, counted: Tensor) -> None:
+        self.words += torch.stack([(counted & ~kept).sum(), counted.sum()])
+
+    def compare(self, before: Tensor, after: Tensor, counted: Tensor) -> None:
+        ranks = [effective_rank(states[counted]) for states in (before, after)]
+        self.ranks += torch.stack([*ranks, torch.ones_like(ranks[0])])
+
+    def compare_labels(self, before: Tensor, after: Tensor, filtered: Tensor) -> None:
+        self.changed += torch.stack([((before != after) & filtered).sum(), filtered.sum()])
 
     def summary(self) -> dict[str, float]:
+        counts = (self.words, self.changed, self.hidden)
+        filtered, changed, hidden = (float(part / whole.clamp(min=1)) for part, whole in counts)
         before, after, number = self.ranks.tolist()
         return {
-            "share of words kept": float(self.kept / self.seen.clamp(min=1)),
+            "share of words filtered": filtered,
+            "share of filtered words whose label changes": changed,
+            "share of words hidden from the encoder": hidden,
             "effective rank before": before / max(1.0, number),
             "effective rank after": after / max(1.0, number),
         }

@@ -1,21 +1,19 @@
-"""Proportional resampling: in every step a random share of the weights is updated, drawn in proportion to their signal.
+"""Proportional resampling: for some steps at a time only a few blocks of the encoder train, drawn by their signal.
 
-Rows of the encoder's matrices are drawn (probability-proportional sampling), and their AdamW step is scaled up by 1/π,
-so that the expected path is the dense one; moments see every gradient. Masking gradients instead (Child-Tuning,
-2109.05687) does neither under Adam: it shrinks the drift by √p, keeps the noise, and lets "masked" weights move.
+The encoder's blocks and its embeddings are drawn together, each with a probability in proportion to a power of its
+gradient's running mean square s_g (πps sampling; Särndal et al. 1992, section 3.6):
 
-    s_i ← .99 s_i + .01 ‖g_i‖²     π_i = clip(ρ s_i^α / mean(s^α), floor, 1)     W_i ← W_i + m_i Δ_i / π_i
+    π_g = min(1, c s_g^α), Σ π_g = max(1, share · groups)        rate_g ← rate_g · min(1 / π_g, MOST)
 
-The scale is capped at 2, which leaves a small bias below π = 1/2. Dense in the beginning and at the end. Vectors,
-embeddings and heads are always updated.
-
-The oscillation guard watches the top block: where successive updates point against each other for long (the running
-mean of their cosine stays below −0.2 for `guard` steps), every rate is cut to 0.7 of what it was, down to a tenth.
+A group that is left out has no gradient: its weights and moments keep their bits, its dropout stays on, and the
+backward pass ends at the lowest drawn group, as in LISA (2403.17919). Masking gradients instead (Child-Tuning,
+2109.05687) saves nothing, and under Adam "masked" weights still move. The head and the techniques' modules always
+train. The higher rate keeps the expected path near the dense one, as MOST allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,126 +24,126 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.resampling.settings import ResamplingSettings
 
-MEMORY = 0.99
+MEMORY = 50  # steps of a group that its signal remembers
 MOST = 2.0
-AGAINST, CUT, LEAST = -0.2, 0.7, 0.1
 
 
 class Resampling(ResamplingSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        blocks = [group for group in model.groups() if group.name.startswith("block")]
-        made: dict[str, nn.Module] = {
-            "rows": RowSignals({name: p for group in blocks for name, p in group.parameters.items() if p.ndim == 2})
-        }
-        if self.guard:
-            made["guard"] = OscillationGuard(blocks[0].parameters)
-        return made
+        return {"signals": GroupSignals([group for group in model.groups() if group.depth])}
 
-    def lr_scale(self, group: Group, context: StepContext) -> float:
-        return float(context.modules["guard"].factor) if self.guard else 1.0
+    def sampled_steps(self, total: int) -> range:
+        """The steps in which a share of the groups trains."""
+        return range(round(self.begin * total), round(self.until * total)) if self.share < 1 else range(0)
 
-    def sampled(self, context: StepContext) -> bool:
-        return self.share < 1 and self.dense_until <= context.progress < self.dense_from
+    def sampled_scales(self, groups: Sequence[Group], context: StepContext) -> dict[str, float]:
+        steps, signals = self.sampled_steps(context.total), context.modules["signals"]
+        candidates = [group.name for group in groups if group.name in signals.members]
+        if context.step not in steps or not candidates:
+            return {}
+        if (context.step - steps.start) % self.period == 0:
+            chances = inclusion(signals.of(candidates), self.share, self.proportion)
+            start = torch.rand((), generator=context.generator("draw", torch.device("cpu")), dtype=torch.float64)
+            drawn = zip(candidates, chances.tolist(), draw(chances, start).tolist(), strict=True)
+            signals.keep({name: min(1 / chance, MOST) for name, chance, taken in drawn if taken})
+        scales = signals.kept_scales()
+        return {name: scales.get(name, 0.0) for name in candidates}
 
     @torch.no_grad()
     def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
-        if self.guard:
-            context.modules["guard"].remember(parameters)
-        rows: RowSignals = context.modules["rows"]
-        for name, signal in rows.signals().items():
-            gradient = parameters[name].grad
-            if gradient is not None:
-                signal.lerp_(torch.linalg.vector_norm(gradient, dim=1).square_(), 1 - MEMORY)
-                if self.sampled(context):
-                    rows.remember(name, parameters[name])
-
-    @torch.no_grad()
-    def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
-        rows: RowSignals = context.modules["rows"]
-        for name in rows.drawn:
-            chances = inclusion(rows.signals()[name], self.share, self.proportion, self.floor)
-            drawn = torch.rand(chances.shape, generator=context.generator(name, chances.device), device=chances.device)
-            factor = ((drawn < chances) * (1 / chances).clamp(max=MOST)).unsqueeze(1)
-            weight = parameters[name].data
-            torch.lerp(rows.before[name], weight, factor, out=weight)  # exact at 0 and at 1
-            rows.updated += (factor > 0).double().mean()
-            rows.steps += 1
-        rows.drawn.clear()
-        if self.guard:
-            context.modules["guard"].cut_rate_if_oscillating(parameters, self.guard)
+        if self.share < 1:
+            gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
+            context.modules["signals"].measure(gradients, count=context.step in self.sampled_steps(context.total))
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        if self.share == 1 or self.dense_until >= self.dense_from:
-            return {}
-        return {"a share of the rows is updated": (self.dense_until, self.dense_from)}
+        return {"a share of the blocks trains": (self.begin, self.until)} if self.sampled_steps(total) else {}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        rows: RowSignals = modules["rows"]
-        found: dict[str, Finding] = {"mean share of rows updated": float(rows.updated / rows.steps.clamp(min=1))}
-        if "guard" in modules:
-            found["learning rate after the oscillation guard"] = float(modules["guard"].factor)
-        return found
+        return modules["signals"].summary() if self.share < 1 else {}
 
 
-class RowSignals(nn.Module):
-    """The running signal ‖g_i‖² of every row of these matrices."""
+class GroupSignals(nn.Module):
+    """The encoder's groups from the top: their signals, the rates' factors in this period, and what has trained."""
 
-    updated: Tensor
-    steps: Tensor
+    signal: Tensor
+    measured: Tensor
+    scales: Tensor
+    trained: Tensor
+    totals: Tensor
 
-    def __init__(self, matrices: Mapping[str, nn.Parameter]) -> None:
+    def __init__(self, groups: Sequence[Group]) -> None:
         super().__init__()
-        self.names = list(matrices)
-        self.before: dict[str, Tensor] = {}  # made once: new memory in every step costs as much as the update
-        self.drawn: list[str] = []  # between the two hooks of one step
-        for index, matrix in enumerate(matrices.values()):
-            self.register_buffer(f"s{index}", torch.zeros(len(matrix)))
-        self.register_buffer("updated", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.members = {group.name: list(group.parameters) for group in groups}
+        self.sizes = {name: p.numel() for group in groups for name, p in group.parameters.items()}
+        self.current: dict[str, float] | None = None  # `scales` on the host
+        for name in ("signal", "measured", "scales", "trained"):
+            self.register_buffer(name, torch.zeros(len(groups), dtype=torch.float64))
+        self.register_buffer("totals", torch.zeros(3, dtype=torch.float64))  # steps; shares of weights and of groups
 
-    def remember(self, name: str, matrix: nn.Parameter) -> None:
-        if name in self.before:
-            self.before[name].copy_(matrix)
-        else:
-            self.before[name] = matrix.detach().clone()
-        self.drawn.append(name)
+    def of(self, names: Sequence[str]) -> Tensor:
+        """The signals of these groups, on the CPU; a group that was never measured has the mean of the others."""
+        signal, measured = torch.stack([self.signal, self.measured]).cpu()
+        known = signal[measured > 0]
+        signal = torch.where(measured > 0, signal, known.mean() if len(known) else 1.0)
+        return signal[[number for number, name in enumerate(self.members) if name in names]]
 
-    def signals(self) -> dict[str, Tensor]:
-        return {name: self.get_buffer(f"s{index}") for index, name in enumerate(self.names)}
+    def keep(self, scales: dict[str, float]) -> None:
+        """Keeps the factors of the drawn groups for this period."""
+        self.current = scales
+        self.scales.copy_(torch.tensor([scales.get(name, 0.0) for name in self.members], dtype=torch.float64))
+
+    def kept_scales(self) -> dict[str, float]:
+        """The factors of the drawn groups; reads the device once after a run was resumed."""
+        if self.current is None:
+            self.current = dict(zip(self.members, self.scales.tolist(), strict=True))
+        return self.current
+
+    def measure(self, gradients: Mapping[str, Tensor], count: bool) -> None:
+        """Updates the signals of the groups that have gradients; with `count` also what has trained."""
+        own = {name: [gradients[n] for n in members if n in gradients] for name, members in self.members.items()}
+        norms = {name: torch.stack(torch._foreach_norm(values)) for name, values in own.items() if values}
+        if not norms:
+            return
+        zero = next(iter(norms.values())).new_zeros(())
+        squares = [norms[name].square().sum() if name in norms else zero for name in self.members]
+        present = torch.tensor([name in norms for name in self.members], dtype=torch.float64).to(self.signal.device)
+        self.measured += present
+        self.signal.lerp_(torch.stack(squares).double(), present / self.measured.clamp(1, MEMORY))
+        if count:
+            self.trained += present
+            updated = sum(self.sizes[name] for name in self.sizes if name in gradients) / sum(self.sizes.values())
+            reached = 1 + max(number for number, name in enumerate(self.members) if name in norms)
+            totals = torch.tensor([1.0, updated, reached / len(self.members)], dtype=torch.float64)
+            self.totals += totals.to(self.totals.device)
+
+    def summary(self) -> dict[str, Finding]:
+        steps, updated, reached = self.totals.tolist()
+        steps = max(1.0, steps)
+        return {
+            "mean share of the encoder's weights updated": updated / steps,
+            "mean share of the blocks in the backward pass": reached / steps,
+            "share of steps that trained": {
+                name: number / steps for name, number in zip(self.members, self.trained.tolist(), strict=True)
+            },
+        }
 
 
-class OscillationGuard(nn.Module):
-    """The last update of these parameters, the running cosine between updates, and the factor of the rates."""
-
-    last: Tensor
-    cosine: Tensor
-    against: Tensor
-    factor: Tensor
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        super().__init__()
-        self.names = list(parameters)
-        self.before = torch.empty(0)  # between the two hooks of one step
-        self.register_buffer("last", torch.zeros(sum(p.numel() for p in parameters.values())))
-        self.register_buffer("cosine", torch.zeros(()))
-        self.register_buffer("against", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("factor", torch.ones(()))
-
-    def remember(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        self.before = torch.cat([parameters[name].detach().flatten() for name in self.names])
-
-    def cut_rate_if_oscillating(self, parameters: Mapping[str, nn.Parameter], patience: int) -> None:
-        """Cuts the factor after `patience` updates that point against their predecessors."""
-        update = torch.cat([parameters[name].detach().flatten() for name in self.names]) - self.before
-        self.cosine.lerp_(torch.cosine_similarity(update, self.last, dim=0), 0.1)
-        self.last.copy_(update)
-        self.against.copy_(torch.where(self.cosine < AGAINST, self.against + 1, 0))
-        cut = self.against >= patience
-        self.factor.copy_(torch.where(cut, (self.factor * CUT).clamp(min=LEAST), self.factor))
-        self.against.copy_(torch.where(cut, 0, self.against))
+def inclusion(signal: Tensor, share: float, proportion: float) -> Tensor:
+    """The probability of each group to be drawn, at most 1; their sum is share · n, but at least 1. *Shape:* (n,)."""
+    strength = signal.double().clamp(min=1e-30)
+    strength = (strength / strength.max()) ** proportion
+    size = max(1.0, share * len(signal))
+    certain = torch.zeros(len(signal), dtype=torch.bool)
+    while True:
+        rest = strength.masked_fill(certain, 0.0)
+        chances = (rest * ((size - int(certain.sum())) / rest.sum().clamp(min=1e-300))).masked_fill(certain, 1.0)
+        above = chances > 1
+        if not above.any():
+            return chances
+        certain |= above
 
 
-def inclusion(signal: Tensor, share: float, proportion: float, floor: float) -> Tensor:
-    """The probability of each row to be updated, in [floor, 1]; a matrix without any signal has `share` throughout."""
-    strength = signal.double().clamp(min=1e-30) ** proportion  # in float32 its square would be 0
-    return (share * strength / strength.mean()).clamp(floor, 1.0).to(signal.dtype)
+def draw(chances: Tensor, start: Tensor) -> Tensor:
+    """Systematic sampling: True with exactly these chances if `start` is uniform in [0, 1[. *Shape:* (n,), ()."""
+    places = torch.cat([start.unsqueeze(0), chances.cumsum(0) + start]).floor()
+    return places.diff() > 0
