@@ -32,7 +32,7 @@ AGAINST, CUT, LEAST = -0.2, 0.7, 0.1
 
 
 class Resampling(ResamplingSettings, Technique):
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         blocks = [group for group in model.groups() if group.name.startswith("block")]
         made: dict[str, nn.Module] = {
             "rows": RowSignals({name: p for group in blocks for name, p in group.parameters.items() if p.ndim == 2})
