@@ -39,6 +39,7 @@ MOVED: dict[str, str | None] = {
     "technique.adversarial.budget": "technique.adversarial.rival_budget",
     "technique.adversarial.agree": "technique.adversarial.consistency",
     "technique.adversarial.correct": "technique.adversarial.label_correction",
+    **{f"technique.label_lm.{name}": None for name in ("begin", "full", "init_steps")},
     "evaluate": None,
     "export.opset": None,
 }

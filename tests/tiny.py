@@ -32,6 +32,7 @@ FILE = Path(__file__).parents[1] / "params.yaml"
 MODEL = load(FILE).model
 SECTION = load(FILE).technique.model_dump()
 LABELS = label_list(["X", "Y"])
+PAIRS = torch.zeros(len(LABELS), len(LABELS))  # nothing counted
 FIRST_SHAPE = 2
 BLUEPRINT = Blueprint(LABELS, FIRST_SHAPE, 4)
 SETTINGS = LoopSettings(
@@ -157,5 +158,5 @@ def context_of(technique: Technique, model: Tagger, step: int = 0, total: int = 
     """The context of a technique with new modules."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        modules = technique.modules(model)
+        modules = technique.modules(model, PAIRS)
     return StepContext(step, total, seed, "own", linear((step + 0.5) / total, 0.25), modules)

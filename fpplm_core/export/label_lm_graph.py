@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from torch import nn
 
 from fpplm_core.errors import ParamsError
@@ -18,7 +19,10 @@ def second_graph(model: Tagger, active: Mapping[str, Technique], weights: Path) 
 
     Raises ParamsError if no technique gives one.
     """
-    modules = nn.ModuleDict({name: nn.ModuleDict(technique.modules(model)) for name, technique in active.items()})
+    uncounted = torch.zeros(2 * [len(model.blueprint.labels)])  # the weights replace what is counted
+    modules = nn.ModuleDict(
+        {name: nn.ModuleDict(technique.modules(model, uncounted)) for name, technique in active.items()}
+    )
     modules.load_state_dict(safetensors.torch.load_file(weights))
     for name, technique in active.items():
         graph = technique.second_graph(dict(modules[name].named_children()))

@@ -109,6 +109,15 @@ def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
     return replace(data, windows=remap_ids(data.windows, pieces), dev=dev)
 
 
+def count_label_pairs(tags: Sequence[Sequence[int]], count: int) -> Tensor:
+    """How often label b follows label a within a window's own words. *Shape:* (count, count), row a, column b."""
+    flat = np.fromiter(itertools.chain.from_iterable([*row, IGNORED] for row in tags), dtype=np.int64)
+    before, after = flat[:-1], flat[1:]
+    both = (before != IGNORED) & (after != IGNORED)
+    found = np.bincount(before[both] * count + after[both], minlength=count * count)
+    return torch.from_numpy(found).view(count, count).float()
+
+
 def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
     """The batch of these windows, on the CPU."""
     arrays = collate([data.windows[row] for row in rows])

@@ -149,7 +149,7 @@ def _set_rates(
     for row in state.optimizer.param_groups:
         group = row["group"]
         base = settings.lr * layerwise(group.depth, settings.layer_decay) if group.depth else settings.head_lr
-        row["lr"] = base * factor * scales[group.name]
+        row["lr"] = base * factor * scales[group.name] * row["rate"]
 
 
 def _require_gradients(group: Group, wanted: bool) -> None:

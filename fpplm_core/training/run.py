@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged
-from fpplm_core.training.data import TrainingData, make_batch
+from fpplm_core.training.data import TrainingData, count_label_pairs, make_batch
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.loop import StepReport, read_losses, train_steps
 from fpplm_core.training.selection import evaluate_on_dev
@@ -53,7 +53,7 @@ def prepare_run(
     numbers = settings.model_dump(include=set(LoopSettings.__dataclass_fields__))
     loop = LoopSettings(**numbers, steps=len(data.batches_by_step), bfloat16=bfloat16)
     techniques = build(technique.blocks())
-    state = initial_state(tagger, techniques, loop)
+    state = initial_state(tagger, techniques, loop, count_label_pairs(data.tags, len(data.blueprint.labels)))
     return TrainingRun(data, state, techniques, settings, loop, encoder_sha256)
 
 

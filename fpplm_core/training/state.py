@@ -90,23 +90,32 @@ class TrainingState:
                 self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
 
 
-def initial_state(model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings) -> TrainingState:
-    """The state before the first step: the average equals the weights."""
+def initial_state(
+    model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings, pairs: Tensor | None = None
+) -> TrainingState:
+    """The state before the first step: the average equals the weights.
+
+    `pairs` (K, K) says how often label b follows label a in the training split; None counts none.
+    """
     device = next(model.parameters()).device
     technique_modules = nn.ModuleDict()
+    rates: dict[nn.Parameter, float] = {}
+    pairs = torch.zeros(2 * [len(model.blueprint.labels)]) if pairs is None else pairs
     for name, technique in techniques.items():
         with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
-            technique_modules[name] = nn.ModuleDict(technique.modules(model)).to(device)
+            own = nn.ModuleDict(technique.modules(model, pairs)).to(device)
+        technique_modules[name] = own
+        rates |= {p: rate for module, rate in technique.rates().items() for p in own[module].parameters()}
     groups = model.groups()
-    if own := dict(technique_modules.named_parameters(prefix="extras")):
-        groups.append(Group("extras", 0, [technique_modules], own))
+    if extras := dict(technique_modules.named_parameters(prefix="extras")):
+        groups.append(Group("extras", 0, [technique_modules], extras))
     rows = []
     for group in groups:
-        for decays in (True, False):
-            chosen = [p for p in group.parameters.values() if (p.ndim > 1) == decays]
-            if chosen:
-                decay = settings.weight_decay if decays else 0.0
-                rows.append({"params": chosen, "weight_decay": decay, "group": group, "lr": 0.0})
+        kinds: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for p in group.parameters.values():
+            kinds.setdefault((settings.weight_decay if p.ndim > 1 else 0.0, rates.get(p, 1.0)), []).append(p)
+        for (decay, rate), chosen in kinds.items():
+            rows.append({"params": chosen, "weight_decay": decay, "group": group, "rate": rate, "lr": 0.0})
     optimizer = torch.optim.AdamW(rows, fused=True)
     model.train()
     average = {name: p.detach().clone() for name, p in model.named_parameters()}

@@ -107,9 +107,22 @@ class Technique:
     Anything it must remember is a buffer of its `modules`, which are trained and checkpointed with the model.
     """
 
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
-        """Modules of its own, trained at the head's rate; the exported graph leaves them out."""
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
+        """Modules of its own, trained at the head's rate; the exported graph leaves them out.
+
+        `pairs` (K, K) says how often label b follows label a in the training split.
+        """
         return {}
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates of its modules as shares of the head's rate, by name; 1 for those that it does not name."""
+        return {}
+
+    def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
+        """Called before the frozen phase with the locked encoder's states of words, and their labels or IGNORED.
+
+        *Shape:* hidden (words, width), labels (words,).
+        """
 
     def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
         """A batch to use in place of this one, or None; at most one technique may return one."""
@@ -147,7 +160,8 @@ class Technique:
     def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
         """What to add to the head's bias (K,), given the tagger's probabilities of dev's words and their labels.
 
-        It is added if it does not lower dev F1. *Shape:* probabilities (words, K), labels (words,).
+        It is added if dev F1 rises when each part of dev gets the bias of the others. *Shape:* probabilities
+        (words, K), labels (words,).
         """
         return None
 

@@ -20,7 +20,7 @@ BLOCKS = {
     "multi_task": {"presence": 0.5, "neighbours": 0.5, "boundary": 0.5},
     "fuzzy_regions": {"order": "fuzziest", "frozen_until": 0.2, "open_by": 0.4},
     "filter_pooling": {"rate": 0.4, "cutoff": 0.2, "begin": 0.0, "full": 0.0},
-    "label_lm": {"init_steps": 1, "begin": 0.0, "full": 0.0},
+    "label_lm": {"feedback": 5.0},
     "adversarial": {"label_correction": 0.5, "begin": 0.0, "full": 0.0, "input_every": 1},
     "resampling": {"period": 2, "begin": 0.0},
 }

@@ -37,7 +37,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     "multi_task": [{"pair_kind": "crf"}, {"weights": "uncertainty"}],
     "fuzzy_regions": [{"order": "fuzziest", "moment": "settled", "frozen_until": 0.3, "open_by": 0.6, "settled": 9.0}],
     "adversarial": [{"label_correction": 0.7, "begin": 0.0, "full": 0.0, "input_every": 1}],
-    "label_lm": [{"init_steps": 1, "begin": 0.0, "full": 0.0}],
+    "label_lm": [{"feedback": 5.0, "bias": 0.0}],
     "filter_pooling": [{"begin": 0.0, "full": 0.0, "fade": 1.0}],
     "resampling": [{"period": 2, "begin": 0.0, "until": 1.0, "proportion": 2.0}],
 }
@@ -154,7 +154,6 @@ def test_all_neutral_settings_together_are_the_plain_run_bit_for_bit(tiny_encode
     [
         ("adversarial", {"begin": 0.5, "full": 0.5}),
         ("filter_pooling", {"begin": 0.5, "full": 0.5, "fade": 0.5}),
-        ("label_lm", {"begin": 0.5, "full": 0.5}),
     ],
 )
 def test_what_rises_at_once_rises_at_its_moment(tiny_encoder, name, block):
@@ -262,7 +261,7 @@ FIELDS = [(name, key) for name, kind in techniques.settings().items() for key in
 @pytest.mark.parametrize("value", [-1, 1e6, "much", None, float("nan")])
 @pytest.mark.parametrize(("name", "key"), FIELDS)
 def test_a_wrong_setting_is_an_error_that_names_its_key(name, key, value):
-    unbounded = {"init_steps", "width", "probes", "input_every", "settled", "period"}
+    unbounded = {"width", "probes", "input_every", "settled", "period"}
     if value == 1e6 and key in unbounded:
         return
     for active in ([], [name]):
@@ -284,7 +283,6 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
         ("filter_pooling", {"begin": 0.3, "full": 0.2}),
         ("filter_pooling", {"full": 0.5, "fade": 0.4}),
         ("adversarial", {"begin": 0.5, "full": 0.4}),
-        ("label_lm", {"begin": 0.5, "full": 0.4}),
         ("resampling", {"begin": 0.5, "until": 0.4}),
     ],
 )

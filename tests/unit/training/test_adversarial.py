@@ -132,6 +132,19 @@ def test_no_gradient_of_the_rival_reaches_the_tagger(tiny_encoder):
     assert all(gradient is None for gradient in found[:-1]) and found[-1].any()
 
 
+def test_in_a_frozen_step_the_rival_alone_learns(tiny_encoder):
+    """No pass of the encoder, no teacher, nothing that the tagger would follow."""
+    technique = tiny.technique(Adversarial, begin=0, full=0, input_every=1, label_correction=0.5)
+    step = made_step(normal(1, 3, 7, COUNT).requires_grad_(), batch_of(0).labels)
+    del vars(step)["teacher"]  # no model, no average: asking for it is an error
+    context = StepContext(0, 12, modules={"rival": rival_of(1, COUNT)}, frozen=True)
+    losses = technique.losses(step, context)
+    assert set(losses) == {"rival"}
+    own = list(context.modules["rival"].parameters())
+    found = torch.autograd.grad(losses["rival"], [step.logits, *own], allow_unused=True)
+    assert found[0] is None and all(gradient.any() for gradient in found[1:])
+
+
 @given(seeds, st.floats(0.1, 10))
 def test_label_loss_and_push_together_are_the_loss_against_the_attack(seed, budget):
     technique = tiny.technique(Adversarial, rival_budget=budget, begin=0, full=0, consistency=0, epsilon=0)
@@ -242,7 +255,7 @@ def test_zero_switches_each_part_off(tiny_encoder):
         technique = tiny.technique(Adversarial, **{**parts, name: 0}, begin=0, full=0)
         found = set(technique.losses(step, context_of(technique, model)))
         assert found == {"input", "rival", "push", "consistency", "label_correction"} - lost
-        assert bool(technique.modules(model)) == (name != "rival_budget")
+        assert bool(technique.modules(model, tiny.PAIRS)) == (name != "rival_budget")
 
 
 def test_what_the_rival_foresaw_is_noted():

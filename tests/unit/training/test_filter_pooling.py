@@ -237,7 +237,7 @@ def test_ranks_are_measured_now_and_then(tiny_encoder):
     model, technique = tagger(tiny_encoder), tiny.technique(FilterPooling, rate=0.5, **NOW)
     batch = batch_of(0)
     hidden = step_of(model, batch).hidden.detach()
-    modules = technique.modules(model)
+    modules = technique.modules(model, tiny.PAIRS)
     before = float(effective_rank(hidden[batch.labels != IGNORED]))
     for step in range(2 * MEASURE_EVERY):
         technique.on_hidden(hidden, batch, model, StepContext(step, 100, 3, "f", 1.0, modules))

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -6,9 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fpplm_core.training.batch import IGNORED
+from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.loop import train_steps
-from fpplm_core.training.techniques.label_lm.technique import LONGEST, TEMPERATURE, LabelDecoder, LabelLm, feedback
+from fpplm_core.training.technique import StepContext, StepOutputs
+from fpplm_core.training.techniques.label_lm.technique import (
+    INIT_STEPS,
+    LONGEST,
+    TEMPERATURE,
+    LabelDecoder,
+    LabelLm,
+    agreement,
+    feedback,
+)
 from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, context_of, normal, run, start, step_of, tagger
 
@@ -95,9 +105,8 @@ def test_the_nearest_centroid_names_the_label():
     assert torch.equal((F.normalize(states, dim=-1) @ decoder.labels.detach().T).argmax(-1), labels)
 
 
-def test_the_first_steps_only_gather(tiny_encoder):
-    technique = tiny.technique(LabelLm, init_steps=3)
-    active = {"label_lm": technique}
+def test_without_a_frozen_phase_the_first_steps_only_gather(tiny_encoder):
+    active = {"label_lm": tiny.technique(LabelLm)}
     state, plain = start(tiny_encoder, active), start(tiny_encoder)
     decoder = state.modules("label_lm")["decoder"]
     fixed = decoder.write.weight.detach().clone()
@@ -105,64 +114,104 @@ def test_the_first_steps_only_gather(tiny_encoder):
         train_steps(state, batch_of, active, SETTINGS), train_steps(plain, batch_of, {}, SETTINGS), strict=True
     )
     for number, (report, _) in enumerate(reports):
-        assert (set(report.losses) == {"tag"}) == (number < 3)
-        if number < 3:
+        assert (set(report.losses) == {"tag"}) == (number < INIT_STEPS)
+        if number < INIT_STEPS:
             assert torch.equal(decoder.write.weight, fixed)
             assert torch.equal(state.model.head.weight, plain.model.head.weight)
             seen = decoder.numbers > 0
             norms = torch.linalg.vector_norm(decoder.labels, dim=1)[seen]
             assert torch.allclose(norms, torch.ones_like(norms), atol=1e-5)
             total = float(decoder.numbers.sum())
-    assert float(decoder.numbers.sum()) == total == 3 * 17
+    assert float(decoder.numbers.sum()) == total == INIT_STEPS * 17
 
 
-def test_feedback_comes_at_its_time_and_zero_switches_it_off(tiny_encoder):
-    for value, wanted in ((0.3, [step > 6 for step in range(12)]), (0.0, [False] * 12)):
-        active = {"label_lm": tiny.technique(LabelLm, feedback=value, begin=0.5, full=0.75)}
-        state = start(tiny_encoder, active)
-        keys = [set(report.losses) for report in train_steps(state, batch_of, active, SETTINGS)]
-        assert ["label_lm.feedback" in found for found in keys] == wanted
+def cached(folder, technique) -> tuple[StepOutputs, StepContext]:
+    """A step of the frozen phase, and its context with modules that know all cached states."""
+    model, batch = tagger(folder), batch_of(1)
+    context = dataclasses.replace(context_of(technique, model), frozen=True)
+    step = step_of(model, batch)
+    cache = step.hidden.detach()[step.counted], batch.labels[step.counted]
+    technique.initialise(*cache, context.modules)
+    return step, context
+
+
+def test_a_frozen_phase_gives_it_all_states_and_no_step_gathers_again(tiny_encoder):
+    technique = tiny.technique(LabelLm)
+    step, context = cached(tiny_encoder, technique)
+    decoder = context.modules["decoder"]
+    before = decoder.labels.detach().clone()
+    assert float(decoder.numbers.sum()) == int(step.counted.sum())
+    assert set(technique.losses(step, context)) == {"write"}  # it learns, and does not teach yet
+    for number in range(INIT_STEPS):
+        joint = dataclasses.replace(context, frozen=False, step=number)
+        assert set(technique.losses(step, joint)) == {"write", "feedback"}
+    assert torch.equal(decoder.labels, before)
+
+
+def test_it_teaches_only_while_it_is_ahead_and_zero_switches_it_off(tiny_encoder):
+    technique = tiny.technique(LabelLm)
+    step, context = cached(tiny_encoder, technique)
+    joint = dataclasses.replace(context, frozen=False, step=9)
+    decoder = context.modules["decoder"]
+    for written, own, teaches in ((-0.5, -0.4, False), (-0.3, -0.4, True)):
+        decoder.recent[:2] = torch.tensor([written, own])
+        assert bool(technique.losses(step, joint)["feedback"]) == teaches
+    assert set(tiny.technique(LabelLm, feedback=0.0).losses(step, joint)) == {"write"}
 
 
 @given(seeds)
 def test_feedback_is_the_divergence_where_the_decoder_knows_better(seed):
-    written, logits = normal(seed, 2, 5, 4, scale=2.0), normal(seed + 1, 2, 5, 4, scale=2.0)
-    labels = torch.randint(0, 4, (2, 5), generator=torch.Generator().manual_seed(seed))
-    labels[1, 3:] = IGNORED
-    total = words = 0.0
-    for row in range(2):
-        for t in range(5):
-            if (gold := int(labels[row, t])) == IGNORED:
-                continue
-            words += 1
-            if written[row, t].softmax(0)[gold] > logits[row, t].softmax(0)[gold]:
-                taught = (written[row, t] / TEMPERATURE).softmax(0)
-                total += float((taught * (taught.log() - logits[row, t].log_softmax(0))).sum())
-    assert float(feedback(written, logits, labels)) == pytest.approx(total / words, rel=1e-4, abs=1e-6)
+    written, logits = normal(seed, 9, 4, scale=2.0), normal(seed + 1, 9, 4, scale=2.0)
+    labels = torch.randint(0, 4, (9,), generator=torch.Generator().manual_seed(seed))
+    total = 0.0
+    for word, gold in enumerate(labels.tolist()):
+        taught, own = written[word].softmax(0), logits[word].softmax(0)
+        if taught[gold] > own[gold]:
+            total += float((taught * (taught.log() - own.log())).sum())
+    assert float(feedback(written, logits, labels)) == pytest.approx(total / 9, rel=1e-4, abs=1e-6)
+    assert float(feedback(written[:0], logits[:0], labels[:0])) == 0.0
+
+
+@given(seeds)
+def test_feedback_pulls_the_tagger_to_the_label_and_does_not_soften_it(seed):
+    """One temperature: where both know the label equally well there is nothing to learn."""
+    written, gold = normal(seed, 6, 4, scale=2.0), torch.arange(6) % 4
+    logits = (written - 0.5 * F.one_hot(gold, 4)).requires_grad_()  # the tagger knows a little less
+    (gradient,) = torch.autograd.grad(feedback(written, logits, gold), logits)
+    assert (gradient.gather(1, gold.unsqueeze(1)) < 0).all()
+    (label,) = torch.autograd.grad(F.cross_entropy(logits, gold), logits)
+    assert float(F.cosine_similarity(gradient.flatten(), label.flatten(), dim=0)) > 0
+    assert not float(feedback(written, written.clone(), gold))
 
 
 def test_feedback_teaches_the_tagger_and_not_the_teacher():
-    labels = torch.tensor([[0, 1, 2, IGNORED]])
-    written, logits = torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)
-    written[0, 0, 0], logits[0, 1, 1] = 3.0, 3.0
+    written, logits = torch.zeros(3, 3), torch.zeros(3, 3)
+    written[0, 0], logits[1, 1] = 3.0, 3.0
     written.requires_grad_()
     logits.requires_grad_()
-    gradients = torch.autograd.grad(feedback(written, logits, labels), [written, logits], allow_unused=True)
+    loss = feedback(written, logits, torch.tensor([0, 1, 2]))
+    gradients = torch.autograd.grad(loss, [written, logits], allow_unused=True)
     assert gradients[0] is None
-    assert gradients[1][0, 0, 0] < 0 < gradients[1][0, 0, 1]  # the gold label gains
-    assert not gradients[1][0, 1:].any()
+    assert gradients[1][0, 0] < 0 < gradients[1][0, 1]  # the gold label gains
+    assert not gradients[1][1:].any()
 
 
-def test_feedback_reaches_the_encoder_and_no_weight_of_the_decoder(tiny_encoder):
-    model, technique = tagger(tiny_encoder), tiny.technique(LabelLm, init_steps=1, begin=0.0, full=0.5)
-    step = step_of(model, batch_of(0))
-    context = context_of(technique, model, 11)
+def test_feedback_reaches_hidden_slots_alone_and_no_weight_of_the_decoder(tiny_encoder):
+    technique = tiny.technique(LabelLm)
+    step, context = cached(tiny_encoder, technique)
+    context = dataclasses.replace(context, frozen=False, step=9)
+    decoder = context.modules["decoder"]
+    with torch.no_grad():  # a decoder that knows every label better than the tagger
+        decoder.write.weight.mul_(0.01), decoder.write.bias.copy_(F.one_hot(torch.tensor(0), COUNT) * 5.0)
+    vars(step)["batch"] = step.batch._replace(labels=step.batch.labels.clamp(max=0))
+    decoder.recent[:2] = torch.tensor([1.0, 0.0])
+    _, hidden = technique.reading(step, context.generator("read", torch.device("cpu")))
     losses = technique.losses(step, context)
-    own = list(context.modules["decoder"].parameters())
-    found = torch.autograd.grad(losses["feedback"], [step.hidden, *own], allow_unused=True, retain_graph=True)
-    assert found[0].any() and all(gradient is None for gradient in found[1:])
+    own = list(decoder.parameters())
+    found = torch.autograd.grad(losses["feedback"], [step.logits, *own], allow_unused=True, retain_graph=True)
+    assert torch.equal(found[0].any(2), hidden & step.counted) and all(gradient is None for gradient in found[1:])
     found = torch.autograd.grad(losses["write"], [step.hidden, *own], allow_unused=True)
-    assert found[0].any() and all(gradient is not None for gradient in found[1:])
+    assert found[0].any() and sum(gradient is not None for gradient in found[1:]) >= len(own) - 2
 
 
 def reading(model, technique, step: int = 5, **logits):
@@ -250,41 +299,81 @@ def test_the_bias_brings_a_shifted_head_back():
     assert technique.label_bias(logits.softmax(-1), labels).abs().max() < 0.1
 
 
-def test_the_decoder_repairs_damaged_labels_better_than_it_would_by_copying():
+def constant(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """All words of a window have one label and the states say nothing: only the labels around can tell."""
-    generator = torch.Generator().manual_seed(7)
-    decoder = decoder_of(5, states=8, labels=4, width=32)
+    gold = torch.randint(0, 4, (16, 1), generator=generator).expand(-1, 12)
+    return gold, torch.ones(16, 12, dtype=torch.bool), torch.randn(16, 12, 32, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_encoder):
+    """The technique with its modules after a frozen phase on `constant`, by its own losses alone."""
+    technique, generator = tiny.technique(LabelLm, noise=0.25), torch.Generator().manual_seed(7)
+    model = tagger(tiny_encoder)
+    context = dataclasses.replace(context_of(technique, model), frozen=True)
+    decoder = context.modules["decoder"]
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=3e-3)
-    counted = torch.ones(16, 12, dtype=torch.bool)
-
-    def draw() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        gold = torch.randint(0, 4, (16, 1), generator=generator).expand(-1, 12)
-        other = (gold + torch.randint(1, 4, gold.shape, generator=generator)) % 4
-        read = torch.where(torch.rand(gold.shape, generator=generator) < 0.25, other, gold)
-        return gold, read, torch.randn(16, 12, 8, generator=generator)
-
     with torch.random.fork_rng([]):
         torch.manual_seed(3)
-        for _ in range(150):
-            gold, read, states = draw()
-            hidden = torch.rand(gold.shape, generator=generator) < 0.5
-            written = decoder(F.one_hot(read, 4).float(), hidden, states, counted)
-            loss = F.cross_entropy(written.flatten(0, 1), gold.flatten())
+        for number in range(250):
+            gold, counted, states = constant(generator)
+            places = torch.zeros_like(gold)
+            batch = Batch(places, places, places, places, counted.long(), gold)
+            step = StepOutputs(model, batch, batch, states, torch.zeros(16, 12, COUNT), {})
+            losses = technique.losses(step, dataclasses.replace(context, step=number))
+            assert set(losses) == {"write"}
             optimizer.zero_grad()
-            loss.backward()
+            losses["write"].backward()
             optimizer.step()
     decoder.eval()
+    return technique, context.modules
+
+
+def test_after_a_frozen_phase_it_repairs_damaged_labels_and_is_ahead_of_the_tagger(tuned):
+    technique, modules = tuned
+    decoder, generator = modules["decoder"], torch.Generator().manual_seed(1)
     right = copied = 0.0
     for _ in range(10):
-        gold, read, states = draw()
-        written = decoder(F.one_hot(read, 4).float(), torch.zeros_like(counted), states, counted).argmax(-1)
+        gold, counted, states = constant(generator)
+        other = (gold + torch.randint(1, COUNT, gold.shape, generator=generator)) % COUNT
+        read = torch.where(torch.rand(gold.shape, generator=generator) < 0.25, other, gold)
+        written = decoder(F.one_hot(read, COUNT).float(), torch.zeros_like(counted), states, counted).argmax(-1)
         right += float((written == gold).double().mean()) / 10
         copied += float((read == gold).double().mean()) / 10
-    assert copied == pytest.approx(0.75, abs=0.05)
-    assert right > 0.9
+    assert copied == pytest.approx(0.75, abs=0.05) and right > copied + 0.08
+    assert bool(decoder.ahead())
+    lm, own, frequent = technique.findings(modules).values()
+    assert lm > max(own, frequent) + 0.1  # although half of the windows read the guesses of a tagger that knows nothing
+
+
+def test_agreement_tells_labels_that_fit_from_those_that_do_not(tuned):
+    _, modules = tuned
+    gold, counted, states = constant(torch.Generator().manual_seed(2))
+    counted = counted & (torch.arange(12) < 10)
+    labels = gold.clone()
+    labels[:, 4] = (gold[:, 4] + 1) % 4
+    found = agreement(states, labels, counted, modules)
+    assert found.shape == labels.shape and not found.requires_grad
+    assert not found[~counted].any() and ((found >= 0) & (found <= 1)).all()
+    odd = (labels != gold) & counted
+    assert found[counted & ~odd].mean() > 0.8 and found[odd].max() < 0.1
+
+
+@pytest.mark.parametrize("word", range(6))
+def test_agreement_with_a_label_does_not_depend_on_having_seen_it(word):
+    """Over all labels that a word may be given, it is one distribution: the one with every other word hidden."""
+    decoder, (_, states, counted) = decoder_of(1).eval(), case(1)
+    labels = torch.tensor([[1, 2, 0, 3, 4, 1], [0, 2, 1, 0, 0, 0]])
+    hidden = (torch.arange(6) % 2 == word % 2).expand(2, -1)
+    wanted = decoder(F.one_hot(labels, 5).float(), hidden, states, counted).softmax(-1)[0, word]
+    found = []
+    for label in range(5):
+        labels[0, word] = label
+        found.append(agreement(states, labels, counted, {"decoder": decoder})[0, word])
+    assert torch.allclose(torch.stack(found), wanted.detach(), atol=1e-5)
 
 
 def test_what_it_writes_is_noted(tiny_encoder):
-    technique = tiny.technique(LabelLm, init_steps=1)
+    technique = tiny.technique(LabelLm)
     found = technique.findings(run(tiny_encoder, {"label_lm": technique}).modules("label_lm"))
-    assert len(found) == 2 and all(0 < value < 1 for value in found.values())
+    assert len(found) == 3 and all(0 < value < 1 for value in found.values())

@@ -11,12 +11,16 @@ from torch.nn import functional as F
 from transformers import AutoModelForMaskedLM
 
 from fpplm_core.errors import ParamsError
+from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.model import pretrained
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import initialise
+from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.schemes import label_list, legal, split_tag, tag_errors, transitions
+from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.viterbi import legality_scores, viterbi
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
+from fpplm_core.training.data import count_label_pairs
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
 from fpplm_core.training.state import initial_state
@@ -28,6 +32,7 @@ from fpplm_core.training.techniques.multi_task.losses import (
     PrefixAndType,
     Presence,
     chain_loss,
+    log_odds,
     neighbour_loss,
     pair_loss,
 )
@@ -45,7 +50,7 @@ short = settings(max_examples=10)  # it walks through all paths
 def case(seed: int, sizes: list[int], scale: float = 1.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits, legal labels and masked scores of one entity type."""
     labels = label_rows(seed, sizes, ONE, "X")
-    scores = normal(seed + 1, 5, 5, scale=scale).masked_fill(~Pairs(ONE).legal, FORBIDDEN)
+    scores = normal(seed + 1, 5, 5, scale=scale).masked_fill(~Pairs(ONE, torch.zeros(5, 5)).legal, FORBIDDEN)
     return normal(seed, *labels.shape, 5, scale=scale), labels, scores
 
 
@@ -114,7 +119,7 @@ def test_a_uniform_guess_costs_one(kinds):
     labels = label_list(kinds)
     rows = label_rows(1, [6, 1, 4], labels, "".join(kinds))
     zeros = torch.zeros(*rows.shape, len(labels))
-    assert Pairs(labels)(zeros, rows, "pair").item() == pytest.approx(1.0, abs=1e-6)
+    assert Pairs(labels, torch.zeros(2 * [len(labels)]))(zeros, rows, "pair").item() == pytest.approx(1.0, abs=1e-6)
     assert float(neighbour_loss(torch.cat([zeros, zeros], 2), rows)) == pytest.approx(math.log(len(labels)), abs=1e-6)
     for module in (Presence(8, labels), PrefixAndType(8, labels)):
         torch.nn.init.zeros_(module.head.weight)
@@ -124,14 +129,14 @@ def test_a_uniform_guess_costs_one(kinds):
 
 def test_the_legal_pairs_are_those_of_the_scheme():
     wanted = [[legal(a, b, "BIOES") for b in LABELS] for a in LABELS]
-    assert Pairs(LABELS).legal.tolist() == wanted
+    assert Pairs(LABELS, tiny.PAIRS).legal.tolist() == wanted
 
 
 @short
 @given(seeds, st.integers(2, 3))
 def test_illegal_paths_have_no_chance(seed, words):
     """All illegal paths of a window together, however much the logits want them."""
-    pairs = Pairs(ONE)
+    pairs = Pairs(ONE, torch.zeros(5, 5))
     logits = normal(seed, 1, words, 5, scale=10.0)
     scores = pairs.scores.detach().masked_fill(~pairs.legal, FORBIDDEN)
     table, chances = pairs.legal.tolist(), all_chances(logits, scores)
@@ -143,7 +148,7 @@ def test_illegal_paths_have_no_chance(seed, words):
 @short
 @given(seeds, st.sampled_from(["pair", "crf"]))
 def test_the_transitions_move_by_observed_minus_expected_counts(seed, kind):
-    pairs, words = Pairs(ONE), 3
+    pairs, words = Pairs(ONE, torch.zeros(5, 5)), 3
     with torch.no_grad():
         pairs.scores.copy_(normal(seed, 5, 5))
     labels = label_rows(seed, [words], ONE, "X")
@@ -182,19 +187,98 @@ def test_half_the_transitions_undo_that_inner_words_count_twice(seed):
 @pytest.mark.parametrize(("kind", "share"), [("pair", 0.5), ("crf", 1.0)])
 def test_the_decoder_gets_the_learned_transitions(tiny_encoder, kind, share):
     technique = tiny.technique(MultiTask, pair_kind=kind)
-    modules = technique.modules(tagger(tiny_encoder))
+    modules = technique.modules(tagger(tiny_encoder), tiny.PAIRS)
     with torch.no_grad():
         modules["pair"].scores.copy_(normal(1, 9, 9))
     found = technique.transitions(modules)
     assert torch.equal(found, share * modules["pair"].scores.detach()) and not found.requires_grad
     assert (
-        tiny.technique(MultiTask, pair=0).transitions(tiny.technique(MultiTask, pair=0).modules(tagger(tiny_encoder)))
+        tiny.technique(MultiTask, pair=0).transitions(
+            tiny.technique(MultiTask, pair=0).modules(tagger(tiny_encoder), tiny.PAIRS)
+        )
         is None
     )
     scores = legality_scores(transitions(LABELS))
     scores[:-1, :-1] += found.numpy()
     (best,) = viterbi(normal(2, 1, 6, 9, scale=3.0).numpy(), np.array([6]), scores)
     assert not tag_errors([LABELS[label] for label in best], "BIOES")
+
+
+def counted(seed: int, windows: int = 400) -> list[list[int]]:
+    """Labels of one type: an entity of two words follows another entity often, and one word hardly ever."""
+    random = np.random.default_rng(seed)
+    words = {"O": ["O"], "S": ["S-X"], "L": ["B-X", "E-X"]}
+    parts = [random.choice(["O", "S", "L"], size=6, p=[0.75, 0.02, 0.23]) for _ in range(windows)]
+    return [[ONE.index(tag) for part in row for tag in words[part]] for row in parts]
+
+
+def test_label_pairs_are_counted_within_the_words_of_a_window():
+    tags = [[0, 1, 3, 0], [IGNORED, 2, 2, IGNORED, 1, 3], [], [4], [IGNORED, IGNORED]]
+    wanted = torch.zeros(5, 5)
+    for row in tags:
+        for a, b in pairwise(row):
+            if IGNORED not in (a, b):
+                wanted[a, b] += 1
+    assert torch.equal(count_label_pairs(tags, 5), wanted) and int(wanted.sum()) == 5
+    assert not count_label_pairs([], 5).any()
+
+
+@given(seeds, st.floats(1e5, 1e7))
+def test_with_the_counted_scores_states_that_say_nothing_give_each_pair_its_share(seed, many):
+    pairs = normal(seed, 5, 5).exp()
+    pairs = (pairs + pairs.T) * many  # a label is as often first as second
+    share = pairs / pairs.sum()
+    z = share.sum(1).log()
+    found = (z[:, None] + z[None] + log_odds(pairs)).flatten().softmax(0).view(5, 5)
+    assert torch.allclose(found, share, rtol=1e-2)
+
+
+def test_counted_scores_of_rare_labels_are_shrunk_and_without_counts_there_are_none():
+    assert not log_odds(torch.zeros(5, 5)).any()
+    pairs = torch.tensor([[900.0, 0, 0], [0, 90, 0], [0, 0, 1]])
+    found = log_odds(pairs)
+    assert 0 < found[2, 2] < 0.2 and found[1, 1] > 1.5  # one in 991, against log(991); 90 of 91
+    assert -0.2 < found[0, 2] < 0 and found[0, 1] < -2.5
+
+
+@pytest.mark.parametrize("kind", ["pair", "crf"])
+def test_the_decoder_begins_with_half_the_counted_scores(tiny_encoder, kind):
+    pairs = torch.ones(9, 9) * 5 + 100 * torch.eye(9)
+    technique = tiny.technique(MultiTask, pair_kind=kind)
+    modules = technique.modules(tagger(tiny_encoder), pairs)
+    legal_ones = modules["pair"].legal
+    found = technique.transitions(modules)
+    assert torch.allclose(found, log_odds(pairs).masked_fill(~legal_ones, 0.0) / 2)
+    sizes = technique.findings(modules)["size of the label pairs' scores"]
+    assert sizes["largest"] == pytest.approx(float(modules["pair"].scores.abs().max()))
+
+
+def test_the_counted_scores_alone_raise_the_f1_of_a_weak_tagger():
+    """Logits that say a little about each word by itself: the decoder finds more entities with the scores of train."""
+    scores = log_odds(count_label_pairs(counted(1), 5))
+    gold = counted(2, 150)
+    shares = np.bincount(np.concatenate(gold), minlength=5) / sum(map(len, gold))
+    logits = []
+    for seed, row in enumerate(gold):
+        states = 1.5 * F.one_hot(torch.tensor(row), 5).float() + normal(seed, len(row), 5)
+        logits.append((1.5 * states + torch.from_numpy(shares + 1e-3).log().float()).numpy())
+    spans = [spans_from_tags([ONE[label] for label in row]) for row in gold]
+    plain = SpanDecoder.of_labels(ONE)
+    learned = SpanDecoder.of_labels(ONE)
+    learned.scores[:-1, :-1] += (scores / 2).numpy()
+    assert micro_f1(spans, learned.spans(logits)) > micro_f1(spans, plain.spans(logits)) + 0.02
+
+
+def test_the_transitions_have_a_rate_of_their_own(tiny_encoder):
+    active = {"multi_task": tiny.technique(MultiTask)}
+    state = tiny.start(tiny_encoder, active)
+    next(train_steps(state, batch_of, active, SETTINGS))
+    scores = state.modules("multi_task")["pair"].scores
+    (own,) = [row["lr"] for row in state.optimizer.param_groups if any(p is scores for p in row["params"])]
+    (head,) = {row["lr"] for row in state.optimizer.param_groups if row["group"].name == "head"}
+    assert own == pytest.approx(active["multi_task"].rates()["pair"] * head)
+    others = {row["lr"] for row in state.optimizer.param_groups if row["group"].name == "extras"}
+    assert others == {own, head}
 
 
 @given(seeds, sizes)
@@ -246,7 +330,7 @@ def test_each_loss_is_proportional_to_its_weight_and_zero_switches_it_off(tiny_e
             values.append(losses[name].item())
         assert values[1] == pytest.approx(3 * values[0])
     assert tiny.technique(MultiTask, **OFF).losses(step, context_of(tiny.technique(MultiTask, **OFF), model)) == {}
-    assert tiny.technique(MultiTask, **OFF).modules(model) == {}
+    assert tiny.technique(MultiTask, **OFF).modules(model, tiny.PAIRS) == {}
 
 
 def test_every_loss_reaches_the_encoder(tiny_encoder):
@@ -295,7 +379,7 @@ def test_weights_are_learned(tiny_encoder):
 def test_all_pulls_together_are_the_anchor(tiny_encoder, anchor, warmup):
     model, total = tagger(tiny_encoder), 40
     technique = tiny.technique(MultiTask, **{**OFF, "anchor": anchor})
-    modules = technique.modules(model)
+    modules = technique.modules(model, tiny.PAIRS)
     parameters = dict(model.named_parameters())
     first = {name: p.detach().clone() for name, p in parameters.items()}
     for p in parameters.values():

@@ -82,7 +82,7 @@ class Own(Technique):
 
     scale: float = 1.0
 
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: torch.Tensor) -> dict[str, nn.Module]:
         return {"head": nn.Linear(model.head.in_features, 1), "seen": nn.BatchNorm1d(1)}
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, torch.Tensor]:

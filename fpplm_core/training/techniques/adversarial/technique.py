@@ -30,7 +30,7 @@ SURE = 0.9  # the teacher's probability of another label from which it corrects
 
 
 class Adversarial(AdversarialSettings, Technique):
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
@@ -38,7 +38,7 @@ class Adversarial(AdversarialSettings, Technique):
         strength = context.ramp(self.begin, self.full)
         if self.rival_budget:
             found |= self.rival_losses(step, context, strength)
-        if not strength:
+        if not strength or context.frozen:
             return found
         if self.consistency:
             found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.counted)
@@ -55,7 +55,7 @@ class Adversarial(AdversarialSettings, Technique):
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
         rival.update(wrong, logits, gold)
-        if strength:
+        if strength and not context.frozen:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
             push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
             # The loop adds the loss on z; together the label loss is the one on z'.

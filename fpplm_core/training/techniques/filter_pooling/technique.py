@@ -34,7 +34,7 @@ class FilterPooling(FilterPoolingSettings, Technique):
         rise = context.ramp(self.begin, self.full) if self.full else 1.0
         return rise * (1.0 - context.ramp(self.fade, 1.0) if self.fade < 1 else 1.0)
 
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"measured": FilterStatistics()}
 
     def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:

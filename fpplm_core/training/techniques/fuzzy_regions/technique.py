@@ -32,7 +32,7 @@ CLOSED = -1
 
 
 class FuzzyRegions(FuzzyRegionsSettings, Technique):
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"regions": FuzzyRegionState([group for group in model.groups() if group.depth])}
 
     def due(self, progress: float, count: int) -> int:

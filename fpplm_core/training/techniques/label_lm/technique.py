@@ -2,10 +2,13 @@
 
     u_t = a_t E^T q_t + W h_t + position_t          one Transformer layer over words          p_D = softmax(V D(u))
 
-init      E[k] = the unit-norm centroid of the frozen encoder's states over words labelled k, of the first steps
+init      E[k] = the unit-norm centroid of the frozen encoder's states over words labelled k: all cached ones, or
+          without a frozen phase those of the first steps
 tune      while the encoder is frozen, D learns on encodings that it cannot change
 joint     afterwards its loss also reaches the encoder; it reads half damaged gold labels, half the tagger's own guesses
-feedback  KL(p_D || p_A) on the words where D knows the label better than the tagger A
+feedback  KL(p_D || p_A) on words whose own slot is hidden and whose label D knows better than the tagger A, once D is
+          ahead of A on such words
+agreement what D gives to labels of unlabelled text whose own slot it does not see
 bias      where A's mean probability of a label on dev is off its frequency there, the head's bias is corrected
 
 A word's own slot is hidden from D (a_t = 0) half of the time, and it never reads undamaged gold labels: a tagger that
@@ -23,33 +26,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.technique import Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; farther ones share the last
-TEMPERATURE = 2.0
+TEMPERATURE = 2.0  # of the tagger's guesses that the decoder reads
+STATE_DROPOUT = 0.5  # lest the decoder learn the training set's states by heart and look at no label
+INIT_STEPS = 4  # without a frozen phase: steps whose states become the label embeddings
 
 
 class LabelLm(LabelLmSettings, Technique):
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
+
+    def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
+        modules["decoder"].gather(hidden, labels)
+        modules["decoder"].gathered.fill_(INIT_STEPS)
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
         labels, counted = step.batch.labels, step.counted
-        if context.step < self.init_steps:
+        if context.step < INIT_STEPS and not context.frozen and decoder.gathered < INIT_STEPS:
             decoder.gather(step.hidden, labels)
             return {}
         generator = context.generator("read", labels.device)
         read, hidden = self.reading(step, generator)
         written = decoder(read, hidden, step.hidden, counted)
         losses = {"write": self.weight * F.cross_entropy(written[counted], labels[counted])}
-        strength = self.feedback * context.ramp(self.begin, self.full)
-        if strength:
-            losses["feedback"] = strength * feedback(written, step.logits, labels)
-        decoder.update(written, read, labels)
+        asked = hidden & counted
+        taught, own = written[asked].detach(), step.logits[asked]
+        if self.feedback and not context.frozen:
+            losses["feedback"] = self.feedback * decoder.ahead() * feedback(taught, own, labels[asked])
+        decoder.update(taught, own.detach(), labels[asked])
         return losses
 
     def reading(self, step: StepOutputs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -80,9 +91,9 @@ class LabelLm(LabelLmSettings, Technique):
         return -self.bias * torch.log(expected / frequency).float()
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        learned = min(1.0, self.init_steps / total)
+        learned = min(1.0, INIT_STEPS / total)
         found = {"gathers centroids": (0.0, learned), "learns to write": (learned, 1.0)}
-        return found | ({"teaches the tagger": (self.begin, 1.0)} if self.feedback else {})
+        return found | ({"teaches the tagger, once it is ahead": (learned, 1.0)} if self.feedback else {})
 
     def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph:
         """From `read` (batch, words, K), `hidden` (batch, words), `states` (batch, words, width) and `counted`."""
@@ -98,14 +109,30 @@ class LabelLm(LabelLmSettings, Technique):
         return dict(modules["decoder"].summary())
 
 
-def feedback(written: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """KL from the decoder's softened distribution to the tagger's, on words where it gives the label more chance."""
-    counted = labels != IGNORED
-    taught, own = written[counted].detach(), logits[counted]
-    gold = labels[counted].unsqueeze(1)
-    better = (taught.softmax(-1).gather(1, gold) > own.detach().softmax(-1).gather(1, gold)).squeeze(1)
-    loss = F.kl_div(own.log_softmax(-1), (taught / TEMPERATURE).softmax(-1), reduction="none").sum(-1)
-    return (loss * better).sum() / max(1, len(loss))
+def feedback(taught: Tensor, own: Tensor, gold: Tensor) -> Tensor:
+    """Mean KL from the decoder's distribution to the tagger's, counted where it gives the label more chance.
+
+    *Shape:* taught and own logits (n, K), gold (n,).
+    """
+    target = taught.detach().softmax(-1)
+    better = (target - own.detach().softmax(-1)).gather(1, gold.unsqueeze(1)).squeeze(1) > 0
+    return (F.kl_div(own.log_softmax(-1), target, reduction="none").sum(-1) * better).sum() / max(1, len(gold))
+
+
+@torch.no_grad()
+def agreement(states: Tensor, labels: Tensor, counted: Tensor, modules: Mapping[str, Any]) -> Tensor:
+    """The probability that the decoder gives to each label without having seen it, from the labels of every other
+    word: one pass hides the even words, one the odd ones. 0 where a word does not count.
+
+    *Shape:* states (batch, words, width), labels and counted (batch, words) to (batch, words).
+    """
+    decoder: LabelDecoder = modules["decoder"]
+    gold = labels.clamp(min=0)
+    read = F.one_hot(gold, decoder.labels.shape[0])
+    even = (torch.arange(gold.shape[1], device=gold.device) % 2 == 0).expand_as(gold)
+    first, second = (decoder(read, hidden, states, counted).softmax(-1) for hidden in (even, ~even))
+    chance = torch.where(even.unsqueeze(2), first, second).gather(2, gold.unsqueeze(2)).squeeze(2)
+    return chance * counted
 
 
 class LabelDecoder(nn.Module):
@@ -113,11 +140,13 @@ class LabelDecoder(nn.Module):
 
     sums: Tensor
     numbers: Tensor
+    gathered: Tensor
     recent: Tensor
 
     def __init__(self, states: int, labels: int, width: int) -> None:
         super().__init__()
         self.labels = nn.Parameter(torch.randn(labels, states) * 0.02)
+        self.dropout = Dropout(STATE_DROPOUT)
         self.states = nn.Linear(states, width)
         self.reads = nn.Linear(states, width, bias=False)
         self.positions = nn.Parameter(torch.randn(LONGEST, width) * 0.02)
@@ -125,7 +154,10 @@ class LabelDecoder(nn.Module):
         self.write = nn.Linear(width, labels)
         self.register_buffer("sums", torch.zeros(labels, states))
         self.register_buffer("numbers", torch.zeros(labels))
-        self.register_buffer("recent", torch.zeros(2))  # words right after reading, words right before
+        self.register_buffer("gathered", torch.tensor(0))  # steps whose states are in `sums`
+        # Running means on hidden slots: log-likelihood of the decoder and the tagger; share right of both, and of the
+        # most frequent label.
+        self.register_buffer("recent", torch.zeros(5))
 
     @torch.no_grad()
     def gather(self, hidden: Tensor, labels: Tensor) -> None:
@@ -136,6 +168,7 @@ class LabelDecoder(nn.Module):
         self.numbers.index_add_(0, labels[counted], torch.ones(len(states), device=states.device))
         seen = self.numbers > 0
         self.labels[seen] = F.normalize(self.sums[seen], dim=-1)
+        self.gathered += 1
 
     def forward(self, read: Tensor, hidden_slot: Tensor, states: Tensor, counted: Tensor) -> Tensor:
         """*Shape:* read (batch, words, K), hidden_slot and counted (batch, words), states (batch, words, states)
@@ -143,19 +176,32 @@ class LabelDecoder(nn.Module):
         """
         seen = read * (~hidden_slot).unsqueeze(2)
         places = torch.arange(read.shape[1], device=read.device).clamp(max=LONGEST - 1)
-        inputs = self.reads(seen.to(self.labels.dtype) @ self.labels) + self.states(states) + self.positions[places]
+        inputs = (
+            self.reads(seen.to(self.labels.dtype) @ self.labels)
+            + self.states(self.dropout(states))
+            + self.positions[places]
+        )
         padding = torch.zeros_like(counted, dtype=inputs.dtype).masked_fill(~counted, -1e4)
         padding = torch.where(counted.any(1, keepdim=True), padding, torch.zeros_like(padding))
         written: Tensor = self.write(self.layer(inputs, src_key_padding_mask=padding))
         return written.float()
 
     @torch.no_grad()
-    def update(self, written: Tensor, read: Tensor, labels: Tensor) -> None:
-        """Updates the running means: how often its labels were right, and how often those it read were."""
-        counted = labels != IGNORED
-        right = [(values.argmax(-1)[counted] == labels[counted]).float().mean() for values in (written, read)]
-        self.recent.lerp_(torch.stack(right).to(self.recent), 0.02)
+    def update(self, written: Tensor, own: Tensor, gold: Tensor) -> None:
+        """Updates the running means on words whose slot was hidden. *Shape:* logits (n, K) of both, gold (n,)."""
+        if not len(gold):
+            return
+        target = gold.unsqueeze(1)
+        chances = [values.log_softmax(-1).gather(1, target).mean() for values in (written, own)]
+        right = [(values.argmax(-1) == gold).float().mean() for values in (written, own)]
+        frequent = self.numbers.argmax()
+        now = torch.stack([*chances, *right, (gold == frequent).float().mean()])
+        self.recent.lerp_(now.to(self.recent), 0.02)
+
+    def ahead(self) -> Tensor:
+        """1 if it has lately given the labels of hidden slots more log-likelihood than the tagger, otherwise 0."""
+        return (self.recent[0] > self.recent[1]).float()
 
     def summary(self) -> dict[str, float]:
-        right, before = self.recent.tolist()
-        return {"labels right that it writes (running mean)": right, "labels right that it reads": before}
+        names = ("the label LM", "the tagger", "the most frequent label")
+        return {f"right on hidden slots: {n}": v for n, v in zip(names, self.recent[2:].tolist(), strict=True)}

@@ -21,17 +21,18 @@ from fpplm_core.training.technique import StepOutputs
 FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
 PREFIXES = "OBIES"
 HIDDEN_WORDS = 0.15
+SHRINK = 5.0  # pairs, as if seen and expected before counting
 
 
 class Pairs(nn.Module):
-    """Scores A (K, K) of adjacent labels, and the loss that teaches them."""
+    """Scores A (K, K) of adjacent labels, which begin at `start`, and the loss that teaches them."""
 
     legal: Tensor
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], start: Tensor) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.zeros(len(labels), len(labels)))
         self.register_buffer("legal", torch.from_numpy(legal_pairs(labels)[:-1, :-1].copy()), persistent=False)
+        self.scores = nn.Parameter(start.masked_fill(~self.legal, 0.0))
 
     def forward(self, logits: Tensor, labels: Tensor, kind: str) -> Tensor:
         """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `StepOutputs`."""
@@ -39,6 +40,16 @@ class Pairs(nn.Module):
         if kind == "crf":
             return chain_loss(logits, labels, scores) / math.log(len(scores))
         return pair_loss(logits, labels, scores) / math.log(int(self.legal.sum()))
+
+
+def log_odds(pairs: Tensor) -> Tensor:
+    """log p(a, b) / (p(a) p(b)), shrunk: the log of the posterior mean (n + s) / (e + s) of each pair's n / e, where e
+    is what independent labels would give and the prior is Gamma(s, s); 0 where nothing was counted. *Shape:* (K, K).
+
+    With these scores, states that say nothing (z = log p) give each pair its share in train.
+    """
+    expected = pairs.sum(1, keepdim=True) * pairs.sum(0, keepdim=True) / pairs.sum().clamp(min=1)
+    return torch.log((pairs + SHRINK) / (expected + SHRINK))
 
 
 def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
     L = L_tag + Σ w_k · L_k / c_k          c_k = the loss of a uniform predictor, so that weights can be compared
 
 pair      multinomial logistic regression over adjacent labels: s[a, b] = z_t[a] + z_t+1[b] + A[a, b], the log-softmax
-          over all legal pairs at the gold one (a piecewise CRF, Sutton & McCallum 2005, 1207.1409). A is learned, and
-          the decoder adds A / 2: summed over a path, each inner word's logits have then been counted twice.
+          over all legal pairs at the gold one (a piecewise CRF, Sutton & McCallum 2005, 1207.1409). A begins at the
+          log-odds of train's pairs and is learned at a rate of its own. The decoder adds A / 2: summed over a path,
+          each inner word's logits have then been counted twice.
 crf       the same scores in a linear-chain conditional random field (Lafferty 2001), by the forward algorithm.
 context   what the sentence around a word holds: the types present in it (attention pooling), the labels of the words
           before and after, the position in the entity (O B I E S) and the type alone.
@@ -35,10 +36,13 @@ from fpplm_core.training.techniques.multi_task.losses import (
     Pairs,
     PrefixAndType,
     Presence,
+    log_odds,
     neighbour_loss,
     second_loss,
 )
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
+
+PAIR_RATE = 25.0  # K x K scores of the size of logits need larger steps than weights of a matrix
 
 
 class MultiTask(MultiTaskSettings, Technique):
@@ -47,11 +51,12 @@ class MultiTask(MultiTaskSettings, Technique):
         names = ("pair", "presence", "neighbours", "boundary", "second", "masked_lm")
         return {name: getattr(self, name) for name in names if getattr(self, name) > 0}
 
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         labels, on = model.blueprint.labels, self.active()
         made: dict[str, nn.Module] = {}
         if "pair" in on:
-            made["pair"] = Pairs(labels)
+            start = log_odds(pairs)
+            made["pair"] = Pairs(labels, start if self.pair_kind == "pair" else start / 2)
         if "presence" in on:
             made["presence"] = Presence(model.width, labels)
         if "neighbours" in on:
@@ -75,6 +80,9 @@ class MultiTask(MultiTaskSettings, Technique):
         if self.weights == "uncertainty":
             made["uncertainty"] = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in ["tag", *on]})
         return made
+
+    def rates(self) -> dict[str, float]:
+        return {"pair": PAIR_RATE} if self.pair else {}
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         own, on = context.modules, self.active()
@@ -123,8 +131,11 @@ class MultiTask(MultiTaskSettings, Technique):
         return ({names: (0.0, 1.0)} if names else {}) | ({"anchor": (0.0, 1.0)} if self.anchor else {})
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        if "uncertainty" not in modules:
-            return {}
-        return {
-            "weights": {name: math.exp(-float(s.detach().clamp(-2, 2))) for name, s in modules["uncertainty"].items()}
-        }
+        found: dict[str, Finding] = {}
+        if "pair" in modules:
+            sizes = modules["pair"].scores.detach()[modules["pair"].legal].abs()
+            found["size of the label pairs' scores"] = {"mean": float(sizes.mean()), "largest": float(sizes.max())}
+        if "uncertainty" in modules:
+            scores = {name: float(s.detach().clamp(-2, 2)) for name, s in modules["uncertainty"].items()}
+            found["weights"] = {name: math.exp(-score) for name, score in scores.items()}
+        return found

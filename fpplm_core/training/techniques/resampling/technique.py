@@ -29,7 +29,7 @@ MOST = 2.0
 
 
 class Resampling(ResamplingSettings, Technique):
-    def modules(self, model: Tagger) -> dict[str, nn.Module]:
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"signals": GroupSignals([group for group in model.groups() if group.depth])}
 
     def sampled_steps(self, total: int) -> range:
