@@ -86,13 +86,16 @@ class TrainingState:
                 self.optimizer.state[parameter][key] = value.to(parameter.device, copy=True)
 
 
-def initial_state(model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings) -> TrainingState:
-    """The state before the first step: the average equals the weights."""
+def initial_state(
+    model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings, unlabelled: bool = False
+) -> TrainingState:
+    """The state before the first step: the average equals the weights. `unlabelled`: steps also have such text."""
     device = next(model.parameters()).device
     technique_modules = nn.ModuleDict()
     for name, technique in techniques.items():
         with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
-            technique_modules[name] = nn.ModuleDict(technique.modules(model)).to(device)
+            modules = technique.modules(model) | (technique.unlabelled_modules(model) if unlabelled else {})
+            technique_modules[name] = nn.ModuleDict(modules).to(device)
     groups = model.groups()
     if own := dict(technique_modules.named_parameters(prefix="extras")):
         groups.append(Group("extras", 0, [technique_modules], own))

@@ -97,6 +97,25 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
+class AgreedShare(nn.Module):
+    """The running share of the entities' words on which a technique agrees with labels of unlabelled text.
+
+    O does not count: on nearly all words, all agree on it.
+    """
+
+    share: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("share", torch.ones(()))
+
+    def update(self, trusted: Tensor, labels: Tensor) -> None:
+        """*Shape:* both (batch, words)."""
+        entities = labels > 0
+        agreed = (trusted & entities).sum() / entities.sum().clamp(min=1)
+        self.share.lerp_(torch.where(entities.any(), agreed, self.share), 0.02)
+
+
 Finding = float | dict[str, float] | list[dict[str, str | int | float]]
 
 
@@ -111,6 +130,10 @@ class Technique:
         """Modules of its own, trained at the head's rate; the exported graph leaves them out."""
         return {}
 
+    def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
+        """Modules that it has besides in a run with unlabelled text."""
+        return {}
+
     def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
         """A batch to use in place of this one, or None; at most one technique may return one."""
         return None
@@ -121,6 +144,20 @@ class Technique:
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         """Scalars to add to the loss, by name."""
+        return {}
+
+    def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
+        """Where it trusts these labels (batch, words) of unlabelled text, likewise; None for everywhere.
+
+        `taught` is what the averaged weights computed, without noise and gradient; its own modules are averaged too.
+        """
+        return None
+
+    def unlabelled_losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        """Scalars to add to the loss, by name; the step is on unlabelled text.
+
+        Its labels are those of the averaged weights that all techniques trust, elsewhere IGNORED.
+        """
         return {}
 
     def lr_scale(self, group: Group, context: StepContext) -> float:

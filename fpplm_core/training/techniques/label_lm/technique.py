@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import Finding, SecondGraph, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import AgreedShare, Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; farther ones share the last
@@ -35,6 +35,9 @@ TEMPERATURE = 2.0
 class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
+
+    def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
+        return {"agreed": AgreedShare()}
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
@@ -71,6 +74,11 @@ class LabelLm(LabelLmSettings, Technique):
         read = torch.where(own_guess, guesses, F.one_hot(damaged, count).to(guesses.dtype))
         return read, draw(*gold.shape) < self.hide
 
+    def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor:
+        trusted = agreement(taught.hidden, labels, taught.batch.word_mask.bool(), context.modules) > 0.5
+        context.modules["agreed"].update(trusted, labels)
+        return trusted
+
     def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
         if not self.bias:
             return None
@@ -95,7 +103,13 @@ class LabelLm(LabelLmSettings, Technique):
         )
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        return dict(modules["decoder"].summary())
+        found = dict(modules["decoder"].summary())
+        agreed = (
+            {"entities' words of text on which it agrees": float(modules["agreed"].share)}
+            if "agreed" in modules
+            else {}
+        )
+        return found | agreed
 
 
 def feedback(written: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -106,6 +120,21 @@ def feedback(written: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     better = (taught.softmax(-1).gather(1, gold) > own.detach().softmax(-1).gather(1, gold)).squeeze(1)
     loss = F.kl_div(own.log_softmax(-1), (taught / TEMPERATURE).softmax(-1), reduction="none").sum(-1)
     return (loss * better).sum() / max(1, len(loss))
+
+
+def agreement(states: Tensor, labels: Tensor, counted: Tensor, modules: Mapping[str, Any]) -> Tensor:
+    """The probability that the decoder gives to each label without having seen it: one pass with the labels of
+    entities hidden, one with all others (label 0, O) hidden; 0 where a word does not count.
+
+    *Shape:* states (batch, words, width), labels and counted (batch, words) to (batch, words).
+    """
+    decoder: LabelDecoder = modules["decoder"]
+    gold = labels.clamp(min=0)
+    read = F.one_hot(gold, decoder.labels.shape[0])
+    inside = gold != 0
+    first, second = (decoder(read, hidden, states, counted).softmax(-1) for hidden in (inside, ~inside))
+    chance = torch.where(inside.unsqueeze(2), first, second).gather(2, gold.unsqueeze(2)).squeeze(2)
+    return chance * counted
 
 
 class LabelDecoder(nn.Module):
