@@ -50,13 +50,16 @@ def init(
     test: Annotated[
         Path | None, typer.Option(help="annotated test file; by default, test is split off from train")
     ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="folder of text without annotations for self-training (*.txt, *.jsonl)")
+    ] = None,
 ) -> None:
     """Creates a project for your own data, ready for `fpplm retrain`."""
     announce(f"creating {directory}")
     from fpplm.project import creation
 
     with naming_options(context):
-        creation.create(directory, train, dev, test)
+        creation.create(directory, train, dev, test, unlabelled)
     place = f"./{directory}" if str(directory).startswith("-") else str(directory)
     typer.echo(printable(f"{directory} is ready; next: cd {shlex.quote(place)} && fpplm retrain"))
 

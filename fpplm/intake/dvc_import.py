@@ -18,10 +18,11 @@ from fpplm_core.settings import read_yaml
 def take_in(settings: Params, commit: bool) -> list[str]:
     """Takes in new data as a new version of data.path, in DVC if it tracks that folder, else in Git.
 
+    A new version of data.unlabelled is recorded if DVC tracks that folder.
     Returns one line for each file that was quarantined. Dev and test are never touched: drops go to the training split.
     Raises DataError, RegistryError.
     """
-    pointer = pointer_of(settings)
+    pointer, *others = (pointer_of(folder) for folder in folders(settings))
     imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
     if imported and settings.data.incoming:
         raise DataError(
@@ -34,27 +35,33 @@ def take_in(settings: Params, commit: bool) -> list[str]:
     for drop in drops:
         kept = f"taken in, {drop.sentences} sentences" if drop.accepted else "quarantined"
         print(printable("; ".join(filter(None, (f"{drop.name}: {kept}", drop.reason, drop.note)))), flush=True)
-    if pointer.exists():
+    for one in filter(Path.exists, (pointer, *others)):
         try:
             with Repo() as repo:
-                if imported:
-                    repo.update([str(pointer)])
+                if read_yaml(one).get("deps"):
+                    repo.update([str(one)])
                 else:
-                    repo.add([settings.data.path])
+                    repo.add([str(one.with_suffix(""))])
         except (DvcException, OSError) as error:
-            raise RegistryError("DVC cannot update the data", where=str(pointer), got=str(error)) from None
+            raise RegistryError("DVC cannot update the data", where=str(one), got=str(error)) from None
     if commit and is_repository():
         taken = [drop.name for drop in drops if drop.accepted]
         save(tracked(settings), f"Data: {', '.join(taken) or settings.data.path}")
     return [f"{drop.name} was quarantined: {drop.reason}" for drop in drops if not drop.accepted]
 
 
-def pointer_of(settings: Params) -> Path:
-    """The .dvc file of the data folder, if DVC tracks that folder."""
-    return Path(f"{settings.data.path.rstrip('/')}.dvc")
+def folders(settings: Params) -> list[str]:
+    """The folders of data: data.path and, if there is one, data.unlabelled."""
+    return list(filter(None, (settings.data.path, settings.data.unlabelled)))
+
+
+def pointer_of(folder: str) -> Path:
+    """The .dvc file of a folder, if DVC tracks that folder."""
+    return Path(f"{folder.rstrip('/')}.dvc")
 
 
 def tracked(settings: Params) -> list[str]:
     """The paths in Git that identify the data."""
-    pointer = pointer_of(settings)
-    return [str(pointer), str(pointer.with_name(".gitignore"))] if pointer.exists() else [settings.data.path]
+    pointers = [pointer for folder in folders(settings) if (pointer := pointer_of(folder)).exists()]
+    own = [] if pointer_of(settings.data.path) in pointers else [settings.data.path]
+    return own + [str(path) for pointer in pointers for path in (pointer, pointer.with_name(".gitignore"))]

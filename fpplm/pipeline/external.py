@@ -36,8 +36,15 @@ def encoder(params: Params) -> Parts:
     return {source: hub_commit(source, revision) or revision or "main"}
 
 
+def unlabelled(params: Params) -> Parts:
+    """Each file of data.unlabelled; none if there is no such folder, which the stage read reports."""
+    folder = params.data.unlabelled
+    return hash_files(Path(folder)) if folder and Path(folder).is_dir() else {}
+
+
 INPUT: dict[str, Callable[[Params], Parts]] = {
     "encoder": encoder,
+    "unlabelled": unlabelled,
 }
 
 

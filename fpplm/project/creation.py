@@ -16,12 +16,16 @@ from fpplm.project.template import PARAMS, copy_template, template_lock, write_l
 from fpplm.registry.git import git, is_repository, save, try_git
 from fpplm.registry.repository import check_new_project
 from fpplm_core.data.formats import POINTER, detect
+from fpplm_core.data.options import Options
+from fpplm_core.data.reading import text_files
+from fpplm_core.data.unlabelled import read_texts
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import write_text
 from fpplm_core.params import load
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # silences its advice on what to commit, which this module does
 DATA = Path("data/corpus")
+TEXT = Path("data/unlabelled")
 OWN_MODULES = ("tasks.py", "flows.py")  # the project's packages tasks and flows would hide them
 README = """# {name}
 
@@ -51,21 +55,25 @@ the code or a package that they use changes.
 """
 
 
-def create(directory: Path, train: Path, dev: Path | None, test: Path | None) -> None:
+def create(directory: Path, train: Path, dev: Path | None, test: Path | None, unlabelled: Path | None = None) -> None:
     """Creates a project in a new or empty folder: the template's files, a copy of the data in DVC, a first commit.
 
-    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train. If
-    anything fails, nothing is left behind.
+    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train. Of
+    the folder `unlabelled`, the files of text are copied. If anything fails, nothing is left behind.
 
     Raises:
-        DataError: the folder is not empty, or a file is missing or of an unknown format.
+        DataError: the folder is not empty, a file is missing or of an unknown format, or `unlabelled` has no text.
         RegistryError: Git or DVC failed.
     """
     files = {split: file.resolve() for split, file in (("train", train), ("dev", dev), ("test", test)) if file}
     check(directory, files)
+    texts = text_files(unlabelled.resolve(), "--unlabelled") if unlabelled else []
+    if texts and not any(sentence for file in texts for sentence in read_texts(file, Options())):
+        raise DataError("no text in its files", where="--unlabelled", got=str(unlabelled), do="one sentence a line")
     suffixes = {split: POINTER if file.name.endswith(POINTER) else file.suffix for split, file in files.items()}
     names = {split: f"{split}{suffix}" for split, suffix in suffixes.items()}
     settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}
+    settings |= {"unlabelled": str(TEXT)} if texts else {}
     overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]
     with nothing_left_behind(directory):
         (directory / DATA).mkdir(parents=True)
@@ -73,6 +81,9 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None) ->
             for split, file in files.items():
                 copy = shutil.copytree if file.is_dir() else shutil.copyfile
                 copy(file, DATA / names[split])
+            for file in texts:
+                TEXT.mkdir(exist_ok=True)
+                shutil.copyfile(file, TEXT / file.name)
             lock = template_lock()
             copy_template(list(lock.files))
             write_lock(lock)
@@ -130,7 +141,7 @@ def record() -> None:
         with Repo.init(subdir=inside) as repo:
             with repo.config.edit() as settings:
                 settings["core"] |= {"analytics": False, "check_update": False}
-            repo.add(str(DATA))
+            repo.add([str(folder) for folder in (DATA, TEXT) if folder.exists()])
     except DvcException as error:
         raise RegistryError("DVC cannot be set up", where=str(Path.cwd()), got=str(error)) from None
     save(["."], "A new project, by fpplm init")

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from fpplm.pipeline.paths import CORPUS
 from fpplm.registry.copies import copy_of
 from fpplm.registry.versions import commit_of
-from fpplm_core.data.corpus import stream_corpus
+from fpplm_core.data.corpus import UNLABELLED, stream_corpus
 from fpplm_core.data.overlap import HeldOut
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import RegistryError
@@ -39,6 +39,6 @@ def measure_overlap(incumbent: str | None) -> SplitOverlap:
 
 
 def training_sentences(corpus: Path) -> Iterator[Sentence]:
-    """All sentences that a model learns from, those of a second task included."""
-    splits = ["train", *(["second"] if (corpus / "second.parquet").exists() else [])]
-    return chain.from_iterable(stream_corpus(split, corpus) for split in splits)
+    """All sentences that a model learns from, those of a second task and unlabelled ones included."""
+    names = [name for name in ("train", "second", UNLABELLED) if (corpus / f"{name}.parquet").exists()]
+    return chain.from_iterable(stream_corpus(name, corpus) for name in names)

@@ -51,7 +51,8 @@ class Lineage:
     @classmethod
     def of(cls, params: Params) -> Lineage:
         """The lineage of the project in this folder, in its current state."""
-        files = sorted(p for p in Path(params.data.path).rglob("*") if p.is_file())
+        folders = filter(None, (params.data.path, params.data.unlabelled))
+        files = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.is_file())
         stages = code_of_stages()
         return replace(
             cls.of_environment(),
@@ -104,7 +105,9 @@ def manifest_facts(params: Params) -> dict[str, Any]:
     """The facts about the model in a bundle's manifest: its inputs and its scores, but no timestamps."""
     lineage, trained = asdict(Lineage.of(params)), read_json(METRICS / "train.json")
     scores = asdict(read_record(METRICS / "evaluate.json", Evaluation))
-    paths = [*in_repository(code_of_stages()), *map(Path, (params.data.path, *MADE_FROM))]
+    texts = [Path(params.data.unlabelled)] if params.data.unlabelled else []
+    inside = [path for path in texts if path.resolve().is_relative_to(Path.cwd())]  # Git refuses others
+    paths = [*in_repository(code_of_stages()), Path(params.data.path), *inside, *map(Path, MADE_FROM)]
     return {
         "fpplm": fpplm_core.__version__,
         "commit": last_commit(paths),

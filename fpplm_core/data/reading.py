@@ -19,6 +19,7 @@ from fpplm_core.data.corpus import (
     INFO,
     SCHEMA,
     SPLITS,
+    UNLABELLED,
     Change,
     CorpusInfo,
     TagBigram,
@@ -35,6 +36,7 @@ from fpplm_core.data.overlap import HeldOut
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import documents_of, read_file, write_splits
+from fpplm_core.data.unlabelled import read_texts, sample
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_record, write_table
 from fpplm_core.tagging.schemes import Detected, detect_scheme
@@ -42,6 +44,8 @@ from fpplm_core.tagging.spans import repair
 
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
 LEFT_OUT = "incoming sentences that dev or test have, left out of train"
+TEXTS = (".txt", ".jsonl")  # files of unlabelled text
+MOST_TEXTS = 20_000  # unlabelled sentences of a run; more of them would be seen in few steps
 UNFINISHED = (".partial", ".tmp")
 
 
@@ -49,6 +53,7 @@ def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
     """Writes the splits and corpus.json to a folder. Raises DataError."""
     seen = Notes()
     notes = write_splits(settings, folder, seen) + add_drops(settings, folder, seen)
+    notes += add_unlabelled(settings, folder, seen)
     corpus = {split: open_corpus(split, folder) for split in SPLITS}
     scheme, evidence = scheme_of(settings, corpus.values())
     notes.append(f"tag scheme {scheme}: {evidence}")
@@ -116,19 +121,46 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     return [f"{DROPS}: {more} sentences of {len(files)} file(s) were added to train"]
 
 
+def add_unlabelled(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
+    """Writes a sample of data.unlabelled, without sentences of dev and test; returns notes. Raises DataError."""
+    if settings.unlabelled is None:
+        return []
+    files = text_files(Path(settings.unlabelled), "data.unlabelled")
+    options = settings.options(notes)
+    texts = chain.from_iterable(read_texts(file, options) for file in files)
+    drawn = sample(texts, MOST_TEXTS, settings.split_seed)
+    kept = list(without_held_out(drawn, held_out_of(folder), notes, "unlabelled sentences that dev or test have"))
+    if not kept:
+        do = "put sentences into it, one a line, that dev and test lack"
+        raise DataError("no text to learn from", where="data.unlabelled", got=settings.unlabelled, do=do)
+    write_corpus(folder / f"{UNLABELLED}.parquet", kept)
+    return [f"unlabelled: {len(kept)} sentences, drawn from {len(files)} file(s)"]
+
+
+def text_files(folder: Path, where: str) -> list[Path]:
+    """The files of unlabelled text in a folder. Raises DataError, naming `where` the folder was given, without any."""
+    files = [file for file in finished_files(folder) if file.suffix in TEXTS]
+    if not files:
+        what = "no file of text in it" if folder.is_dir() else "no such folder"
+        raise DataError(what, where=where, got=repr(str(folder)), do=f"put files named *{' or *'.join(TEXTS)} into it")
+    return files
+
+
 def held_out_of(folder: Path) -> HeldOut:
-    """The sentences of dev and test in a folder, to be found in drops; those of train may recur there."""
+    """The sentences of dev and test in a folder, to be found in other text; those of train may recur there."""
     train, *others = (stream_corpus(split, folder) for split in SPLITS)
     return HeldOut(chain(*others), known=train)
 
 
-def without_held_out(sentences: Iterable[Sentence], held_out: HeldOut, notes: Notes) -> Iterator[Sentence]:
-    """The sentences that do not overlap with dev or test; the others are noted."""
+def without_held_out(
+    sentences: Iterable[Sentence], held_out: HeldOut, notes: Notes, kind: str = LEFT_OUT
+) -> Iterator[Sentence]:
+    """The sentences that do not overlap with dev or test; the others are noted as of this kind."""
     for sentence, other in held_out.find(sentences):
         if other is None:
             yield sentence
         else:
-            notes.add(LEFT_OUT, f"{sentence.place}: as {held_out.places[other]}")
+            notes.add(kind, f"{sentence.place}: as {held_out.places[other]}")
 
 
 def finished_files(folder: Path) -> list[Path]:

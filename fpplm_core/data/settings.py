@@ -42,6 +42,7 @@ class DataSettings(Settings):
     held_out: Cut
     split_seed: Annotated[int, Field(ge=0)]
     incoming: Annotated[str, Field(min_length=1)] | None
+    unlabelled: Annotated[str, Field(min_length=1)] | None
     second: SecondSettings | None
 
     @field_validator("format")
@@ -79,10 +80,9 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _outside(self) -> DataSettings:
-        if self.incoming and Path(self.incoming).is_relative_to(self.path):
-            raise ValueError(
-                f"incoming {self.incoming} must not lie in path {self.path}, which holds the training data"
-            )
+        for name in ("incoming", "unlabelled"):
+            if (folder := getattr(self, name)) and Path(folder).is_relative_to(self.path):
+                raise ValueError(f"{name} {folder} must not lie in path {self.path}, which holds the training data")
         return self
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from fpplm_core.data.corpus import BATCH, SPLITS, distinct_tags, open_corpus, stream_corpus
+from fpplm_core.data.corpus import BATCH, SPLITS, UNLABELLED, distinct_tags, open_corpus, stream_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.files import open_table, read_record, write_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
@@ -78,7 +78,7 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
     second = sorted(distinct_tags(open_corpus("second", corpus))) if (corpus / "second.parquet").exists() else []
     separate = bool(second) and _file_of("second", corpus) != _file_of("train", corpus)
     beside = stream_corpus("second", corpus) if second and not separate else iter(())
-    counts = {}
+    counts: dict[str, WindowCounts] = {}
     for split in SPLITS:
         sentences = stream_corpus(split, corpus)
         if split == "train":
@@ -86,7 +86,11 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
             counts[split] = write_windows(folder / f"{split}.parquet", rows, builder, ("labels", "second"))
         else:
             counts[split] = write_windows(folder / f"{split}.parquet", ((s, {}) for s in sentences), builder, ())
-    (folder / "second.parquet").unlink(missing_ok=True)
+    for optional in ("second", UNLABELLED):
+        (folder / f"{optional}.parquet").unlink(missing_ok=True)
+    if (corpus / f"{UNLABELLED}.parquet").exists():
+        texts = stream_corpus(UNLABELLED, corpus)
+        counts[UNLABELLED] = write_windows(folder / f"{UNLABELLED}.parquet", ((s, {}) for s in texts), builder, ())
     if separate:
         index = {label: number for number, label in enumerate(second)}
         rows = ((s, {"second": [index[tag] for tag in s.tags]}) for s in stream_corpus("second", corpus))

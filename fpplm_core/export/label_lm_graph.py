@@ -23,7 +23,8 @@ def second_graph(model: Tagger, active: Mapping[str, Technique], weights: Path) 
     modules = nn.ModuleDict(
         {name: nn.ModuleDict(technique.modules(model, uncounted)) for name, technique in active.items()}
     )
-    modules.load_state_dict(safetensors.torch.load_file(weights))
+    trained = safetensors.torch.load_file(weights)  # also what techniques have for unlabelled text
+    modules.load_state_dict({name: trained[name] for name in modules.state_dict()})
     for name, technique in active.items():
         graph = technique.second_graph(dict(modules[name].named_children()))
         if graph is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.corpus import UNLABELLED, load_corpus
 from fpplm_core.data.windows import load_windows, read_encoding
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
@@ -45,7 +45,10 @@ def remap_ids(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev."""
+    """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev.
+
+    `unlabelled` has the rows of text without labels by step; their windows have no labels.
+    """
 
     blueprint: Blueprint
     windows: list[Window]
@@ -53,6 +56,7 @@ class TrainingData:
     second: list[list[int]]
     epochs: list[list[list[int]]]
     dev: Dev
+    unlabelled: dict[int, list[int]] = field(default_factory=dict)
 
     @cached_property
     def batches_by_step(self) -> list[list[int]]:
@@ -75,6 +79,15 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
         epochs = interleave_second_corpus(epochs, [len(window.ids) for window in other.windows], settings, len(windows))
         windows, tags = windows + other.windows, tags + [[]] * len(other.windows)
         second = second + other.second
+    unlabelled: dict[int, list[int]] = {}
+    if (encoded / f"{UNLABELLED}.parquet").exists() and settings.self_training.weight:
+        texts = load_windows(UNLABELLED, encoded).windows
+        drawn = draw_unlabelled([len(window.ids) for window in texts], settings, sum(map(len, epochs)))
+        shown = sorted({row for rows in drawn.values() for row in rows})  # others would make the vocabulary larger
+        place = {row: len(windows) + number for number, row in enumerate(shown)}
+        unlabelled = {step: [place[row] for row in rows] for step, rows in drawn.items()}
+        windows = windows + [texts[row] for row in shown]
+        tags, second = tags + [[]] * len(shown), second + [[]] * len(shown)
     dev = load_corpus("dev", corpus)
     info = read_encoding(encoded)
     return TrainingData(
@@ -88,7 +101,16 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
             [len(s.words) for s in dev],
             [spans_from_tags(s.tags) for s in dev],
         ),
+        unlabelled=unlabelled,
     )
+
+
+def draw_unlabelled(lengths: list[int], settings: TrainSettings, steps: int) -> dict[int, list[int]]:
+    """The rows of text for each step from the beginning of self-training on, in rounds over all text."""
+    budget = max(1, round(settings.batch_pieces * settings.self_training.ratio))
+    rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())
+    own = itertools.chain.from_iterable(rounds)
+    return {step: next(own) for step in range(steps) if step / steps > settings.self_training.begin}
 
 
 def interleave_second_corpus(

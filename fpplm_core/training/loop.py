@@ -19,6 +19,7 @@ from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.schedules import SCHEDULES, layerwise
+from fpplm_core.training.self_training import unlabelled_losses
 from fpplm_core.training.state import LoopSettings, TrainingState, update_average
 from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
@@ -56,12 +57,14 @@ def train_steps(
     techniques: Mapping[str, Technique],
     settings: LoopSettings,
     start: int = 0,
+    unlabelled: Callable[[int], Batch | None] = lambda _: None,
 ) -> Iterator[StepReport]:
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
-    `batches(step)` returns the batch of a step. Raises FpplmError if two techniques return what one may own, and
-    ParamsError if every parameter is frozen. A loss that is not finite also raises FpplmError: on the CPU before the
-    weights change; on a GPU, where reading it would wait, when the caller passes the reports to `read_losses`.
+    `batches(step)` returns the batch of a step, `unlabelled(step)` its text without labels, if any. Raises FpplmError
+    if two techniques return what one may own, and ParamsError if every parameter is frozen. A loss that is not finite
+    also raises FpplmError: on the CPU before the weights change; on a GPU, where reading it would wait, when the caller
+    passes the reports to `read_losses`.
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
@@ -93,6 +96,10 @@ def train_steps(
                 with seeded(device, derive_seed(settings.seed, number, f"{name}/dropout")):
                     own = technique.losses(step, contexts[name])
                 losses |= {f"{name}.{key}": value for key, value in own.items()}
+            text = unlabelled(number)
+            if text is not None:
+                with seeded(device, derive_seed(settings.seed, number, "unlabelled/dropout")):
+                    losses |= unlabelled_losses(state, text.to(device), techniques, contexts)
             loss = torch.stack([value.float() for value in losses.values()]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         parallel.all_reduce_sum([p.grad for p in state.model.encoder.parameters() if p.grad is not None])

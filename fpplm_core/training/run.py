@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from fpplm_core.model.tagger import Tagger
+from fpplm_core.training import self_training
 from fpplm_core.training.averaging import averaged
+from fpplm_core.training.batch import Batch
 from fpplm_core.training.data import TrainingData, count_label_pairs, make_batch
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.loop import StepReport, read_losses, train_steps
@@ -53,7 +55,10 @@ def prepare_run(
     numbers = settings.model_dump(include=set(LoopSettings.__dataclass_fields__))
     loop = LoopSettings(**numbers, steps=len(data.batches_by_step), bfloat16=bfloat16)
     techniques = build(technique.blocks())
-    state = initial_state(tagger, techniques, loop, count_label_pairs(data.tags, len(data.blueprint.labels)))
+    if data.unlabelled:
+        techniques[self_training.NAME] = self_training.SelfTraining(**dict(settings.self_training))
+    pairs = count_label_pairs(data.tags, len(data.blueprint.labels))
+    state = initial_state(tagger, techniques, loop, pairs, unlabelled=bool(data.unlabelled))
     return TrainingRun(data, state, techniques, settings, loop, encoder_sha256)
 
 
@@ -67,8 +72,14 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
         return
     read_every = 1 if state.device.type == "cpu" else READ_EVERY
     unread: list[StepReport] = []
-    batches = data.batches_by_step
-    for report in train_steps(state, lambda n: make_batch(data, batches[n]), run.techniques, run.loop, history.step):
+
+    def labelled(step: int) -> Batch:
+        return make_batch(data, data.batches_by_step[step])
+
+    def unlabelled(step: int) -> Batch | None:
+        return make_batch(data, data.unlabelled[step]) if step in data.unlabelled else None
+
+    for report in train_steps(state, labelled, run.techniques, run.loop, history.step, unlabelled):
         history.step = report.step + 1
         unread.append(report)
         last = interrupted.is_set()

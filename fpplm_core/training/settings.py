@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from fpplm_core.settings import Settings, Share
 from fpplm_core.training import techniques
+
+
+class SelfTrainingSettings(Settings):
+    weight: Annotated[float, Field(ge=0, le=10)]
+    confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    ratio: Annotated[float, Field(gt=0, le=8)]
+    begin: Share
+    full: Share
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SelfTrainingSettings:
+        if self.full < self.begin:
+            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
+        return self
 
 
 class TrainSettings(Settings):
@@ -27,6 +41,7 @@ class TrainSettings(Settings):
     device: Literal["auto", "cpu", "cuda"]
     processes: Annotated[int, Field(ge=1)]
     checkpoint_steps: Annotated[int, Field(ge=1)]
+    self_training: SelfTrainingSettings
 
 
 class TechniqueBlocks(Settings):

@@ -91,11 +91,16 @@ class TrainingState:
 
 
 def initial_state(
-    model: Tagger, techniques: Mapping[str, Technique], settings: LoopSettings, pairs: Tensor | None = None
+    model: Tagger,
+    techniques: Mapping[str, Technique],
+    settings: LoopSettings,
+    pairs: Tensor | None = None,
+    unlabelled: bool = False,
 ) -> TrainingState:
     """The state before the first step: the average equals the weights.
 
-    `pairs` (K, K) says how often label b follows label a in the training split; None counts none.
+    `pairs` (K, K) says how often label b follows label a in the training split; None counts none. `unlabelled`: steps
+    also have text without labels.
     """
     device = next(model.parameters()).device
     technique_modules = nn.ModuleDict()
@@ -103,7 +108,8 @@ def initial_state(
     pairs = torch.zeros(2 * [len(model.blueprint.labels)]) if pairs is None else pairs
     for name, technique in techniques.items():
         with seeded(device, derive_seed(settings.seed, 0, f"modules/{name}")):
-            own = nn.ModuleDict(technique.modules(model, pairs)).to(device)
+            modules = technique.modules(model, pairs) | (technique.unlabelled_modules(model) if unlabelled else {})
+            own = nn.ModuleDict(modules).to(device)
         technique_modules[name] = own
         rates |= {p: rate for module, rate in technique.rates().items() for p in own[module].parameters()}
     groups = model.groups()

@@ -97,6 +97,25 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
+class AgreedShare(nn.Module):
+    """The running share of the entities' words on which a technique agrees with labels of unlabelled text.
+
+    O does not count: on nearly all words, all agree on it.
+    """
+
+    share: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("share", torch.ones(()))
+
+    def update(self, trusted: Tensor, labels: Tensor) -> None:
+        """*Shape:* both (batch, words)."""
+        entities = labels > 0
+        agreed = (trusted & entities).sum() / entities.sum().clamp(min=1)
+        self.share.lerp_(torch.where(entities.any(), agreed, self.share), 0.02)
+
+
 Finding = float | dict[str, float] | list[dict[str, str | int | float]]
 
 
@@ -118,6 +137,10 @@ class Technique:
         """Learning rates of its modules as shares of the head's rate, by name; 1 for those that it does not name."""
         return {}
 
+    def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
+        """Modules that it has besides in a run with unlabelled text."""
+        return {}
+
     def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
         """Called before the frozen phase with the locked encoder's states of words, and their labels or IGNORED.
 
@@ -134,6 +157,20 @@ class Technique:
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         """Scalars to add to the loss, by name."""
+        return {}
+
+    def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
+        """Where it trusts these labels (batch, words) of unlabelled text, likewise; None for everywhere.
+
+        `taught` is what the averaged weights computed, without noise and gradient; its own modules are averaged too.
+        """
+        return None
+
+    def unlabelled_losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        """Scalars to add to the loss, by name; the step is on unlabelled text.
+
+        Its labels are those of the averaged weights that all techniques trust, elsewhere IGNORED.
+        """
         return {}
 
     def lr_scale(self, group: Group, context: StepContext) -> float:

@@ -22,7 +22,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def settings(name: str, revision: str | None = None) -> Params:
-    return cast(Params, SimpleNamespace(model=SimpleNamespace(encoder=name, revision=revision)))
+    model, data = SimpleNamespace(encoder=name, revision=revision), SimpleNamespace(unlabelled=None)
+    return cast(Params, SimpleNamespace(model=model, data=data))
 
 
 @pytest.fixture
@@ -146,13 +147,13 @@ def test_an_input_that_is_not_set_is_none_and_a_file_that_is_right_keeps_its_tim
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing: Parts = {}
-    monkeypatch.setitem(external.INPUT, "unlabelled", lambda _: nothing)
+    monkeypatch.setitem(external.INPUT, "another", lambda _: nothing)
     INPUTS.mkdir(parents=True)
     (INPUTS / "gone.json").write_text("{}")
     read()
     files = sorted(INPUTS.iterdir())
-    assert [file.name for file in files] == ["encoder.json", "unlabelled.json"]
-    assert (INPUTS / "unlabelled.json").read_text() == '"none"\n'
+    assert [file.name for file in files] == ["another.json", "encoder.json", "unlabelled.json"]
+    assert [file.read_text() for file in (files[0], files[2])] == ['"none"\n'] * 2
     for file in files:
         os.utime(file, ns=(1, 1))
     overwrite(folder / "config.json", "{}")
@@ -163,3 +164,20 @@ def test_an_input_that_is_not_set_is_none_and_a_file_that_is_right_keeps_its_tim
 def test_a_file_that_cannot_be_remembered_is_hashed_all_the_same(folder: Path) -> None:
     Path(".fpplm").write_text("a file where the folder should be")
     assert len(hash_files(folder)) == 2
+
+
+def test_unlabelled_text_is_its_files(folder: Path) -> None:
+    Path("text").mkdir()
+    for name in ("a.txt", "b.jsonl", ".hidden"):
+        Path("text", name).write_text(name)
+
+    def read_text(place: str | None) -> Any:
+        data, model = SimpleNamespace(unlabelled=place), SimpleNamespace(encoder="encoders/small", revision=None)
+        write_inputs(cast(Params, SimpleNamespace(data=data, model=model)))
+        return json.loads((INPUTS / "unlabelled.json").read_text())
+
+    assert read_text(None) == read_text("nowhere") == "none"
+    before = read_text("text")
+    assert before == {name: sha256(name.encode()).hexdigest() for name in ("a.txt", "b.jsonl")}
+    overwrite(Path("text/a.txt"), "A.txt")
+    assert read_text("text") == before | {"a.txt": sha256(b"A.txt").hexdigest()}

@@ -32,7 +32,7 @@ stages:
   read:
     cmd: mkdir -p build/corpus && cp data/corpus.txt build/corpus/all.txt
     params: [data]
-    deps: [data, build/code/read.json]
+    deps: [data, build/code/read.json, build/inputs/unlabelled.json]
     outs: [build/corpus]
   train:
     cmd: cp build/corpus/all.txt build/model
@@ -41,7 +41,8 @@ stages:
     outs: [build/model]
 """
 PARAMS = "data: {path: data}\nmodel: {encoder: encoder}\ntrain: {lr: 0.0003, layers: [1, 2]}\n"
-SETTINGS = cast(Params, SimpleNamespace(model=SimpleNamespace(encoder="encoder", revision=None)))
+MODEL = SimpleNamespace(encoder="encoder", revision=None)
+SETTINGS = cast(Params, SimpleNamespace(model=MODEL, data=SimpleNamespace(unlabelled="text")))
 
 
 def run() -> None:
@@ -112,6 +113,10 @@ CHANGES: dict[str, tuple[Callable[[], None], list[str]]] = {
     "data": (lambda: edit("data/corpus.txt", "b\n"), ["read, which runs before it: data: data"]),
     "encoder": (lambda: edit("encoder/model.safetensors", "Weights!"), ["input: encoder/model.safetensors"]),
     "more of the encoder": (lambda: edit("encoder/vocab.txt", "a"), ["input: encoder/vocab.txt (new)"]),
+    "unlabelled text": (
+        lambda: edit("text/a.txt", "Ann"),
+        ["read, which runs before it: input: unlabelled/a.txt (new)"],
+    ),
     "result": (lambda: Path("build/model").unlink(), ["output: build/model (deleted)"]),
     "command": (
         lambda: edit("dvc.yaml", GRAPH.replace("cp build/corpus", "cp  build/corpus")),

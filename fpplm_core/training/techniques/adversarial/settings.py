@@ -15,6 +15,7 @@ class AdversarialSettings(Settings):
     epsilon: Annotated[float, Field(ge=0, le=10)]
     input_every: Annotated[int, Field(ge=1)]
     rival_budget: Annotated[float, Field(ge=0, le=10)]
+    virtual: Weight
     consistency: Weight
     label_correction: Share
     begin: Share

@@ -25,6 +25,7 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import Batch, tag_loss
 from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
+from fpplm_core.training.techniques.adversarial.unlabelled import SecondOpinion, perturbation, virtual_attack
 
 SURE = 0.9  # the teacher's probability of another label from which it corrects
 
@@ -33,8 +34,13 @@ class Adversarial(AdversarialSettings, Technique):
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
 
+    def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
+        return {"opinion": SecondOpinion(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
+
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
+        if "opinion" in context.modules:
+            found["opinion"] = tag_loss(context.modules["opinion"](step.hidden), step.batch.labels)
         strength = context.ramp(self.begin, self.full)
         if self.rival_budget:
             found |= self.rival_losses(step, context, strength)
@@ -62,6 +68,19 @@ class Adversarial(AdversarialSettings, Technique):
             found["push"] = F.cross_entropy(logits + push, gold) - F.cross_entropy(logits, gold)
         return found
 
+    def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
+        return context.modules["opinion"].agrees(taught.hidden, labels) if "opinion" in context.modules else None
+
+    def unlabelled_losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        if "opinion" in context.modules and step.counted.any():
+            found["opinion_of_text"] = tag_loss(context.modules["opinion"](step.hidden), step.batch.labels)
+        strength = self.virtual * context.ramp(self.begin, self.full)
+        if strength and self.epsilon and context.step % self.input_every == 0:
+            generator = context.generator("virtual", step.batch.ids.device)
+            found["virtual"] = strength * virtual_attack(step.model, step.batch, self.epsilon, generator)
+        return found
+
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         found = {"B learns A's errors": (0.0, 1.0), "B attacks A": (self.begin, 1.0)} if self.rival_budget else {}
         if self.epsilon and self.begin < self.input_until:
@@ -69,7 +88,8 @@ class Adversarial(AdversarialSettings, Technique):
         return found | ({"agreement with the averaged weights": (self.begin, 1.0)} if self.consistency else {})
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        return dict(modules["rival"].summary()) if "rival" in modules else {}
+        own = [modules[name].summary() for name in ("rival", "opinion") if name in modules]
+        return {key: value for summary in own for key, value in summary.items()}
 
 
 class Rival(nn.Module):
@@ -134,18 +154,3 @@ def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
 
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))
-
-
-def perturbation(embeddings: Tensor, gradient: Tensor, mask: Tensor, epsilon: float) -> Tensor:
-    """δ with ‖δ‖ = ε · median ‖e_t‖ over each window, 0 on padding and where there is no gradient.
-
-    *Shape:* embeddings and gradient (batch, pieces, width), mask (batch, pieces).
-    """
-    gradient = gradient.float() * mask.unsqueeze(2)
-    norms = torch.linalg.vector_norm(gradient, dim=(1, 2), keepdim=True)
-    lengths = torch.linalg.vector_norm(embeddings.float(), dim=2).masked_fill(mask == 0, torch.inf)
-    middle = (mask.sum(1, keepdim=True) - 1) // 2  # on CUDA torch's own median is not deterministic
-    sizes = lengths.sort(1).values.gather(1, middle).unsqueeze(2)
-    delta = torch.where(norms > 0, gradient / norms.clamp(min=1e-30), torch.zeros_like(gradient))
-    moved: Tensor = epsilon * sizes * delta
-    return moved.to(embeddings.dtype)

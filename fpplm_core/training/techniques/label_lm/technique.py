@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import Finding, SecondGraph, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import AgreedShare, Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; farther ones share the last
@@ -41,6 +41,9 @@ INIT_STEPS = 4  # without a frozen phase: steps whose states become the label em
 class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
+
+    def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
+        return {"agreed": AgreedShare()}
 
     def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
         modules["decoder"].gather(hidden, labels)
@@ -82,6 +85,11 @@ class LabelLm(LabelLmSettings, Technique):
         read = torch.where(own_guess, guesses, F.one_hot(damaged, count).to(guesses.dtype))
         return read, draw(*gold.shape) < self.hide
 
+    def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor:
+        trusted = agreement(taught.hidden, labels, taught.batch.word_mask.bool(), context.modules) > 0.5
+        context.modules["agreed"].update(trusted, labels)
+        return trusted
+
     def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
         if not self.bias:
             return None
@@ -106,7 +114,13 @@ class LabelLm(LabelLmSettings, Technique):
         )
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        return dict(modules["decoder"].summary())
+        found = dict(modules["decoder"].summary())
+        agreed = (
+            {"entities' words of text on which it agrees": float(modules["agreed"].share)}
+            if "agreed" in modules
+            else {}
+        )
+        return found | agreed
 
 
 def feedback(taught: Tensor, own: Tensor, gold: Tensor) -> Tensor:
@@ -121,17 +135,17 @@ def feedback(taught: Tensor, own: Tensor, gold: Tensor) -> Tensor:
 
 @torch.no_grad()
 def agreement(states: Tensor, labels: Tensor, counted: Tensor, modules: Mapping[str, Any]) -> Tensor:
-    """The probability that the decoder gives to each label without having seen it, from the labels of every other
-    word: one pass hides the even words, one the odd ones. 0 where a word does not count.
+    """The probability that the decoder gives to each label without having seen it: one pass with the labels of
+    entities hidden, one with all others (label 0, O) hidden; 0 where a word does not count.
 
     *Shape:* states (batch, words, width), labels and counted (batch, words) to (batch, words).
     """
     decoder: LabelDecoder = modules["decoder"]
     gold = labels.clamp(min=0)
     read = F.one_hot(gold, decoder.labels.shape[0])
-    even = (torch.arange(gold.shape[1], device=gold.device) % 2 == 0).expand_as(gold)
-    first, second = (decoder(read, hidden, states, counted).softmax(-1) for hidden in (even, ~even))
-    chance = torch.where(even.unsqueeze(2), first, second).gather(2, gold.unsqueeze(2)).squeeze(2)
+    inside = gold != 0
+    first, second = (decoder(read, hidden, states, counted).softmax(-1) for hidden in (inside, ~inside))
+    chance = torch.where(inside.unsqueeze(2), first, second).gather(2, gold.unsqueeze(2)).squeeze(2)
     return chance * counted
 
 

@@ -1,0 +1,166 @@
+"""Self-training: the averaged weights label text without labels, and the model learns their surest labels.
+
+label     argmax of the averaged weights (mean teacher, 1703.01780), without noise; the student has its dropout
+trust     a word counts if its label has a probability of at least its type's threshold and every technique trusts it;
+          an entity counts as a whole, with legal labels, or not at all
+quotas    r_k = share of type k (or O) among the words that counted / its share in the labelled data, and r_E that of
+          all entities. A starved type has a lower threshold, after FlexMatch (2110.08263):
+          0.5 + (confidence − 0.5) min(1, r_k / r_E). Words of a type that floods weigh less, min(1, r_E / r_k), and so
+          do those of O, of which the teacher is nearly always sure: a model that turns to O learns no more O.
+loss      Σ w_k CE(student, label) over the words that count / all words
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fpplm_core.tagging.schemes import OUTSIDE, transitions
+from fpplm_core.training.averaging import averaged, without_gradient
+from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.settings import SelfTrainingSettings
+from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
+
+if TYPE_CHECKING:
+    from fpplm_core.model.tagger import Tagger
+    from fpplm_core.training.state import TrainingState
+
+NAME = "self_training"
+MEMORY = 0.98  # of the running shares
+DOUBT = 100.0  # words for which the running shares count as those of the labelled data
+
+
+def unlabelled_losses(
+    state: TrainingState, batch: Batch, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
+) -> dict[str, Tensor]:
+    """The losses of all techniques on a batch without labels, by name; see `Technique.trust`.
+
+    Its labels are those of the averaged weights, IGNORED where a technique or the legality of labels speaks against
+    them. What `batch.labels` holds does not matter.
+    """
+    owned = batch.word_mask.bool()
+    with averaged(state.average, state.model, state.technique_modules), without_gradient(batch.ids.device):
+        taught = _outputs(state, batch)
+        labels = taught.logits.argmax(-1).masked_fill(~owned, IGNORED)
+        kept = owned
+        for name, technique in techniques.items():
+            trusted = technique.trust(taught, labels, contexts[name])
+            kept = kept if trusted is None else kept & trusted
+        labels = labels.masked_fill(~whole_spans(labels, kept, state.model.blueprint.labels), IGNORED)
+    step = _outputs(state, batch._replace(labels=labels))
+    return {
+        f"{name}.{key}": value
+        for name, technique in techniques.items()
+        for key, value in technique.unlabelled_losses(step, contexts[name]).items()
+    }
+
+
+def _outputs(state: TrainingState, batch: Batch) -> StepOutputs:
+    model = state.model
+    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces)
+    return StepOutputs(model, batch, batch, hidden, model.classify(hidden), state.average)
+
+
+def whole_spans(labels: Tensor, kept: Tensor, names: Sequence[str]) -> Tensor:
+    """The kept words without those of an entity that has a doubtful word, or an illegal border inside or around it.
+
+    *Shape:* labels (batch, words), IGNORED where no word is; kept likewise.
+    """
+    device, edge = labels.device, len(names)
+    legal = torch.from_numpy(transitions(names)).to(device)
+    goes_on = torch.tensor([name[:2] in ("I-", "E-") for name in names] + [False], device=device)
+    numbers = F.pad(torch.where(labels == IGNORED, edge, labels), (1, 1), value=edge)
+    fits = legal[numbers[:, :-1], numbers[:, 1:]]  # the border before each word, and that behind the last
+    span = (~goes_on[numbers[:, 1:-1]]).cumsum(1)
+    doubtful = ~(kept & fits[:, :-1] & fits[:, 1:])
+    # A word after an illegal I or E would begin a span of its own; joined to the one before, both are doubtful.
+    together = span.unsqueeze(2) == span.unsqueeze(1)
+    return ~(together & doubtful.unsqueeze(1)).any(2)
+
+
+class SelfTraining(SelfTrainingSettings, Technique):
+    """Not one of the six: it exists where there is unlabelled text, also in plain training."""
+
+    def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
+        return {"quotas": Quotas(model.blueprint.labels)}
+
+    def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        context.modules["quotas"].observe("labelled", step.batch.labels)
+        return {}
+
+    def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor:
+        chance = taught.logits.softmax(-1).gather(2, labels.clamp(min=0).unsqueeze(2)).squeeze(2)
+        quotas: Quotas = context.modules["quotas"]
+        return chance >= quotas.thresholds(self.confidence)[quotas.kind[labels.clamp(min=0)]]
+
+    def unlabelled_losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
+        quotas: Quotas = context.modules["quotas"]
+        labels = step.batch.labels
+        weights = quotas.weights()[quotas.kind[labels.clamp(min=0)]]
+        loss = F.cross_entropy(step.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
+        total = (weights.flatten() * loss).sum() / step.batch.word_mask.sum().clamp(min=1)
+        quotas.observe("kept", labels, step.batch.word_mask)
+        return {"tag": self.weight * context.ramp(self.begin, self.full) * total}
+
+    def phases(self, total: int) -> dict[str, tuple[float, float]]:
+        return {"learns its own labels": (self.begin, 1.0)}
+
+    def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
+        return dict(modules["quotas"].summary(self.confidence))
+
+
+class Quotas(nn.Module):
+    """Running shares of O and of each type among the words with labels, given and own, and what follows from them."""
+
+    kind: Tensor
+    labelled: Tensor
+    kept: Tensor
+    recent: Tensor
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.names = sorted({label.partition("-")[2] for label in labels if label != OUTSIDE})
+        kinds = [self.names.index(label.partition("-")[2]) + 1 if label != OUTSIDE else 0 for label in labels]
+        self.register_buffer("kind", torch.tensor(kinds), persistent=False)
+        for shares in ("labelled", "kept"):
+            self.register_buffer(shares, torch.zeros(1 + len(self.names), dtype=torch.float64))
+        self.register_buffer("recent", torch.zeros(2, dtype=torch.float64))  # words that counted, and all words
+
+    @torch.no_grad()
+    def observe(self, shares: str, labels: Tensor, word_mask: Tensor | None = None) -> None:
+        """Adds the words of a batch, whose labels are `labelled` or `kept`."""
+        numbers = F.one_hot(self.kind[labels[labels != IGNORED]], len(self.labelled)).sum(0).double()
+        getattr(self, shares).mul_(MEMORY).add_(numbers)
+        if word_mask is not None:
+            self.recent.mul_(MEMORY).add_(torch.stack([numbers.sum(), word_mask.sum().double()]))
+
+    def ratios(self) -> Tensor:
+        """r_k / r_E for O and each type; 1 until words have counted. *Shape:* (1 + types,)."""
+        wanted = (self.labelled + 1e-3) / (self.labelled + 1e-3).sum()
+        kept = self.kept + DOUBT * wanted
+        return (kept / wanted) / (kept[1:].sum() / wanted[1:].sum())
+
+    def thresholds(self, confidence: float) -> Tensor:
+        """The least probability of a label that counts, by O and type."""
+        return (0.5 + (confidence - 0.5) * self.ratios().clamp(max=1.0)).float()
+
+    def weights(self) -> Tensor:
+        """The weight of a word that counts, by O and type."""
+        return (1.0 / self.ratios().clamp(min=1.0)).float()
+
+    def summary(self, confidence: float) -> dict[str, Finding]:
+        def by_type(values: Tensor) -> dict[str, float]:
+            return dict(zip([OUTSIDE, *self.names], values.tolist(), strict=True))
+
+        counted, seen = self.recent.tolist()
+        return {
+            "share of unlabelled words that count": counted / max(1.0, seen),
+            "kept share": by_type(self.kept / self.kept.sum().clamp(min=1)),
+            "labelled share": by_type(self.labelled / self.labelled.sum().clamp(min=1)),
+            "threshold": by_type(self.thresholds(confidence)),
+            "weight": by_type(self.weights()),
+        }
