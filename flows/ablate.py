@@ -1,13 +1,16 @@
-"""The ablation: arms × corpora × seeds from one small file, each cell the real stages in a folder of its own.
+"""The ablation: arms × corpora × trials or seeds from one small file, each run the real stages in a folder of its own.
 
-A cell is named by digests of its parameters, data and encoder, and of its code; the ledger (runs.jsonl) holds what is
-finished. An ablation that was killed loses at most the cells in progress, and what has changed is run anew.
+A run is named by digests of its parameters, data and encoder, and of its code; the ledger (runs.jsonl) holds what is
+finished. An ablation that was killed loses at most the runs in progress, and what has changed is run anew. Runs look at
+dev alone, but for the final ones.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +20,51 @@ from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from fpplm.pipeline.flow import end_on_sigterm
-from fpplm.registry.git import try_git
-from fpplm.studies.ablation import Cell, grid
+from fpplm.registry.git import commit_of, try_git
+from fpplm.studies.ablation import Cell, cells_of
+from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
-from fpplm.studies.runs import run_cell
+from fpplm.studies.plan import read_plan, used_files
+from fpplm.studies.runs import PREPARED, run_cell
+from fpplm.studies.search import gives_up
 from fpplm_core.errors import FpplmError
-from fpplm_core.settings import read_yaml
 
 
-def ablate(plan: Path, ledger: Path, workers: int = 1) -> None:
-    """Runs what the ledger lacks, seed by seed, so that an unfinished ablation is already paired.
+def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False) -> None:
+    """Runs what the ledger in `results` lacks: on dev alone, or the final runs, which score test.
 
     Several workers share the cores: more is done in an hour, and `seconds` compare arms of the same ablation alone.
+    Raises RegistryError if final runs were to start from a plan, choices or params.yaml that are not committed.
     """
+    choices = commit_of(used_files(plan, results)) if final else None
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
-    run_missing.with_options(task_runner=runner)(plan, ledger, workers)
+    run_missing.with_options(task_runner=runner)(plan, results, workers, choices)
+    if not final:
+        write_choices(plan, results)
 
 
 @flow(name="ablate", log_prints=False)
-def run_missing(plan: Path, ledger: Path, workers: int) -> None:
-    """Runs every cell that the ledger lacks. Where one fails, the others run on, and its error is raised at the end."""
+def run_missing(plan: Path, results: Path, workers: int, choices: str | None) -> None:
+    """Runs every cell that the ledger lacks. Where one fails, the others run on, and its error is raised at the end.
+
+    `choices` is the commit of what final runs are run with; None: the runs on dev.
+    """
     end_on_sigterm()
-    cells = list(grid(plan))
-    for corpus in read_yaml(plan)["corpora"].keys() - {cell.corpus for cell in cells}:
+    cells, ledger = cells_of(plan, results, final=choices is not None), results / "runs.jsonl"
+    for corpus in sorted(read_plan(plan).corpora.keys() - {cell.corpus for cell in cells}):
         print(f"{corpus} is left out: its folder is not there")
-    finished = {(row.key, row.code) for row in read_ledger(ledger)}
-    todo = [cell for cell in cells if (cell.key, cell.code) not in finished]
-    print(f"{len(cells)} runs, {len(cells) - len(todo)} done")
-    start, commit = time.perf_counter(), try_git("describe", "--always", "--dirty")
+    wanted = {(cell.key, cell.code) for cell in cells}
+    finished = [row for row in read_ledger(ledger) if (row.key, row.code) in wanted]
+    done = {(row.key, row.code) for row in finished}
+    todo = [cell for cell in cells if (cell.key, cell.code) not in done]
+    print(f"{len(cells)} runs, {len(cells) - len(todo)} done", flush=True)
+    facts = {"commit": try_git("describe", "--always", "--dirty"), "choices": choices}
+    start = time.perf_counter()
     threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
-    waiting = {execute.submit(cell, threads, commit): cell for cell in todo}
+    watch = partial(gives_up, finished)
+    waiting = [execute.submit(cell, threads, facts, watch) for cell in todo]
     failed: list[FpplmError] = []
-    for number, future in enumerate(as_completed(list(waiting)), start=1):
+    for number, future in enumerate(as_completed(waiting), start=1):
         try:
             row = future.result()
         except FpplmError as error:  # the others are worth their hours all the same
@@ -56,18 +72,22 @@ def run_missing(plan: Path, ledger: Path, workers: int) -> None:
             failed.append(error)
             continue
         append_row(ledger, row)
+        finished.append(row)
         left = (time.perf_counter() - start) / number * (len(todo) - number)
         print(f"{number}/{len(todo)} (about {left / 60:.0f} min left) {line(row)}", flush=True)
+    shutil.rmtree(PREPARED, ignore_errors=True)
     if failed:
         raise failed[0]
 
 
 @task(task_run_name="{cell.corpus}, {cell.arm}, seed {cell.seed}", cache_policy=NO_CACHE)
-def execute(cell: Cell, threads: int | None, commit: str | None) -> LedgerRow:
+def execute(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Any) -> LedgerRow:
     """Runs the stages of one cell. Raises FpplmError."""
-    return run_cell(cell, threads, commit)
+    return run_cell(cell, threads, facts, partial(watch, cell))
 
 
 def line(row: LedgerRow) -> str:
-    scores = f"dev {row.dev_f1:.4f}, test {row.test['f1']:.4f}, {row.seconds:.0f} s"
-    return f"{row.corpus}, {row.arm}, seed {row.seed}: {scores}"
+    which = f"seed {row.seed}" if row.trial is None else f"trial {row.trial}"
+    scores = f"dev {row.dev_f1:.4f}" + (f", test {row.test['f1']:.4f}" if row.test else "")
+    ended = f"given up after {len(row.curve)} epochs, " if row.pruned else ""
+    return f"{row.corpus}, {row.arm}, {which}: {scores}, {ended}{row.seconds:.0f} s"

@@ -1,13 +1,14 @@
 """transformers' Trainer as its token-classification example uses it: IOB2 tags on first pieces, dynamic padding, the
 best epoch on dev kept, greedy decoding.
 
-As a command it stands in for the stages encode, train and evaluate: it reads build/corpus and params.yaml and leaves
-metrics/train.json, metrics/evaluate.json and build/predictions.
+As a command it stands in for the stages train and evaluate: it reads build/corpus and params.yaml, of `train` the
+seed, epochs, lr, head_lr, warmup, precision and batch_pieces (32 of which count as a sentence). It leaves
+metrics/train.json, metrics/evaluate.json, build/predictions and the curve of dev F1, as the stages do. Without
+sentences in test, as in trials, it scores none.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
+from dvclive.live import Live
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 from transformers import (
@@ -26,7 +28,7 @@ from transformers import (
     set_seed,
 )
 
-from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS
+from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS, REPORTS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import calibration_error
@@ -41,6 +43,8 @@ from fpplm_core.tagging.schemes import label_list, legal
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.viterbi import softmax
 
+PIECES = 32  # of a step that count as one sentence of the Trainer's batch
+
 
 class Peer(NamedTuple):
     """Its dev F1; by split every word's greedy tag, and their calibration error; words/s in training epochs alone."""
@@ -52,22 +56,22 @@ class Peer(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=float, required=True)
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--bf16", type=int, default=0, help="1: the same number format as ours")
-    options = parser.parse_args()
     settings = load()
+    train = settings.train
     corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev", "test")}
+    scored = ("dev", "test") if corpus["test"] else ()
     peer = train_peer(
         corpus,
         settings.model,
-        settings.train.epochs,
-        settings.train.seed,
-        options.rate,
-        options.batch,
-        ("dev", "test"),
-        bf16=bool(options.bf16),
+        train.epochs,
+        train.seed,
+        train.lr,
+        train.batch_pieces // PIECES,
+        scored,
+        bf16=train.precision != "float32",
+        head_rate=train.head_lr,
+        warmup=train.warmup,
+        live=Live(str(REPORTS / "training/dvclive"), save_dvc_exp=False, dvcyaml=None, report=None),
     )
     scores = {}
     for split, tags in peer.tags.items():
@@ -76,7 +80,8 @@ def main() -> None:
         scores[split] = asdict(score_spans(corpus[split], gold, predicted, mentions(corpus["train"])))
         scores[split] |= {"illegal_paths": broken / len(tags), "calibration_error": peer.calibration[split]}
         write_predictions(PREDICTIONS / f"{split}.jsonl", predictions_of(corpus[split], gold, predicted))
-    write_json(METRICS / "evaluate.json", scores)
+    if scores:
+        write_json(METRICS / "evaluate.json", scores)
     write_json(METRICS / "train.json", {"dev_f1": peer.dev_f1, "words_per_s": peer.words_per_s})
 
 
@@ -89,22 +94,33 @@ def train_peer(
     batch: int,
     splits: tuple[str, ...] = (),
     bf16: bool = False,
+    head_rate: float | None = None,
+    warmup: float = 0.0,
+    live: Live | None = None,
 ) -> Peer:
-    """Trains, and tags these splits with the best epoch's weights."""
+    """Trains, and tags these splits with the best epoch's weights.
+
+    The head learns at `head_rate` (None: at `rate`); `warmup` is a share of all steps; `live` gets dev F1 by epoch.
+    """
     set_seed(seed)
     tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
     labels = label_list(types_of(s.tags for s in corpus["train"]), "IOB2")
-    sets = {split: tokenised(sentences, tokenizer, labels) for split, sentences in corpus.items()}
+    sets = {split: tokenised(corpus[split], tokenizer, labels) for split in ("train", "dev", *splits)}
     model = AutoModelForTokenClassification.from_pretrained(encoder_source(settings.encoder), num_labels=len(labels))
 
     def scores(prediction: Any) -> dict[str, float]:
-        return {"f1": strict_f1(corpus["dev"], words_of(prediction, labels, corpus["dev"]))}
+        f1 = strict_f1(corpus["dev"], words_of(prediction, labels, corpus["dev"]))
+        if live:
+            live.log_metric("dev_f1", f1)
+            live.step += 1
+        return {"f1": f1}
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
             num_train_epochs=epochs,
             learning_rate=rate,
+            warmup_steps=warmup,  # below 1: a share
             per_device_train_batch_size=batch,
             per_device_eval_batch_size=32,
             eval_strategy="epoch",
@@ -130,6 +146,7 @@ def train_peer(
             processing_class=tokenizer,
             compute_metrics=scores,
             callbacks=[clock],
+            optimizers=(optimizer_of(model, rate, head_rate or rate), None),
         )
         trainer.train()
         dev = max(row["eval_f1"] for row in trainer.state.log_history if "eval_f1" in row)
@@ -142,6 +159,14 @@ def train_peer(
             calibration[split] = calibration_error(softmax(outcome.predictions[counted]), outcome.label_ids[counted])
     words = sum(len(s.words) for s in corpus["train"])
     return Peer(dev, tags, calibration, epochs * words / clock.seconds)
+
+
+def optimizer_of(model: torch.nn.Module, rate: float, head_rate: float) -> torch.optim.Optimizer:
+    """The Trainer's AdamW, with a rate of its own for the head."""
+    encoder = {id(p) for p in model.base_model.parameters()}
+    head = [p for p in model.parameters() if id(p) not in encoder]
+    groups = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=0.0, fused=True)
 
 
 class EpochClock(TrainerCallback):

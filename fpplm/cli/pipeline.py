@@ -110,20 +110,23 @@ def gate(
 @app.command()
 def ablate(
     plan: Annotated[Path, typer.Argument(help="file that lists arms, corpora and seeds")] = Path(
-        "benchmarks/studies/ablation.yaml"
+        "benchmarks/studies/main.yaml"
     ),
-    results: Annotated[Path, typer.Option(help="folder for the ledger, tables and plots")] = Path(
-        "benchmarks/results/ablation"
+    results: Annotated[Path, typer.Option(help="folder for the ledger, choices, tables and plots")] = Path(
+        "benchmarks/results/study"
     ),
     workers: Annotated[int, typer.Option(min=1, help="runs in parallel, which share the cores")] = 1,
+    final: Annotated[
+        bool, typer.Option("--final", help="run and score on test what was chosen on dev and committed")
+    ] = False,
     only_report: Annotated[bool, typer.Option("--report", help="run nothing; only rewrite the table")] = False,
 ) -> None:
-    """Compares techniques: runs every arm × corpus × seed missing from the ledger, and writes the table."""
+    """Compares ways of training: runs what the ledger lacks, on dev alone or --final, and writes the table."""
     announce(f"ablation {plan}")
-    from fpplm.studies.ablation import write_outcome
+    from fpplm.studies.outcome import write_outcome
 
     if not only_report:
-        load_flow("ablate").ablate(plan, results / "runs.jsonl", workers)
+        load_flow("ablate").ablate(plan, results, workers, final)
     typer.echo(write_outcome(plan, results))
 
 

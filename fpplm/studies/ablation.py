@@ -1,67 +1,74 @@
-"""The ablation: runs the real stages for arms × corpora × seeds from one small file, each run in its own folder.
+"""The cells of an ablation: what each of them trains and scores, and the digests that name it.
 
-A run is named by digests of its parameters, data and encoder, and of code and lock. The ledger (runs.jsonl) holds the
-finished runs, so that a killed ablation loses at most the run in progress, and only changed runs are repeated.
+A cell is named by digests of its parameters, data and encoder, and of its code. The ledger (runs.jsonl) holds what is
+finished, so that a killed ablation loses at most the runs in progress, and only changed runs are repeated.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterator
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm.pipeline import paths
 from fpplm.pipeline.fingerprint import digest, fingerprints
-from fpplm.studies.forest import forest
-from fpplm.studies.ledger import read_ledger
-from fpplm.studies.markdown import table
+from fpplm.studies.plan import Changes, Choices, Plan, changed, read_choices, read_plan
+from fpplm.studies.search import draw
 from fpplm_core.errors import ParamsError
-from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
 ROOT = Path.cwd()  # the project, as for every command
 SCRATCH = paths.SCRATCH / "ablation"
-OURS = ("tasks.read", "tasks.encode", "tasks.train", "tasks.evaluate")
+PREPARE = ("tasks.read", "tasks.encode")
+OURS = ("tasks.train", "tasks.evaluate")
+TRAINER = "benchmarks.peers.trainer"
 
 
 class Cell(NamedTuple):
-    """One cell of the grid: its arm, corpus and seed, the content of its params.yaml, and the modules to run.
+    """One run: its arm, corpus and seed, the content of its params.yaml, and the modules that run.
 
-    `train_sentences` and `dev_sentences` limit train and dev to that many evenly spread sentences (None: all); the
-    share `noise` of train's mentions gets a wrong label.
+    A run that is not `final` never sees a test split; `trial` is the number of a search's draw, `values` are the drawn
+    or chosen ones. `train_sentences` and `dev_sentences` limit train and dev to that many evenly spread sentences
+    (None: all); the share `noise` of train's mentions gets a wrong label.
     """
 
     corpus: str
     arm: str
     seed: int
+    trial: int | None
+    values: Changes
+    final: bool
     settings: dict[str, Any]
-    modules: list[list[str]]
+    modules: tuple[str, ...]
     train_sentences: int | None
     dev_sentences: int | None
     noise: float
 
     @property
-    def ours(self) -> bool:
-        """Whether our own code trains, and not the Trainer of transformers, which uses none of it."""
-        return self.modules[-1] == [OURS[-1]]
-
-    @property
     def key(self) -> str:
         """The digest of parameters, data and encoder."""
-        settings = {name: block for name, block in self.settings.items() if self.ours or name != "technique"}
-        inputs: list[Any] = [settings, self.modules, self.train_sentences, self.dev_sentences, self.noise]
-        inputs += [content(settings["data"]["path"]), content(settings["model"]["encoder"])]
-        return digest_of(inputs)
+        ours = TRAINER not in self.modules  # the Trainer knows no techniques
+        settings = {name: block for name, block in self.settings.items() if ours or name != "technique"}
+        return digest_of([settings, self.modules, *self._data()])
+
+    @property
+    def data_key(self) -> str:
+        """The digest of what `read` and `encode` make for this run, and for others."""
+        settings = [self.settings[section] for section in ("data", "model", "encode")]
+        return digest_of([settings, code_of(PREPARE), *self._data()])
+
+    def _data(self) -> list[Any]:
+        data, encoder = self.settings["data"], self.settings["model"]["encoder"]
+        contents = [content(path) for path in (data["path"], data.get("unlabelled"), encoder) if path]
+        return [self.final, self.train_sentences, self.dev_sentences, self.noise, *contents]
 
     @property
     def code(self) -> str:
         """The digest of the code that runs, and of its libraries."""
-        return code_of(tuple(module for module, *_ in self.modules))
+        return code_of((*PREPARE, *self.modules))
 
 
 @cache
@@ -83,59 +90,57 @@ def content(path: str) -> str:
     return whole.hexdigest()
 
 
-def grid(plan: Path) -> Iterator[Cell]:
-    """Every cell of a plan whose corpus exists.
+def cells_of(plan: Path, results: Path, final: bool) -> list[Cell]:
+    """The runs of a plan file; the choices of its values stand in `results`. Raises ParamsError."""
+    wanted = read_plan(plan)
+    chosen = read_choices(plan, results) if final or wanted.choices else {}
+    return list(grid(wanted, chosen, final))
 
-    Raises ParamsError for a plan that cannot be read, or that names an unknown parameter.
+
+def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
+    """Every run of a plan whose corpus exists: its trials on dev, or the final runs, at the chosen values.
+
+    Trial by trial, or seed by seed, so that an unfinished ablation is already paired. Raises ParamsError if an arm
+    names an unknown parameter or a wrong value, or if a choice is missing.
     """
-    try:
-        wanted = read_yaml(plan)
-        axes = product(wanted["seeds"], wanted["corpora"].items(), wanted["arms"].items())
-    except (KeyError, AttributeError, TypeError) as error:
-        raise ParamsError(f"not an ablation plan ({error})", where=str(plan)) from None
-    base = read_yaml(ROOT / "params.yaml")
-    for seed, (corpus, where), (arm, own) in axes:
-        settings, limits = copy.deepcopy(base), dict(where)
-        changes = {**own, **limits.pop("arms", {}).get(arm, {})}
-        trainer = changes.pop("trainer", None)
-        common = {"train.seed": seed, "train.epochs": wanted["epochs"], "train.patience": wanted["epochs"]}
-        data = [limits.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
-        for name, value in {**common, **limits, **changes}.items():
-            change(settings, name, value, f"{plan}: {arm}")
-        Params.parse(settings, f"{plan}: {arm}")
-        modules = [[name] for name in OURS]
-        if trainer:
-            modules = [["tasks.read"], ["benchmarks.peers.trainer", *(f"--{k}={v}" for k, v in trainer.items())]]
-        if (ROOT / settings["data"]["path"]).is_dir():
-            yield Cell(corpus, arm, seed, settings, modules, *data)
+    search = None if final else plan.search
+    draws = draw(search) if search else [{}]
+    rounds = [(number, plan.seeds[0]) for number in range(len(draws))] if search else [(None, n) for n in plan.seeds]
+    for number, seed in rounds:
+        for corpus in plan.corpora:
+            for arm, own in plan.arms.items():
+                if number and own.get("search") is False:
+                    continue
+                drawn = draws[number] if number is not None and own.get("search") is not False else {}
+                cell = cell_of(plan, corpus, arm, choices, drawn, final)
+                if (ROOT / cell.settings["data"]["path"]).is_dir():
+                    yield seeded(cell._replace(trial=number), seed)
 
 
-def change(settings: dict[str, Any], name: str, value: Any, where: str) -> None:
-    """Sets the value of a dotted name. Raises ParamsError if there is no such parameter."""
-    *path, last = name.split(".")
-    place = settings
-    for part in path:
-        place = place.get(part, {})
-    if last not in place:
-        raise ParamsError("unknown parameter", where=where, got=repr(name))
-    place[last] = value
+def seeded(cell: Cell, seed: int) -> Cell:
+    settings = {**cell.settings, "train": {**cell.settings["train"], "seed": seed}}
+    return cell._replace(seed=seed, settings=settings)
 
 
-def write_outcome(plan: Path, results: Path) -> str:
-    """Writes the table and the forest plot of a plan's finished runs, and returns the table as Markdown.
-
-    If a run was made with several versions of the code, the last one counts; the commits are named.
-    """
-    wanted = read_yaml(plan)
-    keys = {cell.key for cell in grid(plan)}
-    rows = list({row.key: row for row in read_ledger(results / "runs.jsonl") if row.key in keys}.values())
-    parts, groups = [], {}
-    for reference in wanted["references"]:
-        text, differences = table(rows, reference)
-        parts.append(f"# against {reference}\n\n{text}")
-        groups[f"against {reference}"] = differences
-    commits = ", ".join(sorted({str(row.commit) for row in rows}))
-    text = "\n".join(parts) + f"\n{len(rows)} runs, made at {commits or 'no commit'}.\n"
-    (results / f"{plan.stem}.md").write_text(text, encoding="utf-8")
-    (results / f"{plan.stem}.svg").write_text(forest(groups), encoding="utf-8")
-    return text
+def cell_of(plan: Plan, corpus: str, arm: str, choices: Choices, drawn: Changes, final: bool) -> Cell:
+    """The cell of an arm on a corpus, without its seed. Raises ParamsError."""
+    where, own = dict(plan.corpora[corpus]), dict(plan.arms[arm])
+    data = [where.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
+    own |= where.pop("arms", {}).get(arm, {})
+    trainer, _, like = own.pop("trainer", False), own.pop("search", None), own.pop("like", None)
+    chosen: Changes = {}
+    if source := like or (arm if final and plan.search else None):
+        try:
+            chosen = choices[source][corpus]["values"]
+        except KeyError:
+            raise ParamsError("no choice for this arm and corpus", where=arm, got=f"{source}, {corpus}") from None
+    base = [plan.common, where, own, drawn]
+    changes = {name: value for part in ([chosen, *base] if like else [*base, chosen]) for name, value in part.items()}
+    for name, value in changes.items():
+        if isinstance(value, str):
+            changes[name] = value.replace("{corpus}", corpus)
+    settings = changed(read_yaml(ROOT / "params.yaml"), changes, f"{arm}, {corpus}")
+    if not final and settings["data"]["dev"]:
+        settings["data"]["test"] = settings["data"]["dev"]  # of which a run on dev keeps no sentence
+    modules = (TRAINER,) if trainer else OURS if final else OURS[:1]
+    return Cell(corpus, arm, 0, None, chosen or drawn, final, settings, modules, *data)

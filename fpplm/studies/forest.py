@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from fpplm_core.evaluation.significance import Difference
+from fpplm.studies.statistics import Effect
 
 WIDTH, LABEL, VALUE, ROW = 860, 300, 190, 22  # pixels: the whole, the names, the numbers, a row
 
 
-def forest(groups: Mapping[str, Mapping[str, Difference]]) -> str:
+def forest(groups: Mapping[str, Mapping[str, Effect]]) -> str:
     """*groups:* title → name → difference in F1 (shares of 1; drawn in points). Readable in light and dark."""
     every = [d for group in groups.values() for d in group.values()]
     low, high = min([0.0, *(d.low for d in every)]), max([0.0, *(d.high for d in every)])

@@ -1,18 +1,30 @@
-"""The ledger of an ablation: one JSON line for each finished cell."""
+"""The ledger of an ablation: one JSON line for each finished run."""
 
 from __future__ import annotations
 
+import base64
 import json
-from dataclasses import asdict, dataclass
+import os
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fpplm_core.evaluation.metrics import SentenceCounts
 
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """The result of one cell.
+    """The result of one run.
 
-    `key` is the digest of parameters, data and encoder, `code` that of the code. `test` has scores by name, `counts`
-    tp, fp and fn of every test sentence; `seconds` and `peak_mb` (MB of memory) are those of the training.
+    `key` is the digest of parameters, data and encoder, `code` that of the code. `values` are those that its trial
+    drew, or that were chosen; `curve` is dev F1 by epoch, and of a `pruned` trial `dev_f1` is its best until then. Only
+    final runs have `choices` (the commit of what they were run with), `test` (scores by name) and `counts` (`packed`
+    tp, fp and fn of each document of test, or of each sentence where none are marked). `seconds` and `peak_mb` (MB of
+    memory) are those of the training.
     """
 
     key: str
@@ -22,19 +34,40 @@ class LedgerRow:
     arm: str
     seed: int
     dev_f1: float
-    test: dict[str, float]
-    counts: list[list[int]]
+    curve: list[float]
     seconds: float
     peak_mb: int
+    trial: int | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    pruned: bool = False
+    choices: str | None = None
+    test: dict[str, float] | None = None
+    counts: str | None = None
 
 
 def read_ledger(ledger: Path) -> list[LedgerRow]:
-    if not ledger.exists():
-        return []
-    return [LedgerRow(**json.loads(line)) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    """The finished runs; a line that a kill cut short is none."""
+    rows = []
+    for line in ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []:
+        with suppress(json.JSONDecodeError):
+            rows.append(LedgerRow(**json.loads(line)))
+    return rows
 
 
 def append_row(ledger: Path, row: LedgerRow) -> None:
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    with ledger.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    values = {name: value for name, value in asdict(row).items() if value is not None}
+    with ledger.open("a+b") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1))
+        begin = b"" if stream.read() in (b"", b"\n") else b"\n"  # after a line that was cut short
+        stream.write(begin + json.dumps(values, ensure_ascii=False).encode() + b"\n")
+
+
+def packed(counts: SentenceCounts) -> str:
+    """Counts as compressed text: a seventh of what they take as numbers. *Shape:* (units, 3)."""
+    return base64.b85encode(zlib.compress(counts.astype("<u2").tobytes(), 9)).decode()
+
+
+def unpacked(text: str) -> SentenceCounts:
+    """The inverse of `packed`."""
+    return np.frombuffer(zlib.decompress(base64.b85decode(text)), "<u2").reshape(-1, 3).astype(np.int64)

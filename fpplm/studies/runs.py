@@ -3,87 +3,139 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
 from fpplm.pipeline.parent import WATCHED
-from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS
-from fpplm.studies.ablation import ROOT, SCRATCH, Cell
-from fpplm.studies.ledger import LedgerRow
+from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PREDICTIONS, REPORTS
+from fpplm.studies.ablation import PREPARE, ROOT, SCRATCH, Cell
+from fpplm.studies.ledger import LedgerRow, packed
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
-from fpplm_core.files import read_json
+from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.files import read_json, whole_folder
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
-TRAINING = ("tasks.train", "benchmarks.peers.trainer")  # the modules whose time and memory go into the ledger
+CURVE = REPORTS / "training/dvclive/plots/metrics/dev_f1.tsv"  # which a training writes epoch by epoch
+PREPARED = SCRATCH / "prepared"
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
+WATCH_EVERY = 0.2  # seconds
+
+Watch = Callable[[list[float]], bool]  # whether a trial with this dev F1 by epoch is given up
+_preparing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-def run_cell(cell: Cell, threads: int | None, commit: str | None) -> LedgerRow:
+class Usage(NamedTuple):
+    """What a module took: seconds, peak memory in KB, and whether it was ended because the trial was given up."""
+
+    seconds: float
+    peak_kb: int
+    given_up: bool = False
+
+
+def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watch) -> LedgerRow:
     """Runs the stages of a cell in a scratch folder, with this number of threads (None: all cores).
 
-    Raises FpplmError if one fails, with the end of its log.
+    `facts` are further fields of its row. Raises FpplmError if a stage fails, with the end of its log.
     """
     folder = SCRATCH / cell.key
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: its seconds would be a part of the truth
+    (folder / CORPUS).parent.mkdir(parents=True)
+    data = prepared(cell, threads).resolve()
+    for part in (CORPUS, ENCODED):
+        (folder / part).symlink_to(data / part)
     write_params(cell, folder)
-    seconds, memory = 0.0, 0
-    for module in cell.modules:
-        start = time.perf_counter()
-        peak = run_stage_module(module, folder, threads, cell)
-        if module[0] == "tasks.read":
-            change_data(cell, folder)
-        if module[0] in TRAINING:
-            seconds, memory = time.perf_counter() - start, peak
-    row = result(cell, folder, commit, seconds, memory // 1024)
+    training, *scoring = cell.modules
+    usage = run_module(training, folder, threads, cell, watch)
+    if not usage.given_up:
+        for module in scoring:
+            run_module(module, folder, threads, cell)
+    row = result(cell, folder, facts, usage)
     shutil.rmtree(folder)
     return row
 
 
+def prepared(cell: Cell, threads: int | None) -> Path:
+    """The folder with the cell's corpus as read and encoded, which all cells on the same data share."""
+    folder = PREPARED / cell.data_key
+    with _preparing[cell.data_key]:
+        if not folder.exists():
+            with whole_folder(folder) as partial:
+                write_params(cell, partial)
+                for module in PREPARE:
+                    run_module(module, partial, threads, cell)
+                    if module == PREPARE[0]:
+                        change_data(cell, partial)
+    return folder
+
+
 def write_params(cell: Cell, folder: Path) -> None:
-    """Writes the cell's params.yaml, with data and encoder by their absolute paths."""
+    """Writes the cell's params.yaml, with its folders by their absolute paths."""
     settings = copy.deepcopy(cell.settings)
-    settings["data"]["path"] = str((ROOT / settings["data"]["path"]).resolve())
-    encoder = ROOT / settings["model"]["encoder"]
-    if encoder.is_dir():  # else the name of a package or of a model on the hub
-        settings["model"]["encoder"] = str(encoder.resolve())
+    for section, name in (("data", "path"), ("data", "unlabelled"), ("model", "encoder")):
+        path = ROOT / str(settings[section].get(name))
+        if path.is_dir():  # else none, or the name of a package or of a model on the hub
+            settings[section][name] = str(path.resolve())
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
-def run_stage_module(module: list[str], folder: Path, threads: int | None, cell: Cell) -> int:
-    """Runs `python -m MODULE` in the folder; returns its peak memory in KB. Raises FpplmError if it fails."""
+def run_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:
+    """Runs `python -m MODULE` in the folder, until `watch` gives it up. Raises FpplmError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    log = folder / "log.txt"
+    log, start = folder / "log.txt", time.perf_counter()
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", *module], cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT
+            [sys.executable, "-m", module], cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        seen, given_up = 0, False
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            if watch and not given_up and len(curve := read_curve(folder)) > seen:
+                seen, given_up = len(curve), watch(curve)
+                if given_up:
+                    process.terminate()
+            time.sleep(WATCH_EVERY)
+    _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    given_up &= process.returncode != 0  # it may have ended by itself before it could be told
+    if process.returncode and not given_up:
         end = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise FpplmError(f"{module[0]} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end)
-    return usage.ru_maxrss
+        raise FpplmError(f"{module} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end)
+    return Usage(time.perf_counter() - start, usage.ru_maxrss, given_up)
+
+
+def read_curve(folder: Path) -> list[float]:
+    """Dev F1 of each finished epoch of a training in this folder; a line that is being written does not count."""
+    if not (folder / CURVE).exists():
+        return []
+    lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
+    return [float(row["dev_f1"]) for row in csv.DictReader((x for x in lines if x.endswith("\n")), delimiter="\t")]
 
 
 def change_data(cell: Cell, folder: Path) -> None:
-    """Reduces train and dev to the cell's part, with its share of wrong labels in train."""
+    """Reduces train and dev to the cell's part, with its share of wrong labels in train; leaves test to final runs."""
     train = spread(load_corpus("train", folder / CORPUS), cell.train_sentences)
     write_corpus(folder / CORPUS / "train.parquet", mislabelled(train, cell.noise))
     dev = spread(load_corpus("dev", folder / CORPUS), cell.dev_sentences)
     write_corpus(folder / CORPUS / "dev.parquet", dev)
+    if not cell.final:
+        write_corpus(folder / CORPUS / "test.parquet", [])
 
 
 def spread(sentences: list[Sentence], number: int | None) -> list[Sentence]:
@@ -113,20 +165,36 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
     return changed
 
 
-def result(cell: Cell, folder: Path, commit: str | None, seconds: float, peak_mb: int) -> LedgerRow:
-    """The line of a cell in the ledger, read from the files of its stages."""
-    scores, trained = read_json(folder / METRICS / "evaluate.json"), read_json(folder / METRICS / "train.json")
-    lines = (folder / PREDICTIONS / "test.jsonl").read_text(encoding="utf-8").splitlines()
-    return LedgerRow(
+def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> LedgerRow:
+    """The row of a cell in the ledger, read from the files of its stages."""
+    curve = read_curve(folder)
+    row = LedgerRow(
         key=cell.key,
         code=cell.code,
-        commit=commit,
         corpus=cell.corpus,
         arm=cell.arm,
         seed=cell.seed,
-        dev_f1=trained["dev_f1"],
-        test={key: scores["test"][key] for key in SCORES},
-        counts=[[row["tp"], row["fp"], row["fn"]] for row in map(json.loads, lines)],
-        seconds=seconds,
-        peak_mb=peak_mb,
+        dev_f1=max(curve) if usage.given_up else read_json(folder / METRICS / "train.json")["dev_f1"],
+        curve=[round(f1, 4) for f1 in curve],
+        seconds=round(usage.seconds, 1),
+        peak_mb=usage.peak_kb // 1024,
+        trial=cell.trial,
+        values=cell.values,
+        pruned=usage.given_up,
+        **facts,
     )
+    if not cell.final:
+        return row
+    scores = read_json(folder / METRICS / "evaluate.json")["test"]
+    counts = counts_by_document(folder / PREDICTIONS / "test.jsonl", load_corpus("test", folder / CORPUS))
+    return replace(row, test={key: round(scores[key], 5) for key in SCORES}, counts=packed(counts))
+
+
+def counts_by_document(predictions: Path, sentences: list[Sentence]) -> SentenceCounts:
+    """tp, fp and fn of each document, or of each sentence where none are marked. *Shape:* (units, 3)."""
+    lines = map(json.loads, predictions.read_text(encoding="utf-8").splitlines())
+    units: dict[Any, Any] = {}
+    for number, (row, sentence) in enumerate(zip(lines, sentences, strict=True)):
+        unit = -1 - number if sentence.document is None else sentence.document
+        units[unit] = units.get(unit, 0) + np.array([row["tp"], row["fp"], row["fn"]])
+    return np.array(list(units.values()))

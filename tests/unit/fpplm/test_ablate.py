@@ -1,6 +1,9 @@
+"""Plans, cells, choices and the ledger of an ablation."""
+
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,84 +11,148 @@ import pytest
 import yaml
 
 from fpplm.studies import ablation
-from fpplm.studies.ablation import content, grid, write_outcome
+from fpplm.studies.ablation import cells_of, content, grid
+from fpplm.studies.choices import choose, write_choices
 from fpplm.studies.forest import WIDTH, forest
-from fpplm.studies.ledger import read_ledger
-from fpplm.studies.markdown import table
-from fpplm.studies.runs import mislabelled, spread
+from fpplm.studies.ledger import LedgerRow, append_row, packed, read_ledger, unpacked
+from fpplm.studies.outcome import write_outcome
+from fpplm.studies.plan import Plan, read_plan, used_files
+from fpplm.studies.runs import counts_by_document, mislabelled, read_curve, spread
+from fpplm.studies.scatter import scatter
+from fpplm.studies.statistics import Effect
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import ParamsError
-from fpplm_core.evaluation.significance import Difference
 from tests.conftest import ROOT
 
+SEARCH = {
+    "trials": 4,
+    "space": {"train.lr": {"low": 1e-5, "high": 1e-3}, "train.warmup": [0, 0.1, 0.3], "train.epochs": [6, 12]},
+}
 PLAN = {
-    "epochs": 3,
     "seeds": [1, 2],
-    "references": ["plain"],
+    "common": {"train.epochs": 3, "train.patience": 3},
     "corpora": {
         "small": {"data.path": "data/wikigold", "train_sentences": 7, "dev_sentences": 5, "noise": 0.5},
         "whole": {"data.path": "data/wikigold"},
         "elsewhere": {"data.path": "data/not/here"},
     },
-    "arms": {
-        "plain": {"technique.active": []},
-        "all six": {},
-        "Trainer": {"trainer": {"rate": 5.0e-5, "batch": 8}},
-    },
+    "arms": {"plain": {"technique.active": []}, "all six": {}, "Trainer": {"trainer": True}},
+    "compare": {"all six": ["plain"]},
 }
+SCORES = {"f1": 0.5, "seen_f1": 0.5, "unseen_f1": 0.25, "illegal_paths": 0.1, "calibration_error": 0.02}
 
 
 @pytest.fixture
 def plan(tmp_path):
-    def write(**changes):
-        file = tmp_path / "plan.yaml"
+    def write(name="plan", **changes):
+        file = tmp_path / f"{name}.yaml"
         file.write_text(yaml.safe_dump(PLAN | changes))
         return file
 
     return write
 
 
-def test_the_grid_is_every_arm_on_every_corpus_with_every_seed(plan):
-    runs = list(grid(plan()))
-    cells = [(run.seed, run.corpus, run.arm) for run in runs]
-    assert len(set(cells)) == len(cells) == 12
-    assert cells == sorted(cells, key=lambda cell: cell[0])  # seed by seed: what is finished is paired
+def cells(final=False, choices=None, **changes):
+    return list(grid(Plan.parse(PLAN | changes, "plan"), choices or {}, final))
+
+
+def row(cell, **facts):
+    own = {"key": cell.key, "code": cell.code, "commit": "1234567", "corpus": cell.corpus, "arm": cell.arm}
+    own |= {"seed": cell.seed, "trial": cell.trial, "values": cell.values, "curve": [0.5, 0.6], "dev_f1": 0.6}
+    return LedgerRow(**{**own, "seconds": 10.0, "peak_mb": 100, **facts})
+
+
+def final_row(cell, counts, **facts):
+    f1 = 2 * counts[0] / (2 * counts[0] + counts[1] + counts[2])
+    many = packed(np.array([counts] * 30))
+    return row(cell, test=SCORES | {"f1": f1}, counts=many, choices="c" * 40, **facts)
+
+
+def test_the_grid_is_every_arm_on_every_corpus_with_every_seed():
+    runs = cells()
+    named = [(run.seed, run.corpus, run.arm) for run in runs]
+    assert len(set(named)) == len(named) == 12
+    assert named == sorted(named, key=lambda cell: cell[0])  # seed by seed: what is finished is paired
     for run in runs:
         assert run.settings["train"]["seed"] == run.seed
         assert run.settings["train"]["epochs"] == run.settings["train"]["patience"] == 3
-        assert (run.train_sentences, run.dev_sentences, run.noise) == {
-            "small": (7, 5, 0.5),
-            "whole": (None, None, 0.0),
-        }[run.corpus]
+        sizes = {"small": (7, 5, 0.5), "whole": (None, None, 0.0)}[run.corpus]
+        assert (run.train_sentences, run.dev_sentences, run.noise) == sizes
         assert (run.settings["technique"]["active"] == []) == (run.arm == "plain")
-    assert {run.modules[-1][0] for run in runs if run.arm == "Trainer"} == {"benchmarks.peers.trainer"}
+    assert {run.modules for run in runs if run.arm == "Trainer"} == {("benchmarks.peers.trainer",)}
 
 
-def test_a_key_names_all_that_a_result_depends_on_and_nothing_else(plan):
-    keys = [run.key for run in grid(plan())]
-    assert len(set(keys)) == len(keys)
-    assert [run.key for run in grid(plan())] == keys
-    other = list(grid(plan(arms=PLAN["arms"] | {"plain": {"technique.active": [], "train.lr": 1e-5}})))
-    changed = {run.arm for run, key in zip(other, keys, strict=True) if run.key != key}
-    assert changed == {"plain"}
+def test_only_final_runs_read_or_score_a_test_split():
+    for run in cells(search=SEARCH) + cells():
+        assert run.settings["data"]["test"] == run.settings["data"]["dev"] == "dev.conll" and not run.final
+        assert "tasks.evaluate" not in run.modules
+    finals = cells(final=True)
+    assert {run.settings["data"]["test"] for run in finals} == {"test.conll"} and all(run.final for run in finals)
+    assert {run.modules for run in finals if run.arm != "Trainer"} == {("tasks.train", "tasks.evaluate")}
+    assert not {run.data_key for run in finals} & {run.data_key for run in cells()}
 
 
-def test_a_technique_does_not_change_the_trainer(plan):
+def test_every_arm_gets_the_same_draws():
+    runs = cells(search=SEARCH, arms=PLAN["arms"] | {"as it is": {"search": False}})
+    draws = {}
+    for run in runs:
+        assert run.seed == 1
+        draws.setdefault((run.corpus, run.arm), []).append(run.values)
+        for name, value in run.values.items():
+            section, last = name.split(".")
+            assert run.settings[section][last] == value
+    searched = {corpus: {key: own for key, own in draws.items() if key[1] != "as it is"} for corpus in ("small",)}
+    (first, *others) = searched["small"].values()
+    assert len(first) == 4 and all(own == first for own in others)
+    assert draws["small", "as it is"] == [{}]
+    assert len({json.dumps(values) for values in first}) == 4
+    assert all(1e-5 <= values["train.lr"] <= 1e-3 and values["train.epochs"] in (6, 12) for values in first)
+    assert [run.trial for run in runs] == sorted(run.trial for run in runs)  # trial by trial: rivals exist early
+
+
+def test_a_search_may_begin_with_the_arm_as_it_is():
+    runs = cells(search=SEARCH | {"present": True}, arms={"now": {}}, corpora={"x": {}})
+    assert runs[0].values == {} and len(runs) == 5
+    assert [run.values for run in runs][1:] == [
+        run.values for run in cells(search=SEARCH, arms={"a": {}}, corpora={"x": {}})
+    ]
+
+
+def test_final_runs_have_the_chosen_values_and_the_corpus_keeps_the_last_word_over_common():
+    chosen = {arm: {c: {"values": {"train.lr": 2e-4}} for c in PLAN["corpora"]} for arm in PLAN["arms"]}
+    for run in cells(final=True, search=SEARCH, choices=chosen):
+        assert run.settings["train"]["lr"] == 2e-4 and run.values == {"train.lr": 2e-4} and run.trial is None
+    with pytest.raises(ParamsError, match="no choice for this arm and corpus"):
+        cells(final=True, search=SEARCH, choices={"plain": chosen["plain"]})
+    chosen["plain"]["whole"]["values"] = {"train.lr": 3e-4, "train.epochs": 24}
+    like = cells(choices=chosen, arms={"x": {"like": "plain", "train.head_lr": 0.5}}, corpora={"whole": {}})
+    assert {(c.settings["train"][n]) for c in like for n in ("lr", "epochs", "head_lr")} == {3e-4, 3, 0.5}
+
+
+def test_values_may_name_the_corpus():
+    (run, *_) = cells(corpora={"wikigold": {"data.path": "data/{corpus}"}}, arms={"x": {}})
+    assert run.settings["data"]["path"] == "data/wikigold"
+
+
+def test_a_key_names_all_that_a_result_depends_on_and_nothing_else():
+    keys = [run.key for run in cells()]
+    assert len(set(keys)) == len(keys) and [run.key for run in cells()] == keys
+    other = cells(arms=PLAN["arms"] | {"plain": {"technique.active": [], "train.lr": 1e-5}})
+    assert {run.arm for run, key in zip(other, keys, strict=True) if run.key != key} == {"plain"}
+    assert not set(keys) & {run.key for run in cells(final=True)}
+
+
+def test_a_technique_does_not_change_the_trainer():
     corpora = {name: where | {"technique.adversarial.epsilon": 0.1} for name, where in PLAN["corpora"].items()}
-    before = list(grid(plan()))
-    after = list(grid(plan(corpora=corpora)))
-    assert {one.arm for one, other in zip(before, after, strict=True) if one.key == other.key} == {"Trainer"}
+    pairs = zip(cells(), cells(corpora=corpora), strict=True)
+    assert {one.arm for one, other in pairs if one.key == other.key} == {"Trainer"}
 
 
-def test_a_corpus_may_want_an_arm_otherwise(plan):
-    own = {"Trainer": {"trainer": {"rate": 2.0e-4, "batch": 4}}, "plain": {"train.lr": 1.0e-4}}
-    corpora = PLAN["corpora"] | {"small": PLAN["corpora"]["small"] | {"arms": own}}
-    runs = {(run.corpus, run.arm): run for run in grid(plan(corpora=corpora)) if run.seed == 1}
-    before = {(run.corpus, run.arm): run for run in grid(plan()) if run.seed == 1}
-    assert {"--rate=0.0002", "--batch=4"} < set(runs["small", "Trainer"].modules[1])
-    assert runs["small", "plain"].settings["train"]["lr"] == 1.0e-4
-    assert runs["small", "plain"].settings["technique"]["active"] == []
-    assert {cell for cell in runs if runs[cell].key != before[cell].key} == {("small", "Trainer"), ("small", "plain")}
+def test_a_corpus_may_want_an_arm_otherwise():
+    own = {"Trainer": {"train.lr": 2.0e-4}, "plain": {"train.lr": 1.0e-4}}
+    runs = cells(corpora=PLAN["corpora"] | {"small": PLAN["corpora"]["small"] | {"arms": own}})
+    changed = {(one.corpus, one.arm) for one, other in zip(runs, cells(), strict=True) if one.key != other.key}
+    assert changed == {("small", "Trainer"), ("small", "plain")}
 
 
 @pytest.mark.parametrize(
@@ -96,17 +163,77 @@ def test_a_corpus_may_want_an_arm_otherwise(plan):
         ({"x": {"train.lr": 2}}, r"train.lr"),
     ],
 )
-def test_a_plan_with_a_wrong_parameter_is_an_error_before_anything_runs(plan, arms, message):
+def test_a_plan_with_a_wrong_parameter_is_an_error_before_anything_runs(arms, message):
     with pytest.raises(ParamsError, match=message):
-        list(grid(plan(arms=arms)))
+        cells(arms=arms)
 
 
-def test_a_plan_that_is_none_is_an_error(tmp_path):
+def test_a_plan_that_is_none_is_an_error(tmp_path, plan):
     with pytest.raises(ParamsError, match="no such file"):
-        list(grid(tmp_path / "missing.yaml"))
+        read_plan(tmp_path / "missing.yaml")
     (tmp_path / "odd.yaml").write_text("- 1\n- 2\n")
-    with pytest.raises(ParamsError, match="not an ablation plan"):
-        list(grid(tmp_path / "odd.yaml"))
+    with pytest.raises(ParamsError, match=r"odd\.yaml"):
+        read_plan(tmp_path / "odd.yaml")
+    with pytest.raises(ParamsError, match="unknown key"):
+        read_plan(plan(epochs=3))
+
+
+def test_choices_are_made_of_finished_trials_alone_and_final_runs_need_them(plan, tmp_path):
+    file = plan(search=SEARCH, corpora={"whole": {}}, arms={"plain": {}})
+    with pytest.raises(ParamsError, match=r"plan.choices.yaml: no choices yet.*fpplm ablate .*plan.yaml"):
+        cells_of(file, tmp_path, final=True)
+    runs = cells_of(file, tmp_path, final=False)
+    scores = [(0.61, False), (0.7, True), (0.65, False), (0.65, False)]
+    for cell, (dev_f1, pruned) in zip(runs, scores, strict=True):
+        append_row(tmp_path / "runs.jsonl", row(cell, dev_f1=dev_f1, pruned=pruned))
+    write_choices(file, tmp_path)
+    finals = cells_of(file, tmp_path, final=True)
+    assert [cell.seed for cell in finals] == [1, 2] and {cell.key for cell in finals}.isdisjoint(c.key for c in runs)
+    assert all(cell.values == runs[2].values for cell in finals)  # the best that was not given up, of equals the first
+    assert used_files(file, tmp_path) == [file, Path("params.yaml"), tmp_path / "plan.choices.yaml"]
+    after = plan("after", choices="plan", arms={"x": {"like": "plain"}}, corpora={"whole": {}})
+    assert {cell.values["train.lr"] for cell in cells_of(after, tmp_path, final=False)} == {runs[2].values["train.lr"]}
+    assert used_files(after, tmp_path)[-1] == tmp_path / "plan.choices.yaml"
+
+
+def test_a_trial_that_was_given_up_is_never_chosen():
+    (cell, *_) = cells(search=SEARCH)
+    assert choose([row(cell, pruned=True, dev_f1=0.9)]) == {}
+
+
+def test_the_ledger_outlives_a_line_that_was_cut_short(tmp_path):
+    ledger, (cell, *_) = tmp_path / "runs.jsonl", cells()
+    assert read_ledger(ledger) == []
+    append_row(ledger, row(cell))
+    whole = ledger.read_bytes()
+    ledger.write_bytes(whole + whole[: len(whole) // 2])
+    assert read_ledger(ledger) == [row(cell)]
+    append_row(ledger, row(cell, seed=7))
+    assert [one.seed for one in read_ledger(ledger)] == [1, 7]
+    assert len(whole) < 700 and b"null" not in whole
+
+
+def test_packed_counts_are_short_and_come_back():
+    counts = np.random.default_rng(0).poisson((2, 0.5, 0.5), (1500, 3))
+    assert np.array_equal(unpacked(packed(counts)), counts)
+    assert len(packed(counts)) < len(json.dumps(counts.tolist())) / 7
+
+
+def test_counts_are_by_document_where_documents_are_marked(tmp_path):
+    file = tmp_path / "test.jsonl"
+    file.write_text("".join(json.dumps({"tp": n, "fp": 1, "fn": 0}) + "\n" for n in range(4)))
+    plain = [Sentence(("a",), ("O",), "f", (n,)) for n in range(4)]
+    assert counts_by_document(file, plain).tolist() == [[n, 1, 0] for n in range(4)]
+    marked = [Sentence(("a",), ("O",), "f", (n,), n // 3) for n in range(4)]
+    assert counts_by_document(file, marked).tolist() == [[3, 3, 0], [3, 1, 0]]
+
+
+def test_a_curve_is_read_while_it_is_written(tmp_path):
+    assert read_curve(tmp_path) == []
+    file = tmp_path / "reports/training/dvclive/plots/metrics/dev_f1.tsv"
+    file.parent.mkdir(parents=True)
+    file.write_text("step\tdev_f1\n40\t0.5\n80\t0.62")
+    assert read_curve(tmp_path) == [0.5]
 
 
 def test_a_part_of_train_is_spread_over_it():
@@ -133,8 +260,8 @@ def test_the_same_mentions_are_mislabelled_each_time_and_no_other_tag_changes():
     assert sum(outcomes.values()) == 1500 and len(outcomes) == 6
 
 
-def test_a_key_is_the_same_in_another_checkout(plan, tmp_path, monkeypatch):
-    keys = [run.key for run in grid(plan())]
+def test_a_key_is_the_same_in_another_checkout(tmp_path, monkeypatch):
+    keys = [run.key for run in cells()]
     for name in ("data", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / "other" / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "params.yaml", tmp_path / "other")
@@ -142,7 +269,7 @@ def test_a_key_is_the_same_in_another_checkout(plan, tmp_path, monkeypatch):
     def keys_there():
         content.cache_clear()
         monkeypatch.setattr(ablation, "ROOT", tmp_path / "other")
-        return [run.key for run in grid(plan())]
+        return [run.key for run in cells()]
 
     assert keys_there() == keys
     (tmp_path / "other/data/wikigold/train.conll").write_text("a\tO\n")
@@ -150,67 +277,58 @@ def test_a_key_is_the_same_in_another_checkout(plan, tmp_path, monkeypatch):
     content.cache_clear()
 
 
-def row(corpus, arm, seed, counts):
-    test = {"f1": 0.5, "seen_f1": 0.5, "unseen_f1": 0.25, "illegal_paths": 0.1, "calibration_error": 0.02}
-    facts = {
-        "key": f"{corpus}{arm}{seed}",
-        "code": "c",
-        "commit": "1234567",
-        "corpus": corpus,
-        "arm": arm,
-        "seed": seed,
-        "dev_f1": 0.6,
-        "test": test,
-    }
-    return facts | {"counts": counts, "seconds": 10.0, "peak_mb": 100}
+def test_the_tables_compare_on_shared_seeds_and_the_stronger_rival_counts(plan, tmp_path):
+    arms = {"plain": {}, "six": {"train.lr": 1e-5}, "weak": {"train.lr": 1e-4}}
+    corpora = {"a": {"train_sentences": 10}, "b": {"train_sentences": 11}}
+    file = plan(arms=arms, corpora=corpora, compare={"six": [["weak", "plain"]], "weak": ["plain", "no such arm"]})
+    counts = {"plain": (1, 1, 1), "six": (2, 0, 0), "weak": (1, 2, 2)}
+    for cell in cells_of(file, tmp_path, final=True):
+        if (cell.arm, cell.seed) != ("six", 2):
+            append_row(tmp_path / "runs.jsonl", final_row(cell, counts[cell.arm]))
+        append_row(tmp_path / "runs.jsonl", final_row(cell, (0, 9, 9), key="x", corpus="stranger"))
+    text = write_outcome(file, tmp_path)
+    assert (tmp_path / "plan.md").read_text() == text
+    assert "| six | plain | 2 | +50.00 [+50.00, +50.00] |" in text and "six | weak" not in text
+    assert text.index("| weak | plain | 2 |") < text.index("| six | plain | 2 |")  # the weakest first
+    assert "| weak | plain | a | -16.67 [-16.67, -16.67] | 0.0000 | harm |" in text
+    assert "| six | plain | b | +50.00 [+50.00, +50.00] | 0.0000 |  |" in text
+    assert "| plain | 50.0 | 50.0 | 50.0 | 0.00 [0.00, 0.00] | 10 |" in text and "stranger" not in text
+    assert f"10 final runs at 1234567; chosen and committed before, at {'c' * 12}." in text
+    for name in ("plan.svg", "plan-seconds.svg"):
+        ElementTree.fromstring((tmp_path / name).read_text())
 
 
-def test_the_table_compares_on_shared_seeds(tmp_path):
-    good, bad = [[2, 0, 0]] * 30, [[1, 1, 1]] * 30
-    rows = [row(corpus, "plain", seed, bad) for corpus in ("a", "b") for seed in (1, 2, 3)]
-    rows += [row(corpus, "six", seed, good) for corpus in ("a", "b") for seed in (1, 2)]
-    rows += [row("a", "same", 1, bad)]
-    ledger = tmp_path / "runs.jsonl"
-    ledger.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    text, differences = table(read_ledger(ledger), "plain")
-    assert set(differences) == {"six, a", "six, b", "same, a", "six, mean"}
-    lines = {line.split(" | ")[0]: line for line in text.split("## b")[0].splitlines()}
-    assert "| six | 2 | 60.00 | 100.00 | +50.00 [+50.00, +50.00] | 0.002 |  |" in lines["| six"]
-    assert "| +0.00 [+0.00, +0.00] | 1.000 | yes |" in lines["| same"]
-    assert "| plain | 3 | 60.00 | 50.00 |  |  |  |" in lines["| plain"]
-    assert "## mean over corpora" in text and "| six | +50.00 [+50.00, +50.00] |" in text
-    assert text.count("| same |") == 1  # not on every corpus, so not in the mean
+def test_of_several_versions_of_a_run_the_last_counts(plan, tmp_path):
+    file = plan(seeds=[1], arms={"plain": {}, "all six": {"train.lr": 1e-5}}, corpora={"whole": {}})
+    for six, commit in (((1, 1, 1), "old"), ((2, 0, 0), "new")):
+        for cell in cells_of(file, tmp_path, final=True):
+            append_row(
+                tmp_path / "runs.jsonl", final_row(cell, six if cell.arm != "plain" else (1, 1, 1), commit=commit)
+            )
+    text = write_outcome(file, tmp_path)
+    assert "old" not in text and "| all six | plain | 1 | +50.00" in text and "2 final runs at new;" in text
 
 
-def test_an_empty_ledger_gives_an_empty_table(tmp_path):
-    text, differences = table(read_ledger(tmp_path / "none.jsonl"), "plain")
-    assert text.strip() == "" and differences == {}
+def test_without_final_runs_there_are_scores_on_dev_alone(plan, tmp_path):
+    file = plan(search=SEARCH, corpora={"whole": {}}, arms={"plain": {}})
+    for number, cell in enumerate(cells_of(file, tmp_path, final=False)):
+        append_row(tmp_path / "runs.jsonl", row(cell, pruned=number == 1, dev_f1=0.5 + number / 100))
+    text = write_outcome(file, tmp_path)
+    assert "| whole | plain | 4 | 1 | 53.0 | train.epochs 12, train.lr" in text and "Test" not in text
 
 
-def test_the_forest_plot_is_xml_with_every_interval_inside(tmp_path):
-    one = Difference(0.02, 0.01, 0.03, 0.01, np.zeros(1))
-    other = Difference(-0.05, -0.09, 0.01, 0.2, np.zeros(1))
+def test_an_empty_ledger_gives_an_empty_page(plan, tmp_path):
+    assert write_outcome(plan(), tmp_path / "none").strip() == ""
+
+
+def test_the_plots_are_xml_with_everything_inside():
+    one, other = Effect(0.02, 0.01, 0.03, 0.01), Effect(-0.05, -0.09, 0.01, 0.2)
     root = ElementTree.fromstring(forest({"against <plain>": {"six & more": one}, "again": {"six": other}}))
     words = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "six & more" in words and "+2.0 [+1.0, +3.0]" in words and "-5.0 [-9.0, +1.0]" in words
     ends = [float(node.get(key)) for node in root.iter("{http://www.w3.org/2000/svg}line") for key in ("x1", "x2")]
     assert 0 < min(ends) < max(ends) < WIDTH
     assert "NaN" not in forest({})
-
-
-def test_of_several_versions_of_a_run_the_last_counts_and_strangers_do_not(plan, tmp_path):
-    file = plan(seeds=[1])
-    runs = [run for run in grid(file) if run.corpus == "whole"]
-    good, bad = [[2, 0, 0]] * 30, [[1, 1, 1]] * 30
-    rows = []
-    for counts, commit in ((bad, "old"), (good, "new")):
-        for run in runs:
-            own = counts if run.arm == "all six" else bad
-            rows.append(row("whole", run.arm, 1, own) | {"key": run.key, "commit": commit})
-    rows.append(row("whole", "stranger", 1, good))
-    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    text = write_outcome(file, tmp_path)
-    assert "stranger" not in text and "old" not in text
-    assert "| all six | 1 | 60.00 | 100.00 | +50.00" in text and "3 runs, made at new." in text
-    assert (tmp_path / "plan.md").read_text() == text
-    assert "all six, whole" in (tmp_path / "plan.svg").read_text()
+    root = ElementTree.fromstring(scatter({"a < b": (10.0, 0.5), "c": (20.0, 0.75)}))
+    assert "a < b: 50.0, 10 s" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    ElementTree.fromstring(scatter({"alone": (1.0, 0.0)}))

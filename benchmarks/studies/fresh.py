@@ -1,0 +1,101 @@
+"""Corpora for a study whose tests nobody has seen: cut from the train splits of annotated corpora.
+
+    python -m benchmarks.studies.fresh FOLDER    # FOLDER/NAME/{train,dev,test}.conll, with -DOCSTART- lines or without
+
+writes build/fresh/NAME with train.conll (a few sentences, in whole documents where they are marked), dev.conll (the
+corpus's own), test/test.conll (half of what is left of train) and unlabelled/text.txt (the words of the other half). A
+corpus named in WHOLE also becomes NAME_whole: all of its train, with its own test, which has been seen before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+OUTPUT = Path("build/fresh")
+SENTENCES = {
+    "wikigold": 240,
+    "ncbi_disease": 220,
+    "gum_open": 320,
+    "wnut17": 400,
+    "uner_zh_gsdsimp": 240,
+    "uner_pt_bosque": 240,
+}
+WHOLE = ("wikigold", "ncbi_disease")
+MARK = "-DOCSTART-"
+SEED = 17
+
+Block = list[str]  # the lines of a sentence, or of the mark that begins a document
+Unit = list[Block]  # a document with its mark, or a sentence
+
+
+def main() -> None:
+    source = Path(sys.argv[1])
+    for name, number in SENTENCES.items():
+        parts = cut(read_units(source / name / "train.conll"), number)
+        dev = [block for unit in read_units(source / name / "dev.conll") for block in unit]
+        folder = OUTPUT / name
+        write(folder / "train.conll", conll(parts[0]))
+        write(folder / "dev.conll", conll(dev))
+        write(folder / "test/test.conll", conll(parts[1]))
+        write(folder / "unlabelled/text.txt", "".join(f"{' '.join(words)}\n" for words in plain(parts[2])))
+        print(
+            name,
+            *(
+                f"{split} {len(list(plain(part)))}"
+                for split, part in zip(("train", "test", "unlabelled"), parts, strict=True)
+            ),
+        )
+    for name in WHOLE:
+        for split, place in (("train", "train"), ("dev", "dev"), ("test", "test/test")):
+            text = (source / name / f"{split}.conll").read_text(encoding="utf-8")
+            write(OUTPUT / f"{name}_whole" / f"{place}.conll", text)
+
+
+def read_units(file: Path) -> list[Unit]:
+    """The documents of a file, or its sentences if it marks none."""
+    lines = file.read_text(encoding="utf-8").split("\n")
+    blocks = [list(group) for blank, group in groupby(lines, key=lambda line: not line.strip()) if not blank]
+    units: list[Unit] = []
+    marked = any(is_mark(block) for block in blocks)
+    for block in blocks:
+        if is_mark(block) or not marked or not units:
+            units.append([])
+        units[-1].append(block)
+    return units
+
+
+def is_mark(block: Block) -> bool:
+    return block[0].startswith(MARK)
+
+
+def cut(units: Sequence[Unit], number: int) -> tuple[list[Block], list[Block], list[Block]]:
+    """Train, of units until it has this many sentences; then, unit by unit in turn, test and unlabelled text."""
+    order = [units[place] for place in np.random.default_rng(SEED).permutation(len(units))]
+    sizes = np.cumsum([sum(not is_mark(block) for block in unit) for unit in order])
+    first = int(np.searchsorted(sizes, number)) + 1
+    parts = order[:first], order[first::2], order[first + 1 :: 2]
+    train, test, unlabelled = ([block for unit in part for block in unit] for part in parts)
+    return train, test, unlabelled
+
+
+def plain(blocks: Sequence[Block]) -> Iterator[list[str]]:
+    """The words of each sentence."""
+    return ([line.split("\t")[0] for line in block] for block in blocks if not is_mark(block))
+
+
+def conll(blocks: Sequence[Block]) -> str:
+    return "".join("\n".join(block) + "\n\n" for block in blocks)
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

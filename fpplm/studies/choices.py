@@ -1,0 +1,35 @@
+"""The values that the trials of a plan chose on dev, as a file that is committed before the final runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from fpplm.studies.ablation import cells_of
+from fpplm.studies.ledger import LedgerRow, read_ledger
+from fpplm.studies.plan import Choices, choices_file, read_plan
+from fpplm_core.files import write_text
+
+HEADING = "# What the trials on dev chose. Commit it, then: fpplm ablate PLAN --final\n"
+
+
+def write_choices(plan: Path, results: Path) -> None:
+    """Writes the choices of a plan that searches, once all of its trials are in the ledger."""
+    if read_plan(plan).search is None:
+        return
+    rows = {(row.key, row.code): row for row in read_ledger(results / "runs.jsonl")}
+    chosen = choose(rows[cell.key, cell.code] for cell in cells_of(plan, results, final=False))
+    text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True)
+    write_text(choices_file(plan.stem, results), HEADING + text)
+
+
+def choose(rows: Iterable[LedgerRow]) -> Choices:
+    """The trial with the best dev F1 of each arm and corpus; of equal ones the first."""
+    chosen: Choices = {}
+    for row in sorted(rows, key=lambda row: (-row.dev_f1, row.trial)):
+        if not row.pruned:
+            choice = {"values": row.values, "trial": row.trial, "dev_f1": round(row.dev_f1, 4)}
+            chosen.setdefault(row.arm, {}).setdefault(row.corpus, choice)
+    return chosen

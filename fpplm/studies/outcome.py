@@ -1,0 +1,159 @@
+"""The results of an ablation as Markdown and plots: what the runs on dev chose, and what the final runs show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fpplm.studies.ablation import Cell, cells_of
+from fpplm.studies.forest import forest
+from fpplm.studies.ledger import LedgerRow, read_ledger, unpacked
+from fpplm.studies.plan import Plan, choices_file, choosing, read_plan
+from fpplm.studies.scatter import scatter
+from fpplm.studies.statistics import Effect, Pair, effect, spread
+from fpplm_core.evaluation.significance import holm
+
+HARM = -0.003  # a corpus is harmed if its whole interval is below
+
+Runs = dict[str, dict[str, dict[int, LedgerRow]]]  # arm → corpus → seed → final run
+
+
+def write_outcome(plan: Path, results: Path) -> str:
+    """Writes the tables and plots of a plan's finished runs, and returns the tables as Markdown.
+
+    If a run was made with several versions of the code, the last one counts; the commits are named.
+    """
+    wanted = read_plan(plan)
+    ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
+    name = choosing(plan)
+    chosen = name is None or choices_file(name, results).exists()
+    parts = list[str]()
+    if chosen or not wanted.choices:
+        parts.append(on_dev(rows_of(cells_of(plan, results, final=False), ledger)))
+    found: Runs = {}
+    for row in rows_of(cells_of(plan, results, final=True), ledger) if chosen else []:
+        found.setdefault(row.arm, {}).setdefault(row.corpus, {})[row.seed] = row
+    if found:
+        text, effects = on_test(found, wanted)
+        parts.append(text)
+        (results / f"{plan.stem}.svg").write_text(forest(effects), encoding="utf-8")
+        (results / f"{plan.stem}-seconds.svg").write_text(scatter(against_time(found)), encoding="utf-8")
+    text = "\n".join(part for part in parts if part)
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{plan.stem}.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def rows_of(cells: Iterable[Cell], ledger: dict[str, LedgerRow]) -> list[LedgerRow]:
+    """The finished runs of these cells, under the names that the cells have: plans may share a run."""
+    return [replace(ledger[c.key], arm=c.arm, corpus=c.corpus) for c in cells if c.key in ledger]
+
+
+def on_dev(rows: list[LedgerRow]) -> str:
+    """A row for each arm and corpus: dev F1 of the best trial, or the mean over seeds."""
+    lines = ["| corpus | arm | runs | given up | dev F1 | values |", "| --- | --- | --- | --- | --- | --- |"]
+    for corpus, arm in dict.fromkeys((row.corpus, row.arm) for row in rows):
+        own = [row for row in rows if (row.corpus, row.arm) == (corpus, arm)]
+        ended = [row for row in own if not row.pruned]
+        best = max(ended, key=lambda row: row.dev_f1)
+        score = best.dev_f1 if best.trial is not None else float(np.mean([row.dev_f1 for row in ended]))
+        values = ", ".join(f"{name} {value}" for name, value in best.values.items())
+        lines.append(f"| {corpus} | {arm} | {len(own)} | {len(own) - len(ended)} | {100 * score:.1f} | {values} |")
+    return "## Dev\n\n" + "\n".join(lines) + "\n" if rows else ""
+
+
+def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]:
+    """The tables of the final runs, and the differences by title and name for the plot, the weakest first."""
+    pairs = {(arm, other): shared_pairs(found, arm, other) for arm, other in comparisons(found, plan)}
+    pairs = {names: own for names, own in pairs.items() if own}
+    primary = {names: effect(list(own.values())) for names, own in pairs.items()}
+    primary = dict(sorted(primary.items(), key=lambda item: item[1].mean))
+    single = {(*names, corpus): effect([pair]) for names in primary for corpus, pair in pairs[names].items()}
+    corrected = dict(zip(single, holm([one.p for one in single.values()]), strict=True))
+    parts = [
+        "## Test: mean difference over corpora",
+        "",
+        "| arm | less | corpora | F1 [95 %] |",
+        "| --- | --- | --- | --- |",
+    ]
+    parts += [f"| {arm} | {other} | {len(pairs[arm, other])} | {signed(e)} |" for (arm, other), e in primary.items()]
+    parts += ["", "## Test: by corpus (p corrected over all lines, Holm)", ""]
+    parts += ["| arm | less | corpus | F1 [95 %] | p | |", "| --- | --- | --- | --- | --- | --- |"]
+    for key, one in single.items():
+        harm = "harm" if one.high < HARM else ""
+        parts.append(f"| {' | '.join(key)} | {signed(one)} | {corrected[key]:.4f} | {harm} |")
+    parts += ["", *arm_table(found), "", provenance(found), ""]
+    plots: dict[str, dict[str, Effect]] = {f"mean of {len(pairs[names])} corpora": {} for names in primary}
+    for names, one in primary.items():
+        plots[f"mean of {len(pairs[names])} corpora"][" − ".join(names)] = one
+    for (arm, other, corpus), one in single.items():
+        plots.setdefault(f"{arm} − {other}", {})[corpus] = one
+    return "\n".join(parts), plots
+
+
+def comparisons(found: Runs, plan: Plan) -> Iterator[tuple[str, str]]:
+    """The pairs of arms to compare; of a list of arms the one with the highest mean F1 over its corpora."""
+    for arm, others in plan.compare.items():
+        for other in others:
+            rivals = [name for name in ([other] if isinstance(other, str) else other) if name in found]
+            if arm in found and rivals:
+                yield arm, max(rivals, key=lambda name: mean_test(found[name]))
+
+
+def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
+    """The counts of both arms on each corpus, for the seeds that both have run."""
+    pairs = {}
+    for corpus in found[arm].keys() & found[other].keys():
+        seeds = sorted(found[arm][corpus].keys() & found[other][corpus].keys())
+        if seeds:
+            mine, theirs = (
+                np.stack([unpacked(str(found[name][corpus][seed].counts)) for seed in seeds]) for name in (arm, other)
+            )
+            pairs[corpus] = (mine, theirs)
+    return dict(sorted(pairs.items()))
+
+
+def arm_table(found: Runs) -> Iterator[str]:
+    """Test F1 by arm and corpus, its standard deviation over seeds, and the seconds of a training."""
+    corpora = list(dict.fromkeys(corpus for runs in found.values() for corpus in runs))
+    yield f"## Test F1\n\n| arm | {' | '.join(corpora)} | mean | SD over seeds [95 %] | seconds |"
+    yield "| --- " * (len(corpora) + 4) + "|"
+    for arm, runs in found.items():
+        cells = [f"{100 * mean_test({c: runs[c]}):.1f}" if c in runs else "" for c in corpora]
+        pooled = spread([[test_f1(row) for row in seeds.values()] for seeds in runs.values()])
+        deviation = (
+            " [".join(f"{100 * value:.2f}" for value in pooled[:2]) + f", {100 * pooled.high:.2f}]" if pooled else ""
+        )
+        yield f"| {arm} | {' | '.join(cells)} | {100 * mean_test(runs):.1f} | {deviation} | {mean_seconds(runs):.0f} |"
+
+
+def against_time(found: Runs) -> dict[str, tuple[float, float]]:
+    """Seconds of a training and test F1 of each arm that has run on all corpora, means over them."""
+    most = max(len(runs) for runs in found.values())
+    return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == most}
+
+
+def provenance(found: Runs) -> str:
+    rows = [row for runs in found.values() for seeds in runs.values() for row in seeds.values()]
+    commits, choices = (sorted({str(getattr(row, name))[:12] for row in rows}) for name in ("commit", "choices"))
+    return f"{len(rows)} final runs at {', '.join(commits)}; chosen and committed before, at {', '.join(choices)}."
+
+
+def test_f1(row: LedgerRow) -> float:
+    return row.test["f1"] if row.test else 0.0
+
+
+def mean_test(runs: dict[str, dict[int, LedgerRow]]) -> float:
+    """The mean over corpora of the mean over seeds."""
+    return float(np.mean([np.mean([test_f1(row) for row in seeds.values()]) for seeds in runs.values()]))
+
+
+def mean_seconds(runs: dict[str, dict[int, LedgerRow]]) -> float:
+    return float(np.mean([np.mean([row.seconds for row in seeds.values()]) for seeds in runs.values()]))
+
+
+def signed(one: Effect) -> str:
+    return f"{100 * one.mean:+.2f} [{100 * one.low:+.2f}, {100 * one.high:+.2f}]"

@@ -1,0 +1,99 @@
+"""The plan of an ablation: arms, corpora and seeds, what is searched, and what is compared."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from fpplm_core.errors import ParamsError
+from fpplm_core.params import Params
+from fpplm_core.settings import Settings, read_yaml
+
+Changes = dict[str, Any]  # dotted names of params.yaml and their values
+Choices = dict[str, dict[str, dict[str, Any]]]  # arm → corpus → `values`, and the trial and dev F1 that chose them
+
+
+class Range(Settings):
+    """A parameter that is drawn log-uniformly."""
+
+    low: Annotated[float, Field(gt=0)]
+    high: Annotated[float, Field(gt=0)]
+
+
+class Search(Settings):
+    """Random trials, the same draws for every arm; `present` adds the arm as it is, as trial 0."""
+
+    trials: Annotated[int, Field(ge=1)]
+    space: dict[str, Range | list[Any]]
+    present: bool = False
+
+
+class Plan(Settings):
+    """A plan file.
+
+    Corpora and arms are changes to params.yaml, and these keys. A corpus: `train_sentences` and `dev_sentences` (so
+    many, evenly spread), `noise` (share of train's mentions with a wrong label), `arms` (changes of single arms). An
+    arm: `trainer` (transformers' Trainer, in its own code), `search: false` (runs as it is), `like` (an arm of the plan
+    `choices`, at whose chosen values it starts). `{corpus}` in a value is the corpus's name. `common` are changes for
+    all. `compare` maps an arm to the arms that it is compared with; of a list of arms the strongest counts.
+    """
+
+    seeds: Annotated[list[int], Field(min_length=1)]
+    corpora: dict[str, Changes]
+    arms: dict[str, Changes]
+    common: Changes = Field({})
+    search: Search | None = None
+    choices: str | None = None
+    compare: dict[str, list[str | list[str]]] = Field({})
+
+
+def read_plan(file: Path) -> Plan:
+    """Raises ParamsError if the file cannot be read, or is no plan."""
+    return Plan.parse(read_yaml(file), str(file))
+
+
+def choices_file(name: str, results: Path) -> Path:
+    """Where the choices of a plan stand, given its name without `.yaml`."""
+    return results / f"{name}.choices.yaml"
+
+
+def choosing(plan: Path) -> str | None:
+    """The name of the plan whose trials chose the values of this one: another, itself, or none."""
+    wanted = read_plan(plan)
+    return wanted.choices or (plan.stem if wanted.search else None)
+
+
+def used_files(plan: Path, results: Path) -> list[Path]:
+    """The files that decide what the final runs of a plan are."""
+    name = choosing(plan)
+    return [plan, Path("params.yaml"), *([choices_file(name, results)] if name else [])]
+
+
+def read_choices(plan: Path, results: Path) -> Choices:
+    """The choices that a plan starts from, empty if there are none. Raises ParamsError if they are still to be made."""
+    name = choosing(plan)
+    if name is None:
+        return {}
+    file = choices_file(name, results)
+    if not file.exists():
+        raise ParamsError("no choices yet", where=str(file), do=f"run: fpplm ablate {plan.with_stem(name)}")
+    found: Choices = read_yaml(file)
+    return found
+
+
+def changed(base: dict[str, Any], changes: Changes, where: str) -> dict[str, Any]:
+    """The content of params.yaml with other values. Raises ParamsError for a wrong name or value."""
+    settings = copy.deepcopy(base)
+    for name, value in changes.items():
+        *path, last = name.split(".")
+        place = settings
+        for part in path:
+            place = place.get(part, {})
+        if last not in place:
+            raise ParamsError("unknown parameter", where=where, got=repr(name))
+        place[last] = value
+    Params.parse(settings, where)
+    return settings
