@@ -213,7 +213,7 @@ def test_the_signal_is_a_running_mean_over_the_steps_in_which_the_group_was_open
 
 def test_a_group_that_was_never_measured_counts_as_an_average_one(tiny_encoder):
     technique, model = tiny.technique(Resampling), tiny.tagger(tiny_encoder)
-    own = technique.modules(model)["signals"]
+    own = technique.modules(model, torch.zeros(0))["signals"]
     names = list(own.members)
     assert own.of(names).tolist() == [1.0] * len(names)
     own.signal[:2], own.measured[:2] = torch.tensor([2.0, 6.0]), 1.0
