@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
-from fpplm_core.serving.onnx_session import RECORDED_ROWS, PaddedSession, is_available, require_device, round_up
+from fpplm_core.serving.onnx_session import (
+    RECORDED_ROWS,
+    PaddedSession,
+    is_available,
+    open_session,
+    require_device,
+    round_up,
+)
 
 WIDTH = 3
 
@@ -43,6 +50,11 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     onnx.save(model, str(path))
     return path
+
+
+def test_threads_that_wait_leave_their_cores_to_others(graph: Path) -> None:
+    options = open_session(graph.read_bytes(), "cpu", threads=2).session.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @given(st.integers(1, 10**6))
