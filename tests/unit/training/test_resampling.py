@@ -193,7 +193,7 @@ def test_findings_are_what_has_trained(tiny_encoder):
 
 
 def test_the_signal_is_a_running_mean_over_the_steps_in_which_the_group_was_open(tiny_encoder):
-    technique, model = tiny.technique(Resampling), tiny.tagger(tiny_encoder)
+    technique, model = tiny.technique(Resampling, until=1.0), tiny.tagger(tiny_encoder)
     modules = technique.modules(model, torch.zeros(0))
     groups = [group for group in model.groups() if group.depth]
     parameters = dict(model.named_parameters())

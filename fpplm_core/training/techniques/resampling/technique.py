@@ -1,7 +1,7 @@
 """Proportional resampling: for some steps at a time only a few blocks of the encoder train, drawn by their signal.
 
 The encoder's blocks and its embeddings are drawn together, each with a probability in proportion to a power of its
-gradient's running mean square s_g (πps sampling; Särndal et al. 1992, section 3.6):
+gradient's running mean square s_g, by systematic sampling (Madow 1949), whose chances are exact:
 
     π_g = min(1, c s_g^α), Σ π_g = max(1, share · groups)        rate_g ← rate_g · min(1 / π_g, MOST)
 
@@ -51,9 +51,10 @@ class Resampling(ResamplingSettings, Technique):
 
     @torch.no_grad()
     def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
-        if self.share < 1:
+        steps = self.sampled_steps(context.total)
+        if context.step < steps.stop:
             gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
-            context.modules["signals"].measure(gradients, count=context.step in self.sampled_steps(context.total))
+            context.modules["signals"].measure(gradients, count=context.step in steps)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         return {"a share of the blocks trains": (self.begin, self.until)} if self.sampled_steps(total) else {}
