@@ -16,6 +16,7 @@ from fpplm_core.training.techniques.adversarial.technique import (
     agreement,
     correction,
     input_attack,
+    margin,
     perturbation,
     rival_loss,
 )
@@ -264,9 +265,22 @@ def test_what_the_rival_foresaw_is_noted():
     logits = F.one_hot(torch.tensor([0, 1, 2, 2]), 4).float()
     wrong = F.one_hot(torch.tensor([1, 1, 2, 3]), 4).float()
     for _ in range(600):
-        rival.update(wrong, logits, gold)
-    errors, foreseen = rival.summary().values()
+        rival.update(wrong, logits, logits, gold)
+    errors, foreseen, lost, halved = rival.summary().values()
     assert errors == pytest.approx(0.75, abs=1e-4) and foreseen == pytest.approx(2 / 3, abs=1e-4)
+    assert lost == halved == 0
     assert all(math.isfinite(value) for value in rival.summary().values())
-    rival.update(wrong, F.one_hot(gold, 4).float(), gold)
+    rival.update(wrong, F.one_hot(gold, 4).float(), logits, gold)
     assert all(math.isfinite(value) for value in rival.summary().values())
+
+
+def test_what_the_attack_changes_is_noted():
+    """Leads of 1 over the best wrong label: one is lost, one halved and more, one hardly touched, one was an error."""
+    rival, gold = Rival(8, 3), torch.tensor([0, 0, 0, 1])
+    logits = torch.tensor([[1.0, 0.0, -9.0]] * 4)
+    attacked = logits + torch.tensor([[0, 1.5, 0], [0, 0.6, 0], [0, 0.1, 0], [0.9, 0, 0]])
+    assert margin(logits, gold).tolist() == [1, 1, 1, -1]
+    for _ in range(600):
+        rival.update(logits, logits, attacked, gold)
+    *_, lost, halved = rival.summary().values()
+    assert lost == pytest.approx(0.25, abs=1e-4) and halved == pytest.approx(0.5, abs=1e-4)

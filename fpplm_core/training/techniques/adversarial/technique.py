@@ -60,12 +60,14 @@ class Adversarial(AdversarialSettings, Technique):
         logits, gold = step.logits[counted], step.batch.labels[counted]
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
-        rival.update(wrong, logits, gold)
+        attacked = logits
         if strength and not context.frozen:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
             push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
             # The loop adds the loss on z; together the label loss is the one on z'.
-            found["push"] = F.cross_entropy(logits + push, gold) - F.cross_entropy(logits, gold)
+            attacked = logits + push
+            found["push"] = F.cross_entropy(attacked, gold) - F.cross_entropy(logits, gold)
+        rival.update(wrong, logits, attacked, gold)
         return found
 
     def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
@@ -100,7 +102,7 @@ class Rival(nn.Module):
     def __init__(self, width: int, labels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Linear(width // 2, labels))
-        self.register_buffer("recent", torch.zeros(2))
+        self.register_buffer("recent", torch.zeros(4))
 
     def forward(self, states: Tensor, gold: Tensor) -> Tensor:
         """Logits with the gold label masked out. *Shape:* (n, width), (n,) to (n, K) in float32."""
@@ -108,16 +110,32 @@ class Rival(nn.Module):
         return scores.float().scatter(1, gold.unsqueeze(1), -1e4)
 
     @torch.no_grad()
-    def update(self, wrong: Tensor, logits: Tensor, gold: Tensor) -> None:
-        """Updates the running means: A's share of errors, and the share of them that B had foreseen."""
+    def update(self, wrong: Tensor, logits: Tensor, attacked: Tensor, gold: Tensor) -> None:
+        """Updates the running means: A's share of errors, the share of them that B had foreseen, the share of words
+        that only the attack gets wrong, and the share whose margin over the best wrong label it halves.
+        """
         guess = logits.argmax(-1)
         errors = guess != gold
         foreseen = ((wrong.argmax(-1) == guess) & errors).sum() / errors.sum().clamp(min=1)
-        self.recent.lerp_(torch.stack([errors.float().mean(), foreseen]).to(self.recent), 0.02)
+        before, after = margin(logits, gold), margin(attacked, gold)
+        lost, halved = (before > 0) & (after <= 0), (before > 0) & (after < before / 2)
+        now = torch.stack([errors.float().mean(), foreseen, lost.float().mean(), halved.float().mean()])
+        self.recent.lerp_(now.to(self.recent), 0.02)
 
     def summary(self) -> dict[str, float]:
-        errors, foreseen = self.recent.tolist()
-        return {"words that A gets wrong (running mean)": errors, "of these, foreseen by B": foreseen}
+        names = (
+            "words that A gets wrong (running mean)",
+            "of these, foreseen by B",
+            "words that A gets wrong under B's attack alone",
+            "words whose margin it halves",
+        )
+        return dict(zip(names, self.recent.tolist(), strict=True))
+
+
+def margin(logits: Tensor, gold: Tensor) -> Tensor:
+    """By how much the gold label leads the best wrong one. *Shape:* (n, K), (n,) to (n,)."""
+    target = gold.unsqueeze(1)
+    return (logits.gather(1, target) - logits.scatter(1, target, -torch.inf).amax(1, keepdim=True)).squeeze(1)
 
 
 def rival_loss(wrong: Tensor, logits: Tensor, gold: Tensor) -> Tensor:
