@@ -5,14 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.batch import IGNORED, Batch, hide_words
 from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.filter_pooling.technique import (
     RANK_EVERY,
     FilterPooling,
     effective_rank,
     fill,
-    hide_words,
     outside_chance,
 )
 from tests import tiny
