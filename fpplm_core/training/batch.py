@@ -35,3 +35,16 @@ class Batch(NamedTuple):
 def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the labels that count. *Shape:* (batch, words, K), (batch, words)."""
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
+
+
+def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
+    """Ids with every piece of the hidden words replaced. *Shape:* hidden (batch, words) to (batch, pieces).
+
+    The last word of a window is never hidden: where it ends, the batch does not say.
+    """
+    pieces = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    starts = batch.first_pieces.masked_fill(batch.word_mask == 0, batch.ids.shape[1])
+    word = (pieces.unsqueeze(1) >= starts.unsqueeze(1)).sum(2) - 1  # (batch, pieces): the word a piece belongs to
+    last = batch.word_mask.sum(1, keepdim=True) - 1
+    chosen = hidden.gather(1, word.clamp(min=0)) & (word >= 0) & (word < last)
+    return batch.ids.masked_fill(chosen, mask_id)

@@ -1,6 +1,7 @@
 """Self-training: the averaged weights label text without labels, and the model learns their surest labels.
 
-label     argmax of the averaged weights (mean teacher, 1703.01780), without noise; the student has its dropout
+label     argmax of the averaged weights (mean teacher, 1703.01780), without noise; the student has its dropout, and a
+          share of the words is hidden from it, so that it must read the context (FixMatch, 2001.07685)
 trust     a word counts if its label has a probability of at least its type's threshold and every technique trusts it;
           an entity counts as a whole, with legal labels, or not at all
 quotas    r_k = share of type k (or O) among the words that counted / its share in the labelled data, and r_E that of
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from fpplm_core.tagging.schemes import OUTSIDE, transitions
 from fpplm_core.training.averaging import averaged, without_gradient
-from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.batch import IGNORED, Batch, hide_words
 from fpplm_core.training.settings import SelfTrainingSettings
 from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 
@@ -51,7 +52,9 @@ def unlabelled_losses(
             trusted = technique.trust(taught, labels, contexts[name])
             kept = kept if trusted is None else kept & trusted
         labels = labels.masked_fill(~whole_spans(labels, kept, state.model.blueprint.labels), IGNORED)
-    step = _outputs(state, batch._replace(labels=labels))
+    offers = (t.on_unlabelled(batch, state.model, contexts[name]) for name, t in techniques.items())
+    seen = next((offer for offer in offers if offer is not None), batch)
+    step = _outputs(state, seen._replace(labels=labels))
     return {
         f"{name}.{key}": value
         for name, technique in techniques.items()
@@ -91,6 +94,12 @@ class SelfTraining(SelfTrainingSettings, Technique):
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         context.modules["quotas"].observe("labelled", step.batch.labels)
         return {}
+
+    def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
+        device = batch.ids.device
+        generator = context.generator("hide", device)
+        draws = torch.rand(batch.first_pieces.shape, generator=generator, device=device)
+        return batch._replace(ids=hide_words(batch, draws < self.hidden, model.blueprint.mask_id))
 
     def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor:
         chance = taught.logits.softmax(-1).gather(2, labels.clamp(min=0).unsqueeze(2)).squeeze(2)

@@ -14,6 +14,7 @@ class SelfTrainingSettings(Settings):
     weight: Annotated[float, Field(ge=0, le=10)]
     confidence: Annotated[float, Field(ge=0.5, lt=1)]
     ratio: Annotated[float, Field(gt=0, le=8)]
+    hidden: Annotated[float, Field(ge=0, le=0.5)]
     begin: Share
     full: Share
 

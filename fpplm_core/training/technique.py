@@ -159,6 +159,10 @@ class Technique:
         """Scalars to add to the loss, by name."""
         return {}
 
+    def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
+        """What the model sees of this text while it learns its labels; at most one technique may return a batch."""
+        return None
+
     def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
         """Where it trusts these labels (batch, words) of unlabelled text, likewise; None for everywhere.
 

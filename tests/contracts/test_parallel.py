@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from fpplm_core.model import parallel
+from fpplm_core.params import load
 from fpplm_core.training.loop import train_steps
+from fpplm_core.training.self_training import SelfTraining
 from fpplm_core.training.state import TrainingState, initial_state
 from fpplm_core.training.technique import Technique
 from tests import tiny
@@ -29,8 +31,15 @@ BLOCKS = {
 NO_GRADIENT = ("presence.query.bias", "self_attn.in_proj_bias")
 
 
+TEXT = "self_training"  # in place of a technique's name: with text without labels in every step
+
+
 def build(names: list[str]) -> dict[str, Technique]:
-    return tiny.build(names, **BLOCKS)
+    techniques = tiny.build([name for name in names if name != TEXT], **BLOCKS)
+    if TEXT in names:
+        settings = load(tiny.FILE).train.self_training.model_dump()
+        techniques[TEXT] = SelfTraining(**settings | {"begin": 0.0, "full": 0.1, "confidence": 0.5})
+    return techniques
 
 
 def trained(folder: Path, names: list[str]) -> TrainingState:
@@ -41,8 +50,8 @@ def trained(folder: Path, names: list[str]) -> TrainingState:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     active = build(names)
-    state = initial_state(model, active, SETTINGS)
-    for _ in train_steps(state, batch_of, active, SETTINGS):
+    state = initial_state(model, active, SETTINGS, unlabelled=TEXT in names)
+    for _ in train_steps(state, batch_of, active, SETTINGS, 0, lambda n: batch_of(100 + n) if TEXT in names else None):
         pass
     return state
 
@@ -56,7 +65,7 @@ def die(*_: object) -> None:
     raise RuntimeError("as it was told to")
 
 
-@pytest.mark.parametrize("names", [[], list(BLOCKS)], ids=["plain", "all"])
+@pytest.mark.parametrize("names", [[], list(BLOCKS), [*BLOCKS, TEXT]], ids=["plain", "all", "text"])
 def test_two_processes_end_where_one_does(tiny_encoder, tmp_path, names):
     """Three windows a step, which two processes cannot share evenly."""
     alone = trained(tiny_encoder, names).tensors()

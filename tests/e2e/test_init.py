@@ -40,7 +40,7 @@ def project(folder: Path) -> Installed:
     files = ("my train.txt", "--dev", "my dev.txt", "--test", "my test.txt")
     said = somewhere.ok("fpplm", "init", "taggers/mine", *files, PYTHONPATH=f"{folder / 'guard'}:{ROOT}")
     assert said == "taggers/mine is ready; next: cd taggers/mine && fpplm retrain\n"
-    shutil.copytree(folder / "guard", folder / "taggers/guard")
+    shutil.copytree(folder / "guard", folder / "taggers/guard", dirs_exist_ok=True)
     return Installed(folder / "taggers/mine")
 
 
@@ -84,6 +84,28 @@ def test_its_own_stages_run_and_then_have_nothing_to_do(project: Installed, tmp_
     assert "code: tasks.read" in copied.ok("fpplm", "why", "read")
 
 
+def test_unlabelled_text_is_copied_and_a_change_of_it_is_seen(folder: Path) -> None:
+    somewhere = Installed(folder / ".")
+    (folder / "texts").mkdir()
+    (folder / "texts/a.txt").write_text(
+        "Mira met Otto in Bonn yesterday morning\nMira met Otto in Bonn yesterday morning\n"
+    )
+    (folder / "texts/b.jsonl").write_text('{"text": "Nobody has annotated this sentence so far"}\n')
+    (folder / "texts/c.csv").write_text("no text\n")
+    files = ("my train.txt", "--dev", "my dev.txt", "--test", "my test.txt", "--unlabelled", "texts")
+    somewhere.ok("fpplm", "init", "taggers/texts", *files, PYTHONPATH=f"{folder / 'guard'}:{ROOT}")
+    shutil.copytree(folder / "guard", folder / "taggers/guard", dirs_exist_ok=True)
+    made = Installed(folder / "taggers/texts")
+    assert load(made.path / "params.yaml").data.unlabelled == "data/unlabelled"
+    assert sorted(path.name for path in (made.path / "data/unlabelled").iterdir()) == ["a.txt", "b.jsonl"]
+    assert "data/unlabelled.dvc" in made.ok("git", "ls-files") and made.ok("git", "status", "--porcelain") == ""
+    assert "unlabelled: 2 sentences, drawn from 2 file(s)" in made.ok("dvc", "repro", "read")
+    assert made.ok("fpplm", "why", "read").startswith("nothing changed")
+    (made.path / "data/unlabelled/a.txt").write_text("Other text\n")
+    assert "input: unlabelled/a.txt" in made.ok("fpplm", "why", "read")
+    assert "unlabelled: 2 sentences" in made.ok("dvc", "repro", "read")
+
+
 def test_an_update_has_nothing_to_do_until_the_template_is_another(project: Installed, tmp_path: Path) -> None:
     copied = Installed(project.copy(tmp_path / "mine").path)
     shutil.copytree(project.path.parent / "guard", tmp_path / "guard")
@@ -110,6 +132,9 @@ def test_an_update_has_nothing_to_do_until_the_template_is_another(project: Inst
         (("new", "my train.txt", "--dev", "guard/sitecustomize.py"), "sitecustomize.py: unknown format"),
         (("new", "one.ann"), "one.ann: half of a pair of files"),
         (("own", "my train.txt"), "own/tasks.py: the project's package tasks would hide it"),
+        (("new", "my train.txt", "--unlabelled", "guard"), "--unlabelled: no file of text in it, got"),
+        (("new", "my train.txt", "--unlabelled", "nowhere"), "--unlabelled: no such folder, got"),
+        (("new", "my train.txt", "--unlabelled", "blank"), "--unlabelled: no text in its files, got 'blank'"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(
@@ -117,6 +142,8 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 ) -> None:
     (folder / "own").mkdir(exist_ok=True)
     (folder / "own/tasks.py").write_text("from invoke import task\n")
+    (folder / "blank").mkdir(exist_ok=True)
+    (folder / "blank/a.txt").write_text(" \n\n")
     (folder / "one.txt").write_text("Ann")
     (folder / "one.ann").write_text("T1\tPER 0 3\tAnn\n")
     before = sorted((folder / "taggers/mine").iterdir())

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.batch import IGNORED, Batch, hide_words
 from fpplm_core.training.technique import StepContext
 from fpplm_core.training.techniques.filter_pooling.technique import (
     MEASURE_EVERY,
@@ -14,7 +14,6 @@ from fpplm_core.training.techniques.filter_pooling.technique import (
     effective_rank,
     fill,
     head_logits,
-    hide_words,
 )
 from tests import tiny
 from tests.tiny import LABELS, batch_of, context_of, step_of, tagger

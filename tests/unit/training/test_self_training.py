@@ -93,6 +93,16 @@ def test_the_labels_are_those_of_the_averaged_weights(tiny_encoder):
     assert torch.equal(recorder.seen[owned], wanted[owned]) and (recorder.seen[~owned] == IGNORED).all()
 
 
+def test_words_are_hidden_from_the_student_alone(tiny_encoder):
+    recorder, batch = Recorder(), text_of(5)
+    losses_on(tiny_encoder, batch, {self_training.NAME: own(hidden=0.5), "own": recorder})
+    assert torch.equal(recorder.taught.batch.ids, batch.ids)
+    changed = recorder.step.batch.ids != batch.ids
+    assert changed.any() and (recorder.step.batch.ids[changed] == tiny.BLUEPRINT.mask_id).all()
+    losses_on(tiny_encoder, batch, {self_training.NAME: own(hidden=0.0), "own": recorder})
+    assert torch.equal(recorder.step.batch.ids, batch.ids)
+
+
 def test_words_that_one_technique_distrusts_do_not_count(tiny_encoder):
     batch = text_of(5)
     owned = batch.word_mask.bool()

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
-from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.batch import IGNORED, Batch, hide_words
 from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.filter_pooling.settings import FilterPoolingSettings
 
@@ -80,19 +80,6 @@ def head_logits(model: Tagger, hidden: Tensor) -> Tensor:
     logits: Tensor = model.head(hidden)
     model.head.train(training)
     return logits.float()
-
-
-def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
-    """Ids with every piece of the hidden words replaced. *Shape:* hidden (batch, words) to (batch, pieces).
-
-    The last word of a window is never hidden: where it ends, the batch does not say.
-    """
-    pieces = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    starts = batch.first_pieces.masked_fill(batch.word_mask == 0, batch.ids.shape[1])
-    word = (pieces.unsqueeze(1) >= starts.unsqueeze(1)).sum(2) - 1  # (batch, pieces): the word a piece belongs to
-    last = batch.word_mask.sum(1, keepdim=True) - 1
-    chosen = hidden.gather(1, word.clamp(min=0)) & (word >= 0) & (word < last)
-    return batch.ids.masked_fill(chosen, mask_id)
 
 
 def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple[Tensor, Tensor]:
