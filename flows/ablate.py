@@ -25,8 +25,7 @@ from fpplm.studies.ablation import Cell, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
 from fpplm.studies.plan import read_plan, used_files
-from fpplm.studies.runs import PREPARED, run_cell
-from fpplm.studies.search import gives_up
+from fpplm.studies.runs import PREPARED, gives_up, run_cell
 from fpplm_core.errors import FpplmError
 
 

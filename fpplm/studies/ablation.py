@@ -103,7 +103,7 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
     Trial by trial, or seed by seed, so that an unfinished ablation is already paired. Raises ParamsError if an arm
     names an unknown parameter or a wrong value, or if a choice is missing.
     """
-    search = None if final else plan.search
+    search, base = None if final else plan.search, read_yaml(ROOT / "params.yaml")
     draws = draw(search) if search else [{}]
     rounds = [(number, plan.seeds[0]) for number in range(len(draws))] if search else [(None, n) for n in plan.seeds]
     for number, seed in rounds:
@@ -112,7 +112,7 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
                 if number and own.get("search") is False:
                     continue
                 drawn = draws[number] if number is not None and own.get("search") is not False else {}
-                cell = cell_of(plan, corpus, arm, choices, drawn, final)
+                cell = cell_of(base, plan, corpus, arm, choices, drawn, final)
                 if (ROOT / cell.settings["data"]["path"]).is_dir():
                     yield seeded(cell._replace(trial=number), seed)
 
@@ -122,8 +122,10 @@ def seeded(cell: Cell, seed: int) -> Cell:
     return cell._replace(seed=seed, settings=settings)
 
 
-def cell_of(plan: Plan, corpus: str, arm: str, choices: Choices, drawn: Changes, final: bool) -> Cell:
-    """The cell of an arm on a corpus, without its seed. Raises ParamsError."""
+def cell_of(
+    base: dict[str, Any], plan: Plan, corpus: str, arm: str, choices: Choices, drawn: Changes, final: bool
+) -> Cell:
+    """The cell of an arm on a corpus, without its seed; `base` is the content of params.yaml. Raises ParamsError."""
     where, own = dict(plan.corpora[corpus]), dict(plan.arms[arm])
     data = [where.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
     own |= where.pop("arms", {}).get(arm, {})
@@ -134,12 +136,12 @@ def cell_of(plan: Plan, corpus: str, arm: str, choices: Choices, drawn: Changes,
             chosen = choices[source][corpus]["values"]
         except KeyError:
             raise ParamsError("no choice for this arm and corpus", where=arm, got=f"{source}, {corpus}") from None
-    base = [plan.common, where, own, drawn]
-    changes = {name: value for part in ([chosen, *base] if like else [*base, chosen]) for name, value in part.items()}
+    parts = [plan.common, where, own, drawn]
+    changes = {name: value for part in ([chosen, *parts] if like else [*parts, chosen]) for name, value in part.items()}
     for name, value in changes.items():
         if isinstance(value, str):
             changes[name] = value.replace("{corpus}", corpus)
-    settings = changed(read_yaml(ROOT / "params.yaml"), changes, f"{arm}, {corpus}")
+    settings = changed(base, changes, f"{arm}, {corpus}")
     if not final and settings["data"]["dev"]:
         settings["data"]["test"] = settings["data"]["dev"]  # of which a run on dev keeps no sentence
     modules = (TRAINER,) if trainer else OURS if final else OURS[:1]

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PREDICTIONS, REPORTS
 from fpplm.studies.ablation import PREPARE, ROOT, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
+from fpplm.studies.search import is_hopeless
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
@@ -61,10 +62,10 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
         (folder / part).symlink_to(data / part)
     write_params(cell, folder)
     training, *scoring = cell.modules
-    usage = run_module(training, folder, threads, cell, watch)
+    usage = run_stage_module(training, folder, threads, cell, watch)
     if not usage.given_up:
         for module in scoring:
-            run_module(module, folder, threads, cell)
+            run_stage_module(module, folder, threads, cell)
     row = result(cell, folder, facts, usage)
     shutil.rmtree(folder)
     return row
@@ -78,7 +79,7 @@ def prepared(cell: Cell, threads: int | None) -> Path:
             with whole_folder(folder) as partial:
                 write_params(cell, partial)
                 for module in PREPARE:
-                    run_module(module, partial, threads, cell)
+                    run_stage_module(module, partial, threads, cell)
                     if module == PREPARE[0]:
                         change_data(cell, partial)
     return folder
@@ -94,7 +95,7 @@ def write_params(cell: Cell, folder: Path) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
-def run_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:
+def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:
     """Runs `python -m MODULE` in the folder, until `watch` gives it up. Raises FpplmError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
@@ -126,6 +127,13 @@ def read_curve(folder: Path) -> list[float]:
         return []
     lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
     return [float(row["dev_f1"]) for row in csv.DictReader((x for x in lines if x.endswith("\n")), delimiter="\t")]
+
+
+def gives_up(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:
+    """Whether a running cell with this dev F1 by epoch is a trial without hope; an arm as it is never is."""
+    own = cell.corpus, cell.arm
+    others = [row.curve for row in finished if row.trial is not None and (row.corpus, row.arm) == own]
+    return bool(cell.trial is not None and cell.values) and is_hopeless(curve, cell.settings["train"], others)
 
 
 def change_data(cell: Cell, folder: Path) -> None:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fpplm.studies.ledger import LedgerRow
 from fpplm.studies.plan import Changes, Range, Search
-
-if TYPE_CHECKING:
-    from fpplm.studies.ablation import Cell
 
 SEED = 1  # of the draws
 FIRST_EPOCH = 3  # after which a trial may be given up
@@ -38,13 +34,6 @@ def draw(search: Search) -> list[Changes]:
 def short(value: Any) -> Any:
     """A drawn number with three digits, which people can read and copy."""
     return float(f"{value:.2e}") if isinstance(value, float) else value
-
-
-def gives_up(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:
-    """Whether a running cell with this dev F1 by epoch is a trial without hope; an arm as it is never is."""
-    own = cell.corpus, cell.arm
-    others = [row.curve for row in finished if row.trial is not None and (row.corpus, row.arm) == own]
-    return bool(cell.trial is not None and cell.values) and is_hopeless(curve, cell.settings["train"], others)
 
 
 def is_hopeless(curve: Sequence[float], train: dict[str, Any], others: Iterable[Sequence[float]]) -> bool:

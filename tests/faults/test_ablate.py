@@ -13,9 +13,8 @@ import yaml
 from tests.project import Project
 
 PLAN: dict[str, Any] = {
-    "epochs": 1,
     "seeds": [1],
-    "references": ["plain"],
+    "common": {"train.epochs": 1},
     "corpora": {"small": {"train_sentences": 30, "noise": 0.2}},
     "arms": {"plain": {"technique.active": []}, "no such encoder": {"model.encoder": "missing/folder"}},
 }
@@ -24,7 +23,11 @@ PLAN: dict[str, Any] = {
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_ablation_that_is_ended_leaves_nothing_behind(trained: Project, tmp_path: Path, number: int) -> None:
     project = trained.copy(tmp_path / "project")
-    plan = PLAN | {"epochs": 500, "seeds": [1, 2, 3], "arms": {"plain": PLAN["arms"]["plain"]}}
+    plan = PLAN | {
+        "common": {"train.epochs": 500, "train.patience": 500},
+        "seeds": [1, 2, 3],
+        "arms": {"plain": PLAN["arms"]["plain"]},
+    }
     (project.path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
     process = project.start("fpplm", "ablate", "plan.yaml", "--results", "results", "--workers", "2")
     started: list[psutil.Process] = []
@@ -56,13 +59,40 @@ def test_runs_are_kept_and_a_failed_one_loses_nothing(trained: Project, tmp_path
     assert "small, no such encoder, seed 1: tasks.encode failed" in done.stderr and "Traceback" not in done.stderr
     (line,) = (project.path / "results/runs.jsonl").read_text().splitlines()
     row = json.loads(line)
-    tested = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["sentences"]
-    assert (row["arm"], row["seed"], len(row["counts"])) == ("plain", 1, tested)
+    assert (row["arm"], row["seed"], len(row["curve"])) == ("plain", 1, 1) and not {"test", "counts"} & row.keys()
     assert row["seconds"] > 0 and row["peak_mb"] > 0
 
     mended = PLAN | {"arms": {"plain": PLAN["arms"]["plain"]}}
     (project.path / "plan.yaml").write_text(yaml.safe_dump(mended, sort_keys=False))
     again = project.ok(*command)
-    assert "1 runs, 1 done" in again and "| plain | 1 |" in again
+    assert "1 runs, 1 done" in again and "| small | plain | 1 |" in again
     assert (project.path / "results/runs.jsonl").read_text().splitlines() == [line]
     assert (project.path / "results/plan.md").read_text().strip() in again
+
+
+def test_final_runs_start_from_committed_choices_alone(trained: Project, tmp_path: Path) -> None:
+    project = trained.copy(tmp_path / "project")
+    space = {"train.lr": {"low": 1e-4, "high": 1e-2}, "train.epochs": [2]}
+    arms = {"plain": PLAN["arms"]["plain"]}
+    plan = PLAN | {"common": {}, "arms": arms, "search": {"trials": 2, "space": space}, "compare": {"plain": ["plain"]}}
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    command = ("fpplm", "ablate", "plan.yaml", "--results", "results")
+    # Nobody who looks only at dev can need the test file: it is not there.
+    data = project.path / "data/wikigold"
+    test = (data / "test.conll").rename(tmp_path / "test.conll")
+    assert "| small | plain | 2 |" in project.ok(*command)
+    rows = [json.loads(line) for line in (project.path / "results/runs.jsonl").read_text().splitlines()]
+    assert [row["trial"] for row in rows] == [0, 1] and not any("test" in row or "counts" in row for row in rows)
+    best = max(rows, key=lambda row: row["dev_f1"])
+    choices = project.path / "results/plan.choices.yaml"
+    assert yaml.safe_load(choices.read_text())["plain"]["small"]["values"] == best["values"]
+
+    test.rename(data / "test.conll")
+    refused = project.run(*command, "--final")
+    assert refused.returncode != 0 and "not committed" in refused.stderr and "plan.choices.yaml" in refused.stderr
+    project.commit()
+    assert "## Test" in project.ok(*command, "--final")
+    row = json.loads((project.path / "results/runs.jsonl").read_text().splitlines()[-1])
+    assert row["choices"] == project.ok("git", "rev-parse", "HEAD").strip() and row["values"] == best["values"]
+    scores = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]
+    assert 0 <= row["test"]["f1"] <= 1 and scores["sentences"] > 0 and "trial" not in row
