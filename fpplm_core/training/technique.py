@@ -111,6 +111,16 @@ class Technique:
         """Modules of its own, trained at the head's rate; the exported graph leaves them out."""
         return {}
 
+    def frozen_phase(self) -> int:
+        """Most steps of the frozen phase before step 0, in which all but the encoder trains; 0 = it needs none."""
+        return 0
+
+    def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
+        """Called before the frozen phase with the locked encoder's states of words, and their labels or IGNORED.
+
+        *Shape:* hidden (words, width), labels (words,).
+        """
+
     def on_inputs(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
         """A batch to use in place of this one, or None; at most one technique may return one."""
         return None
