@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from fpplm.pipeline.paths import REPORTS
 from fpplm_core.files import write_text
-from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.history import DevScore, TrainingHistory
 
 CURVES = REPORTS / "training"
 
@@ -38,6 +38,11 @@ class Display:
         self.live.end()  # type: ignore[no-untyped-call]
         self.board.close()
         self._write_curves()
+
+    def frozen(self, score: DevScore) -> None:
+        """Shows an evaluation in the frozen phase."""
+        self.board.add_scalar("frozen/dev_f1", score.f1, score.step)
+        self.bar.console.print(f"frozen phase, step {score.step}: dev F1 {score.f1:.4f}", highlight=False)
 
     def steps(self, speed: float) -> None:
         """Shows the steps added to the history since the last call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import initialise
 from fpplm_core.training.data import load_data, restrict_vocabulary
+from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import TrainingRun, prepare_run, train_epochs
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
@@ -72,31 +74,43 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
     """Continues training from `history`; shows and saves the progress."""
     terminated = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    windows, batches, steps = run.data.windows, run.data.batches_by_step, run.loop.steps
+    steps = run.loop.steps
     if history.step:
         run.state.restore(checkpoint.tensors())
         print(f"resumed at step {history.step} of {steps}", flush=True)
     with Display(steps, history) as display:
-        began, words = time.perf_counter(), 0
-        for progress in train_epochs(run, history, terminated):
-            words += sum(len(windows[row].owned_words) for row in batches[progress.report.step])
-            speed = words / (time.perf_counter() - began)
-            display.steps(speed)
-            if progress.dev_f1 is not None:
-                if history.best_epoch == history.epoch:
-                    checkpoint.save_best(run.state)
-                display.epoch(history.step, history.epoch, progress.dev_f1, speed)
-            due = history.step % run.settings.checkpoint_steps == 0
-            if progress.dev_f1 is not None or due or progress.interrupted:
-                checkpoint.save(run.state, history)
-            if progress.interrupted:
-                break
+        for score in train_frozen(run, history):
+            display.frozen(score)
+            if terminated.is_set():
+                break  # nothing to save: the phase takes seconds, and begins anew
+        else:
+            _train_and_save_epochs(run, checkpoint, history, display, terminated)
     signal.signal(signal.SIGTERM, before)
     if terminated.is_set():  # if set after the last check, the end of the last epoch has been saved
         print(f"stopped at step {history.step} of {steps}; the same command resumes it", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGTERM)
     if not history.best_f1:
         print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
+
+
+def _train_and_save_epochs(
+    run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory, display: Display, terminated: threading.Event
+) -> None:
+    windows, batches = run.data.windows, run.data.batches_by_step
+    began, words = time.perf_counter(), 0
+    for progress in train_epochs(run, history, terminated):
+        words += sum(len(windows[row].owned_words) for row in batches[progress.report.step])
+        speed = words / (time.perf_counter() - began)
+        display.steps(speed)
+        if progress.dev_f1 is not None:
+            if history.best_epoch == history.epoch:
+                checkpoint.save_best(run.state)
+            display.epoch(history.step, history.epoch, progress.dev_f1, speed)
+        due = history.step % run.settings.checkpoint_steps == 0
+        if progress.dev_f1 is not None or due or progress.interrupted:
+            checkpoint.save(run.state, history)
+        if progress.interrupted:
+            break
 
 
 def help_to_train(
@@ -107,5 +121,5 @@ def help_to_train(
     run = start(model, train, technique, bfloat16)
     if history.step:
         run.state.restore(checkpoint.tensors())
-    for _ in train_epochs(run, history, threading.Event()):
+    for _ in itertools.chain(train_frozen(run, history), train_epochs(run, history, threading.Event())):
         pass

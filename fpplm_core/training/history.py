@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import NamedTuple
 
 
@@ -18,13 +19,17 @@ class DevScore(NamedTuple):
 class TrainingHistory:
     """A run so far: losses and learning rates by step, dev's F1 by epoch.
 
-    `best_epoch` counts from 1, 0 = none yet; `bfloat16` is None until the number format has been chosen.
+    `frozen` are dev's scores in the frozen phase, before step 0, by steps of that phase. `gradient_shares` has each
+    loss's share of the top block's gradient, for every step that measured it. `best_epoch` counts from 1, 0 = none
+    yet; `bfloat16` is None until the number format has been chosen.
     """
 
     step: int = 0
     losses: list[dict[str, float]] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
     dev_f1: list[DevScore] = field(default_factory=list)
+    frozen: list[DevScore] = field(default_factory=list)
+    gradient_shares: list[dict[str, float]] = field(default_factory=list)
     best_f1: float = -1.0
     best_epoch: int = 0
     stopped: bool = False
@@ -34,6 +39,11 @@ class TrainingHistory:
     def epoch(self) -> int:
         """The number of finished epochs."""
         return len(self.dev_f1)
+
+    def mean_gradient_shares(self) -> dict[str, float]:
+        """Each loss's mean share over the steps that measured it; a loss that a step lacks has none there."""
+        names = dict.fromkeys(name for shares in self.gradient_shares for name in shares)
+        return {name: fmean(shares.get(name, 0.0) for shares in self.gradient_shares) for name in names}
 
     def add_dev_score(self, f1: float, patience: int) -> None:
         """Records the end of an epoch; stops the run after `patience` epochs without a better F1."""
@@ -49,4 +59,5 @@ class TrainingHistory:
     def from_json(cls, text: str) -> TrainingHistory:
         """The inverse of `to_json`."""
         values = json.loads(text)
-        return cls(**{**values, "dev_f1": [DevScore(*score) for score in values["dev_f1"]]})
+        scores = {name: [DevScore(*score) for score in values.get(name, [])] for name in ("dev_f1", "frozen")}
+        return cls(**{**values, **scores})

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
+from fpplm_core.training.gradients import clip_gradients, gradient_norms
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.schedules import SCHEDULES, layerwise
 from fpplm_core.training.self_training import unlabelled_losses
@@ -24,30 +25,49 @@ from fpplm_core.training.state import LoopSettings, TrainingState, update_averag
 from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 T = TypeVar("T")
-CLIP_NORM = 1.0  # largest gradient norm of a step
+MEASURE_EVERY = 50  # steps from one measurement of the losses' gradients to the next
 
 
 class StepReport(NamedTuple):
-    """One finished step. `losses` and the gradient's `norm` are detached scalars on the device."""
+    """One finished step; all tensors are detached scalars on the device.
+
+    `norms` are those of the whole gradient before clipping, see `clip_gradients`; `gradients` are the norms of each
+    loss's gradient in the top block, in a step that measured them.
+    """
 
     step: int
     losses: dict[str, Tensor]
     lr: float
-    norm: Tensor
+    norms: dict[str, Tensor]
+    gradients: dict[str, Tensor]
 
 
 def read_losses(reports: Sequence[StepReport]) -> list[dict[str, float]]:
     """The losses of these steps, in one transfer. Raises FpplmError for the first gradient that is not finite."""
-    values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), r.norm)]).tolist())
-    found = [{name: next(values) for name in (*report.losses, "norm")} for report in reports]
-    for report, losses in zip(reports, found, strict=True):
-        if not math.isfinite(losses.pop("norm")):
+    found: list[dict[str, float]] = []
+    values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), *r.norms.values())]).tolist())
+    for report in reports:
+        losses = {name: next(values) for name in report.losses}
+        norms = {name: next(values) for name in report.norms}
+        found.append(losses)
+        if not all(map(math.isfinite, norms.values())):
             raise FpplmError(
                 "the loss or its gradient is not finite",
                 where=f"step {report.step}",
                 got=", ".join(f"{key} {value:.3g}" for key, value in losses.items()),
                 do="lower train.lr, or set train.precision to float32",
             )
+    return found
+
+
+def read_gradient_shares(reports: Sequence[StepReport]) -> list[dict[str, float]]:
+    """Each loss's share of the gradient, norm / sum of norms, in those of these steps that measured it."""
+    found = []
+    for report in reports:
+        if report.gradients:
+            norms = torch.stack([norm.float() for norm in report.gradients.values()])
+            shares = norms / norms.sum().clamp(min=torch.finfo(norms.dtype).tiny)
+            found.append(dict(zip(report.gradients, shares.tolist(), strict=True)))
     return found
 
 
@@ -68,6 +88,7 @@ def train_steps(
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
+    top = next(group for group in state.groups if group.depth == 1)
     for number in range(start, settings.steps):
         # Step n of N trains at the middle of its slot, so that neither the first nor the last step has rate 0.
         factor = SCHEDULES[settings.schedule]((number + 0.5) / settings.steps, settings.warmup)
@@ -90,23 +111,21 @@ def train_steps(
             changed = (t.on_hidden(hidden, batch, state.model, contexts[n]) for n, t in techniques.items())
             hidden = _owned("on_hidden", hidden, changed)
             logits = state.model.classify(hidden)
-            losses = {"tag": tag_loss(logits, batch.labels)}
-            step = StepOutputs(state.model, clean, batch, hidden, logits, state.average)
-            for name, technique in techniques.items():
-                with seeded(device, derive_seed(settings.seed, number, f"{name}/dropout")):
-                    own = technique.losses(step, contexts[name])
-                losses |= {f"{name}.{key}": value for key, value in own.items()}
+            losses = all_losses(
+                StepOutputs(state.model, clean, batch, hidden, logits, state.average), techniques, contexts
+            )
             text = unlabelled(number)
             if text is not None:
                 with seeded(device, derive_seed(settings.seed, number, "unlabelled/dropout")):
                     losses |= unlabelled_losses(state, text.to(device), techniques, contexts)
             loss = torch.stack([value.float() for value in losses.values()]).sum()
+        measured = number % MEASURE_EVERY == MEASURE_EVERY // 2 and top.name not in state.closed
+        gradients = gradient_norms(losses, list(top.parameters.values())) if measured else {}
         loss.backward()  # type: ignore[no-untyped-call]
         parallel.all_reduce_sum([p.grad for p in state.model.encoder.parameters() if p.grad is not None])
 
-        trained = [p for p in parameters.values() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(trained, CLIP_NORM)
-        report = StepReport(number, {key: value.detach() for key, value in losses.items()}, settings.lr * factor, norm)
+        norms, detached = clip_gradients(state.groups), {key: value.detach() for key, value in losses.items()}
+        report = StepReport(number, detached, settings.lr * factor, norms, gradients)
         if device.type == "cpu":
             read_losses([report])
         for name, technique in techniques.items():
@@ -117,6 +136,19 @@ def train_steps(
         state.optimizer.zero_grad(set_to_none=True)
         update_average(state, settings, number)
         yield report
+
+
+def all_losses(
+    step: StepOutputs, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
+) -> dict[str, Tensor]:
+    """The loss of the tags and those of the techniques, by name."""
+    losses = {"tag": tag_loss(step.logits, step.batch.labels)}
+    for name, technique in techniques.items():
+        context = contexts[name]
+        with seeded(step.logits.device, derive_seed(context.seed, context.step, f"{name}/dropout")):
+            own = technique.losses(step, context)
+        losses |= {f"{name}.{key}": value for key, value in own.items()}
+    return losses
 
 
 def _owned(hook: str, value: T, offers: Iterator[T | None]) -> T:
@@ -157,6 +189,13 @@ def _set_rates(
         group = row["group"]
         base = settings.lr * layerwise(group.depth, settings.layer_decay) if group.depth else settings.head_lr
         row["lr"] = base * factor * scales[group.name] * row["rate"]
+
+
+def freeze(group: Group, frozen: bool) -> None:
+    """Takes a group's gradients away and puts it into evaluation mode, or the other way round."""
+    _require_gradients(group, not frozen)
+    for module in group.modules:
+        module.train(not frozen)
 
 
 def _require_gradients(group: Group, wanted: bool) -> None:

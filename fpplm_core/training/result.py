@@ -15,7 +15,7 @@ from fpplm_core.files import write_record, write_tensors
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged
-from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.history import DevScore, TrainingHistory
 from fpplm_core.training.run import TrainingRun
 from fpplm_core.training.selection import DevResult, correct_bias, evaluate_on_dev
 from fpplm_core.training.technique import Finding
@@ -32,15 +32,29 @@ class GroupMovement:
 
 
 @dataclass(frozen=True)
+class FrozenPhase:
+    """The phase before step 0: its steps, the best dev F1, whose weights the joint training began with, and all."""
+
+    steps: int
+    dev_f1: float
+    dev_f1_by_step: list[DevScore]
+
+
+@dataclass(frozen=True)
 class TrainingFindings:
-    """The measurements and phases of each technique, and how far the weights moved."""
+    """The measurements and phases of each technique, and how far the weights moved.
+
+    `gradient_share` is each loss's mean share of the gradient in the encoder's top block.
+    """
 
     techniques: dict[str, dict[str, Finding]]
     phases: dict[str, Phases]
     movement: list[GroupMovement]
+    frozen_phase: FrozenPhase | None
+    gradient_share: dict[str, float]
 
     def to_dict(self) -> dict[str, object]:
-        """The content of findings.json: a key for each technique, then phases and movement."""
+        """The content of findings.json: a key for each technique, then the other fields."""
         values = asdict(self)
         return {**values.pop("techniques"), **values}
 
@@ -87,8 +101,14 @@ def finish_run(
     write_record(folder / "blueprint.json", blueprint)
     np.save(folder / "transitions.npy", dev.decoder.scores)
     return TrainingResult(
-        _metrics(run, history, dev, corrected, model_sha256), TrainingFindings(findings, phases_of(run), movement)
+        _metrics(run, history, dev, corrected, model_sha256),
+        TrainingFindings(findings, phases_of(run), movement, _frozen_phase(history), history.mean_gradient_shares()),
     )
+
+
+def _frozen_phase(history: TrainingHistory) -> FrozenPhase | None:
+    scores = history.frozen
+    return FrozenPhase(scores[-1].step, max(score.f1 for score in scores), scores) if scores else None
 
 
 def _metrics(

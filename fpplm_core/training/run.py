@@ -12,7 +12,7 @@ from fpplm_core.training.averaging import averaged
 from fpplm_core.training.batch import Batch
 from fpplm_core.training.data import TrainingData, count_label_pairs, make_batch
 from fpplm_core.training.history import TrainingHistory
-from fpplm_core.training.loop import StepReport, read_losses, train_steps
+from fpplm_core.training.loop import StepReport, read_gradient_shares, read_losses, train_steps
 from fpplm_core.training.selection import evaluate_on_dev
 from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
 from fpplm_core.training.technique import Technique, build
@@ -88,6 +88,7 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
         if epoch_ends or saved or len(unread) >= read_every or last:
             history.losses += read_losses(unread)
             history.lr += [one.lr for one in unread]
+            history.gradient_shares += read_gradient_shares(unread)
             unread.clear()
         score = None
         if epoch_ends:

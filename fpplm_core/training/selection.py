@@ -53,14 +53,25 @@ def evaluate_on_dev(
     """Dev under the model's weights as they are; a batch holds four times the pieces of a step."""
     runner = batch_logits(state.model, bfloat16)
     logits = word_logits(dev.windows, dev.lengths, 4 * settings.batch_pieces, runner)
+    return decode_dev(state, techniques, dev, settings.f1_shift, logits)
+
+
+def decode_dev(
+    state: TrainingState,
+    techniques: Mapping[str, Technique],
+    dev: Dev,
+    f1_shift: float,
+    logits: list[NDArray[np.float32]],
+) -> DevResult:
+    """Dev's result with these logits (words, K) by sentence, and the transitions that the techniques learned."""
     decoder = SpanDecoder.of_labels(state.model.blueprint.labels)
     for name, technique in techniques.items():
         learned = technique.transitions(state.modules(name))
         if learned is not None:
             decoder.scores[:-1, :-1] += learned.cpu().numpy()
     f1 = dev.f1(logits, decoder)
-    if f1 and settings.f1_shift:
-        decoder = decoder.f1_shifted(f1, settings.f1_shift)
+    if f1 and f1_shift:
+        decoder = decoder.f1_shifted(f1, f1_shift)
         f1 = dev.f1(logits, decoder)
     return DevResult(f1, logits, decoder)
 

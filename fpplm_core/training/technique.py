@@ -141,6 +141,10 @@ class Technique:
         """Modules that it has besides in a run with unlabelled text."""
         return {}
 
+    def frozen_phase(self) -> int:
+        """Most steps of the frozen phase before step 0, in which all but the encoder trains; 0 = it needs none."""
+        return 0
+
     def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
         """Called before the frozen phase with the locked encoder's states of words, and their labels or IGNORED.
 

@@ -20,7 +20,7 @@ SETTINGS = tiny.changed(lr=1e-3, head_lr=2e-3)  # Adam blows rounding up to the 
 # Everything at work from the first steps on, the rarely run parts too.
 BLOCKS = {
     "multi_task": {"presence": 0.5, "neighbours": 0.5, "boundary": 0.5},
-    "fuzzy_regions": {"order": "fuzziest", "frozen_until": 0.2, "open_by": 0.4},
+    "fuzzy_regions": {"order": "fuzziest", "open_by": 0.8},
     "filter_pooling": {"rate": 0.4, "cutoff": 0.2, "begin": 0.0, "full": 0.0},
     "label_lm": {"feedback": 5.0},
     "adversarial": {"label_correction": 0.5, "begin": 0.0, "full": 0.0, "input_every": 1},

@@ -29,13 +29,13 @@ CHOICES = {**{name: [name] for name in NAMES}, "all": NAMES}
 NEUTRAL: dict[str, dict[str, Any]] = {
     "multi_task": {"pair": 0, "presence": 0, "neighbours": 0, "boundary": 0, "anchor": 0},
     "resampling": {"share": 1},
-    "fuzzy_regions": {"frozen_until": 0, "open_by": 0, "warmup": 0},
+    "fuzzy_regions": {"open_by": 0, "warmup": 0},
     "filter_pooling": {"rate": 0, "cutoff": 0},
     "adversarial": {"epsilon": 0, "rival_budget": 0, "consistency": 0, "label_correction": 0},
 }
 OTHERS: dict[str, list[dict[str, Any]]] = {
     "multi_task": [{"pair_kind": "crf"}, {"weights": "uncertainty"}],
-    "fuzzy_regions": [{"order": "fuzziest", "moment": "settled", "frozen_until": 0.3, "open_by": 0.6, "settled": 9.0}],
+    "fuzzy_regions": [{"order": "fuzziest", "moment": "settled", "open_by": 0.9, "settled": 9.0}],
     "adversarial": [{"label_correction": 0.7, "begin": 0.0, "full": 0.0, "input_every": 1}],
     "label_lm": [{"feedback": 5.0, "bias": 0.0}],
     "filter_pooling": [{"begin": 0.0, "full": 0.0, "fade": 1.0}],
@@ -261,7 +261,7 @@ FIELDS = [(name, key) for name, kind in techniques.settings().items() for key in
 @pytest.mark.parametrize("value", [-1, 1e6, "much", None, float("nan")])
 @pytest.mark.parametrize(("name", "key"), FIELDS)
 def test_a_wrong_setting_is_an_error_that_names_its_key(name, key, value):
-    unbounded = {"width", "probes", "input_every", "settled", "period"}
+    unbounded = {"width", "frozen_steps", "input_every", "settled", "period"}
     if value == 1e6 and key in unbounded:
         return
     for active in ([], [name]):
@@ -279,7 +279,6 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
 @pytest.mark.parametrize(
     ("name", "block"),
     [
-        ("fuzzy_regions", {"frozen_until": 0.2, "open_by": 0.1}),
         ("filter_pooling", {"begin": 0.3, "full": 0.2}),
         ("filter_pooling", {"full": 0.5, "fade": 0.4}),
         ("adversarial", {"begin": 0.5, "full": 0.4}),

@@ -13,6 +13,8 @@ histories = st.builds(
     losses=st.lists(st.dictionaries(st.text(max_size=8), finite, max_size=3), max_size=3),
     lr=st.lists(finite, max_size=3),
     dev_f1=st.lists(st.builds(DevScore, st.integers(0, 10**6), finite), max_size=3),
+    frozen=st.lists(st.builds(DevScore, st.integers(0, 10**6), finite), max_size=3),
+    gradient_shares=st.lists(st.dictionaries(st.text(max_size=8), st.floats(0, 1), max_size=3), max_size=3),
     best_f1=finite,
     bfloat16=st.sampled_from([None, True, False]),
 )
@@ -22,7 +24,7 @@ histories = st.builds(
 def test_a_history_survives_its_json_bit_for_bit(history):
     again = TrainingHistory.from_json(history.to_json())
     assert again == history and again.to_json() == history.to_json()
-    assert all(isinstance(score, DevScore) for score in again.dev_f1)
+    assert all(isinstance(score, DevScore) for score in [*again.dev_f1, *again.frozen])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.integers(1, 4))
@@ -50,3 +52,9 @@ def test_the_defaults_are_those_of_a_run_that_has_not_begun():
     assert second == TrainingHistory() and not second.losses and second.bfloat16 is None
     with pytest.raises(TypeError):
         TrainingHistory.from_json('{"step": 1, "dev_f1": [], "unknown": 2}')
+
+
+def test_a_loss_that_only_some_steps_have_counts_as_nothing_in_the_others():
+    history = TrainingHistory(gradient_shares=[{"tag": 1.0}, {"tag": 0.25, "b": 0.75}])
+    assert history.mean_gradient_shares() == {"tag": 0.625, "b": 0.375}
+    assert TrainingHistory().mean_gradient_shares() == {}

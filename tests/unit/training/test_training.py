@@ -20,7 +20,7 @@ from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
-from fpplm_core.training import loop
+from fpplm_core.training import gradients
 from fpplm_core.training.averaging import averaged
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.loop import read_losses, train_steps
@@ -261,7 +261,7 @@ def test_what_is_frozen_all_the_way_is_the_same_in_the_average(tagger):
 
 
 def test_frozen_gradients_do_not_count_in_the_clip_norm(tagger, monkeypatch):
-    monkeypatch.setattr(loop, "CLIP_NORM", 1e-3)
+    monkeypatch.setattr(gradients, "CLIP_NORM", 1e-3)
     log: list = []
     active = {
         "thaw": Thaw(groups=("block0", "block1", "embeddings"), until=STEPS),
@@ -383,7 +383,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_step(tagger, at, va
 def test_losses_of_several_steps_are_read_at_once_and_the_first_bad_step_is_named(tagger):
     reports = list(train_steps(start(tagger, {}), batch_of, {}, SETTINGS))
     assert read_losses(reports) == [{"tag": float(report.losses["tag"])} for report in reports]
-    bad = [r._replace(norm=torch.tensor(math.nan)) if r.step in (1, 3) else r for r in reports]
+    bad = [r._replace(norms={"model": torch.tensor(math.nan)}) if r.step in (1, 3) else r for r in reports]
     with pytest.raises(FpplmError, match=r"step 1: .*not finite.*tag "):
         read_losses(bad)
 

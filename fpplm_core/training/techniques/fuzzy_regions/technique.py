@@ -1,20 +1,20 @@
 """Breaking fuzzy regions: first only the head trains, then the encoder's groups are opened one after another.
 
-Each group gets a warm-up of its own when it opens (the first Adam step of fresh weights is a full one). `open_by` is
-short: long gradual unfreezing costs accuracy (T5, 1910.10683, section 3.5); a frozen start that tunes the head first
-keeps the pretrained features (LP-FT, 2202.10054).
+The frozen phase tunes the head on the locked encoder's states until dev stops rising, which keeps the pretrained
+features (LP-FT, 2202.10054). Then each group gets a warm-up of its own when it opens (the first Adam step of fresh
+weights is a full one). `open_by` is short: long gradual unfreezing costs accuracy (T5, 1910.10683, section 3.5).
 
 A region is fuzzy where its sensitivity is unsettled, variation over sensitivity (after SAGE, 2202.02664):
 
-    I_g = mean |θ ∇L|    Î_g ← β Î_g + (1 − β) I_g    U_g = |I_g − Î_g|    F_g = EMA(U_g) / Î_g
+    I_g = mean |θ ∇L|    U_g = |I_g − Î_g|    Î_g ← β Î_g + (1 − β) I_g    F_g = EMA(U_g) / Î_g
 
 order   top_down, or fuzziest first, as measured on the closed groups in the first steps
-moment  by schedule, or earlier: once the open groups' median F falls below `settled`, the next one opens
+moment  by schedule, or settled: the next group opens once the median F of the open ones is below `settled`
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,129 +27,152 @@ from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.fuzzy_regions.settings import FuzzyRegionsSettings
 
-MEMORY = 0.95
+MEASURE_EVERY = 5  # steps
+MEMORY = 0.9  # β, in measurements
+FIRST = 3  # measurements of a group that make its first fuzziness
+PROBES = 8  # first steps, in which the closed groups are measured
+SETTLING = 10  # steps after which a group that has opened can count as settled
 CLOSED = -1
 
 
 class FuzzyRegions(FuzzyRegionsSettings, Technique):
+    def frozen_phase(self) -> int:
+        return self.frozen_steps
+
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"regions": FuzzyRegionState([group for group in model.groups() if group.depth])}
 
-    def due(self, progress: float, count: int) -> int:
-        """How many of `count` groups the schedule has opened at this progress."""
-        if progress < self.frozen_until:
-            return 0
-        if progress >= self.open_by:
+    def due(self, context: StepContext, count: int) -> int:
+        """How many of `count` groups the schedule has opened; all from `open_by` on, whatever the moment."""
+        if context.progress >= self.open_by:
             return count
-        return 1 + int((progress - self.frozen_until) / (self.open_by - self.frozen_until) * (count - 1))
+        if self.order == "fuzziest" and context.step < PROBES:
+            return 0
+        return 1 if self.moment == "settled" else 1 + int(context.progress / self.open_by * (count - 1))
 
     def lr_scale(self, group: Group, context: StepContext) -> float:
         regions: FuzzyRegionState = context.modules["regions"]
         if group.name not in regions.names:
             return 1.0
-        regions.open(self.due(context.progress, len(regions.names)), context.step)
-        opened = regions.opened_at()[group.name]
+        regions.open(self.due(context, len(regions.names)), context.step)
+        opened = regions.opened[regions.names.index(group.name)]
         if opened == CLOSED:
             return 0.0
         return min(1.0, (context.step - opened + 1) / max(1.0, self.warmup * context.total))
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         regions: FuzzyRegionState = context.modules["regions"]
-        if self.order == "fuzziest" and context.step < self.probes and context.progress < self.frozen_until:
+        if not context.frozen and not self.due(context, len(regions.names)):
             regions.measure(probe(step, regions.members))
             regions.sort()
         return {}
 
     @torch.no_grad()
     def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
+        if (context.step + 1) % MEASURE_EVERY:
+            return
         regions: FuzzyRegionState = context.modules["regions"]
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
         regions.measure(sensitivities(parameters, gradients, regions.members))
-        opened = regions.opened_at()
-        scores = [regions.fuzziness()[name] for name, at in opened.items() if at != CLOSED and context.step - at > 10]
-        if self.moment == "settled" and scores and sorted(scores)[len(scores) // 2] < self.settled:
-            regions.open(sum(at != CLOSED for at in opened.values()) + 1, context.step + 1)
+        opened = [at for at in regions.opened if at != CLOSED]
+        waiting = self.moment == "settled" and 0 < len(opened) < len(regions.names)
+        if waiting and context.step - max(opened) >= SETTLING:
+            scores = [f for f, at in zip(regions.fuzziness(), regions.opened, strict=True) if at != CLOSED]
+            if sorted(scores)[len(scores) // 2] < self.settled:
+                regions.open(len(opened) + 1, context.step + 1)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        return {"encoder frozen": (0.0, self.frozen_until), "groups open one by one": (self.frozen_until, self.open_by)}
+        return {"groups open one by one": (0.0, self.open_by)}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         """The coverage table: when each group opened, and how unsettled it was then and at the end."""
         regions: FuzzyRegionState = modules["regions"]
-        opened, first, last = regions.opened_at(), regions.first.tolist(), regions.fuzziness()
-        rows = zip(regions.names, opened.values(), first, last.values(), strict=True)
+        rows = zip(regions.names, regions.opened, regions.first.tolist(), regions.fuzziness(), strict=True)
         names = ("group", "opened_at_step", "fuzziness_first", "fuzziness")
         return {"coverage": [dict(zip(names, row, strict=True)) for row in rows]}
 
 
 class FuzzyRegionState(nn.Module):
-    """The encoder's groups: when each opened, and its fuzziness so far."""
+    """The encoder's groups: when each opened and in which order they do, and the running figures of each.
 
-    opened: Tensor
-    order: Tensor
+    The figures are one vector over all groups, on the device, so that measuring waits for nothing. What decides which
+    groups are open lies on the host.
+    """
+
     importance: Tensor
     variation: Tensor
     measured: Tensor
     first: Tensor
 
-    def __init__(self, groups: list[Group]) -> None:
+    def __init__(self, groups: Sequence[Group]) -> None:
         super().__init__()
         self.names = [group.name for group in groups]
-        self.members = {group.name: list(group.parameters) for group in groups}
-        self.register_buffer("opened", torch.full((len(groups),), CLOSED))
-        self.register_buffer("order", torch.arange(len(groups)))
+        self.members = [list(group.parameters) for group in groups]
+        self.opened = [CLOSED] * len(groups)
+        self.order = list(range(len(groups)))
         for name in ("importance", "variation", "measured", "first"):
             self.register_buffer(name, torch.zeros(len(groups), dtype=torch.float64))
 
-    def opened_at(self) -> dict[str, int]:
-        return dict(zip(self.names, self.opened.tolist(), strict=True))
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor([self.opened, self.order])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.opened, self.order = state.tolist()
 
     def open(self, number: int, step: int) -> None:
         """Opens groups in order until `number` of them are open."""
-        for place in self.order[:number].tolist():
+        for place in self.order[:number]:
             if self.opened[place] == CLOSED:
                 self.opened[place] = step
 
     def sort(self) -> None:
-        """The fuzziest group first, among those that are still closed."""
-        self.order.copy_(torch.argsort(self.variation / self.importance.clamp(min=1e-30), descending=True, stable=True))
+        """The fuzziest group first; for a time at which all are closed."""
+        scores = self.fuzziness()
+        self.order = sorted(self.order, key=lambda place: (-scores[place], place))
 
-    def measure(self, sensitivity: Mapping[str, Tensor]) -> None:
-        """Updates the running figures with the sensitivities I_g of some groups."""
-        for place, name in enumerate(self.names):
-            if name in sensitivity:
-                value = sensitivity[name].double()
-                seen = self.measured[place].clone()
-                memory = torch.where(seen == 0, torch.zeros_like(seen), (seen / (seen + 1)).clamp(max=MEMORY))
-                self.importance[place] = memory * self.importance[place] + (1 - memory) * value
-                spread = (value - self.importance[place]).abs()
-                self.variation[place] = memory * self.variation[place] + (1 - memory) * spread
-                self.measured[place] += 1
-                if seen + 1 <= 10:
-                    self.first[place] = self.variation[place] / self.importance[place].clamp(min=1e-30)
+    def measure(self, sensitivity: Tensor) -> None:
+        """Updates the running figures. *Shape:* sensitivity (groups,), NaN for a group that was not measured."""
+        value = sensitivity.double()
+        seen = ~value.isnan()
+        spread = (value - self.importance).abs()  # the first measurement has none
+        for mean, latest, before in (
+            (self.variation, spread, self.measured - 1),
+            (self.importance, value, self.measured),
+        ):
+            share = 1 / (before + 1).clamp(min=1, max=1 / (1 - MEMORY))  # a plain mean at first
+            mean.copy_(mean.lerp(latest, share).where(seen & (before >= 0), mean))
+        self.measured += seen
+        self.first.copy_(self._ratio().where(self.measured <= FIRST, self.first))
 
-    def fuzziness(self) -> dict[str, float]:
-        """F_g of each group; 0 where nothing was measured yet."""
-        return dict(zip(self.names, (self.variation / self.importance.clamp(min=1e-30)).tolist(), strict=True))
+    def fuzziness(self) -> list[float]:
+        """F_g of each group; 0 where nothing was measured yet. Waits for the device."""
+        found: list[float] = self._ratio().tolist()
+        return found
+
+    def _ratio(self) -> Tensor:
+        return self.variation / self.importance.clamp(min=1e-30)
 
 
 def sensitivities(
-    parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], members: Mapping[str, list[str]]
-) -> dict[str, Tensor]:
-    """I_g = mean |θ ∇L| of the groups that have gradients."""
-    found = {}
-    for group, names in members.items():
+    parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor], members: Sequence[Sequence[str]]
+) -> Tensor:
+    """I_g = mean |θ ∇L| of each group over its weights that have a gradient; NaN where none has. *Shape:* (groups,)."""
+    found = []
+    for names in members:
         own = [name for name in names if name in gradients]
         if own:
-            total = sum(torch.linalg.vector_norm(parameters[name] * gradients[name], ord=1) for name in own)
-            found[group] = torch.as_tensor(total) / sum(parameters[name].numel() for name in own)
-    return found
+            products = torch._foreach_mul([parameters[n] for n in own], [gradients[n] for n in own])
+            total = torch.stack(torch._foreach_norm(products, 1)).sum()
+            found.append(total / sum(product.numel() for product in products))
+        else:
+            found.append(torch.full((), torch.nan, device=parameters[names[0]].device))
+    return torch.stack(found)
 
 
-def probe(step: StepOutputs, members: Mapping[str, list[str]]) -> dict[str, Tensor]:
-    """The sensitivities of closed groups on this batch, from a pass that leaves no gradient behind."""
+def probe(step: StepOutputs, members: Sequence[Sequence[str]]) -> Tensor:
+    """The sensitivities of the closed groups on this batch, from a pass that leaves no gradient behind."""
     parameters = dict(step.model.named_parameters())
-    closed = [name for names in members.values() for name in names if not parameters[name].requires_grad]
+    closed = [name for names in members for name in names if not parameters[name].requires_grad]
     for name in closed:
         parameters[name].requires_grad_(True)
     try:
