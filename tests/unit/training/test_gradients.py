@@ -106,7 +106,7 @@ def test_measuring_changes_no_bit(tiny_encoder, monkeypatch, names, bfloat16):
     settings = tiny.changed(bfloat16=bfloat16)
     ends = [shares_of(tiny_encoder, tiny.build(names), monkeypatch, every, settings) for every in (1, 1000)]
     assert ends[0][0] == ends[1][0]
-    assert len(ends[0][2]) == settings.steps and not ends[1][2]
+    assert ends[0][2] and not ends[1][2]  # fewer where resampling closes the top block
     assert all(sum(own.values()) == pytest.approx(1) for own in ends[0][2])
 
 
