@@ -342,7 +342,8 @@ def test_after_a_frozen_phase_it_repairs_damaged_labels_and_is_ahead_of_the_tagg
         copied += float((read == gold).double().mean()) / 10
     assert copied == pytest.approx(0.75, abs=0.05) and right > copied + 0.08
     assert bool(decoder.ahead())
-    lm, own, frequent = technique.findings(modules).values()
+    lm, own, frequent, *lessons = technique.findings(modules).values()
+    assert lessons == [0, 0]  # it taught nothing yet
     assert lm > max(own, frequent) + 0.1  # although half of the windows read the guesses of a tagger that knows nothing
 
 
@@ -376,4 +377,16 @@ def test_agreement_with_a_label_does_not_depend_on_having_seen_it(word):
 def test_what_it_writes_is_noted(tiny_encoder):
     technique = tiny.technique(LabelLm)
     found = technique.findings(run(tiny_encoder, {"label_lm": technique}).modules("label_lm"))
-    assert len(found) == 3 and all(0 < value < 1 for value in found.values())
+    assert len(found) == 5 and all(0 <= value < 1 for value in found.values())
+
+
+def test_lessons_are_counted_where_it_is_ahead_and_knows_better():
+    decoder = decoder_of(1, labels=3)
+    gold = torch.tensor([0, 1, 2, 0])
+    written = 3.0 * F.one_hot(torch.tensor([0, 1, 0, 0]), 3).float()
+    own = 4.0 * F.one_hot(torch.tensor([1, 1, 2, 2]), 3).float()
+    for means in ([0.0, 0.0], [-1.0, -2.0]):  # not ahead, ahead
+        decoder.recent[:2] = torch.tensor(means)
+        decoder.note_lesson(written, own, gold)
+    assert decoder.lessons.tolist() == [8, 2, 2]  # the second word's label the tagger knows better
+    assert list(decoder.summary().values())[3:] == [0.25, 0.25]

@@ -63,6 +63,7 @@ class LabelLm(LabelLmSettings, Technique):
         taught, own = written[asked].detach(), step.logits[asked]
         if self.feedback and not context.frozen:
             losses["feedback"] = self.feedback * decoder.ahead() * feedback(taught, own, labels[asked])
+            decoder.note_lesson(taught, own.detach(), labels[asked])
         decoder.update(taught, own.detach(), labels[asked])
         return losses
 
@@ -128,9 +129,13 @@ def feedback(taught: Tensor, own: Tensor, gold: Tensor) -> Tensor:
 
     *Shape:* taught and own logits (n, K), gold (n,).
     """
-    target = taught.detach().softmax(-1)
-    better = (target - own.detach().softmax(-1)).gather(1, gold.unsqueeze(1)).squeeze(1) > 0
-    return (F.kl_div(own.log_softmax(-1), target, reduction="none").sum(-1) * better).sum() / max(1, len(gold))
+    loss = F.kl_div(own.log_softmax(-1), taught.detach().softmax(-1), reduction="none").sum(-1)
+    return (loss * (chance(taught, gold) > chance(own, gold)).detach()).sum() / max(1, len(gold))
+
+
+def chance(logits: Tensor, gold: Tensor) -> Tensor:
+    """The log-probability of each label. *Shape:* (n, K), (n,) to (n,)."""
+    return -F.cross_entropy(logits, gold, reduction="none")
 
 
 @torch.no_grad()
@@ -145,8 +150,8 @@ def agreement(states: Tensor, labels: Tensor, counted: Tensor, modules: Mapping[
     read = F.one_hot(gold, decoder.labels.shape[0])
     even = (torch.arange(gold.shape[1], device=gold.device) % 2 == 0).expand_as(gold)
     first, second = (decoder(read, hidden, states, counted).softmax(-1) for hidden in (even, ~even))
-    chance = torch.where(even.unsqueeze(2), first, second).gather(2, gold.unsqueeze(2)).squeeze(2)
-    return chance * counted
+    found = torch.where(even.unsqueeze(2), first, second).gather(2, gold.unsqueeze(2)).squeeze(2)
+    return found * counted
 
 
 class LabelDecoder(nn.Module):
@@ -156,6 +161,7 @@ class LabelDecoder(nn.Module):
     numbers: Tensor
     gathered: Tensor
     recent: Tensor
+    lessons: Tensor
 
     def __init__(self, states: int, labels: int, width: int) -> None:
         super().__init__()
@@ -172,6 +178,7 @@ class LabelDecoder(nn.Module):
         # Running means on hidden slots: log-likelihood of the decoder and the tagger; share right of both, and of the
         # most frequent label.
         self.register_buffer("recent", torch.zeros(5))
+        self.register_buffer("lessons", torch.zeros(3))  # hidden slots: all, taught, taught another label
 
     @torch.no_grad()
     def gather(self, hidden: Tensor, labels: Tensor) -> None:
@@ -205,12 +212,18 @@ class LabelDecoder(nn.Module):
         """Updates the running means on words whose slot was hidden. *Shape:* logits (n, K) of both, gold (n,)."""
         if not len(gold):
             return
-        target = gold.unsqueeze(1)
-        chances = [values.log_softmax(-1).gather(1, target).mean() for values in (written, own)]
+        chances = [chance(values, gold).mean() for values in (written, own)]
         right = [(values.argmax(-1) == gold).float().mean() for values in (written, own)]
         frequent = self.numbers.argmax()
         now = torch.stack([*chances, *right, (gold == frequent).float().mean()])
         self.recent.lerp_(now.to(self.recent), 0.02)
+
+    @torch.no_grad()
+    def note_lesson(self, written: Tensor, own: Tensor, gold: Tensor) -> None:
+        """Counts the hidden slots that it teaches now, and those where the tagger would choose another label."""
+        teaches = self.ahead() * (chance(written, gold) > chance(own, gold))
+        other = teaches * (written.argmax(-1) != own.argmax(-1))
+        self.lessons += torch.stack([torch.ones_like(teaches).sum(), teaches.sum(), other.sum()])
 
     def ahead(self) -> Tensor:
         """1 if it has lately given the labels of hidden slots more log-likelihood than the tagger, otherwise 0."""
@@ -218,4 +231,7 @@ class LabelDecoder(nn.Module):
 
     def summary(self) -> dict[str, float]:
         names = ("the label LM", "the tagger", "the most frequent label")
-        return {f"right on hidden slots: {n}": v for n, v in zip(names, self.recent[2:].tolist(), strict=True)}
+        found = {f"right on hidden slots: {n}": v for n, v in zip(names, self.recent[2:].tolist(), strict=True)}
+        asked, taught, other = self.lessons.tolist()
+        found["hidden slots that it taught"] = taught / max(1.0, asked)
+        return found | {"hidden slots that it taught another label than the tagger's": other / max(1.0, asked)}
