@@ -52,9 +52,10 @@ def unlabelled_losses(
             trusted = technique.trust(taught, labels, contexts[name])
             kept = kept if trusted is None else kept & trusted
         labels = labels.masked_fill(~whole_spans(labels, kept, state.model.blueprint.labels), IGNORED)
-    offers = (t.on_unlabelled(batch, state.model, contexts[name]) for name, t in techniques.items())
-    seen = next((offer for offer in offers if offer is not None), batch)
-    step = _outputs(state, seen._replace(labels=labels))
+    seen = batch._replace(labels=labels)
+    for name, technique in techniques.items():
+        seen = technique.on_unlabelled(seen, state.model, contexts[name])
+    step = _outputs(state, seen)
     return {
         f"{name}.{key}": value
         for name, technique in techniques.items()
@@ -95,7 +96,7 @@ class SelfTraining(SelfTrainingSettings, Technique):
         context.modules["quotas"].observe("labelled", step.batch.labels)
         return {}
 
-    def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
+    def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch:
         device = batch.ids.device
         generator = context.generator("hide", device)
         draws = torch.rand(batch.first_pieces.shape, generator=generator, device=device)

@@ -163,9 +163,9 @@ class Technique:
         """Scalars to add to the loss, by name."""
         return {}
 
-    def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch | None:
-        """What the model sees of this text while it learns its labels; at most one technique may return a batch."""
-        return None
+    def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch:
+        """What the model sees of this text while it learns its labels; each technique gets the previous one's."""
+        return batch
 
     def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
         """Where it trusts these labels (batch, words) of unlabelled text, likewise; None for everywhere.

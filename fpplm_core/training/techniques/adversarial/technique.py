@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.training.batch import Batch, tag_loss
+from fpplm_core.training.batch import IGNORED, Batch, tag_loss
 from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 from fpplm_core.training.techniques.adversarial.unlabelled import SecondOpinion, perturbation, virtual_attack
@@ -75,8 +75,10 @@ class Adversarial(AdversarialSettings, Technique):
 
     def unlabelled_losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
-        if "opinion" in context.modules and step.counted.any():
-            found["opinion_of_text"] = tag_loss(context.modules["opinion"](step.hidden), step.batch.labels)
+        if "opinion" in context.modules:
+            scores, labels = context.modules["opinion"](step.hidden).flatten(0, 1), step.batch.labels.flatten()
+            total = F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
+            found["opinion_of_text"] = total / step.counted.sum().clamp(min=1)
         strength = self.virtual * context.ramp(self.begin, self.full)
         if strength and self.epsilon and context.step % self.input_every == 0:
             generator = context.generator("virtual", step.batch.ids.device)
