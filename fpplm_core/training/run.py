@@ -10,6 +10,7 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged
 from fpplm_core.training.data import TrainingData, make_batch
 from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.length import patience_of, warmup_of
 from fpplm_core.training.loop import StepReport, read_losses, train_steps
 from fpplm_core.training.selection import evaluate_on_dev
 from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
@@ -50,8 +51,8 @@ def prepare_run(
     encoder_sha256: str,
 ) -> TrainingRun:
     """A run of a new tagger on its device, with the vocabulary of `data`."""
-    numbers = settings.model_dump(include=set(LoopSettings.__dataclass_fields__))
-    loop = LoopSettings(**numbers, steps=len(data.batches_by_step), bfloat16=bfloat16)
+    numbers, steps = settings.model_dump(include=set(LoopSettings.__dataclass_fields__)), len(data.batches_by_step)
+    loop = LoopSettings(**{**numbers, "warmup": warmup_of(settings, steps)}, steps=steps, bfloat16=bfloat16)
     techniques = build(technique.blocks())
     state = initial_state(tagger, techniques, loop)
     return TrainingRun(data, state, techniques, settings, loop, encoder_sha256)
@@ -82,7 +83,7 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
         if epoch_ends:
             with averaged(state.average, state.model, state.technique_modules):
                 score = evaluate_on_dev(state, run.techniques, data.dev, settings, run.loop.bfloat16).f1
-            history.add_dev_score(score, settings.patience)
+            history.add_dev_score(score, patience_of(settings, len(data.epochs)))
             history.stopped |= history.step == run.loop.steps
         yield Progress(report, score, last)
         if history.stopped:
