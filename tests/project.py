@@ -31,6 +31,7 @@ SETTINGS = {
     "encode": {"window": 64, "stride": 16, "context": 8},
     "train": {
         "epochs": 4,
+        "warmup": 0.1,
         "batch_pieces": 256,
         "lr": 1e-3,
         "head_lr": 1e-2,

@@ -9,6 +9,7 @@ sentences in test, as in trials, it scores none.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from dataclasses import asdict
@@ -42,6 +43,7 @@ from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list, legal
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.viterbi import softmax
+from fpplm_core.training.length import epochs_of, warmup_of
 
 PIECES = 32  # of a step that count as one sentence of the Trainer's batch
 
@@ -57,20 +59,22 @@ class Peer(NamedTuple):
 
 def main() -> None:
     settings = load()
-    train = settings.train
+    train, batch = settings.train, settings.train.batch_pieces // PIECES
     corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev", "test")}
     scored = ("dev", "test") if corpus["test"] else ()
+    steps = math.ceil(len(corpus["train"]) / batch)
+    epochs = epochs_of(train, steps)
     peer = train_peer(
         corpus,
         settings.model,
-        train.epochs,
+        epochs,
         train.seed,
         train.lr,
-        train.batch_pieces // PIECES,
+        batch,
         scored,
         bf16=train.precision != "float32",
         head_rate=train.head_lr,
-        warmup=train.warmup,
+        warmup=warmup_of(train, epochs * steps),
         live=Live(str(REPORTS / "training/dvclive"), save_dvc_exp=False, dvcyaml=None, report=None),
     )
     scores = {}

@@ -130,6 +130,36 @@ def ablate(
     typer.echo(write_outcome(plan, results))
 
 
+@app.command()
+def tune(
+    trials: Annotated[int, typer.Option(min=1, help="random trials, beside params.yaml as it is")] = 10,
+    write: Annotated[bool, typer.Option("--write", help="write the best values to params.yaml")] = False,
+    space: Annotated[
+        Path | None, typer.Option(help="YAML file: train.lr: {low: 1.0e-5, high: 1.0e-4}, train.epochs: [6, 12]")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="trials in parallel, which share the cores")] = 1,
+) -> None:
+    """Searches rates, warm-up, epochs and batch on dev; the trials are kept, so it goes on where it was ended."""
+    require_project()
+    announce("tuning")
+    from fpplm.project.lock import project_lock
+    from fpplm.project.overrides import PARAMS, set_chosen
+    from fpplm.studies.tuning import FOLDER, lines, tuned, write_plan
+    from fpplm_core.params import load
+    from fpplm_core.settings import read_yaml
+
+    plan = write_plan(load(), trials, read_yaml(space) if space else None)
+    load_flow("ablate").ablate(plan, FOLDER, workers)
+    found = tuned()
+    typer.echo("\n".join(lines(found)))
+    if write and found.best.values:
+        with project_lock("fail"):
+            set_chosen(PARAMS, found.best.values)
+        typer.echo("written to params.yaml; next: dvc repro")
+    elif found.best.values:
+        typer.echo("to set them: the same command with --write")
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,

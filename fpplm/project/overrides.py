@@ -70,6 +70,18 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
     write_values(file, wanted)
 
 
+def set_chosen(file: Path, chosen: dict[str, Any]) -> None:
+    """Writes values by their dotted names into a params.yaml and leaves the rest alone."""
+    values = read_yaml(file)
+    for name, value in chosen.items():
+        *path, last = name.split(".")
+        place = values
+        for part in path:
+            place = place[part]
+        place[last] = value
+    write_values(file, values)
+
+
 def set_values_of_deployment(file: Path, settings: Sequence[str]) -> None:
     """Writes values as `set_values` does. Raises ParamsError, also for a value that a deployment may not set.
 

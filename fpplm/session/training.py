@@ -44,6 +44,7 @@ def fit(
     with parallel.process_group(train.processes, device, help_to_train, *arguments):
         threads = torch.get_num_threads()
         print(f"device {device.type}, {parallel.size()} × {threads} threads, {run.loop.precision}")
+        print(f"{len(run.data.epochs)} epochs, {run.loop.steps} steps, the first {run.loop.warmup:.0%} warm up")
         train_and_save(run, checkpoint, history)
     return run, history
 

@@ -21,6 +21,7 @@ from fpplm_core.tagging.batches import IntArray, collate, epoch_batches
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.length import epochs_of
 from fpplm_core.training.selection import Dev
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
     """The data of all epochs from the folders that read and encode have written. Raises DataError."""
     windows, tags, second = load_windows("train", encoded)
     lengths = [len(window.ids) for window in windows]
-    epochs = [epoch_batches(lengths, settings.batch_pieces, settings.seed, e) for e in range(settings.epochs)]
+    first = epoch_batches(lengths, settings.batch_pieces, settings.seed, 0)
+    more = range(1, epochs_of(settings, len(first)))
+    epochs = [first, *(epoch_batches(lengths, settings.batch_pieces, settings.seed, number) for number in more)]
     if (encoded / "second.parquet").exists():
         other = load_windows("second", encoded)
         epochs = interleave_second_corpus(epochs, [len(window.ids) for window in other.windows], settings, len(windows))

@@ -12,6 +12,7 @@ from fpplm_core.training.averaging import averaged
 from fpplm_core.training.batch import Batch
 from fpplm_core.training.data import TrainingData, count_label_pairs, make_batch
 from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.length import patience_of, warmup_of
 from fpplm_core.training.loop import StepReport, read_gradient_shares, read_losses, train_steps
 from fpplm_core.training.selection import evaluate_on_dev
 from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
@@ -52,8 +53,8 @@ def prepare_run(
     encoder_sha256: str,
 ) -> TrainingRun:
     """A run of a new tagger on its device, with the vocabulary of `data`."""
-    numbers = settings.model_dump(include=set(LoopSettings.__dataclass_fields__))
-    loop = LoopSettings(**numbers, steps=len(data.batches_by_step), bfloat16=bfloat16)
+    numbers, steps = settings.model_dump(include=set(LoopSettings.__dataclass_fields__)), len(data.batches_by_step)
+    loop = LoopSettings(**{**numbers, "warmup": warmup_of(settings, steps)}, steps=steps, bfloat16=bfloat16)
     techniques = build(technique.blocks())
     if data.unlabelled:
         techniques[self_training.NAME] = self_training.SelfTraining(**dict(settings.self_training))
@@ -94,7 +95,7 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
         if epoch_ends:
             with averaged(state.average, state.model, state.technique_modules):
                 score = evaluate_on_dev(state, run.techniques, data.dev, settings, run.loop.bfloat16).f1
-            history.add_dev_score(score, settings.patience)
+            history.add_dev_score(score, patience_of(settings, len(data.epochs)))
             history.stopped |= history.step == run.loop.steps
         yield Progress(report, score, last)
         if history.stopped:

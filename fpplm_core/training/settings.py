@@ -27,17 +27,17 @@ class SelfTrainingSettings(Settings):
 
 class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1)] | Literal["auto"]
     batch_pieces: Annotated[int, Field(ge=8)]
     lr: Annotated[float, Field(gt=0, lt=1)]
     head_lr: Annotated[float, Field(gt=0, lt=1)]
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     schedule: Literal["linear", "cosine"]
-    warmup: Share
+    warmup: Share | Literal["auto"]
     weight_decay: Annotated[float, Field(ge=0, lt=1)]
     ema: Annotated[float, Field(ge=0, lt=1)]
     f1_shift: Share
-    patience: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)] | Literal["auto"]
     precision: Literal["auto", "float32", "bfloat16"]
     device: Literal["auto", "cpu", "cuda"]
     processes: Annotated[int, Field(ge=1)]

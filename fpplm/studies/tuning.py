@@ -1,0 +1,72 @@
+"""`fpplm tune`: the plan of a search over the present project's parameters, and what its trials found on dev."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from fpplm.pipeline import paths
+from fpplm.studies.ablation import cells_of
+from fpplm.studies.ledger import LedgerRow, read_ledger
+from fpplm.studies.plan import Changes, Plan
+from fpplm_core.files import write_text
+from fpplm_core.params import Params
+
+FOLDER = paths.SCRATCH / "tune"  # of the plan and the ledger
+PLAN = FOLDER / "plan.yaml"
+AROUND = 4  # the rates are drawn between a fourth of the present ones and four times as much
+
+
+class Tuning(NamedTuple):
+    """The finished trials, the best first, and the row of params.yaml as it is."""
+
+    rows: list[LedgerRow]
+    present: LedgerRow
+
+    @property
+    def best(self) -> LedgerRow:
+        return next(row for row in self.rows if not row.pruned)
+
+
+def default_space(params: Params) -> dict[str, Any]:
+    """What is searched: rates around the present ones, warm-up, epochs, and twice the batch."""
+    train = params.train
+    rates = {"train.lr": train.lr, "train.head_lr": train.head_lr}
+    space: dict[str, Any] = {
+        name: {"low": rate / AROUND, "high": min(0.9, rate * AROUND)} for name, rate in rates.items()
+    }
+    pieces = [train.batch_pieces, 2 * train.batch_pieces]
+    return {**space, "train.warmup": [0, 0.1, 0.3], "train.epochs": [6, 12, 24], "train.batch_pieces": pieces}
+
+
+def write_plan(params: Params, trials: int, space: Changes | None) -> Path:
+    """Writes the plan of a search over this project. Raises ParamsError if the space is none."""
+    search = {"trials": trials, "space": default_space(params) if space is None else space, "present": True}
+    plan = {"seeds": [params.train.seed], "corpora": {"project": {}}, "arms": {"tuned": {}}, "search": search}
+    Plan.parse(plan, "the space")
+    write_text(PLAN, yaml.safe_dump(plan, sort_keys=False))
+    return PLAN
+
+
+def tuned() -> Tuning:
+    """The trials of the plan, all of which are in the ledger."""
+    ledger = {(row.key, row.code): row for row in read_ledger(FOLDER / "runs.jsonl")}
+    rows = [ledger[cell.key, cell.code] for cell in cells_of(PLAN, FOLDER, final=False)]
+    return Tuning(sorted(rows, key=lambda row: -row.dev_f1), rows[0])
+
+
+def lines(found: Tuning) -> Iterator[str]:
+    """A line for each trial, then what is better than params.yaml."""
+    for row in found.rows:
+        ended = f" (given up after {len(row.curve)} epochs)" if row.pruned else ""
+        values = ", ".join(f"{name} {value}" for name, value in row.values.items()) or "params.yaml as it is"
+        yield f"dev F1 {row.dev_f1:.4f}{ended}  {row.seconds:.0f} s  {values}"
+    if found.best.values:
+        gain = found.best.dev_f1 - found.present.dev_f1
+        yield f"best: {gain:+.4f} over params.yaml, on dev, which chose it"
+        yield from (f"{name}: {value}" for name, value in found.best.values.items())
+    else:
+        yield "no trial is better than params.yaml as it is"

@@ -1,0 +1,40 @@
+"""How long a run is where params.yaml says auto: from the number of steps, not of epochs (decision 24).
+
+Too few steps and no warm-up make fine-tuning on small data fail (Mosbach 2021, 2006.04884; Zhang 2021, 2006.05987).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fpplm_core.training.settings import TrainSettings
+
+STEPS = 800  # of a run
+EPOCHS = (6, 40)  # least and most
+WARMUP_STEPS = 60
+WARMUP = (0.1, 0.3)  # least and most, as shares of all steps
+PATIENCE = 4  # least epochs
+PATIENCE_SHARE = 1 / 3  # of all epochs: dev F1 rises late, when the rate has fallen
+
+
+def epochs_of(settings: TrainSettings, steps: int) -> int:
+    """The epochs of a run, given the steps of one epoch."""
+    if settings.epochs != "auto":
+        return settings.epochs
+    least, most = EPOCHS
+    return min(most, max(least, math.ceil(STEPS / steps)))
+
+
+def warmup_of(settings: TrainSettings, steps: int) -> float:
+    """The share of all steps in which the rate rises, given their number."""
+    if settings.warmup != "auto":
+        return settings.warmup
+    least, most = WARMUP
+    return min(most, max(least, WARMUP_STEPS / steps))
+
+
+def patience_of(settings: TrainSettings, epochs: int) -> int:
+    """The epochs without a better dev F1 after which a run of this many ends."""
+    return max(PATIENCE, math.ceil(PATIENCE_SHARE * epochs)) if settings.patience == "auto" else settings.patience

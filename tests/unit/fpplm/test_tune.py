@@ -1,0 +1,80 @@
+"""What fpplm tune searches, and what it says."""
+
+import pytest
+
+from fpplm.project.overrides import set_chosen
+from fpplm.studies import tuning
+from fpplm.studies.ablation import cells_of
+from fpplm.studies.ledger import append_row
+from fpplm.studies.plan import read_plan
+from fpplm_core.errors import ParamsError
+from fpplm_core.params import load
+from fpplm_core.settings import read_yaml
+from tests.conftest import ROOT
+from tests.unit.fpplm.test_ablate import row
+
+PARAMS = load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "FOLDER", tmp_path)
+    monkeypatch.setattr(tuning, "PLAN", tmp_path / "plan.yaml")
+    return tmp_path
+
+
+def finish(folder, scores):
+    for cell, (dev_f1, pruned) in zip(cells_of(folder / "plan.yaml", folder, final=False), scores, strict=True):
+        append_row(folder / "runs.jsonl", row(cell, dev_f1=dev_f1, pruned=pruned))
+
+
+def test_the_plan_begins_with_the_project_as_it_is_and_searches_around_it(folder):
+    plan = read_plan(tuning.write_plan(PARAMS, 5, None))
+    assert plan.seeds == [PARAMS.train.seed] and plan.search.present and plan.search.trials == 5
+    rates = plan.search.space["train.lr"]
+    assert rates.low < PARAMS.train.lr < rates.high < 1
+    cells = cells_of(folder / "plan.yaml", folder, final=False)
+    assert len(cells) == 6 and cells[0].values == {}
+    before = read_yaml(ROOT / "params.yaml")
+    assert cells[0].settings == {**before, "data": {**before["data"], "test": before["data"]["dev"]}}
+
+
+def test_a_space_of_ones_own_may_name_any_parameter_and_no_other(folder):
+    tuning.write_plan(PARAMS, 2, {"technique.adversarial.epsilon": [0, 0.5], "model.dropout": [0.0]})
+    cells = cells_of(folder / "plan.yaml", folder, final=False)
+    assert {cell.settings["model"]["dropout"] for cell in cells[1:]} == {0.0}
+    tuning.write_plan(PARAMS, 2, {"train.lrr": [1]})
+    with pytest.raises(ParamsError, match=r"unknown parameter, got 'train.lrr'"):
+        cells_of(folder / "plan.yaml", folder, final=False)
+    for wrong in ({"train.lr": 3}, ["train.lr"], {"train.lr": {"low": 0, "high": 1}}):
+        with pytest.raises(ParamsError, match="the space"):
+            tuning.write_plan(PARAMS, 2, wrong)
+
+
+def test_the_best_trial_that_was_not_given_up_is_shown_with_its_gain(folder):
+    tuning.write_plan(PARAMS, 3, None)
+    finish(folder, [(0.6, False), (0.9, True), (0.65, False), (0.5, False)])
+    found = tuning.tuned()
+    assert found.best.trial == 2 and found.present.trial == 0
+    text = "\n".join(tuning.lines(found))
+    assert text.count("dev F1") == 4 and "params.yaml as it is" in text and "given up after 2 epochs" in text
+    assert "best: +0.0500 over params.yaml" in text
+    assert f"train.lr: {found.best.values['train.lr']}" in text
+
+
+def test_nothing_is_proposed_where_the_project_is_the_best(folder):
+    tuning.write_plan(PARAMS, 1, None)
+    finish(folder, [(0.6, False), (0.6, False)])
+    assert not tuning.tuned().best.values
+    assert list(tuning.lines(tuning.tuned()))[-1] == "no trial is better than params.yaml as it is"
+
+
+def test_chosen_values_are_written_and_nothing_else_changes(tmp_path):
+    file = tmp_path / "params.yaml"
+    before = (ROOT / "params.yaml").read_text().splitlines()
+    file.write_text("\n".join(before) + "\n")
+    set_chosen(file, {"train.lr": 0.000129, "technique.label_lm.width": 64})
+    after = file.read_text().splitlines()
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 2 and all(old.partition("#")[2] == new.partition("#")[2] for old, new in changed)
+    assert load(file).train.lr == 0.000129 and load(file).technique.label_lm.width == 64
