@@ -35,7 +35,7 @@ MOVED: dict[str, str | None] = {
     "technique.fuzzy_regions.rise": "technique.fuzzy_regions.warmup",
     "technique.resampling.floor": None,
     "technique.resampling.dense_until": "technique.resampling.begin",
-    "technique.resampling.dense_from": "technique.resampling.until",
+    "technique.resampling.dense_from": None,
     "technique.resampling.guard": None,
     "technique.filter_pooling.window": None,
     "technique.adversarial.budget": "technique.adversarial.rival_budget",

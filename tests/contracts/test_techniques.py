@@ -39,7 +39,7 @@ OTHERS: dict[str, list[dict[str, Any]]] = {
     "adversarial": [{"label_correction": 0.7, "begin": 0.0, "full": 0.0, "input_every": 1}],
     "label_lm": [{"feedback": 5.0, "bias": 0.0}],
     "filter_pooling": [{"begin": 0.0, "full": 0.0, "fade": 1.0}],
-    "resampling": [{"period": 2, "begin": 0.0, "until": 1.0, "proportion": 2.0}],
+    "resampling": [{"period": 2, "begin": 0.0, "proportion": 2.0}],
 }
 CUTS = (1, 3, 7, 8)
 VARIANTS = [(name, block) for name, blocks in OTHERS.items() for block in blocks]
@@ -282,7 +282,6 @@ def test_an_unknown_setting_is_an_error_that_names_it_and_the_known_ones(name):
         ("filter_pooling", {"begin": 0.3, "full": 0.2}),
         ("filter_pooling", {"full": 0.5, "fade": 0.4}),
         ("adversarial", {"begin": 0.5, "full": 0.4}),
-        ("resampling", {"begin": 0.5, "until": 0.4}),
     ],
 )
 def test_a_schedule_that_runs_backwards_is_an_error_that_names_its_ends(name, block):

@@ -12,7 +12,7 @@ from fpplm_core.training.techniques.resampling.technique import MEMORY, MOST, Re
 from tests import tiny
 from tests.tiny import SETTINGS, batch_of, changed, run, start, weights
 
-ALWAYS = {"period": 1, "begin": 0.0, "until": 1.0}
+ALWAYS = {"period": 1, "begin": 0.0}
 signals = st.lists(st.one_of(st.just(0.0), st.floats(2.0**-100, 2.0**100)), min_size=1, max_size=20)
 
 
@@ -52,9 +52,9 @@ def test_exactly_as_many_groups_are_drawn_as_the_chances_say(values, share, prop
     assert torch.allclose(drawn.mean(0), chances, atol=3e-3)
 
 
-def test_a_share_of_one_and_an_empty_span_are_the_plain_run_bit_for_bit(tiny_encoder):
+def test_a_share_of_one_and_a_begin_at_the_end_are_the_plain_run_bit_for_bit(tiny_encoder):
     plain = weights(run(tiny_encoder))
-    for block in ({"share": 1.0}, {"begin": 1.0}, {"begin": 0.5, "until": 0.5}):
+    for block in ({"share": 1.0}, {"begin": 1.0}):
         technique = tiny.technique(Resampling, **{**ALWAYS, **block})
         assert weights(run(tiny_encoder, {"resampling": technique})) == plain, block
 
@@ -161,16 +161,13 @@ def test_only_groups_that_another_technique_has_opened_are_drawn(tiny_encoder):
             assert all(module.training == (group.name not in frozen) for m in group.modules for module in m.modules())
 
 
-def test_a_draw_lasts_for_its_period_and_sampling_for_its_span(tiny_encoder):
-    technique = tiny.technique(Resampling, share=0.3, proportion=0.0, period=3, begin=0.25, until=0.8)
-    state = start(tiny_encoder, {"resampling": technique}, changed(steps=20))
-    closed = []
-    for _ in train_steps(state, batch_of, {"resampling": technique}, changed(steps=20)):
-        closed.append(frozenset(state.closed))
-    assert technique.sampled_steps(20) == range(5, 16)
-    assert not any(closed[:5]) and not any(closed[16:]) and all(closed[5:16])
-    assert all(len(set(closed[first : min(first + 3, 16)])) == 1 for first in range(5, 16, 3))
-    assert len(set(closed[5:16])) > 1
+def test_a_draw_lasts_for_its_period_from_the_begin_on(tiny_encoder):
+    technique = tiny.technique(Resampling, share=0.3, proportion=0.0, period=3, begin=0.25)
+    state, settings = start(tiny_encoder, {"resampling": technique}, changed(steps=20)), changed(steps=20)
+    closed = [frozenset(state.closed) for _ in train_steps(state, batch_of, {"resampling": technique}, settings)]
+    assert not any(closed[:5]) and all(closed[5:])
+    assert all(len(set(closed[first : first + 3])) == 1 for first in range(5, 20, 3))
+    assert len(set(closed[5:])) > 1
 
 
 def test_findings_are_what_has_trained(tiny_encoder):
@@ -193,7 +190,7 @@ def test_findings_are_what_has_trained(tiny_encoder):
 
 
 def test_the_signal_is_a_running_mean_over_the_steps_in_which_the_group_was_open(tiny_encoder):
-    technique, model = tiny.technique(Resampling, until=1.0), tiny.tagger(tiny_encoder)
+    technique, model = tiny.technique(Resampling), tiny.tagger(tiny_encoder)
     modules = technique.modules(model, torch.zeros(0))
     groups = [group for group in model.groups() if group.depth]
     parameters = dict(model.named_parameters())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fpplm_core.settings import Settings, Share
 
@@ -14,10 +14,3 @@ class ResamplingSettings(Settings):
     period: Annotated[int, Field(ge=1)]
     proportion: Annotated[float, Field(ge=0, le=2)]
     begin: Share
-    until: Share
-
-    @model_validator(mode="after")
-    def _in_order(self) -> ResamplingSettings:
-        if self.until < self.begin:
-            raise ValueError(f"until {self.until} must not be before begin {self.begin}")
-        return self

@@ -32,16 +32,16 @@ class Resampling(ResamplingSettings, Technique):
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"signals": GroupSignals([group for group in model.groups() if group.depth])}
 
-    def sampled_steps(self, total: int) -> range:
-        """The steps in which a share of the groups trains."""
-        return range(round(self.begin * total), round(self.until * total)) if self.share < 1 else range(0)
+    def first(self, total: int) -> int:
+        """The first step in which only a share of the groups trains; `total` if none."""
+        return round(self.begin * total) if self.share < 1 else total
 
     def sampled_scales(self, groups: Sequence[Group], context: StepContext) -> dict[str, float]:
-        steps, signals = self.sampled_steps(context.total), context.modules["signals"]
+        since, signals = context.step - self.first(context.total), context.modules["signals"]
         candidates = [group.name for group in groups if group.name in signals.members]
-        if context.step not in steps or not candidates:
+        if since < 0 or not candidates:
             return {}
-        if (context.step - steps.start) % self.period == 0:
+        if since % self.period == 0:
             chances = inclusion(signals.of(candidates), self.share, self.proportion)
             start = torch.rand((), generator=context.generator("draw", torch.device("cpu")), dtype=torch.float64)
             drawn = zip(candidates, chances.tolist(), draw(chances, start).tolist(), strict=True)
@@ -51,13 +51,13 @@ class Resampling(ResamplingSettings, Technique):
 
     @torch.no_grad()
     def before_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
-        steps = self.sampled_steps(context.total)
-        if context.step < steps.stop:
+        first = self.first(context.total)
+        if first < context.total:
             gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
-            context.modules["signals"].measure(gradients, count=context.step in steps)
+            context.modules["signals"].measure(gradients, count=context.step >= first)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        return {"a share of the blocks trains": (self.begin, self.until)} if self.sampled_steps(total) else {}
+        return {"a share of the blocks trains": (self.begin, 1.0)} if self.first(total) < total else {}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return modules["signals"].summary() if self.share < 1 else {}
