@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import psutil
 import torch
 from datasets import Dataset
 from dvclive.live import Live
@@ -49,12 +50,16 @@ PIECES = 32  # of a step that count as one sentence of the Trainer's batch
 
 
 class Peer(NamedTuple):
-    """Its dev F1; by split every word's greedy tag, and their calibration error; words/s in training epochs alone."""
+    """Its dev F1; by split every word's greedy tag, and their calibration error; words/s in training epochs alone.
+
+    `trained_at` is when training ended and scoring began, in seconds since 1970.
+    """
 
     dev_f1: float
     tags: dict[str, list[list[str]]]
     calibration: dict[str, float]
     words_per_s: float
+    trained_at: float
 
 
 def main() -> None:
@@ -86,7 +91,8 @@ def main() -> None:
         write_predictions(PREDICTIONS / f"{split}.jsonl", predictions_of(corpus[split], gold, predicted))
     if scores:
         write_json(METRICS / "evaluate.json", scores)
-    write_json(METRICS / "train.json", {"dev_f1": peer.dev_f1, "words_per_s": peer.words_per_s})
+    seconds = peer.trained_at - psutil.Process().create_time()  # as a stage that only trains takes them
+    write_json(METRICS / "train.json", {"dev_f1": peer.dev_f1, "words_per_s": peer.words_per_s, "seconds": seconds})
 
 
 def train_peer(
@@ -153,6 +159,7 @@ def train_peer(
             optimizers=(optimizer_of(model, rate, head_rate or rate), None),
         )
         trainer.train()
+        trained_at = time.time()
         dev = max(row["eval_f1"] for row in trainer.state.log_history if "eval_f1" in row)
         trainer.compute_metrics = None  # it scores dev alone
         tags, calibration = {}, {}
@@ -162,7 +169,7 @@ def train_peer(
             counted = outcome.label_ids != -100
             calibration[split] = calibration_error(softmax(outcome.predictions[counted]), outcome.label_ids[counted])
     words = sum(len(s.words) for s in corpus["train"])
-    return Peer(dev, tags, calibration, epochs * words / clock.seconds)
+    return Peer(dev, tags, calibration, epochs * words / clock.seconds, trained_at)
 
 
 def optimizer_of(model: torch.nn.Module, rate: float, head_rate: float) -> torch.optim.Optimizer:

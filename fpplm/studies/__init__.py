@@ -1,1 +1,1 @@
-"""Ablations of the techniques, and probable annotation errors."""
+"""Comparisons of ways of training, searches of parameters, and probable annotation errors."""

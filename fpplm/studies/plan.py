@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import Params
@@ -22,12 +22,18 @@ class Range(Settings):
     low: Annotated[float, Field(gt=0)]
     high: Annotated[float, Field(gt=0)]
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
 
 class Search(Settings):
     """Random trials, the same draws for every arm; `present` adds the arm as it is, as trial 0."""
 
     trials: Annotated[int, Field(ge=1)]
-    space: dict[str, Range | list[Any]]
+    space: dict[str, Range | Annotated[list[Any], Field(min_length=1)]]
     present: bool = False
 
 

@@ -176,15 +176,16 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
 def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> LedgerRow:
     """The row of a cell in the ledger, read from the files of its stages."""
     curve = read_curve(folder)
+    trained = {"dev_f1": max(curve)} if usage.given_up else read_json(folder / METRICS / "train.json")
     row = LedgerRow(
         key=cell.key,
         code=cell.code,
         corpus=cell.corpus,
         arm=cell.arm,
         seed=cell.seed,
-        dev_f1=max(curve) if usage.given_up else read_json(folder / METRICS / "train.json")["dev_f1"],
+        dev_f1=trained["dev_f1"],
         curve=[round(f1, 4) for f1 in curve],
-        seconds=round(usage.seconds, 1),
+        seconds=round(trained.get("seconds", usage.seconds), 1),  # the Trainer scores in the same process
         peak_mb=usage.peak_kb // 1024,
         trial=cell.trial,
         values=cell.values,

@@ -12,18 +12,12 @@ from fpplm_core.evaluation.metrics import SentenceCounts
 
 
 class Difference(NamedTuple):
-    """Micro F1 of the candidate less the baseline's, mean over seeds: interval, two-sided p, all resampled values."""
+    """Micro F1 of the candidate less the baseline's, mean over seeds: interval and two-sided p."""
 
     mean: float
     low: float
     high: float
     p: float
-    samples: NDArray[np.float64]
-
-    def equivalent(self, margin: float, confidence: float = 0.95) -> bool:
-        """Two one-sided tests (Schuirmann 1987): the interval at 2 · confidence − 1 lies inside ±margin."""
-        low, high = np.quantile(self.samples, [1 - confidence, confidence])
-        return bool(-margin < low and high < margin)
 
 
 def mean_f1(counts: SentenceCounts) -> float:
@@ -60,19 +54,10 @@ def difference(
         drawn = np.bincount(random.integers(0, sentences, sentences), minlength=sentences)
         new, old = (float(np.mean(_f1(np.einsum("snk,n->sk", arm[rows], drawn)))) for arm in (candidate, baseline))
         samples[index] = new - old
-    return summarise(mean_f1(candidate) - mean_f1(baseline), samples, confidence)
-
-
-def average(differences: Sequence[Difference], confidence: float = 0.95) -> Difference:
-    """The mean over corpora of independent differences."""
-    samples = np.mean([d.samples for d in differences], axis=0)
-    return summarise(float(np.mean([d.mean for d in differences])), samples, confidence)
-
-
-def summarise(mean: float, samples: NDArray[np.float64], confidence: float) -> Difference:
     low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
     tail = min(float(np.mean(samples <= 0)), float(np.mean(samples >= 0)))
-    return Difference(mean, float(low), float(high), min(1.0, 2 * max(tail, 1 / len(samples))), samples)
+    mean = mean_f1(candidate) - mean_f1(baseline)
+    return Difference(mean, float(low), float(high), min(1.0, 2 * max(tail, 1 / len(samples))))
 
 
 def permutation_p(candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = 10_000, seed: int = 0) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TrainSettings
 
-STEPS = 800  # of a run
+STEPS = 750  # of a run, about
 EPOCHS = (6, 40)  # least and most
 WARMUP_STEPS = 60
 WARMUP = (0.1, 0.3)  # least and most, as shares of all steps
@@ -24,7 +24,7 @@ def epochs_of(settings: TrainSettings, steps: int) -> int:
     if settings.epochs != "auto":
         return settings.epochs
     least, most = EPOCHS
-    return min(most, max(least, math.ceil(STEPS / steps)))
+    return min(most, max(least, round(STEPS / steps)))
 
 
 def warmup_of(settings: TrainSettings, steps: int) -> float:

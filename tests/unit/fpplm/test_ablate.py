@@ -22,6 +22,7 @@ from fpplm.studies.scatter import scatter
 from fpplm.studies.statistics import Effect
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import ParamsError
+from fpplm_core.settings import read_yaml
 from tests.conftest import ROOT
 
 SEARCH = {
@@ -332,3 +333,31 @@ def test_the_plots_are_xml_with_everything_inside():
     root = ElementTree.fromstring(scatter({"a < b": (10.0, 0.5), "c": (20.0, 0.75)}))
     assert "a < b: 50.0, 10 s" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
     ElementTree.fromstring(scatter({"alone": (1.0, 0.0)}))
+
+
+BASE = read_yaml(ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["main", "techniques", "noise", "whole", "seconds"])
+def test_the_plans_of_the_study_name_known_parameters_and_arms(name):
+    plan = read_plan(ROOT / f"benchmarks/studies/{name}.yaml")
+    arms = {arm for arm, own in plan.arms.items() if "data.unlabelled" not in own or "unlabelled" in BASE["data"]}
+    main = read_plan(ROOT / "benchmarks/studies/main.yaml")
+    chosen = {arm: {corpus: {"values": {"train.lr": 1e-4}} for corpus in plan.corpora} for arm in main.arms}
+    known = Plan.parse({**plan.model_dump(), "arms": {arm: plan.arms[arm] for arm in arms}}, name)
+    list(grid(known, chosen, final=True))  # raises for an unknown parameter
+    compared = [
+        one
+        for others in plan.compare.values()
+        for other in others
+        for one in ([other] if isinstance(other, str) else other)
+    ]
+    assert {*compared, *plan.compare} <= plan.arms.keys()
+
+
+def test_every_technique_is_tried_alone_and_left_out():
+    arms = read_plan(ROOT / "benchmarks/studies/techniques.yaml").arms
+    for technique in BASE["technique"]["active"]:
+        assert arms[f"+ {technique}"]["technique.active"] == [technique]
+        assert {technique, *arms[f"− {technique}"]["technique.active"]} == set(BASE["technique"]["active"])
+        assert len(arms[f"− {technique}"]["technique.active"]) == len(BASE["technique"]["active"]) - 1

@@ -46,7 +46,13 @@ def test_a_space_of_ones_own_may_name_any_parameter_and_no_other(folder):
     tuning.write_plan(PARAMS, 2, {"train.lrr": [1]})
     with pytest.raises(ParamsError, match=r"unknown parameter, got 'train.lrr'"):
         cells_of(folder / "plan.yaml", folder, final=False)
-    for wrong in ({"train.lr": 3}, ["train.lr"], {"train.lr": {"low": 0, "high": 1}}):
+    for wrong in (
+        {"train.lr": 3},
+        ["train.lr"],
+        {"train.lr": {"low": 0, "high": 1}},
+        {"train.lr": {"low": 2, "high": 1}},
+        {"train.lr": []},
+    ):
         with pytest.raises(ParamsError, match="the space"):
             tuning.write_plan(PARAMS, 2, wrong)
 

@@ -19,7 +19,7 @@ FIXED = SHIPPED.model_copy(update={"epochs": 7, "warmup": 0.25, "patience": 2})
 
 @pytest.mark.parametrize(
     ("steps", "epochs"),
-    [(1, 40), (20, 40), (32, 25), (136, 6), (133, 7), (10_000, 6)],  # 136: the bundled corpus; 32: 240 sentences of it
+    [(1, 40), (18, 40), (31, 24), (57, 13), (125, 6), (10_000, 6)],  # 125: the bundled corpus; 31: 246 sentences of it
 )
 def test_small_data_gets_more_epochs(steps, epochs):
     assert epochs_of(AUTO, steps) == epochs
@@ -29,8 +29,8 @@ def test_small_data_gets_more_epochs(steps, epochs):
 def test_a_run_has_its_steps_unless_that_takes_too_many_epochs(steps):
     epochs = epochs_of(AUTO, steps)
     assert 6 <= epochs <= 40
-    assert epochs == 40 or epochs * steps >= length.STEPS
-    assert epochs == 6 or (epochs - 1) * steps < length.STEPS
+    assert epochs in (6, 40) or abs(epochs * steps - length.STEPS) <= steps / 2
+    assert epochs != 40 or epochs * steps <= length.STEPS + steps / 2
 
 
 @given(st.integers(1, 100_000))
