@@ -44,7 +44,7 @@ T = TypeVar("T", bound=Settings)
 def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | None] | None = None) -> T:
     """Settings from plain values.
 
-    `moved` has the dotted keys of earlier releases: the new key, or None if the value is now a constant. Raises
+    `moved` has the dotted keys of earlier releases: the new key, or None if no value is needed any more. Raises
     ParamsError with every error of `values`, one per line: key, value and what is allowed.
     """
     if not isinstance(values, Mapping):
@@ -71,7 +71,7 @@ def _lines(
         place = f"{where}: {name}"
         if name in moved:
             new = moved[name]
-            lines.append(ParamsError(f"renamed to {new}" if new else "removed: it is now a constant", where=place))
+            lines.append(ParamsError(f"renamed to {new}" if new else "removed: no value is needed", where=place))
         elif first["type"] == "extra_forbidden":
             known = ", ".join(_fields(kind, key[:-1]))
             lines.append(ParamsError("unknown key", where=place, do=f"known here: {known}"))
