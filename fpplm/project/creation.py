@@ -69,7 +69,9 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None, un
     check(directory, files)
     texts = text_files(unlabelled.resolve(), "--unlabelled") if unlabelled else []
     if texts and not any(sentence for file in texts for sentence in read_texts(file, Options())):
-        raise DataError("no text in its files", where="--unlabelled", got=str(unlabelled), do="one sentence a line")
+        raise DataError(
+            "no text in its files", where="--unlabelled", got=repr(str(unlabelled)), do="write a sentence on each line"
+        )
     suffixes = {split: POINTER if file.name.endswith(POINTER) else file.suffix for split, file in files.items()}
     names = {split: f"{split}{suffix}" for split, suffix in suffixes.items()}
     settings = {"path": str(DATA)} | {split: names.get(split, "null") for split in ("train", "dev", "test")}

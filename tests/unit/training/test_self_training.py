@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.export.label_lm_graph import second_graph
 from fpplm_core.params import load
 from fpplm_core.training import self_training
 from fpplm_core.training.batch import IGNORED, Batch
@@ -15,6 +17,7 @@ from fpplm_core.training.loop import train_steps
 from fpplm_core.training.self_training import Quotas, SelfTraining, unlabelled_losses, whole_spans
 from fpplm_core.training.state import TrainingState, initial_state
 from fpplm_core.training.technique import StepContext, StepOutputs, Technique
+from fpplm_core.training.techniques.label_lm.technique import LabelLm
 from tests import tiny
 from tests.tiny import LABELS, SETTINGS, batch_of, label_rows, normal, saved, weights
 
@@ -288,3 +291,27 @@ def test_the_rows_of_text_come_in_rounds_and_depend_on_seed_and_step_alone():
     )
     assert draw_unlabelled(lengths, settings, 100) == rows
     assert draw_unlabelled(lengths, settings.model_copy(update={"seed": 2}), 100) != rows
+
+
+def test_the_label_lm_trusts_what_it_would_write_itself(tiny_encoder):
+    technique, model = tiny.technique(LabelLm), tiny.tagger(tiny_encoder).eval()
+    modules = {**technique.modules(model), **technique.unlabelled_modules(model)}
+    step = tiny.step_of(model, text_of(5))
+    labels = step.logits.argmax(-1)
+    decoder = modules["decoder"].eval()
+    with torch.no_grad():
+        decoder.write.weight.zero_()
+        decoder.write.bias.copy_(torch.tensor([4.0 if name == LABELS[int(labels[0, 0])] else 0.0 for name in LABELS]))
+        trusted = technique.trust(step, labels, StepContext(5, 12, modules=modules))
+    assert torch.equal(trusted, (labels == labels[0, 0]) & step.batch.word_mask.bool())
+    assert "entities' words of text on which it agrees" in technique.findings(modules)
+    assert "entities' words of text on which it agrees" not in technique.findings(technique.modules(model))
+
+
+def test_the_label_lm_is_exported_from_a_run_with_text(tiny_encoder, tmp_path):
+    """Its weights lie beside those that exist for the text alone."""
+    state, _ = trained(tiny_encoder, ["adversarial", "label_lm"])
+    path = tmp_path / "extras.safetensors"
+    safetensors.torch.save_file({n: t.contiguous() for n, t in state.technique_modules.state_dict().items()}, path)
+    graph = second_graph(state.model, tiny.build(["adversarial", "label_lm"]), path)
+    assert torch.equal(graph.module.labels, state.modules("label_lm")["decoder"].labels)
