@@ -34,7 +34,7 @@ from fpplm_core.training.technique import StepContext, StepOutputs
 
 MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, and encoded in seconds
 BATCH_WORDS = 512  # with padding
-HEAD_RATE = 5.0  # the head's rate in this phase, in units of its later one: no encoder is there that it could bend
+HEAD_RATE = 5.0  # the head's rate in units of train.head_lr: here it cannot damage the encoder
 WARMUP = 20  # steps
 EVALUATE_EVERY = 50  # steps
 PATIENCE = 3  # evaluations without a better dev F1 after which the phase ends
@@ -43,15 +43,15 @@ PATIENCE = 3  # evaluations without a better dev F1 after which the phase ends
 def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScore]:
     """Runs the frozen phase if a technique wants one and training has not begun; yields every evaluation of dev.
 
-    At its end the head, the techniques' modules and their averages are those of the best dev F1. A caller that stops
-    earlier must prepare the run anew. Raises FpplmError if a loss is not finite.
+    At its end the techniques' modules, the head but for its norm, and their averages are those of the best dev F1. A
+    caller that stops earlier must prepare the run anew. Raises FpplmError if a loss is not finite.
     """
     steps = max((technique.frozen_phase() for technique in run.techniques.values()), default=0)
     if not steps or history.step:
         return
     state, model = run.state, run.state.model
-    trained = [group for group in state.groups if group.depth == 0]
-    locked = [group for group in state.groups if group not in trained]
+    trained = [group for group in state.groups if not group.depth]
+    locked = [group for group in state.groups if group.depth]
     for group in locked:
         freeze(group, True)
     model.training = False  # nothing but the head and the techniques' modules trains
@@ -113,7 +113,7 @@ def _train_steps(
 ) -> Iterator[StepReport]:
     state, device = run.state, run.state.device
     seed = derive_seed(run.loop.seed, 0, "frozen")
-    own = [dict(row) for row in state.optimizer.param_groups if row["group"] in trained]
+    own = [dict(row) for row in state.optimizer.param_groups if not row["group"].depth]
     optimizer = torch.optim.AdamW(own, fused=True)
     lengths = np.diff(train.starts).tolist()
     rounds = (epoch_batches(lengths, BATCH_WORDS, seed, number) for number in itertools.count())

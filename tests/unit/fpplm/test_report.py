@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from fpplm.report.charts import DRAWN_POINTS, line_chart, ticks
-from fpplm.report.data import heat_map
+from fpplm.report.data import heat_map, measurements
 from fpplm.report.page import render
 from fpplm.report.tagging_errors import ERROR_KINDS, EXAMPLES, classify_errors, mark_words, pick_examples
 from fpplm_core.errors import DataError
 from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
+from fpplm_core.training.history import DevScore
+from fpplm_core.training.result import FrozenPhase, TrainingFindings
 
 HOSTILE = "\"'><script>alert(1)</script>"
 VOID = {"meta", "link", "br"}
@@ -413,3 +415,12 @@ def test_what_reading_has_changed_stands_in_the_data_check_with_its_places(whole
     part = page[page.index('id="check"') :]
     for said in ("Tag scheme IOB2: 7 B-.", "tags repaired (discard): 1,234", "a.conll:3: I-X to O", "a.conll:9"):
         assert said in part
+
+
+def test_the_frozen_phase_and_the_shares_of_the_gradient_are_measurements():
+    phase = FrozenPhase(100, 0.5, [DevScore(50, 0.5), DevScore(100, 0.4)])
+    shares = {"tag": 0.75, "label_lm.write": 0.25}
+    wanted = {("gradient_share", *row) for row in shares.items()}
+    for frozen, own in ((phase, {("frozen_phase", "steps", 100), ("frozen_phase", "dev_f1", 0.5)}), (None, set())):
+        written = json.loads(json.dumps(TrainingFindings({}, {}, [], frozen, shares).to_dict()))
+        assert set(measurements(written)) == wanted | own

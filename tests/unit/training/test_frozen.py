@@ -118,7 +118,9 @@ def test_only_the_head_and_the_modules_of_techniques_change(tiny_encoder, data, 
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert {"model.head.weight", "average.head.weight"} <= changed
     assert not any(".encoder." in name for name in changed)
-    assert any(name.startswith("extras.multi_task") for name in changed) == (len(names) > 1)
+    context_heads = ("extras.multi_task.presence", "extras.multi_task.neighbours", "extras.multi_task.boundary")
+    assert ("extras.multi_task.pair.scores" in changed) == (len(names) > 1)
+    assert not any(name.startswith(context_heads) for name in changed)
     for name, parameter in state.parameters().items():
         assert torch.equal(state.average[name], parameter) and parameter.requires_grad and parameter.grad is None
     assert all(module.training for module in [*state.model.modules(), *state.technique_modules.modules()])

@@ -86,6 +86,8 @@ class MultiTask(MultiTaskSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         own, on = context.modules, self.active()
+        if context.frozen:  # the other heads would learn train by heart there, and then pull the encoder to it
+            on = {name: weight for name, weight in on.items() if name == "pair"}
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}
         if "pair" in on:
