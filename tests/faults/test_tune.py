@@ -2,7 +2,7 @@
 
 import json
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import yaml
 
@@ -10,8 +10,8 @@ from fpplm_core.params import load
 from tests.project import Project, kill_group
 
 
-def test_a_search_that_was_killed_goes_on_and_its_best_values_are_trained(trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "project")
+def test_a_search_that_was_killed_goes_on_and_its_best_values_are_trained(make_project: Callable[[], Project]) -> None:
+    project = make_project()
     (project.path / "space.yaml").write_text(yaml.safe_dump({"train.lr": {"low": 1e-5, "high": 1e-2}}))
     command = ("fpplm", "tune", "--trials", "2", "--space", "space.yaml", "--workers", "2")
     ledger = project.path / ".fpplm/tune/runs.jsonl"
