@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--variant", default="int8")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no paused neighbour stays behind
     words = prepare(FOLDER)
     began, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
     found = measure(options.variant, words, options.rounds)
