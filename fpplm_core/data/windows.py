@@ -30,7 +30,6 @@ SCHEMA = pa.schema(  # the fields of Window, in its order
     }
 )
 FIELDS = dict(zip(SCHEMA.names, (field.name for field in fields(Window)), strict=True))  # by column
-ALONE = 2  # one training sentence in so many has no context, so that a tagger can do without (decision 25)
 LABELS = pa.list_(pa.int16())
 Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one per word or none at all
 
@@ -131,10 +130,7 @@ def with_labels(
 
 
 def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, tasks: Sequence[str]) -> WindowCounts:
-    """Writes the windows of a stream of sentences with the labels of these tasks, and counts them.
-
-    Some of the sentences that have labels, to train with, are shown without their neighbours.
-    """
+    """Writes the windows of a stream of sentences with the labels of these tasks, and counts them."""
     count: Counter[str] = Counter()
     builder.pieceless = builder.cut_words = 0
     schema = pa.schema([*SCHEMA, *(pa.field(task, LABELS) for task in tasks)])
@@ -142,8 +138,7 @@ def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, 
     def batches() -> Iterator[pa.RecordBatch]:
         # A sentence has at least one piece, so sentences farther away than `context` never show.
         for held, own in chunks_with_margin(rows, BATCH, builder.context):
-            alone = [n for n in own if tasks and (count["sentences"] + n - own.start) % ALONE == 0]
-            windows = builder.windows([s.words for s, _ in held], [s.document for s, _ in held], own, alone)
+            windows = builder.windows([s.words for s, _ in held], [s.document for s, _ in held], own)
             columns = {column: [getattr(w, field) for w in windows] for column, field in FIELDS.items()}
             columns["sentence"] = [w.sentence - own.start + count["sentences"] for w in windows]
             for task in tasks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tokenizers import Tokenizer
@@ -31,10 +31,9 @@ class BundleWindowBuilder(WindowBuilder):
         sentences: Sequence[Sequence[str]],
         documents: Documents = None,
         own: range | None = None,
-        alone: Container[int] = (),
     ) -> list[Window]:
         with tokenizer_faults(self.where):
-            return super().windows(sentences, documents, own, alone)
+            return super().windows(sentences, documents, own)
 
 
 def load_tokenizer(raw: bytes, where: str) -> Tokenizer:

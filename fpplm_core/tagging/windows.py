@@ -8,7 +8,7 @@ It needs only numpy and tokenizers.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -131,13 +131,11 @@ class WindowBuilder:
         sentences: Sequence[Sequence[str]],
         documents: Documents = None,
         own: range | None = None,
-        alone: Container[int] = (),
     ) -> list[Window]:
         """The windows of all sentences, in order; a sentence without words has none.
 
         `documents` numbers the document of each sentence; None is a document of its own, without neighbours.
-        With `own`, the windows of these sentences only: the others are their neighbours. Sentences in `alone` see no
-        neighbours, but are seen.
+        With `own`, the windows of these sentences alone: the others are their neighbours.
         """
         own = range(len(sentences)) if own is None else own
         flat = [word for words in sentences for word in words]
@@ -148,7 +146,7 @@ class WindowBuilder:
         found = []
         for number in own:
             begin, finish = bounds[number : number + 2]
-            low, high = self._document(number, bounds, None if number in alone else documents)
+            low, high = self._document(number, bounds, documents)
             for start, end, owned in window_bounds(lengths[begin:finish], self.room, self.stride):
                 left, right = self._widen(lengths, (low, begin + start, begin + end, high))
                 ids, shown, first = list(self.prefix), [0] * len(self.prefix), []

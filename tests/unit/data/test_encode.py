@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from fpplm_core.data import windows as windows_module
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import ALONE, FIELDS, WindowCounts, chunks_with_margin, with_labels, write_windows
+from fpplm_core.data.windows import FIELDS, WindowCounts, chunks_with_margin, with_labels, write_windows
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
 from fpplm_core.tagging.windows import WindowBuilder
@@ -53,8 +53,7 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows_module, "BATCH", size)
         counts = write_windows(path, iter(rows), encoder, ("labels", "second"))
-    documents = [s.document for s in sentences]
-    windows = whole.windows([s.words for s in sentences], documents, alone=range(0, len(sentences), ALONE))
+    windows = whole.windows([s.words for s in sentences], [s.document for s in sentences])
     found = pq.read_table(path).to_pydict()
     for column, field in FIELDS.items():
         assert found[column] == [getattr(window, field) for window in windows]
@@ -68,19 +67,6 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
         words_without_pieces=whole.pieceless,
         words_longer_than_a_window=whole.cut_words,
     )
-
-
-def test_training_shows_sentences_with_and_without_their_neighbours_and_dev_with_them(tokenizer_file, tmp_path):
-    sentences = [Sentence(("I",) * 2, ("O",) * 2, "f", (1, 2), document=3) for _ in range(4)]
-    shown = {}
-    for tasks in ((), ("labels",)):
-        rows = ((s, {task: [0, 0] for task in tasks}) for s in sentences)
-        write_windows(tmp_path / "w.parquet", rows, WindowBuilder(Tokenizer.from_file(tokenizer_file), 16, 4, 2), tasks)
-        found = pq.read_table(tmp_path / "w.parquet").to_pydict()
-        shown[tasks] = [len(ids) - 2 for ids in found["ids"]]
-        assert found["words"] == [[0, 1]] * 4
-    assert shown[()] == [4, 6, 6, 4]
-    assert shown["labels",] == [2, 6, 2, 4], "those that stand alone are seen by the others"
 
 
 def sentence(number: int) -> Sentence:
