@@ -200,10 +200,11 @@ def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> Led
 
 
 def counts_by_document(predictions: Path, sentences: list[Sentence]) -> SentenceCounts:
-    """tp, fp and fn of each document, or of each sentence where none are marked. *Shape:* (units, 3)."""
+    """tp, fp and fn of each document, or of each sentence where no two are marked. *Shape:* (units, 3)."""
+    documents = len({sentence.document for sentence in sentences}) > 1
     lines = map(json.loads, predictions.read_text(encoding="utf-8").splitlines())
     units: dict[Any, Any] = {}
     for number, (row, sentence) in enumerate(zip(lines, sentences, strict=True)):
-        unit = -1 - number if sentence.document is None else sentence.document
+        unit = sentence.document if documents else number
         units[unit] = units.get(unit, 0) + np.array([row["tp"], row["fp"], row["fn"]])
     return np.array(list(units.values()))

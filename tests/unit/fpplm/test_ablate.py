@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -227,6 +228,8 @@ def test_counts_are_by_document_where_documents_are_marked(tmp_path):
     assert counts_by_document(file, plain).tolist() == [[n, 1, 0] for n in range(4)]
     marked = [Sentence(("a",), ("O",), "f", (n,), n // 3) for n in range(4)]
     assert counts_by_document(file, marked).tolist() == [[3, 3, 0], [3, 1, 0]]
+    single = [replace(sentence, document=0) for sentence in marked]
+    assert counts_by_document(file, single).tolist() == [[n, 1, 0] for n in range(4)]  # one document has no spread
 
 
 def test_a_curve_is_read_while_it_is_written(tmp_path):
