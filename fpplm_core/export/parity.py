@@ -91,12 +91,12 @@ def try_label_lm(predictor: Predictor, dev: Sequence[Sentence]) -> LabelLmTrial:
 
 
 def served_f1(predictor: Predictor, test: Sequence[Sentence]) -> ServedF1:
-    """The F1 of a predictor on the test split, with its documents; for a tagger that sees them, also without."""
+    """The F1 of a predictor on the test split, with its documents; where the tagger sees them, also without."""
     gold = gold_spans(test)
     counts = [span_counts(g, p) for g, p in zip(gold, tag(predictor, test), strict=True)]
     low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
     alone = None
-    if predictor.bundle.config.context:
+    if predictor.bundle.config.context and any(s.document is not None for s in test):
         alone = micro_f1(gold, tag(predictor, [replace(s, document=None) for s in test]))
     return ServedF1(predictor.variant, sum_counts(counts).f1, low, high, alone)
 

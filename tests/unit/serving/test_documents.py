@@ -107,6 +107,7 @@ def test_the_served_f1_is_with_documents_and_has_the_one_without_beside_it(bundl
     marked = sentences([0, 0, 1, 1])
     served = served_f1(Predictor.load(bundle), marked)
     assert (served.f1, served.f1_without_documents) == (1.0, 0.0)
+    assert served_f1(Predictor.load(bundle), sentences([None] * 4)).f1_without_documents is None
     config = json.loads((bundle / "config.json").read_text()) | {"context": 0}
     (bundle / "config.json").write_text(json.dumps(config))
     seal(bundle, {"scores": {}})
