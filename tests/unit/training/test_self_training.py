@@ -295,7 +295,7 @@ def test_the_rows_of_text_come_in_rounds_and_depend_on_seed_and_step_alone():
 
 def test_the_label_lm_trusts_what_it_would_write_itself(tiny_encoder):
     technique, model = tiny.technique(LabelLm), tiny.tagger(tiny_encoder).eval()
-    modules = {**technique.modules(model), **technique.unlabelled_modules(model)}
+    modules = {**technique.modules(model, tiny.PAIRS), **technique.unlabelled_modules(model)}
     step = tiny.step_of(model, text_of(5))
     labels = step.logits.argmax(-1)
     decoder = modules["decoder"].eval()
@@ -305,7 +305,7 @@ def test_the_label_lm_trusts_what_it_would_write_itself(tiny_encoder):
         trusted = technique.trust(step, labels, StepContext(5, 12, modules=modules))
     assert torch.equal(trusted, (labels == labels[0, 0]) & step.batch.word_mask.bool())
     assert "entities' words of text on which it agrees" in technique.findings(modules)
-    assert "entities' words of text on which it agrees" not in technique.findings(technique.modules(model))
+    assert "entities' words of text on which it agrees" not in technique.findings(technique.modules(model, tiny.PAIRS))
 
 
 def test_the_label_lm_is_exported_from_a_run_with_text(tiny_encoder, tmp_path):
