@@ -116,7 +116,9 @@ def test_b_learns_and_sends_no_gradient_to_a():
 
 def test_b_and_the_virtual_attack_exist_only_where_there_is_text(tiny_encoder):
     adversarial, model = tiny.technique(Adversarial), tiny.tagger(tiny_encoder)
-    assert list(adversarial.modules(model, tiny.PAIRS)) == ["rival"] and list(adversarial.unlabelled_modules(model)) == ["opinion"]
+    assert list(adversarial.modules(model, tiny.PAIRS)) == ["rival"] and list(
+        adversarial.unlabelled_modules(model)
+    ) == ["opinion"]
     off = tiny.technique(Adversarial, rival_budget=0)
     assert off.modules(model, tiny.PAIRS) == off.unlabelled_modules(model) == {}
     assert off.trust(None, None, StepContext(1, 2)) is None
