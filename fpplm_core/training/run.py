@@ -6,6 +6,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import torch
+
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training import self_training
 from fpplm_core.training.averaging import averaged
@@ -94,7 +97,11 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
         score = None
         if epoch_ends:
             with averaged(state.average, state.model, state.technique_modules):
-                score = evaluate_on_dev(state, run.techniques, data.dev, settings, run.loop.bfloat16).f1
+                result = evaluate_on_dev(state, run.techniques, data.dev, settings, run.loop.bfloat16)
+            logits, labels = torch.from_numpy(np.concatenate(result.logits)), data.dev.labels(data.blueprint.labels)
+            for name, technique in run.techniques.items():
+                technique.on_dev(logits, labels, state.modules(name))
+            score = result.f1
             history.add_dev_score(score, patience_of(settings, len(data.epochs)))
             history.stopped |= history.step == run.loop.steps
         yield Progress(report, score, last)

@@ -34,6 +34,12 @@ class Dev(NamedTuple):
     lengths: list[int]
     spans: list[list[Span]]
 
+    def labels(self, names: Sequence[str]) -> Tensor:
+        """The number of each word's label, that of O for a type without a name. *Shape:* (words,)."""
+        index = {name: number for number, name in enumerate(names)}
+        rows = (tags_from_spans(spans, n, INNER_SCHEME) for spans, n in zip(self.spans, self.lengths, strict=True))
+        return torch.tensor([index.get(tag, 0) for tags in rows for tag in tags])
+
     def f1(self, logits: Sequence[NDArray[np.float32]], decoder: SpanDecoder) -> float:
         """Micro F1 of the decoded spans. *Shape:* logits (words, K) by sentence."""
         return micro_f1(self.spans, decoder.spans(logits))
@@ -85,9 +91,7 @@ def correct_bias(
     There, each fold of dev's sentences gets the bias that fits the other folds; the one that is added fits all of dev.
     Returns dev's result with them, and by technique whether its bias was taken.
     """
-    index = {label: number for number, label in enumerate(model.blueprint.labels)}
-    rows = [tags_from_spans(spans, n, INNER_SCHEME) for spans, n in zip(dev.spans, dev.lengths, strict=True)]
-    gold = torch.tensor([index.get(tag, 0) for tags in rows for tag in tags])
+    gold = dev.labels(model.blueprint.labels)
     folds = torch.from_numpy(np.repeat(np.arange(len(dev.lengths)) % FOLDS, dev.lengths))
     last = [layer for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
 

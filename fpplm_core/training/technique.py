@@ -198,6 +198,12 @@ class Technique:
     def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
         """Called after the optimizer, gradients still there; may change weights in place."""
 
+    def on_dev(self, logits: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
+        """Called at the end of each epoch with what the averaged weights say of dev's words, and their labels.
+
+        *Shape:* logits (words, K), labels (words,).
+        """
+
     def transitions(self, modules: Mapping[str, Any]) -> Tensor | None:
         """Scores (K, K) that the decoder adds to each pair of neighbouring labels; all techniques' are summed."""
         return None

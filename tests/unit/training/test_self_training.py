@@ -315,3 +315,29 @@ def test_the_label_lm_is_exported_from_a_run_with_text(tiny_encoder, tmp_path):
     safetensors.torch.save_file({n: t.contiguous() for n, t in state.technique_modules.state_dict().items()}, path)
     graph = second_graph(state.model, tiny.build(["adversarial", "label_lm"]), path)
     assert torch.equal(graph.module.labels, state.modules("label_lm")["decoder"].labels)
+
+
+@pytest.mark.parametrize("true", [0.7, 1.0, 2.0, 3.0])
+def test_confidence_is_calibrated_on_dev(tiny_encoder, true):
+    """Of words whose calibrated probability is 0.9, nine tenths are right, however sure the logits are."""
+    technique, draws = own(), torch.Generator().manual_seed(5)
+    modules = technique.modules(tiny.tagger(tiny_encoder), tiny.PAIRS)
+    logits = 4 * torch.randn(20_000, len(LABELS), generator=draws)
+    labels = torch.multinomial((logits / true).softmax(-1), 1, generator=draws).squeeze(1)
+    technique.on_dev(logits, labels, modules)
+    assert float(modules["quotas"].temperature) == pytest.approx(true, rel=0.06)
+    chance, guess = (logits / modules["quotas"].temperature).softmax(-1).max(-1)
+    near = (chance - 0.9).abs() < 0.05
+    assert float((guess == labels)[near].float().mean()) == pytest.approx(0.9, abs=0.03)
+
+
+def test_an_overconfident_model_is_trusted_less(tiny_encoder):
+    batch, technique = text_of(5), own(confidence=0.9)
+    state = begin(tiny_encoder, {self_training.NAME: technique})
+    context = StepContext(10, 12, 3, self_training.NAME, 1.0, state.modules(self_training.NAME))
+    logits = torch.zeros(*batch.labels.shape, len(LABELS)).index_fill(-1, torch.tensor([0]), 5.0)  # p(O) = 0.94
+    step = StepOutputs(state.model, batch, batch, torch.zeros(0), logits, state.average)
+    labels = torch.zeros_like(batch.labels)
+    assert technique.trust(step, labels, context).all()
+    context.modules["quotas"].temperature.fill_(2.0)  # 0.58
+    assert not technique.trust(step, labels, context).any()
