@@ -3,8 +3,8 @@
     python -m benchmarks.studies.fresh FOLDER    # FOLDER/NAME/{train,dev,test}.conll, with -DOCSTART- lines or without
 
 writes build/fresh/NAME with train.conll (a few sentences, in whole documents where they are marked), dev.conll (the
-corpus's own), test/test.conll (half of what is left of train) and unlabelled/text.txt (the words of the other half). A
-corpus named in WHOLE also becomes NAME_whole: all of its train, with its own test, which has been seen before.
+corpus's own) and test/test.conll (half of what is left of train), and NAME_text/text.txt (the words of the other half).
+A corpus named in WHOLE also becomes NAME_whole: all of its train, with its own test, which has been seen before.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
         write(folder / "train.conll", conll(parts[0]))
         write(folder / "dev.conll", conll(dev))
         write(folder / "test/test.conll", conll(parts[1]))
-        write(folder / "unlabelled/text.txt", "".join(f"{' '.join(words)}\n" for words in plain(parts[2])))
+        write(OUTPUT / f"{name}_text" / "text.txt", "".join(f"{' '.join(words)}\n" for words in plain(parts[2])))
         print(
             name,
             *(

@@ -45,8 +45,8 @@ def test_the_folders_have_a_test_of_their_own(tmp_path):
         "train.conll",
         "dev.conll",
         "test/test.conll",
-        "unlabelled/text.txt",
     }
+    assert (tmp_path / "build/fresh/wikigold_text/text.txt").read_text()
     assert (own / "dev.conll").read_text().split() == ["dev", "O"]
     whole = tmp_path / "build/fresh/wikigold_whole"
     assert (whole / "train.conll").read_text() == (tmp_path / "wikigold/train.conll").read_text()
