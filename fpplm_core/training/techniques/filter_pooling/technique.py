@@ -4,9 +4,9 @@
 
 The word keeps its label: a hole of zeros would only teach the prior, while a hole filled from the context teaches the
 model to use the context. There is no rescaling, because h̃ is a mixture. Words that are probably O are filtered more
-often: p_t = rate (1 + p(O)) / 2. On the input side, the cutoff replaces words by the encoder's mask piece (token cutoff,
-2009.13818). At inference nothing is filtered, so nothing is faster there. The findings say what it does: words filtered
-and hidden, predicted labels that change, effective rank.
+often: p_t = rate (1 + p(O)) / 2. On the input side, the cutoff replaces words by the encoder's mask piece (token
+cutoff, 2009.13818). At inference nothing is filtered, so nothing is faster there. The findings say what it does: words
+filtered and hidden, predicted labels that change, effective rank.
 """
 
 from __future__ import annotations

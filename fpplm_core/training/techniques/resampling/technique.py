@@ -94,7 +94,10 @@ class GroupSignals(nn.Module):
         self.scales.copy_(torch.tensor([scales.get(name, 0.0) for name in self.members], dtype=torch.float64))
 
     def kept_scales(self) -> dict[str, float]:
-        """The rate factors of the groups, 0 for one that was not drawn; reads the device only after a resumption."""
+        """The rate factors in this period; a group that was not drawn is missing or has 0.
+
+        Reads the device only once, after a run was resumed.
+        """
         if self.current is None:
             self.current = dict(zip(self.members, self.scales.tolist(), strict=True))
         return self.current
