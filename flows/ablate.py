@@ -1,8 +1,8 @@
-"""The ablation: arms × corpora × trials or seeds from one small file, each run the real stages in a folder of its own.
+"""The ablation: arms × corpora × trials or seeds from one plan file. Each run is the real stages in its own folder.
 
-A run is named by digests of its parameters, data and encoder, and of its code; the ledger (runs.jsonl) holds what is
-finished. An ablation that was killed loses at most the runs in progress, and what has changed is run anew. Runs look at
-dev alone, but for the final ones.
+A run is identified by digests of its parameters, data and encoder, and of its code; the ledger (runs.jsonl) contains
+the finished ones. An ablation that was killed loses at most the runs in progress, and runs whose digests have changed
+are repeated. Only final runs see test.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from fpplm_core.errors import FpplmError
 def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False) -> None:
     """Runs what the ledger in `results` lacks: on dev alone, or the final runs, which score test.
 
-    Several workers share the cores: more is done in an hour, and `seconds` compare arms of the same ablation alone.
-    Raises RegistryError if final runs were to start from a plan, choices or params.yaml that are not committed.
+    Several workers share the cores: more runs finish in an hour, but `seconds` then compare only within one ablation.
+    Raises RegistryError for final runs if the plan, the choices or params.yaml are not committed as they are.
     """
     choices = commit_of(used_files(plan, results)) if final else None
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
@@ -46,7 +46,7 @@ def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False) -> 
 def run_missing(plan: Path, results: Path, workers: int, choices: str | None) -> None:
     """Runs every cell that the ledger lacks. Where one fails, the others run on, and its error is raised at the end.
 
-    `choices` is the commit of what final runs are run with; None: the runs on dev.
+    `choices` is the commit of the plan, params.yaml and choices of final runs; None for runs on dev.
     """
     end_on_sigterm()
     cells, ledger = cells_of(plan, results, final=choices is not None), results / "runs.jsonl"

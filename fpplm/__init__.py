@@ -15,7 +15,7 @@ for _variable, _value in {
 }.items():
     os.environ.setdefault(_variable, _value)
 
-# OpenMP's threads wait for each other in a busy loop, by default for milliseconds: beside another process, which has
-# their core, every barrier then costs a time slice. libgomp reads the variable when torch loads it.
+# By default, OpenMP's threads wait for each other in a busy loop for milliseconds. If another process needs their
+# cores, every barrier can then cost a time slice. libgomp reads the variable when torch loads it.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

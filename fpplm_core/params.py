@@ -15,7 +15,7 @@ from fpplm_core.quality.settings import CheckSettings
 from fpplm_core.settings import Settings, read_yaml, validate
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
-# Keys of the previous release: the new key, or None if no value is needed any more.
+# Keys of the previous release, and the new key, or None if the parameter was removed.
 MOVED: dict[str, str | None] = {
     "data.words": "data.segmentation",
     "data.dev_fraction": "data.held_out",

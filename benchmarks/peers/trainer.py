@@ -1,10 +1,10 @@
 """transformers' Trainer as its token-classification example uses it: IOB2 tags on first pieces, dynamic padding, the
 best epoch on dev kept, greedy decoding.
 
-As a command it stands in for the stages train and evaluate: it reads build/corpus and params.yaml, of `train` the
-seed, epochs, lr, head_lr, warmup, precision and batch_pieces (32 of which count as a sentence). It leaves
-metrics/train.json, metrics/evaluate.json, build/predictions and the curve of dev F1, as the stages do. Without
-sentences in test, as in trials, it scores none.
+As a command it replaces the stages train and evaluate. It reads build/corpus and params.yaml: of `train` the seed,
+epochs, lr, head_lr, warmup, precision and batch_pieces (32 pieces count as one sentence). It writes
+metrics/train.json, metrics/evaluate.json, build/predictions and the curve of dev F1, as the stages do. If test has no
+sentences, as in trials, it scores neither dev nor test and writes no metrics/evaluate.json.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.viterbi import softmax
 from fpplm_core.training.length import epochs_of, warmup_of
 
-PIECES = 32  # of a step that count as one sentence of the Trainer's batch
+PIECES = 32  # pieces of train.batch_pieces that count as one sentence in the Trainer's batch
 
 
 class Peer(NamedTuple):
     """Its dev F1; by split every word's greedy tag, and their calibration error; words/s in training epochs alone.
 
-    `trained_at` is when training ended and scoring began, in seconds since 1970.
+    `trained_at` is the time at which training ended and scoring began, in seconds since 1970.
     """
 
     dev_f1: float
@@ -91,7 +91,7 @@ def main() -> None:
         write_predictions(PREDICTIONS / f"{split}.jsonl", predictions_of(corpus[split], gold, predicted))
     if scores:
         write_json(METRICS / "evaluate.json", scores)
-    seconds = peer.trained_at - psutil.Process().create_time()  # as a stage that only trains takes them
+    seconds = peer.trained_at - psutil.Process().create_time()  # comparable with a stage that only trains
     write_json(METRICS / "train.json", {"dev_f1": peer.dev_f1, "words_per_s": peer.words_per_s, "seconds": seconds})
 
 
@@ -108,9 +108,9 @@ def train_peer(
     warmup: float = 0.0,
     live: Live | None = None,
 ) -> Peer:
-    """Trains, and tags these splits with the best epoch's weights.
+    """Trains, and tags these splits with the weights of the best epoch.
 
-    The head learns at `head_rate` (None: at `rate`); `warmup` is a share of all steps; `live` gets dev F1 by epoch.
+    The head learns at `head_rate` (None: at `rate`); `warmup` is a share of all steps; `live` logs dev F1 by epoch.
     """
     set_seed(seed)
     tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
@@ -130,7 +130,7 @@ def train_peer(
             folder,
             num_train_epochs=epochs,
             learning_rate=rate,
-            warmup_steps=warmup,  # below 1: a share
+            warmup_steps=warmup,  # a value below 1 is a share of all steps
             per_device_train_batch_size=batch,
             per_device_eval_batch_size=32,
             eval_strategy="epoch",
@@ -173,7 +173,7 @@ def train_peer(
 
 
 def optimizer_of(model: torch.nn.Module, rate: float, head_rate: float) -> torch.optim.Optimizer:
-    """The Trainer's AdamW, with a rate of its own for the head."""
+    """The Trainer's AdamW, with a separate learning rate for the head."""
     encoder = {id(p) for p in model.base_model.parameters()}
     head = [p for p in model.parameters() if id(p) not in encoder]
     groups = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]

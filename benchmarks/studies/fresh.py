@@ -1,10 +1,11 @@
-"""Corpora for a study whose tests nobody has seen: cut from the train splits of annotated corpora.
+"""Corpora for a study whose test splits nobody has looked at: cut from the train splits of annotated corpora.
 
-    python -m benchmarks.studies.fresh FOLDER    # FOLDER/NAME/{train,dev,test}.conll, with -DOCSTART- lines or without
+    python -m benchmarks.studies.fresh FOLDER    # FOLDER/NAME/{train,dev,test}.conll, with or without -DOCSTART- lines
 
-writes build/fresh/NAME with train.conll (a few sentences, in whole documents where they are marked), dev.conll (the
-corpus's own) and test/test.conll (half of what is left of train), and NAME_text/text.txt (the words of the other half).
-A corpus named in WHOLE also becomes NAME_whole: all of its train, with its own test, which has been seen before.
+writes build/fresh/NAME with train.conll (a few sentences, in whole documents if they are marked), dev.conll (that of
+the corpus) and test/test.conll (half of the rest of train), and build/fresh/NAME_text/text.txt (the words of the other
+half). A corpus named in WHOLE also becomes build/fresh/NAME_whole: all of its train, with its own test, which has been
+looked at before.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WHOLE = ("wikigold", "ncbi_disease")
 MARK = "-DOCSTART-"
 SEED = 17
 
-Block = list[str]  # the lines of a sentence, or of the mark that begins a document
+Block = list[str]  # the lines of a sentence, or of the mark at the start of a document
 Unit = list[Block]  # a document with its mark, or a sentence
 
 
@@ -74,7 +75,7 @@ def is_mark(block: Block) -> bool:
 
 
 def cut(units: Sequence[Unit], number: int) -> tuple[list[Block], list[Block], list[Block]]:
-    """Train, of units until it has this many sentences; then, unit by unit in turn, test and unlabelled text."""
+    """Train (units until it has `number` sentences), test and unlabelled text (the other units in turn)."""
     order = [units[place] for place in np.random.default_rng(SEED).permutation(len(units))]
     sizes = np.cumsum([sum(not is_mark(block) for block in unit) for unit in order])
     first = int(np.searchsorted(sizes, number)) + 1

@@ -1,6 +1,7 @@
 """Training and prediction alone and beside a neighbour: a second training or prediction on the same cores.
 
-Each round measures both alone, then beside each neighbour, which is paused otherwise. A fair share is half the speed.
+Each round measures both alone, then beside each neighbour, which is paused otherwise. With fair scheduling, each would
+have half of its speed.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from benchmarks.harness.turns import FOLDER, Arm, ratios, spread
 
 ARMS = Path(__file__).parents[1] / "arms"
 WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
-JOBS = {"train": "train", "predict": "corpus"}  # what a neighbour does again and again
-Rates = dict[str, float]  # by what is measured
+JOBS = {"train": "train", "predict": "corpus"}  # the job that a neighbour repeats
+Rates = dict[str, float]  # rates per second, by what is measured
 
 
 def start(kind: str, variant: str, log: str) -> Arm:
@@ -36,7 +37,7 @@ def start(kind: str, variant: str, log: str) -> Arm:
 
 
 def rates(arms: dict[str, Arm], words: int) -> Rates:
-    """Training's and prediction's words/s, and texts/s where a text comes at a time."""
+    """Words/s of training and of prediction, and texts/s of prediction with one text at a time."""
     trained, tagged, each = arms["train"].ask("train"), arms["predict"].ask("corpus"), arms["predict"].ask("each")
     return {
         "train": trained["words"] / trained["seconds"],
@@ -46,7 +47,7 @@ def rates(arms: dict[str, Arm], words: int) -> Rates:
 
 
 def keep_busy(arm: Arm, job: str) -> None:
-    """Has a neighbour do a job again and again while it is not paused, until it is killed."""
+    """Makes a neighbour repeat a job until it is killed; it does nothing while it is paused."""
 
     def work() -> None:
         with suppress(RuntimeError):
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--variant", default="int8")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no paused neighbour stays behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that paused neighbours are killed too
     words = prepare(FOLDER)
     began, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
     found = measure(options.variant, words, options.rounds)

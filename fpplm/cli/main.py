@@ -51,7 +51,7 @@ def init(
         Path | None, typer.Option(help="annotated test file; by default, test is split off from train")
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="folder of text without annotations for self-training (*.txt, *.jsonl)")
+        Path | None, typer.Option(help="folder of unlabelled text for self-training (*.txt, *.jsonl)")
     ] = None,
 ) -> None:
     """Creates a project for your own data, ready for `fpplm retrain`."""

@@ -117,11 +117,11 @@ def ablate(
     ),
     workers: Annotated[int, typer.Option(min=1, help="runs in parallel, which share the cores")] = 1,
     final: Annotated[
-        bool, typer.Option("--final", help="run and score on test what was chosen on dev and committed")
+        bool, typer.Option("--final", help="train at the values chosen on dev and committed, and score test")
     ] = False,
-    only_report: Annotated[bool, typer.Option("--report", help="run nothing; only rewrite the table")] = False,
+    only_report: Annotated[bool, typer.Option("--report", help="run nothing; only rewrite the tables")] = False,
 ) -> None:
-    """Compares ways of training: runs what the ledger lacks, on dev alone or --final, and writes the table."""
+    """Compares training methods: runs what the ledger lacks, on dev or (--final) on test, and writes tables."""
     announce(f"ablation {plan}")
     from fpplm.studies.outcome import write_outcome
 
@@ -132,14 +132,14 @@ def ablate(
 
 @app.command()
 def tune(
-    trials: Annotated[int, typer.Option(min=1, help="random trials, beside params.yaml as it is")] = 10,
+    trials: Annotated[int, typer.Option(min=1, help="random trials, in addition to params.yaml as it is")] = 10,
     write: Annotated[bool, typer.Option("--write", help="write the best values to params.yaml")] = False,
     space: Annotated[
         Path | None, typer.Option(help="YAML file: train.lr: {low: 1.0e-5, high: 1.0e-4}, train.epochs: [6, 12]")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="trials in parallel, which share the cores")] = 1,
 ) -> None:
-    """Searches rates, warm-up, epochs and batch on dev; the trials are kept, so it goes on where it was ended."""
+    """Searches learning rates, warm-up, epochs and batch size on dev; an interrupted search continues."""
     require_project()
     announce("tuning")
     from fpplm.project.lock import project_lock

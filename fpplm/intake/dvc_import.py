@@ -18,7 +18,7 @@ from fpplm_core.settings import read_yaml
 def take_in(settings: Params, commit: bool) -> list[str]:
     """Takes in new data as a new version of data.path, in DVC if it tracks that folder, else in Git.
 
-    A new version of data.unlabelled is recorded if DVC tracks that folder.
+    A new version of data.unlabelled is recorded too if DVC tracks that folder.
     Returns one line for each file that was quarantined. Dev and test are never touched: drops go to the training split.
     Raises DataError, RegistryError.
     """
@@ -51,7 +51,7 @@ def take_in(settings: Params, commit: bool) -> list[str]:
 
 
 def folders(settings: Params) -> list[str]:
-    """The folders of data: data.path and, if there is one, data.unlabelled."""
+    """The data folders: data.path and, if it is set, data.unlabelled."""
     return list(filter(None, (settings.data.path, settings.data.unlabelled)))
 
 

@@ -37,7 +37,7 @@ def encoder(params: Params) -> Parts:
 
 
 def unlabelled(params: Params) -> Parts:
-    """Each file of data.unlabelled; none if there is no such folder, which the stage read reports."""
+    """The hash of each file of data.unlabelled; none if there is no such folder, which the stage read reports."""
     folder = params.data.unlabelled
     return hash_files(Path(folder)) if folder and Path(folder).is_dir() else {}
 

@@ -23,7 +23,7 @@ Sentences = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Timing:
-    """Words/s over many sentences with their documents, and the latency of one alone in ms: median, 95th percentile."""
+    """Words/s over many sentences with their documents; latency of one sentence in ms, median and 95th percentile."""
 
     device: str
     variant: str

@@ -58,8 +58,8 @@ the code or a package that they use changes.
 def create(directory: Path, train: Path, dev: Path | None, test: Path | None, unlabelled: Path | None = None) -> None:
     """Creates a project in a new or empty folder: the template's files, a copy of the data in DVC, a first commit.
 
-    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train. Of
-    the folder `unlabelled`, the files of text are copied. If anything fails, nothing is left behind.
+    Inside a Git repository, it becomes part of that repository. A split that is not given is split off from train. The
+    text files of the folder `unlabelled` are copied. If anything fails, nothing is left behind.
 
     Raises:
         DataError: the folder is not empty, a file is missing or of an unknown format, or `unlabelled` has no text.

@@ -71,7 +71,7 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
 
 
 def set_chosen(file: Path, chosen: dict[str, Any]) -> None:
-    """Writes values by their dotted names into a params.yaml and leaves the rest alone."""
+    """Writes values, given by their dotted names, into a params.yaml; the rest of it stays. Raises KeyError."""
     values = read_yaml(file)
     for name, value in chosen.items():
         *path, last = name.split(".")

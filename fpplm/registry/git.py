@@ -47,7 +47,7 @@ def try_git(*arguments: str) -> str | None:
 
 
 def commit_of(files: Sequence[Path]) -> str:
-    """The last commit that changed one of these files. Raises RegistryError if one is not committed as it is now."""
+    """The last commit that changed any of these files. Raises RegistryError if one is not committed as it is now."""
     names = [str(file) for file in files]
     if changed := git("status", "--porcelain", "--ignored", "--", *names):
         raise RegistryError("not committed", where=", ".join(names), got=changed, do="commit them first")

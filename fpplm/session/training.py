@@ -44,7 +44,7 @@ def fit(
     with parallel.process_group(train.processes, device, help_to_train, *arguments):
         threads = torch.get_num_threads()
         print(f"device {device.type}, {parallel.size()} × {threads} threads, {run.loop.precision}")
-        print(f"{len(run.data.epochs)} epochs, {run.loop.steps} steps, the first {run.loop.warmup:.0%} warm up")
+        print(f"{len(run.data.epochs)} epochs, {run.loop.steps} steps, warm-up in the first {run.loop.warmup:.0%}")
         train_and_save(run, checkpoint, history)
     return run, history
 
@@ -83,7 +83,7 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
         for score in train_frozen(run, history):
             display.frozen(score)
             if terminated.is_set():
-                break  # nothing to save: the phase takes seconds, and begins anew
+                break  # nothing to save: the phase takes seconds, and a resumed run repeats it
         else:
             _train_and_save_epochs(run, checkpoint, history, display, terminated)
     signal.signal(signal.SIGTERM, before)

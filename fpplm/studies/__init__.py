@@ -1,1 +1,1 @@
-"""Comparisons of ways of training, searches of parameters, and probable annotation errors."""
+"""Comparisons of training methods, hyperparameter searches, and probable annotation errors."""

@@ -1,7 +1,8 @@
-"""The cells of an ablation: what each of them trains and scores, and the digests that name it.
+"""The cells of an ablation: what each of them trains and scores, and the digests that identify it.
 
-A cell is named by digests of its parameters, data and encoder, and of its code. The ledger (runs.jsonl) holds what is
-finished, so that a killed ablation loses at most the runs in progress, and only changed runs are repeated.
+A cell is one run. It is identified by digests of its parameters, data and encoder, and of its code. The ledger
+(runs.jsonl) contains the finished ones, so that a killed ablation loses at most the runs in progress, and only changed
+runs are repeated.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ TRAINER = "benchmarks.peers.trainer"
 class Cell(NamedTuple):
     """One run: its arm, corpus and seed, the content of its params.yaml, and the modules that run.
 
-    A run that is not `final` never sees a test split; `trial` is the number of a search's draw, `values` are the drawn
-    or chosen ones. `train_sentences` and `dev_sentences` limit train and dev to that many evenly spread sentences
-    (None: all); the share `noise` of train's mentions gets a wrong label.
+    A run that is not `final` never sees a test split. `trial` is the number of a draw of the search (None: no search),
+    `values` are the parameters that were drawn or chosen. `train_sentences` and `dev_sentences` limit train and dev to
+    that many evenly spread sentences (None: all); the share `noise` of train's mentions gets a wrong label.
     """
 
     corpus: str
@@ -56,7 +57,7 @@ class Cell(NamedTuple):
 
     @property
     def data_key(self) -> str:
-        """The digest of what `read` and `encode` make for this run, and for others."""
+        """The digest of what `read` and `encode` make for this run, which other runs share."""
         settings = [self.settings[section] for section in ("data", "model", "encode")]
         return digest_of([settings, code_of(PREPARE), *self._data()])
 
@@ -82,7 +83,7 @@ def digest_of(values: list[Any]) -> str:
 
 @cache
 def content(path: str) -> str:
-    """The digest of a file of the project, or of all files in a folder; that of nothing if it is missing."""
+    """The digest of a file of the project, or of all files in a folder; if it is missing, that of no bytes."""
     whole = hashlib.sha256()
     for file in sorted((ROOT / path).rglob("*") if (ROOT / path).is_dir() else [ROOT / path]):
         if file.is_file() and file.suffix != ".pyc":
@@ -91,17 +92,17 @@ def content(path: str) -> str:
 
 
 def cells_of(plan: Path, results: Path, final: bool) -> list[Cell]:
-    """The runs of a plan file; the choices of its values stand in `results`. Raises ParamsError."""
+    """The runs of a plan file; `results` is the folder with the chosen values. Raises ParamsError."""
     wanted = read_plan(plan)
     chosen = read_choices(plan, results) if final or wanted.choices else {}
     return list(grid(wanted, chosen, final))
 
 
 def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
-    """Every run of a plan whose corpus exists: its trials on dev, or the final runs, at the chosen values.
+    """Every run of a plan whose corpus exists: its trials on dev, or the final runs at the chosen values.
 
-    Trial by trial, or seed by seed, so that an unfinished ablation is already paired. Raises ParamsError if an arm
-    names an unknown parameter or a wrong value, or if a choice is missing.
+    The order is trial by trial, or seed by seed, so that the arms of an unfinished ablation are already paired. Raises
+    ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing.
     """
     search, base = None if final else plan.search, read_yaml(ROOT / "params.yaml")
     draws = draw(search) if search else [{}]
@@ -143,6 +144,6 @@ def cell_of(
             changes[name] = value.replace("{corpus}", corpus)
     settings = changed(base, changes, f"{arm}, {corpus}")
     if not final and settings["data"]["dev"]:
-        settings["data"]["test"] = settings["data"]["dev"]  # of which a run on dev keeps no sentence
+        settings["data"]["test"] = settings["data"]["dev"]  # a run on dev drops its test sentences (runs.change_data)
     modules = (TRAINER,) if trainer else OURS if final else OURS[:1]
     return Cell(corpus, arm, 0, None, chosen or drawn, final, settings, modules, *data)

@@ -1,4 +1,4 @@
-"""The values that the trials of a plan chose on dev, as a file that is committed before the final runs."""
+"""The values that the trials of a plan chose on dev: a file that is committed before the final runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADING = "# What the trials on dev chose. Commit it, then: fpplm ablate PLAN --
 
 
 def write_choices(plan: Path, results: Path) -> None:
-    """Writes the choices of a plan that searches, once all of its trials are in the ledger."""
+    """Writes the choices of a plan, if it searches. Raises KeyError if one of its trials is not in the ledger."""
     if read_plan(plan).search is None:
         return
     rows = {(row.key, row.code): row for row in read_ledger(results / "runs.jsonl")}
@@ -26,7 +26,7 @@ def write_choices(plan: Path, results: Path) -> None:
 
 
 def choose(rows: Iterable[LedgerRow]) -> Choices:
-    """The trial with the best dev F1 of each arm and corpus; of equal ones the first."""
+    """For each arm and corpus the trial with the best dev F1; of equal ones, the first. Pruned trials do not count."""
     chosen: Choices = {}
     for row in sorted(rows, key=lambda row: (-row.dev_f1, row.trial)):
         if not row.pruned:

@@ -20,11 +20,11 @@ from fpplm_core.evaluation.metrics import SentenceCounts
 class LedgerRow:
     """The result of one run.
 
-    `key` is the digest of parameters, data and encoder, `code` that of the code. `values` are those that its trial
-    drew, or that were chosen; `curve` is dev F1 by epoch, and of a `pruned` trial `dev_f1` is its best until then. Only
-    final runs have `choices` (the commit of what they were run with), `test` (scores by name) and `counts` (`packed`
-    tp, fp and fn of each document of test, or of each sentence where none are marked). `seconds` and `peak_mb` (MB of
-    memory) are those of the training.
+    `key` is the digest of parameters, data and encoder, `code` that of the code. `values` are the parameters that its
+    trial drew, or that were chosen; `curve` is dev F1 by epoch; `dev_f1` of a `pruned` trial is its best until then.
+    Only final runs have `choices` (the commit of plan, params.yaml and choices), `test` (scores by name) and `counts`
+    (`packed` tp, fp and fn of each document of test, or of each sentence if no documents are marked). `seconds` and
+    `peak_mb` (MiB of memory) are those of the training.
     """
 
     key: str
@@ -46,7 +46,7 @@ class LedgerRow:
 
 
 def read_ledger(ledger: Path) -> list[LedgerRow]:
-    """The finished runs; a line that a kill cut short is none."""
+    """The finished runs, without lines that were cut short when an ablation was killed."""
     rows = []
     for line in ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []:
         with suppress(json.JSONDecodeError):
@@ -64,7 +64,7 @@ def append_row(ledger: Path, row: LedgerRow) -> None:
 
 
 def packed(counts: SentenceCounts) -> str:
-    """Counts as compressed text: a seventh of what they take as numbers. *Shape:* (units, 3)."""
+    """Counts below 65,536 as compressed text, a seventh of their size as numbers. *Shape:* (units, 3)."""
     return base64.b85encode(zlib.compress(counts.astype("<u2").tobytes(), 9)).decode()
 
 

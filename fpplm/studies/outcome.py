@@ -1,4 +1,4 @@
-"""The results of an ablation as Markdown and plots: what the runs on dev chose, and what the final runs show."""
+"""The results of an ablation as Markdown and plots: what was chosen on dev, and what the final runs show on test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fpplm.studies.scatter import scatter
 from fpplm.studies.statistics import Effect, Pair, effect, spread
 from fpplm_core.evaluation.significance import holm
 
-HARM = -0.003  # a corpus is harmed if its whole interval is below
+HARM = -0.003  # a difference of F1; "harm" if the whole interval of a corpus is below it
 
 Runs = dict[str, dict[str, dict[int, LedgerRow]]]  # arm → corpus → seed → final run
 
@@ -24,7 +24,7 @@ Runs = dict[str, dict[str, dict[int, LedgerRow]]]  # arm → corpus → seed →
 def write_outcome(plan: Path, results: Path) -> str:
     """Writes the tables and plots of a plan's finished runs, and returns the tables as Markdown.
 
-    If a run was made with several versions of the code, the last one counts; the commits are named.
+    If a run was made with several versions of the code, the last one counts. The text names the commits.
     """
     wanted = read_plan(plan)
     ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
@@ -48,13 +48,13 @@ def write_outcome(plan: Path, results: Path) -> str:
 
 
 def rows_of(cells: Iterable[Cell], ledger: dict[str, LedgerRow]) -> list[LedgerRow]:
-    """The finished runs of these cells, under the names that the cells have: plans may share a run."""
+    """The finished runs of these cells, with the cells' arm and corpus names, because plans may share a run."""
     return [replace(ledger[c.key], arm=c.arm, corpus=c.corpus) for c in cells if c.key in ledger]
 
 
 def on_dev(rows: list[LedgerRow]) -> str:
     """A row for each arm and corpus: dev F1 of the best trial, or the mean over seeds."""
-    lines = ["| corpus | arm | runs | given up | dev F1 | values |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| corpus | arm | runs | pruned | dev F1 | values |", "| --- | --- | --- | --- | --- | --- |"]
     for corpus, arm in dict.fromkeys((row.corpus, row.arm) for row in rows):
         own = [row for row in rows if (row.corpus, row.arm) == (corpus, arm)]
         ended = [row for row in own if not row.pruned]
@@ -66,7 +66,7 @@ def on_dev(rows: list[LedgerRow]) -> str:
 
 
 def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]:
-    """The tables of the final runs, and the differences by title and name for the plot, the weakest first."""
+    """The tables of the final runs, and the differences by title and name for the plot, the smallest first."""
     pairs = {(arm, other): shared_pairs(found, arm, other) for arm, other in comparisons(found, plan)}
     pairs = {names: own for names, own in pairs.items() if own}
     primary = {names: effect(list(own.values())) for names, own in pairs.items()}
@@ -95,7 +95,7 @@ def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]
 
 
 def comparisons(found: Runs, plan: Plan) -> Iterator[tuple[str, str]]:
-    """The pairs of arms to compare; of a list of arms the one with the highest mean F1 over its corpora."""
+    """The pairs of arms to compare; of a list of arms, the one with the highest mean test F1 over its corpora."""
     for arm, others in plan.compare.items():
         for other in others:
             rivals = [name for name in ([other] if isinstance(other, str) else other) if name in found]
@@ -104,7 +104,7 @@ def comparisons(found: Runs, plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
-    """The counts of both arms on each corpus, for the seeds that both have run."""
+    """The counts of both arms on each corpus, for the seeds that both have run. *Shape:* (seeds, units, 3)."""
     pairs = {}
     for corpus in found[arm].keys() & found[other].keys():
         seeds = sorted(found[arm][corpus].keys() & found[other][corpus].keys())
@@ -117,7 +117,7 @@ def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
 
 
 def arm_table(found: Runs) -> Iterator[str]:
-    """Test F1 by arm and corpus, its standard deviation over seeds, and the seconds of a training."""
+    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the mean seconds of training."""
     corpora = list(dict.fromkeys(corpus for runs in found.values() for corpus in runs))
     yield f"## Test F1\n\n| arm | {' | '.join(corpora)} | mean | SD over seeds [95 %] | seconds |"
     yield "| --- " * (len(corpora) + 4) + "|"
@@ -131,7 +131,7 @@ def arm_table(found: Runs) -> Iterator[str]:
 
 
 def against_time(found: Runs) -> dict[str, tuple[float, float]]:
-    """Seconds of a training and test F1 of each arm that has run on all corpora, means over them."""
+    """Mean seconds of training and mean test F1 of each arm that has run on all corpora."""
     most = max(len(runs) for runs in found.values())
     return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == most}
 

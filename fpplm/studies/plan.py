@@ -30,7 +30,7 @@ class Range(Settings):
 
 
 class Search(Settings):
-    """Random trials, the same draws for every arm; `present` adds the arm as it is, as trial 0."""
+    """Random trials with the same draws for every arm; `present` adds the arm without drawn values, as trial 0."""
 
     trials: Annotated[int, Field(ge=1)]
     space: dict[str, Range | Annotated[list[Any], Field(min_length=1)]]
@@ -40,11 +40,12 @@ class Search(Settings):
 class Plan(Settings):
     """A plan file.
 
-    Corpora and arms are changes to params.yaml, and these keys. A corpus: `train_sentences` and `dev_sentences` (so
-    many, evenly spread), `noise` (share of train's mentions with a wrong label), `arms` (changes of single arms). An
-    arm: `trainer` (transformers' Trainer, in its own code), `search: false` (runs as it is), `like` (an arm of the plan
-    `choices`, at whose chosen values it starts). `{corpus}` in a value is the corpus's name. `common` are changes for
-    all. `compare` maps an arm to the arms that it is compared with; of a list of arms the strongest counts.
+    Corpora and arms are changes to params.yaml (dotted names), plus these keys. A corpus: `train_sentences` and
+    `dev_sentences` (numbers of sentences to use, evenly spread), `noise` (share of train's mentions that get a wrong
+    label), `arms` (changes of single arms). An arm: `trainer` (runs transformers' Trainer), `search: false` (runs
+    without drawn values), `like` (starts from the values chosen for this arm of the plan `choices`). `{corpus}` in a
+    value is the name of the corpus. `common` are changes for all runs. `compare` maps an arm to the arms that it is
+    compared with; of a list of arms, the one with the highest F1 counts.
     """
 
     seeds: Annotated[list[int], Field(min_length=1)]
@@ -57,29 +58,29 @@ class Plan(Settings):
 
 
 def read_plan(file: Path) -> Plan:
-    """Raises ParamsError if the file cannot be read, or is no plan."""
+    """The plan in a file. Raises ParamsError if the file cannot be read or is not a plan."""
     return Plan.parse(read_yaml(file), str(file))
 
 
 def choices_file(name: str, results: Path) -> Path:
-    """Where the choices of a plan stand, given its name without `.yaml`."""
+    """The file with the choices of a plan, given the plan's name without `.yaml`."""
     return results / f"{name}.choices.yaml"
 
 
 def choosing(plan: Path) -> str | None:
-    """The name of the plan whose trials chose the values of this one: another, itself, or none."""
+    """The name of the plan whose trials choose the values of this one: another plan, this one, or None."""
     wanted = read_plan(plan)
     return wanted.choices or (plan.stem if wanted.search else None)
 
 
 def used_files(plan: Path, results: Path) -> list[Path]:
-    """The files that decide what the final runs of a plan are."""
+    """The files that determine the final runs of a plan."""
     name = choosing(plan)
     return [plan, Path("params.yaml"), *([choices_file(name, results)] if name else [])]
 
 
 def read_choices(plan: Path, results: Path) -> Choices:
-    """The choices that a plan starts from, empty if there are none. Raises ParamsError if they are still to be made."""
+    """The choices that a plan starts from, empty if it needs none. Raises ParamsError if they do not exist yet."""
     name = choosing(plan)
     if name is None:
         return {}
@@ -91,7 +92,7 @@ def read_choices(plan: Path, results: Path) -> Choices:
 
 
 def changed(base: dict[str, Any], changes: Changes, where: str) -> dict[str, Any]:
-    """The content of params.yaml with other values. Raises ParamsError for a wrong name or value."""
+    """The content of params.yaml with these changes. Raises ParamsError for an unknown name or a wrong value."""
     settings = copy.deepcopy(base)
     for name, value in changes.items():
         *path, last = name.split(".")

@@ -32,17 +32,17 @@ from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.files import read_json, whole_folder
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
-CURVE = REPORTS / "training/dvclive/plots/metrics/dev_f1.tsv"  # which a training writes epoch by epoch
+CURVE = REPORTS / "training/dvclive/plots/metrics/dev_f1.tsv"  # written by the training after each epoch
 PREPARED = SCRATCH / "prepared"
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
 WATCH_EVERY = 0.2  # seconds
 
-Watch = Callable[[list[float]], bool]  # whether a trial with this dev F1 by epoch is given up
+Watch = Callable[[list[float]], bool]  # whether to prune a trial, given its dev F1 by epoch
 _preparing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class Usage(NamedTuple):
-    """What a module took: seconds, peak memory in KB, and whether it was ended because the trial was given up."""
+    """What a module took: seconds, peak memory in KiB, and whether it was terminated because the trial was pruned."""
 
     seconds: float
     peak_kb: int
@@ -55,7 +55,7 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
     `facts` are further fields of its row. Raises FpplmError if a stage fails, with the end of its log.
     """
     folder = SCRATCH / cell.key
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: its seconds would be a part of the truth
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed run; resuming it would record too few seconds
     (folder / CORPUS).parent.mkdir(parents=True)
     data = prepared(cell, threads).resolve()
     for part in (CORPUS, ENCODED):
@@ -72,7 +72,7 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
 
 
 def prepared(cell: Cell, threads: int | None) -> Path:
-    """The folder with the cell's corpus as read and encoded, which all cells on the same data share."""
+    """The folder with the cell's corpus, read and encoded; cells with the same data share it. Raises FpplmError."""
     folder = PREPARED / cell.data_key
     with _preparing[cell.data_key]:
         if not folder.exists():
@@ -86,17 +86,17 @@ def prepared(cell: Cell, threads: int | None) -> Path:
 
 
 def write_params(cell: Cell, folder: Path) -> None:
-    """Writes the cell's params.yaml, with its folders by their absolute paths."""
+    """Writes the cell's params.yaml, with absolute paths of its folders."""
     settings = copy.deepcopy(cell.settings)
     for section, name in (("data", "path"), ("data", "unlabelled"), ("model", "encoder")):
         path = ROOT / str(settings[section].get(name))
-        if path.is_dir():  # else none, or the name of a package or of a model on the hub
+        if path.is_dir():  # otherwise not set, or the name of a package or of a model on the hub
             settings[section][name] = str(path.resolve())
     (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:
-    """Runs `python -m MODULE` in the folder, until `watch` gives it up. Raises FpplmError if it fails."""
+    """Runs `python -m MODULE` in the folder, until it ends or `watch` prunes it. Raises FpplmError if it fails."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
@@ -114,7 +114,7 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
             time.sleep(WATCH_EVERY)
     _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
-    given_up &= process.returncode != 0  # it may have ended by itself before it could be told
+    given_up &= process.returncode != 0  # it may have ended by itself before the signal
     if process.returncode and not given_up:
         end = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise FpplmError(f"{module} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end)
@@ -122,7 +122,7 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
 
 
 def read_curve(folder: Path) -> list[float]:
-    """Dev F1 of each finished epoch of a training in this folder; a line that is being written does not count."""
+    """Dev F1 of each finished epoch of the training in this folder; a line that is still being written is left out."""
     if not (folder / CURVE).exists():
         return []
     lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
@@ -130,14 +130,14 @@ def read_curve(folder: Path) -> list[float]:
 
 
 def gives_up(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:
-    """Whether a running cell with this dev F1 by epoch is a trial without hope; an arm as it is never is."""
+    """Whether to prune a running cell with this dev F1 by epoch; only a trial with drawn values is ever pruned."""
     own = cell.corpus, cell.arm
     others = [row.curve for row in finished if row.trial is not None and (row.corpus, row.arm) == own]
     return bool(cell.trial is not None and cell.values) and is_hopeless(curve, cell.settings["train"], others)
 
 
 def change_data(cell: Cell, folder: Path) -> None:
-    """Reduces train and dev to the cell's part, with its share of wrong labels in train; leaves test to final runs."""
+    """Reduces train and dev to the cell's sentences, adds its label noise to train, and empties test unless final."""
     train = spread(load_corpus("train", folder / CORPUS), cell.train_sentences)
     write_corpus(folder / CORPUS / "train.parquet", mislabelled(train, cell.noise))
     dev = spread(load_corpus("dev", folder / CORPUS), cell.dev_sentences)
@@ -154,7 +154,7 @@ def spread(sentences: list[Sentence], number: int | None) -> list[Sentence]:
 
 
 def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
-    """The sentences with this share of their mentions given another type, or none; the same ones for every arm."""
+    """The sentences with this share of their mentions changed to another type or removed, the same for every arm."""
     if not share:
         return sentences
     random = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> Led
 
 
 def counts_by_document(predictions: Path, sentences: list[Sentence]) -> SentenceCounts:
-    """tp, fp and fn of each document, or of each sentence where no two are marked. *Shape:* (units, 3)."""
+    """tp, fp and fn of each document, or of each sentence if fewer than two are marked. *Shape:* (units, 3)."""
     documents = len({sentence.document for sentence in sentences}) > 1
     lines = map(json.loads, predictions.read_text(encoding="utf-8").splitlines())
     units: dict[Any, Any] = {}

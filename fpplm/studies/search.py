@@ -1,4 +1,4 @@
-"""Random search with early stopping, by Optuna: what is drawn, and which trial is given up."""
+"""Random search with pruning, by Optuna: the values of each trial, and whether a running trial is pruned."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from fpplm.studies.plan import Changes, Range, Search
 
 SEED = 1  # of the draws
-FIRST_EPOCH = 3  # after which a trial may be given up
-FIRST_SHARE = 0.25  # of its epochs, likewise: a long run is still at its full rate when a short one has settled
-RIVALS = 2  # trials of the same arm and corpus that must have come as far
+FIRST_EPOCH = 3  # after which a trial may be pruned
+FIRST_SHARE = 0.25  # of its epochs, likewise: a long run is still at its peak rate when a short one is nearly done
+RIVALS = 2  # other trials of the same arm and corpus that must have finished as many epochs
 
 
 def draw(search: Search) -> list[Changes]:
-    """The values of each trial. The same search gives the same draws (Bergstra & Bengio 2012)."""
+    """The values of each trial, in order (random search, Bergstra & Bengio 2012). The same search draws the same."""
     import optuna
 
     space: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -37,10 +37,10 @@ def short(value: Any) -> Any:
 
 
 def is_hopeless(curve: Sequence[float], train: dict[str, Any], others: Iterable[Sequence[float]]) -> bool:
-    """Whether a trial is given up: its best dev F1 is below the median of the others after as many epochs.
+    """Whether to prune a trial: its best dev F1 is below the median of the others after as many epochs.
 
-    `curve` and `others` are dev F1 by epoch; `train` is that section of the trial's params.yaml. No trial is given up
-    while its rate still rises, before a quarter of its epochs, or before two others have come as far.
+    `curve` and `others` are dev F1 by epoch; `train` is that section of the trial's params.yaml, where `auto` counts
+    as 0. No trial is pruned during its warm-up, before a quarter of its epochs, or before two others have come as far.
     """
     import optuna
     from optuna.trial import TrialState, create_trial

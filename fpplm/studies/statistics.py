@@ -1,4 +1,4 @@
-"""What final runs show: differences of F1 with intervals over seeds and documents, and the spread over seeds."""
+"""Statistics of final runs: differences of F1 with intervals over seeds and documents, and the spread over seeds."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class Spread(NamedTuple):
     high: float
 
 
-Pair = tuple[SentenceCounts, SentenceCounts]  # (seeds, units, 3) both, of the same seeds and units
+Pair = tuple[SentenceCounts, SentenceCounts]  # candidate, baseline: (seeds, units, 3) of the same seeds and units
 
 
 def f1_of(counts: NDArray[np.float64] | SentenceCounts) -> NDArray[np.float64]:
-    """Micro F1 of counts (..., 3), 0 where there is nothing to find and nothing found."""
+    """Micro F1 of tp, fp and fn, 0 where all are 0. *Shape:* (..., 3) to (...)."""
     tp, fp, fn = np.moveaxis(counts, -1, 0)
     return np.asarray(2 * tp / np.maximum(1e-12, 2 * tp + fp + fn))
 
 
 def effect(pairs: Sequence[Pair], resamples: int = RESAMPLES, seed: int = 0) -> Effect:
-    """The mean over corpora of candidate less baseline, whose counts each pair has for one corpus.
+    """The mean difference, candidate − baseline, over corpora; each pair has the counts on one corpus.
 
-    Student's t with the variance of `variances` and the degrees of freedom that seeds and units have (Satterthwaite
-    1946). Raises ValueError if the two of a pair do not share seeds and units.
+    The interval and p use Student's t with the variance from `variances`, and degrees of freedom from the numbers of
+    seeds and units (Satterthwaite 1946). Raises ValueError if the two of a pair differ in seeds or units.
     """
     from scipy.stats import t
 
@@ -71,9 +71,10 @@ def variances(
 ) -> tuple[float, float]:
     """The variance of the mean difference due to the seeds, and due to the units (documents, or sentences).
 
-    The crossed bootstrap draws seeds and units anew and together, one fewer than there are, so that few do not look too
-    much alike (Rao & Wu 1988). It counts what depends on both three times (Owen 2007, 0711.2405): twice too often, and
-    drawing seeds or units alone shows how much that is. Of one seed, only units are drawn.
+    The crossed bootstrap resamples seeds and units together, one fewer than there are, because resampling all of a few
+    underestimates their variance (Rao & Wu 1988). It counts the variance that depends on both three times (Owen 2007,
+    0711.2405), twice too often; the variances due to seeds alone and to units alone show how large this part is. With
+    one seed, only units are resampled, and the variance due to seeds is 0.
     """
     seeds, units, _ = candidate.shape
     drawn = random.multinomial(max(1, units - 1), np.full(units, 1 / units), resamples).astype(np.float64)

@@ -1,4 +1,4 @@
-"""`fpplm tune`: the plan of a search over the present project's parameters, and what its trials found on dev."""
+"""`fpplm tune`: the plan of a search over the parameters of this project, and the results of its trials on dev."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fpplm_core.params import Params
 
 FOLDER = paths.SCRATCH / "tune"  # of the plan and the ledger
 PLAN = FOLDER / "plan.yaml"
-AROUND = 4  # the rates are drawn between a fourth of the present ones and four times as much
+AROUND = 4  # the rates are drawn between a quarter of the present ones and four times these
 
 
 class Tuning(NamedTuple):
-    """The finished trials, the best first, and the row of params.yaml as it is."""
+    """The finished trials, the best first, and the trial with params.yaml as it is."""
 
     rows: list[LedgerRow]
     present: LedgerRow
@@ -32,7 +32,7 @@ class Tuning(NamedTuple):
 
 
 def default_space(params: Params) -> dict[str, Any]:
-    """What is searched: rates around the present ones, warm-up, epochs, and twice the batch."""
+    """The default search space: rates around the present ones, warm-up, epochs, and the batch or twice the batch."""
     train = params.train
     rates = {"train.lr": train.lr, "train.head_lr": train.head_lr}
     space: dict[str, Any] = {
@@ -43,7 +43,7 @@ def default_space(params: Params) -> dict[str, Any]:
 
 
 def write_plan(params: Params, trials: int, space: Changes | None) -> Path:
-    """Writes the plan of a search over this project. Raises ParamsError if the space is none."""
+    """Writes the plan of a search in this project; `space` None is the default one. Raises ParamsError if invalid."""
     search = {"trials": trials, "space": default_space(params) if space is None else space, "present": True}
     plan = {"seeds": [params.train.seed], "corpora": {"project": {}}, "arms": {"tuned": {}}, "search": search}
     Plan.parse(plan, "the space")
@@ -52,14 +52,14 @@ def write_plan(params: Params, trials: int, space: Changes | None) -> Path:
 
 
 def tuned() -> Tuning:
-    """The trials of the plan, all of which are in the ledger."""
+    """The trials of the plan. Raises KeyError if one of them is not in the ledger."""
     ledger = {(row.key, row.code): row for row in read_ledger(FOLDER / "runs.jsonl")}
     rows = [ledger[cell.key, cell.code] for cell in cells_of(PLAN, FOLDER, final=False)]
     return Tuning(sorted(rows, key=lambda row: -row.dev_f1), rows[0])
 
 
 def lines(found: Tuning) -> Iterator[str]:
-    """A line for each trial, then what is better than params.yaml."""
+    """A line for each trial, then the best values, if they are better than params.yaml."""
     for row in found.rows:
         ended = f" (given up after {len(row.curve)} epochs)" if row.pruned else ""
         values = ", ".join(f"{name} {value}" for name, value in row.values.items()) or "params.yaml as it is"

@@ -16,7 +16,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.files import open_table, write_table
 
 SPLITS = ("train", "dev", "test")
-UNLABELLED = "unlabelled"  # the name of the text without labels beside the splits, if there is any
+UNLABELLED = "unlabelled"  # the name of the unlabelled text beside the splits, if there is any
 INFO = "corpus.json"  # the name of the CorpusInfo beside the splits
 BATCH = 10_000  # sentences that are held in memory at a time
 SCHEMA = pa.schema(

@@ -45,7 +45,7 @@ from fpplm_core.tagging.spans import repair
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
 LEFT_OUT = "incoming sentences that dev or test have, left out of train"
 TEXTS = (".txt", ".jsonl")  # files of unlabelled text
-MOST_TEXTS = 20_000  # unlabelled sentences of a run; more of them would be seen in few steps
+MOST_TEXTS = 20_000  # unlabelled sentences in a run; most runs have too few steps to use more
 UNFINISHED = (".partial", ".tmp")
 
 
@@ -122,7 +122,7 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
 
 
 def add_unlabelled(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
-    """Writes a sample of data.unlabelled, without sentences of dev and test; returns notes. Raises DataError."""
+    """Writes a sample of data.unlabelled, without sentences that dev or test have; returns notes. Raises DataError."""
     if settings.unlabelled is None:
         return []
     files = text_files(Path(settings.unlabelled), "data.unlabelled")
@@ -138,7 +138,10 @@ def add_unlabelled(settings: DataSettings, folder: Path, notes: Notes) -> list[s
 
 
 def text_files(folder: Path, where: str) -> list[Path]:
-    """The files of unlabelled text in a folder. Raises DataError, naming `where` the folder was given, without any."""
+    """The files of unlabelled text in a folder.
+
+    Raises DataError if there are none; `where` is the parameter or option that named the folder.
+    """
     files = [file for file in finished_files(folder) if file.suffix in TEXTS]
     if not files:
         what = "no file of text in it" if folder.is_dir() else "no such folder"
@@ -147,7 +150,7 @@ def text_files(folder: Path, where: str) -> list[Path]:
 
 
 def held_out_of(folder: Path) -> HeldOut:
-    """The sentences of dev and test in a folder, to be found in other text; those of train may recur there."""
+    """The sentences of dev and test in a folder, for `without_held_out`; sentences of train may recur elsewhere."""
     train, *others = (stream_corpus(split, folder) for split in SPLITS)
     return HeldOut(chain(*others), known=train)
 
@@ -155,7 +158,7 @@ def held_out_of(folder: Path) -> HeldOut:
 def without_held_out(
     sentences: Iterable[Sentence], held_out: HeldOut, notes: Notes, kind: str = LEFT_OUT
 ) -> Iterator[Sentence]:
-    """The sentences that do not overlap with dev or test; the others are noted as of this kind."""
+    """The sentences that do not overlap with dev or test; the others are noted under `kind`."""
     for sentence, other in held_out.find(sentences):
         if other is None:
             yield sentence

@@ -1,8 +1,9 @@
-"""Unlabelled text for self-training: streamed from files of lines, and sampled by a seed.
+"""Unlabelled text for self-training: streamed from files of lines, and sampled with a seed.
 
-The rank of a sentence is a hash of the seed and its words, and the sample are the sentences of the lowest ranks
-(bottom-k sampling, Cohen & Kaplan 2007). So each different sentence is equally likely to be in it, a repeated one is in
-it once, the order of files does not matter, memory is that of the sample, and new text changes few of its sentences.
+The rank of a sentence is a hash of the seed and its words; the sample consists of the sentences with the lowest ranks
+(bottom-k sampling, Cohen & Kaplan 2007). So every different sentence is equally likely to be drawn, a repeated one is
+drawn at most once, the order of files does not matter, memory grows with the sample only, and new text changes few
+sentences of the sample.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 
-LONGEST = 10_000  # characters of a sentence: longer lines are whole documents, or no text
+LONGEST = 10_000  # characters in the words of a sentence: longer lines are whole documents, or not text at all
 RANKS = 2**64
 
 
 def sample(sentences: Iterable[Sentence], size: int, seed: int) -> list[Sentence]:
-    """At most `size` different sentences, drawn by the seed alone, in random order."""
+    """At most `size` different sentences, in random order; the draw depends on the seed and the words alone."""
     kept: dict[int, Sentence] = {}
     limit = RANKS
     for sentence in sentences:
@@ -39,10 +40,10 @@ def sample(sentences: Iterable[Sentence], size: int, seed: int) -> list[Sentence
 
 
 def read_texts(path: Path, options: Options) -> Iterator[Sentence]:
-    """The sentences of a file, one a line, with the tag O for every word; those that are too long are noted.
+    """The sentences of a file, one per line, with the tag O for every word; those that are too long are only noted.
 
-    A .jsonl file has objects with a list of words (the keys of the format jsonl) or with a `text`, any other file plain
-    text, which `options` cuts into words. Labels are not read. Raises DataError, naming the line.
+    A .jsonl file contains objects with a list of words (the keys of the format jsonl) or with a `text`; any other file
+    is plain text. `options` splits text into words. Labels are not read. Raises DataError, which names the line.
     """
     texts = _objects(path, options) if path.suffix == ".jsonl" else _lines(path, options)
     for sentence in texts:
@@ -58,7 +59,7 @@ def _lines(path: Path, options: Options) -> Iterator[Sentence]:
 
 
 def _objects(path: Path, options: Options) -> Iterator[Sentence]:
-    without = Options(options.word_column, notes=Notes())  # what is not read of labelled objects is meant
+    without = Options(options.word_column, notes=Notes())  # labels are left out on purpose, so notes are discarded
     for number, row in read_values(path):
         sentence = words_of(row, without, str(path), number) if isinstance(row, dict) else None
         yield sentence or _sentence(_text(row, f"{path}:{number}"), path, number, options)

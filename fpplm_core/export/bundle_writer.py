@@ -121,7 +121,7 @@ def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
 def write_golden(bundle: Path, sentences: Sequence[Sentence]) -> None:
     """Sentences with the spans over words that the float32 graph gives, for a service to try after it has loaded.
 
-    All of them are tagged together; sentences in a row with the same document are context of each other.
+    All of them are tagged in one call; neighbouring sentences with the same document number are context for each other.
     """
     words, documents = [s.words for s in sentences], [s.document for s in sentences]
     tagged = Predictor.load(bundle, "cpu", "fp32").tag(words, documents)
@@ -146,8 +146,8 @@ The graph `{graph["graph"]}`, which serves on a CPU, has micro F1 {graph["f1"]:.
 {graph["f1_high"]:.4f}]."""
     if graph and graph.get("f1_without_documents") is not None:
         served += f"""
-It was trained on sentences with their neighbours in the document, and had them in these tests. On single sentences its
-micro F1 is {graph["f1_without_documents"]:.4f}."""
+The model was trained with neighbouring sentences of the document as context, and had them for these scores. On single
+sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
     return f"""---
 pipeline_tag: token-classification
 library_name: onnxruntime

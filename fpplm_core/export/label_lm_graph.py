@@ -19,11 +19,11 @@ def second_graph(model: Tagger, active: Mapping[str, Technique], weights: Path) 
 
     Raises ParamsError if no technique gives one.
     """
-    uncounted = torch.zeros(2 * [len(model.blueprint.labels)])  # the weights replace what is counted
+    uncounted = torch.zeros(2 * [len(model.blueprint.labels)])  # the loaded weights replace what starts from counts
     modules = nn.ModuleDict(
         {name: nn.ModuleDict(technique.modules(model, uncounted)) for name, technique in active.items()}
     )
-    trained = safetensors.torch.load_file(weights)  # also what techniques have for unlabelled text
+    trained = safetensors.torch.load_file(weights)  # contains also the modules for unlabelled text
     modules.load_state_dict({name: trained[name] for name in modules.state_dict()})
     for name, technique in active.items():
         graph = technique.second_graph(dict(modules[name].named_children()))

@@ -24,9 +24,9 @@ from fpplm_core.tagging.decoder import SpanDecoder
 
 @dataclass(frozen=True)
 class TorchAnswer:
-    """The splits that judge every graph, torch's logits for their sentences, (words, K) each, and the decoder of both.
+    """The splits on which every graph is compared, torch's logits (words, K) for each sentence, and the decoder.
 
-    Each split numbers its own documents.
+    Document numbers count separately in each split.
     """
 
     splits: Sequence[Sequence[Sentence]]
@@ -91,7 +91,7 @@ def try_label_lm(predictor: Predictor, dev: Sequence[Sentence]) -> LabelLmTrial:
 
 
 def served_f1(predictor: Predictor, test: Sequence[Sentence]) -> ServedF1:
-    """The F1 of a predictor on the test split, with its documents; where the tagger sees them, also without."""
+    """The F1 of a predictor on test with its documents; also without, if the tagger has context and test marks any."""
     gold = gold_spans(test)
     counts = [span_counts(g, p) for g, p in zip(gold, tag(predictor, test), strict=True)]
     low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
@@ -106,5 +106,5 @@ def tag(predictor: Predictor, sentences: Sequence[Sentence]) -> Spans:
 
 
 def with_documents(sentences: Sequence[Sentence]) -> tuple[list[tuple[str, ...]], list[int | None]]:
-    """The words and the document of each sentence, as a predictor takes them."""
+    """The words and the document number of each sentence, as a predictor takes them."""
     return [s.words for s in sentences], [s.document for s in sentences]

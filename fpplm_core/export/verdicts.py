@@ -35,8 +35,8 @@ class LabelLmTrial:
 class ServedF1:
     """Micro F1 on the test split of the graph that the bundle prefers on the CPU, with its bootstrap interval.
 
-    `f1_without_documents` is the F1 on single sentences of a tagger that was trained with their neighbours, None where
-    test marks no documents or the tagger has no context.
+    `f1_without_documents` is the F1 on single sentences of a tagger that was trained with document context; None if the
+    tagger has no context or test marks no documents.
     """
 
     graph: str

@@ -102,7 +102,7 @@ def open_session(graph: bytes, device: str, threads: int | None = None, where: s
     options.log_severity_level = 4  # errors are raised, in one line
     options.add_session_config_entry("session.load_model_format", "ONNX")  # whatever the bytes look like
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)  # is no folder
-    # Threads that spin while they wait for each other slow a text down as soon as another process wants their cores
+    # Threads that spin while they wait for each other make prediction slow as soon as another process needs their cores
     # (docs/performance.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:

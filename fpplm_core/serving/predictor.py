@@ -129,8 +129,8 @@ class Predictor:
     ) -> Iterator[list[Entity]]:
         """The entities of each text, in order, while reading at most two chunks ahead.
 
-        A tagger trained with context sees the neighbouring texts with the same number in `documents`, one a text; None
-        is a document of its own.
+        `documents` has a number for each text: a tagger trained with context sees the neighbouring texts with the same
+        number. None is a document of its own. Raises ValueError if there are more or fewer numbers than texts.
         """
         pairs = ((text, None) for text in texts) if documents is None else zip(texts, documents, strict=True)
         known = (self.segment(text)._replace(document=document) for text, document in pairs)

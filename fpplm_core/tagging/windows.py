@@ -34,7 +34,7 @@ class Window:
     types: list[int]
 
 
-Documents = Sequence[int | None] | None  # the number of each sentence's document; None is one of its own
+Documents = Sequence[int | None] | None  # the document number of each sentence; None is a document of its own
 UNKNOWN = ("[UNK]", "<unk>")  # pieces for what the vocabulary lacks
 WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 

@@ -40,7 +40,7 @@ def tag_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def hide_words(batch: Batch, hidden: Tensor, mask_id: int) -> Tensor:
     """Ids with every piece of the hidden words replaced. *Shape:* hidden (batch, words) to (batch, pieces).
 
-    The last word of a window is never hidden: where it ends, the batch does not say.
+    The last word of a window is never hidden, because the batch does not say where it ends.
     """
     pieces = torch.arange(batch.ids.shape[1], device=batch.ids.device)
     starts = batch.first_pieces.masked_fill(batch.word_mask == 0, batch.ids.shape[1])

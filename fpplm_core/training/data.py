@@ -48,7 +48,7 @@ def remap_ids(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
 class TrainingData:
     """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev.
 
-    `unlabelled` has the rows of text without labels by step; their windows have no labels.
+    `unlabelled` has the rows of unlabelled text by step; their windows have no labels.
     """
 
     blueprint: Blueprint
@@ -86,7 +86,7 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
     if (encoded / f"{UNLABELLED}.parquet").exists() and settings.self_training.weight:
         texts = load_windows(UNLABELLED, encoded).windows
         drawn = draw_unlabelled([len(window.ids) for window in texts], settings, sum(map(len, epochs)))
-        shown = sorted({row for rows in drawn.values() for row in rows})  # others would make the vocabulary larger
+        shown = sorted({row for rows in drawn.values() for row in rows})  # others would only enlarge the vocabulary
         place = {row: len(windows) + number for number, row in enumerate(shown)}
         unlabelled = {step: [place[row] for row in rows] for step, rows in drawn.items()}
         windows = windows + [texts[row] for row in shown]
@@ -109,7 +109,7 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
 
 
 def draw_unlabelled(lengths: list[int], settings: TrainSettings, steps: int) -> dict[int, list[int]]:
-    """The rows of text for each step from the beginning of self-training on, in rounds over all text."""
+    """The rows of unlabelled text for each step of self-training, in rounds over all rows; `lengths` in pieces."""
     budget = max(1, round(settings.batch_pieces * settings.self_training.ratio))
     rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())
     own = itertools.chain.from_iterable(rounds)

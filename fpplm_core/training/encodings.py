@@ -1,4 +1,4 @@
-"""The locked encoder's states of many windows, computed once."""
+"""The states of a frozen encoder for many windows, computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fpplm_core.tagging.windows import Window
 
 
 class EncodedWindows(NamedTuple):
-    """The states of windows' words, one window after the other, in a file that is mapped into memory.
+    """The states of the words of windows, one window after the other, in a memory-mapped file.
 
     *Shape:* states (words, width) in float32; window n has the rows from `starts[n]` to `starts[n + 1]`.
     """
@@ -31,7 +31,10 @@ class EncodedWindows(NamedTuple):
 
 
 def encode_windows(model: Tagger, windows: Sequence[Window], budget: int, bfloat16: bool, file: Path) -> EncodedWindows:
-    """Encodes the first pieces of the windows' words, as the model's mode says, in batches of `budget` pieces."""
+    """Encodes the first piece of each word, in the model's present mode, in batches of at most `budget` pieces.
+
+    The states go to `file`, which must stay until they are no longer needed.
+    """
     device = next(model.parameters()).device
     starts = [0, *itertools.accumulate(len(window.first_pieces) for window in windows)]
     states = torch.from_file(str(file), shared=True, size=starts[-1] * model.width).view(-1, model.width)

@@ -1,9 +1,9 @@
-"""The frozen phase, before step 0: the encoder is locked, and all else trains on its states, which do not change.
+"""The frozen phase, before step 0: the encoder is frozen, and everything else trains on its states.
 
-Linear probing before fine-tuning (2202.10054) keeps the pretrained features, since the encoder then meets a head that
-has converged. The states are computed once, without the encoder's dropout; the head's own dropout and that of the
-techniques' modules stays on. What the phase draws depends on (seed, its step, name) alone, and it begins anew in a run
-that was cut within it.
+Linear probing before fine-tuning (2202.10054) preserves the pretrained features, because fine-tuning then starts with
+a converged head. The states are computed once, without the encoder's dropout; the dropout of the head and of the
+techniques' modules stays on. What the phase draws depends on (seed, its step, name) alone. A run that was interrupted
+in the phase starts it again.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from fpplm_core.training.technique import StepContext, StepOutputs
 
 MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, and encoded in seconds
 BATCH_WORDS = 512  # with padding
-HEAD_RATE = 5.0  # the head's rate in units of train.head_lr: here it cannot damage the encoder
+HEAD_RATE = 5.0  # the head's learning rate, in units of train.head_lr: a high rate cannot damage the frozen encoder
 WARMUP = 20  # steps
 EVALUATE_EVERY = 50  # steps
 PATIENCE = 3  # evaluations without a better dev F1 after which the phase ends
 
 
 def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScore]:
-    """Runs the frozen phase if a technique wants one and training has not begun; yields every evaluation of dev.
+    """Runs the frozen phase if a technique asks for one and training has not begun; yields every evaluation on dev.
 
-    At its end the techniques' modules, the head but for its norm, and their averages are those of the best dev F1. A
-    caller that stops earlier must prepare the run anew. Raises FpplmError if a loss is not finite.
+    At its end, the techniques' modules, the direction of the head and their averages are those with the best dev F1.
+    A caller that stops before that must prepare the run again. Raises FpplmError if a loss is not finite.
     """
     steps = max((technique.frozen_phase() for technique in run.techniques.values()), default=0)
     if not steps or history.step:
@@ -75,10 +75,10 @@ def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScor
 def _until_dev_stops_rising(
     run: TrainingRun, reports: Iterator[StepReport], dev: EncodedWindows, history: TrainingHistory
 ) -> Iterator[DevScore]:
-    """Takes steps as long as dev rises, and puts back the head and the modules with the best F1.
+    """Trains until dev F1 stops rising, then restores the head and the modules with the best F1.
 
-    The head keeps the direction of that time and the norm that it began with. On states that do not change it learns
-    train by heart, at several times the norm; an encoder that meets it so learns less (docs/decisions/0020).
+    The restored head is scaled to its initial norm. On states that do not change it overfits train and its norm grows
+    several times; fine-tuning from such a head gives a lower F1 (docs/decisions/0020-frozen-phase.md).
     """
     last = [layer for layer in run.state.model.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
     norm = torch.linalg.vector_norm(last.weight.detach())
@@ -102,7 +102,7 @@ def _until_dev_stops_rising(
 
 
 def _draw_windows(run: TrainingRun) -> list[int]:
-    """At most MOST_WINDOWS windows that have labels, by the seed."""
+    """The rows of at most MOST_WINDOWS windows that have labels, drawn with the seed, in order."""
     labelled = [row for row, tags in enumerate(run.data.tags) if tags]
     random = np.random.default_rng(derive_seed(run.loop.seed, 0, "frozen/windows"))
     return sorted(random.permutation(labelled)[:MOST_WINDOWS].tolist())

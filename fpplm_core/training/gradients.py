@@ -1,4 +1,4 @@
-"""The gradients of a step: their norms are limited, and measured loss by loss."""
+"""The gradients of a step: clips their norms, and measures the norm of each loss's gradient."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CLIP_NORM = 1.0  # largest gradient norm in a step, of the model and of the tech
 
 
 def clip_gradients(groups: Sequence[Group]) -> dict[str, Tensor]:
-    """Limits the norm of the model's gradient and that of the techniques' modules ("extras"), each to CLIP_NORM.
+    """Clips the gradient norm of the model and that of the techniques' modules ("extras"), each to CLIP_NORM.
 
-    One norm for both would let a technique's large gradient shrink the step of the model. Returns the norms before
-    the limit, by name; without modules that have a gradient, "extras" is missing.
+    With one norm for both, a large gradient of a technique would shrink the step of the model. Returns the norms before
+    clipping, by name ("model", "extras"); a name without any gradient is missing.
     """
     owned: dict[str, list[nn.Parameter]] = {}
     for group in groups:
@@ -29,7 +29,7 @@ def clip_gradients(groups: Sequence[Group]) -> dict[str, Tensor]:
 def gradient_norms(losses: Mapping[str, Tensor], weights: Sequence[Tensor]) -> dict[str, Tensor]:
     """The norm of each loss's gradient with respect to these weights; 0 where the loss does not depend on them.
 
-    It leaves no gradient behind, and keeps the graph for the step's own backward pass.
+    It sets no `.grad`, and keeps the graph for the backward pass of the step.
     """
     norms = {}
     for name, loss in losses.items():

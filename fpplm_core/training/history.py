@@ -19,9 +19,9 @@ class DevScore(NamedTuple):
 class TrainingHistory:
     """A run so far: losses and learning rates by step, dev's F1 by epoch.
 
-    `frozen` are dev's scores in the frozen phase, before step 0, by steps of that phase. `gradient_shares` has each
-    loss's share of the top block's gradient, for every step that measured it. `best_epoch` counts from 1, 0 = none
-    yet; `bfloat16` is None until the number format has been chosen.
+    `frozen` are dev's scores in the frozen phase, whose steps count separately. `gradient_shares` has each loss's share
+    of the gradient norms in the top block, for every step that measured them. `best_epoch` counts from 1, 0 = none yet;
+    `bfloat16` is None until the number format has been chosen.
     """
 
     step: int = 0
@@ -41,7 +41,7 @@ class TrainingHistory:
         return len(self.dev_f1)
 
     def mean_gradient_shares(self) -> dict[str, float]:
-        """Each loss's mean share over the steps that measured it; a loss that a step lacks has none there."""
+        """Each loss's mean share over the steps that measured them; a loss that a step lacks counts as 0 there."""
         names = dict.fromkeys(name for shares in self.gradient_shares for name in shares)
         return {name: fmean(shares.get(name, 0.0) for shares in self.gradient_shares) for name in names}
 

@@ -1,6 +1,6 @@
-"""How long a run is where params.yaml says auto: from the number of steps, not of epochs (decision 24).
+"""The length of a run where params.yaml says `auto`: it follows from the number of steps (decision 24).
 
-Too few steps and no warm-up make fine-tuning on small data fail (Mosbach 2021, 2006.04884; Zhang 2021, 2006.05987).
+With too few steps and no warm-up, fine-tuning on small data fails (Mosbach 2021, 2006.04884; Zhang 2021, 2006.05987).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TrainSettings
 
-STEPS = 750  # of a run, about
+STEPS = 750  # of a run, approximately
 EPOCHS = (6, 40)  # least and most
 WARMUP_STEPS = 60
 WARMUP = (0.1, 0.3)  # least and most, as shares of all steps
 PATIENCE = 4  # least epochs
-PATIENCE_SHARE = 1 / 3  # of all epochs: dev F1 rises late, when the rate has fallen
+PATIENCE_SHARE = 1 / 3  # of all epochs: dev F1 may rise late, when the learning rate has fallen
 
 
 def epochs_of(settings: TrainSettings, steps: int) -> int:
@@ -28,7 +28,7 @@ def epochs_of(settings: TrainSettings, steps: int) -> int:
 
 
 def warmup_of(settings: TrainSettings, steps: int) -> float:
-    """The share of all steps in which the rate rises, given their number."""
+    """The share of all steps in which the learning rate rises, given their number."""
     if settings.warmup != "auto":
         return settings.warmup
     least, most = WARMUP
@@ -36,5 +36,5 @@ def warmup_of(settings: TrainSettings, steps: int) -> float:
 
 
 def patience_of(settings: TrainSettings, epochs: int) -> int:
-    """The epochs without a better dev F1 after which a run of this many ends."""
+    """The number of epochs without a better dev F1 after which a run of `epochs` epochs ends."""
     return max(PATIENCE, math.ceil(PATIENCE_SHARE * epochs)) if settings.patience == "auto" else settings.patience

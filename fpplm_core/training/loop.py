@@ -31,8 +31,8 @@ MEASURE_EVERY = 50  # steps from one measurement of the losses' gradients to the
 class StepReport(NamedTuple):
     """One finished step; all tensors are detached scalars on the device.
 
-    `norms` are those of the whole gradient before clipping, see `clip_gradients`; `gradients` are the norms of each
-    loss's gradient in the top block, in a step that measured them.
+    `norms` are the gradient norms before clipping, see `clip_gradients`; `gradients` are the norms of each loss's
+    gradient in the encoder's top block, empty in a step that did not measure them.
     """
 
     step: int
@@ -61,7 +61,7 @@ def read_losses(reports: Sequence[StepReport]) -> list[dict[str, float]]:
 
 
 def read_gradient_shares(reports: Sequence[StepReport]) -> list[dict[str, float]]:
-    """Each loss's share of the gradient, norm / sum of norms, in those of these steps that measured it."""
+    """Each loss's share of the gradient norms, norm / sum of norms, for each step that measured them."""
     found = []
     for report in reports:
         if report.gradients:
@@ -81,10 +81,10 @@ def train_steps(
 ) -> Iterator[StepReport]:
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
-    `batches(step)` returns the batch of a step, `unlabelled(step)` its text without labels, if any. Raises FpplmError
-    if two techniques return what one may own, and ParamsError if every parameter is frozen. A loss that is not finite
-    also raises FpplmError: on the CPU before the weights change; on a GPU, where reading it would wait, when the caller
-    passes the reports to `read_losses`.
+    `batches(step)` returns the batch of a step, `unlabelled(step)` its batch of unlabelled text, if any. Raises
+    FpplmError if two techniques return what only one may, and ParamsError if every parameter is frozen. A loss that is
+    not finite also raises FpplmError: on the CPU before the weights change; on a GPU, where reading it would wait, when
+    the caller passes the reports to `read_losses`.
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
@@ -141,7 +141,7 @@ def train_steps(
 def all_losses(
     step: StepOutputs, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
 ) -> dict[str, Tensor]:
-    """The loss of the tags and those of the techniques, by name."""
+    """The label loss ("tag") and the losses of the techniques, by name."""
     losses = {"tag": tag_loss(step.logits, step.batch.labels)}
     for name, technique in techniques.items():
         context = contexts[name]
@@ -165,7 +165,10 @@ def _set_rates(
     factor: float,
     contexts: Mapping[str, StepContext],
 ) -> None:
-    """Sets the learning rate of each group; closes groups whose rate is 0 and opens the others."""
+    """Sets the learning rate of each group; switches gradients off where it is 0, and on for the others.
+
+    A group that a technique froze (`lr_scale` 0) is also put into evaluation mode; one that was not drawn is not.
+    """
     scales = {
         group.name: math.prod(t.lr_scale(group, contexts[name]) for name, t in techniques.items())
         for group in state.groups
@@ -192,7 +195,7 @@ def _set_rates(
 
 
 def freeze(group: Group, frozen: bool) -> None:
-    """Takes a group's gradients away and puts it into evaluation mode, or the other way round."""
+    """Switches the gradients of a group off and puts it into evaluation mode, or reverses both."""
     _require_gradients(group, not frozen)
     for module in group.modules:
         module.train(not frozen)

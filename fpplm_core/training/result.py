@@ -33,7 +33,7 @@ class GroupMovement:
 
 @dataclass(frozen=True)
 class FrozenPhase:
-    """The phase before step 0: its steps, the best dev F1, whose weights the joint training began with, and all."""
+    """The frozen phase before step 0: its number of steps, the best dev F1 (training continues from there), and all."""
 
     steps: int
     dev_f1: float
@@ -44,7 +44,7 @@ class FrozenPhase:
 class TrainingFindings:
     """The measurements and phases of each technique, and how far the weights moved.
 
-    `gradient_share` is each loss's mean share of the gradient in the encoder's top block.
+    `gradient_share` is each loss's mean share of the gradient norms in the encoder's top block.
     """
 
     techniques: dict[str, dict[str, Finding]]

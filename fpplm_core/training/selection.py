@@ -35,7 +35,7 @@ class Dev(NamedTuple):
     spans: list[list[Span]]
 
     def labels(self, names: Sequence[str]) -> Tensor:
-        """The number of each word's label, that of O for a type without a name. *Shape:* (words,)."""
+        """The number of each word's label; a label that is not in `names` counts as O. *Shape:* (words,)."""
         index = {name: number for number, name in enumerate(names)}
         rows = (tags_from_spans(spans, n, INNER_SCHEME) for spans, n in zip(self.spans, self.lengths, strict=True))
         return torch.tensor([index.get(tag, 0) for tags in rows for tag in tags])
@@ -86,10 +86,11 @@ def decode_dev(
 def correct_bias(
     model: Tagger, techniques: Mapping[str, Technique], dev: Dev, result: DevResult
 ) -> tuple[DevResult, dict[str, bool]]:
-    """Adds the label biases that techniques propose to the head, each where it raises the cross-validated dev F1.
+    """Adds each label bias that a technique proposes to the head's bias, if it raises the cross-validated dev F1.
 
-    There, each fold of dev's sentences gets the bias that fits the other folds; the one that is added fits all of dev.
-    Returns dev's result with them, and by technique whether its bias was taken.
+    In cross-validation, each fold of dev's sentences gets the bias fitted on the other folds; the bias that is added is
+    fitted on all of dev. Returns the result on dev with the added biases, and for each technique whether its bias was
+    added.
     """
     gold = dev.labels(model.blueprint.labels)
     folds = torch.from_numpy(np.repeat(np.arange(len(dev.lengths)) % FOLDS, dev.lengths))

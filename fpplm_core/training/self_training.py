@@ -1,15 +1,16 @@
-"""Self-training: the averaged weights label text without labels, and the model learns their surest labels.
+"""Self-training: the averaged weights assign pseudo-labels to unlabelled text, and the model learns the trusted ones.
 
 label     argmax of the averaged weights (mean teacher, 1703.01780), without noise; the student has its dropout, and a
-          share of the words is hidden from it, so that it must read the context (FixMatch, 2001.07685)
-trust     a word counts if its label has a probability of at least its type's threshold and every technique trusts it;
-          an entity counts as a whole, with legal labels, or not at all. The probability is calibrated: its temperature
-          has the best likelihood on dev at the end of the last epoch (1706.04599)
-quotas    r_k = share of type k (or O) among the words that counted / its share in the labelled data, and r_E that of
-          all entities. A starved type has a lower threshold, after FlexMatch (2110.08263):
-          0.5 + (confidence − 0.5) min(1, r_k / r_E). Words of a type that floods weigh less, min(1, r_E / r_k), and so
-          do those of O, of which the teacher is nearly always sure: a model that turns to O learns no more O.
-loss      Σ w_k CE(student, label) over the words that count / all words
+          share of the words is hidden from it, so that it must use the context (FixMatch, 2001.07685)
+trust     a pseudo-label counts if its probability reaches the threshold of its type and every technique trusts it; an
+          entity counts as a whole, with legal labels, or not at all. The probability is calibrated by the temperature
+          with the best likelihood on dev at the end of the last epoch (1706.04599)
+quotas    r_k = share of type k (or O) among the words that counted / its share in the labelled data; r_E is the same
+          ratio for all entities together. An under-represented class has a lower threshold, after FlexMatch
+          (2110.08263): 0.5 + (confidence − 0.5) min(1, r_k / r_E). Words of an over-represented class weigh less,
+          min(1, r_E / r_k). This matters most for O, of which the teacher is nearly always sure: a model that drifts
+          towards O must not learn ever more O.
+loss      Σ w_k CE(student, pseudo-label) over the words that count / number of all words
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 NAME = "self_training"
 MEMORY = 0.98  # of the running shares
 TEMPERATURES = [0.5 * 1.05**n for n in range(43)]  # up to 3.9
-DOUBT = 100.0  # words for which the running shares count as those of the labelled data
+DOUBT = 100.0  # words with the shares of the labelled data that are added to the running counts (a prior)
 
 
 def unlabelled_losses(
     state: TrainingState, batch: Batch, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
 ) -> dict[str, Tensor]:
-    """The losses of all techniques on a batch without labels, by name; see `Technique.trust`.
+    """The losses of all techniques on a batch of unlabelled text, by name; see `Technique.trust`.
 
-    Its labels are those of the averaged weights, IGNORED where a technique or the legality of labels speaks against
-    them. What `batch.labels` holds does not matter.
+    Its pseudo-labels are those of the averaged weights, IGNORED where a technique does not trust them or where the
+    entity is not legal. The content of `batch.labels` is not used.
     """
     owned = batch.word_mask.bool()
     with averaged(state.average, state.model, state.technique_modules), without_gradient(batch.ids.device):
@@ -72,24 +73,25 @@ def _outputs(state: TrainingState, batch: Batch) -> StepOutputs:
 
 
 def whole_spans(labels: Tensor, kept: Tensor, names: Sequence[str]) -> Tensor:
-    """The kept words without those of an entity that has a doubtful word, or an illegal border inside or around it.
+    """True at the kept words, except those of an entity with a word that is not kept or with an illegal border.
 
-    *Shape:* labels (batch, words), IGNORED where no word is; kept likewise.
+    `labels` are IGNORED where there is no word, `names` are all labels. *Shape:* labels, kept and result
+    (batch, words).
     """
     device, edge = labels.device, len(names)
     legal = torch.from_numpy(transitions(names)).to(device)
     goes_on = torch.tensor([name[:2] in ("I-", "E-") for name in names] + [False], device=device)
     numbers = F.pad(torch.where(labels == IGNORED, edge, labels), (1, 1), value=edge)
-    fits = legal[numbers[:, :-1], numbers[:, 1:]]  # the border before each word, and that behind the last
+    fits = legal[numbers[:, :-1], numbers[:, 1:]]  # the border before each word, and the one after the last
     span = (~goes_on[numbers[:, 1:-1]]).cumsum(1)
     doubtful = ~(kept & fits[:, :-1] & fits[:, 1:])
-    # A word after an illegal I or E would begin a span of its own; joined to the one before, both are doubtful.
+    # An illegal I or E is joined to the span before it instead of starting its own, so both become doubtful.
     together = span.unsqueeze(2) == span.unsqueeze(1)
     return ~(together & doubtful.unsqueeze(1)).any(2)
 
 
 class SelfTraining(SelfTrainingSettings, Technique):
-    """Not one of the six: it exists where there is unlabelled text, also in plain training."""
+    """Not one of the six techniques: it is active if there is unlabelled text, also in plain training."""
 
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"quotas": Quotas(model.blueprint.labels)}
@@ -131,7 +133,7 @@ class SelfTraining(SelfTrainingSettings, Technique):
 
 
 class Quotas(nn.Module):
-    """Running shares of O and of each type among the words with labels, given and own, and what follows from them."""
+    """Running counts of O and each type among labels and pseudo-labels, and the thresholds and weights from them."""
 
     kind: Tensor
     temperature: Tensor
@@ -151,7 +153,10 @@ class Quotas(nn.Module):
 
     @torch.no_grad()
     def observe(self, shares: str, labels: Tensor, word_mask: Tensor | None = None) -> None:
-        """Adds the words of a batch, whose labels are `labelled` or `kept`."""
+        """Adds the labels of a batch to the running counts named `shares`: "labelled" or "kept".
+
+        With `word_mask` also updates the share of words that count. *Shape:* both (batch, words).
+        """
         numbers = F.one_hot(self.kind[labels[labels != IGNORED]], len(self.labelled)).sum(0).double()
         getattr(self, shares).mul_(MEMORY).add_(numbers)
         if word_mask is not None:
@@ -164,11 +169,11 @@ class Quotas(nn.Module):
         return (kept / wanted) / (kept[1:].sum() / wanted[1:].sum())
 
     def thresholds(self, confidence: float) -> Tensor:
-        """The least probability of a label that counts, by O and type."""
+        """The least probability of a pseudo-label that counts, for O and each type. *Shape:* (1 + types,)."""
         return (0.5 + (confidence - 0.5) * self.ratios().clamp(max=1.0)).float()
 
     def weights(self) -> Tensor:
-        """The weight of a word that counts, by O and type."""
+        """The weight of a word that counts, for O and each type. *Shape:* (1 + types,)."""
         return (1.0 / self.ratios().clamp(min=1.0)).float()
 
     def summary(self, confidence: float) -> dict[str, Finding]:

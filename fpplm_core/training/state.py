@@ -40,7 +40,7 @@ class LoopSettings:
 class TrainingState:
     """All that a run changes: the model, the techniques' modules, the optimizer and the averaged weights.
 
-    `frozen` and `closed` name the groups that are frozen, and all that get no gradient, in the current step.
+    In the current step, `frozen` are the groups that a technique froze, and `closed` all groups without a gradient.
     """
 
     model: Tagger
@@ -99,8 +99,8 @@ def initial_state(
 ) -> TrainingState:
     """The state before the first step: the average equals the weights.
 
-    `pairs` (K, K) says how often label b follows label a in the training split; None counts none. `unlabelled`: steps
-    also have text without labels.
+    `pairs` (K, K) says how often label b follows label a in the training split; None means zeros. `unlabelled` says
+    whether steps also have unlabelled text.
     """
     device = next(model.parameters()).device
     technique_modules = nn.ModuleDict()

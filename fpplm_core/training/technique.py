@@ -32,8 +32,8 @@ class StepContext:
     """Where training stands, for one technique: `step` counts from 0.
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
-    gave them. In a `frozen` step the hidden states come from a cache of the locked encoder, which cannot run: only
-    losses on hidden states and logits exist there.
+    gave them. In a `frozen` step (of the frozen phase) the hidden states are cached ones, and the encoder does not run:
+    a technique may return only losses on hidden states and logits.
     """
 
     step: int
@@ -98,9 +98,9 @@ class SecondGraph(NamedTuple):
 
 
 class AgreedShare(nn.Module):
-    """The running share of the entities' words on which a technique agrees with labels of unlabelled text.
+    """The running share of the words in entities whose pseudo-label a technique trusts.
 
-    O does not count: on nearly all words, all agree on it.
+    Words with the pseudo-label O do not count, because on nearly all of them everyone agrees.
     """
 
     share: Tensor
@@ -110,7 +110,7 @@ class AgreedShare(nn.Module):
         self.register_buffer("share", torch.ones(()))
 
     def update(self, trusted: Tensor, labels: Tensor) -> None:
-        """*Shape:* both (batch, words)."""
+        """Updates the share. *Shape:* trusted (bool) and labels (batch, words)."""
         entities = labels > 0
         agreed = (trusted & entities).sum() / entities.sum().clamp(min=1)
         self.share.lerp_(torch.where(entities.any(), agreed, self.share), 0.02)
@@ -134,19 +134,19 @@ class Technique:
         return {}
 
     def rates(self) -> dict[str, float]:
-        """Learning rates of its modules as shares of the head's rate, by name; 1 for those that it does not name."""
+        """Learning rates of its modules as multiples of the head's rate, by name; 1 for those that it does not name."""
         return {}
 
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
-        """Modules that it has besides in a run with unlabelled text."""
+        """Further modules that it has in a run with unlabelled text."""
         return {}
 
     def frozen_phase(self) -> int:
-        """Most steps of the frozen phase before step 0, in which all but the encoder trains; 0 = it needs none."""
+        """Most steps of the frozen phase before step 0, in which everything but the encoder trains; 0 = none."""
         return 0
 
     def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
-        """Called before the frozen phase with the locked encoder's states of words, and their labels or IGNORED.
+        """Called before the frozen phase with the frozen encoder's states of words, and their labels or IGNORED.
 
         *Shape:* hidden (words, width), labels (words,).
         """
@@ -164,20 +164,24 @@ class Technique:
         return {}
 
     def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch:
-        """What the model sees of this text while it learns its labels; each technique gets the previous one's."""
+        """The batch of unlabelled text as the model sees it while it learns its pseudo-labels.
+
+        Each technique gets what the previous one returned.
+        """
         return batch
 
     def trust(self, taught: StepOutputs, labels: Tensor, context: StepContext) -> Tensor | None:
-        """Where it trusts these labels (batch, words) of unlabelled text, likewise; None for everywhere.
+        """True where it trusts these pseudo-labels of unlabelled text; None = everywhere.
 
-        `taught` is what the averaged weights computed, without noise and gradient; its own modules are averaged too.
+        `taught` is the output of the averaged weights, without noise and gradient; in this call the technique's own
+        modules have averaged weights too. *Shape:* labels and result (batch, words).
         """
         return None
 
     def unlabelled_losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
-        """Scalars to add to the loss, by name; the step is on unlabelled text.
+        """Scalars to add to the loss, by name, of a step on unlabelled text.
 
-        Its labels are those of the averaged weights that all techniques trust, elsewhere IGNORED.
+        The step's labels are the pseudo-labels that all techniques trust, and IGNORED elsewhere.
         """
         return {}
 
@@ -186,9 +190,9 @@ class Technique:
         return 1.0
 
     def sampled_scales(self, groups: Sequence[Group], context: StepContext) -> dict[str, float]:
-        """Further factors of these groups' rates, by name; `groups` are those that no technique has frozen.
+        """Further factors of the learning rates of these groups, by name; no technique has frozen any of `groups`.
 
-        0 leaves a group out of this step: no gradient and no update, but its dropout stays on.
+        0 leaves a group out of this step: it gets no gradient and no update, but its dropout stays on.
         """
         return {}
 
@@ -199,7 +203,7 @@ class Technique:
         """Called after the optimizer, gradients still there; may change weights in place."""
 
     def on_dev(self, logits: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
-        """Called at the end of each epoch with what the averaged weights say of dev's words, and their labels.
+        """Called at the end of each epoch with the logits of the averaged weights for dev's words, and their labels.
 
         *Shape:* logits (words, K), labels (words,).
         """
@@ -211,8 +215,8 @@ class Technique:
     def label_bias(self, probabilities: Tensor, labels: Tensor) -> Tensor | None:
         """What to add to the head's bias (K,), given the tagger's probabilities of dev's words and their labels.
 
-        It is added if dev F1 rises when each part of dev gets the bias of the others. *Shape:* probabilities
-        (words, K), labels (words,).
+        It is added if it raises cross-validated dev F1 (`selection.correct_bias`). *Shape:* probabilities (words, K),
+        labels (words,).
         """
         return None
 

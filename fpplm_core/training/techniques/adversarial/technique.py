@@ -1,15 +1,15 @@
-"""Adversarial training: an attack on the inputs, and a rival that attacks decisions with what it knows of errors.
+"""Adversarial training: an attack on the inputs, and a rival that attacks the logits with the errors that it predicts.
 
 input     FGM (1605.07725): e' = e + δ, δ = ε · median ‖e_t‖ · g / ‖g‖ for each window, g = ∇_e L; the loss on e' is
           added. A pass of its own from a detached leaf, in every `input_every`-th step.
-rival     Where model A errs, model B (a head on A's frozen states) is given the fake label and learns the distribution
-          of wrong labels q_B, with q_B(gold) = 0. It attacks A's logits within a budget: z' = z + η u q_B; A must win
-          against z'. B maximises and A minimises; η bounds the game, so it cannot diverge as mutual training on fake
-          labels would.
+rival     Model B, a head on the detached states of model A (the tagger), learns A's best wrong label, above all where A
+          errs: the distribution of wrong labels q_B, with q_B(gold) = 0. It attacks A's logits within a budget,
+          z' = z + η u q_B, and A must win against z'. η bounds the game, so it cannot diverge as mutual training on
+          wrong labels would.
 trust     u_t = p_T(gold) of a teacher, the averaged weights: no push where the given label is probably wrong.
-consistency  KL(p_T || p_A) (mean teacher, 1703.01780; co-regularisation, 2104.07204): carries A through label noise.
+consistency  KL(p_T || p_A) (mean teacher, 1703.01780; co-regularisation, 2104.07204): keeps A stable under label noise.
 label_correction  where the teacher is sure of another label, the target becomes a mixture; off unless noise is
-          expected, since it also erases rare types.
+          expected, because it also erases rare types.
 """
 
 from __future__ import annotations
@@ -113,8 +113,12 @@ class Rival(nn.Module):
 
     @torch.no_grad()
     def update(self, wrong: Tensor, logits: Tensor, attacked: Tensor, gold: Tensor) -> None:
-        """Updates the running means: A's share of errors, the share of them that B had foreseen, the share of words
-        that only the attack gets wrong, and the share whose margin over the best wrong label it halves.
+        """Updates the running means over words.
+
+        They are A's error rate, the share of these errors that B predicted, the share of words that A gets wrong only
+        under the attack, and the share whose margin the attack at least halves.
+
+        *Shape:* wrong, logits and attacked (n, K), gold (n,).
         """
         guess = logits.argmax(-1)
         errors = guess != gold
@@ -127,21 +131,21 @@ class Rival(nn.Module):
     def summary(self) -> dict[str, float]:
         names = (
             "words that A gets wrong (running mean)",
-            "of these, foreseen by B",
-            "words that A gets wrong under B's attack alone",
-            "words whose margin it halves",
+            "of these, predicted by B",
+            "words that A gets wrong only under B's attack",
+            "words whose margin the attack halves",
         )
         return dict(zip(names, self.recent.tolist(), strict=True))
 
 
 def margin(logits: Tensor, gold: Tensor) -> Tensor:
-    """By how much the gold label leads the best wrong one. *Shape:* (n, K), (n,) to (n,)."""
+    """The logit of the gold label minus that of the best wrong one. *Shape:* (n, K), (n,) to (n,)."""
     target = gold.unsqueeze(1)
     return (logits.gather(1, target) - logits.scatter(1, target, -torch.inf).amax(1, keepdim=True)).squeeze(1)
 
 
 def rival_loss(wrong: Tensor, logits: Tensor, gold: Tensor) -> Tensor:
-    """B's cross-entropy at A's best wrong label: weight 1 where A errs, a tenth elsewhere, lest B starve."""
+    """B's cross-entropy at A's best wrong label: weight 1 where A errs, a tenth elsewhere, so that B always learns."""
     fake = logits.scatter(1, gold.unsqueeze(1), -torch.inf).argmax(-1)
     weight = torch.where(logits.argmax(-1) == gold, 0.1, 1.0)
     return (weight * F.cross_entropy(wrong, fake, reduction="none")).mean()

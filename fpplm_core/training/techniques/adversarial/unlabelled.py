@@ -1,10 +1,10 @@
-"""Adversarial training on text without labels: a virtual attack, and a second opinion on its labels.
+"""Adversarial training on unlabelled text: a virtual attack, and a second opinion on pseudo-labels.
 
 virtual   VAT (1704.03976): the direction d of the embeddings in which the prediction changes most, by one power
           iteration from a random one, d = ∇_r KL(p || p(e + r)) at r = ξ d0; the loss is KL(sg p || p(e + ε d)). It
-          needs no labels. Dropout is off in it: its noise would drown the direction.
-opinion   B, a head of its own on A's frozen states, learns the given labels and then those that A's averaged weights
-          give to the text; these count only where B gives the same label (co-training).
+          needs no labels. Dropout is off, because its noise would hide the direction.
+opinion   a second classification head on A's detached states learns the given labels and the trusted pseudo-labels; a
+          pseudo-label is trusted only if this head predicts it too (co-training).
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def virtual_attack(model: Tagger, batch: Batch, epsilon: float, generator: torch
 def virtual_direction(
     model: Tagger, batch: Batch, embeddings: Tensor, clean: Tensor, epsilon: float, generator: torch.Generator
 ) -> Tensor:
-    """The move of the embeddings (batch, pieces, width) found by one power iteration."""
+    """The perturbation of the embeddings found by one power iteration.
+
+    *Shape:* embeddings and result (batch, pieces, width), clean (batch, words, K).
+    """
     noise = torch.randn(embeddings.shape, generator=generator, device=embeddings.device)
     start = perturbation(embeddings, noise, batch.mask, XI).requires_grad_()
     (gradient,) = torch.autograd.grad(divergence(model, batch, embeddings + start, clean), start)
@@ -46,7 +49,10 @@ def virtual_direction(
 
 
 def divergence(model: Tagger, batch: Batch, embeddings: Tensor, clean: Tensor) -> Tensor:
-    """Mean KL over the words from `clean` (batch, words, K) to the prediction with these embeddings."""
+    """Mean KL(clean || prediction with these embeddings) over the words.
+
+    *Shape:* embeddings (batch, pieces, width), clean, probabilities, (batch, words, K).
+    """
     states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
     owned = batch.word_mask.bool()
     moved = model.classify(model.first_piece_states(states, batch.first_pieces))[owned].log_softmax(-1)
@@ -70,7 +76,7 @@ def perturbation(embeddings: Tensor, direction: Tensor, mask: Tensor, epsilon: f
 
 @contextmanager
 def without_dropout(model: Tagger) -> Iterator[None]:
-    """The model in evaluation mode."""
+    """Puts the model into evaluation mode, and restores the mode of each module at the end."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -81,7 +87,7 @@ def without_dropout(model: Tagger) -> Iterator[None]:
 
 
 class SecondOpinion(nn.Module):
-    """Model B on labels: one hidden layer on A's states, with dropout of its own."""
+    """A second classification head on A's states: one hidden layer, its own dropout, and no gradient to A."""
 
     def __init__(self, width: int, labels: int) -> None:
         super().__init__()
@@ -94,10 +100,13 @@ class SecondOpinion(nn.Module):
         return scores.float()
 
     def agrees(self, states: Tensor, labels: Tensor) -> Tensor:
-        """Where it gives the same label. *Shape:* states (batch, words, width), labels (batch, words)."""
+        """True where it predicts the same label; updates the running share.
+
+        *Shape:* states (batch, words, width), labels and result (batch, words).
+        """
         same: Tensor = self(states).argmax(-1) == labels
         self.agreed.update(same, labels)
         return same
 
     def summary(self) -> dict[str, float]:
-        return {"entities' words of text on which B agrees": float(self.agreed.share)}
+        return {"entities' words of text on which the second opinion agrees": float(self.agreed.share)}

@@ -2,11 +2,11 @@
 
     m_t ~ Bernoulli(1 − p_t)    c_t = mean of the kept h within ±WINDOW    h̃_t = m_t h_t + (1 − m_t) c_t
 
-The word keeps its label: a hole of zeros would teach the prior alone, a hole filled from the context teaches to read
-the context. No rescaling: h̃ is a mixture. Words that are probably O are filtered more:
-p_t = rate (1 + p(O)) / 2. The companion on the input side replaces words by the encoder's mask piece (token cutoff,
-2009.13818). At inference nothing is filtered, so nothing is faster there. What it does is measured: words filtered and
-hidden, labels that change, effective rank.
+The word keeps its label: a hole of zeros would only teach the prior, while a hole filled from the context teaches the
+model to use the context. There is no rescaling, because h̃ is a mixture. Words that are probably O are filtered more
+often: p_t = rate (1 + p(O)) / 2. On the input side, the cutoff replaces words by the encoder's mask piece (token
+cutoff, 2009.13818). At inference nothing is filtered, so nothing is faster there. The findings say what it does: words
+filtered and hidden, predicted labels that change, effective rank.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple
 
 
 class FilterStatistics(nn.Module):
-    """What the filter did: words filtered, labels changed, and the effective rank of the states before and after."""
+    """Counts of words hidden and filtered and of labels changed, and the effective rank of states before and after."""
 
     hidden: Tensor
     words: Tensor
@@ -107,10 +107,10 @@ class FilterStatistics(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("hidden", torch.zeros(2, dtype=torch.float64))  # from the encoder, all
-        self.register_buffer("words", torch.zeros(2, dtype=torch.float64))  # filtered, all
-        self.register_buffer("changed", torch.zeros(2, dtype=torch.float64))  # of the filtered, filtered
-        self.register_buffer("ranks", torch.zeros(3, dtype=torch.float64))  # before, after, number
+        self.register_buffer("hidden", torch.zeros(2, dtype=torch.float64))  # words hidden from the encoder, all words
+        self.register_buffer("words", torch.zeros(2, dtype=torch.float64))  # words filtered, all words
+        self.register_buffer("changed", torch.zeros(2, dtype=torch.float64))  # filtered words with another label, all
+        self.register_buffer("ranks", torch.zeros(3, dtype=torch.float64))  # sums before and after, number of sums
 
     def count_hidden(self, hidden: Tensor, words: Tensor) -> None:
         self.hidden += torch.stack([(hidden & (words > 0)).sum(), words.sum()])

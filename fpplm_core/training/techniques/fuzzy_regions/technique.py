@@ -1,15 +1,16 @@
-"""Breaking fuzzy regions: first only the head trains, then the encoder's groups are opened one after another.
+"""Breaking fuzzy regions: first everything but the encoder trains, then the encoder's groups open one by one.
 
-The frozen phase tunes the head on the locked encoder's states until dev stops rising, which keeps the pretrained
-features (LP-FT, 2202.10054). Then each group gets a warm-up of its own when it opens (the first Adam step of fresh
-weights is a full one). `open_by` is short: long gradual unfreezing costs accuracy (T5, 1910.10683, section 3.5).
+The frozen phase trains the head on the states of the frozen encoder until dev F1 stops rising, which preserves the
+pretrained features (linear probing before fine-tuning, 2202.10054). Then the groups (blocks and embeddings) open, each
+with a warm-up of its own, because the first Adam step of a group is a full one. `open_by` is early: gradual unfreezing
+over a long time costs accuracy (T5, 1910.10683, section 3.5).
 
-A region is fuzzy where its sensitivity is unsettled, variation over sensitivity (after SAGE, 2202.02664):
+A group is fuzzy if its sensitivity fluctuates: variation over sensitivity (after SAGE, 2202.02664):
 
     I_g = mean |θ ∇L|    U_g = |I_g − Î_g|    Î_g ← β Î_g + (1 − β) I_g    F_g = EMA(U_g) / Î_g
 
 order   top_down, or fuzziest first, as measured on the closed groups in the first steps
-moment  by schedule, or settled: the next group opens once the median F of the open ones is below `settled`
+moment  schedule, or settled: the next group opens once the median F of the open ones is below `settled`
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MEASURE_EVERY = 5  # steps
 MEMORY = 0.9  # β, in measurements
 FIRST = 3  # measurements of a group that make its first fuzziness
 PROBES = 8  # first steps, in which the closed groups are measured
-SETTLING = 10  # steps after which a group that has opened can count as settled
+SETTLING = 10  # steps after a group has opened before the next one may open (moment: settled)
 CLOSED = -1
 
 
@@ -43,7 +44,7 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
         return {"regions": FuzzyRegionState([group for group in model.groups() if group.depth])}
 
     def due(self, context: StepContext, count: int) -> int:
-        """How many of `count` groups the schedule has opened; all from `open_by` on, whatever the moment."""
+        """How many of `count` groups must be open now; all from `open_by` on, whatever `moment` is."""
         if context.progress >= self.open_by:
             return count
         if self.order == "fuzziest" and context.step < PROBES:
@@ -85,7 +86,7 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
         return {"groups open one by one": (0.0, self.open_by)}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        """The coverage table: when each group opened, and how unsettled it was then and at the end."""
+        """A row for each group: when it opened, and its fuzziness in the first measurements and at the end."""
         regions: FuzzyRegionState = modules["regions"]
         rows = zip(regions.names, regions.opened, regions.first.tolist(), regions.fuzziness(), strict=True)
         names = ("group", "opened_at_step", "fuzziness_first", "fuzziness")
@@ -93,10 +94,10 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
 
 
 class FuzzyRegionState(nn.Module):
-    """The encoder's groups: when each opened and in which order they do, and the running figures of each.
+    """For the encoder's groups: the step at which each opened, the order of opening, and running statistics.
 
-    The figures are one vector over all groups, on the device, so that measuring waits for nothing. What decides which
-    groups are open lies on the host.
+    The statistics are vectors over all groups on the device, so that measuring does not wait. What decides which groups
+    are open is on the host.
     """
 
     importance: Tensor
@@ -126,12 +127,12 @@ class FuzzyRegionState(nn.Module):
                 self.opened[place] = step
 
     def sort(self) -> None:
-        """The fuzziest group first; for a time at which all are closed."""
+        """Puts the fuzziest group first; call it only while all groups are closed."""
         scores = self.fuzziness()
         self.order = sorted(self.order, key=lambda place: (-scores[place], place))
 
     def measure(self, sensitivity: Tensor) -> None:
-        """Updates the running figures. *Shape:* sensitivity (groups,), NaN for a group that was not measured."""
+        """Updates the statistics. *Shape:* sensitivity (groups,), NaN for a group that was not measured."""
         value = sensitivity.double()
         seen = ~value.isnan()
         spread = (value - self.importance).abs()  # the first measurement has none
@@ -145,7 +146,7 @@ class FuzzyRegionState(nn.Module):
         self.first.copy_(self._ratio().where(self.measured <= FIRST, self.first))
 
     def fuzziness(self) -> list[float]:
-        """F_g of each group; 0 where nothing was measured yet. Waits for the device."""
+        """F_g of each group; 0 before it has been measured twice. Waits for the device."""
         found: list[float] = self._ratio().tolist()
         return found
 

@@ -1,20 +1,22 @@
-"""Generation: a small label language model reads a damaged or predicted label sequence and writes the true one.
+"""Generation: a small label language model D reads a corrupted or predicted label sequence and writes the true one.
 
     u_t = a_t E^T q_t + W h_t + position_t          one Transformer layer over words          p_D = softmax(V D(u))
 
-init      E[k] = the unit-norm centroid of the frozen encoder's states over words labelled k: all cached ones, or
-          without a frozen phase those of the first steps
-tune      while the encoder is frozen, D learns on encodings that it cannot change
-joint     afterwards its loss also reaches the encoder; it reads half damaged gold labels, half the tagger's own guesses
-feedback  KL(p_D || p_A) on words whose own slot is hidden and whose label D knows better than the tagger A, once D is
-          ahead of A on such words
-agreement what D gives to labels of unlabelled text whose own slot it does not see
-bias      where A's mean probability of a label on dev is off its frequency there, the head's bias is corrected
+init      E[k] = the unit-norm centroid of the encoder's states of words labelled k: of all cached states of the frozen
+          phase, or without that phase of those of the first steps
+tune      in the frozen phase, D learns from states that it cannot change
+joint     afterwards its loss also reaches the encoder; in half of the windows D reads corrupted gold labels, in the
+          others the tagger's own predictions
+feedback  KL(p_D || p_A) on words whose own slot is hidden and to whose label D gives a higher probability than the
+          tagger A, while D is ahead of A on hidden slots
+agreement the probability that D gives to pseudo-labels of unlabelled text whose own slots it does not see
+bias      where A's mean probability of a label on dev differs from its frequency there, the head's bias is corrected
 
-A word's own slot is hidden from D (a_t = 0) half of the time, and it never reads undamaged gold labels: a tagger that
-has learnt the training set is right nearly everywhere, and D would learn to copy. Trained with the tagger, left out of
-its graph. After label attention networks (1908.08676) and two-stage refinement (2012.10608), which show that a
-refinement that is free to overrule breaks right labels; hence it teaches, and the tagger decides.
+The slot of a word, its own label in D's input, is hidden (a_t = 0) for a share `hide` of the words, and D never reads
+uncorrupted gold labels: otherwise it would learn to copy, because a tagger that has fitted the training set is right
+nearly everywhere. D is trained with the tagger, but is not in its graph. After label attention networks (1908.08676)
+and two-stage refinement (2012.10608), which show that unconstrained refinement breaks correct labels; therefore D
+only teaches, and the tagger decides.
 """
 
 from __future__ import annotations
@@ -32,10 +34,10 @@ from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.technique import AgreedShare, Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
-LONGEST = 512  # words with a position of their own; farther ones share the last
-TEMPERATURE = 2.0  # of the tagger's guesses that the decoder reads
-STATE_DROPOUT = 0.5  # lest the decoder learn the training set's states by heart and look at no label
-INIT_STEPS = 4  # without a frozen phase: steps whose states become the label embeddings
+LONGEST = 512  # words with a position of their own; all words after them share the last position
+TEMPERATURE = 2.0  # of the tagger's predictions that the decoder reads
+STATE_DROPOUT = 0.5  # otherwise the decoder overfits the states of the training set and ignores the labels
+INIT_STEPS = 4  # first steps whose states become the label embeddings, if there is no frozen phase
 
 
 class LabelLm(LabelLmSettings, Technique):
@@ -77,7 +79,7 @@ class LabelLm(LabelLmSettings, Technique):
 
         gold = labels.clamp(min=0)
         other = (gold + 1 + (draw(*gold.shape) * (count - 1)).long()) % count
-        # Half of the damage is what the tagger takes the word for, so that its own mistakes are seen often.
+        # Half of the wrong labels are the tagger's best wrong one, so that D often sees the tagger's own mistakes.
         guesses = (step.logits.detach() / TEMPERATURE).softmax(-1)
         rival = guesses.scatter(2, gold.unsqueeze(2), -1.0).argmax(-1)
         damage = torch.where(draw(*gold.shape) < 0.5, other, rival)
@@ -102,7 +104,7 @@ class LabelLm(LabelLmSettings, Technique):
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         learned = min(1.0, INIT_STEPS / total)
         found = {"gathers centroids": (0.0, learned), "learns to write": (learned, 1.0)}
-        return found | ({"teaches the tagger, once it is ahead": (learned, 1.0)} if self.feedback else {})
+        return found | ({"teaches the tagger while it is ahead": (learned, 1.0)} if self.feedback else {})
 
     def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph:
         """From `read` (batch, words, K), `hidden` (batch, words), `states` (batch, words, width) and `counted`."""
@@ -125,7 +127,7 @@ class LabelLm(LabelLmSettings, Technique):
 
 
 def feedback(taught: Tensor, own: Tensor, gold: Tensor) -> Tensor:
-    """Mean KL from the decoder's distribution to the tagger's, counted where it gives the label more chance.
+    """Mean KL(decoder || tagger) over all rows, 0 where the decoder does not give the label a higher probability.
 
     *Shape:* taught and own logits (n, K), gold (n,).
     """
@@ -140,10 +142,10 @@ def chance(logits: Tensor, gold: Tensor) -> Tensor:
 
 @torch.no_grad()
 def agreement(states: Tensor, labels: Tensor, counted: Tensor, modules: Mapping[str, Any]) -> Tensor:
-    """The probability that the decoder gives to each label without having seen it, from the labels of every other
-    word: one pass hides the even words, one the odd ones. 0 where a word does not count.
+    """The probability that the decoder gives to each label without seeing it, from the labels of every other word.
 
-    *Shape:* states (batch, words, width), labels and counted (batch, words) to (batch, words).
+    One pass hides the even words, one the odd words. 0 where a word does not count. *Shape:* states
+    (batch, words, width), labels and counted (batch, words) to (batch, words).
     """
     decoder: LabelDecoder = modules["decoder"]
     gold = labels.clamp(min=0)
@@ -175,14 +177,17 @@ class LabelDecoder(nn.Module):
         self.register_buffer("sums", torch.zeros(labels, states))
         self.register_buffer("numbers", torch.zeros(labels))
         self.register_buffer("gathered", torch.tensor(0))  # steps whose states are in `sums`
-        # Running means on hidden slots: log-likelihood of the decoder and the tagger; share right of both, and of the
-        # most frequent label.
+        # Running means on hidden slots: log-likelihood of the decoder and of the tagger; accuracy of both, and of
+        # always predicting the most frequent label.
         self.register_buffer("recent", torch.zeros(5))
-        self.register_buffer("lessons", torch.zeros(3))  # hidden slots: all, taught, taught another label
+        self.register_buffer("lessons", torch.zeros(3))  # hidden slots: all, taught, taught another label than A's
 
     @torch.no_grad()
     def gather(self, hidden: Tensor, labels: Tensor) -> None:
-        """Adds unit-norm states to their labels' centroids, and makes these the embeddings of the labels."""
+        """Adds unit-norm states to the centroids of their labels, which become the label embeddings.
+
+        *Shape:* hidden (…, width), labels (…).
+        """
         counted = labels != IGNORED
         states = F.normalize(hidden[counted].float(), dim=-1)
         self.sums.index_add_(0, labels[counted], states)
@@ -220,13 +225,16 @@ class LabelDecoder(nn.Module):
 
     @torch.no_grad()
     def note_lesson(self, written: Tensor, own: Tensor, gold: Tensor) -> None:
-        """Counts the hidden slots that it teaches now, and those where the tagger would choose another label."""
+        """Counts the hidden slots that it teaches now, and those where its best label differs from the tagger's.
+
+        *Shape:* logits (n, K) of both, gold (n,).
+        """
         teaches = self.ahead() * (chance(written, gold) > chance(own, gold))
         other = teaches * (written.argmax(-1) != own.argmax(-1))
         self.lessons += torch.stack([torch.ones_like(teaches).sum(), teaches.sum(), other.sum()])
 
     def ahead(self) -> Tensor:
-        """1 if it has lately given the labels of hidden slots more log-likelihood than the tagger, otherwise 0."""
+        """1 if its running log-likelihood on hidden slots is higher than the tagger's, otherwise 0. *Shape:* ()."""
         return (self.recent[0] > self.recent[1]).float()
 
     def summary(self) -> dict[str, float]:

@@ -21,11 +21,11 @@ from fpplm_core.training.technique import StepOutputs
 FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
 PREFIXES = "OBIES"
 HIDDEN_WORDS = 0.15
-SHRINK = 5.0  # pairs, as if seen and expected before counting
+SHRINK = 5.0  # pairs added to the observed and to the expected count
 
 
 class Pairs(nn.Module):
-    """Scores A (K, K) of adjacent labels, which begin at `start`, and the loss that teaches them."""
+    """Scores A (K, K) of adjacent labels, which start at `start`, and the loss that trains them."""
 
     legal: Tensor
 
@@ -43,10 +43,11 @@ class Pairs(nn.Module):
 
 
 def log_odds(pairs: Tensor) -> Tensor:
-    """log p(a, b) / (p(a) p(b)), shrunk: the log of the posterior mean (n + s) / (e + s) of each pair's n / e, where e
-    is what independent labels would give and the prior is Gamma(s, s); 0 where nothing was counted. *Shape:* (K, K).
+    """log p(a, b) / (p(a) p(b)) of counted label pairs, shrunk towards 0.
 
-    With these scores, states that say nothing (z = log p) give each pair its share in train.
+    It is the log of the posterior mean (n + s) / (e + s) of n / e, where n is the count of a pair, e the count expected
+    of independent labels, and the prior is Gamma(s, s); 0 where nothing was counted. With these scores, states that
+    carry no information (z = log p) give each pair its share in train. *Shape:* (K, K) to (K, K).
     """
     expected = pairs.sum(1, keepdim=True) * pairs.sum(0, keepdim=True) / pairs.sum().clamp(min=1)
     return torch.log((pairs + SHRINK) / (expected + SHRINK))

@@ -3,9 +3,9 @@
     L = L_tag + Σ w_k · L_k / c_k          c_k = the loss of a uniform predictor, so that weights can be compared
 
 pair      multinomial logistic regression over adjacent labels: s[a, b] = z_t[a] + z_t+1[b] + A[a, b], the log-softmax
-          over all legal pairs at the gold one (a piecewise CRF, Sutton & McCallum 2005, 1207.1409). A begins at the
-          log-odds of train's pairs and is learned at a rate of its own. The decoder adds A / 2: summed over a path,
-          each inner word's logits have then been counted twice.
+          over all legal pairs at the gold one (a piecewise CRF, Sutton & McCallum 2005, 1207.1409). A starts at the
+          log-odds of the label pairs in train and has a learning rate of its own. The decoder adds A / 2, because the
+          pairs along a path count the logits of each inner word twice.
 crf       the same scores in a linear-chain conditional random field (Lafferty 2001), by the forward algorithm.
 context   what the sentence around a word holds: the types present in it (attention pooling), the labels of the words
           before and after, the position in the entity (O B I E S) and the type alone.
@@ -42,7 +42,7 @@ from fpplm_core.training.techniques.multi_task.losses import (
 )
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
-PAIR_RATE = 25.0  # K x K scores of the size of logits need larger steps than weights of a matrix
+PAIR_RATE = 25.0  # times the head's rate: scores as large as logits need larger steps than the weights of a matrix
 
 
 class MultiTask(MultiTaskSettings, Technique):
@@ -86,7 +86,7 @@ class MultiTask(MultiTaskSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         own, on = context.modules, self.active()
-        if context.frozen:  # the other heads would learn train by heart there, and then pull the encoder to it
+        if context.frozen:  # the other heads would overfit train there, and then pull the encoder towards that
             on = {name: weight for name, weight in on.items() if name == "pair"}
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}

@@ -1,14 +1,14 @@
-"""Proportional resampling: for some steps at a time only a few blocks of the encoder train, drawn by their signal.
+"""Proportional resampling: only some of the encoder's groups train, drawn for a number of steps by their gradients.
 
-The encoder's blocks and its embeddings are drawn together, each with a probability in proportion to a power of its
-gradient's running mean square s_g, by systematic sampling (Madow 1949), whose chances are exact:
+Each group (a block, or the embeddings) is drawn with a probability in proportion to a power of the running mean square
+s_g of its gradient, its signal. Systematic sampling (Madow 1949) realises these probabilities exactly:
 
     π_g = min(1, c s_g^α), Σ π_g = max(1, share · groups)        rate_g ← rate_g · min(1 / π_g, MOST)
 
-A group that is left out has no gradient: its weights and moments keep their bits, its dropout stays on, and the
+A group that is not drawn has no gradient: its weights and moments do not change, its dropout stays on, and the
 backward pass ends at the lowest drawn group, as in LISA (2403.17919). Masking gradients instead (Child-Tuning,
 2109.05687) saves nothing, and under Adam "masked" weights still move. The head and the techniques' modules always
-train. The higher rate keeps the expected path near the dense one, as MOST allows.
+train. The higher rate keeps the expected path near that of dense training, as far as MOST allows.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.technique import Finding, StepContext, Technique
 from fpplm_core.training.techniques.resampling.settings import ResamplingSettings
 
-MEMORY = 50  # steps of a group that its signal remembers
-MOST = 2.0
+MEMORY = 50  # measurements over which a group's signal averages
+MOST = 2.0  # largest factor of a drawn group's learning rate
 
 
 class Resampling(ResamplingSettings, Technique):
@@ -64,7 +64,7 @@ class Resampling(ResamplingSettings, Technique):
 
 
 class GroupSignals(nn.Module):
-    """The encoder's groups from the top: their signals, the rates' factors in this period, and what has trained."""
+    """For the encoder's groups, from the top: signals, rate factors in this period, and how often each has trained."""
 
     signal: Tensor
     measured: Tensor
@@ -82,7 +82,7 @@ class GroupSignals(nn.Module):
         self.register_buffer("totals", torch.zeros(3, dtype=torch.float64))  # steps; shares of weights and of groups
 
     def of(self, names: Sequence[str]) -> Tensor:
-        """The signals of these groups, on the CPU; a group that was never measured has the mean of the others."""
+        """The signals of these groups, on the CPU; a group that was never measured gets the mean of the others."""
         signal, measured = torch.stack([self.signal, self.measured]).cpu()
         known = signal[measured > 0]
         signal = torch.where(measured > 0, signal, known.mean() if len(known) else 1.0)
@@ -94,13 +94,16 @@ class GroupSignals(nn.Module):
         self.scales.copy_(torch.tensor([scales.get(name, 0.0) for name in self.members], dtype=torch.float64))
 
     def kept_scales(self) -> dict[str, float]:
-        """The factors of the drawn groups; reads the device once after a run was resumed."""
+        """The rate factors in this period; a group that was not drawn is missing or has 0.
+
+        Reads the device only once, after a run was resumed.
+        """
         if self.current is None:
             self.current = dict(zip(self.members, self.scales.tolist(), strict=True))
         return self.current
 
     def measure(self, gradients: Mapping[str, Tensor], count: bool) -> None:
-        """Updates the signals of the groups that have gradients; with `count` also what has trained."""
+        """Updates the signals of the groups that have gradients; with `count` also the counts of what has trained."""
         own = {name: [gradients[n] for n in members if n in gradients] for name, members in self.members.items()}
         norms = {name: torch.stack(torch._foreach_norm(values)) for name, values in own.items() if values}
         if not norms:
@@ -130,7 +133,7 @@ class GroupSignals(nn.Module):
 
 
 def inclusion(signal: Tensor, share: float, proportion: float) -> Tensor:
-    """The probability of each group to be drawn, at most 1; their sum is share · n, but at least 1. *Shape:* (n,)."""
+    """The probability that each group is drawn; their sum is share · n, but at least 1. *Shape:* (n,) to (n,)."""
     strength = signal.double().clamp(min=1e-30)
     strength = (strength / strength.max()) ** proportion
     size = max(1.0, share * len(signal))
@@ -145,6 +148,6 @@ def inclusion(signal: Tensor, share: float, proportion: float) -> Tensor:
 
 
 def draw(chances: Tensor, start: Tensor) -> Tensor:
-    """Systematic sampling: True with exactly these chances if `start` is uniform in [0, 1[. *Shape:* (n,), ()."""
+    """Systematic sampling: True with exactly these probabilities if `start` is uniform in [0, 1[. *Shape:* (n,), ()."""
     places = torch.cat([start.unsqueeze(0), chances.cumsum(0) + start]).floor()
     return places.diff() > 0
