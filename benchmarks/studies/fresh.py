@@ -26,7 +26,7 @@ SENTENCES = {
     "uner_zh_gsdsimp": 240,
     "uner_pt_bosque": 240,
 }
-WHOLE = ("wikigold", "ncbi_disease")
+WHOLE = {"wikigold", "ncbi_disease"}
 MARK = "-DOCSTART-"
 SEED = 17
 
@@ -36,7 +36,8 @@ Unit = list[Block]  # a document with its mark, or a sentence
 
 def main() -> None:
     source = Path(sys.argv[1])
-    for name, number in SENTENCES.items():
+    found = {name: number for name, number in SENTENCES.items() if (source / name).is_dir()}
+    for name, number in found.items():
         parts = cut(read_units(source / name / "train.conll"), number)
         dev = [block for unit in read_units(source / name / "dev.conll") for block in unit]
         folder = OUTPUT / name
@@ -51,7 +52,7 @@ def main() -> None:
                 for split, part in zip(("train", "test", "unlabelled"), parts, strict=True)
             ),
         )
-    for name in WHOLE:
+    for name in found.keys() & WHOLE:
         for split, place in (("train", "train"), ("dev", "dev"), ("test", "test/test")):
             text = (source / name / f"{split}.conll").read_text(encoding="utf-8")
             write(OUTPUT / f"{name}_whole" / f"{place}.conll", text)

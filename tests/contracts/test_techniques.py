@@ -28,7 +28,7 @@ NAMES = techniques.names()
 CHOICES = {**{name: [name] for name in NAMES}, "all": NAMES}
 NEUTRAL: dict[str, dict[str, Any]] = {
     "multi_task": {"pair": 0, "presence": 0, "neighbours": 0, "boundary": 0, "anchor": 0},
-    "resampling": {"share": 1},
+    "resampling": {"blocks": 1},
     "fuzzy_regions": {"open_by": 0, "warmup": 0},
     "filter_pooling": {"rate": 0, "cutoff": 0},
     "adversarial": {"epsilon": 0, "rival_budget": 0, "consistency": 0, "label_correction": 0},

@@ -163,6 +163,20 @@ def test_the_parameters_of_fpplm_0_1_become_those_of_now() -> None:
     assert not any("duplicate" in line for line in lines)
 
 
+def test_schedules_of_techniques_that_work_differently_now_are_not_carried_over() -> None:
+    template = read_yaml(ROOT / "params.yaml")
+    own = copy.deepcopy(template)
+    blocks = own["technique"]
+    blocks["fuzzy_regions"] = {"frozen_until": 0.03, "open_by": 0.1, "warmup": 0.02, "order": "top_down", "probes": 8}
+    blocks["resampling"] = {"share": 0.7, "proportion": 1.0, "floor": 0.2, "dense_until": 0.15, "dense_from": 0.75}
+    blocks["label_lm"] |= {"begin": 0.3, "full": 0.4, "init_steps": 4}
+    found = Params.parse(update.carry_over(own, template)[0], "params.yaml").technique
+    shipped = Params.parse(template, "params.yaml").technique
+    assert found.fuzzy_regions == shipped.fuzzy_regions.model_copy(update={"open_by": 0.1})
+    assert found.resampling == shipped.resampling.model_copy(update={"proportion": 1.0})
+    assert found.label_lm == shipped.label_lm
+
+
 def test_parameters_that_git_does_not_hold_are_not_overwritten(project: Path) -> None:
     text = OLD["params.yaml"].replace("path: a", "path: mine")
     Path("params.yaml").write_text(text)

@@ -54,14 +54,14 @@ def test_exactly_as_many_groups_are_drawn_as_the_chances_say(values, share, prop
 
 def test_a_share_of_one_and_a_begin_at_the_end_are_the_plain_run_bit_for_bit(tiny_encoder):
     plain = weights(run(tiny_encoder))
-    for block in ({"share": 1.0}, {"begin": 1.0}):
+    for block in ({"blocks": 1.0}, {"begin": 1.0}):
         technique = tiny.technique(Resampling, **{**ALWAYS, **block})
         assert weights(run(tiny_encoder, {"resampling": technique})) == plain, block
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_closed_groups_keep_their_bits_and_open_ones_move(tiny_encoder, share):
-    active = {"resampling": tiny.technique(Resampling, share=share, proportion=0.0, **ALWAYS)}
+    active = {"resampling": tiny.technique(Resampling, blocks=share, proportion=0.0, **ALWAYS)}
     state = start(tiny_encoder, active)
     before, moments, opened = groups_of(state), state.tensors(), set()
     for _ in train_steps(state, batch_of, active, SETTINGS):
@@ -80,7 +80,7 @@ def test_closed_groups_keep_their_bits_and_open_ones_move(tiny_encoder, share):
 
 def test_a_drawn_step_equals_the_plain_one_with_the_other_groups_frozen_by_hand(tiny_encoder):
     """Bit for bit, at the rate 1/π; so dropout goes on in the blocks that are left out."""
-    technique = tiny.technique(Resampling, share=0.4, proportion=0.0, **ALWAYS)
+    technique = tiny.technique(Resampling, blocks=0.4, proportion=0.0, **ALWAYS)
 
     class Scaled(Technique):
         def lr_scale(self, group, context):
@@ -115,7 +115,7 @@ def watch_gradients(state: TrainingState) -> set[str]:
 
 
 def test_the_backward_pass_ends_at_the_lowest_open_group(tiny_encoder):
-    technique = tiny.technique(Resampling, share=0.2, proportion=0.0, **ALWAYS)
+    technique = tiny.technique(Resampling, blocks=0.2, proportion=0.0, **ALWAYS)
     state = start(tiny_encoder, {"resampling": technique})
     visited, ends = watch_gradients(state), []
     for _ in train_steps(state, batch_of, {"resampling": technique}, SETTINGS):
@@ -129,7 +129,7 @@ def test_the_backward_pass_ends_at_the_lowest_open_group(tiny_encoder):
 
 def test_an_attack_on_the_inputs_still_reaches_them(tiny_encoder):
     attack = {"adversarial": {"begin": 0.0, "full": 0.0, "input_every": 3, "input_until": 1.0}}
-    active = tiny.build(["adversarial", "resampling"], **attack, resampling={"share": 0.2, **ALWAYS})
+    active = tiny.build(["adversarial", "resampling"], **attack, resampling={"blocks": 0.2, **ALWAYS})
     state = start(tiny_encoder, active)
     visited, blocks = watch_gradients(state), {g.name for g in state.groups if g.name.startswith("block")}
     cut = 0
@@ -149,7 +149,7 @@ class Ladder(Technique):
 
 
 def test_only_groups_that_another_technique_has_opened_are_drawn(tiny_encoder):
-    technique = tiny.technique(Resampling, share=0.01, **ALWAYS)
+    technique = tiny.technique(Resampling, blocks=0.01, **ALWAYS)
     active = {"ladder": Ladder(), "resampling": technique}
     state = start(tiny_encoder, active)
     for report in train_steps(state, batch_of, active, SETTINGS):
@@ -162,7 +162,7 @@ def test_only_groups_that_another_technique_has_opened_are_drawn(tiny_encoder):
 
 
 def test_a_draw_lasts_for_its_period_from_the_begin_on(tiny_encoder):
-    technique = tiny.technique(Resampling, share=0.3, proportion=0.0, period=3, begin=0.25)
+    technique = tiny.technique(Resampling, blocks=0.3, proportion=0.0, period=3, begin=0.25)
     state, settings = start(tiny_encoder, {"resampling": technique}, changed(steps=20)), changed(steps=20)
     closed = [frozenset(state.closed) for _ in train_steps(state, batch_of, {"resampling": technique}, settings)]
     assert not any(closed[:5]) and all(closed[5:])
@@ -172,7 +172,7 @@ def test_a_draw_lasts_for_its_period_from_the_begin_on(tiny_encoder):
 
 def test_findings_are_what_has_trained(tiny_encoder):
     """Recounted from the weights that changed."""
-    technique = tiny.technique(Resampling, share=0.4, **{**ALWAYS, "period": 2, "begin": 0.25})
+    technique = tiny.technique(Resampling, blocks=0.4, **{**ALWAYS, "period": 2, "begin": 0.25})
     state = start(tiny_encoder, {"resampling": technique})
     sizes = {group: sum(p.numel() for p in members.values()) for group, members in groups_of(state).items()}
     shares, before, trained = [], groups_of(state), dict.fromkeys(sizes, 0)
@@ -220,7 +220,7 @@ def test_a_group_that_was_never_measured_counts_as_an_average_one(tiny_encoder):
 
 def test_rates_rise_by_the_inverse_chance_up_to_the_most(tiny_encoder):
     for share, wanted in ((0.8, 1 / 0.8), (0.4, MOST)):
-        technique = tiny.technique(Resampling, share=share, proportion=0.0, **ALWAYS)
+        technique = tiny.technique(Resampling, blocks=share, proportion=0.0, **ALWAYS)
         state = start(tiny_encoder, {"resampling": technique})
         context = StepContext(0, 12, 3, "resampling", 1.0, state.modules("resampling"))
         scales = technique.sampled_scales(state.groups, context)
@@ -230,7 +230,7 @@ def test_rates_rise_by_the_inverse_chance_up_to_the_most(tiny_encoder):
 
 
 def test_the_average_follows_closed_weights_too(tiny_encoder):
-    active = {"resampling": tiny.technique(Resampling, share=0.2, **ALWAYS)}
+    active = {"resampling": tiny.technique(Resampling, blocks=0.2, **ALWAYS)}
     state = start(tiny_encoder, active)
     before = {name: value.clone() for name, value in state.average.items()}
     for _ in train_steps(state, batch_of, active, SETTINGS):

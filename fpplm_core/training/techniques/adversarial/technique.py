@@ -79,7 +79,7 @@ class Adversarial(AdversarialSettings, Technique):
             scores, labels = context.modules["opinion"](step.hidden).flatten(0, 1), step.batch.labels.flatten()
             total = F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
             found["opinion_of_text"] = total / step.counted.sum().clamp(min=1)
-        strength = self.virtual * context.ramp(self.begin, self.full)
+        strength = self.virtual * context.ramp(self.begin, self.full) * (context.progress < self.input_until)
         if strength and self.epsilon and context.step % self.input_every == 0:
             generator = context.generator("virtual", step.batch.ids.device)
             found["virtual"] = strength * virtual_attack(step.model, step.batch, self.epsilon, generator)

@@ -102,9 +102,8 @@ class LabelLm(LabelLmSettings, Technique):
         return -self.bias * torch.log(expected / frequency).float()
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        learned = min(1.0, INIT_STEPS / total)
-        found = {"gathers centroids": (0.0, learned), "learns to write": (learned, 1.0)}
-        return found | ({"teaches the tagger while it is ahead": (learned, 1.0)} if self.feedback else {})
+        found = {"learns to write": (0.0, 1.0)}
+        return found | ({"teaches the tagger while it is ahead": (0.0, 1.0)} if self.feedback else {})
 
     def second_graph(self, modules: Mapping[str, Any]) -> SecondGraph:
         """From `read` (batch, words, K), `hidden` (batch, words), `states` (batch, words, width) and `counted`."""

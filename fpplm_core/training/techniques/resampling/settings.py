@@ -10,7 +10,7 @@ from fpplm_core.settings import Settings, Share
 
 
 class ResamplingSettings(Settings):
-    share: Annotated[float, Field(gt=0, le=1)]
+    blocks: Annotated[float, Field(gt=0, le=1)]
     period: Annotated[int, Field(ge=1)]
     proportion: Annotated[float, Field(ge=0, le=2)]
     begin: Share

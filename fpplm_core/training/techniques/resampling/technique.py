@@ -3,7 +3,7 @@
 Each group (a block, or the embeddings) is drawn with a probability in proportion to a power of the running mean square
 s_g of its gradient, its signal. Systematic sampling (Madow 1949) realises these probabilities exactly:
 
-    π_g = min(1, c s_g^α), Σ π_g = max(1, share · groups)        rate_g ← rate_g · min(1 / π_g, MOST)
+    π_g = min(1, c s_g^α), Σ π_g = max(1, blocks · groups)        rate_g ← rate_g · min(1 / π_g, MOST)
 
 A group that is not drawn has no gradient: its weights and moments do not change, its dropout stays on, and the
 backward pass ends at the lowest drawn group, as in LISA (2403.17919). Masking gradients instead (Child-Tuning,
@@ -34,7 +34,7 @@ class Resampling(ResamplingSettings, Technique):
 
     def first(self, total: int) -> int:
         """The first step in which only a share of the groups trains; `total` if none."""
-        return round(self.begin * total) if self.share < 1 else total
+        return round(self.begin * total) if self.blocks < 1 else total
 
     def sampled_scales(self, groups: Sequence[Group], context: StepContext) -> dict[str, float]:
         since, signals = context.step - self.first(context.total), context.modules["signals"]
@@ -42,7 +42,7 @@ class Resampling(ResamplingSettings, Technique):
         if since < 0 or not candidates:
             return {}
         if since % self.period == 0:
-            chances = inclusion(signals.of(candidates), self.share, self.proportion)
+            chances = inclusion(signals.of(candidates), self.blocks, self.proportion)
             start = torch.rand((), generator=context.generator("draw", torch.device("cpu")), dtype=torch.float64)
             drawn = zip(candidates, chances.tolist(), draw(chances, start).tolist(), strict=True)
             signals.keep({name: min(1 / chance, MOST) for name, chance, taken in drawn if taken})
@@ -60,7 +60,7 @@ class Resampling(ResamplingSettings, Technique):
         return {"a share of the blocks trains": (self.begin, 1.0)} if self.first(total) < total else {}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        return modules["signals"].summary() if self.share < 1 else {}
+        return modules["signals"].summary() if self.blocks < 1 else {}
 
 
 class GroupSignals(nn.Module):
