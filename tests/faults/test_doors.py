@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from fpplm_core.settings import read_yaml
 from tests.project import ROOT, Project
 
 DATA = Path("data/wikigold")
+WEAK_TYPE = re.compile(r"(\w+): test F1 0\.0000 on \d+ mention\(s\)")
 TYPE = "Zorro\tB-WEAPON\n"
 
 
@@ -60,19 +62,20 @@ def training_texts(project: Project) -> set[tuple[str, ...]]:
 def test_the_first_model_waits_for_floors(first: Project) -> None:
     said = (first.path / "first.log").read_text()
     assert "verdict  hold: no floor is set for the first model (gate.min_f1, gate.min_type_f1)" in said
-    assert "fpplm gate --write" in said and "PER: test F1 0.0000 on 15 mention(s)" in said
+    assert "fpplm gate --write" in said and WEAK_TYPE.search(said)
     assert not first.ok("git", "tag").strip() and last_run(first)["verdict"] == "hold"
     before = (first.path / "params.yaml").read_bytes()
-    assert "gate.min_f1: 0.01" in first.ok("fpplm", "gate")
+    assert re.search(r"gate.min_f1: 0\.\d", first.ok("fpplm", "gate"))
     assert (first.path / "params.yaml").read_bytes() == before, "without --write it only proposes"
 
 
 def test_with_the_proposed_floors_it_goes_into_production(promoted: Project) -> None:
     said = (promoted.path / "second.log").read_text()
     assert "verdict  v1.0.0 is in production: the first model" in said
-    assert "PER: test F1 0.0000 on 15 mention(s)" in said, "not without a word"
+    weak = WEAK_TYPE.search(said)
+    assert weak, "not without a word"
     gate = read_yaml(promoted.path / "params.yaml")["gate"]
-    assert gate["min_f1"] == 0.01 and gate["type_f1"]["PER"] == 0
+    assert gate["min_f1"] > 0 and gate["type_f1"][weak[1]] == 0
     assert "# least test span F1, in [0, 1]" in (promoted.path / "params.yaml").read_text(), "comments stay"
 
 

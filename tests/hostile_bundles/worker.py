@@ -100,6 +100,12 @@ def load(folder: str, options: dict[str, Any], audit: Audit) -> dict[str, Any]:
         return {"outcome": "traceback", "message": f"{type(error).__name__}: {error}"[:500]}
 
 
+def peak_megabytes() -> int:
+    """The most resident memory of this program; ru_maxrss also counts what its parent had when it started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) // 1024
+
+
 def main() -> None:
     base = sys.argv[1]
     onnx_session.DEADLINE, deadline.TICK = SECONDS, SECONDS / 10
@@ -113,7 +119,7 @@ def main() -> None:
         began = time.perf_counter()
         result = load(case["folder"], case["options"], audit)
         result["seconds"] = round(time.perf_counter() - began, 3)
-        result["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        result["megabytes"] = peak_megabytes()
         result["noted"] = audit.noted
         found = result.pop("answers", None)
         result["same"] = found == wanted
