@@ -102,8 +102,8 @@ def load(folder: str, options: dict[str, Any], audit: Audit) -> dict[str, Any]:
 
 def peak_megabytes() -> int:
     """The most resident memory of this program; ru_maxrss also counts what its parent had when it started it."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) // 1024
+    status = Path("/proc/self/status").read_bytes()  # as text it would look for a codec
+    return int(status.split(b"VmHWM:")[1].split()[0]) // 1024
 
 
 def main() -> None:
