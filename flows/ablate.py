@@ -25,7 +25,7 @@ from fpplm.studies.ablation import Cell, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
 from fpplm.studies.plan import read_plan, used_files
-from fpplm.studies.runs import PREPARED, gives_up, run_cell
+from fpplm.studies.runs import PREPARED, run_cell, should_prune
 from fpplm_core.errors import FpplmError
 
 
@@ -60,7 +60,7 @@ def run_missing(plan: Path, results: Path, workers: int, choices: str | None) ->
     facts = {"commit": try_git("describe", "--always", "--dirty"), "choices": choices}
     start = time.perf_counter()
     threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
-    watch = partial(gives_up, finished)
+    watch = partial(should_prune, finished)
     waiting = [execute.submit(cell, threads, facts, watch) for cell in todo]
     failed: list[FpplmError] = []
     for number, future in enumerate(as_completed(waiting), start=1):
@@ -88,5 +88,5 @@ def execute(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Any) 
 def line(row: LedgerRow) -> str:
     which = f"seed {row.seed}" if row.trial is None else f"trial {row.trial}"
     scores = f"dev {row.dev_f1:.4f}" + (f", test {row.test['f1']:.4f}" if row.test else "")
-    ended = f"given up after {len(row.curve)} epochs, " if row.pruned else ""
+    ended = f"pruned after {len(row.curve)} epochs, " if row.pruned else ""
     return f"{row.corpus}, {row.arm}, {which}: {scores}, {ended}{row.seconds:.0f} s"

@@ -24,7 +24,7 @@ from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PREDICTIONS, REPORTS
 from fpplm.studies.ablation import PREPARE, ROOT, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
-from fpplm.studies.search import is_hopeless
+from fpplm.studies.search import falls_behind
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
@@ -46,7 +46,7 @@ class Usage(NamedTuple):
 
     seconds: float
     peak_kb: int
-    given_up: bool = False
+    pruned: bool = False
 
 
 def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watch) -> LedgerRow:
@@ -63,7 +63,7 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
     write_params(cell, folder)
     training, *scoring = cell.modules
     usage = run_stage_module(training, folder, threads, cell, watch)
-    if not usage.given_up:
+    if not usage.pruned:
         for module in scoring:
             run_stage_module(module, folder, threads, cell)
     row = result(cell, folder, facts, usage)
@@ -105,20 +105,20 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
         process = subprocess.Popen(
             [sys.executable, "-m", module], cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT
         )
-        seen, given_up = 0, False
+        seen, pruned = 0, False
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            if watch and not given_up and len(curve := read_curve(folder)) > seen:
-                seen, given_up = len(curve), watch(curve)
-                if given_up:
+            if watch and not pruned and len(curve := read_curve(folder)) > seen:
+                seen, pruned = len(curve), watch(curve)
+                if pruned:
                     process.terminate()
             time.sleep(WATCH_EVERY)
     _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
-    given_up &= process.returncode != 0  # it may have ended by itself before the signal
-    if process.returncode and not given_up:
+    pruned &= process.returncode != 0  # it may have ended by itself before the signal
+    if process.returncode and not pruned:
         end = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise FpplmError(f"{module} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end)
-    return Usage(time.perf_counter() - start, usage.ru_maxrss, given_up)
+    return Usage(time.perf_counter() - start, usage.ru_maxrss, pruned)
 
 
 def read_curve(folder: Path) -> list[float]:
@@ -129,11 +129,11 @@ def read_curve(folder: Path) -> list[float]:
     return [float(row["dev_f1"]) for row in csv.DictReader((x for x in lines if x.endswith("\n")), delimiter="\t")]
 
 
-def gives_up(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:
+def should_prune(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:
     """Whether to prune a running cell with this dev F1 by epoch; only a trial with drawn values is ever pruned."""
     own = cell.corpus, cell.arm
     others = [row.curve for row in finished if row.trial is not None and (row.corpus, row.arm) == own]
-    return bool(cell.trial is not None and cell.values) and is_hopeless(curve, cell.settings["train"], others)
+    return bool(cell.trial is not None and cell.values) and falls_behind(curve, cell.settings["train"], others)
 
 
 def change_data(cell: Cell, folder: Path) -> None:
@@ -176,7 +176,7 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
 def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> LedgerRow:
     """The row of a cell in the ledger, read from the files of its stages."""
     curve = read_curve(folder)
-    trained = {"dev_f1": max(curve)} if usage.given_up else read_json(folder / METRICS / "train.json")
+    trained = {"dev_f1": max(curve)} if usage.pruned else read_json(folder / METRICS / "train.json")
     row = LedgerRow(
         key=cell.key,
         code=cell.code,
@@ -189,7 +189,7 @@ def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> Led
         peak_mb=usage.peak_kb // 1024,
         trial=cell.trial,
         values=cell.values,
-        pruned=usage.given_up,
+        pruned=usage.pruned,
         **facts,
     )
     if not cell.final:

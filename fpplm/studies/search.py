@@ -36,7 +36,7 @@ def short(value: Any) -> Any:
     return float(f"{value:.2e}") if isinstance(value, float) else value
 
 
-def is_hopeless(curve: Sequence[float], train: dict[str, Any], others: Iterable[Sequence[float]]) -> bool:
+def falls_behind(curve: Sequence[float], train: dict[str, Any], others: Iterable[Sequence[float]]) -> bool:
     """Whether to prune a trial: its best dev F1 is below the median of the others after as many epochs.
 
     `curve` and `others` are dev F1 by epoch; `train` is that section of the trial's params.yaml, where `auto` counts

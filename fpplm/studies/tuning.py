@@ -61,7 +61,7 @@ def tuned() -> Tuning:
 def lines(found: Tuning) -> Iterator[str]:
     """A line for each trial, then the best values, if they are better than params.yaml."""
     for row in found.rows:
-        ended = f" (given up after {len(row.curve)} epochs)" if row.pruned else ""
+        ended = f" (pruned after {len(row.curve)} epochs)" if row.pruned else ""
         values = ", ".join(f"{name} {value}" for name, value in row.values.items()) or "params.yaml as it is"
         yield f"dev F1 {row.dev_f1:.4f}{ended}  {row.seconds:.0f} s  {values}"
     if found.best.values:

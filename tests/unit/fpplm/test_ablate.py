@@ -191,14 +191,14 @@ def test_choices_are_made_of_finished_trials_alone_and_final_runs_need_them(plan
     write_choices(file, tmp_path)
     finals = cells_of(file, tmp_path, final=True)
     assert [cell.seed for cell in finals] == [1, 2] and {cell.key for cell in finals}.isdisjoint(c.key for c in runs)
-    assert all(cell.values == runs[2].values for cell in finals)  # the best that was not given up, of equals the first
+    assert all(cell.values == runs[2].values for cell in finals)  # the best that was not pruned, of equals the first
     assert used_files(file, tmp_path) == [file, Path("params.yaml"), tmp_path / "plan.choices.yaml"]
     after = plan("after", choices="plan", arms={"x": {"like": "plain"}}, corpora={"whole": {}})
     assert {cell.values["train.lr"] for cell in cells_of(after, tmp_path, final=False)} == {runs[2].values["train.lr"]}
     assert used_files(after, tmp_path)[-1] == tmp_path / "plan.choices.yaml"
 
 
-def test_a_trial_that_was_given_up_is_never_chosen():
+def test_a_trial_that_was_pruned_is_never_chosen():
     (cell, *_) = cells(search=SEARCH)
     assert choose([row(cell, pruned=True, dev_f1=0.9)]) == {}
 

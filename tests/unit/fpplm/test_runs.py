@@ -4,7 +4,7 @@ import pytest
 
 from fpplm.studies.ablation import grid
 from fpplm.studies.plan import Plan
-from fpplm.studies.runs import CURVE, gives_up, read_curve, run_stage_module
+from fpplm.studies.runs import CURVE, read_curve, run_stage_module, should_prune
 from fpplm_core.errors import FpplmError
 from tests.unit.fpplm.test_ablate import SEARCH, row
 
@@ -32,17 +32,17 @@ def training(folder, epochs=3, pause=0.0, end=""):
     return folder
 
 
-def test_a_training_that_is_given_up_is_ended_and_its_curve_kept(tmp_path, cells):
+def test_a_training_that_is_pruned_is_ended_and_its_curve_kept(tmp_path, cells):
     seen = []
     folder = training(tmp_path, epochs=100, pause=0.5)
     usage = run_stage_module("training", folder, 1, cells[0], lambda curve: seen.append(curve) or len(curve) >= 2)
-    assert usage.given_up and usage.seconds < 40 and usage.peak_kb > 0
+    assert usage.pruned and usage.seconds < 40 and usage.peak_kb > 0
     assert seen[0][0] == 0.0 and 2 <= len(read_curve(folder)) < 100
 
 
-def test_a_training_that_ends_by_itself_is_not_given_up(tmp_path, cells):
+def test_a_training_that_ends_by_itself_is_not_pruned(tmp_path, cells):
     usage = run_stage_module("training", training(tmp_path, pause=0.3), 1, cells[0], lambda curve: False)
-    assert not usage.given_up and read_curve(tmp_path) == [0.0, 0.1, 0.2]
+    assert not usage.pruned and read_curve(tmp_path) == [0.0, 0.1, 0.2]
 
 
 def test_a_training_that_fails_is_an_error_with_the_end_of_its_log(tmp_path, cells):
@@ -60,5 +60,5 @@ def test_a_trial_is_compared_with_those_of_its_own_arm_and_corpus(cells):
         row(trial, trial=None, curve=good),
     ]
     bad = [0.1] * 12
-    assert gives_up(own, trial, bad) and not gives_up(others + own[:1], trial, bad)
-    assert not gives_up(own, present, bad)  # the arm as it is is what the others are compared with
+    assert should_prune(own, trial, bad) and not should_prune(others + own[:1], trial, bad)
+    assert not should_prune(own, present, bad)  # the arm as it is is what the others are compared with

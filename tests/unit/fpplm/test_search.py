@@ -1,9 +1,9 @@
-"""Which trials are drawn, and which are given up."""
+"""Which trials are drawn, and which are pruned."""
 
 import pytest
 
 from fpplm.studies.plan import Search
-from fpplm.studies.search import draw, is_hopeless
+from fpplm.studies.search import draw, falls_behind
 
 LENGTHS = {"train.epochs": [6, 12, 24]}
 GOOD, MIDDLE, BAD = [0.3, 0.5, 0.6, 0.65], [0.2, 0.4, 0.5, 0.55], [0.0, 0.1, 0.2, 0.25]
@@ -23,7 +23,7 @@ def test_draws_are_repeatable_spread_over_decades_and_easy_to_copy():
 
 
 @pytest.mark.parametrize(
-    ("curve", "others", "given_up"),
+    ("curve", "others", "pruned"),
     [
         (BAD[:3], [GOOD, MIDDLE], True),
         (GOOD[:3], [GOOD, MIDDLE], False),
@@ -35,13 +35,13 @@ def test_draws_are_repeatable_spread_over_decades_and_easy_to_copy():
         ([0.6, 0.1, 0.1], [GOOD, MIDDLE], False),  # its best counts
     ],
 )
-def test_a_trial_is_given_up_below_the_median_of_the_others(curve, others, given_up):
-    assert is_hopeless(curve, {"epochs": 6, "warmup": 0.1}, others) is given_up
+def test_a_trial_is_pruned_below_the_median_of_the_others(curve, others, pruned):
+    assert falls_behind(curve, {"epochs": 6, "warmup": 0.1}, others) is pruned
 
 
-def test_no_trial_is_given_up_while_its_rate_rises_or_before_a_quarter_of_its_epochs():
+def test_no_trial_is_pruned_while_its_rate_rises_or_before_a_quarter_of_its_epochs():
     good, bad = [0.5] * 24, [0.1] * 24
     for epochs, warmup, first in ((6, 0.1, 3), (12, 0.3, 4), (24, 0.1, 6), (24, 0.3, 8), ("auto", "auto", 3)):
         train = {"epochs": epochs, "warmup": warmup}
-        given_up = [n for n in range(1, 25) if is_hopeless(bad[:n], train, [good, good])]
-        assert given_up[0] == first
+        pruned = [n for n in range(1, 25) if falls_behind(bad[:n], train, [good, good])]
+        assert pruned[0] == first

@@ -57,13 +57,13 @@ def test_a_space_of_ones_own_may_name_any_parameter_and_no_other(folder):
             tuning.write_plan(PARAMS, 2, wrong)
 
 
-def test_the_best_trial_that_was_not_given_up_is_shown_with_its_gain(folder):
+def test_the_best_trial_that_was_not_pruned_is_shown_with_its_gain(folder):
     tuning.write_plan(PARAMS, 3, None)
     finish(folder, [(0.6, False), (0.9, True), (0.65, False), (0.5, False)])
     found = tuning.tuned()
     assert found.best.trial == 2 and found.present.trial == 0
     text = "\n".join(tuning.lines(found))
-    assert text.count("dev F1") == 4 and "params.yaml as it is" in text and "given up after 2 epochs" in text
+    assert text.count("dev F1") == 4 and "params.yaml as it is" in text and "pruned after 2 epochs" in text
     assert "best: +0.0500 over params.yaml" in text
     assert f"train.lr: {found.best.values['train.lr']}" in text
 
