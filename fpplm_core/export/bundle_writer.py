@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -85,7 +86,7 @@ def assemble(
     """
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
-    names = [graph_name(variant) for variant in config.variants["cpu"]]
+    names = [graph_name(variant) for variant in dict.fromkeys(chain(*config.variants.values()))]
     if config.label_lm_threshold:
         names.append(LABEL_LM)
     for name in names:

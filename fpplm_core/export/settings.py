@@ -19,3 +19,4 @@ class ExportSettings(Settings):
 class VerifySettings(Settings):
     max_logit_delta: Annotated[float, Field(gt=0)]
     max_f1_loss: Share
+    max_f1_bound: Share
