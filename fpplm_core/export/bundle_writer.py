@@ -33,7 +33,7 @@ from fpplm_core.serving.files import sha256
 from fpplm_core.tagging.decoder import SpanDecoder
 
 # The order of preference by device; int8 has no CUDA kernels, float16 has hardly any on the CPU.
-PREFERENCE = {"cpu": ["int8", "mixed", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
+PREFERENCE = {"cpu": ["int8", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
 GOLDEN_SENTENCES = 8
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fpplm_core.settings import Settings, Share
 
-Variant = Literal["fp32", "fp16", "int8", "mixed"]
+Variant = Literal["fp32", "fp16", "int8"]
 
 
 class ExportSettings(Settings):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
+from fpplm_core.serving import onnx_session
 from fpplm_core.serving.onnx_session import is_available, open_session, require_device
 from fpplm_core.serving.padded_session import RECORDED_ROWS, PaddedSession, round_up
 
@@ -49,6 +50,17 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_threads_that_wait_leave_their_cores_to_others(graph: Path) -> None:
     options = open_session(graph.read_bytes(), "cpu", threads=2).session.get_session_options()
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize("vnni", [True, False])
+def test_without_vnni_products_of_8_bits_are_exact(graph: Path, monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+    monkeypatch.setattr(onnx_session, "has_vnni", lambda: vnni)
+    options = open_session(graph.read_bytes(), "cpu").session.get_session_options()
+    if vnni:
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
 
 
 @given(st.integers(1, 10**6))
