@@ -132,7 +132,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     ours = [name for name in rates if name.startswith("fpplm")]
     weights, pieces = encoder_weights(), pieces_per_word(FOLDER)
     half = "float16" if gpu else "float32"  # hardly a CPU computes in float16
-    formats = {"fpplm int8": "int8", "fpplm fp32": "float32", "fpplm fp16": half}  # mixed has no peak of its own
+    formats = {"fpplm int8": "int8", "fpplm fp32": "float32", "fpplm fp16": half}
     return {
         "words": words,
         "words_per_s": {name: spread(values) for name, values in rates.items()},

@@ -1,4 +1,4 @@
-"""verify: every graph against torch, over dev and test in the serving code; the bundle of those that pass."""
+"""verify: every graph against torch, over dev and test in the serving code; the bundle of those that pass on dev."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fpplm.registry.lineage import manifest_facts
 from fpplm.report.console import verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.export.bundle_writer import assemble, by_device, graph_sizes, make_config
+from fpplm_core.export.bundle_writer import assemble, graph_sizes, make_config
 from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs, with_documents
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
@@ -28,8 +28,7 @@ def verify(params: Params) -> None:
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
     dev, test = (load_corpus(split, paths.CORPUS) for split in ("dev", "test"))
     answers = np.concatenate([np.load(paths.PREDICTIONS / f"{split}_logits.npy") for split in ("dev", "test")])
-    # Together: rounding changes a few mentions, which one split's F1 shows as noise.
-    torch = TorchAnswer.of((dev, test), answers, decoder)
+    torch = TorchAnswer.of(dev, test, answers, decoder)
     sizes = graph_sizes(paths.GRAPHS)
     config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)
     facts = manifest_facts(params)
@@ -43,7 +42,7 @@ def verify(params: Params) -> None:
     print(*verdict_lines(verdicts, timings), sep="\n")
     require_fp32(report)
     facts |= {"variants": {name: asdict(verdict) for name, verdict in verdicts.items()}}
-    config = replace(config, variants=by_device(report.kept))
+    config = replace(config, variants=report.by_device(config.variants))
     serving = Predictor.load(paths.BUNDLE, "cpu", config.variants["cpu"][0])
     if params.export.refine_below:
         trial = try_label_lm(serving, dev)

@@ -40,7 +40,7 @@ SETTINGS = {
     },
     "export": {"refine_below": 0.9},
     "gate": {"min_f1": 0.001, "min_type_f1": 0.0, "type_f1": dict.fromkeys(("LOC", "MISC", "ORG", "PER"), 0.0)},
-    "verify": {"max_f1_loss": 0.5},
+    "verify": {"max_f1_loss": 0.5, "max_f1_bound": 1.0},
     "promotion": {"min_speed": 0},  # of a busy machine says nothing
 }
 

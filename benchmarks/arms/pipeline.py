@@ -22,6 +22,7 @@ def prepare(task: dict[str, Any]) -> tuple[dict[str, arm.Job], dict[str, Any]]:
         device=-1 if task["device"] == "cpu" else 0,
         dtype=task["dtype"],
     )
+    arm.require_device(task["device"], tag.device.type)
     return tagging.jobs(lambda texts, size: tag(list(texts), batch_size=size), tagging.plain(task), task["sizes"])
 
 

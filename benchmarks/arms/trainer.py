@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 sys.path[0] = str(Path(__file__).parents[2])
-from benchmarks.harness.arm import Job, serve
+from benchmarks.harness.arm import Job, require_device, serve
 from benchmarks.peers.trainer import train_peer
 from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data.corpus import load_corpus
@@ -18,6 +18,7 @@ from fpplm_core.params import load
 
 def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
     """*task:* batch (sentences), bf16 (bool), device."""
+    require_device(task["device"], "cuda" if torch.cuda.is_available() else "cpu")  # the Trainer takes what there is
     settings = load()
     corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev")}
     words = sum(len(s.words) for s in corpus["train"])

@@ -44,6 +44,12 @@ def serve(prepare: Callable[[dict[str, Any]], tuple[dict[str, Job], dict[str, An
         say({"seconds": seconds, "peak_bytes": peak_bytes(), **found})
 
 
+def require_device(wanted: str, found: str) -> None:
+    """Raises RuntimeError where an arm would report the speed of another device: libraries fall back silently."""
+    if wanted.lower() not in found.lower():
+        raise RuntimeError(f"asked for {wanted}, but it runs on {found}")
+
+
 def peak_bytes() -> int:
     """The most memory that this process has held."""
     status = Path("/proc/self/status")

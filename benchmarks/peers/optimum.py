@@ -33,6 +33,7 @@ def prepare(task: dict[str, Any]) -> tuple[dict[str, arm.Job], dict[str, Any]]:
         provider="CUDAExecutionProvider" if task["device"] == "cuda" else "CPUExecutionProvider",
         session_options=options,
     )
+    arm.require_device(task["device"], model.providers[0])
     tagger = pipeline(
         "token-classification",
         model=model,

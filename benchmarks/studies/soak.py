@@ -1,12 +1,16 @@
 """Ten thousand random shapes through a device's serving session: memory stays, answers agree with the CPU's float32.
 
+The exit status is 1 if the memory still grows in the second half, or logits are further apart than LARGEST_DELTA.
+
 On the CPU it runs what a GPU runs, padding and bound buffers, over the CPU's provider.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -15,9 +19,13 @@ from benchmarks.harness import machine
 from benchmarks.harness.arm import peak_bytes
 from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import graph_name, open_bundle
-from fpplm_core.serving.onnx_session import PaddedSession, open_session
+from fpplm_core.serving.onnx_session import open_session
+from fpplm_core.serving.padded_session import PaddedSession
 
 COMPARED = 100  # one shape in so many
+GROWTH = 1.02  # memory at the end, relative to half of the way, when all shapes have their buffers
+# The largest mean difference of the logits of a batch. Random pieces are not what int8 is made for.
+LARGEST_DELTA = {"fp32": 1e-4, "fp16": 0.02, "int8": 0.2}
 
 
 def main() -> None:
@@ -29,7 +37,7 @@ def main() -> None:
     variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
     graph, exact_graph = (bundle.read(graph_name(name)) for name in (variant, "fp32"))
     if options.device == "cpu":
-        session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu", record=False)
+        session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu")
     else:
         session = open_session(graph, options.device)
     exact = open_session(exact_graph, "cpu")
@@ -51,6 +59,7 @@ def main() -> None:
         if number % (options.shapes // 10) == options.shapes // 10 - 1:
             memory.append(held(options.device))
             print(f"{number + 1} shapes, {memory[-1] / 1e6:,.0f} MB", flush=True)
+    faults = out_of_bounds(variant, memory, deltas)
     machine.save(
         f"soak-{options.device}.json",
         {
@@ -60,8 +69,20 @@ def main() -> None:
             "bytes_held_by_tenths": memory,
             "mean_logit_delta": float(np.mean(deltas)),
             "largest_mean_logit_delta": max(deltas),
+            "out_of_bounds": faults,
         },
     )
+    sys.exit("\n".join(faults) or None)
+
+
+def out_of_bounds(variant: str, memory: Sequence[int], deltas: Sequence[float]) -> list[str]:
+    """What exceeds its bound: the memory held after each tenth, and the mean differences of logits."""
+    faults, half = [], memory[len(memory) // 2 - 1]
+    if memory[-1] > GROWTH * half:
+        faults.append(f"memory grew from {half / 1e6:,.0f} to {memory[-1] / 1e6:,.0f} MB in the second half")
+    if max(deltas) > LARGEST_DELTA[variant]:
+        faults.append(f"logits differ by {max(deltas):.2g}, more than {LARGEST_DELTA[variant]:.2g}")
+    return faults
 
 
 def held(device: str) -> int:

@@ -52,6 +52,16 @@ def test_an_arm_says_what_it_is_and_answers_each_job(tmp_path: Path):
     assert ended.stderr.count("a library warns") == 2
 
 
+@pytest.mark.parametrize("found", ["cuda", "CUDAExecutionProvider", "cpu", "CPUExecutionProvider"])
+def test_no_arm_reports_another_device(found: str):
+    for wanted in ("cpu", "cuda"):
+        if wanted in found.lower():
+            arm.require_device(wanted, found)
+        else:
+            with pytest.raises(RuntimeError, match=f"asked for {wanted}, but it runs on {found}"):
+                arm.require_device(wanted, found)
+
+
 def test_an_exception_ends_the_arm(tmp_path: Path):
     (_, *answers), ended = run(tmp_path, "corpus\nbroken\ncorpus\n")
     assert len(answers) == 1

@@ -30,7 +30,7 @@ from fpplm_core.tagging.words import Segmenter
 
 app = typer.Typer()
 Device = Annotated[str, typer.Option(help="device to run on: auto, cpu, cuda or tensorrt")]
-Variant = Annotated[str, typer.Option(help="model variant: auto, fp32, fp16, int8 or mixed")]
+Variant = Annotated[str, typer.Option(help="model variant: auto, fp32, fp16 or int8")]
 Segmentation = Annotated[
     str | None,
     typer.Option("--segmenter", help="MODULE:FUNCTION of your own segmenter, for a bundle that was trained with it"),

@@ -196,7 +196,7 @@ def graph_rows(report: VerifyReport | None, timings: TimingReport | None) -> lis
     rows = []
     for name, verdict in report.variants.items():
         variant, device = name.split(" on ")
-        kept = not {variant, "fp32"} & set(report.refused)  # without fp32 there is no bundle
+        kept = verdict.accepted and "fp32" not in report.refused  # without fp32 there is no bundle
         rows.append(GraphRow(variant, device, kept, verdict, report.bytes[variant], speeds.get((variant, device))))
     return rows
 

@@ -78,10 +78,11 @@ def publish_stage(name: str) -> None:
     elif name == "verify":
         report = read_record(paths.METRICS / "verify.json", VerifyReport)
         rows = [
-            (graph, f"{one.f1:.4f}", f"{one.f1_loss:.4f}", f"{one.max_logit_delta:.2g}", one.accepted)
+            (graph, f"{one.dev_f1:.4f}", f"{one.dev_f1_loss:.4f}", f"{one.max_logit_delta:.2g}", one.accepted)
             for graph, one in report.variants.items()
         ]
-        publish_table("graphs", f"bundle {paths.BUNDLE.resolve()}", ("graph", "F1", "loss", "max Δlogit", "kept"), rows)
+        head = ("graph", "dev F1", "loss", "max Δlogit", "kept")
+        publish_table("graphs", f"bundle {paths.BUNDLE.resolve()}", head, rows)
 
 
 def publish_table(key: str, description: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -12,12 +12,15 @@ from fpplm_core.training.settings import TrainSettings
 
 
 def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData) -> bool:
-    """True for bfloat16: as `train.precision` says or, for auto, if passes in it are at least 1.2 times as fast."""
+    """True for bfloat16: as `train.precision` says or, for auto, where it is faster.
+
+    That is a GPU whose cores compute in it (others emulate it), or a CPU on which passes are 1.2 times as fast.
+    """
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     device = next(model.parameters()).device
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     batch = make_batch(data, data.epochs[0][0])
     seconds: dict[bool, list[float]] = {False: [], True: []}
     model.eval()

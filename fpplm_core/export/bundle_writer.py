@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,7 +33,7 @@ from fpplm_core.serving.files import sha256
 from fpplm_core.tagging.decoder import SpanDecoder
 
 # The order of preference by device; int8 has no CUDA kernels, float16 has hardly any on the CPU.
-PREFERENCE = {"cpu": ["int8", "mixed", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
+PREFERENCE = {"cpu": ["int8", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
 GOLDEN_SENTENCES = 8
 
 
@@ -85,7 +86,7 @@ def assemble(
     """
     shutil.rmtree(bundle, ignore_errors=True)
     bundle.mkdir()
-    names = [graph_name(variant) for variant in config.variants["cpu"]]
+    names = [graph_name(variant) for variant in dict.fromkeys(chain(*config.variants.values()))]
     if config.label_lm_threshold:
         names.append(LABEL_LM)
     for name in names:

@@ -1,4 +1,4 @@
-"""The tagger as ONNX: float32 straight from torch, float16 and int8 derived from that graph.
+"""The tagger as ONNX: float32 straight from torch, from which float16 and int8 are derived.
 
 The graph maps `input_ids`, `attention_mask` and, with word shapes, `token_type_ids` (batch, pieces) to float32
 `logits` (batch, pieces, K); windows, first pieces and decoding stay outside.

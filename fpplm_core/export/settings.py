@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fpplm_core.settings import Settings, Share
 
-Variant = Literal["fp32", "fp16", "int8", "mixed"]
+Variant = Literal["fp32", "fp16", "int8"]
 
 
 class ExportSettings(Settings):
@@ -19,3 +19,4 @@ class ExportSettings(Settings):
 class VerifySettings(Settings):
     max_logit_delta: Annotated[float, Field(gt=0)]
     max_f1_loss: Share
+    max_f1_bound: Share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from fpplm_core.errors import FpplmError
@@ -10,15 +11,19 @@ from fpplm_core.errors import FpplmError
 
 @dataclass(frozen=True)
 class VariantVerdict:
-    """A graph against torch: its largest logit difference, F1 and what F1 lost, and whether it may serve.
+    """A graph against torch: how far its logits and spans differ, what F1 loses, and whether it may serve.
 
-    Both F1 are over dev and test together.
+    The first two are over dev and test. `dev_f1_loss_bound` is the one-sided 95 % upper bound of `dev_f1_loss`. The F1
+    of dev alone decides; that of test is only reported.
     """
 
     max_logit_delta: float
     sentences_with_other_spans: int
-    f1: float
-    f1_loss: float
+    dev_f1: float
+    dev_f1_loss: float
+    dev_f1_loss_bound: float
+    test_f1: float
+    test_f1_loss: float
     accepted: bool
 
 
@@ -61,19 +66,32 @@ class VerifyReport:
 
     @classmethod
     def of(cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
-        """A variant that is refused on one device is left out on all; `sizes` are the bytes of each graph."""
-        return cls(verdicts, sizes, sorted({name.split()[0] for name, v in verdicts.items() if not v.accepted}))
+        """A variant is left out if no device accepts it; `sizes` are the bytes of each graph."""
+        accepted = {name.split()[0] for name, verdict in verdicts.items() if verdict.accepted}
+        return cls(verdicts, sizes, sorted({name.split()[0] for name in verdicts} - accepted))
 
     @property
     def kept(self) -> list[str]:
-        """The variants that the bundle gets; mixed stands in for int8."""
-        left_out = {*self.refused} if "int8" in self.refused else {*self.refused, "mixed"}
-        return [variant for variant in self.bytes if variant not in left_out]
+        """The variants that the bundle gets."""
+        return [variant for variant in self.bytes if variant not in self.refused]
+
+    def by_device(self, preference: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """The variants that may serve on each device, in its order of preference.
+
+        A device serves what it has accepted itself. Where none was judged, because this machine has no such device,
+        fp32 comes first: that another device accepted a variant says nothing about its arithmetic there.
+        """
+        offered = {}
+        for device, order in preference.items():
+            judged = {v: verdict for v in order if (verdict := self.variants.get(f"{v} on {device}"))}
+            unjudged = sorted((v for v in order if v in self.kept), key=lambda variant: variant != "fp32")
+            offered[device] = [v for v, verdict in judged.items() if verdict.accepted] if judged else unjudged
+        return offered
 
 
 def require_fp32(report: VerifyReport) -> None:
-    """Raises FpplmError if the float32 graph is refused: there is nothing to fall back on."""
-    if "fp32" in report.refused:
+    """Raises FpplmError if the float32 graph is refused on the CPU: there is nothing to fall back on."""
+    if not report.variants["fp32 on cpu"].accepted:
         raise FpplmError(
             "the exported graph does not reproduce torch's output",
             where="verify",

@@ -1,6 +1,6 @@
 """A bundle: a flat folder with everything that tagging needs, and a manifest of the hashes of its files.
 
-model.<variant>.onnx    graphs: fp32, fp16, int8, mixed
+model.<variant>.onnx    graphs: fp32, fp16, int8; earlier: mixed
 label_lm.onnx           optional: the label language model, which reads labels and states and writes labels
 tokenizer.json          words to pieces
 config.json             labels, transition scores, window, variants by device in order of preference

@@ -6,7 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import onnxruntime as ort
+
+from fpplm_core.errors import BundleError
+from fpplm_core.serving.files import one_line
+
 TICK = 5.0  # s between two looks at what runs
+DEADLINE = 60.0  # s for opening a graph and for each batch, which takes some hundredths of a second on a CPU
 
 
 class Watchdog:
@@ -45,3 +51,27 @@ class Watchdog:
 
 
 WATCHDOG = Watchdog()
+
+
+@contextmanager
+def graph_limits(where: str, seconds: float, cancel: Callable[[], object]) -> Iterator[None]:
+    """Calls `cancel` at the deadline. Raises BundleError for what ONNX Runtime raises, then or before."""
+    late = []
+
+    def stop() -> None:
+        late.append(True)
+        cancel()
+
+    try:
+        with WATCHDOG.limit(seconds, stop):
+            yield
+    except Exception as error:  # ONNX Runtime has many kinds, with no common base
+        got = f"no end within {seconds:.0f} s" if late else one_line(error)
+        do = "try another variant or device, or make the bundle again"
+        raise BundleError("ONNX Runtime cannot run the graph", where=where, got=got, do=do) from None
+
+
+def run_options() -> ort.RunOptions:
+    options = ort.RunOptions()
+    options.log_severity_level = 4  # errors are raised, in one line
+    return options

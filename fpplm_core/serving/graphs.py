@@ -13,7 +13,8 @@ from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import LABEL_LM, Bundle, graph_name
 from fpplm_core.serving.config import BundleConfig
 from fpplm_core.serving.files import one_line
-from fpplm_core.serving.onnx_session import Feeds, Session, open_session
+from fpplm_core.serving.onnx_session import Session, open_session
+from fpplm_core.serving.padded_session import Feeds
 
 TYPES: dict[str, type[np.generic]] = {"tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(bool)": np.bool_}
 WHOLE, REAL, TRUTH = TYPES
@@ -76,6 +77,27 @@ def require_finite(values: NDArray[np.float32], where: str) -> NDArray[np.float3
     return values
 
 
+def choose_variant(bundle: Bundle, device: str, variant: str) -> str:
+    """The named variant, or for `auto` the one that the device prefers. Raises BundleError if the bundle lacks it."""
+    offered = bundle.variants["cpu" if device == "cpu" else "cuda"]
+    chosen = offered[0] if variant == "auto" and offered else variant
+    if chosen not in offered:
+        do = f"it has {offered}"
+        raise BundleError("no such variant in the bundle", where=str(bundle.path), got=repr(chosen), do=do)
+    return chosen
+
+
+def batch_pieces(bundle: Bundle, device: str, variant: str) -> int:
+    """The most pieces in a run that has more than one window (docs/performance.md).
+
+    The 8-bit graphs of format 1 scale activations by their range over a whole run: there, each window runs alone, so
+    that a text gets the same answer whatever shares its batch.
+    """
+    if bundle.manifest["format"] == 1 and variant in ("int8", "mixed"):
+        return 1
+    return 128 if device == "cpu" else 32768
+
+
 def open_tagger(bundle: Bundle, variant: str, device: str, threads: int | None) -> CheckedSession:
     """The graph of a variant.
 
@@ -92,7 +114,7 @@ def open_label_lm(bundle: Bundle, device: str, threads: int | None) -> CheckedSe
 
 def _open(bundle: Bundle, name: str, signature: Signature, device: str, threads: int | None) -> CheckedSession:
     where = str(bundle.path / name)
-    session = open_session(bundle.read(name), device, threads, where)
+    session = open_session(bundle.read(name), device, threads, where, bundle.config.window)
     inputs, outputs = (_ports(found, where) for found in (session.session.get_inputs(), session.session.get_outputs()))
     if set(inputs) != set(signature.inputs):
         got = one_line(sorted(inputs))

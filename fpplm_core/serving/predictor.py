@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,33 +12,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm_core.errors import BundleError
+from fpplm_core.errors import BundleError, DeviceError
 from fpplm_core.serving.bundle import Bundle, open_bundle
 from fpplm_core.serving.entities import Entity, SegmentedText, WordExplanation, chunks_of, entities_of
-from fpplm_core.serving.graphs import CheckedSession, open_label_lm, open_tagger, require_finite
-from fpplm_core.serving.onnx_session import cores, is_available, require_device
+from fpplm_core.serving.graphs import (
+    CheckedSession,
+    batch_pieces,
+    choose_variant,
+    open_label_lm,
+    open_tagger,
+    require_finite,
+)
+from fpplm_core.serving.onnx_session import cores, has_gpu, require_device
 from fpplm_core.serving.segmentation import segmentation
 from fpplm_core.serving.tokenizer import BundleWindowBuilder
 from fpplm_core.tagging.batches import Arrays, collate
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span
-from fpplm_core.tagging.viterbi import softmax
+from fpplm_core.tagging.viterbi import log_softmax, softmax
 from fpplm_core.tagging.windows import Documents, Window
 from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
 TEMPERATURE = 2.0  # softens the label language model's input, as in its training
-# These graphs scale activations by their range over a whole run: a window has the same answer only if it runs alone.
-DYNAMIC = ("int8", "mixed")
-
-
 # The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
 PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
-
-
-def log_chances(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The logarithms of the probabilities, finite where those are too small for float32."""
-    return np.log(np.maximum(softmax(logits), np.finfo(np.float32).tiny))
 
 
 class Predictor:
@@ -62,8 +61,7 @@ class Predictor:
         self.decoder = SpanDecoder(config.labels, np.array(config.transitions, dtype=np.float32))
         self.builder = BundleWindowBuilder(bundle)
         self.label_lm_threshold, self.use_label_lm = config.label_lm_threshold, config.use_label_lm
-        # At most so many in a run, but always one window; docs/performance.md.
-        self.batch_pieces = 1 if variant in DYNAMIC else 128 if device == "cpu" else 32768
+        self.batch_pieces = batch_pieces(bundle, device, variant)
         # On the CPU, one core per run: operators that share all cores would wait for each other.
         self.workers = ThreadPoolExecutor((threads or cores()) if device == "cpu" else 1)
 
@@ -82,24 +80,31 @@ class Predictor:
 
         `segmenter` is the user's own function from a text to its words, if it segmented the training texts: a bundle
         never names code to import. Without it, such a bundle tags words but refuses texts. `digest` and `allow_links`
-        are those of `open_bundle`.
+        are those of `open_bundle`. `auto` uses the CPU where there is no GPU or it does not start, and logs why; the
+        attribute `device` holds the choice.
 
         Raises BundleError if the bundle is incomplete, unsafe or another than `digest` names, lacks the variant, or was
-        not trained with a `segmenter`, and DeviceError if a GPU was requested but is missing or does not start. `auto`
-        falls back to the CPU where there is no GPU; the attribute `device` holds the choice. A graph on the CPU is
-        opened at the first text, which raises BundleError if it is none.
+        not trained with a `segmenter`, and DeviceError if a GPU was requested but is missing or does not start. A graph
+        on the CPU is opened at the first text, which raises BundleError if it is none.
         """
         bundle = open_bundle(path, digest, allow_links)
-        wanted = ("cuda" if is_available("cuda") else "cpu") if device == "auto" else device
-        require_device(wanted)
-        preferred = bundle.variants["cpu" if wanted == "cpu" else "cuda"]
-        chosen = preferred[0] if variant == "auto" and preferred else variant
-        if chosen not in preferred:
-            raise BundleError(
-                "no such variant in the bundle", where=str(bundle.path), got=repr(chosen), do=f"it has {preferred}"
-            )
-        predictor = cls(bundle, wanted, chosen, threads, segmenter)
-        if wanted != "cpu":
+        start = partial(cls._start, bundle, variant=variant, threads=threads, segmenter=segmenter)
+        if device != "auto":
+            return start(device=device)
+        if has_gpu("cuda"):
+            try:
+                return start(device="cuda")
+            except (BundleError, DeviceError) as error:
+                logging.getLogger(__name__).warning("CUDA does not start, so the CPU is used: %s", error)
+        return start(device="cpu")
+
+    @classmethod
+    def _start(
+        cls, bundle: Bundle, device: str, variant: str, threads: int | None, segmenter: Segmenter | None
+    ) -> Predictor:
+        require_device(device)
+        predictor = cls(bundle, device, choose_variant(bundle, device, variant), threads, segmenter)
+        if device != "cpu":
             _ = predictor.session  # fail now, not at the first text, if the GPU does not start
         return predictor
 
@@ -204,8 +209,8 @@ class Predictor:
         doubtful = self._doubtful(logits, arrays)
         if not doubtful.any():
             return logits
-        written = log_chances(self._write(logits, states, arrays))
-        mean = (log_chances(logits) + written) / 2  # the geometric mean of both distributions
+        written = log_softmax(self._write(logits, states, arrays))
+        mean = (log_softmax(logits) + written) / 2  # the geometric mean of both distributions
         return np.where(doubtful[:, :, None], mean, logits)
 
     def _tagged(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:

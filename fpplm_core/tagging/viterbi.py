@@ -71,6 +71,11 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logarithms of the probabilities, finite where those are too small for float32."""
+    return np.asarray(np.log(np.maximum(softmax(logits), np.finfo(np.float32).tiny)))
+
+
 def decode(logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32]) -> list[NDArray[np.intp]]:
     """The best label path of each sentence; sentences of like length are decoded together."""
     found: list[NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)] * len(logits)

@@ -185,7 +185,7 @@ def test_most_numbers_have_a_range_in_their_comment():
         ("model.encoder", "", ["model.encoder", "at least 1 character", "got ''"]),
         ("gate.type_f1", {"PER": 2}, ["gate.type_f1.PER", "less than or equal to 1", "got 2"]),
         ("gate.type_f1", 0.5, ["gate.type_f1", "dictionary", "got 0.5"]),
-        ("export.variants", ["fp32", "int4"], ["export.variants.1", "'fp32', 'fp16', 'int8' or 'mixed'", "got 'int4'"]),
+        ("export.variants", ["fp32", "int4"], ["export.variants.1", "'fp32', 'fp16' or 'int8'", "got 'int4'"]),
         ("train", None, ["params.yaml: train:", "got None"]),
         ("technique", ["x"], ["params.yaml: technique:", "dictionary"]),
         ("technique.active", "label_lm", ["params.yaml: technique.active:", "valid list", "got 'label_lm'"]),

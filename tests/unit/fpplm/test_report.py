@@ -53,14 +53,18 @@ CHECK = {
 RULE = {"name": "test F1", "value": 0.47, "relation": "at least", "bound": 0.4, "passed": True}
 SETTINGS = {
     "data": {"path": "data/some", "format": "conll"}, "model": {"encoder": f"bert{HOSTILE}"},
-    "verify": {"max_logit_delta": 0.001, "max_f1_loss": 0.005},
+    "verify": {"max_logit_delta": 0.001, "max_f1_loss": 0.005, "max_f1_bound": 0.015},
 }
 MANIFEST = {
     "fpplm": "0.1.0", "commit": "648f7c1526", "uncommitted_changes": True, "parameters": SETTINGS,
     "data": {f"data/{HOSTILE}": "d" * 64}, "lock_sha256": None, "encoder_sha256": "e" * 64,
     "model_sha256": MODEL, "python": "3.11.7", "packages": {"torch": "2.13.0"}, "scores": {"test": {"f1": 0.4704}},
 }
-SAME = {"max_logit_delta": 1.1e-5, "sentences_with_other_spans": 0, "f1": 0.47, "f1_loss": 0.0, "accepted": True}
+SAME = {
+    "max_logit_delta": 1.1e-5, "sentences_with_other_spans": 0, "dev_f1": 0.56, "dev_f1_loss": 0.0,
+    "dev_f1_loss_bound": 0.0, "test_f1": 0.47, "test_f1_loss": 0.0, "accepted": True,
+}
+WORSE = SAME | {"dev_f1_loss": 0.0123, "dev_f1_loss_bound": 0.0234, "accepted": False}
 FILES = {
     "params.yaml": SETTINGS,
     "metrics/check.json": CHECK,
@@ -71,7 +75,7 @@ FILES = {
     "metrics/evaluate.json": {"test": scores(0.4704), "dev": scores(0.5623)},
     "metrics/gate.json": {"passed": True, "rules": [RULE]},
     "metrics/verify.json": {
-        "variants": {"fp32 on cpu": SAME, "int8 on cpu": SAME | {"f1_loss": 0.0123, "accepted": False}},
+        "variants": {"fp32 on cpu": SAME, "int8 on cpu": WORSE},
         "bytes": {"fp32": 90810917, "int8": 23226449}, "refused": ["int8"],
     },
     "reports/timings/verify.json": {"machine": "x86_64", "runs": [
@@ -270,8 +274,8 @@ def test_a_page_with_all_inputs_shows_them(whole_run):
     assert "2 spurious" in text["errors"] and "1 missed" in text["errors"] and ".conll:41" in text["errors"]
     assert "predicted LOC “Rome”, where no entity is" in text["errors"]
     assert "duplicate: 2 rows" in text["check"] and "47.2" in text["check"]
-    assert "fp32 cpu 90.8 MB 0.470 0.0000 0 1.1e-05 916 31.0 (58.4) ✓ in" in text["verify"]
-    assert "int8 was left out of the bundle: on cpu it loses 0.0123 F1 (allowed: 0.005)" in text["verify"]
+    assert "fp32 cpu 90.8 MB 0.560 0.0000 (0.0000) 0.470 0.0000 0 1.1e-05 916 31.0 (58.4) ✓ in" in text["verify"]
+    assert "on cpu it loses 0.0123 of dev F1, at most 0.0234 (allowed: 0.005 and 0.015)" in text["verify"]
     assert "Not made: fp16" in text["verify"] and "Left out: int8" in text["header"]
     for part in ("648f7c1526", "d" * 64, "e" * 64, MODEL, "2.13.0", "0.005", "changes that the commit does not have"):
         assert part in text["lineage"]
@@ -298,7 +302,7 @@ def test_both_f1_are_shown_and_named_with_the_served_one_in_front(whole_run):
     assert "served test F1 (int8), 95 % interval 0.461 [0.411, 0.511]" in text["header"]
     assert "trained test F1 0.470 [0.420, 0.520]" in text["header"] and "trained dev F1 0.562" in text["header"]
     assert "served test F1 0.461 – fpplm report</title>" in source
-    assert "The trained model: " in text["evaluate"] and "F1 (dev and test)" in text["verify"]
+    assert "The trained model: " in text["evaluate"] and "F1 on dev loss on dev (95 % bound)" in text["verify"]
     assert "The rules judge the trained model." in text.pop("gate")
     for part in text.values():
         assert not re.findall(r"(?<!trained )(?<!served )\btest F1", part)

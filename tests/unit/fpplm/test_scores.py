@@ -21,8 +21,8 @@ from fpplm_core.export.parity import served_f1, try_label_lm
 from fpplm_core.tagging.spans import Span
 
 TRAINED = {"f1": 0.7398, "f1_low": 0.70, "f1_high": 0.78}
-SERVED = {"graph": "mixed", "f1": 0.7317, "f1_low": 0.69, "f1_high": 0.77}
-BOTH = "test F1 served 0.7317 [0.6900, 0.7700] (mixed), trained 0.7398 [0.7000, 0.7800]"
+SERVED = {"graph": "int8", "f1": 0.7317, "f1_low": 0.69, "f1_high": 0.77}
+BOTH = "test F1 served 0.7317 [0.6900, 0.7700] (int8), trained 0.7398 [0.7000, 0.7800]"
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_a_notification_has_both_if_a_model_was_judged(monkeypatch: pytest.Monke
 def test_the_table_of_versions_has_a_column_for_each(metrics: Path) -> None:
     for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@l", "commit", "-qm", "x"]):
         subprocess.run(["git", *command], check=True)
-    assert tables.scores_at("HEAD") == ("0.7317 [0.6900, 0.7700] (mixed)", "0.7398 [0.7000, 0.7800]")
+    assert tables.scores_at("HEAD") == ("0.7317 [0.6900, 0.7700] (int8)", "0.7398 [0.7000, 0.7800]")
 
 
 def test_the_card_names_both() -> None:
@@ -72,7 +72,7 @@ def test_the_card_names_both() -> None:
     lineage = {"fpplm": "0", "scores": {"test": test}, "parameters": {"data": {"path": "d"}, "model": {"encoder": "e"}}}
     assert "of the trained model" in card(lineage) and "which serves" not in card(lineage)
     text = card(lineage | {"served": SERVED})
-    assert "The graph `mixed`, which serves on a CPU, has micro F1 0.7317 [0.6900, 0.7700]." in text
+    assert "The graph `int8`, which serves on a CPU, has micro F1 0.7317 [0.6900, 0.7700]." in text
     assert "single" not in text
     served = SERVED | {"f1_without_documents": 0.7012}
     assert "the micro F1 of this graph is 0.7012." in card(lineage | {"served": served})
@@ -84,7 +84,7 @@ SENTENCES = [Sentence(("Ann", "ran"), ("B-PER", "O"), "f", (1, 2)), Sentence(("B
 class Stub:
     """Finds the first mention, and both with the label language model."""
 
-    variant, use_label_lm = "mixed", False
+    variant, use_label_lm = "int8", False
     bundle = SimpleNamespace(config=SimpleNamespace(context=0))
 
     def tag(self, sentences: list[list[str]], documents: list[object]) -> list[list[tuple[Span, float]]]:
@@ -95,7 +95,7 @@ class Stub:
 def test_the_served_f1_is_that_of_the_predictor_as_it_will_serve() -> None:
     stub = Stub()
     found = served_f1(stub, SENTENCES)  # type: ignore[arg-type]
-    assert (found.graph, found.f1) == ("mixed", pytest.approx(2 / 3)) and found.f1_low < found.f1 < found.f1_high
+    assert (found.graph, found.f1) == ("int8", pytest.approx(2 / 3)) and found.f1_low < found.f1 < found.f1_high
     trial = try_label_lm(stub, SENTENCES)  # type: ignore[arg-type]
     assert trial.used and stub.use_label_lm
     assert served_f1(stub, SENTENCES).f1 == 1.0, "with the label language model, if it is used"  # type: ignore[arg-type]

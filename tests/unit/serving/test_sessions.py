@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
-from fpplm_core.serving.onnx_session import (
-    RECORDED_ROWS,
-    PaddedSession,
-    is_available,
-    open_session,
-    require_device,
-    round_up,
-)
+from fpplm_core.serving import onnx_session
+from fpplm_core.serving.onnx_session import is_available, open_session, require_device
+from fpplm_core.serving.padded_session import RECORDED_ROWS, PaddedSession, round_up
 
 WIDTH = 3
 
@@ -57,6 +52,17 @@ def test_threads_that_wait_leave_their_cores_to_others(graph: Path) -> None:
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
+@pytest.mark.parametrize("vnni", [True, False])
+def test_without_vnni_products_of_8_bits_are_exact(graph: Path, monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
+    monkeypatch.setattr(onnx_session, "has_vnni", lambda: vnni)
+    options = open_session(graph.read_bytes(), "cpu").session.get_session_options()
+    if vnni:
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
+
+
 @given(st.integers(1, 10**6))
 def test_a_rounded_size_is_never_smaller_and_little_larger(size: int) -> None:
     found = round_up(size)
@@ -70,7 +76,7 @@ def test_there_are_few_rounded_sizes() -> None:
 
 def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph: Path) -> None:
     plain = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    padded = PaddedSession(plain, "cpu", record=False)
+    padded = PaddedSession(plain, "cpu")
     random = np.random.default_rng(0)
     for _ in range(10_000):
         shape = int(random.integers(1, 40)), int(random.integers(1, 260))
@@ -82,7 +88,7 @@ def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph:
 
 
 def test_an_answer_is_not_overwritten_by_the_next(graph: Path) -> None:
-    padded = PaddedSession(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu", record=False)
+    padded = PaddedSession(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu")
     feeds = [{"input_ids": np.full((2, 3), n), "attention_mask": np.ones((2, 3), dtype=np.int64)} for n in (1, 7)]
     (first,) = padded.run(["logits"], feeds[0])
     kept = first.copy()
