@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from importlib.resources import files
 from typing import Any
 
@@ -17,15 +18,30 @@ from fpplm.service.http import Endpoint, answer, counted, read_body
 from fpplm.service.limits import Limits, Refused
 from fpplm.service.metrics import Metrics
 from fpplm.service.model import Model
+from fpplm.service.shadow import Shadow
 from fpplm.service.texts import Texts, parse_object, texts_of
 from fpplm_core import __version__
 
 
 class Service:
-    """The routes over the model in service, which `model` may replace at any time."""
+    """The routes over the model in service, which `take` may replace at any time, and a shadow beside it."""
 
-    def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
-        self.model, self.limits, self.metrics = model, limits, metrics
+    def __init__(self, model: Model, limits: Limits, metrics: Metrics, shadow: Shadow | None = None) -> None:
+        self.limits, self.metrics, self.shadow = limits, metrics, shadow
+        self.take(model)
+        if shadow:
+            shadow.model.serve()
+
+    def take(self, model: Model) -> None:
+        """Gives all requests from now on to another model."""
+        self.model = model
+        model.serve()
+
+    def close(self) -> None:
+        """Answers what has arrived."""
+        self.model.close()
+        if self.shadow:
+            self.shadow.model.close()
 
     def routes(self) -> list[Route]:
         get: dict[str, Endpoint] = {
@@ -49,8 +65,10 @@ class Service:
 
     async def tag(self, texts: Texts) -> tuple[Model, list[list[dict[str, Any]]]]:
         """The model that answered, and the entities of each text as JSON objects."""
-        model = self.model
+        model, start = self.model, time.perf_counter()
         found = await model.batcher.answer(texts)
+        if self.shadow:
+            self.shadow.see(texts, found, time.perf_counter() - start)
         return model, [[entity._asdict() for entity in row] for row in found]
 
     async def predict(self, request: Request) -> Response:

@@ -205,7 +205,6 @@ class Batcher:
             for job in {job for job, _ in answers} & self.unanswered:
                 self.unanswered.remove(job)
                 self.characters -= job.texts.characters
-            self.metrics.queue.set(self.characters)
         for job, found in answers:
             try:
                 job.loop.call_soon_threadsafe(job.receive, found)

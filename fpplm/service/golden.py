@@ -22,13 +22,12 @@ def require_golden(predictor: Predictor) -> None:
     """
     bundle, where = predictor.bundle, str(predictor.bundle.path / GOLDEN)
     if GOLDEN not in bundle.manifest["files"]:
-        predictor.tag([PROBE, PROBE])
+        predictor.tag([PROBE])
         return
     if bundle.manifest["files"][GOLDEN]["bytes"] > LARGEST:
         raise BundleError("too large", where=where, got=f"more than {LARGEST:,} bytes", do=FETCH)
     rows = _rows(bundle.read(GOLDEN), where)
     tagged = predictor.tag([words for words, _, _ in rows], [document for _, document, _ in rows])
-    predictor.tag([PROBE])  # opens the session for a single text
     found = [{tuple(span) for span, _ in spans} for spans in tagged]
     wanted = [spans for _, _, spans in rows]
     common = sum(len(a & b) for a, b in zip(found, wanted, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client import (
@@ -45,6 +45,13 @@ class Metrics:
         self.words = Counter("fpplm_words", "Tagged words", role, **own)
         self.entities = Counter("fpplm_entities", "Found entities by label", [*role, "label"], **own)
         self.failures = Counter("fpplm_failures", "Requests that failed, by error", [*role, "error"], **own)
+        self.shadow_texts = Counter(
+            "fpplm_shadow_texts", "Texts that the shadow saw: equal, different, skipped or failed", ["outcome"], **own
+        )
+        self.shadow_entities = Counter(
+            "fpplm_shadow_entities", "Entities by who found them: both, served or shadow", ["label", "found_by"], **own
+        )
+        self.shadow_latency = Histogram("fpplm_shadow_seconds", "Time of the shadow's answers", buckets=SECONDS, **own)
 
     def page(self) -> bytes:
         return generate_latest(self.registry)
@@ -55,12 +62,12 @@ class ModelMetrics:
 
     def __init__(self, metrics: Metrics, role: str) -> None:
         self.metrics, self.role = metrics, role
-        self.queue = metrics.queue.labels(role)
         self.waits = metrics.waits.labels(role)
 
-    def loaded(self, name: str, version: str, variant: str) -> None:
-        """Names the one model of this role."""
+    def serve(self, name: str, version: str, variant: str, queue: Callable[[], float]) -> None:
+        """Names the model that has the role now, and who knows how long its queue is."""
         self.metrics.model.labels(self.role).info({"name": name, "version": version, "variant": variant})
+        self.metrics.queue.labels(self.role).set_function(queue)
 
     def batch(self, reason: str, pieces: int, seconds: float) -> None:
         self.metrics.batches.labels(self.role, reason).inc()

@@ -21,14 +21,23 @@ class Model(NamedTuple):
     predictor: Predictor
     batcher: Batcher
 
+    def serve(self) -> None:
+        """Shows this model in the metrics as the one that has its role."""
+        variant = self.predictor.variant
+        self.batcher.metrics.serve(self.name, self.version, variant, lambda: self.batcher.characters)
+
+    def close(self) -> None:
+        """Answers what is in the queue, then ends all threads."""
+        self.batcher.close()
+        self.predictor.workers.shutdown()
+
 
 def load_model(
-    name: str, path: Path, load: Callable[[Path], Predictor], limits: Limits, metrics: Metrics, role: str
+    name: str, load: Callable[[Path], Predictor], role: str, path: Path, limits: Limits, metrics: Metrics
 ) -> Model:
     """Loads a bundle and tags its golden sentences. Raises BundleError, and what `load` raises."""
     predictor = load(path)
+    _ = predictor.session, predictor.single_thread_session  # now: the folder may change later
     require_golden(predictor)
     version = predictor.bundle.manifest["digest"][:12]
-    own = ModelMetrics(metrics, role)
-    own.loaded(name, version, predictor.variant)
-    return Model(name, version, predictor, Batcher(predictor, limits, own))
+    return Model(name, version, predictor, Batcher(predictor, limits, ModelMetrics(metrics, role)))

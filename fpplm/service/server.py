@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -33,13 +34,17 @@ def bind(address: str, port: int) -> socket.socket:
     return listener
 
 
-def run(service: Service, listener: socket.socket) -> None:
-    """Serves on a bound socket; ends when it is told to."""
+def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Serves on a bound socket, with endless jobs beside; ends when it is told to."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(one) for one in beside]
         yield
-        await asyncio.to_thread(service.model.batcher.close)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(service.close)
 
     app = Starlette(routes=service.routes(), exception_handlers={HTTPException: refuse_route}, lifespan=lifespan)
     config = uvicorn.Config(
