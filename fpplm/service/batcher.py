@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ class Batcher:
         self.is_closing = False
         self.active: deque[Job] = deque()  # jobs with windows to run, in turn; the thread's own
         self.recent = (0.0, 0.0)  # characters answered and seconds that they took, of the last batches
+        self.ended = 0.0  # when the last batch was answered
         self.thread = threading.Thread(target=self._work, name="fpplm batcher", daemon=True)
         self.thread.start()
 
@@ -93,7 +95,8 @@ class Batcher:
                 start = time.monotonic()
                 self._run(batch.rows)
                 done = self._finish(list({id(job): job for job, _ in batch.rows}.values()))
-                seconds = time.monotonic() - start
+                self.ended = time.monotonic()
+                seconds = self.ended - start
                 self.metrics.batch(batch.reason, sum(len(window.ids) for _, window in batch.rows), seconds)
                 self.recent = self.recent[0] * FADING + done, self.recent[1] * FADING + seconds
         except Exception as error:  # of our own: nobody shall wait for a thread that has ended
@@ -111,7 +114,9 @@ class Batcher:
                 return None
             if not self.active:
                 continue
-            left = min(job.arrived for job in self.active) + self.limits.wait - time.monotonic()
+            # After a batch too: the next requests of those that it has answered share the next one.
+            since = max(self.ended, min(job.arrived for job in self.active))
+            left = since + self.limits.wait - time.monotonic()
             is_full = sum(len(window.ids) for job in self.active for window in job.pending) >= self.most_pieces
             if is_full or left <= 0 or self.is_closing:
                 reason = "full" if is_full else "waited" if left <= 0 else "drained"
@@ -205,8 +210,12 @@ class Batcher:
             for job in {job for job, _ in answers} & self.unanswered:
                 self.unanswered.remove(job)
                 self.characters -= job.texts.characters
-        for job, found in answers:
-            try:
-                job.loop.call_soon_threadsafe(job.receive, found)
-            except RuntimeError:  # the loop has ended, and nobody waits
-                return
+        for loop in {job.loop for job, _ in answers}:
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                loop.call_soon_threadsafe(_deliver, [one for one in answers if one[0].loop is loop])
+
+
+def _deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
+    """Ends the waiting for these answers; called by the event loop, once for all, since waking it is expensive."""
+    for job, found in answers:
+        job.receive(found)
