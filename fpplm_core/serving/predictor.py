@@ -200,7 +200,7 @@ class Predictor:
         arrays = collate(batch)
         if not self.use_label_lm:
             return self._tagged(session, arrays)
-        logits, states = self._outputs(session, arrays, "logits", "states")
+        logits, states = self._outputs(session, arrays, self.bundle.config.logits, "states")
         doubtful = self._doubtful(logits, arrays)
         if not doubtful.any():
             return logits
@@ -209,10 +209,10 @@ class Predictor:
         return np.where(doubtful[:, :, None], mean, logits)
 
     def _tagged(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:
-        return self._outputs(session, arrays, "logits")[0]
+        return self._outputs(session, arrays, self.bundle.config.logits)[0]
 
     def _written(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:
-        logits, states = self._outputs(session, arrays, "logits", "states")
+        logits, states = self._outputs(session, arrays, self.bundle.config.logits, "states")
         return self._write(logits, states, arrays)
 
     def _write(self, logits: NDArray[np.float32], states: NDArray[np.float32], arrays: Arrays) -> NDArray[np.float32]:
