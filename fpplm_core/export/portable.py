@@ -30,7 +30,7 @@ from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.viterbi import FORBIDDEN
 from fpplm_core.tagging.windows import UNKNOWN, WORD_SHAPES
 
-REACH = 8  # words: spans are mostly shorter, and an O in between forgets what came before it
+REACH = 5  # words; with 3, two of the 673 paths in the bundled dev and test differ, with 4 none (docs/decisions/0027)
 STARTS, CONTINUES, SPECIAL = range(3)  # what a piece does
 SOURCES = {"B": "BS", "I": "IE"}  # the tagger's prefixes for each portable one
 CERTAIN = 10.0  # the logit of O at special pieces; the others are 0
@@ -57,18 +57,15 @@ def piece_roles(tokenizer: Tokenizer) -> NDArray[np.uint8]:
 
 
 def label_sources(labels: Sequence[str]) -> NDArray[np.int64]:
-    """The columns whose maximum is a portable label, of first pieces and of pieces that continue a word.
+    """The columns whose maximum is a portable label. *Shape:* (labels of `portable_labels`, 2).
 
-    *Shape:* (2, labels of `portable_labels`, 4); column K is never the highest.
+    Where the tagger lacks a label, as with plain tags, that is column K, which is never the highest.
     """
     columns = {label: number for number, label in enumerate(labels)}
-    tables = []
-    for sources in (SOURCES, {"B": "", "I": "BIES"}):
-        rows = [[0]]
-        for prefix, kind in map(split_tag, portable_labels(labels)[1:]):
-            rows.append([columns[f"{own}-{kind}"] for own in sources[prefix] if f"{own}-{kind}" in columns])
-        tables.append([((row or [len(labels)]) * 4)[:4] for row in rows])
-    return np.array(tables, dtype=np.int64)
+    rows = [[0, 0]]
+    for prefix, kind in map(split_tag, portable_labels(labels)[1:]):
+        rows.append([columns.get(f"{own}-{kind}", len(labels)) for own in SOURCES[prefix]])
+    return np.array(rows, dtype=np.int64)
 
 
 class Words(NamedTuple):
@@ -197,14 +194,24 @@ def add_shapes(build: GraphBuilder, words: Words, cased: CasedPieces, first_shap
 def add_logits(build: GraphBuilder, words: Words, decoder: SpanDecoder) -> None:
     """The output `logits`, from `tag_logits`."""
     marginals = max_marginals(build, score_places(build, words, len(decoder.labels)), decoder.scores)
-    answers = []
-    for sources in label_sources(decoder.labels):
-        best = build.node("Gather", marginals, build.constant(sources), axis=2)
-        best = build.node("ReduceMax", best, build.constant([3]), keepdims=0)
-        answers.append(build.node("GatherND", best, words.place, batch_dims=1))
+    portable = portable_labels(decoder.labels)
+    first = best_of(build, marginals, label_sources(decoder.labels))
+    never = build.node("Pad", first, build.constant([0] * 5 + [1]), build.constant(2 * FORBIDDEN, np.float32))
+    # O stays, B is never the highest, I is the better one of B and I.
+    pairs = [[0, 0]] + [pair for b in range(1, len(portable), 2) for pair in ([len(portable)] * 2, [b, b + 1])]
+    answers = [
+        build.node("GatherND", values, words.place, batch_dims=1)
+        for values in (first, best_of(build, never, np.array(pairs)))
+    ]
     answer = build.node("Where", build.column(words.starts), *answers)
-    outside = [CERTAIN, *[0] * (len(portable_labels(decoder.labels)) - 1)]
+    outside = [CERTAIN, *[0] * (len(portable) - 1)]
     build.node("Where", build.column(words.is_text), answer, build.constant(outside, np.float32), output=LOGITS)
+
+
+def best_of(build: GraphBuilder, values: str, columns: NDArray[np.int64]) -> str:
+    """The highest of some columns of the last axis. *Shape:* (…, K), (n, m) to (…, n)."""
+    found = build.node("Gather", values, build.constant(columns), axis=2)
+    return build.node("ReduceMax", found, build.constant([3]), keepdims=0)
 
 
 def score_places(build: GraphBuilder, words: Words, count: int) -> str:
@@ -218,13 +225,13 @@ def score_places(build: GraphBuilder, words: Words, count: int) -> str:
 def max_marginals(build: GraphBuilder, emitted: str, scores: NDArray[np.float32]) -> str:
     """The score of the best path of REACH words in both directions through each label, of *shape* as `emitted`."""
     arriving = []
-    for table, shift in ((scores.T, 1), (scores, -1)):
+    for table, shift in ((scores, 1), (scores.T, -1)):  # (from, to)
         # A negative pad cuts a place off.
         pads, into = build.constant([0, shift, 0, 0, -shift, 0]), build.constant(table, np.float32)
         best = emitted
         for _ in range(REACH):
-            moved = build.node("Unsqueeze", build.node("Pad", best, pads), build.constant([2]))
-            came = build.node("ReduceMax", build.node("Add", moved, into), build.constant([3]), keepdims=0)
+            moved = build.node("Unsqueeze", build.node("Pad", best, pads), build.constant([3]))
+            came = build.node("ReduceMax", build.node("Add", moved, into), build.constant([2]), keepdims=0)
             best = build.node("Add", emitted, came)
         arriving.append(came)
     return build.node("Sum", emitted, *arriving)
