@@ -34,8 +34,8 @@ class OnnxTagger(PreTrainedModel):
 
 def tag(bundle: Path, rows: Rows) -> Found:
     logging.set_verbosity(logging.CRITICAL)  # it says that it does not know the class OnnxTagger
-    tokenizer, model = AutoTokenizer.from_pretrained(bundle), OnnxTagger(bundle)
-    pipeline = TokenClassificationPipeline(model, tokenizer, device="cpu", aggregation_strategy="simple")
+    parts = {"model": OnnxTagger(bundle), "tokenizer": AutoTokenizer.from_pretrained(bundle)}
+    pipeline = TokenClassificationPipeline(**parts, device="cpu", aggregation_strategy="simple")
     return [[[one["start"], one["end"], one["entity_group"]] for one in pipeline(row["text"])] for row in rows]
 
 
