@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.export.generic_client import GenericClient, text_of
@@ -13,7 +14,12 @@ from fpplm_core.serving.bundle import GOLDEN
 
 
 def write_golden(bundle: Path, sentences: Sequence[Sentence]) -> None:
-    """Writes sentences with two answers of the float32 graph, for a service or a client to try.
+    """Writes sentences with their answers, for a service or a client to try."""
+    write_json(bundle / GOLDEN, golden_rows(bundle, sentences))
+
+
+def golden_rows(bundle: Path, sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
+    """Sentences with two answers of the float32 graph.
 
     `spans` (start, end, type) over `words` are those of `Predictor.tag`. All sentences are tagged in one call, in which
     neighbours with the same `document` number are context for each other. `entities` (start, end, type) over the
@@ -27,4 +33,4 @@ def write_golden(bundle: Path, sentences: Sequence[Sentence]) -> None:
         text, _ = text_of(sentence)
         own = {"words": sentence.words, "document": sentence.document, "spans": [span for span, _ in row]}
         rows.append(own | {"text": text} | client.read(text)._asdict())
-    write_json(bundle / GOLDEN, rows)
+    return rows
