@@ -107,13 +107,14 @@ def techniques(options: argparse.Namespace) -> dict[str, Any]:
 
 def predict(options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.harness.tagger import prepare
+    from fpplm_core.serving import open_bundle
 
     words = prepare(FOLDER)
     gpu = options.device != "cpu"
     base = {"folder": str(FOLDER), "device": options.device}
     arms: dict[str, tuple[str, Path, Mapping[str, Any]]] = {
         f"fpplm {variant}": (sys.executable, HERE / "arms/fpplm_predict.py", base | {"variant": variant})
-        for variant in json.loads((FOLDER / "bundle/config.json").read_text())["variants"]["cuda" if gpu else "cpu"]
+        for variant in open_bundle(FOLDER / "bundle").variants["cuda" if gpu else "cpu"]
     }
     sizes = [8, 32, 128, 512] if gpu else list(tagging.SIZES)
     kinds = ["float16", "float32"] if gpu else ["float32"]

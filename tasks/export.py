@@ -6,6 +6,7 @@ import logging
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
+from fpplm_core.export.hub import write_encoder_files
 from fpplm_core.export.label_lm_graph import second_graph
 from fpplm_core.export.onnx import export_fp32, export_second
 from fpplm_core.export.settings import ExportSettings
@@ -29,6 +30,7 @@ def export(model: ModelSettings, technique: TechniqueSettings, export: ExportSet
         if refine:
             graph = second_graph(tagger, build(technique.blocks()), paths.MODEL / "extras.safetensors")
             export_second(graph, graphs / LABEL_LM)
+        write_encoder_files(graphs, model)
         for number, variant in enumerate(derived, start=2):
             print(f"deriving {variant} ({number} of {1 + len(derived)})", flush=True)
             DERIVE[variant](source, graphs / graph_name(variant))

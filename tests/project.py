@@ -134,13 +134,13 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 
 def altered_bundle(bundle: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
-    """A copy of a bundle with another config.json, sealed anew."""
+    """A copy of a bundle with other values for fpplm in its config.json, sealed anew."""
     from fpplm_core.export.bundle_writer import seal
     from fpplm_core.serving.bundle import CONFIG, MANIFEST
 
     copy = Path(shutil.copytree(bundle, target))
     config = json.loads((copy / CONFIG).read_text())
-    change(config)
+    change(config["fpplm"])
     (copy / CONFIG).write_text(json.dumps(config))
     facts = json.loads((copy / MANIFEST).read_text())
     seal(copy, {key: value for key, value in facts.items() if key not in ("format", "files", "digest")})

@@ -23,7 +23,7 @@ def prepare(task: dict[str, Any]) -> tuple[dict[str, arm.Job], dict[str, Any]]:
     tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
     tokenizer.enable_padding()
     provider = "CPUExecutionProvider" if task["device"] == "cpu" else "CUDAExecutionProvider"
-    session = ort.InferenceSession(str(bundle / "model.fp32.onnx"), providers=[provider])
+    session = ort.InferenceSession(str(bundle / "onnx/model.onnx"), providers=[provider])
     arm.require_device(task["device"], session.get_providers()[0])
     names = [one.name for one in session.get_inputs()]
 

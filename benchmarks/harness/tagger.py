@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from transformers import AutoModelForTokenClassification
 
-from fpplm.pipeline.paths import BUNDLE, CORPUS, GRAPHS, MODEL
+from fpplm.pipeline.paths import BUNDLE, CORPUS, ENCODED, GRAPHS, MODEL
 from fpplm_core.data.corpus import load_corpus
-from fpplm_core.export.bundle_writer import PREFERENCE, seal
-from fpplm_core.files import read_json
+from fpplm_core.export.bundle_writer import (
+    by_device,
+    config_json,
+    graph_files,
+    graph_sizes,
+    seal,
+    write_graphs,
+    write_tokenizer,
+)
+from fpplm_core.files import read_json, write_json
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.source import encoder_source
 from fpplm_core.model.tagger import load_trained
 from fpplm_core.params import load
-from fpplm_core.serving.bundle import CONFIG, graph_name
+from fpplm_core.serving.bundle import CONFIG, TOKENIZER, open_bundle
+from fpplm_core.serving.config import OWN_KEY
 
 
 def prepare(folder: Path) -> int:
@@ -26,12 +36,12 @@ def prepare(folder: Path) -> int:
     folder.mkdir(parents=True)
     bundle = folder / "bundle"
     shutil.copytree(BUNDLE, bundle)
-    config = read_json(bundle / CONFIG)
-    made = [v for v in PREFERENCE["cpu"] if (GRAPHS / graph_name(v)).exists()]
-    for variant in made:  # those too that `verify` has left out
-        shutil.copyfile(GRAPHS / graph_name(variant), bundle / graph_name(variant))
-    config["variants"]["cpu"] = made
-    (bundle / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    config, values = open_bundle(bundle).config, read_json(bundle / CONFIG)
+    variants = by_device(graph_sizes(GRAPHS))  # those too that `verify` has left out
+    config = replace(config, variants=variants, graphs=graph_files(variants))
+    cased = write_tokenizer(ENCODED / TOKENIZER, bundle / TOKENIZER, config.first_shape is not None)
+    write_graphs(GRAPHS, bundle, config, cased)
+    write_json(bundle / CONFIG, values | {OWN_KEY: config_json(config)})
     seal(bundle, {})
     sentences = [s.words for split in ("dev", "test") for s in load_corpus(split, CORPUS)]
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")

@@ -18,7 +18,7 @@ import onnxruntime as ort
 from benchmarks.harness import machine
 from benchmarks.harness.arm import peak_bytes
 from fpplm.pipeline.paths import BUNDLE
-from fpplm_core.serving.bundle import graph_name, open_bundle
+from fpplm_core.serving.bundle import open_bundle
 from fpplm_core.serving.onnx_session import open_session
 from fpplm_core.serving.padded_session import PaddedSession
 
@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     bundle = open_bundle(BUNDLE)
     variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
-    graph, exact_graph = (bundle.read(graph_name(name)) for name in (variant, "fp32"))
+    graph, exact_graph = (bundle.read(bundle.config.graphs[name]) for name in (variant, "fp32"))
     if options.device == "cpu":
         session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu")
     else:
@@ -52,9 +52,9 @@ def main() -> None:
         feeds = {"input_ids": random.integers(1000, 20_000, shape) * mask, "attention_mask": mask}
         feeds["token_type_ids"] = np.zeros(shape, dtype=np.int64)
         feeds = {name: feeds[name] for name in names}
-        (logits,) = session.run(["logits"], feeds)
+        (logits,) = session.run([bundle.config.logits], feeds)
         if number % COMPARED == 0:
-            (wanted,) = exact.run(["logits"], feeds)
+            (wanted,) = exact.run([bundle.config.logits], feeds)
             deltas.append(float(np.abs(logits - wanted)[mask == 1].mean()))
         if number % (options.shapes // 10) == options.shapes // 10 - 1:
             memory.append(held(options.device))

@@ -32,7 +32,6 @@ from fpplm_core.evaluation.scores import Spans, gold_spans
 from fpplm_core.files import write_record
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.bundle import graph_name
 from fpplm_core.tagging.spans import types_of
 
 COMPARISON = paths.REPORTS / "comparison.json"
@@ -87,7 +86,7 @@ def rates(taggers: Sequence[Predictor], sentences: Sequence[Sentence]) -> list[f
 
 
 def size_of(tagger: Predictor) -> int:
-    return int(tagger.bundle.manifest["files"][graph_name(tagger.variant)]["bytes"])
+    return int(tagger.bundle.manifest["files"][tagger.bundle.config.graphs[tagger.variant]]["bytes"])
 
 
 def show(comparison: Comparison) -> None:

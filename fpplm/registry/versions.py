@@ -60,6 +60,12 @@ def assignments() -> list[tuple[str, str]]:
     return [(tag.date, names.get(tag.commit, tag.commit)) for tag in _tags(f"#{STAGE}#*")]
 
 
+def last_assignment() -> str | None:
+    """The name of the tag that changed production last, which is another one after each promotion and rollback."""
+    found = _tags(f"#{STAGE}#*")
+    return found[-1].name if found else None
+
+
 def in_production() -> str | None:
     """The version that holds the stage, None if there is none."""
     history = assignments()

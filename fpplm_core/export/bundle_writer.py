@@ -5,33 +5,42 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
-from itertools import chain
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+import onnx
+from tokenizers import Tokenizer
+
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings, EncodeSettings
-from fpplm_core.escaping import markdown
+from fpplm_core.export.card import card
+from fpplm_core.export.cased import CasedPieces, keep_capitals
+from fpplm_core.export.golden import write_golden
+from fpplm_core.export.portable import make_portable, piece_roles, portable_labels
 from fpplm_core.export.settings import ExportSettings, Variant
-from fpplm_core.files import write_json, write_text
-from fpplm_core.serving import Predictor
+from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.serving.bundle import (
     CARD,
     CONFIG,
     FORMAT,
-    GOLDEN,
+    GRAPHS,
     LABEL_LM,
     MANIFEST,
     TOKENIZER,
+    TOKENIZER_CONFIG,
     UNLISTED,
     graph_name,
     manifest_digest,
+    scan,
 )
-from fpplm_core.serving.config import BundleConfig
+from fpplm_core.serving.config import OWN_KEY, BundleConfig
 from fpplm_core.serving.files import sha256
 from fpplm_core.tagging.decoder import SpanDecoder
+from fpplm_core.tagging.windows import WORD_SHAPES
 
+SUFFIXES = {"fp32": "", "fp16": "_fp16", "int8": "_quantized"}  # of the files, as the hub's libraries know them
 # The order of preference by device; int8 has no CUDA kernels, float16 has hardly any on the CPU.
 PREFERENCE = {"cpu": ["int8", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
 GOLDEN_SENTENCES = 8
@@ -81,100 +90,84 @@ def assemble(
 ) -> None:
     """Writes a sealed bundle with the graphs that `config` names, in place of the one before.
 
-    `graphs` is the folder of the graphs, `tokenizer` a file. `lineage` goes into the manifest; it has the parameters
-    and the scores. The first `examples` become the golden sentences.
+    `graphs` is the folder of the graphs and of the encoder's files, `tokenizer` a file. `lineage` goes into the
+    manifest; it has the parameters and the scores. The first `examples` become the golden sentences.
     """
     shutil.rmtree(bundle, ignore_errors=True)
-    bundle.mkdir()
-    names = [graph_name(variant) for variant in dict.fromkeys(chain(*config.variants.values()))]
+    (bundle / GRAPHS).mkdir(parents=True)
+    cased = write_tokenizer(tokenizer, bundle / TOKENIZER, config.first_shape is not None)
+    config = replace(config, graphs=graph_files(config.variants), lower_case=cased is not None)
+    write_graphs(graphs, bundle, config, cased)
     if config.label_lm_threshold:
-        names.append(LABEL_LM)
-    for name in names:
-        shutil.copyfile(graphs / name, bundle / name)
-    shutil.copyfile(tokenizer, bundle / TOKENIZER)
-    (bundle / CONFIG).write_text(json.dumps(config_json(config)) + "\n", encoding="utf-8")
+        shutil.copyfile(graphs / LABEL_LM, bundle / LABEL_LM)
+    names = ["input_ids", *(["token_type_ids"] if config.first_shape is not None else []), "attention_mask"]
+    write_json(bundle / TOKENIZER_CONFIG, read_json(graphs / TOKENIZER_CONFIG) | {"model_input_names": names})
+    write_json(bundle / CONFIG, read_json(graphs / CONFIG) | hub_keys(config) | {OWN_KEY: config_json(config)})
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
     write_text(bundle / CARD, card(lineage))
     seal(bundle, lineage)
 
 
+def write_tokenizer(source: Path, target: Path, with_shapes: bool) -> CasedPieces | None:
+    """Writes the bundle's tokenizer, with pieces in capitals if a client needs these to see word shapes."""
+    found = keep_capitals(json.loads(source.read_text(encoding="utf-8"))) if with_shapes else None
+    if found is None:
+        shutil.copyfile(source, target)
+        return None
+    target.write_text(json.dumps(found[0], ensure_ascii=False), encoding="utf-8")
+    return found[1]
+
+
+def write_graphs(graphs: Path, bundle: Path, config: BundleConfig, cased: CasedPieces | None) -> None:
+    """Writes the graphs that `config` names, for fpplm and for other clients, beside the bundle's tokenizer."""
+    roles = piece_roles(Tokenizer.from_file(str(bundle / TOKENIZER)))
+    decoder = SpanDecoder(config.labels, np.array(config.transitions, dtype=np.float32))
+    for variant, file in config.graphs.items():
+        graph = onnx.load(str(graphs / graph_name(variant)))
+        onnx.save(make_portable(graph, decoder, roles, config.first_shape, cased), str(bundle / file))
+
+
+def graph_files(variants: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The file of each variant in a bundle, as the hub's libraries name them."""
+    return {name: f"{GRAPHS}/model{SUFFIXES[name]}.onnx" for device in variants.values() for name in device}
+
+
+def hub_keys(config: BundleConfig) -> dict[str, object]:
+    """The keys of config.json in which a tagger differs from its encoder, for the hub's libraries."""
+    labels = portable_labels(config.labels)
+    keys: dict[str, object] = {
+        "id2label": {str(number): label for number, label in enumerate(labels)},
+        "label2id": {label: number for number, label in enumerate(labels)},
+    }
+    if config.first_shape is not None:
+        keys["type_vocab_size"] = config.first_shape + len(WORD_SHAPES)
+    if "int8" not in config.graphs:  # which Transformers.js looks for in a browser
+        keys["transformers.js_config"] = {"dtype": "fp32"}
+    return keys
+
+
 def config_json(config: BundleConfig) -> dict[str, object]:
-    """The content of config.json; its keys are those of the first bundles, so that every version reads every bundle."""
+    """What config.json has under `fpplm`; the keys that format 1 has too are the same."""
     values = asdict(config)
     variants, segmentation = values.pop("variants"), values.pop("segmentation")
     label_lm = {"below": values.pop("label_lm_threshold"), "use": values.pop("use_label_lm")}
-    return {**values, "words": segmentation, "label_lm": label_lm, "variants": variants}
+    graphs, lower_case = values.pop("graphs"), values.pop("lower_case")
+    del values["logits"]  # the format says which output it is
+    named = {"words": segmentation, "label_lm": label_lm, "variants": variants}
+    return {**values, **named, "graphs": graphs, "lower_case": lower_case}
 
 
 def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
-    """Writes the manifest: the hashes of all files in the folder, and `lineage`. Raises BundleError for a subfolder."""
+    """Writes the manifest: the hashes of all files in the folder, and `lineage`.
+
+    Raises BundleError for a subfolder other than that of the graphs.
+    """
     files = {
-        file.name: {"sha256": sha256(file), "bytes": file.stat().st_size}
-        for file in sorted(bundle.iterdir())
-        if file.name not in UNLISTED
+        name: {"sha256": sha256(bundle / name), "bytes": (bundle / name).stat().st_size}
+        for name in sorted(scan(bundle))
+        if name not in UNLISTED
     }
     manifest = {"format": FORMAT, **lineage, "files": files}
     manifest["digest"] = manifest_digest(manifest)
     (bundle / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def write_golden(bundle: Path, sentences: Sequence[Sentence]) -> None:
-    """Sentences with the spans over words that the float32 graph gives, for a service to try after it has loaded.
-
-    All of them are tagged in one call; neighbouring sentences with the same document number are context for each other.
-    """
-    words, documents = [s.words for s in sentences], [s.document for s in sentences]
-    tagged = Predictor.load(bundle, "cpu", "fp32").tag(words, documents)
-    rows = [
-        {"words": s.words, "document": s.document, "spans": [span for span, _ in row]}
-        for s, row in zip(sentences, tagged, strict=True)
-    ]
-    write_json(bundle / GOLDEN, rows)
-
-
-def card(lineage: Mapping[str, Any]) -> str:
-    """The model card, in the hub's layout."""
-    test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
-    rows = "\n".join(
-        f"| {markdown(kind)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
-        for kind, row in test["types"].items()
-    )
-    served = ""
-    if graph := lineage.get("served"):
-        served = f"""
-The graph `{graph["graph"]}`, which serves on a CPU, has micro F1 {graph["f1"]:.4f} [{graph["f1_low"]:.4f}, \
-{graph["f1_high"]:.4f}]."""
-    if graph and graph.get("f1_without_documents") is not None:
-        served += f"""
-The model was trained with neighbouring sentences of the document as context, and had them for these scores. On single
-sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
-    return f"""---
-pipeline_tag: token-classification
-library_name: onnxruntime
----
-# Tagger for {markdown(", ".join(test["types"]))}
-
-Trained by fpplm {lineage["fpplm"]} on {markdown(data["path"])} from the encoder {markdown(model["encoder"])}.
-
-| type | precision | recall | F1 | test mentions |
-| --- | --- | --- | --- | --- |
-{rows}
-| all (micro) | {test["precision"]:.4f} | {test["recall"]:.4f} | {test["f1"]:.4f} | |
-
-Exact span match (seqeval, strict) of the trained model. The interval of micro F1, by bootstrap over the test sentences,
-is [{test["f1_low"]:.4f}, {test["f1_high"]:.4f}].{served}
-
-## Use
-
-```python
-from fpplm_core.serving import Predictor  # pip install 'fpplm[serve]'
-
-Predictor.load("bundle").predict("…")
-```
-
-## Limits
-
-It knows the types above in text like its training data; measure it on your own text before you rely on it.
-Its parameters, data hashes, commit and package versions are in `manifest.json`.
-"""

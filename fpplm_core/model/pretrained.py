@@ -153,10 +153,15 @@ def type_count(encoder_config: Any) -> int:
     return int(getattr(encoder_config, "type_vocab_size", 0) or 0) if known else 0
 
 
+def most_pieces(config: Any, tokenizer: Any) -> int:
+    """The largest number of pieces that the encoder takes."""
+    positions = getattr(config, "max_position_embeddings", None) or 0  # XLNet, which has no limit, has -1
+    return int(min(positions if positions > 0 else 10**9, tokenizer.model_max_length))
+
+
 def check_window(window: int, config: Any, tokenizer: Any) -> None:
     """Raises ParamsError if the encoder has fewer positions than a window has pieces."""
-    positions = getattr(config, "max_position_embeddings", None) or 0  # XLNet, which has no limit, has -1
-    limit = min(positions if positions > 0 else 10**9, tokenizer.model_max_length)
+    limit = most_pieces(config, tokenizer)
     if window > limit:
         raise ParamsError(
             "longer than the encoder allows", where="encode.window", got=str(window), do=f"use at most {limit}"

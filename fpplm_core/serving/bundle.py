@@ -1,15 +1,21 @@
-"""A bundle: a flat folder with everything that tagging needs, and a manifest of the hashes of its files.
+"""A bundle: a folder with everything that tagging needs, and a manifest of the hashes of its files.
 
-model.<variant>.onnx    graphs: fp32, fp16, int8; earlier: mixed
+onnx/model.onnx         the float32 graph; model_fp16.onnx; model_quantized.onnx, that of 8 bits. Each also answers
+                        clients without fpplm, which find these files by name (fpplm_core/export/portable.py)
 label_lm.onnx           optional: the label language model, which reads labels and states and writes labels
 tokenizer.json          words to pieces
-config.json             labels, transition scores, window, variants by device in order of preference
-golden.json             sentences with the entities that they must yield
+tokenizer_config.json   for such clients
+config.json             for such clients; under `fpplm`: labels, transition scores, window, variants by device in order
+                        of preference, and their files
+golden.json             texts with the pieces and entities that they must yield
 README.md               model card
 manifest.json           sha256 of every file, parameters, data hashes, commit, versions, scores; its digest
 
 Two files may be added later, so the manifest does not list them: manifest.sigstore.json, a detached signature of the
 manifest, and bom.cdx.json, a bill of materials. Loading reads neither. docs/deploy.md says what opening checks.
+
+This is format 2. In format 1, which still loads, the graphs are model.<variant>.onnx, which fpplm alone can read, and
+config.json has nothing but the keys of `fpplm`.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +33,20 @@ from fpplm_core.errors import BundleError
 from fpplm_core.serving.config import BundleConfig, shorten
 from fpplm_core.serving.files import FETCH, open_regular, parse_json, read_limited
 
-FORMAT = 1
+FORMATS = (1, 2)
+FORMAT = FORMATS[-1]  # of the bundles that this version writes
 MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 CARD = "README.md"
+GRAPHS = "onnx"  # the only folder in a bundle
 LABEL_LM = "label_lm.onnx"
 SIGNATURE = "manifest.sigstore.json"
 BILL_OF_MATERIALS = "bom.cdx.json"
 UNLISTED = {MANIFEST, SIGNATURE, BILL_OF_MATERIALS}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # the same file on every system
+_NAME = re.compile(rf"(?:{GRAPHS}/)?[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")  # the same file on every system
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MEGABYTE = 1 << 20
 # Bytes. A graph without external data, which no bundle has, is smaller than 2 GiB.
@@ -46,6 +55,7 @@ LARGEST_FILE = 2048 * MEGABYTE
 
 
 def graph_name(variant: str) -> str:
+    """The name of a variant's graph in build/onnx, and in a bundle of format 1."""
     return f"model.{variant}.onnx"
 
 
@@ -88,10 +98,9 @@ def open_bundle(path: Path | str, digest: str | None = None, allow_links: bool =
     for name in files:
         _verify(path, name, files, allow_links)
     config = BundleConfig.from_json(
-        parse_json(_read(path, CONFIG, files, allow_links), f"{path / CONFIG}"), f"{path / CONFIG}"
+        parse_json(_read(path, CONFIG, files, allow_links), f"{path / CONFIG}"), manifest["format"], f"{path / CONFIG}"
     )
-    graphs = {graph_name(variant) for names in config.variants.values() for variant in names}
-    graphs |= {LABEL_LM} if config.label_lm_threshold else set()
+    graphs = {*config.graphs.values()} | ({LABEL_LM} if config.label_lm_threshold else set())
     for name in sorted({TOKENIZER, *graphs} - set(files)):
         raise BundleError("named by config.json and not in the manifest", where=str(path), got=shorten(name), do=FETCH)
     return Bundle(path, manifest, config, allow_links)
@@ -101,8 +110,8 @@ def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
     file = path / MANIFEST
     with open_regular(file, allow_links) as stream:
         manifest = parse_json(read_limited(stream, file, LIMITS[MANIFEST]), str(file))
-    if type(manifest.get("format")) is not int or manifest["format"] != FORMAT:
-        do = f"this version reads format {FORMAT}"
+    if type(manifest.get("format")) is not int or manifest["format"] not in FORMATS:
+        do = f"this version reads formats {' and '.join(map(str, FORMATS))}"
         raise BundleError("unsupported bundle format", where=str(file), got=shorten(manifest.get("format")), do=do)
     if manifest.get("digest") != manifest_digest(manifest):
         raise _changed(file)
@@ -128,11 +137,21 @@ def _is_entry(name: str, facts: Any) -> bool:
 
 def _require_listed(path: Path, files: Mapping[str, Any]) -> None:
     """Raises BundleError for an entry of the folder that the manifest does not list: it may be loaded by chance."""
+    for name in scan(path):
+        if name not in files and name not in UNLISTED:
+            do = "remove it: a bundle has no files but those of its manifest"
+            raise BundleError("not in the manifest", where=str(path), got=shorten(name), do=do)
+
+
+def scan(path: Path) -> Iterator[str]:
+    """The names of all entries of a bundle's folder, as onnx/NAME in its folder of graphs unless that is a link."""
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.name not in files and entry.name not in UNLISTED:
-                do = "remove it: a bundle has no files but those of its manifest"
-                raise BundleError("not in the manifest", where=str(path), got=shorten(entry.name), do=do)
+            if entry.name == GRAPHS and entry.is_dir(follow_symlinks=False):
+                with os.scandir(entry) as graphs:
+                    yield from (f"{GRAPHS}/{graph.name}" for graph in graphs)
+            else:
+                yield entry.name
 
 
 def _verify(path: Path, name: str, files: Mapping[str, Any], allow_links: bool) -> None:

@@ -1,10 +1,13 @@
-"""config.json: what tagging needs to know about a model besides its graphs, every value within its range."""
+"""config.json: what tagging needs to know about a model besides its graphs, every value within its range.
+
+In format 2 it has the keys of the hub's libraries, for their pipelines, and one key `fpplm`, which alone is read here.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fpplm_core.errors import BundleError
@@ -13,6 +16,9 @@ from fpplm_core.tagging.words import CHARACTERS, UNICODE_1, WHITESPACE
 
 RENAMED = {"rules": UNICODE_1, "blanks": WHITESPACE, "characters": CHARACTERS}  # names that earlier releases wrote
 DEVICES = ("cpu", "cuda")
+OWN_KEY = "fpplm"
+LOGITS = "logits"  # in format 2 for clients without fpplm, in format 1 for this package
+TAG_LOGITS = "tag_logits"
 SMALLEST_WINDOW, LARGEST_WINDOW = 8, 32_768  # pieces
 MOST_LABELS, LONGEST_LABEL = 4096, 1000  # characters
 LARGEST_SCORE = 1e6  # 100 times what forbids a transition: sums stay far from the end of float32
@@ -26,7 +32,8 @@ class BundleConfig:
 
     `transitions` are the decoder's scores, (K+1, K+1); `segmentation` is the rule that split the training texts into
     words, or OWN; `label_lm_threshold` is the probability below which the label language model reads a word, 0 without
-    that model.
+    that model. `graphs` has the file of each variant, `logits` is the output of these files that has the scores of
+    `labels`. With `lower_case`, the tokenizer keeps capitals for other clients, and the encoder knows none.
     """
 
     labels: list[str]
@@ -39,15 +46,25 @@ class BundleConfig:
     label_lm_threshold: float
     use_label_lm: bool
     variants: dict[str, list[str]]
+    graphs: dict[str, str] = field(default_factory=dict)
+    logits: str = TAG_LOGITS
+    lower_case: bool = False
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any], where: str = "config.json") -> BundleConfig:
-        """Reads the content of config.json. Raises BundleError, naming the key, if it is missing or out of range."""
+    def from_json(cls, values: Mapping[str, Any], version: int, where: str = "config.json") -> BundleConfig:
+        """Reads the content of config.json of a bundle of format `version`, 1 or 2.
+
+        Raises BundleError, naming the key, if it is missing or out of range.
+        """
+        if version > 1:
+            values = _Reader(values, where).mapping(OWN_KEY)
         read = _Reader(values, where)
         labels = read.labels()
         window = read.integer("window", SMALLEST_WINDOW, LARGEST_WINDOW)
         segmentation = read.text("words", UNICODE_1)  # the first bundles had only one rule and did not name it
         threshold, use = read.label_lm()
+        variants = read.variants()
+        names = dict.fromkeys(name for device in DEVICES for name in variants[device])
         return cls(
             labels,
             read.transitions(len(labels) + 1),
@@ -58,7 +75,10 @@ class BundleConfig:
             RENAMED.get(segmentation, segmentation),
             threshold,
             use,
-            read.variants(),
+            variants,
+            {name: f"model.{name}.onnx" for name in names} if version == 1 else read.graphs([*names]),
+            LOGITS if version == 1 else TAG_LOGITS,
+            version > 1 and read.truth("lower_case"),
         )
 
 
@@ -82,6 +102,18 @@ class _Reader:
         value = self.get(key)
         if type(value) is not int or not low <= value <= high:
             raise self.refuse(key, f"an integer from {low} to {high}", value)
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.get(key)
+        if not isinstance(value, dict):
+            raise self.refuse(key, "an object", value)
+        return value
+
+    def truth(self, key: str) -> bool:
+        value = self.get(key)
+        if type(value) is not bool:
+            raise self.refuse(key, "true or false", value)
         return value
 
     def text(self, key: str, default: str) -> str:
@@ -131,6 +163,13 @@ class _Reader:
             if len(set(names)) < len(names):
                 raise self.refuse("variants", "different from each other", names)
         return {device: variants.get(device, []) for device in DEVICES}
+
+    def graphs(self, variants: Sequence[str]) -> dict[str, str]:
+        """The file of each of these variants; whether it is there, the manifest says."""
+        graphs = self.mapping("graphs")
+        if not all(isinstance(graphs.get(name), str) for name in variants):
+            raise self.refuse("graphs", "the file of each variant", graphs)
+        return {name: graphs[name] for name in variants}
 
 
 def is_label(label: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpplm_core.errors import BundleError
-from fpplm_core.serving.bundle import LABEL_LM, Bundle, graph_name
+from fpplm_core.serving.bundle import LABEL_LM, Bundle
 from fpplm_core.serving.config import BundleConfig
 from fpplm_core.serving.files import one_line
 from fpplm_core.serving.onnx_session import Session, open_session
@@ -40,7 +40,7 @@ class Signature:
 
 def tagger_signature(config: BundleConfig) -> Signature:
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if config.first_shape is not None else [])]
-    outputs = {"logits": Port(REAL, 3, len(config.labels))}
+    outputs = {config.logits: Port(REAL, 3, len(config.labels))}
     if config.label_lm_threshold:
         outputs["states"] = Port(REAL, 3)
     return Signature({name: Port(WHOLE) for name in names}, outputs)
@@ -104,7 +104,7 @@ def open_tagger(bundle: Bundle, variant: str, device: str, threads: int | None) 
     Raises BundleError if it cannot be opened, is no tagger of the bundle's labels, or fails in a first run over two
     pieces; DeviceError if the device does not start.
     """
-    return _open(bundle, graph_name(variant), tagger_signature(bundle.config), device, threads)
+    return _open(bundle, bundle.config.graphs[variant], tagger_signature(bundle.config), device, threads)
 
 
 def open_label_lm(bundle: Bundle, device: str, threads: int | None) -> CheckedSession:

@@ -35,6 +35,7 @@ from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
 TEMPERATURE = 2.0  # softens the label language model's input, as in its training
+
 # The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
 PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
 
@@ -173,12 +174,14 @@ class Predictor:
 
     def _submit(self, sentences: Sequence[Sequence[str]], documents: Documents) -> PendingLogits:
         """Splits sentences into batches of windows and starts tagging them."""
-        batches = batch_windows(self.builder.windows(sentences, documents), self.batch_pieces)
+        return *self.submit(self.builder.windows(sentences, documents)), [len(words) for words in sentences]
+
+    def submit(self, windows: Sequence[Window]) -> tuple[list[list[Window]], Iterable[NDArray[np.float32]]]:
+        """Starts tagging windows: their batches, and the logits of each as they come. *Shape:* (batch, words, K)."""
+        batches = batch_windows(windows, self.batch_pieces)
         if len(batches) > 1 or self.device != "cpu":
-            results = self.workers.map(partial(self._run, self.single_thread_session), batches)
-        else:
-            results = map(partial(self._run, self.session), batches)
-        return batches, results, [len(words) for words in sentences]
+            return batches, self.workers.map(partial(self._run, self.single_thread_session), batches)
+        return batches, map(partial(self._run, self.session), batches)
 
     def explain(self, words: Sequence[str]) -> list[WordExplanation]:
         """The labels of the tagger and of the label language model for each word of a sentence.
@@ -205,7 +208,7 @@ class Predictor:
         arrays = collate(batch)
         if not self.use_label_lm:
             return self._tagged(session, arrays)
-        logits, states = self._outputs(session, arrays, "logits", "states")
+        logits, states = self._outputs(session, arrays, self.bundle.config.logits, "states")
         doubtful = self._doubtful(logits, arrays)
         if not doubtful.any():
             return logits
@@ -214,10 +217,10 @@ class Predictor:
         return np.where(doubtful[:, :, None], mean, logits)
 
     def _tagged(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:
-        return self._outputs(session, arrays, "logits")[0]
+        return self._outputs(session, arrays, self.bundle.config.logits)[0]
 
     def _written(self, session: CheckedSession, arrays: Arrays) -> NDArray[np.float32]:
-        logits, states = self._outputs(session, arrays, "logits", "states")
+        logits, states = self._outputs(session, arrays, self.bundle.config.logits, "states")
         return self._write(logits, states, arrays)
 
     def _write(self, logits: NDArray[np.float32], states: NDArray[np.float32], arrays: Arrays) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tokenizers import Tokenizer
+from tokenizers.normalizers import BertNormalizer
 
 from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import TOKENIZER, Bundle
@@ -20,6 +21,11 @@ class BundleWindowBuilder(WindowBuilder):
     def __init__(self, bundle: Bundle) -> None:
         self.where, config = str(bundle.path / TOKENIZER), bundle.config
         tokenizer = load_tokenizer(bundle.read(TOKENIZER), self.where)
+        if config.lower_case:
+            if not isinstance(tokenizer.normalizer, BertNormalizer):
+                got = type(tokenizer.normalizer).__name__
+                raise BundleError("`lower_case` needs BERT's normalizer", where=self.where, got=got, do=FETCH)
+            tokenizer.normalizer.lowercase = True
         with tokenizer_faults(self.where):
             super().__init__(tokenizer, config.window, config.stride, config.context, config.first_shape)
         if self.room < 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Callable
 from itertools import chain
 from typing import Any, get_args
@@ -11,10 +10,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from fpplm_core.export.bundle_writer import by_device, seal
+from fpplm_core.export.bundle_writer import by_device, graph_files, seal, write_graphs
 from fpplm_core.export.settings import Variant
-from fpplm_core.serving import Predictor
-from fpplm_core.serving.bundle import graph_name
+from fpplm_core.serving import Predictor, open_bundle
 from tests.project import Project, altered_bundle
 
 VARIANTS = get_args(Variant)
@@ -27,14 +25,15 @@ WORDS = ["the", "Angela", "Merkel", "of", "London", "a-b", "NATO", "1,000", "caf
 def load(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Predictor]:
     """Loads a predictor of a bundle with all graphs, whatever verify thinks of them, small windows and context."""
     changes = {"window": 24, "stride": 4, "context": 6, "variants": by_device(VARIANTS)}
+    changes["graphs"] = graph_files(changes["variants"])
 
     def change(config: dict[str, Any]) -> None:
         config |= changes
         config["transitions"] = [[row[0] - 20, *row[1:]] for row in config["transitions"]]  # entities everywhere
 
     folder = altered_bundle(trained.path / "bundle", tmp_path_factory.mktemp("all") / "bundle", change)
-    for variant in VARIANTS:
-        shutil.copyfile(trained.path / "build/onnx" / graph_name(variant), folder / graph_name(variant))
+    config = open_bundle(folder).config
+    write_graphs(trained.path / "build/onnx", folder, config, None)
     seal(folder, {})
     return lambda variant, threads=None: Predictor.load(folder, "cpu", variant, threads)
 

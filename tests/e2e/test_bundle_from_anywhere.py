@@ -57,9 +57,9 @@ def test_links_and_other_files_are_refused(trained: Project, tmp_path: Path) -> 
     (bundle / "extra.py").write_text("")
     assert_refused(predict(trained, bundle), "not in the manifest, got 'extra.py'")
     (bundle / "extra.py").unlink()
-    for name in ("model.fp32.onnx", "tokenizer.json"):
-        (bundle / name).rename(tmp_path / name)
-    (bundle / "model.fp32.onnx").symlink_to(tmp_path / "model.fp32.onnx")
+    for name in ("onnx/model.onnx", "tokenizer.json"):
+        (bundle / name).rename(tmp_path / Path(name).name)
+    (bundle / "onnx/model.onnx").symlink_to(tmp_path / "model.onnx")
     os.link(tmp_path / "tokenizer.json", bundle / "tokenizer.json")
     assert_refused(predict(trained, bundle), "--allow-links")
     done = predict(trained, bundle, "--allow-links")

@@ -18,7 +18,7 @@ def test_explain_prints_a_line_a_word_with_both_answers(trained: Project) -> Non
     lines = trained.ok("fpplm", "predict", "bundle", "-", "--explain", stdin=TEXT + "\n" + TEXT).split("\n")
     first, empty, second = lines[:7], lines[7:9], lines[9:16]
     assert first == second and empty == ["", ""]
-    labels = json.loads((trained.path / "bundle/config.json").read_text())["labels"]
+    labels = json.loads((trained.path / "bundle/config.json").read_text())["fpplm"]["labels"]
     for word, line in zip(TEXT.split(), first, strict=True):
         cells = line.split("\t")
         assert cells[0] == word and {cells[1], cells[3]} <= set(labels)
@@ -37,7 +37,7 @@ def test_the_second_graph_is_used_only_where_dev_gains(trained: Project) -> None
         f1.append(2 * len(gold & found) / (len(gold) + len(found)))
     outcome = json.loads((trained.path / "metrics/verify.json").read_text())["label_lm"]
     assert [outcome["dev_f1"], outcome["dev_f1_refined"]] == pytest.approx(f1) and f1[0] > 0
-    config = json.loads((trained.path / "bundle/config.json").read_text())
+    config = json.loads((trained.path / "bundle/config.json").read_text())["fpplm"]
     assert config["label_lm"] == {"below": 0.9, "use": f1[1] > f1[0]}
 
 

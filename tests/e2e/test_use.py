@@ -31,10 +31,12 @@ def test_a_bundle_is_whole_and_says_where_it_comes_from(trained: Project) -> Non
     assert len(manifest["commit"]) == 40 and not manifest["uncommitted_changes"]
     assert {"torch", "transformers"} <= set(manifest["packages"])
     listed = set(manifest["files"]) | {"manifest.json"}
-    assert listed == {str(p.relative_to(trained.path / "bundle")) for p in (trained.path / "bundle").iterdir()}
+    assert listed == {
+        str(p.relative_to(trained.path / "bundle")) for p in (trained.path / "bundle").rglob("*") if p.is_file()
+    }
 
 
-@pytest.mark.parametrize("name", ["model.fp32.onnx", "tokenizer.json", "config.json", "README.md", "manifest.json"])
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "config.json", "README.md", "manifest.json"])
 def test_a_changed_byte_is_refused_by_name(copy: Path, name: str) -> None:
     raw = bytearray((copy / name).read_bytes())
     raw[len(raw) // 2] ^= 1
@@ -44,8 +46,8 @@ def test_a_changed_byte_is_refused_by_name(copy: Path, name: str) -> None:
 
 
 def test_a_missing_file_and_a_missing_bundle_are_refused(copy: Path) -> None:
-    (copy / "model.int8.onnx").unlink()
-    with pytest.raises(BundleError, match=r"model\.int8\.onnx"):
+    (copy / "onnx/model_quantized.onnx").unlink()
+    with pytest.raises(BundleError, match=r"model_quantized\.onnx"):
         open_bundle(copy)
     with pytest.raises(BundleError, match=r"manifest\.json"):
         open_bundle(copy / "nowhere")

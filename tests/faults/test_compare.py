@@ -90,10 +90,10 @@ def test_an_empty_test_split_holds(place: Path, settings: Params) -> None:
 @pytest.mark.parametrize("candidate", ["bundle", "damaged"])
 def test_a_damaged_bundle_is_an_error_that_names_the_file(place: Path, settings: Params, candidate: str) -> None:
     damaged = Path(shutil.copytree(place / "bundle", place / "damaged"))
-    graph = damaged / "model.fp32.onnx"
+    graph = damaged / "onnx/model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1])
     other = {"bundle": "damaged", "damaged": "bundle"}[candidate]
-    with pytest.raises(BundleError, match=r"damaged/model\.fp32\.onnx"):
+    with pytest.raises(BundleError, match=r"damaged/onnx/model\.onnx"):
         compare(place / candidate, place / other, settings)
 
 

@@ -157,7 +157,7 @@ def cached(project: Project, file: Path) -> Path:
 
 def test_damaged_files_of_the_cache_are_made_again(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
-    files = [cached(project, MODEL), cached(project, Path("bundle/model.int8.onnx"))]
+    files = [cached(project, MODEL), cached(project, Path("bundle/onnx/model_quantized.onnx"))]
     for file in files:
         damage(file)
     shutil.rmtree(project.path / "build/model")
@@ -165,7 +165,7 @@ def test_damaged_files_of_the_cache_are_made_again(trained: Project, tmp_path: P
     output = project.ok("fpplm", "retrain")
     assert output.count("was damaged; it is made again") == 2
     assert digests(project) == digests(trained)
-    assert [cached(project, file) for file in (MODEL, Path("bundle/model.int8.onnx"))] == files
+    assert [cached(project, file) for file in (MODEL, Path("bundle/onnx/model_quantized.onnx"))] == files
     assert "repaired" not in project.ok("fpplm", "retrain")
 
 
@@ -190,7 +190,7 @@ def test_a_damaged_model_is_never_used(trained: Project, tmp_path: Path) -> None
 
 def test_edited_outputs_are_made_again(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
-    for file in (MODEL, Path("bundle/model.int8.onnx")):
+    for file in (MODEL, Path("bundle/onnx/model_quantized.onnx")):
         (project.path / file).write_bytes((project.path / file).read_bytes()[:-100])
     project.ok("fpplm", "retrain")
     assert digests(project) == digests(trained)
@@ -199,10 +199,10 @@ def test_edited_outputs_are_made_again(trained: Project, tmp_path: Path) -> None
 def test_a_damaged_bundle_is_refused(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.ok("dvc", "status")  # DVC knows the file, and will not look into it again
-    damage(project.path / "bundle/model.int8.onnx")
+    damage(project.path / "bundle/onnx/model_quantized.onnx")
     done = project.run("fpplm", "retrain", "--promote")
     assert done.returncode == 5
-    assert "model.int8.onnx: changed since the bundle was made" in one_line(done.stderr)
+    assert "model_quantized.onnx: changed since the bundle was made" in one_line(done.stderr)
     assert not project.ok("git", "tag", "--list")
     shutil.rmtree(project.path / "bundle")
     assert "v1.0.0 is in production" in project.ok("fpplm", "retrain", "--promote")

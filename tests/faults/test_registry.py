@@ -46,8 +46,10 @@ from fpplm_core.export.bundle_writer import seal
 shutil.rmtree("bundle", ignore_errors=True)
 Path("bundle").mkdir()
 config = {"labels": ["O"], "transitions": [[0.0] * 2] * 2, "window": 8, "stride": 2, "context": 0, "first_shape": None}
-Path("bundle/config.json").write_text(json.dumps(config | {"variants": {"cpu": ["fp32"]}}))
-for name in ("model.txt", "model.fp32.onnx", "tokenizer.json"):
+Path("bundle/onnx").mkdir()
+config |= {"variants": {"cpu": ["fp32"]}, "graphs": {"fp32": "onnx/model.onnx"}, "lower_case": False}
+Path("bundle/config.json").write_text(json.dumps({"fpplm": config}))
+for name in ("model.txt", "onnx/model.onnx", "tokenizer.json"):
     shutil.copy("text.txt", f"bundle/{name}")
 seal(Path("bundle"), {})
 """

@@ -46,7 +46,7 @@ def test_odd_names_of_types_pass_through_the_whole_life(make_project: Callable[[
         assert f"test F1 of {name} " in said
     project.ok("fpplm", "promote")
     manifest = json.loads((project.path / "bundle/config.json").read_text())
-    assert {label[2:] for label in manifest["labels"] if label != "O"} == set(NAMES)
+    assert {label[2:] for label in manifest["fpplm"]["labels"] if label != "O"} == set(NAMES)
     assert set(json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["types"]) == set(NAMES)
     page = (project.path / "reports/report.html").read_text()
     assert "&lt;b&gt;&amp;amp;" in page and "<b>&amp;" not in page

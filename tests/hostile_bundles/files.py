@@ -17,7 +17,7 @@ from typing import Any
 from tests.hostile_bundles.tiny import reseal
 
 Options = dict[str, Any]
-FILES = ("README.md", "config.json", "golden.json", "label_lm.onnx", "model.fp32.onnx", "tokenizer.json")
+FILES = ("README.md", "config.json", "golden.json", "label_lm.onnx", "onnx/model.onnx", "tokenizer.json")
 NAMES = (
     "../outside.txt",
     "a/../../outside.txt",
@@ -35,7 +35,12 @@ NAMES = (
     "x" * 5000,
     "~",
     "~/x",
-    "model.fp32.onnx/",
+    "onnx/model.onnx/",
+    "onnx/../onnx/model.onnx",
+    "onnx/inner/model.onnx",
+    "onnx//model.onnx",
+    "ONNX/model.onnx",
+    "onnx/.hidden",
     "a\nb",
     "\x1b[31m",
     "%2e%2e",
@@ -96,7 +101,7 @@ def strange_manifest(folder: Path, random: Random) -> Options:
     elif change == 2:
         manifest["files"] = random.choice([None, [], "x", 3, {}, [name], {name: None}, {name: [1, 2]}])
     elif change == 3:
-        manifest["format"] = random.choice([None, 0, 2, "1", True, 1.5, [1], {}])
+        manifest["format"] = random.choice([None, 0, 1, 3, "2", True, 2.5, [2], {}])
     else:
         del manifest["files"][name]
     write_manifest(folder, manifest)
@@ -160,7 +165,7 @@ def unlisted(folder: Path, random: Random) -> Options:
             "evil.so",
             "evil.py",
             "sitecustomize.py",
-            "model.fp32.onnx_data",
+            "onnx/model.onnx_data",
             ".hidden",
             "__pycache__",
             "manifest.sig",
@@ -168,6 +173,9 @@ def unlisted(folder: Path, random: Random) -> Options:
             "\x1b[2J",
             "x" * 200,
             "tokenizer_config.json",
+            "onnx/inner",
+            "onnx/model_int8.onnx",
+            "ONNX",
         ]
     )
     change = random.randrange(4)
@@ -179,6 +187,16 @@ def unlisted(folder: Path, random: Random) -> Options:
         (folder / name).symlink_to("/etc/passwd")
     else:
         (folder / name).write_text("import os; os.system('touch /tmp/evil')")
+    return {"allow_links": random.random() < 0.5}
+
+
+def linked_folder(folder: Path, random: Random) -> Options:
+    """The folder of the graphs is a link to where they are, or a file."""
+    shutil.move(folder / "onnx", folder.parent / "elsewhere")
+    if random.random() < 0.8:
+        (folder / "onnx").symlink_to(random.choice(["../elsewhere", folder.parent / "elsewhere", "/etc", "onnx"]))
+    else:
+        (folder / "onnx").write_bytes(b"")
     return {"allow_links": random.random() < 0.5}
 
 
@@ -240,7 +258,7 @@ def resealed_bytes(folder: Path, random: Random) -> Options:
 
 def swapped(folder: Path, random: Random) -> Options:
     """A file that changes after the bundle was opened and before the graph is read."""
-    return {"swap": random.choice(["model.fp32.onnx", "label_lm.onnx"])}
+    return {"swap": random.choice(["onnx/model.onnx", "label_lm.onnx"])}
 
 
 def pinned(folder: Path, random: Random) -> Options:

@@ -42,7 +42,7 @@ def never_ends(path: Path, random: Random) -> None:
     )
     first, states = tagger_nodes()
     first.output[0] = "looked_up"
-    loop = helper.make_node("Loop", ["", "yes", "looked_up"], ["logits"], body=body)
+    loop = helper.make_node("Loop", ["", "yes", "looked_up"], ["tag_logits"], body=body)
     save(path, [first, states, loop], tagger_outputs(), **CONSTANTS, yes=np.array(True))
 
 
@@ -57,7 +57,7 @@ def external(path: Path, random: Random) -> None:
         str(folder.parent / "weights.bin"),
     ]
     location = random.choice(
-        [*beside, "bundle/model.fp32.onnx", "*/_ORT_MEM_ADDR_/*", "/dev/zero", "../../../etc/passwd"]
+        [*beside, "bundle/onnx/model.onnx", "*/_ORT_MEM_ADDR_/*", "/dev/zero", "../../../etc/passwd"]
     )
     weights = TensorProto(name="table", data_type=TensorProto.FLOAT, dims=table().shape)
     weights.data_location = TensorProto.EXTERNAL
@@ -76,10 +76,12 @@ def wrong_port(path: Path, random: Random) -> None:
         lambda: inputs.append(port("more", TensorProto.INT64)),
         lambda: inputs.append(port("token_type_ids", TensorProto.INT64)),
         lambda: outputs.pop(random.randrange(2)),
-        lambda: outputs.__setitem__(0, port("logits", TensorProto.DOUBLE, len(LABELS))),
-        lambda: outputs.__setitem__(0, port("logits", TensorProto.FLOAT, len(LABELS) + random.choice([-1, 1, 10**9]))),
-        lambda: outputs.__setitem__(0, port("logits", TensorProto.FLOAT)),
-        lambda: outputs.__setitem__(0, port("logits", TensorProto.FLOAT, "labels")),
+        lambda: outputs.__setitem__(0, port("tag_logits", TensorProto.DOUBLE, len(LABELS))),
+        lambda: outputs.__setitem__(
+            0, port("tag_logits", TensorProto.FLOAT, len(LABELS) + random.choice([-1, 1, 10**9]))
+        ),
+        lambda: outputs.__setitem__(0, port("tag_logits", TensorProto.FLOAT)),
+        lambda: outputs.__setitem__(0, port("tag_logits", TensorProto.FLOAT, "labels")),
         lambda: outputs.__setitem__(1, port("states", TensorProto.FLOAT, 2**31)),
         lambda: inputs.__setitem__(0, port("ids", TensorProto.INT64)),
         lambda: inputs.__setitem__(0, helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, 2])),
@@ -91,7 +93,7 @@ def wrong_port(path: Path, random: Random) -> None:
 
 def lying_sizes(path: Path, random: Random) -> None:
     """Fewer or more rows, pieces or labels than the graph declares, from some length on."""
-    last = helper.make_node("Slice", ["looked_up", "start", "end", "axis"], ["logits"])
+    last = helper.make_node("Slice", ["looked_up", "start", "end", "axis"], ["tag_logits"])
     nodes = tagger_nodes()
     nodes[0].output[0] = "looked_up"
     axis, end = random.randrange(3), random.randrange(4)
@@ -126,9 +128,9 @@ def strange_nodes(path: Path, random: Random) -> None:
     nodes, extra = tagger_nodes(), dict(CONSTANTS)
     change = random.randrange(6)
     if change == 0:
-        nodes.append(helper.make_node("Evil", ["logits"], ["evil"], domain="com.example"))
+        nodes.append(helper.make_node("Evil", ["tag_logits"], ["evil"], domain="com.example"))
     elif change == 1:
-        nodes.append(helper.make_node("PyOp", ["logits"], ["evil"], domain="com.microsoft"))
+        nodes.append(helper.make_node("PyOp", ["tag_logits"], ["evil"], domain="com.microsoft"))
     elif change == 2:
         nodes += [helper.make_node("Abs", ["a"], ["b"]), helper.make_node("Abs", ["b"], ["a"])]
     elif change == 3:
@@ -137,13 +139,13 @@ def strange_nodes(path: Path, random: Random) -> None:
         nodes[0].output[0] = "n0"
         count = 2000
         nodes += [helper.make_node("Abs", [f"n{n}"], [f"n{n + 1}"]) for n in range(count)]
-        nodes.append(helper.make_node("Identity", [f"n{count}"], ["logits"]))
+        nodes.append(helper.make_node("Identity", [f"n{count}"], ["tag_logits"]))
     else:
         extra["size"] = np.array([2 ** random.randrange(33, 62)])
         nodes[0].output[0] = "looked_up"
         nodes.append(helper.make_node("ConstantOfShape", ["size"], ["huge"]))
         nodes.append(helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0))
-        nodes.append(helper.make_node("Add", ["looked_up", "sum"], ["logits"]))
+        nodes.append(helper.make_node("Add", ["looked_up", "sum"], ["tag_logits"]))
     save(path, nodes, tagger_outputs(), **extra)
 
 
@@ -156,7 +158,7 @@ def calls_itself(path: Path, random: Random) -> None:
     model = onnx.load(str(path))
     model.functions.append(function)
     model.graph.node[0].output[0] = "looked_up"
-    model.graph.node.append(helper.make_node("Again", ["looked_up"], ["logits"], domain="com.example"))
+    model.graph.node.append(helper.make_node("Again", ["looked_up"], ["tag_logits"], domain="com.example"))
     path.write_bytes(model.SerializeToString())
 
 

@@ -31,7 +31,7 @@ def graph_kind(spoil: Callable[[Path, Random], None]) -> Kind:
 
     def make(folder: Path, random: Random) -> dict[str, Any]:
         own = spoil in (graphs.cut, graphs.flipped, graphs.not_onnx) and random.random() < 0.3
-        spoil(folder / ("label_lm.onnx" if own else "model.fp32.onnx"), random)
+        spoil(folder / ("label_lm.onnx" if own else "onnx/model.onnx"), random)
         reseal(folder)
         return {}
 
@@ -44,8 +44,8 @@ KINDS: dict[str, tuple[str, Kind]] = {
         kind.__name__: ("refused", kind)
         for kind in (
             files.foreign_name, files.strange_manifest, files.twin_names, files.no_file, files.unlisted,
-            files.changed_byte, files.swapped, files.pinned, values.words, values.labels, values.transitions,
-            values.sizes, values.label_lm, values.variants, values.json_text,
+            files.linked_folder, files.changed_byte, files.swapped, files.pinned, values.words, values.labels,
+            values.transitions, values.sizes, values.label_lm, values.variants, values.graph_files, values.json_text,
         )
     },
     **{

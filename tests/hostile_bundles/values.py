@@ -53,11 +53,16 @@ def edit(folder: Path, name: str, change: Callable[[dict[str, Any]], object]) ->
     return {}
 
 
+def edit_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> Options:
+    """Changes what config.json has for fpplm."""
+    return edit(folder, "config.json", lambda config: change(config["fpplm"]))
+
+
 def any_value(folder: Path, random: Random) -> Options:
     """Any key of config.json with a value of another kind, or missing."""
     key, value = random.choice(list(CONFIG)), random.choice(STRANGE)
     gone = random.random() < 0.2
-    return edit(folder, "config.json", lambda c: c.pop(key) if gone else c.update({key: value}))
+    return edit_config(folder, lambda c: c.pop(key) if gone else c.update({key: value}))
 
 
 def words(folder: Path, random: Random) -> Options:
@@ -73,7 +78,7 @@ def words(folder: Path, random: Random) -> Options:
         "__import__('os')",
     ]
     (folder.parent / "evil.py").write_text("import os; os.system('touch evil')")
-    return edit(folder, "config.json", lambda c: c.update(words=random.choice(names)))
+    return edit_config(folder, lambda c: c.update(words=random.choice(names)))
 
 
 def labels(folder: Path, random: Random) -> Options:
@@ -99,7 +104,7 @@ def labels(folder: Path, random: Random) -> Options:
             [["O"]] * 9,
         ]
     )
-    return edit(folder, "config.json", lambda c: c.update(labels=wrong))
+    return edit_config(folder, lambda c: c.update(labels=wrong))
 
 
 def transitions(folder: Path, random: Random) -> Options:
@@ -110,7 +115,7 @@ def transitions(folder: Path, random: Random) -> Options:
     wrong = random.choice(
         [rows, rows, [[0.0] * size] * (size - 1), [[0.0] * (size + 1)] * size, [0.0] * size, [[]] * size]
     )
-    return edit(folder, "config.json", lambda c: c.update(transitions=wrong))
+    return edit_config(folder, lambda c: c.update(transitions=wrong))
 
 
 def sizes(folder: Path, random: Random) -> Options:
@@ -128,7 +133,7 @@ def sizes(folder: Path, random: Random) -> Options:
             "first_shape": False,
         }[key]
     )
-    edit(folder, "config.json", lambda c: c.update({key: value}))
+    edit_config(folder, lambda c: c.update({key: value}))
     return {"expect": "answers" if valid else "refused"}
 
 
@@ -147,7 +152,7 @@ def label_lm(folder: Path, random: Random) -> Options:
         "x",
         {},
     ]
-    return edit(folder, "config.json", lambda c: c.update(label_lm=random.choice(wrong)))
+    return edit_config(folder, lambda c: c.update(label_lm=random.choice(wrong)))
 
 
 def variants(folder: Path, random: Random) -> Options:
@@ -169,7 +174,14 @@ def variants(folder: Path, random: Random) -> Options:
             ["fp32"],
         ]
     )
-    return edit(folder, "config.json", lambda c: c.update(variants=wrong))
+    return edit_config(folder, lambda c: c.update(variants=wrong))
+
+
+def graph_files(folder: Path, random: Random) -> Options:
+    """No file, or one that the manifest does not list or is no graph."""
+    names = ["../x", "/etc/passwd", "onnx/../../x", "onnx", "onnx/", "", "\0", "x" * 10**5, "model.fp32.onnx", 3, None]
+    wrong = [{"fp32": random.choice([*names, "README.md", "tokenizer.json"])}, {}, [], "onnx/model.onnx", None]
+    return edit_config(folder, lambda c: c.update(graphs=random.choice([wrong[0], *wrong])))
 
 
 def json_text(folder: Path, random: Random) -> Options:
@@ -213,9 +225,8 @@ def json_text(folder: Path, random: Random) -> Options:
 
 def huge_text(folder: Path, random: Random) -> Options:
     """A key that nobody reads, of several megabytes: it costs time, and changes nothing."""
-    return edit(
-        folder, "config.json", lambda c: c.update(more=random.choice(["x" * 4 * 10**6, [0] * 10**6, [[]] * 10**6]))
-    )
+    more = random.choice(["x" * 4 * 10**6, [0] * 10**6, [[]] * 10**6])
+    return edit(folder, "config.json", lambda c: (c if random.random() < 0.5 else c["fpplm"]).update(more=more))
 
 
 REPLACED = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100}

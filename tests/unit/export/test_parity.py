@@ -153,9 +153,13 @@ def test_a_configuration_is_read_as_it_was_written() -> None:
         0.9,
         True,
         by_device(["fp32", "fp16"]),
+        {"fp32": "onnx/model.onnx", "fp16": "onnx/model_fp16.onnx"},
     )
     values = json.loads(json.dumps(config_json(config)))
     keys = ["labels", "transitions", "window", "stride", "context", "first_shape", "words", "label_lm", "variants"]
-    assert list(values) == keys
+    assert list(values) == [*keys, "graphs", "lower_case"]
     assert values["variants"] == {"cpu": ["fp32", "fp16"], "cuda": ["fp16", "fp32"]}
-    assert BundleConfig.from_json(values) == config
+    assert BundleConfig.from_json({"fpplm": values}, 2) == config
+    old = {key: values[key] for key in keys}
+    names = {"fp32": "model.fp32.onnx", "fp16": "model.fp16.onnx"}
+    assert BundleConfig.from_json(old, 1) == replace(config, graphs=names, logits="logits")

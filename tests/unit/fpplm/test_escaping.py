@@ -21,7 +21,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.escaping import markdown, printable
 from fpplm_core.evaluation.gate import GateResult, GateRule
-from fpplm_core.export.bundle_writer import card
+from fpplm_core.export.card import card
 from fpplm_core.quality.report import CheckReport, CheckResult
 
 TERMINAL = "\x1b]0;title\x07\x1b[2J\x9b31m\r\u202egnp.exe\u2066\x00"

@@ -16,7 +16,7 @@ from fpplm.report.run import RunSummary, Verdict, as_markdown
 from fpplm.report.scores import both_f1
 from fpplm_core.data.records import Sentence
 from fpplm_core.escaping import markdown
-from fpplm_core.export.bundle_writer import card
+from fpplm_core.export.card import card
 from fpplm_core.export.parity import served_f1, try_label_lm
 from fpplm_core.tagging.spans import Span
 

@@ -8,13 +8,14 @@ import shutil
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 from fpplm_core.errors import BundleError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor, bundle, open_bundle
 from tests.hostile_bundles import files, values
-from tests.hostile_bundles.tiny import CONFIG, LABELS, reseal, save_tagger, table, write_tiny_bundle
+from tests.hostile_bundles.tiny import CONFIG, LABELS, as_format_1, reseal, save_tagger, table, write_tiny_bundle
 
 TEXT = "Ann met BOB in London"
 
@@ -46,6 +47,27 @@ def test_a_whole_bundle_answers(whole):
     assert found(whole) == [("Ann", "PER"), ("BOB", "PER"), ("London", "LOC")]
 
 
+def test_a_bundle_of_format_1_answers_as_before(whole, folder):
+    """No file, key or output of format 2 is needed."""
+    as_format_1(folder)
+    assert {path.name for path in folder.iterdir()} == {
+        *("README.md", "config.json", "golden.json", "label_lm.onnx", "manifest.json", "model.fp32.onnx"),
+        "tokenizer.json",
+    }
+    assert open_bundle(folder).manifest["format"] == 1
+    words = TEXT.split()
+    old, new = (Predictor.load(path, "cpu") for path in (folder, whole))
+    assert np.array_equal(old.logits([words])[0], new.logits([words])[0])
+    assert old.explain(words) == new.explain(words) and old.predict(TEXT) == new.predict(TEXT)
+
+
+def test_a_format_and_the_keys_of_another_do_not_go_together(folder):
+    values.edit(folder, "config.json", lambda config: config.update(config.pop("fpplm")))
+    assert "`fpplm` must be there" in refusal(folder)
+    files.write_manifest(folder, files.manifest_of(folder) | {"format": 1})
+    assert "not in the manifest, got 'model.fp32.onnx'" in refusal(folder)
+
+
 @pytest.mark.parametrize("name", files.NAMES, ids=ascii)
 def test_a_listed_name_leads_nowhere(folder, name):
     """Whatever lies there, with its right hash: nothing outside the folder is read, and no two names are one file."""
@@ -62,7 +84,7 @@ def test_names_that_differ_in_case_are_refused(folder):
     assert "two names differ in their case alone" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["model.fp32.onnx", "tokenizer.json", "config.json", "manifest.json", "README.md"])
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "tokenizer.json", "config.json", "manifest.json", "README.md"])
 @pytest.mark.parametrize("kind", ["symbolic", "hard"])
 def test_a_link_is_accepted_on_request_alone(folder, name, kind):
     target = folder.parent / "cache"
@@ -76,7 +98,7 @@ def test_a_link_is_accepted_on_request_alone(folder, name, kind):
 
 
 @pytest.mark.parametrize("allow_links", [False, True])
-@pytest.mark.parametrize("name", ["model.fp32.onnx", "manifest.json"])
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "manifest.json"])
 def test_what_is_no_file_is_refused_at_once(folder, name, allow_links):
     """A pipe without a writer, behind a link too, would keep a reader for ever."""
     file, aside = folder / name, folder.parent / "aside"
@@ -96,7 +118,9 @@ def test_what_is_no_file_is_refused_at_once(folder, name, allow_links):
     assert "not a regular file" in refusal(folder, allow_links=allow_links)
 
 
-@pytest.mark.parametrize("name", ["model.int8.onnx", "evil.py", "a.so", ".hidden", "model.fp32.onnx_data", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["model.int8.onnx", "onnx/x.onnx", "evil.py", "a.so", ".hidden", "onnx/model.onnx_data", "a\nb"]
+)
 def test_a_file_that_the_manifest_does_not_list_is_refused(folder, name):
     (folder / name).write_text("")
     assert "not in the manifest" in refusal(folder) and repr(name) in refusal(folder)
@@ -111,13 +135,21 @@ def test_a_signature_and_a_bill_of_materials_may_be_added(folder):
     assert open_bundle(folder).manifest["digest"] == digest
 
 
+@pytest.mark.parametrize("allow_links", [False, True])
+def test_a_linked_folder_of_graphs_is_refused(folder, allow_links):
+    """The folders that DVC and the hub's cache make are none."""
+    shutil.move(folder / "onnx", folder.parent / "onnx")
+    (folder / "onnx").symlink_to(folder.parent / "onnx")
+    assert "not in the manifest, got 'onnx'" in refusal(folder, allow_links=allow_links)
+
+
 def test_a_subfolder_is_not_sealed(folder):
     (folder / "inner").mkdir()
     with pytest.raises(BundleError, match="not a regular file"):
         seal(folder, {})
 
 
-@pytest.mark.parametrize("name", ["model.fp32.onnx", "label_lm.onnx"])
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "label_lm.onnx"])
 def test_the_bytes_that_were_hashed_are_the_bytes_that_run(folder, name):
     """A graph is read at the first text, long after the bundle was opened."""
     predictor = Predictor.load(folder, "cpu")
@@ -144,7 +176,7 @@ def test_a_file_swapped_while_the_bundle_is_opened_is_not_read(folder, name, mon
 def test_a_digest_pins_a_bundle(folder):
     digest = open_bundle(folder).manifest["digest"]
     assert found(folder, digest=digest) and found(folder, digest=digest.upper())
-    save_tagger(folder / "model.fp32.onnx", table=-table())
+    save_tagger(folder / "onnx/model.onnx", table=-table())
     reseal(folder)  # as anybody can
     assert found(folder) != [("Ann", "PER"), ("BOB", "PER"), ("London", "LOC")]
     assert "another bundle than the digest names" in refusal(folder, digest=digest)
@@ -191,21 +223,26 @@ def test_a_file_of_absurd_size_is_not_read(folder):
         ("transitions", [[0.0] * 9] * 9, "10 rows of 10 numbers"),
         ("transitions", [[0.0] * 10] * 9 + [[0.0] * 9 + [1e300]], "numbers within ±1000000"),
         ("label_lm", {"below": 0, "use": True}, "false if below is 0"),
-        ("variants", {"cpu": ["x/../../evil"]}, "not in the manifest, got 'model.x/../../evil.onnx'"),
-        ("variants", {"cpu": ["int8"]}, "not in the manifest, got 'model.int8.onnx'"),
+        ("variants", {"cpu": ["x/../../evil"]}, "`graphs` must be the file of each variant"),
+        ("variants", {"cpu": ["int8"]}, "`graphs` must be the file of each variant"),
+        ("graphs", {"fp32": "onnx/../../evil.onnx"}, "not in the manifest, got 'onnx/../../evil.onnx'"),
+        ("graphs", {"fp32": "onnx/model_int8.onnx"}, "not in the manifest, got 'onnx/model_int8.onnx'"),
+        ("graphs", {"fp32": 3}, "the file of each variant"),
+        ("graphs", "onnx/model.onnx", "`graphs` must be an object"),
+        ("lower_case", "yes", "true or false"),
         ("variants", {"cuda": ["fp32"]}, "the variants of cpu and cuda"),
         ("variants", {"cpu": []}, "no such variant in the bundle"),
         ("words", ["os:system"], "`words` must be a short text"),
     ],
 )
 def test_a_value_out_of_range_is_named(folder, key, value, said):
-    values.edit(folder, "config.json", lambda config: config.update({key: value}))
+    values.edit_config(folder, lambda config: config.update({key: value}))
     assert said in refusal(folder)
 
 
 @pytest.mark.parametrize("key", sorted({*CONFIG} - {"words", "label_lm"}))
 def test_a_missing_key_is_named(folder, key):
-    values.edit(folder, "config.json", lambda config: config.pop(key))
+    values.edit_config(folder, lambda config: config.pop(key))
     assert f"`{key}` must be there" in refusal(folder)
 
 
@@ -213,11 +250,11 @@ def test_a_missing_key_is_named(folder, key):
     "label", ["S-a b", "S-a/b", "S-\"'", "S-人物", "S-a-b", "S-B-PER", "S-\u200cنام", "S-" + "x" * 900]
 )
 def test_odd_names_of_types_are_no_fault(folder, label):
-    values.edit(folder, "config.json", lambda config: config.update(labels=[*LABELS[:-1], label]))
+    values.edit_config(folder, lambda config: config.update(labels=[*LABELS[:-1], label]))
     assert found(folder)[-1] == ("London", label[2:])
 
 
 def test_a_bundle_without_cuda_variants_says_so(folder, monkeypatch):
-    values.edit(folder, "config.json", lambda config: config.update(variants={"cpu": ["fp32"]}))
+    values.edit_config(folder, lambda config: config.update(variants={"cpu": ["fp32"]}))
     assert open_bundle(folder).variants == {"cpu": ["fp32"], "cuda": []}
-    assert json.loads((folder / "config.json").read_text())["variants"] == {"cpu": ["fp32"]}
+    assert json.loads((folder / "config.json").read_text())["fpplm"]["variants"] == {"cpu": ["fp32"]}

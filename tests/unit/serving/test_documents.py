@@ -11,12 +11,14 @@ import pytest
 from onnx import helper
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.export.bundle_writer import seal, write_golden
+from fpplm_core.export.bundle_writer import seal
+from fpplm_core.export.golden import write_golden
 from fpplm_core.export.parity import TorchAnswer, served_f1, verify_graphs
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.serving import Predictor
 from tests.conftest import vocabulary
-from tests.hostile_bundles.tiny import LABELS, save, tagger_outputs, write_tiny_bundle
+from tests.hostile_bundles import values
+from tests.hostile_bundles.tiny import LABELS, make_portable, save, tagger_outputs, write_tiny_bundle
 
 PERSON, PLACE = LABELS.index("S-PER"), LABELS.index("S-LOC")
 WORDS = [("in", "London"), ("Paris",), ("London", "and"), ("Paris", "and")]
@@ -39,12 +41,11 @@ def bundle(tmp_path: Path) -> Path:
         helper.make_node("ReduceMax", ["each", "axis"], ["seen"], keepdims=1),
         helper.make_node("Gather", ["open_to", "input_ids"], ["weights"]),
         helper.make_node("Mul", ["seen", "weights"], ["more"]),
-        helper.make_node("Add", ["first", "more"], ["logits"]),
+        helper.make_node("Add", ["first", "more"], ["tag_logits"]),
     ]
     arrays = {"own": own, "around": around, "open_to": open_to, "axis": np.array([1], dtype=np.int64)}
-    save(made / "model.fp32.onnx", nodes, tagger_outputs()[:1], **arrays)
-    seal(made, {"scores": {}})
-    return made
+    save(made / "onnx/model.onnx", nodes, tagger_outputs()[:1], **arrays)
+    return make_portable(made)
 
 
 def sentences(documents: list[int | None]) -> list[Sentence]:
@@ -109,8 +110,6 @@ def test_the_served_f1_is_with_documents_and_has_the_one_without_beside_it(bundl
     served = served_f1(Predictor.load(bundle), marked)
     assert (served.f1, served.f1_without_documents) == (1.0, 0.0)
     assert served_f1(Predictor.load(bundle), sentences([None] * 4)).f1_without_documents is None
-    config = json.loads((bundle / "config.json").read_text()) | {"context": 0}
-    (bundle / "config.json").write_text(json.dumps(config))
-    seal(bundle, {"scores": {}})
+    values.edit_config(bundle, lambda config: config.update(context=0))
     served = served_f1(Predictor.load(bundle), marked)
     assert (served.f1, served.f1_without_documents) == (0.0, None)

@@ -29,14 +29,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def graph(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "bundle")) / "model.fp32.onnx"
+    return Path(shutil.copytree(whole, tmp_path / "bundle")) / "onnx/model.onnx"
 
 
 def answer(graph: Path) -> str:
     """What comes of a bundle with this graph, sealed anew: the line of its error, or "answers"."""
-    reseal(graph.parent)
+    reseal(graph.parents[1])
     try:
-        predictor = Predictor.load(graph.parent, "cpu")
+        predictor = Predictor.load(graph.parents[1], "cpu")
         predictor.explain(["London", "x"])
         predictor.tag([["London", "x"]] * 8)
     except BundleError as error:
@@ -103,7 +103,7 @@ def test_wrong_ports_are_named(graph):
         lines.add(answer(graph).partition("onnx: ")[2])
     for said in (
         "must take input_ids, attention_mask, got ['attention_mask', 'input_ids', 'more']",
-        "`logits` must be tensor(float) (batch",
+        "`tag_logits` must be tensor(float) (batch",
     ):
         assert any(said in line for line in lines), lines
 
@@ -111,7 +111,7 @@ def test_wrong_ports_are_named(graph):
 @pytest.mark.parametrize("seed", range(12))
 def test_a_graph_that_gives_other_sizes_than_it_says_is_refused(graph, seed):
     graphs.lying_sizes(graph, Random(seed))
-    assert "`logits` must be" in answer(graph)
+    assert "`tag_logits` must be" in answer(graph)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -23,6 +23,8 @@ CONFIG = {
     "context": 0,
     "first_shape": None,
     "variants": {"cpu": ["fp32"], "cuda": ["fp32"]},
+    "graphs": {"fp32": "onnx/model.onnx"},
+    "lower_case": False,
 }
 BY_RULE = {
     "unicode-1": ["it", "'s", "a-b", "我", "在"],
@@ -38,11 +40,11 @@ def bundle(tiny_encoder: Path, tmp_path: Path):
 
     def make(words: str | None = None, **changes: object) -> Path:
         folder = tmp_path / "bundle"
-        folder.mkdir(exist_ok=True)
+        (folder / "onnx").mkdir(parents=True, exist_ok=True)
         shutil.copy(tiny_encoder / "tokenizer.json", folder)
-        config = CONFIG | changes | ({} if words is None else {"words": words})
+        config = {"fpplm": CONFIG | changes | ({} if words is None else {"words": words})}
         (folder / "config.json").write_text(json.dumps(config))
-        (folder / "model.fp32.onnx").write_bytes(b"opened at the first text")
+        (folder / "onnx/model.onnx").write_bytes(b"opened at the first text")
         seal(folder, {})
         return folder
 
@@ -142,12 +144,12 @@ def test_a_config_that_is_none_is_refused_in_one_line(bundle, changes):
 
 def test_every_field_of_the_config_is_read():
     label_lm = {"below": 0.5, "use": True}
-    config = BundleConfig.from_json(CONFIG | {"words": "blanks", "label_lm": label_lm})
+    config = BundleConfig.from_json({"fpplm": CONFIG | {"words": "blanks", "label_lm": label_lm}}, 2)
     assert (config.segmentation, config.label_lm_threshold, config.use_label_lm) == ("whitespace-1", 0.5, True)
-    assert BundleConfig.from_json(CONFIG).segmentation == "unicode-1"
+    assert BundleConfig.from_json({"fpplm": CONFIG}, 2).segmentation == "unicode-1"
     for name in CONFIG:
         with pytest.raises(BundleError, match=f"`{name}` must be there"):
-            BundleConfig.from_json({key: value for key, value in CONFIG.items() if key != name})
+            BundleConfig.from_json({"fpplm": {key: value for key, value in CONFIG.items() if key != name}}, 2)
 
 
 def test_the_command_takes_a_segmenter_of_the_user(bundle, trap, fpplm, capsys):

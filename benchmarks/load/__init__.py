@@ -1,0 +1,1 @@
+"""`python -m benchmarks.load`: what `fpplm serve` holds, with Locust as the generator of load."""

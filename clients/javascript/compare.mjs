@@ -1,0 +1,8 @@
+/** Prints how many of the wanted [start, end, type] were found, by sentence; whether these and no others were. */
+export function compare(wanted, found) {
+  const keys = (rows) => rows.flatMap((spans, row) => spans.map((span) => JSON.stringify([row, ...span])));
+  const [want, have] = [keys(wanted), new Set(keys(found))];
+  const equal = want.filter((key) => have.has(key)).length;
+  console.log(`${equal} of ${want.length} spans equal, ${have.size - equal} others found`);
+  return equal === want.length && have.size === equal;
+}

@@ -1,0 +1,86 @@
+"""The command `fpplm serve`: it needs neither a project nor torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fpplm.cli.bundle import AllowLinks, Device, Digest, Segmentation, Variant, load_segmenter
+from fpplm.cli.flow import announce, require_project
+from fpplm.service.limits import Limits
+from fpplm_core.errors import ParamsError
+
+app = typer.Typer()
+
+
+Host = Annotated[str, typer.Option(help="address to listen on; whoever reaches it can use the model")]
+Deadline = Annotated[float, typer.Option(min=0.01, help="seconds after which a request gets 503 instead of an answer")]
+Wait = Annotated[float, typer.Option(min=0, help="milliseconds that a request waits for others to share its batch")]
+
+Watch = Annotated[bool, typer.Option("--watch", help="take a new version when the folder or production changes")]
+Report = Annotated[Path | None, typer.Option(help="JSON file for where the shadow disagrees, and latencies")]
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="bundle folder, or `production` for this project's version there")],
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")] = 8000,
+    name: Annotated[str, typer.Option(help="name of the model in /v2/models/NAME")] = "tagger",
+    device: Device = "auto",
+    variant: Variant = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="number of cores to use; all by default")] = None,
+    max_body: Annotated[int, typer.Option(min=1, help="largest request, in bytes")] = Limits.body,
+    max_texts: Annotated[int, typer.Option(min=1, help="most texts in a request")] = Limits.texts,
+    max_characters: Annotated[int, typer.Option(min=1, help="longest text, in characters")] = Limits.characters,
+    queue: Annotated[int, typer.Option(min=1, help="characters that may wait; more get 503")] = Limits.queue,
+    deadline: Deadline = Limits.deadline,
+    wait: Wait = Limits.wait * 1000,
+    watch: Watch = False,
+    shadow: Annotated[Path | None, typer.Option(help="bundle that answers a share of the requests beside")] = None,
+    shadow_share: Annotated[float, typer.Option(min=0, max=1, help="share of the requests, from 0 to 1")] = 0.1,
+    shadow_report: Report = None,
+    shadow_texts: Annotated[bool, typer.Option("--shadow-texts", help="write texts into the report too")] = False,
+    segmenter: Segmentation = None,
+    digest: Digest = None,
+    allow_links: AllowLinks = False,
+) -> None:
+    """Serves a bundle over HTTP: POST /predict, the Open Inference Protocol, metrics, and a page to try it."""
+    if watch and digest:
+        raise ParamsError("it accepts one bundle alone", where="--digest", do="omit --watch, or --digest")
+    announce(f"loading {bundle}")
+    from functools import partial
+
+    from fpplm.schedule.access import listening_address, url
+    from fpplm.service import sources, watching
+    from fpplm.service.app import Service
+    from fpplm.service.metrics import Metrics
+    from fpplm.service.model import load_model
+    from fpplm.service.server import bind, run
+    from fpplm.service.shadow import Shadow
+    from fpplm_core.serving import Predictor
+
+    limits = Limits(max_body, max_texts, max_characters, queue, deadline, wait / 1000)
+    listener = bind(listening_address(host, port)[0], port)
+    source = sources.source_of(bundle, require_project)
+    own = load_segmenter(segmenter)
+    links = allow_links or isinstance(source, sources.Production)
+    load = partial(
+        Predictor.load, device=device, variant=variant, threads=threads, segmenter=own, digest=digest, allow_links=links
+    )
+    metrics = Metrics()
+    open_model = partial(load_model, name, limits=limits, metrics=metrics)
+    seen, second = source.state() if watch else None, None
+    model = open_model(load, "served", source.path())
+    if shadow:
+        beside = open_model(partial(load, digest=None, allow_links=allow_links), "shadow", shadow)
+        second = Shadow(beside, shadow_share, metrics, shadow_texts)
+    service = Service(model, limits, metrics, second)
+    jobs = [watching.watch(service, source, seen, partial(open_model, load, "served"))] if watch else []
+    jobs += [second.write(shadow_report)] if second and shadow_report else []
+    what = f"{model.name} {model.version}, {model.predictor.variant} on {model.predictor.device}"
+    print(f"{what}, at {url(*listener.getsockname()[:2])}", file=sys.stderr, flush=True)
+    run(service, listener, jobs)

@@ -1,0 +1,1 @@
+"""`fpplm serve`: a bundle behind HTTP, with batches across requests."""

@@ -1,0 +1,221 @@
+"""Batches the windows of many requests. One thread owns the predictor: it alone tokenizes, runs the graph and decodes.
+
+The queue is bounded in characters, which are known without any work, so that refusing a request costs nothing. Batches
+are made of windows and counted in pieces: a long text shares its batches with short ones, which do not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import NamedTuple
+
+from fpplm.service.job import Answers, Job
+from fpplm.service.limits import CORE_PIECES, Limits, Overloaded
+from fpplm.service.log import log_error
+from fpplm.service.metrics import ModelMetrics
+from fpplm.service.texts import Texts
+from fpplm_core.serving import Predictor
+from fpplm_core.serving.onnx_session import cores
+from fpplm_core.tagging.windows import Window
+
+FADING = 0.9  # of what earlier batches count in the average speed
+
+
+class Batch(NamedTuple):
+    """Windows with their jobs, and why the batch did not wait for more: full, waited or drained."""
+
+    rows: list[tuple[Job, Window]]
+    reason: str
+
+
+class Batcher:
+    """The queue in front of a predictor, and the thread that works it off."""
+
+    def __init__(self, predictor: Predictor, limits: Limits, metrics: ModelMetrics) -> None:
+        self.predictor, self.limits, self.metrics = predictor, limits, metrics
+        self.most_pieces = CORE_PIECES * (predictor.threads or cores())
+        self.changed = threading.Condition()
+        # These four under the lock of `changed`: the event loop changes them too.
+        self.arrived: deque[Job] = deque()
+        self.unanswered: set[Job] = set()
+        self.characters = 0  # of the unanswered jobs
+        self.is_closing = False
+        self.active: deque[Job] = deque()  # jobs with windows to run, in turn; the thread's own
+        self.recent = (0.0, 0.0)  # characters answered and seconds that they took, of the last batches
+        self.ended = 0.0  # when the last batch was answered
+        self.thread = threading.Thread(target=self._work, name="fpplm batcher", daemon=True)
+        self.thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self.thread.is_alive() and not self.is_closing
+
+    async def answer(self, texts: Texts) -> Answers:
+        """The entities of each text.
+
+        Raises Overloaded if the queue is full or the deadline passes, BundleError if the bundle cannot tag these texts.
+        """
+        job = Job(texts, time.monotonic() + self.limits.deadline)
+        with self.changed:
+            if self.is_closing:
+                raise Overloaded("the service is ending", 1)
+            if self.characters and self.characters + texts.characters > self.limits.queue:
+                raise Overloaded(f"the queue is full: {self.characters:,} characters wait", self.seconds_of_work())
+            self.characters += texts.characters
+            self.unanswered.add(job)
+            self.arrived.append(job)
+            self.changed.notify()
+        try:
+            async with asyncio.timeout(self.limits.deadline):
+                return await job.answer
+        except TimeoutError:
+            raise Overloaded(f"no answer within {self.limits.deadline:g} s", self.seconds_of_work()) from None
+
+    def seconds_of_work(self) -> float:
+        """How long the queue takes at the speed of the last batches."""
+        characters, seconds = self.recent
+        return self.characters * seconds / characters if characters else 1.0
+
+    def close(self) -> None:
+        """Answers what is in the queue, then ends the thread."""
+        with self.changed:
+            self.is_closing = True
+            self.changed.notify()
+        self.thread.join()
+
+    def _work(self) -> None:
+        try:
+            while batch := self._next_batch():
+                start = time.monotonic()
+                self._run(batch.rows)
+                done = self._finish(list({id(job): job for job, _ in batch.rows}.values()))
+                self.ended = time.monotonic()
+                seconds = self.ended - start
+                self.metrics.batch(batch.reason, sum(len(window.ids) for _, window in batch.rows), seconds)
+                self.recent = self.recent[0] * FADING + done, self.recent[1] * FADING + seconds
+        except Exception as error:  # of our own: nobody shall wait for a thread that has ended
+            log_error(error)
+            with self.changed:
+                self.is_closing = True
+                rest = list(self.unanswered)
+            self._resolve([(job, Overloaded("the service is ending", 1)) for job in rest])
+
+    def _next_batch(self) -> Batch | None:
+        """Waits until the windows are enough, or the oldest has waited long enough. None once closed and empty."""
+        while True:
+            self._prepare(self._arrivals())
+            if not self.active and self.is_closing and not self.arrived:
+                return None
+            if not self.active:
+                continue
+            # After a batch too: the next requests of those that it has answered share the next one.
+            since = max(self.ended, min(job.arrived for job in self.active))
+            left = since + self.limits.wait - time.monotonic()
+            is_full = sum(len(window.ids) for job in self.active for window in job.pending) >= self.most_pieces
+            if is_full or left <= 0 or self.is_closing:
+                reason = "full" if is_full else "waited" if left <= 0 else "drained"
+                if rows := self._take():
+                    return Batch(rows, reason)
+            else:
+                with self.changed:
+                    self.changed.wait_for(lambda: self.arrived or self.is_closing, left)
+
+    def _arrivals(self) -> list[Job]:
+        """The jobs that have arrived; waits for some if there is nothing else to do."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.arrived or self.active or self.is_closing)
+            new = list(self.arrived)
+            self.arrived.clear()
+        return new
+
+    def _prepare(self, jobs: Iterable[Job]) -> None:
+        """Adds jobs to the active ones; answers those without words and those that fail."""
+        for job in jobs:
+            if job.is_late:
+                self._give_up(job)
+                continue
+            try:
+                job.prepare(self.predictor)
+            except Exception as error:  # a segmenter of the user's own raises anything
+                job.error = error
+            if job.pending and not job.error:
+                self.active.append(job)
+            else:
+                self._finish([job])
+
+    def _take(self) -> list[tuple[Job, Window]]:
+        """One window of each job in turn, until the batch is full or no window is left."""
+        rows: list[tuple[Job, Window]] = []
+        pieces = 0
+        while self.active and pieces < self.most_pieces:
+            job = self.active.popleft()
+            if job.is_late:
+                self._give_up(job)
+            if job not in self.unanswered:  # late, or failed in an earlier batch
+                continue
+            window = job.pending.popleft()
+            if job.missing == len(job.pending) + 1:
+                self.metrics.waits.observe(time.monotonic() - job.arrived)
+            pieces += len(window.ids)
+            rows.append((job, window))
+            if job.pending:
+                self.active.append(job)
+        return rows
+
+    def _give_up(self, job: Job) -> None:
+        self._resolve([(job, Overloaded("the deadline passed", self.seconds_of_work()))])
+
+    def _run(self, rows: list[tuple[Job, Window]]) -> None:
+        """Runs windows together; if that fails, those of each job by themselves, so that no job fails for another."""
+        owners = {id(window): job for job, window in rows}
+        try:
+            batches, results = self.predictor.submit([window for _, window in rows])
+            found = list(results)
+        except Exception as error:  # of the bundle
+            jobs = list({id(job): job for job, _ in rows}.values())
+            if len(jobs) == 1:
+                jobs[0].error = error
+                return
+            for one in jobs:
+                self._run([(job, window) for job, window in rows if job is one])
+            return
+        for batch, logits in zip(batches, found, strict=True):
+            for window, values in zip(batch, logits, strict=True):
+                owners[id(window)].store(window, values[: len(window.owned_words)])
+
+    def _finish(self, jobs: Sequence[Job]) -> int:
+        """Decodes and answers the jobs that are complete or have failed; returns their characters."""
+        right = [job for job in jobs if not job.error and not job.missing]
+        spans = iter(self.predictor.decoder.scored_spans([one for job in right for one in job.logits]))
+        answers: list[tuple[Job, Answers | Exception]] = []
+        for job in jobs:
+            if job.error:
+                self.metrics.failure(job.error)
+                answers.append((job, job.error))
+            elif not job.missing:
+                found = [job.texts.entities(text, next(spans)) for text in job.sentences]
+                self.metrics.answer(sum(len(text.words) for text in job.sentences), chain.from_iterable(found))
+                answers.append((job, found))
+        self._resolve(answers)
+        return sum(job.texts.characters for job, _ in answers)
+
+    def _resolve(self, answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
+        with self.changed:
+            for job in {job for job, _ in answers} & self.unanswered:
+                self.unanswered.remove(job)
+                self.characters -= job.texts.characters
+        for loop in {job.loop for job, _ in answers}:
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+                loop.call_soon_threadsafe(_deliver, [one for one in answers if one[0].loop is loop])
+
+
+def _deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
+    """Ends the waiting for these answers; called by the event loop, once for all, since waking it is expensive."""
+    for job, found in answers:
+        job.receive(found)

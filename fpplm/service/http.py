@@ -1,0 +1,86 @@
+"""What all routes share: bodies within their limits, errors as one line of JSON, and counts. Nothing logs text."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from fpplm.service.limits import Limits, Refused
+from fpplm.service.log import log_error
+from fpplm.service.metrics import Metrics
+from fpplm_core.errors import FpplmError
+from fpplm_core.escaping import printable
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+CLIENT_GONE = 499  # nobody reads the answer; the number that nginx logs
+
+
+def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON, in ASCII: halves of surrogate pairs in a bundle's labels cannot break the encoding."""
+    body = json.dumps(content, separators=(",", ":"))
+    return Response(body, status, headers, media_type="application/json")
+
+
+def error(status: int, message: str, retry_after: int | None = None) -> Response:
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return answer({"error": printable(message)}, status, headers)
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body of a request with JSON. Raises Refused if it is of another type, too large or too slow."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" or "content-encoding" in request.headers:
+        # Another origin's page in a browser can send other types without asking.
+        raise Refused(415, "the body must be application/json, not compressed")
+    too_large = Refused(413, f"at most {limits.body:,} bytes are accepted")
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:20]) > limits.body:
+        raise too_large
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(limits.deadline):
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > limits.body:
+                    raise too_large
+    except TimeoutError:
+        raise Refused(408, f"the body took longer than {limits.deadline:g} s") from None
+    return b"".join(parts)
+
+
+def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
+    """The endpoint with its errors as answers; counts and times them."""
+
+    @functools.wraps(endpoint)
+    async def handle(request: Request) -> Response:
+        start = time.perf_counter()
+        try:
+            response = await endpoint(request)
+        except Refused as refused:
+            response = error(refused.status, str(refused), refused.retry_after)
+        except ClientDisconnect:
+            response = Response(status_code=CLIENT_GONE)
+        except Exception as failed:
+            log_error(failed)
+            said = failed.what if isinstance(failed, FpplmError) else f"unexpected {type(failed).__name__}"
+            response = error(500, said)
+        metrics.requests.labels(route, str(response.status_code)).inc()
+        metrics.latency.labels(route).observe(time.perf_counter() - start)
+        return response
+
+    return handle
+
+
+async def refuse_route(request: Request, failed: Exception) -> Response:
+    """Answers requests that no route takes: 404 and 405."""
+    assert isinstance(failed, HTTPException)
+    return answer({"error": failed.detail}, failed.status_code, failed.headers)

@@ -1,0 +1,65 @@
+"""The Open Inference Protocol, version 2: texts in and entities out, as tensors of BYTES.
+
+The input `text` has a text for each element; each element of the output `entities` is a JSON list.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NamedTuple
+
+from fpplm.service.limits import Limits, Refused
+from fpplm.service.model import Model
+from fpplm.service.texts import Texts, texts_of
+from fpplm_core.errors import shown
+
+INPUT, OUTPUT = "text", "entities"
+
+
+class Asked(NamedTuple):
+    """An inference request; the caller chooses its `id`."""
+
+    id: str | None
+    texts: Texts
+
+
+def metadata(model: Model) -> dict[str, Any]:
+    ports = {name: [{"name": name, "datatype": "BYTES", "shape": [-1]}] for name in (INPUT, OUTPUT)}
+    return {
+        "name": model.name,
+        "versions": [model.version],
+        "platform": "fpplm_onnx",
+        "inputs": ports[INPUT],
+        "outputs": ports[OUTPUT],
+    }
+
+
+def parse(values: dict[str, Any], limits: Limits) -> Asked:
+    """Reads the body of an inference request. Raises Refused; parameters and requested outputs do not matter."""
+    inputs = values.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise Refused(422, f"`inputs` must be one tensor, `{INPUT}`")
+    tensor = inputs[0]
+    if (tensor.get("name"), tensor.get("datatype")) != (INPUT, "BYTES"):
+        raise Refused(422, f"inputs[0] must have the name `{INPUT}` and the datatype BYTES")
+    if isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
+        raise Refused(422, "binary data are not supported; put the texts into `data`")
+    data: Any = tensor.get("data")
+    texts = texts_of({"texts": data}, limits)
+    shape = tensor.get("shape")
+    sizes = shape if isinstance(shape, list) and 1 <= len(shape) <= 2 else [None]
+    if not all(type(size) is int and 0 <= size <= limits.texts for size in sizes) or math.prod(sizes) != len(data):
+        raise Refused(422, f"inputs[0].shape must be [{len(data)}], the number of its texts, got {shown(shape)}")
+    name = values.get("id")
+    if name is not None and not isinstance(name, str):
+        raise Refused(422, "`id` must be a string")
+    return Asked(name, texts)
+
+
+def response(model: Model, name: str | None, entities: list[list[dict[str, Any]]]) -> dict[str, Any]:
+    """The inference response to the request `name`."""
+    data = [json.dumps(row, ensure_ascii=False) for row in entities]
+    output = {"name": OUTPUT, "datatype": "BYTES", "shape": [len(data)], "data": data}
+    answer = {"model_name": model.name, "model_version": model.version, "outputs": [output]}
+    return answer if name is None else {**answer, "id": name}

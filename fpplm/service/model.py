@@ -1,0 +1,43 @@
+"""A model in service: a predictor that has passed its golden sentences, and its queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from fpplm.service.batcher import Batcher
+from fpplm.service.golden import require_golden
+from fpplm.service.limits import Limits
+from fpplm.service.metrics import Metrics, ModelMetrics
+from fpplm_core.serving import Predictor
+
+
+class Model(NamedTuple):
+    """`version` is the beginning of the bundle's digest."""
+
+    name: str
+    version: str
+    predictor: Predictor
+    batcher: Batcher
+
+    def serve(self) -> None:
+        """Shows this model in the metrics as the one that has its role."""
+        variant = self.predictor.variant
+        self.batcher.metrics.serve(self.name, self.version, variant, lambda: self.batcher.characters)
+
+    def close(self) -> None:
+        """Answers what is in the queue, then ends all threads."""
+        self.batcher.close()
+        self.predictor.workers.shutdown()
+
+
+def load_model(
+    name: str, load: Callable[[Path], Predictor], role: str, path: Path, limits: Limits, metrics: Metrics
+) -> Model:
+    """Loads a bundle and tags its golden sentences. Raises BundleError, and what `load` raises."""
+    predictor = load(path)
+    _ = predictor.session, predictor.single_thread_session  # now: the folder may change later
+    require_golden(predictor)
+    version = predictor.bundle.manifest["digest"][:12]
+    return Model(name, version, predictor, Batcher(predictor, limits, ModelMetrics(metrics, role)))

@@ -1,0 +1,61 @@
+"""Runs the service until SIGTERM or SIGINT: requests that have arrived are answered first."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from fpplm.service.app import Service
+from fpplm.service.http import refuse_route
+from fpplm_core.errors import FpplmError
+
+CONNECTIONS = 800  # of most shells' limit of 1,024 open files; uvicorn answers 503 to more
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """A socket bound to an IP address. Raises FpplmError if the port is taken or not allowed."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+    except OSError as error:
+        listener.close()
+        do = "name another --port, or 0 for a free one"
+        raise FpplmError("cannot listen there", where=f"{address}:{port}", got=str(error.strerror), do=do) from None
+    return listener
+
+
+def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Serves on a bound socket, with endless jobs beside; ends when it is told to."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(one) for one in beside]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(service.close)
+
+    app = Starlette(routes=service.routes(), exception_handlers={HTTPException: refuse_route}, lifespan=lifespan)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # paths and queries are text of callers
+        server_header=False,
+        ws="none",
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=round(service.limits.deadline) + 1,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once all is answered
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run([listener])

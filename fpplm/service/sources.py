@@ -1,0 +1,74 @@
+"""Where the served bundle comes from: a folder, or the version that a project has in production."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Protocol
+
+PRODUCTION = "production"
+
+
+class Source(Protocol):
+    """`state` changes whenever there may be another bundle; `path` is the folder of the current one."""
+
+    def state(self) -> object: ...
+
+    def path(self) -> Path: ...
+
+
+class Folder:
+    """A bundle's folder, which may be replaced or written over."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def state(self) -> object:
+        """The names, sizes and times of all files."""
+        found = []
+        for place, _, names in os.walk(self.folder):
+            for name in names:
+                facts = (Path(place) / name).stat()
+                found.append((place, name, facts.st_size, facts.st_mtime_ns, facts.st_ino))
+        return sorted(found)
+
+    def path(self) -> Path:
+        return self.folder
+
+
+class Production:
+    """What the tags of the project in this folder have in production. Methods raise RegistryError."""
+
+    def state(self) -> object:
+        from fpplm.registry.repository import fetch
+        from fpplm.registry.versions import last_assignment
+
+        fetch()
+        return last_assignment()
+
+    def path(self) -> Path:
+        """The verified copy of the version in production; DVC, which is large, runs in a process of its own."""
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
+            found: Path = child.submit(_production).result()
+        return found
+
+
+def _production() -> Path:
+    from fpplm.registry.versions import bundle_of, in_production
+    from fpplm_core.errors import DataError
+
+    version = in_production()
+    if version is None:
+        raise DataError("no version is in production", do="see: fpplm models")
+    return bundle_of(version).absolute()
+
+
+def source_of(name: Path, require_project: Callable[[], None]) -> Source:
+    """The source that a command's argument names: a folder, or `production` where no folder has this name."""
+    if str(name) != PRODUCTION or name.exists():
+        return Folder(name)
+    require_project()
+    return Production()

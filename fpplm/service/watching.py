@@ -1,0 +1,52 @@
+"""Takes a new version into service when its source moves, without a failed request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from fpplm.service.app import Service
+from fpplm.service.log import log
+from fpplm.service.model import Model
+from fpplm.service.sources import Source
+from fpplm_core.errors import BundleError, FpplmError
+
+PERIOD = 5.0  # s between two looks at the source
+
+
+async def watch(
+    service: Service, source: Source, seen: object, load: Callable[[Path], Model], period: float = PERIOD
+) -> None:
+    """Looks at the source for ever; `seen` is its state when the model in service was loaded.
+
+    A version that does not load or that fails its golden sentences is not taken.
+    """
+    said = ""
+    while True:
+        await asyncio.sleep(period)
+        state: object = None
+        try:
+            state = await asyncio.to_thread(source.state)
+            if state != seen:
+                await _take(service, await asyncio.to_thread(lambda: load(source.path())))
+                seen, said = state, ""
+        except (FpplmError, OSError) as error:
+            if isinstance(error, BundleError):  # the same files would fail again
+                seen = state
+            if str(error) != said:
+                said = str(error)
+                log(f"{service.model.version} stays in service: {said}")
+                service.metrics.reloads.labels("refused").inc()
+
+
+async def _take(service: Service, new: Model) -> None:
+    """Puts a model into service; what the one before has accepted, it still answers."""
+    if new.version == service.model.version:
+        await asyncio.to_thread(new.close)
+        return
+    old = service.model
+    service.take(new)
+    service.metrics.reloads.labels("taken").inc()
+    log(f"{new.version} in service, instead of {old.version}")
+    await asyncio.to_thread(old.close)

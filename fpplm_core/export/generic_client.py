@@ -1,0 +1,82 @@
+"""A bundle as a client without fpplm reads it, such as the pipelines of transformers and Transformers.js."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from fpplm_core.data.records import Sentence
+from fpplm_core.serving.bundle import CONFIG, GRAPHS, TOKENIZER, TOKENIZER_CONFIG
+from fpplm_core.serving.config import LOGITS
+from fpplm_core.serving.onnx_session import open_session
+from fpplm_core.tagging.schemes import OUTSIDE, split_tag
+from fpplm_core.tagging.spans import Span
+from fpplm_core.tagging.words import Range
+
+
+class Reading(NamedTuple):
+    """The pieces of a text, as ids and (start, end) in its characters, and the entities over its characters."""
+
+    input_ids: list[int]
+    offsets: list[Range]
+    entities: list[Span]
+
+
+class GenericClient:
+    """The label with the highest logit of each piece, joined by type; zeros as token types, no windows, no decoder.
+
+    A text is cut off at `model_max_length` pieces of tokenizer_config.json, silently, as those pipelines do.
+    """
+
+    def __init__(self, bundle: Path, graph: str = f"{GRAPHS}/model.onnx") -> None:
+        names = json.loads((bundle / CONFIG).read_text(encoding="utf-8"))["id2label"]
+        self.labels = [names[str(number)] for number in range(len(names))]
+        self.tokenizer = Tokenizer.from_file(str(bundle / TOKENIZER))
+        longest = json.loads((bundle / TOKENIZER_CONFIG).read_text(encoding="utf-8"))["model_max_length"]
+        self.tokenizer.enable_truncation(longest)
+        self.session = open_session((bundle / graph).read_bytes(), "cpu", threads=1, where=graph)
+        self.inputs = [port.name for port in self.session.session.get_inputs()]
+
+    def read(self, text: str) -> Reading:
+        """The pieces and entities of a text."""
+        encoded = self.tokenizer.encode(text)
+        rows = {"input_ids": encoded.ids, "attention_mask": encoded.attention_mask, "token_type_ids": encoded.type_ids}
+        feeds = {name: np.array([rows[name]], dtype=np.int64) for name in self.inputs}
+        (logits,) = self.session.run([LOGITS], feeds)
+        best = [self.labels[number] for number in logits[0].argmax(axis=1)]
+        return Reading(encoded.ids, encoded.offsets, join_pieces(encoded, best))
+
+
+def join_pieces(encoded: Encoding, labels: Sequence[str]) -> list[Span]:
+    """`aggregation_strategy="simple"`: an entity ends before O, B-TYPE or another type; special pieces do not count."""
+    entities: list[Span] = []
+    previous = ""
+    for label, (start, end), special in zip(labels, encoded.offsets, encoded.special_tokens_mask, strict=True):
+        if special:
+            continue
+        prefix, kind = split_tag(label)
+        if prefix == "I" and kind == previous:
+            entities[-1] = entities[-1]._replace(end=end)
+        elif label != OUTSIDE:
+            entities.append(Span(start, end, kind))
+        previous = kind
+    return entities
+
+
+def text_of(sentence: Sentence) -> tuple[str, Sequence[Range]]:
+    """The text of a sentence, or else its words with blanks between them, and the (start, end) of each word."""
+    if sentence.text is not None and sentence.offsets is not None:
+        return sentence.text, sentence.offsets
+    ends = np.cumsum([len(word) + 1 for word in sentence.words]).tolist()
+    ranges = [(end - 1 - len(word), end - 1) for word, end in zip(sentence.words, ends, strict=True)]
+    return " ".join(sentence.words), ranges
+
+
+def over_characters(spans: Sequence[Span], words: Sequence[Range]) -> list[Span]:
+    """Spans over the characters of a text, from spans over its words."""
+    return [Span(words[span.start][0], words[span.end - 1][1], span.type) for span in spans]

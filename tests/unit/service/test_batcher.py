@@ -1,0 +1,136 @@
+"""The queue: what shares a batch, what happens when a run fails, and that nobody waits for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fpplm.service.batcher import Batcher
+from fpplm.service.limits import Limits, Overloaded
+from fpplm.service.metrics import Metrics, ModelMetrics
+from fpplm.service.texts import Texts
+from fpplm_core.errors import BundleError
+from fpplm_core.serving import Predictor
+
+
+def texts(*some: str) -> Texts:
+    return Texts(some, None, [None] * len(some))
+
+
+def ask(predictor: Predictor, asked: list[Texts], limits: Limits | None = None) -> list[Any]:
+    """The answers or errors to requests that arrive at once."""
+
+    async def gather() -> list[Any]:
+        batcher = Batcher(predictor, limits or Limits(wait=0.05), ModelMetrics(Metrics(), "served"))
+        try:
+            return await asyncio.gather(*map(batcher.answer, asked), return_exceptions=True)
+        finally:
+            await asyncio.to_thread(batcher.close)
+
+    return asyncio.run(gather())
+
+
+@pytest.fixture
+def predictor(bundle: Path) -> Predictor:
+    return Predictor.load(bundle, "cpu", threads=1)
+
+
+def observe(predictor: Predictor, act: Callable[[list[Any]], None]) -> None:
+    """Calls `act` with the windows of each run before it."""
+    submit = predictor.submit
+
+    def watched(windows: Any) -> Any:
+        act(windows)
+        return submit(windows)
+
+    predictor.submit = watched  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answers_do_not_depend_on_what_shares_the_batch(predictor, seed):
+    chosen = random.Random(seed)
+    words = ["in", "London", "NATO", "no", "Paris", "of"]
+    asked = [
+        texts(
+            *(" ".join(chosen.choices(words, k=chosen.choice([0, 1, 5, 60]))) for _ in range(chosen.choice([0, 1, 4])))
+        )
+        for _ in range(30)
+    ]
+    alone = [[predictor.predict(text) for text in one.texts or ()] for one in asked]
+    assert ask(predictor, asked) == alone
+
+
+def test_requests_share_runs_by_pieces(predictor):
+    runs: list[list[Any]] = []
+    observe(predictor, runs.append)
+    found = ask(predictor, [texts("in London")] * 40)
+    assert [len(run) for run in runs] == [40] and len(found) == 40
+    runs.clear()
+    predictor.threads = 1
+    ask(predictor, [texts("no " * 2000), *[texts("in London")] * 40])
+    assert all(sum(len(window.ids) for window in run[:-1]) < 1024 for run in runs)
+    assert sum(len(window.ids) == 4 for window in runs[0]) == 40  # the long text does not hold up the short ones
+
+
+def test_a_request_that_breaks_the_graph_breaks_no_other(predictor):
+    bad = predictor.builder.pieces(["NATO"])[0][0]
+
+    def fail(windows: list[Any]) -> None:
+        if any(bad in window.ids for window in windows):
+            raise BundleError("the graph gives numbers that are not finite")
+
+    observe(predictor, fail)
+    found = ask(predictor, [texts("in London"), texts("Paris", "NATO"), texts("London")])
+    assert [type(one) for one in found] == [list, BundleError, list]
+    assert [entity.text for row in found[0] + found[2] for entity in row] == ["London", "London"]
+
+
+def test_a_segmenter_that_fails_breaks_its_own_request(predictor):
+    segment = predictor.word_ranges
+
+    def fail(text: str) -> Any:
+        if "x" in text:
+            raise ZeroDivisionError
+        return segment(text)
+
+    predictor.word_ranges = fail
+    found = ask(predictor, [texts("London"), texts("x"), texts("", "Paris")])
+    assert [type(one) for one in found] == [list, ZeroDivisionError, list]
+
+
+def test_the_queue_is_empty_after_every_kind_of_end(predictor):
+    """Characters are given back once: after an answer, an error and a deadline, even of a request in several runs."""
+    hold = threading.Event()
+    observe(predictor, lambda windows: hold.wait(0.3) and None)
+    metrics = Metrics()
+
+    async def ends() -> tuple[list[Any], Batcher]:
+        batcher = Batcher(predictor, Limits(wait=0, deadline=0.5, queue=100_000), ModelMetrics(metrics, "served"))
+        asked = [texts("no " * 9000), texts("London"), texts("no " * 9000), texts("")]
+        found = await asyncio.gather(*map(batcher.answer, asked), return_exceptions=True)
+        await asyncio.to_thread(batcher.close)
+        return found, batcher
+
+    found, batcher = asyncio.run(ends())
+    assert {type(one) for one in found} >= {list, Overloaded}
+    assert batcher.characters == 0 and not batcher.active
+
+
+def test_a_thread_that_ends_leaves_nobody_waiting(predictor, monkeypatch, capfd):
+    async def ends() -> list[Any]:
+        batcher = Batcher(predictor, Limits(wait=0.05, deadline=5), ModelMetrics(Metrics(), "served"))
+        monkeypatch.setattr(batcher, "_take", lambda: 1 / 0)
+        first = await asyncio.gather(*map(batcher.answer, [texts("London")] * 3), return_exceptions=True)
+        assert not batcher.is_alive
+        return first + await asyncio.gather(batcher.answer(texts("London")), return_exceptions=True)
+
+    found = asyncio.run(asyncio.wait_for(ends(), 3))
+    assert [type(one) for one in found] == [Overloaded] * 4
+    said = capfd.readouterr().err
+    assert said.startswith("unexpected ZeroDivisionError at ") and said.count("\n") == 1
