@@ -63,7 +63,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def graph(bundle: Path) -> bytes:
-    return (bundle / "model.fp32.onnx").read_bytes()
+    return (bundle / "onnx/model.onnx").read_bytes()
 
 
 def lacks(monkeypatch: pytest.MonkeyPatch, line: str = MISSING) -> None:
@@ -167,8 +167,8 @@ def test_tensorrt_builds_for_all_shapes_that_it_will_see(gpu, bundle) -> None:
     random = np.random.default_rng(0)
     for rows, pieces in [(1, 1), (200, 5), (64, 510), (65, 30), (9, 300)]:
         feeds = {name: random.integers(0, 2, (rows, pieces)) for name in names}
-        (found,) = session.run(["logits"], feeds)
-        (wanted,) = original(["logits"], feeds, None)
+        (found,) = session.run(["tag_logits"], feeds)
+        (wanted,) = original(["tag_logits"], feeds, None)
         assert np.array_equal(found, wanted)
     seen |= {key[:2] for key in session.bound}
     assert all(a <= b <= c for shape in (*seen, usual) for a, b, c in zip(least, shape, most, strict=True))

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,8 +16,9 @@ import onnxruntime as ort
 import pytest
 
 from fpplm_core.errors import BundleError
-from fpplm_core.serving import Predictor, deadline, onnx_session
+from fpplm_core.serving import Predictor, deadline, onnx_session, open_bundle
 from fpplm_core.serving.deadline import Watchdog
+from fpplm_core.serving.graphs import batch_pieces
 from tests.conftest import ROOT
 from tests.hostile_bundles import graphs
 from tests.hostile_bundles.tiny import reseal, save_tagger, table, write_tiny_bundle
@@ -43,6 +45,14 @@ def answer(graph: Path) -> str:
         assert str(error).isprintable() and len(str(error)) < 1000
         return str(error)
     return "answers"
+
+
+@pytest.mark.parametrize(("version", "variant", "alone"), [(1, "int8", True), (1, "mixed", True), (1, "fp32", False)])
+def test_8_bit_graphs_of_format_1_run_window_by_window(whole, version: int, variant: str, alone: bool):
+    bundle = open_bundle(whole)
+    earlier = replace(bundle, manifest={**bundle.manifest, "format": version})
+    assert (batch_pieces(earlier, "cpu", variant) == 1) == alone
+    assert batch_pieces(bundle, "cpu", variant) > 1
 
 
 def test_a_graph_that_never_ends_is_ended(graph, monkeypatch):
