@@ -63,7 +63,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def graph(bundle: Path) -> bytes:
-    return (bundle / "model.fp32.onnx").read_bytes()
+    return (bundle / "onnx/model.onnx").read_bytes()
 
 
 def lacks(monkeypatch: pytest.MonkeyPatch, line: str = MISSING) -> None:
