@@ -35,7 +35,6 @@ from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
 TEMPERATURE = 2.0  # softens the label language model's input, as in its training
-
 # The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
 PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
 
@@ -49,12 +48,7 @@ class Predictor:
     """
 
     def __init__(
-        self,
-        bundle: Bundle,
-        device: str,
-        variant: str,
-        threads: int | None = None,
-        segmenter: Segmenter | None = None,
+        self, bundle: Bundle, device: str, variant: str, threads: int | None = None, segmenter: Segmenter | None = None
     ) -> None:
         self.bundle, self.device, self.variant, self.threads = bundle, device, variant, threads
         self.word_ranges = segmentation(bundle, segmenter)  # (start, end) of each word of a text
@@ -90,14 +84,12 @@ class Predictor:
         """
         bundle = open_bundle(path, digest, allow_links)
         start = partial(cls._start, bundle, variant=variant, threads=threads, segmenter=segmenter)
-        if device != "auto":
-            return start(device=device)
-        if has_gpu("cuda"):
+        if device == "auto" and has_gpu("cuda"):
             try:
                 return start(device="cuda")
             except (BundleError, DeviceError) as error:
                 logging.getLogger(__name__).warning("CUDA does not start, so the CPU is used: %s", error)
-        return start(device="cpu")
+        return start(device="cpu" if device == "auto" else device)
 
     @classmethod
     def _start(

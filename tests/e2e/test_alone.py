@@ -61,8 +61,7 @@ def test_a_text_has_the_same_answer_alone_and_together(load, sentences, variant:
     for found in runs:
         for one, other in zip(alone, found, strict=True):
             np.testing.assert_allclose(other, one, rtol=0, atol=tolerance)
-        if variant != "fp16":
-            assert predictor.decoder.spans(found) == predictor.decoder.spans(alone)
+        assert predictor.decoder.spans(found) == predictor.decoder.spans(alone)
 
 
 def test_a_sentence_sees_its_document_and_no_other(load, sentences) -> None:
