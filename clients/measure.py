@@ -1,4 +1,4 @@
-"""The table "runtime, spans equal, F1" of docs/deploy.md: python clients/measure.py BUNDLE CORPUS.
+"""The table "runtime, spans equal, F1" of docs/deploy.md: python -m clients.measure BUNDLE CORPUS.
 
 CORPUS is an annotated file of any format that fpplm reads. Every client gets its sentences in the form of golden.json;
 "spans equal" compares with those of `Predictor.tag` over the same words, F1 with the annotations.
@@ -26,6 +26,7 @@ from fpplm_core.serving import Predictor
 from fpplm_core.tagging.spans import Span
 
 HERE = Path(__file__).resolve().parent
+Spans = list[list[Span]]
 ENVIRONMENT = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -39,15 +40,13 @@ class Runtime(NamedTuple):
 
 def runtimes(folder: Path) -> list[Runtime]:
     """The clients; builds what needs that, with `folder` for the C++ program."""
-    script = {"node": HERE / "javascript", sys.executable: HERE / "python"}
-    parts = (
-        ("JavaScript in Node", "node", "conformance.mjs", "spans"),
-        ("JavaScript in a page", sys.executable, "page.py", "spans"),
-        ("Transformers.js `pipeline`", "node", "transformers_js.mjs", "entities"),
-        ("transformers `pipeline`", sys.executable, "transformers_pipeline.py", "entities"),
-    )
-    found = [Runtime(name, (program, str(script[program] / file)), finds) for name, program, file, finds in parts]
-    return [*found, Runtime("C++, given pieces and offsets", (str(build_cpp(folder)),), "entities")]
+    return [
+        Runtime("JavaScript in Node", ("node", str(HERE / "javascript/conformance.mjs")), "spans"),
+        Runtime("JavaScript in a page", (sys.executable, "-m", "clients.page"), "spans"),
+        Runtime("C++, given pieces and offsets", (str(build_cpp(folder)),), "entities"),
+        Runtime("Transformers.js `pipeline`", ("node", str(HERE / "javascript/transformers_js.mjs")), "entities"),
+        Runtime("transformers `pipeline`", (sys.executable, "-m", "clients.transformers_pipeline"), "entities"),
+    ]
 
 
 def install_javascript() -> None:
@@ -67,16 +66,16 @@ def build_cpp(folder: Path) -> Path:
     return program
 
 
-def try_client(runtime: Runtime, bundle: Path, golden: Path) -> tuple[str, list[list[Span]]]:
-    """What a client prints, and the spans that it finds. Raises RuntimeError if it fails to find any answer."""
+def try_client(runtime: Runtime, bundle: Path, golden: Path) -> tuple[subprocess.CompletedProcess[str], Spans]:
+    """How a client ended, and the spans that it found. Raises RuntimeError if it gave no answer."""
     answers = golden.with_suffix(".answers")
     command = [*runtime.command, str(bundle), str(golden), str(answers)]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     if done.returncode not in (0, 1) or not answers.exists():
         raise RuntimeError(f"{runtime.name}: {done.stdout}{done.stderr}")
     found = [[Span(*span) for span in spans] for spans in json.loads(answers.read_text(encoding="utf-8"))]
     answers.unlink()
-    return done.stdout.strip(), found
+    return done, found
 
 
 def main(bundle: Path, corpus: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import Timing, TimingReport, machine, measure
 from fpplm.registry.lineage import manifest_facts
-from fpplm.report.console import verdict_lines
+from fpplm.report.console import client_lines, verdict_lines
 from fpplm.report.page import render
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.export.bundle_writer import assemble, graph_sizes, make_config
+from fpplm_core.export.generic_client import measure_clients
 from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs, with_documents
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
@@ -41,18 +42,17 @@ def verify(params: Params) -> None:
     write_record(paths.REPORTS / "timings" / "verify.json", TimingReport(machine(), timings))
     print(*verdict_lines(verdicts, timings), sep="\n")
     require_fp32(report)
-    facts |= {"variants": {name: asdict(verdict) for name, verdict in verdicts.items()}}
     config = replace(config, variants=report.by_device(config.variants))
     serving = Predictor.load(paths.BUNDLE, "cpu", config.variants["cpu"][0])
     if params.export.refine_below:
         trial = try_label_lm(serving, dev)
         print(f"label language model: served dev F1 {trial.dev_f1:.4f}, with it {trial.dev_f1_refined:.4f}")
         report, config = replace(report, label_lm=trial), replace(config, use_label_lm=trial.used)
-        facts |= {"label_lm": asdict(trial)} if trial.used else {}
-    report = replace(report, served=served_f1(serving, test))
+    clients = measure_clients(paths.BUNDLE, report.kept, dev, test)
+    report = replace(report, served=served_f1(serving, test), clients=clients)
     write_record(paths.METRICS / "verify.json", report)
-    write(config, facts | {"served": asdict(report)["served"]})
-    print(f"bundle: {paths.BUNDLE} with {', '.join(report.kept)}\nreport: {render()}")
+    write(config, facts | report.facts)
+    print(*client_lines(clients), f"bundle: {paths.BUNDLE} with {', '.join(report.kept)}\nreport: {render()}", sep="\n")
 
 
 if __name__ == "__main__":

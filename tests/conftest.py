@@ -33,6 +33,8 @@ MAY_SKIP = re.compile(
     "|no file systems of one's own are allowed here"
     "|there is no C compiler"
     "|there is no chromium"
+    "|there is no node"
+    "|npm.s registry cannot be reached"
     "|strace is not (here|allowed here)"
     "|a shell that switches Ctrl-C off"
 )

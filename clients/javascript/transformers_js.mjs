@@ -18,8 +18,9 @@ for (const { text, offsets } of rows) {
   const entities = [];
   for (const { entity, index } of await tag(text)) {
     const [prefix, type] = [entity[0], entity.slice(2)];
-    if (prefix === "B") entities.push([offsets[index][0], 0, type]);
-    entities.at(-1)[1] = offsets[index][1];
+    const last = entities.at(-1);
+    if (prefix === "I" && last?.[2] === type) last[1] = offsets[index][1];
+    else entities.push([...offsets[index], type]);
   }
   const groups = await tag(text, { aggregation_strategy: "simple" });
   if (groups.map((group) => group.entity_group).join() !== entities.map((entity) => entity[2]).join())

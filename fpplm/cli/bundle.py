@@ -52,6 +52,41 @@ def load_segmenter(name: str | None) -> Segmenter | None:
     return None if name is None else segmenter.load_segmenter(name, "--segmenter")
 
 
+copies = typer.Typer(no_args_is_help=True)
+app.add_typer(copies, name="bundle", help="Writes copies of a bundle for other servers.")
+NewFolder = Annotated[Path, typer.Argument(help="new or empty folder")]
+
+
+@copies.command()
+def triton(
+    bundle: BundlePath,
+    folder: NewFolder,
+    name: Annotated[str, typer.Option(help="name of the model that answers with entities")] = "tagger",
+    allow_links: AllowLinks = False,
+) -> None:
+    """Writes a model repository for Triton Inference Server: a model from texts to entities, and one of the graph."""
+    from fpplm_core.export.copies import write_triton_repository
+    from fpplm_core.serving import open_bundle
+
+    write_triton_repository(open_bundle(bundle, allow_links=allow_links), folder, name)
+    typer.echo(f"{folder}: the models {name} (texts) and {name}_graph (pieces)")
+
+
+@copies.command()
+def export(
+    bundle: BundlePath,
+    folder: NewFolder,
+    to: Annotated[Literal["hf"], typer.Option(help="hf: a repository for the Hugging Face hub")] = "hf",
+    allow_links: AllowLinks = False,
+) -> None:
+    """Writes a folder that can be uploaded as it is."""
+    from fpplm_core.export.copies import write_hub_repository
+    from fpplm_core.serving import open_bundle
+
+    write_hub_repository(open_bundle(bundle, allow_links=allow_links), folder)
+    typer.echo(f"{folder}: upload it with hf upload, or git push")
+
+
 @app.command()
 def predict(
     context: typer.Context,

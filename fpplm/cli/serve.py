@@ -59,9 +59,10 @@ def serve(
     from fpplm.service.app import Service
     from fpplm.service.metrics import Metrics
     from fpplm.service.model import load_model
-    from fpplm.service.server import bind, run
+    from fpplm.service.server import CONNECTIONS, bind, run
     from fpplm.service.shadow import Shadow
     from fpplm_core.serving import Predictor
+    from fpplm_core.serving.onnx_session import cores
 
     limits = Limits(max_body, max_texts, max_characters, queue, deadline, wait / 1000)
     listener = bind(listening_address(host, port)[0], port)
@@ -69,7 +70,13 @@ def serve(
     own = load_segmenter(segmenter)
     links = allow_links or isinstance(source, sources.Production)
     load = partial(
-        Predictor.load, device=device, variant=variant, threads=threads, segmenter=own, digest=digest, allow_links=links
+        Predictor.load,
+        device=device,
+        variant=variant,
+        threads=threads or cores(),
+        segmenter=own,
+        digest=digest,
+        allow_links=links,
     )
     metrics = Metrics()
     open_model = partial(load_model, name, limits=limits, metrics=metrics)
@@ -82,5 +89,6 @@ def serve(
     jobs = [watching.watch(service, source, seen, partial(open_model, load, "served"))] if watch else []
     jobs += [second.write(shadow_report)] if second and shadow_report else []
     what = f"{model.name} {model.version}, {model.predictor.variant} on {model.predictor.device}"
+    listener.listen(CONNECTIONS)  # now, so that whoever reads the next line can connect
     print(f"{what}, at {url(*listener.getsockname()[:2])}", file=sys.stderr, flush=True)
     run(service, listener, jobs)

@@ -15,6 +15,7 @@ from fpplm_core.escaping import printable
 from fpplm_core.files import write_text
 
 INTERRUPTED = 130
+HTTP = ("prometheus_client", "starlette", "uvicorn")  # what the extra `http` adds to `serve`
 OWN = ("fpplm", "fpplm_core", "tasks", "flows")
 RETRYABLE = (StorageError, InputsChanged, RegistryError)  # a retry may help
 FINAL_CODES = {kind.exit_code for kind in FpplmError.__subclasses__() if kind not in RETRYABLE} | {INTERRUPTED}
@@ -55,7 +56,8 @@ def as_fpplm_error(error: Exception) -> FpplmError | None:
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OWN:
         package = error.name.partition(".")[0]
         alone = ", or 'fpplm[serve]' to use bundles alone" if package == "typer" else ""  # without any extra
-        return FpplmError(f"this needs the Python package {package}", do=f"pip install 'fpplm[pipeline]'{alone}")
+        extra = "http" if package in HTTP else "pipeline"
+        return FpplmError(f"this needs the Python package {package}", do=f"pip install 'fpplm[{extra}]'{alone}")
     causes = {errno.ENOSPC: "the disk is full", errno.EROFS: "read-only", errno.EACCES: "permission denied",
               errno.EDQUOT: "the disk quota is used up", errno.EPERM: "operation not permitted"}  # fmt: skip
     number = getattr(error, "errno", None)

@@ -14,7 +14,7 @@ from fpplm.report.scores import interval, served
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation
-from fpplm_core.export.verdicts import VariantVerdict
+from fpplm_core.export.verdicts import ClientF1, VariantVerdict
 from fpplm_core.files import read_json, read_record
 
 
@@ -38,6 +38,15 @@ def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timi
             f"test F1 {verdict.test_f1:.4f} (loss {verdict.test_f1_loss:+.4f}), "
             f"max |Δlogit| {verdict.max_logit_delta:.2g}, {timing.words_per_s:,.0f} words/s, "
             f"{timing.latency_ms:.1f} ms per sentence: {'accepted' if verdict.accepted else 'LEFT OUT'}"
+        )
+
+
+def client_lines(clients: Mapping[str, ClientF1]) -> Iterator[str]:
+    """One line per graph that clients without fpplm load."""
+    for row in clients.values():
+        yield (
+            f"{row.file} without fpplm: F1 on dev {row.dev_f1:.4f}, test {row.test_f1:.4f} "
+            f"(Predictor {row.predictor_dev_f1:.4f}, {row.predictor_test_f1:.4f})"
         )
 
 

@@ -1,32 +1,30 @@
-"""The model card of a bundle, README.md, in the hub's layout."""
+"""The model card of a bundle, README.md: metadata as the hub reads them, scores, use and limits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
 
 from fpplm_core.escaping import markdown
 
+TASK = "token-classification"
+TAGS = ["onnx", "transformers.js", "fpplm"]
+METRICS = {"f1": "F1 (micro, exact spans)", "precision": "Precision (micro)", "recall": "Recall (micro)"}
+
 
 def card(lineage: Mapping[str, Any]) -> str:
-    """The model card, in the hub's layout."""
+    """The card of a bundle whose manifest has these facts."""
     test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(
         f"| {markdown(kind)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
         for kind, row in test["types"].items()
     )
-    served = ""
-    if graph := lineage.get("served"):
-        served = f"""
-The graph `{graph["graph"]}`, which serves on a CPU, has micro F1 {graph["f1"]:.4f} [{graph["f1_low"]:.4f}, \
-{graph["f1_high"]:.4f}]."""
-    if graph and graph.get("f1_without_documents") is not None:
-        served += f"""
-The model was trained with neighbouring sentences of the document as context, and had them for these scores. On single
-sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
     return f"""---
-pipeline_tag: token-classification
-library_name: onnxruntime
+{metadata(lineage).to_yaml()}
 ---
 # Tagger for {markdown(", ".join(test["types"]))}
 
@@ -38,7 +36,7 @@ Trained by fpplm {lineage["fpplm"]} on {markdown(data["path"])} from the encoder
 | all (micro) | {test["precision"]:.4f} | {test["recall"]:.4f} | {test["f1"]:.4f} | |
 
 Exact span match (seqeval, strict) of the trained model. The interval of micro F1, by bootstrap over the test sentences,
-is [{test["f1_low"]:.4f}, {test["f1_high"]:.4f}].{served}
+is [{test["f1_low"]:.4f}, {test["f1_high"]:.4f}].{served(lineage)}
 
 ## Use
 
@@ -47,9 +45,74 @@ from fpplm_core.serving import Predictor  # pip install 'fpplm[serve]'
 
 Predictor.load("bundle").predict("…")
 ```
-
+{other_clients(lineage)}
 ## Limits
 
 It knows the types above in text like its training data; measure it on your own text before you rely on it.
 Its parameters, data hashes, commit and package versions are in `manifest.json`.
 """
+
+
+def metadata(lineage: Mapping[str, Any]) -> ModelCardData:
+    """The block at the head of the card: task, dataset, licence, and the scores as a model index."""
+    parameters, test = lineage["parameters"], lineage["scores"]["test"]
+    dataset = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(parameters["data"]["path"]).name).strip("-") or "data"
+    common: dict[str, Any] = {
+        "task_type": TASK,
+        "dataset_type": dataset,
+        "dataset_name": dataset,
+        "dataset_split": "test",
+    }
+    results = [
+        EvalResult(**common, metric_type=kind, metric_value=round(test[kind], 4), metric_name=name)
+        for kind, name in METRICS.items()
+    ]
+    return ModelCardData(
+        pipeline_tag=TASK,
+        library_name="onnxruntime",
+        tags=TAGS,
+        datasets=[dataset],
+        license=parameters.get("export", {}).get("license"),
+        metrics=[*METRICS],
+        model_name=f"{dataset}-tagger",
+        eval_results=results,
+    )
+
+
+def served(lineage: Mapping[str, Any]) -> str:
+    """The F1 of the served graph, as the card says it; empty for a bundle that has not been verified."""
+    graph = lineage.get("served")
+    if not graph:
+        return ""
+    text = f"""
+The graph `{graph["graph"]}`, which serves on a CPU, has micro F1 {graph["f1"]:.4f} [{graph["f1_low"]:.4f}, \
+{graph["f1_high"]:.4f}]."""
+    if graph.get("f1_without_documents") is not None:
+        text += f"""
+The model was trained with neighbouring sentences of the document as context, and had them for these scores. On single
+sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
+    return text
+
+
+def other_clients(lineage: Mapping[str, Any]) -> str:
+    """How clients without fpplm use the bundle, and the F1 that they get."""
+    rows = "\n".join(client_rows(lineage.get("clients", {})))
+    if not rows:
+        return ""
+    return f"""
+The pipelines of transformers and Transformers.js, Optimum and other clients of ONNX Runtime read `config.json`,
+`tokenizer.json` and `onnx/`. The label of a piece is that of the highest of its `logits`; pieces of a type are joined
+until the next `B-` (`aggregation_strategy="simple"`). `golden.json` has texts with the answers to expect.
+
+| micro F1 on the same texts | dev | test |
+| --- | --- | --- |
+{rows}
+
+Such clients split words at every punctuation mark and cut off long texts; `Predictor` does neither.
+"""
+
+
+def client_rows(clients: Mapping[str, Any]) -> Iterator[str]:
+    for variant, row in clients.items():
+        yield f"| `{row['file']}`, as such a client | {row['dev_f1']:.4f} | {row['test_f1']:.4f} |"
+        yield f"| {variant}, as `Predictor` | {row['predictor_dev_f1']:.4f} | {row['predictor_test_f1']:.4f} |"

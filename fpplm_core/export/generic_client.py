@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,10 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from fpplm_core.data.records import Sentence
+from fpplm_core.evaluation.metrics import micro_f1
+from fpplm_core.evaluation.scores import gold_spans
+from fpplm_core.export.verdicts import ClientF1
+from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import CONFIG, GRAPHS, TOKENIZER, TOKENIZER_CONFIG
 from fpplm_core.serving.config import LOGITS
 from fpplm_core.serving.onnx_session import open_session
@@ -66,6 +70,27 @@ def join_pieces(encoded: Encoding, labels: Sequence[str]) -> list[Span]:
             entities.append(Span(start, end, kind))
         previous = kind
     return entities
+
+
+def measure_clients(
+    bundle: Path, variants: Iterable[str], dev: Sequence[Sentence], test: Sequence[Sentence]
+) -> dict[str, ClientF1]:
+    """The F1 of these variants of a bundle, by name; without fp16, which such clients load for a GPU."""
+    return {variant: client_f1(bundle, variant, dev, test) for variant in variants if variant != "fp16"}
+
+
+def client_f1(bundle: Path, variant: str, dev: Sequence[Sentence], test: Sequence[Sentence]) -> ClientF1:
+    """How a client without fpplm reads a variant, beside Predictor on the same sentences, each by itself."""
+    predictor, scores = Predictor.load(bundle, "cpu", variant), []
+    file = predictor.bundle.config.graphs[variant]
+    client = GenericClient(bundle, file)
+    for split in (dev, test):
+        texts = [text_of(sentence) for sentence in split]
+        gold = [over_characters(spans, words) for spans, (_, words) in zip(gold_spans(split), texts, strict=True)]
+        scores.append(micro_f1(gold, [client.read(text).entities for text, _ in texts]))
+        tagged = predictor.tag([sentence.words for sentence in split])
+        scores.append(micro_f1(gold_spans(split), [[span for span, _ in row] for row in tagged]))
+    return ClientF1(file, scores[0], scores[2], scores[1], scores[3])
 
 
 def text_of(sentence: Sentence) -> tuple[str, Sequence[Range]]:

@@ -14,6 +14,7 @@ Variant = Literal["fp32", "fp16", "int8"]
 class ExportSettings(Settings):
     variants: list[Variant]
     refine_below: Share
+    license: str
 
 
 class VerifySettings(Settings):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from fpplm_core.errors import FpplmError
 
@@ -52,16 +53,29 @@ class ServedF1:
 
 
 @dataclass(frozen=True)
+class ClientF1:
+    """Micro F1 of a graph of the bundle as a client without fpplm reads it (`GenericClient`), and as Predictor does."""
+
+    file: str
+    dev_f1: float
+    test_f1: float
+    predictor_dev_f1: float
+    predictor_test_f1: float
+
+
+@dataclass(frozen=True)
 class VerifyReport:
     """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out.
 
-    `served` is None without a bundle, `label_lm` without that model.
+    `served` is None without a bundle, `label_lm` without that model; `clients` has the variants that clients without
+    fpplm load on a CPU.
     """
 
     variants: dict[str, VariantVerdict]
     bytes: dict[str, int]
     refused: list[str]
     served: ServedF1 | None = None
+    clients: dict[str, ClientF1] = field(default_factory=dict)
     label_lm: LabelLmTrial | None = None
 
     @classmethod
@@ -87,6 +101,12 @@ class VerifyReport:
             unjudged = sorted((v for v in order if v in self.kept), key=lambda variant: variant != "fp32")
             offered[device] = [v for v, verdict in judged.items() if verdict.accepted] if judged else unjudged
         return offered
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest of the bundle says."""
+        values = asdict(self)
+        return {name: values[name] for name in ("variants", "served", "clients", "label_lm") if values[name]}
 
 
 def require_fp32(report: VerifyReport) -> None:

@@ -17,10 +17,15 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README
 TOPS = ("fpplm", "fpplm_core", "tasks", "flows", "tests", "benchmarks", "docs", "examples")
 EXAMPLES = {"tasks/NAME.py"}  # files that a reader would write
 SUFFIXES = r"py|md|json|yaml|svg|csv|conll|txt|safetensors"
-COMMANDS = {
-    name: {option for parameter in command.params for option in parameter.opts}
-    for name, command in typer.main.get_command(app).commands.items()
-}
+
+
+def options_of(command) -> set[str]:
+    """The options of a command, or of all commands of a group."""
+    inner = getattr(command, "commands", {}).values()
+    return {option for parameter in command.params for option in parameter.opts}.union(*map(options_of, inner))
+
+
+COMMANDS = {name: options_of(command) for name, command in typer.main.get_command(app).commands.items()}
 PARAMS = read_yaml(ROOT / "params.yaml")
 FREE = {"check.severity", "data.second", "gate.type_f1"}  # mappings whose keys a project chooses
 

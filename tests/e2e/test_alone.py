@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 from typing import Any, get_args
 
@@ -32,7 +33,7 @@ def load(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Callable
         config["transitions"] = [[row[0] - 20, *row[1:]] for row in config["transitions"]]  # entities everywhere
 
     folder = altered_bundle(trained.path / "bundle", tmp_path_factory.mktemp("all") / "bundle", change)
-    config = open_bundle(folder).config
+    config = replace(open_bundle(trained.path / "bundle").config, **changes)
     write_graphs(trained.path / "build/onnx", folder, config, None)
     seal(folder, {})
     return lambda variant, threads=None: Predictor.load(folder, "cpu", variant, threads)

@@ -138,7 +138,7 @@ def test_without_fp32_there_is_no_bundle() -> None:
 
 def test_the_trial_of_the_label_language_model_comes_last_in_the_file() -> None:
     report = VerifyReport.of({"fp32 on cpu": GOOD}, {"fp32": 1})
-    assert list(asdict(report)) == ["variants", "bytes", "refused", "served", "label_lm"]
+    assert list(asdict(report)) == ["variants", "bytes", "refused", "served", "clients", "label_lm"]
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:

@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm.promotion.comparison import counts_by_type, rates
+from fpplm.promotion.comparison import compare, counts_by_type, rates
+from fpplm_core.data.corpus import write_corpus
+from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import sum_counts
 from fpplm_core.evaluation.promotion import Comparison, SplitOverlap, TaggerCounts, compare_taggers
 from fpplm_core.evaluation.settings import PromotionSettings
 from fpplm_core.params import load
 from fpplm_core.tagging.spans import Span
+from tests.hostile_bundles.tiny import as_format_1, write_tiny_bundle
 
 SETTINGS = load(Path(__file__).resolve().parents[3] / "params.yaml").promotion
 Sentences = list[tuple[int, int, int]]  # tp, fp, fn of each
@@ -269,3 +272,21 @@ def test_speed_is_measured_in_turns_on_as_many_sentences_from_any_split(sentence
     found = rates([Watch(log, "new"), Watch(log, "old")], split)
     assert log == [("new", asked), ("old", asked)] * 3
     assert all((rate > 0) == bool(sentences) for rate in found)
+
+
+@pytest.mark.parametrize("older", ["candidate", "incumbent"])
+def test_bundles_of_both_formats_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: str) -> None:
+    """The model in production may have been made before format 2, and a rollback is as possible."""
+    for name in ("candidate", "incumbent"):
+        folder = write_tiny_bundle(tmp_path / name)
+        _ = as_format_1(folder) if name == older else folder
+    rows = [(["Ann", "met", "BOB", "in", "London"], ("B-PER", "O", "B-PER", "O", "B-LOC"))] * 40
+    sentences = [Sentence(tuple(words), tags, "f", tuple(range(5))) for words, tags in rows]
+    (tmp_path / "build/corpus").mkdir(parents=True)
+    write_corpus(tmp_path / "build/corpus/test.parquet", sentences)
+    monkeypatch.chdir(tmp_path)
+    params = load(Path(__file__).resolve().parents[3] / "params.yaml")
+    params = params.model_copy(update={"promotion": settings(min_speed=0.0)})
+    found = compare(Path("candidate"), Path("incumbent"), params)
+    assert found.verdict == "promote" and not found.examples
+    assert found.difference == {"mean": 0.0, "low": 0.0, "high": 0.0} and found.f1["candidate"] == 1.0

@@ -17,9 +17,9 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from conformance import Found, Rows, run
+from clients.conformance import Found, Rows, run
 
-PAGES = Path(__file__).resolve().parents[1] / "javascript"
+PAGES = Path(__file__).resolve().parent / "javascript"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 SECONDS = 600  # for all sentences

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from conformance import Found, Rows, run
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, TokenClassificationPipeline
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.utils import logging
+
+from clients.conformance import Found, Rows, run
 
 
 class OnnxTagger(PreTrainedModel):

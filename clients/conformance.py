@@ -1,4 +1,4 @@
-"""How clients in Python are tried: python CLIENT.py BUNDLE [GOLDEN [ANSWERS]].
+"""How clients in Python are tried: python -m clients.CLIENT BUNDLE [GOLDEN [ANSWERS]].
 
 It prints how many spans of golden.json, or of another file of its form, are found, and exits with 1 unless all and no
 others are. ANSWERS gets [start, end, type] of each span found, by sentence.

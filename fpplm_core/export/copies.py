@@ -1,0 +1,90 @@
+"""Copies of a bundle for those who serve it: a repository of the hub, and a model repository of Triton.
+
+Files are written as they were verified. Neither needs torch.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fpplm_core.errors import ParamsError
+from fpplm_core.serving.bundle import CONFIG, MANIFEST, UNLISTED, Bundle
+from fpplm_core.serving.config import LOGITS, TAG_LOGITS
+from fpplm_core.serving.files import parse_json
+from fpplm_core.serving.triton_model import BUNDLE, ENTITIES, TEXT
+
+LARGE = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # what the hub asks of files of more than 10 MB
+MODEL = "from fpplm_core.serving.triton_model import TritonPythonModel  # noqa: F401\n"
+LONGEST_BATCH = 64
+WAIT = 2000  # µs that a request waits for others
+Ports = Mapping[str, Sequence[object]]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def write_hub_repository(bundle: Bundle, folder: Path) -> None:
+    """Writes the files of a bundle and .gitattributes. Raises ParamsError if the folder is not empty, BundleError."""
+    require_format_2(bundle)
+    require_empty(folder)
+    copy_files(bundle, folder)
+    (folder / ".gitattributes").write_text(LARGE, encoding="utf-8")
+
+
+def write_triton_repository(bundle: Bundle, folder: Path, name: str) -> None:
+    """Writes the models NAME, from texts to entities, and NAME_graph, from pieces to logits.
+
+    NAME runs in Triton's Python backend, whose environment needs `fpplm[serve]`.
+
+    Raises ParamsError if the folder is not empty or the name not plain, BundleError.
+    """
+    if not _NAME.fullmatch(name):
+        raise ParamsError("not the name of a model", where="--name", got=repr(name), do="use letters, digits, _ and -")
+    require_format_2(bundle)
+    require_empty(folder)
+    tagger, graph = folder / name, folder / f"{name}_graph"
+    copy_files(bundle, tagger / "1" / BUNDLE)
+    (tagger / "1" / "model.py").write_text(MODEL, encoding="utf-8")
+    texts = model_config(name, 'backend: "python"', {TEXT: ("STRING", 1)}, {ENTITIES: ("STRING", 1)})
+    (tagger / "config.pbtxt").write_text(texts, encoding="utf-8")
+    (graph / "1").mkdir(parents=True)
+    (graph / "1" / "model.onnx").write_bytes(bundle.read(bundle.config.graphs["fp32"]))
+    labels = len(parse_json(bundle.read(CONFIG), CONFIG)["id2label"])
+    types = {} if bundle.config.first_shape is None else {"token_type_ids": ("INT64", -1)}
+    inputs = {"input_ids": ("INT64", -1), "attention_mask": ("INT64", -1), **types}
+    outputs = {LOGITS: ("FP32", -1, labels), TAG_LOGITS: ("FP32", -1, len(bundle.config.labels))}
+    tensors = model_config(f"{name}_graph", 'platform: "onnxruntime_onnx"', inputs, outputs)
+    (graph / "config.pbtxt").write_text(tensors, encoding="utf-8")
+
+
+def model_config(name: str, kind: str, inputs: Ports, outputs: Ports) -> str:
+    """The content of config.pbtxt; a port is its type, then its sizes without the batch."""
+    ports = ""
+    for side, named in (("input", inputs), ("output", outputs)):
+        for port, (data, *sizes) in named.items():
+            dims = ", ".join(map(str, sizes))
+            ports += f'{side} {{ name: "{port}" data_type: TYPE_{data} dims: [{dims}] }}\n'
+    batching = f"dynamic_batching {{ max_queue_delay_microseconds: {WAIT} }}\n"
+    return f'name: "{name}"\n{kind}\nmax_batch_size: {LONGEST_BATCH}\n{ports}{batching}'
+
+
+def copy_files(bundle: Bundle, folder: Path) -> None:
+    """Writes every file of the bundle as its manifest describes it, and those that are not in the manifest."""
+    for name in bundle.manifest["files"]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(bundle.read(name))
+    for name in UNLISTED:
+        if (bundle.path / name).exists():
+            shutil.copyfile(bundle.path / name, folder / name)
+
+
+def require_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ParamsError("is not an empty folder", where=str(folder), do="name a new one")
+
+
+def require_format_2(bundle: Bundle) -> None:
+    if bundle.manifest["format"] < 2:
+        do = "make the bundle again: fpplm retrain"
+        raise ParamsError("fpplm alone can read a bundle of format 1", where=str(bundle.path / MANIFEST), do=do)
