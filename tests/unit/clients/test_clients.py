@@ -116,3 +116,15 @@ def test_locked_packages_name_no_machine() -> None:
     lock = json.loads((CLIENT / "package-lock.json").read_text())["packages"]
     assert not [name for name, facts in lock.items() if "resolved" in facts]
     assert all("integrity" in facts for name, facts in lock.items() if name)
+
+
+def test_labels_that_the_graph_does_not_have_are_no_fault_of_memory(
+    clients: list[Runtime], bundle: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(bundle, tmp_path / "bundle")
+    config = json.loads((other / "config.json").read_text())
+    config["id2label"] |= {str(len(config["id2label"])): "B-MORE"}
+    (other / "config.json").write_text(json.dumps(config))
+    (program,) = clients[2].command
+    done = subprocess.run([program, str(other)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "one float32 for each piece and label" in done.stderr
