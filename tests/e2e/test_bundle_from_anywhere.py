@@ -33,7 +33,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], said: str) -> None:
         ({"window": 2}, "`window` must be an integer from 8"),  # these two did not end
         ({"window": -5}, "`window` must be an integer from 8"),
         ({"words": "os:system"}, "names code"),  # this one ran each text as a command, once
-        ({"variants": {"cpu": ["../../evil"], "cuda": []}}, "not in the manifest"),
+        ({"variants": {"cpu": ["fp32"]}, "graphs": {"fp32": "../../evil"}}, "not in the manifest, got '../../evil'"),
         ({"labels": ["O"]}, "`transitions` must be 2 rows"),
     ],
     ids=str,

@@ -258,3 +258,12 @@ def test_a_bundle_without_cuda_variants_says_so(folder, monkeypatch):
     values.edit_config(folder, lambda config: config.update(variants={"cpu": ["fp32"]}))
     assert open_bundle(folder).variants == {"cpu": ["fp32"], "cuda": []}
     assert json.loads((folder / "config.json").read_text())["fpplm"]["variants"] == {"cpu": ["fp32"]}
+
+
+def test_lower_case_is_for_berts_normalizer_alone(folder):
+    values.edit_config(folder, lambda config: config.update(lower_case=True))
+    assert found(folder) == [], "the table has words in their own case alone"
+    values.edit(folder, "tokenizer.json", lambda tokenizer: tokenizer.update(normalizer={"type": "NFC"}))
+    assert "tokenizer.json: `lower_case` needs BERT's normalizer, got NFC" in refusal(folder)
+    values.edit(folder, "tokenizer.json", lambda tokenizer: tokenizer.update(normalizer=None))
+    assert "`lower_case` needs BERT's normalizer, got NoneType" in refusal(folder)
