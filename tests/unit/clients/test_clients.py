@@ -57,6 +57,18 @@ def test_a_client_tells_other_spans(number: int, clients: list[Runtime], bundle:
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_texts_in_node_and_in_a_page(number: int, clients: list[Runtime], bundle: Path, tmp_path: Path) -> None:
+    if number == 1 and shutil.which("chromium") is None:
+        pytest.skip("there is no chromium")
+    found = Predictor.load(bundle, "cpu").predict_many(TEXTS)
+    wanted = [[[e.start, e.end, e.label] for e in entities] for entities in found]
+    rows = [{"text": text, "spans": spans} for text, spans in zip(TEXTS, wanted, strict=True)]
+    (tmp_path / "golden.json").write_text(json.dumps(rows))
+    done, found = try_client(clients[number], bundle, tmp_path / "golden.json")
+    assert [list(map(list, spans)) for spans in found] == wanted and done.returncode == 0, done.stdout
+
+
 @pytest.mark.usefixtures("javascript")
 def test_entities_of_texts_in_code_points(bundle: Path) -> None:
     script = f"""{READ}
