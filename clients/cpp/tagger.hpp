@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -29,6 +30,7 @@ struct Entity {
 class Tagger {
  public:
   Tagger(const std::string& graph, std::vector<std::string> labels) : labels_(std::move(labels)) {
+    if (api_ == nullptr) throw std::runtime_error("the library of ONNX Runtime is older than its header");
     check(api_->CreateEnv(ORT_LOGGING_LEVEL_WARNING, "fpplm", &env_));
     check(api_->CreateSessionOptions(&options_));
     check(api_->CreateSession(env_, graph.c_str(), options_, &session_));
@@ -55,13 +57,11 @@ class Tagger {
     OrtStatus* status = api_->Run(session_, nullptr, names, inputs, inputs_, &output, 1, &logits);
     for (OrtValue* input : inputs) api_->ReleaseValue(input);
     check(status);
+    const std::unique_ptr<OrtValue, void (*)(OrtValue*)> owner(logits, api_->ReleaseValue);
+    require_shape(logits, ids.size() * labels_.size());
     void* data = nullptr;
-    status = api_->GetTensorMutableData(logits, &data);
-    std::vector<Entity> entities;
-    if (status == nullptr) entities = join(static_cast<const float*>(data), ranges);
-    api_->ReleaseValue(logits);
-    check(status);
-    return entities;
+    check(api_->GetTensorMutableData(logits, &data));
+    return join(static_cast<const float*>(data), ranges);
   }
 
  private:
@@ -88,6 +88,19 @@ class Tagger {
       open = type;
     }
     return entities;
+  }
+
+  void require_shape(const OrtValue* logits, std::size_t wanted) const {
+    OrtTensorTypeAndShapeInfo* info = nullptr;
+    check(api_->GetTensorTypeAndShape(logits, &info));
+    const std::unique_ptr<OrtTensorTypeAndShapeInfo, void (*)(OrtTensorTypeAndShapeInfo*)> owner(
+        info, api_->ReleaseTensorTypeAndShapeInfo);
+    std::size_t count = 0;
+    ONNXTensorElementDataType type{};
+    check(api_->GetTensorShapeElementCount(info, &count));
+    check(api_->GetTensorElementType(info, &type));
+    if (count != wanted || type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
+      throw std::runtime_error("the graph's logits are not one float32 for each piece and label");
   }
 
   OrtValue* tensor(std::vector<std::int64_t>& row) const {

@@ -1,19 +1,20 @@
 // node conformance.mjs BUNDLE [GOLDEN [ANSWERS]]
 //
 // Tags the sentences of golden.json, prints how many of their spans are found, and exits with 1 unless all and no others
-// are. GOLDEN is another file of the same form; ANSWERS gets [start, end, type] of each span over the words found.
+// are. GOLDEN is another file of the same form, which may have texts without words, and spans over code points;
+// ANSWERS gets [start, end, type] of each span found.
 
 import { readFile, writeFile } from "node:fs/promises";
 
 import * as ort from "onnxruntime-node";
 
-import { compare } from "./compare.mjs";
+import { answer, compare } from "./compare.mjs";
 import { Tagger } from "./tagger.mjs";
 
 const [bundle, golden = `${bundle}/golden.json`, answers] = process.argv.slice(2);
 const tagger = await Tagger.load(ort, async (name) => new Uint8Array(await readFile(`${bundle}/${name}`)));
 const rows = JSON.parse(await readFile(golden, "utf8"));
 const found = [];
-for (const { words } of rows) found.push((await tagger.tag(words)).map((span) => span.slice(0, 3)));
+for (const row of rows) found.push(await answer(tagger, row));
 if (answers) await writeFile(answers, JSON.stringify(found));
 process.exitCode = compare(rows.map((row) => row.spans), found) ? 0 : 1;

@@ -25,6 +25,7 @@ export class Tagger {
   static async load(ort, read, graph = "onnx/model.onnx") {
     const [config, tokenizer] = await Promise.all(
       ["config.json", "tokenizer.json"].map(async (name) => JSON.parse(new TextDecoder().decode(await read(name)))));
+    if (!config.fpplm) throw new Error("the bundle has format 1: make it again with this version of fpplm");
     if (config.fpplm.label_lm.use) throw new Error("the bundle uses a label language model, which is not run here");
     return new Tagger(ort, config.fpplm, tokenizer, await ort.InferenceSession.create(await read(graph)));
   }

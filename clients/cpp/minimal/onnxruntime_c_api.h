@@ -17,10 +17,11 @@ struct OrtSessionOptions;
 struct OrtRunOptions;
 struct OrtMemoryInfo;
 struct OrtValue;
+struct OrtTensorTypeAndShapeInfo;
 enum OrtLoggingLevel { ORT_LOGGING_LEVEL_WARNING = 2 };
 enum OrtAllocatorType { OrtDeviceAllocator = 0 };
 enum OrtMemType { OrtMemTypeDefault = 0 };
-enum ONNXTensorElementDataType { ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 = 7 };
+enum ONNXTensorElementDataType { ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT = 1, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 = 7 };
 
 struct OrtApi {
   void* from_0[2];
@@ -41,7 +42,12 @@ struct OrtApi {
                                                ONNXTensorElementDataType, OrtValue**);         // 49
   void* from_50[1];
   OrtStatus* (*GetTensorMutableData)(OrtValue*, void** data);                                  // 51
-  void* from_52[17];
+  void* from_52[8];
+  OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo*, ONNXTensorElementDataType*);  // 60
+  void* from_61[3];
+  OrtStatus* (*GetTensorShapeElementCount)(const OrtTensorTypeAndShapeInfo*, std::size_t*);    // 64
+  OrtStatus* (*GetTensorTypeAndShape)(const OrtValue*, OrtTensorTypeAndShapeInfo**);           // 65
+  void* from_66[3];
   OrtStatus* (*CreateCpuMemoryInfo)(OrtAllocatorType, OrtMemType, OrtMemoryInfo**);            // 69
   void* from_70[22];
   void (*ReleaseEnv)(OrtEnv*);                                                                 // 92
@@ -49,7 +55,8 @@ struct OrtApi {
   void (*ReleaseMemoryInfo)(OrtMemoryInfo*);                                                   // 94
   void (*ReleaseSession)(OrtSession*);                                                         // 95
   void (*ReleaseValue)(OrtValue*);                                                             // 96
-  void* from_97[3];
+  void* from_97[2];
+  void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo*);                           // 99
   void (*ReleaseSessionOptions)(OrtSessionOptions*);                                           // 100
 };
 

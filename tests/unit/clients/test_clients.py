@@ -57,6 +57,18 @@ def test_a_client_tells_other_spans(number: int, clients: list[Runtime], bundle:
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_texts_in_node_and_in_a_page(number: int, clients: list[Runtime], bundle: Path, tmp_path: Path) -> None:
+    if number == 1 and shutil.which("chromium") is None:
+        pytest.skip("there is no chromium")
+    found = Predictor.load(bundle, "cpu").predict_many(TEXTS)
+    wanted = [[[e.start, e.end, e.label] for e in entities] for entities in found]
+    rows = [{"text": text, "spans": spans} for text, spans in zip(TEXTS, wanted, strict=True)]
+    (tmp_path / "golden.json").write_text(json.dumps(rows))
+    done, found = try_client(clients[number], bundle, tmp_path / "golden.json")
+    assert [list(map(list, spans)) for spans in found] == wanted and done.returncode == 0, done.stdout
+
+
 @pytest.mark.usefixtures("javascript")
 def test_entities_of_texts_in_code_points(bundle: Path) -> None:
     script = f"""{READ}
@@ -116,3 +128,15 @@ def test_locked_packages_name_no_machine() -> None:
     lock = json.loads((CLIENT / "package-lock.json").read_text())["packages"]
     assert not [name for name, facts in lock.items() if "resolved" in facts]
     assert all("integrity" in facts for name, facts in lock.items() if name)
+
+
+def test_labels_that_the_graph_does_not_have_are_no_fault_of_memory(
+    clients: list[Runtime], bundle: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(bundle, tmp_path / "bundle")
+    config = json.loads((other / "config.json").read_text())
+    config["id2label"] |= {str(len(config["id2label"])): "B-MORE"}
+    (other / "config.json").write_text(json.dumps(config))
+    (program,) = clients[2].command
+    done = subprocess.run([program, str(other)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "one float32 for each piece and label" in done.stderr
