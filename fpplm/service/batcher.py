@@ -7,6 +7,7 @@ are made of windows and counted in pieces: a long text shares its batches with s
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -28,7 +29,7 @@ FADING = 0.9  # of what earlier batches count in the average speed
 
 
 class Batch(NamedTuple):
-    """Windows with their jobs, and why the batch did not wait for more: full, waited or drained."""
+    """Windows with their jobs, and why the batch did not wait for more: full, expected, waited or drained."""
 
     rows: list[tuple[Job, Window]]
     reason: str
@@ -49,6 +50,7 @@ class Batcher:
         self.active: deque[Job] = deque()  # jobs with windows to run, in turn; the thread's own
         self.recent = (0.0, 0.0)  # characters answered and seconds that they took, of the last batches
         self.ended = 0.0  # when the last batch was answered
+        self.expected: float = math.inf  # requests in a batch that need not wait for more: as many as in the one before
         self.thread = threading.Thread(target=self._work, name="fpplm batcher", daemon=True)
         self.thread.start()
 
@@ -94,7 +96,9 @@ class Batcher:
             while batch := self._next_batch():
                 start = time.monotonic()
                 self._run(batch.rows)
-                done = self._finish(list({id(job): job for job, _ in batch.rows}.values()))
+                jobs = list({id(job): job for job, _ in batch.rows}.values())
+                self.expected = len(jobs)
+                done = self._finish(jobs)
                 self.ended = time.monotonic()
                 seconds = self.ended - start
                 self.metrics.batch(batch.reason, sum(len(window.ids) for _, window in batch.rows), seconds)
@@ -114,17 +118,25 @@ class Batcher:
                 return None
             if not self.active:
                 continue
-            # After a batch too: the next requests of those that it has answered share the next one.
             since = max(self.ended, min(job.arrived for job in self.active))
             left = since + self.limits.wait - time.monotonic()
-            is_full = sum(len(window.ids) for job in self.active for window in job.pending) >= self.most_pieces
-            if is_full or left <= 0 or self.is_closing:
-                reason = "full" if is_full else "waited" if left <= 0 else "drained"
+            if reason := self._reason(left):
                 if rows := self._take():
                     return Batch(rows, reason)
             else:
                 with self.changed:
                     self.changed.wait_for(lambda: self.arrived or self.is_closing, left)
+
+    def _reason(self, left: float) -> str:
+        """Why a batch is released now, "" if it waits for more: it does while that may help, and for `left` s.
+
+        The clients of a batch send their next requests at about the same time. A caller who is alone never waits.
+        """
+        if sum(len(window.ids) for job in self.active for window in job.pending) >= self.most_pieces:
+            return "full"
+        if len(self.active) >= self.expected:
+            return "expected"
+        return "waited" if left <= 0 else "drained" if self.is_closing else ""
 
     def _arrivals(self) -> list[Job]:
         """The jobs that have arrived; waits for some if there is nothing else to do."""

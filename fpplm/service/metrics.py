@@ -38,7 +38,10 @@ class Metrics:
         self.queue = Gauge("fpplm_queue_characters", "Characters of requests without an answer", role, **own)
         self.waits = Histogram("fpplm_wait_seconds", "Wait of a request for its batch", role, buckets=SECONDS, **own)
         self.batches = Counter(
-            "fpplm_batches", "Batches by why they were released: full, waited or drained", [*role, "reason"], **own
+            "fpplm_batches",
+            "Batches by release: full, expected, waited, drained",
+            [*role, "reason"],
+            **own,
         )
         self.sizes = Histogram("fpplm_batch_pieces", "Pieces of a batch", role, buckets=PIECES, **own)
         self.busy = Counter("fpplm_batch_seconds", "Time in batches", role, **own)

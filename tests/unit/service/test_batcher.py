@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,29 @@ def test_requests_share_runs_by_pieces(predictor):
     ask(predictor, [texts("no " * 2000), *[texts("in London")] * 40])
     assert all(sum(len(window.ids) for window in run[:-1]) < 1024 for run in runs)
     assert sum(len(window.ids) == 4 for window in runs[0]) == 40  # the long text does not hold up the short ones
+
+
+def test_a_batch_waits_for_as_many_requests_as_the_one_before_had(predictor):
+    """One caller never waits; of several who always wait for their answers, each batch has all."""
+    runs: list[int] = []
+    observe(predictor, lambda windows: runs.append(len(windows)))
+
+    async def callers(batcher: Batcher, count: int) -> float:
+        start = time.monotonic()
+        for _ in range(5):
+            await asyncio.gather(*(batcher.answer(texts("London")) for _ in range(count)))
+        return time.monotonic() - start
+
+    async def scenes() -> list[float]:
+        batcher = Batcher(predictor, Limits(wait=0.5), ModelMetrics(Metrics(), "served"))
+        batcher.expected = 1
+        found = [await callers(batcher, 1), await callers(batcher, 8), await callers(batcher, 1)]
+        await asyncio.to_thread(batcher.close)
+        return found
+
+    one, many, again = asyncio.run(scenes())
+    assert one < 0.5 and again < 0.5 + 0.5  # the first waits for seven others in vain
+    assert many < 0.5 + 0.5 and runs.count(8) >= 4
 
 
 def test_a_request_that_breaks_the_graph_breaks_no_other(predictor):
