@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import regex
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models
@@ -34,7 +35,9 @@ REACH = 5  # words; with 3, two of the 673 paths in the bundled dev and test dif
 STARTS, CONTINUES, SPECIAL = range(3)  # what a piece does
 SOURCES = {"B": "BS", "I": "IE"}  # the tagger's prefixes for each portable one
 CERTAIN = 10.0  # the logit of O at special pieces; the others are 0
-BEGINNINGS = ("Ġ", "▁")  # of pieces that start a word, in byte-level BPE and in SentencePiece
+# Pieces without a mark of continuation that start a word: those marked as such by byte-level BPE and by SentencePiece,
+# and characters that are words by themselves.
+APART = regex.compile(r"[Ġ▁\p{Han}\p{Hiragana}]")
 
 
 def portable_labels(labels: Sequence[str]) -> list[str]:
@@ -51,8 +54,10 @@ def piece_roles(tokenizer: Tokenizer) -> NDArray[np.uint8]:
     for piece, number in pieces.items():
         if number in added and added[number].special and piece not in UNKNOWN:
             roles[number] = SPECIAL
-        elif piece.startswith(inside) if inside else piece[0].isalnum() and not piece.startswith(BEGINNINGS):
+        elif inside and piece.startswith(inside):
             roles[number] = CONTINUES
+        elif not inside and (piece in UNKNOWN or (piece[0].isalnum() and not APART.match(piece))):
+            roles[number] = CONTINUES  # the mark of a word's start is a piece by itself before an unknown character
     return roles
 
 

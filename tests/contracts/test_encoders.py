@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import safetensors.torch
@@ -20,11 +21,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
 
 from fpplm_core.errors import EncoderError
+from fpplm_core.export import portable
 from fpplm_core.export.onnx import export_fp32
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.pretrained import load_encoder, masked_lm_head, type_count
 from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training.data import FIXED_IDS
 from fpplm_core.training.loop import train_steps
@@ -109,6 +112,11 @@ def test_a_family_trains_with_all_six_resumes_and_exports(family, tmp_path: Path
         wanted = model(*(torch.from_numpy(feed[name]) for name in feed)).numpy()
     (found,) = session.run(None, feed)
     assert np.abs(found - wanted)[batch.mask.bool().numpy()].max() < 1e-4
+    roles = np.full(int(batch.ids.max()) + 1, portable.STARTS, dtype=np.uint8)
+    graph = portable.make_portable(onnx.load(path), SpanDecoder.of_labels(model.blueprint.labels), roles)
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    for_others, own = session.run(["logits", "tag_logits"], feed)
+    assert np.array_equal(own, found) and np.isfinite(for_others).all()
 
 
 @pytest.mark.parametrize("family", marked(FAMILIES))
@@ -222,3 +230,24 @@ def test_the_pieces_of_other_words_are_those_of_the_tokenizer_as_it_is(encoder):
     plain = Tokenizer.from_str(encoder.tokenizer.to_str())
     wanted = [plain.encode(word, add_special_tokens=False).ids or [encoder.filler] for word in words]
     assert encoder.pieces(words) == wanted
+
+
+def test_other_clients_know_where_words_start(encoder):
+    """From the pieces of a whole text, of each kind of tokenizer."""
+    words = ["the", "Angela", "Merkel", "of", "x", "Zürich", "paris", "unhappily"]
+    roles = portable.piece_roles(encoder.tokenizer)
+    encoded = encoder.tokenizer.encode(" ".join(words))
+    assert [roles[piece] == portable.SPECIAL for piece in encoded.ids] == [
+        flag == 1 for flag in encoded.special_tokens_mask
+    ]
+    starts = [
+        start for piece, (start, _) in zip(encoded.ids, encoded.offsets, strict=True) if roles[piece] == portable.STARTS
+    ]
+    text = " ".join(words)
+    places = [start + (text[start] == " ") for start in starts]  # some count the blank
+    assert places == [0, *np.cumsum([len(word) + 1 for word in words])[:-1].tolist()]
+
+
+def test_characters_that_are_words_start_them():
+    """Where writers put no blanks."""
+    assert all(map(portable.APART.match, ("我", "の", "▁the", "Ġthe"))) and not portable.APART.match("カ")
