@@ -14,12 +14,9 @@ from fpplm.service.limits import Limits
 from fpplm_core.errors import ParamsError
 
 app = typer.Typer()
-
-
 Host = Annotated[str, typer.Option(help="address to listen on; whoever reaches it can use the model")]
 Deadline = Annotated[float, typer.Option(min=0.01, help="seconds after which a request gets 503 instead of an answer")]
-Wait = Annotated[float, typer.Option(min=0, help="milliseconds that a request waits for others to share its batch")]
-
+Wait = Annotated[float, typer.Option(min=0, help="milliseconds that a batch waits for more requests, at most")]
 Watch = Annotated[bool, typer.Option("--watch", help="take a new version when the folder or production changes")]
 Report = Annotated[Path | None, typer.Option(help="JSON file for where the shadow disagrees, and latencies")]
 

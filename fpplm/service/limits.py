@@ -12,7 +12,7 @@ class Limits:
     """The largest request, the longest queue, and the longest wait.
 
     `body` is in bytes, `characters` in characters of one text, `queue` in characters of all requests that have no
-    answer yet, `deadline` and `wait` in seconds. `wait` is how long a request waits for others to share its batch.
+    answer yet, `deadline` and `wait` in seconds. `wait` is how long a batch waits for more requests.
     """
 
     body: int = 1 << 20
