@@ -96,7 +96,7 @@ sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
 
 def other_clients(lineage: Mapping[str, Any]) -> str:
     """How clients without fpplm use the bundle, and the F1 that they get."""
-    rows = "\n".join(client_rows(lineage.get("clients", {})))
+    rows = "\n".join(client_rows(lineage.get("clients", {}), lineage.get("variants", {})))
     if not rows:
         return ""
     return f"""
@@ -112,7 +112,8 @@ Such clients split words at every punctuation mark and cut off long texts; `Pred
 """
 
 
-def client_rows(clients: Mapping[str, Any]) -> Iterator[str]:
+def client_rows(clients: Mapping[str, Any], verdicts: Mapping[str, Any]) -> Iterator[str]:
     for variant, row in clients.items():
         yield f"| `{row['file']}`, as such a client | {row['dev_f1']:.4f} | {row['test_f1']:.4f} |"
-        yield f"| {variant}, as `Predictor` | {row['predictor_dev_f1']:.4f} | {row['predictor_test_f1']:.4f} |"
+        own = verdicts[f"{variant} on cpu"]
+        yield f"| {variant}, as `Predictor` | {own['dev_f1']:.4f} | {own['test_f1']:.4f} |"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,9 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.evaluation.scores import gold_spans
 from fpplm_core.export.verdicts import ClientF1
-from fpplm_core.serving import Predictor
-from fpplm_core.serving.bundle import CONFIG, GRAPHS, TOKENIZER, TOKENIZER_CONFIG
+from fpplm_core.serving.bundle import CONFIG, GRAPHS, TOKENIZER, TOKENIZER_CONFIG, open_bundle
 from fpplm_core.serving.config import LOGITS
-from fpplm_core.serving.onnx_session import open_session
+from fpplm_core.serving.onnx_session import cores, open_session
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.words import Range
@@ -80,17 +80,16 @@ def measure_clients(
 
 
 def client_f1(bundle: Path, variant: str, dev: Sequence[Sentence], test: Sequence[Sentence]) -> ClientF1:
-    """How a client without fpplm reads a variant, beside Predictor on the same sentences, each by itself."""
-    predictor, scores = Predictor.load(bundle, "cpu", variant), []
-    file = predictor.bundle.config.graphs[variant]
-    client = GenericClient(bundle, file)
+    """How a client without fpplm reads a variant; each sentence by itself, on all cores together."""
+    file = open_bundle(bundle).config.graphs[variant]
+    client, scores = GenericClient(bundle, file), []
     for split in (dev, test):
         texts = [text_of(sentence) for sentence in split]
         gold = [over_characters(spans, words) for spans, (_, words) in zip(gold_spans(split), texts, strict=True)]
-        scores.append(micro_f1(gold, [client.read(text).entities for text, _ in texts]))
-        tagged = predictor.tag([sentence.words for sentence in split])
-        scores.append(micro_f1(gold_spans(split), [[span for span, _ in row] for row in tagged]))
-    return ClientF1(file, scores[0], scores[2], scores[1], scores[3])
+        with ThreadPoolExecutor(cores()) as workers:
+            readings = list(workers.map(client.read, (text for text, _ in texts)))
+        scores.append(micro_f1(gold, [reading.entities for reading in readings]))
+    return ClientF1(file, *scores)
 
 
 def text_of(sentence: Sentence) -> tuple[str, Sequence[Range]]:

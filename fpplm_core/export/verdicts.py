@@ -54,13 +54,11 @@ class ServedF1:
 
 @dataclass(frozen=True)
 class ClientF1:
-    """Micro F1 of a graph of the bundle as a client without fpplm reads it (`GenericClient`), and as Predictor does."""
+    """Micro F1 of a graph of the bundle as a client without fpplm reads it (`GenericClient`)."""
 
     file: str
     dev_f1: float
     test_f1: float
-    predictor_dev_f1: float
-    predictor_test_f1: float
 
 
 @dataclass(frozen=True)
