@@ -52,7 +52,8 @@ class Audit:
             writes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) or (mode or "r")[0] not in "rb"
             if isinstance(place, int):
                 return
-            if writes or Path(os.fsdecode(place)).parent != Path(self.folder):
+            own = (Path(self.folder), Path(self.folder, "onnx"))
+            if writes or Path(os.fsdecode(place)).parent not in own:
                 self.noted.append(f"open {place!r}")
         elif event == "import" and arguments[0] not in sys.modules:
             self.noted.append(f"import {arguments[0]}")
