@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,3 +51,5 @@ async def _take(service: Service, new: Model) -> None:
     service.metrics.reloads.labels("taken").inc()
     log(f"{new.version} in service, instead of {old.version}")
     await asyncio.to_thread(old.close)
+    del old
+    gc.collect()  # its parts refer to each other, and hold the memory of its graphs

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -80,7 +81,7 @@ def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_pa
         return service.metrics.registry.get_sample_value("fpplm_reloads_total", {"outcome": "refused"}) or 0
 
     async def scenes() -> None:
-        source = Folder(folder)
+        source, old = Folder(folder), weakref.ref(service.model.predictor)
         task = asyncio.create_task(watch(service, source, source.state(), counted, period=0.02))
         await asyncio.sleep(0.2)
         assert loads == []  # nothing has changed
@@ -94,6 +95,7 @@ def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_pa
         await asyncio.sleep(0.1)
         shutil.copytree(better, folder)
         await until(lambda: service.model.version != first)
+        await until(lambda: old() is None)  # its graphs' memory is free again
         (row,) = (await service.tag(Texts(["London"], None, [None])))[1]
         assert row[0]["label"] == "PER"
         task.cancel()
