@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing, TimingReport
 from fpplm.report.charts import Chart, training_charts
@@ -19,7 +21,7 @@ from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.evaluation.promotion import Comparison
 from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport
-from fpplm_core.files import read_json, read_record
+from fpplm_core.files import read_json
 from fpplm_core.settings import read_yaml
 from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 
@@ -154,15 +156,14 @@ def load_results(root: Path) -> StageResults:
     """The results in `root`, without verify.json if it belongs to an earlier model."""
     metrics, results = root / paths.METRICS, StageResults()
     readers: dict[str, Callable[[Path], Any]] = {
-        "check": read_json,
-        "train": read_json,
-        "evaluate": partial(read_record, kind=Evaluation),
-        "gate": partial(read_record, kind=GateResult),
-        "verify": partial(read_record, kind=VerifyReport),
+        "check": if_there,
+        "train": if_there,
+        "evaluate": partial(record_if_there, kind=Evaluation),
+        "gate": partial(record_if_there, kind=GateResult),
+        "verify": partial(record_if_there, kind=VerifyReport),
     }
     for stage, read in readers.items():
-        path = metrics / f"{stage}.json"
-        results = replace(results, **{stage: read(path) if path.exists() else None})
+        results = replace(results, **{stage: read(metrics / f"{stage}.json")})
         if results.states[stage] != PASSED:
             break
     manifest = if_there(root / paths.BUNDLE / "manifest.json")
@@ -176,7 +177,13 @@ def if_there(path: Path) -> Any:
 
 
 def record_if_there(path: Path, kind: type[T]) -> T | None:
-    return read_record(path, kind) if path.exists() else None
+    """None also if an earlier version of fpplm wrote the file in another form: its stage has yet to run again."""
+    if not path.exists():
+        return None
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError:
+        return None
 
 
 def heat_map(confusion: Mapping[str, Mapping[str, int]]) -> HeatMap:

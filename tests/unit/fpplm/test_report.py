@@ -405,6 +405,14 @@ def test_a_malformed_file_is_not_passed_over(whole_run):
         render(whole_run)
 
 
+def test_graphs_that_an_earlier_version_verified_are_not_shown(whole_run):
+    earlier = json.loads((whole_run / "metrics/verify.json").read_text())
+    for verdict in earlier["variants"].values():
+        verdict["f1"] = verdict.pop("dev_f1")
+    write(whole_run / "metrics/verify.json", earlier)
+    assert "verify has not run" in Page(rendered(whole_run)).text["verify"]
+
+
 def test_the_course_of_the_training_shows_each_phase_where_it_lies(whole_run):
     page = rendered(whole_run)
     course = page[page.index("Course of training") :]
