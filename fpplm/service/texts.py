@@ -27,7 +27,7 @@ class Texts:
 
     @property
     def characters(self) -> int:
-        """At least one for each text."""
+        """The length of every text or word, plus one for each."""
         return sum(len(text) + 1 for text in self.texts or ()) + sum(
             len(word) + 1 for sentence in self.words or () for word in sentence
         )
