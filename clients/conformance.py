@@ -1,7 +1,7 @@
-"""How clients in Python are tried: python -m clients.CLIENT BUNDLE [GOLDEN [ANSWERS]].
+"""The command of each client in Python: python -m clients.CLIENT BUNDLE [GOLDEN [ANSWERS]].
 
-It prints how many spans of golden.json, or of another file of its form, are found, and exits with 1 unless all and no
-others are. ANSWERS gets [start, end, type] of each span found, by sentence.
+It prints how many spans of golden.json, or of GOLDEN, a file of the same form, are found, and exits with 1 unless all
+of them and no others are. It writes [start, end, type] of each found span, by sentence, to ANSWERS.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Found = list[list[list[Any]]]  # [start, end, type] of each span, by sentence
 
 
 def run(client: Callable[[Path, Rows], Found], key: str) -> int:
-    """Tries a client, which gets the bundle and the sentences; `key` has the spans that it must find. Exit status."""
+    """Runs a client on a bundle and sentences, whose `key` has the spans to find. Returns the exit status."""
     bundle, *rest = map(Path, sys.argv[1:])
     rows: Rows = json.loads((rest[0] if rest else bundle / "golden.json").read_text(encoding="utf-8"))
     found = client(bundle, rows)

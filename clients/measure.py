@@ -1,7 +1,7 @@
 """The table "runtime, spans equal, F1" of docs/deploy.md: python -m clients.measure BUNDLE CORPUS.
 
 CORPUS is an annotated file of any format that fpplm reads. Every client gets its sentences in the form of golden.json;
-"spans equal" compares with those of `Predictor.tag` over the same words, F1 with the annotations.
+"spans equal" counts those that `Predictor.tag` finds too, over the same words; F1 compares with the annotations.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENVIRONMENT = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 
 
 class Runtime(NamedTuple):
-    """A client: what it is called, its command, and which spans of golden.json it finds (spans or entities)."""
+    """A client: its name, its command, and the key of golden.json with the spans that it finds: spans or entities."""
 
     name: str
     command: Sequence[str]
@@ -39,7 +39,7 @@ class Runtime(NamedTuple):
 
 
 def runtimes(folder: Path) -> list[Runtime]:
-    """The clients; builds what needs that, with `folder` for the C++ program."""
+    """Lists the clients; builds the C++ program in `folder`."""
     return [
         Runtime("JavaScript in Node", ("node", str(HERE / "javascript/conformance.mjs")), "spans"),
         Runtime("JavaScript in a page", (sys.executable, "-m", "clients.page"), "spans"),
@@ -50,24 +50,24 @@ def runtimes(folder: Path) -> list[Runtime]:
 
 
 def install_javascript() -> None:
-    """`npm ci`, unless that was done after the lock changed. Raises CalledProcessError with npm's output."""
+    """Runs `npm ci`, unless it ran after the lock file changed. Raises CalledProcessError with npm's output."""
     lock, done = HERE / "javascript/package-lock.json", HERE / "javascript/node_modules/.package-lock.json"
     if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
         subprocess.run(["npm", "ci"], cwd=lock.parent, check=True, capture_output=True, text=True)
 
 
 def build_cpp(folder: Path) -> Path:
-    """The C++ client, compiled against the library in onnxruntime's wheel."""
+    """Compiles the C++ client against the library in onnxruntime's wheel; returns the program."""
     program, source = folder / "conformance", HERE / "cpp/conformance.cpp"
     library = next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
-    (folder / "libonnxruntime.so.1").symlink_to(library)  # the name that it has for the loader
+    (folder / "libonnxruntime.so.1").symlink_to(library)  # the name that the loader looks for
     options = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{HERE / 'cpp/minimal'}")
     subprocess.run(["g++", *options, source, "-o", program, library, f"-Wl,-rpath,{folder}"], check=True)
     return program
 
 
 def try_client(runtime: Runtime, bundle: Path, golden: Path) -> tuple[subprocess.CompletedProcess[str], Spans]:
-    """How a client ended, and the spans that it found. Raises RuntimeError if it gave no answer."""
+    """Runs a client; returns how it ended, and the spans that it found. Raises RuntimeError if it gave no answer."""
     answers = golden.with_suffix(".answers")
     command = [*runtime.command, str(bundle), str(golden), str(answers)]
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, env=ENVIRONMENT, check=False)

@@ -1,6 +1,6 @@
-"""javascript/conformance.html in a browser, tried as conformance.py says; it finds the `spans` of golden.json.
+"""Runs javascript/conformance.html in a browser (see conformance.py); it finds the `spans` of golden.json.
 
-Nothing is fetched from elsewhere: this serves the page, ONNX Runtime's WebAssembly and the bundle, to 127.0.0.1 alone.
+The page loads nothing from elsewhere: a server on 127.0.0.1 gives it ONNX Runtime's WebAssembly and the bundle.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Pages(SimpleHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Keeps quiet."""
+        """Logs nothing."""
 
 
 def tag(bundle: Path, rows: Rows) -> Found:
-    """Raises RuntimeError with the page's error, or without a browser."""
+    """The spans that the page finds. Raises RuntimeError for an error of the page, or if there is no browser."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise RuntimeError(f"there is no browser: install one of {', '.join(BROWSERS)}")

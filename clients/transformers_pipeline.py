@@ -1,6 +1,6 @@
-"""transformers' own pipeline over a bundle, tried as conformance.py says; it finds the `entities` of golden.json.
+"""Runs transformers' own pipeline on a bundle (see conformance.py); it finds the `entities` of golden.json.
 
-A bundle has no torch model, so one that runs the graph stands in for it; the pipeline itself reads config.json and the
+A bundle has no torch model; a model that runs the graph takes its place. The pipeline itself reads config.json and the
 tokenizer, and joins pieces to entities.
 """
 
@@ -21,7 +21,7 @@ from clients.conformance import Found, Rows, run
 class OnnxTagger(PreTrainedModel):
     """The float32 graph of a bundle as a model of transformers."""
 
-    device = torch.device("cpu")  # otherwise that of the first weight, and there is none
+    device = torch.device("cpu")  # otherwise the device of the first weight, but there is no weight
 
     def __init__(self, bundle: Path) -> None:
         super().__init__(AutoConfig.from_pretrained(bundle))
@@ -34,7 +34,7 @@ class OnnxTagger(PreTrainedModel):
 
 
 def tag(bundle: Path, rows: Rows) -> Found:
-    logging.set_verbosity(logging.CRITICAL)  # it says that it does not know the class OnnxTagger
+    logging.set_verbosity(logging.CRITICAL)  # it warns that it does not know the class OnnxTagger
     parts = {"model": OnnxTagger(bundle), "tokenizer": AutoTokenizer.from_pretrained(bundle)}
     pipeline = TokenClassificationPipeline(**parts, device="cpu", aggregation_strategy="simple")
     return [[[one["start"], one["end"], one["entity_group"]] for one in pipeline(row["text"])] for row in rows]

@@ -1,1 +1,1 @@
-"""`python -m benchmarks.load`: what `fpplm serve` holds, with Locust as the generator of load."""
+"""`python -m benchmarks.load`: measures `fpplm serve` under load, which Locust generates."""

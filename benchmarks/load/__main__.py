@@ -1,8 +1,8 @@
 """The service on one core under load from another: words per CPU-second, latency, reloads, overload, memory.
 
-Offline prediction is measured in turn, on the same core. CPU-seconds hardly depend on what else the machine does;
-latencies do. FOLDER has `bundle` and `texts.json`, as `fpplm bench predict` prepares them. `pip install locust` into an
-environment of its own, and name its command.
+Rounds alternate with offline prediction on the same core. CPU-seconds hardly depend on other work of the machine;
+latencies do. FOLDER has `bundle` and `texts.json`, which `fpplm bench predict` prepares. Install Locust into an
+environment of its own, and name its command with --locust.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def on_core(core: int, command: Sequence[str], **options: Any) -> subprocess.Pop
 
 
 class Server:
-    """The service on its core, and what it counts."""
+    """The service on its core, and its metrics."""
 
     def __init__(self, bundle: Path, log: Path, *options: str) -> None:
         self.log = log
@@ -75,7 +75,7 @@ class Server:
 def load(
     server: Server, options: argparse.Namespace, users: int, rate: float = 0, meanwhile: Callable[[], Any] | None = None
 ) -> dict[str, Any]:
-    """What users with `rate` requests/s together (0: as many as they can) see, and what the server spends on them."""
+    """Measures latency for users who together send `rate` requests/s (0: all they can), and the server's cost."""
     with tempfile.TemporaryDirectory() as place:
         out = Path(place, "out.json")
         variables = {"TEXTS": str(options.plain), "RATE": str(rate / users), "OUT": str(out)}
@@ -113,7 +113,7 @@ def load(
 
 
 def offline(options: argparse.Namespace) -> float:
-    """Words per CPU-second of the predictor on the server's core."""
+    """Measures words per CPU-second of the predictor on the server's core."""
     command = [sys.executable, "-c", OFFLINE, str(options.folder / "bundle"), str(options.plain), options.variant]
     done = on_core(SERVER, command, stdout=subprocess.PIPE)
     return float(done.communicate()[0])
@@ -131,7 +131,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     rounds: dict[str, list[Any]] = {"offline_words_per_cpu_s": [], "full": [], "single": [], "half": []}
     common = ("--variant", options.variant, "--wait", str(options.wait))
     server = Server(bundle, options.work / "log", "--watch", *common)
-    load(server, options, MANY)  # the first seconds fill caches
+    load(server, options, MANY)  # the first requests fill caches
     for _ in range(options.rounds):
         rounds["offline_words_per_cpu_s"].append(offline(options))
         rounds["full"].append(load(server, options, MANY))

@@ -1,4 +1,4 @@
-"""Users that send one text at a time, and the times and statuses of their requests. It runs in Locust's environment.
+"""Users that send one text at a time; records the times and statuses of requests. Runs in Locust's environment.
 
 Variables: TEXTS is a JSON list of texts, RATE the mean requests/s of each user, at random moments (0: the next one
 follows each answer), OUT the file for the results.
@@ -26,7 +26,7 @@ moments: list[float] = []  # of answers, in s
 
 class Caller(FastHttpUser):
     def on_start(self) -> None:
-        gevent.sleep(self.wait_time())  # or else all users would begin at once
+        gevent.sleep(self.wait_time())  # otherwise all users would begin at once
 
     def wait_time(self) -> float:
         return random.expovariate(RATE) if RATE else 0.0

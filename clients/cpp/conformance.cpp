@@ -1,5 +1,5 @@
 // conformance BUNDLE [GOLDEN [ANSWERS]]: finds the `entities` of golden.json from its pieces and their offsets, prints
-// how many, and exits with 1 unless it finds all and no others. ANSWERS gets the entities as [start, end, type].
+// how many, and exits with 1 unless it finds all of them and no others. It writes [start, end, type] of each to ANSWERS.
 
 #include <cctype>
 #include <cstdlib>
@@ -11,7 +11,7 @@
 
 #include "tagger.hpp"
 
-// JSON as far as these files need it; numbers are integers or the beginnings of others, \u escapes are kept as they are.
+// As much of JSON as these files need: number() reads integers, and \u escapes are kept as they are.
 struct Json {
   std::string text;
   std::vector<Json> items;

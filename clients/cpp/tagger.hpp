@@ -1,8 +1,9 @@
-// Tags pieces with the graph of a bundle of fpplm: the highest of `logits` at each piece, joined to entities.
+// Tags pieces with the graph of a bundle of fpplm: takes the label with the highest of the `logits` of each piece, and
+// joins pieces to entities.
 //
-// The caller's tokenizer makes the pieces, by tokenizer.json, and says where each begins and ends in its text; entities
-// have offsets of the same kind. `labels` are the values of id2label in config.json, in the order of their keys.
-// Needs ONNX Runtime's C API alone.
+// The caller's tokenizer, with tokenizer.json, gives the pieces and the start and end of each in its text; the offsets of
+// entities have the same unit. `labels` are the values of id2label in config.json, in the order of their keys.
+// Needs only ONNX Runtime's C API.
 
 #pragma once
 
@@ -19,7 +20,7 @@
 
 namespace fpplm {
 
-using Range = std::pair<std::int64_t, std::int64_t>;  // begin (included) and end (excluded)
+using Range = std::pair<std::int64_t, std::int64_t>;  // start (included) and end (excluded)
 
 struct Entity {
   std::int64_t start, end;
@@ -35,7 +36,7 @@ class Tagger {
     check(api_->CreateSessionOptions(&options_));
     check(api_->CreateSession(env_, graph.c_str(), options_, &session_));
     check(api_->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &memory_));
-    check(api_->SessionGetInputCount(session_, &inputs_));  // three where the tagger has token types
+    check(api_->SessionGetInputCount(session_, &inputs_));  // three if the graph takes token types
   }
   Tagger(const Tagger&) = delete;
   Tagger& operator=(const Tagger&) = delete;
@@ -46,7 +47,7 @@ class Tagger {
     api_->ReleaseEnv(env_);
   }
 
-  // `ids` with the special pieces, whose ranges are empty: {0, 0}. Throws std::runtime_error where the graph fails.
+  // `ids` include the special pieces, whose ranges are empty: {0, 0}. Throws std::runtime_error if the graph fails.
   std::vector<Entity> tag(std::vector<std::int64_t> ids, const std::vector<Range>& ranges) const {
     if (ids.size() != ranges.size() || ids.empty()) throw std::invalid_argument("each piece needs one range");
     std::vector<std::int64_t> mask(ids.size(), 1), types(ids.size(), 0);
@@ -67,7 +68,7 @@ class Tagger {
  private:
   std::vector<Entity> join(const float* row, const std::vector<Range>& ranges) const {
     std::vector<Entity> entities;
-    std::size_t pieces = 0;  // of the last entity
+    std::size_t pieces = 0;  // in the last entity
     std::string open;        // its type, if the next piece may continue it
     for (const Range& range : ranges) {
       const float* best = std::max_element(row, row + labels_.size());

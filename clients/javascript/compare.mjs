@@ -6,7 +6,7 @@ export async function answer(tagger, { words, text }) {
   return codePoints(text, await tagger.predict(text)).map(({ start, end, label }) => [start, end, label]);
 }
 
-/** Prints how many of the wanted [start, end, type] were found, by sentence; whether these and no others were. */
+/** Prints how many of the wanted [start, end, type] were found; returns whether all of them and no others were. */
 export function compare(wanted, found) {
   const keys = (rows) => rows.flatMap((spans, row) => spans.map((span) => JSON.stringify([row, ...span])));
   const [want, have] = [keys(wanted), new Set(keys(found))];

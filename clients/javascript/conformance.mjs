@@ -1,8 +1,8 @@
 // node conformance.mjs BUNDLE [GOLDEN [ANSWERS]]
 //
-// Tags the sentences of golden.json, prints how many of their spans are found, and exits with 1 unless all and no others
-// are. GOLDEN is another file of the same form, which may have texts without words, and spans over code points;
-// ANSWERS gets [start, end, type] of each span found.
+// Tags the sentences of golden.json, prints how many of their spans are found, and exits with 1 unless all of them and no
+// others are. GOLDEN is another file of the same form; its rows may have texts without words, with spans over code points.
+// ANSWERS is the file to write [start, end, type] of each found span to.
 
 import { readFile, writeFile } from "node:fs/promises";
 

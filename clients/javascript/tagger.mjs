@@ -5,8 +5,8 @@
 //   await tagger.predict("Angela Merkel visited Paris.");
 //   // [{ text: "Angela Merkel", label: "PER", start: 0, end: 13, score: 0.98 }, …]
 //
-// `start` and `end` are UTF-16 units, as String.slice takes them; codePoints() turns them into those of Python.
-// A text is tagged by itself: the neighbours that a tagger trained with `encode.context` may see are not shown to it.
+// `start` and `end` count UTF-16 units, as String.slice does; codePoints() converts them to code points, as Python has.
+// Each text is tagged by itself: a tagger trained with `encode.context` sees no neighbouring texts.
 
 import { Tokenizer } from "@huggingface/tokenizers";
 
@@ -21,7 +21,7 @@ const DIGIT = new RegExp( // Numeric_Type=Decimal or Digit
   String.raw`\u{11052}-\u{1105a}\u{1f100}-\u{1f10a}]`, "v");
 
 export class Tagger {
-  /** Opens a bundle; `read(name)` resolves to the bytes of one of its files, `graph` is one of config.json. */
+  /** Opens a bundle. `read(name)` resolves to the bytes of one of its files; `graph` is a file that config.json names. */
   static async load(ort, read, graph = "onnx/model.onnx") {
     const [config, tokenizer] = await Promise.all(
       ["config.json", "tokenizer.json"].map(async (name) => JSON.parse(new TextDecoder().decode(await read(name)))));
@@ -32,10 +32,10 @@ export class Tagger {
 
   constructor(ort, config, tokenizer, session) {
     Object.assign(this, { ort, config, session, cache: new Map() });
-    if (config.lower_case) tokenizer.normalizer.lowercase = true; // capitals are for clients without word shapes
+    if (config.lower_case) tokenizer.normalizer.lowercase = true; // the capitals serve clients without word shapes
     const whole = new Tokenizer(tokenizer, {});
     const special = tokenizer.added_tokens.filter((token) => token.special);
-    // A word [SEP] is text, so special pieces are not looked for in words.
+    // The word [SEP] is text, so words are not searched for special pieces.
     this.tokenizer = new Tokenizer(
       { ...tokenizer, added_tokens: tokenizer.added_tokens.filter((token) => !token.special) }, {});
     const bare = this.tokenizer.encode("a", { add_special_tokens: false }).ids;
@@ -101,11 +101,11 @@ export class Tagger {
     return (await this.session.run(inputs, ["tag_logits"])).tag_logits;
   }
 
-  /** The pieces of a word, at least one and at most a window full. */
+  /** The pieces of a word: at least one, and at most as many as fit into a window. */
   pieces(word) {
     if (!this.cache.has(word)) {
       const encode = (text) => this.tokenizer.encode(text, { add_special_tokens: false }).ids;
-      const readable = word.replace(/\p{Surrogate}/gu, "?"); // half a pair is no text
+      const readable = word.replace(/\p{Surrogate}/gu, "?"); // half a surrogate pair is not text
       let ids = encode(readable);
       if (ids.some((id) => this.special.has(id)))
         ids = Array.from(readable).flatMap(encode).filter((id) => !this.special.has(id));
@@ -133,7 +133,7 @@ function wordShape(word) {
   return upper[0] && !upper.includes(true, 1) ? 1 : 4;
 }
 
-/** Overlapping windows over words of these many pieces: words `start` to `end` are shown, `low` to `high` read. */
+/** Overlapping windows over words of these numbers of pieces: each shows `start` to `end` and labels `low` to `high`. */
 function windows(lengths, room, stride) {
   const ends = [];
   for (const length of lengths) ends.push((ends.at(-1) ?? 0) + length);
@@ -147,7 +147,7 @@ function windows(lengths, room, stride) {
     bounds.push({ start, end });
     start = Math.min(Math.max(count(ends[end - 1] - stride), start + 1), end);
   }
-  // Neighbours part the words that both show in the middle.
+  // Two neighbouring windows share the words that both show: each labels its half.
   const border = (i) => (i < bounds.length ? Math.floor((bounds[i].start + bounds[i - 1].end + 1) / 2) : lengths.length);
   return bounds
     .map((bound, i) => ({ ...bound, low: i ? border(i) : 0, high: border(i + 1) }))

@@ -1,6 +1,6 @@
-// node transformers_js.mjs BUNDLE [GOLDEN [ANSWERS]]: as conformance.mjs, for pipeline("token-classification").
+// node transformers_js.mjs BUNDLE [GOLDEN [ANSWERS]]: like conformance.mjs, with pipeline("token-classification").
 //
-// It finds the `entities` of golden.json. The pipeline has no offsets; the places of its pieces lead to those of the file.
+// It finds the `entities` of golden.json. The pipeline returns no offsets; those of its pieces come from the file.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";

@@ -1,7 +1,7 @@
 // Splits a text into words by the rule unicode-2 of fpplm_core/tagging/words.py, which has the reasons.
 //
 // JavaScript has no \p{WB=…}, \X, possessive quantifiers or (*SKIP): sets of properties, Intl.Segmenter and lookaheads
-// stand for them. Both sides follow the Unicode version of their engine, so characters newer than one of them may differ.
+// replace them. Both implementations follow the Unicode version of their engine, so the newest characters may differ.
 
 // White space as Python's `re` knows it: \s of JavaScript lacks U+001C to U+001F and U+0085, and has U+FEFF.
 const STRETCH = /[^\t-\r\x1c- \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/gu;
@@ -10,7 +10,7 @@ const UNSPACED = String.raw`[\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4db
 const PREFIX = String.raw`[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\u{110bd}\u{110cd}\u{111c2}\u{111c3}
   \u{113d1}\u{1193f}\u{11941}\u{11a84}-\u{11a89}\u{11d46}\u{11f02}]`; // GCB=Prepend
 const ALPHABETIC = String.raw`[\xb8\u02c2-\u02c5\u02d2-\u02d7\u02de\u02df\u02e5-\u02eb\u02ed\u02ef-\u02ff\u055a-\u055c
-  \u055e\u058a\u05f3\u066b\ua708-\ua716\ua720\ua721\ua789\ua78a\uab5b]`; // of WB=ALetter and WB=Numeric, by no property
+  \u055e\u058a\u05f3\u066b\ua708-\ua716\ua720\ua721\ua789\ua78a\uab5b]`; // in WB=ALetter or WB=Numeric, without a property
 const LETTER = String.raw`[[\p{L}\p{N}[\p{Alphabetic}--\p{M}]${ALPHABETIC}]
   --${UNSPACED}--\p{Extended_Pictographic}--${PREFIX}]`;
 const EXTEND = String.raw`[\p{Grapheme_Extend}\p{Mc}\p{Emoji_Modifier}\u200d\u0e33\u0eb3]`;
@@ -52,7 +52,7 @@ export function segment(text) {
   return ranges;
 }
 
-/** Where the word, or what is none, ends that starts at `at`. */
+/** The end of what starts at `at`, and whether that is a word. */
 function next(text, at, clusters) {
   const end = (pattern, from = at) => ((pattern.lastIndex = from), pattern.test(text) ? pattern.lastIndex : 0);
   const cluster = (from) => {

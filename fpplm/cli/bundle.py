@@ -79,7 +79,7 @@ def export(
     to: Annotated[Literal["hf"], typer.Option(help="hf: a repository for the Hugging Face hub")] = "hf",
     allow_links: AllowLinks = False,
 ) -> None:
-    """Writes a folder that can be uploaded as it is."""
+    """Writes a repository for the Hugging Face hub, which can be uploaded as it is."""
     from fpplm_core.export.copies import write_hub_repository
     from fpplm_core.serving import open_bundle
 

@@ -16,9 +16,9 @@ from fpplm_core.errors import ParamsError
 app = typer.Typer()
 Host = Annotated[str, typer.Option(help="address to listen on; whoever reaches it can use the model")]
 Deadline = Annotated[float, typer.Option(min=0.01, help="seconds after which a request gets 503 instead of an answer")]
-Wait = Annotated[float, typer.Option(min=0, help="milliseconds that a batch waits for more requests, at most")]
-Watch = Annotated[bool, typer.Option("--watch", help="take a new version when the folder or production changes")]
-Report = Annotated[Path | None, typer.Option(help="JSON file for where the shadow disagrees, and latencies")]
+Wait = Annotated[float, typer.Option(min=0, help="longest wait of a batch for more requests, in milliseconds")]
+Watch = Annotated[bool, typer.Option("--watch", help="change to a new version when the folder or production changes")]
+Report = Annotated[Path | None, typer.Option(help="JSON file for the differences and latencies of both models")]
 
 
 @app.command()
@@ -33,11 +33,11 @@ def serve(
     max_body: Annotated[int, typer.Option(min=1, help="largest request, in bytes")] = Limits.body,
     max_texts: Annotated[int, typer.Option(min=1, help="most texts in a request")] = Limits.texts,
     max_characters: Annotated[int, typer.Option(min=1, help="longest text, in characters")] = Limits.characters,
-    queue: Annotated[int, typer.Option(min=1, help="characters that may wait; more get 503")] = Limits.queue,
+    queue: Annotated[int, typer.Option(min=1, help="characters that may wait; then requests get 503")] = Limits.queue,
     deadline: Deadline = Limits.deadline,
     wait: Wait = Limits.wait * 1000,
     watch: Watch = False,
-    shadow: Annotated[Path | None, typer.Option(help="bundle that answers a share of the requests beside")] = None,
+    shadow: Annotated[Path | None, typer.Option(help="second bundle, to compare with the first")] = None,
     shadow_share: Annotated[float, typer.Option(min=0, max=1, help="share of the requests, from 0 to 1")] = 0.1,
     shadow_report: Report = None,
     shadow_texts: Annotated[bool, typer.Option("--shadow-texts", help="write texts into the report too")] = False,
@@ -45,9 +45,9 @@ def serve(
     digest: Digest = None,
     allow_links: AllowLinks = False,
 ) -> None:
-    """Serves a bundle over HTTP: POST /predict, the Open Inference Protocol, metrics, and a page to try it."""
+    """Serves a bundle over HTTP: POST /predict, the Open Inference Protocol, metrics, and a demo page."""
     if watch and digest:
-        raise ParamsError("it accepts one bundle alone", where="--digest", do="omit --watch, or --digest")
+        raise ParamsError("accepts only one bundle", where="--digest", do="omit --watch or --digest")
     announce(f"loading {bundle}")
     from functools import partial
 
@@ -86,6 +86,6 @@ def serve(
     jobs = [watching.watch(service, source, seen, partial(open_model, load, "served"))] if watch else []
     jobs += [second.write(shadow_report)] if second and shadow_report else []
     what = f"{model.name} {model.version}, {model.predictor.variant} on {model.predictor.device}"
-    listener.listen(CONNECTIONS)  # now, so that whoever reads the next line can connect
+    listener.listen(CONNECTIONS)  # before the next line, whose readers may connect at once
     print(f"{what}, at {url(*listener.getsockname()[:2])}", file=sys.stderr, flush=True)
     run(service, listener, jobs)

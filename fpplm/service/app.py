@@ -24,7 +24,7 @@ from fpplm_core import __version__
 
 
 class Service:
-    """The routes over the model in service, which `take` may replace at any time, and a shadow beside it."""
+    """The routes for the model in service, which `take` may replace at any time, and for its shadow."""
 
     def __init__(self, model: Model, limits: Limits, metrics: Metrics, shadow: Shadow | None = None) -> None:
         self.limits, self.metrics, self.shadow = limits, metrics, shadow
@@ -33,12 +33,12 @@ class Service:
             shadow.model.serve()
 
     def take(self, model: Model) -> None:
-        """Gives all requests from now on to another model."""
+        """Sends all requests from now on to another model."""
         self.model = model
         model.serve()
 
     def close(self) -> None:
-        """Answers what has arrived."""
+        """Answers the requests that have arrived, then ends the models' threads."""
         self.model.close()
         if self.shadow:
             self.shadow.model.close()
@@ -114,7 +114,7 @@ class Service:
 
 
 def page(name: str) -> Endpoint:
-    """Serves a page of this folder, which may run its own scripts and speak to this server alone."""
+    """An endpoint for a page of this folder, which may run only its own scripts and reach only this server."""
     text = files("fpplm.service").joinpath(name).read_text(encoding="utf-8")
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)

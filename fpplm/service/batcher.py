@@ -1,7 +1,7 @@
-"""Batches the windows of many requests. One thread owns the predictor: it alone tokenizes, runs the graph and decodes.
+"""Batches the windows of many requests. One thread owns the predictor: only it tokenizes, runs the graph and decodes.
 
-The queue is bounded in characters, which are known without any work, so that refusing a request costs nothing. Batches
-are made of windows and counted in pieces: a long text shares its batches with short ones, which do not wait for it.
+The queue is limited in characters, which are known without any work, so refusing a request costs nothing. Batches
+consist of windows and are limited in pieces: a long text shares its batches with short ones, which do not wait for it.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from fpplm_core.serving import Predictor
 from fpplm_core.serving.onnx_session import cores
 from fpplm_core.tagging.windows import Window
 
-FADING = 0.9  # of what earlier batches count in the average speed
+FADING = 0.9  # a batch's weight in the average speed decreases by this factor with each later batch
 
 
 class Batch(NamedTuple):
-    """Windows with their jobs, and why the batch did not wait for more: full, expected, waited or drained."""
+    """Windows with their jobs, and why the batch does not wait for more: full, expected, waited or drained."""
 
     rows: list[tuple[Job, Window]]
     reason: str
 
 
 class Batcher:
-    """The queue in front of a predictor, and the thread that works it off."""
+    """The queue in front of a predictor, and the thread that takes requests from it."""
 
     def __init__(self, predictor: Predictor, limits: Limits, metrics: ModelMetrics) -> None:
         self.predictor, self.limits, self.metrics = predictor, limits, metrics
         self.most_pieces = CORE_PIECES * (predictor.threads or cores())
         self.changed = threading.Condition()
-        # These four under the lock of `changed`: the event loop changes them too.
+        # These four are accessed under the lock of `changed`: the event loop changes them too.
         self.arrived: deque[Job] = deque()
         self.unanswered: set[Job] = set()
         self.characters = 0  # of the unanswered jobs
         self.is_closing = False
-        self.active: deque[Job] = deque()  # jobs with windows to run, in turn; the thread's own
+        self.active: deque[Job] = deque()  # jobs with windows to run, in turn; only the thread uses it
         self.recent = (0.0, 0.0)  # characters answered and seconds that they took, of the last batches
         self.ended = 0.0  # when the last batch was answered
-        self.expected: float = math.inf  # requests in a batch that need not wait for more: as many as in the one before
+        self.expected: float = math.inf  # a batch of so many requests need not wait: the size of the last one
         self.thread = threading.Thread(target=self._work, name="fpplm batcher", daemon=True)
         self.thread.start()
 
@@ -80,12 +80,12 @@ class Batcher:
             raise Overloaded(f"no answer within {self.limits.deadline:g} s", self.seconds_of_work()) from None
 
     def seconds_of_work(self) -> float:
-        """How long the queue takes at the speed of the last batches."""
+        """How long the queue will take, at the speed of the last batches."""
         characters, seconds = self.recent
         return self.characters * seconds / characters if characters else 1.0
 
     def close(self) -> None:
-        """Answers what is in the queue, then ends the thread."""
+        """Answers the requests in the queue, then ends the thread."""
         with self.changed:
             self.is_closing = True
             self.changed.notify()
@@ -103,7 +103,7 @@ class Batcher:
                 seconds = self.ended - start
                 self.metrics.batch(batch.reason, sum(len(window.ids) for _, window in batch.rows), seconds)
                 self.recent = self.recent[0] * FADING + done, self.recent[1] * FADING + seconds
-        except Exception as error:  # of our own: nobody shall wait for a thread that has ended
+        except Exception as error:  # a defect of this module: no request may wait for a thread that has ended
             log_error(error)
             with self.changed:
                 self.is_closing = True
@@ -111,7 +111,7 @@ class Batcher:
             self._resolve([(job, Overloaded("the service is ending", 1)) for job in rest])
 
     def _next_batch(self) -> Batch | None:
-        """Waits until the windows are enough, or the oldest has waited long enough. None once closed and empty."""
+        """Waits for enough windows, or until the oldest job has waited long enough. None once closed and empty."""
         while True:
             self._prepare(self._arrivals())
             if not self.active and self.is_closing and not self.arrived:
@@ -128,9 +128,10 @@ class Batcher:
                     self.changed.wait_for(lambda: self.arrived or self.is_closing, left)
 
     def _reason(self, left: float) -> str:
-        """Why a batch is released now, "" if it waits for more: it does while that may help, and for `left` s.
+        """Why a batch starts now; "" if it should wait for more requests, which it does for at most `left` s.
 
-        The clients of a batch send their next requests at about the same time. A caller who is alone never waits.
+        Waiting helps because the clients of a batch send their next requests at about the same time. A single client
+        never waits.
         """
         if sum(len(window.ids) for job in self.active for window in job.pending) >= self.most_pieces:
             return "full"
@@ -147,14 +148,14 @@ class Batcher:
         return new
 
     def _prepare(self, jobs: Iterable[Job]) -> None:
-        """Adds jobs to the active ones; answers those without words and those that fail."""
+        """Adds jobs to the active ones; answers those that have no words or fail."""
         for job in jobs:
             if job.is_late:
                 self._give_up(job)
                 continue
             try:
                 job.prepare(self.predictor)
-            except Exception as error:  # a segmenter of the user's own raises anything
+            except Exception as error:  # the user's own segmenter may raise anything
                 job.error = error
             if job.pending and not job.error:
                 self.active.append(job)
@@ -184,12 +185,12 @@ class Batcher:
         self._resolve([(job, Overloaded("the deadline passed", self.seconds_of_work()))])
 
     def _run(self, rows: list[tuple[Job, Window]]) -> None:
-        """Runs windows together; if that fails, those of each job by themselves, so that no job fails for another."""
+        """Runs windows together; if that fails, runs each job separately, so that no job fails because of another."""
         owners = {id(window): job for job, window in rows}
         try:
             batches, results = self.predictor.submit([window for _, window in rows])
             found = list(results)
-        except Exception as error:  # of the bundle
+        except Exception as error:  # the bundle fails on some of these windows
             jobs = list({id(job): job for job, _ in rows}.values())
             if len(jobs) == 1:
                 jobs[0].error = error
@@ -223,11 +224,11 @@ class Batcher:
                 self.unanswered.remove(job)
                 self.characters -= job.texts.characters
         for loop in {job.loop for job, _ in answers}:
-            with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            with suppress(RuntimeError):  # the loop has ended, so nobody waits
                 loop.call_soon_threadsafe(_deliver, [one for one in answers if one[0].loop is loop])
 
 
 def _deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
-    """Ends the waiting for these answers; called by the event loop, once for all, since waking it is expensive."""
+    """Delivers these answers; the event loop calls it once for all of them, since waking the loop is expensive."""
     for job, found in answers:
         job.receive(found)

@@ -1,4 +1,4 @@
-"""The golden sentences of a bundle: what the model must answer before it serves."""
+"""The golden sentences of a bundle: the model must find their spans before it serves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fpplm_core.serving.files import FETCH
 
 PROBE = ["Angela", "Merkel", "visited", "Paris", "."]
 LARGEST = 1 << 20  # bytes
-AGREEMENT = 0.8  # F1 with the float32 graph's spans that another graph must reach: its rounding may move a boundary
+AGREEMENT = 0.8  # the lowest F1 of another graph with the float32 graph's spans: its rounding may move a boundary
 
 
 def require_golden(predictor: Predictor) -> None:
-    """Tags the golden sentences, or a probe where the bundle has none.
+    """Tags the golden sentences, or a probe if the bundle has none.
 
-    Raises BundleError if the float32 graph gives other spans, or another graph too many others.
+    Raises BundleError if the float32 graph finds any other spans, or another graph too many.
     """
     bundle, where = predictor.bundle, str(predictor.bundle.path / GOLDEN)
     if GOLDEN not in bundle.manifest["files"]:
@@ -34,7 +34,7 @@ def require_golden(predictor: Predictor) -> None:
     total = sum(len(a) + len(b) for a, b in zip(found, wanted, strict=True))
     f1 = 2 * common / total if total else 1.0
     if f1 < (1 if predictor.variant == "fp32" else AGREEMENT):
-        do = "fetch the bundle again; if it is the same, compare the versions of onnxruntime and tokenizers"
+        do = "fetch the bundle again; if that does not help, compare the versions of onnxruntime and tokenizers"
         got = f"{common} of {sum(map(len, wanted))} spans, and {sum(map(len, found)) - common} others"
         raise BundleError(f"{predictor.variant} does not give the golden spans", where=where, got=got, do=do)
 

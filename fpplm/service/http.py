@@ -1,4 +1,4 @@
-"""What all routes share: bodies within their limits, errors as one line of JSON, and counts. Nothing logs text."""
+"""What all routes share: bodies within their limits, errors as one line of JSON, and counts. No text is logged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLIENT_GONE = 499  # nobody reads the answer; the number that nginx logs
 
 
 def answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON, in ASCII: halves of surrogate pairs in a bundle's labels cannot break the encoding."""
+    """A response with JSON in ASCII: halves of surrogate pairs in a bundle's labels cannot break the encoding."""
     body = json.dumps(content, separators=(",", ":"))
     return Response(body, status, headers, media_type="application/json")
 
@@ -35,10 +35,10 @@ def error(status: int, message: str, retry_after: int | None = None) -> Response
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body of a request with JSON. Raises Refused if it is of another type, too large or too slow."""
+    """Reads the body of a request with JSON. Raises Refused if it has another type, is too large or too slow."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" or "content-encoding" in request.headers:
-        # Another origin's page in a browser can send other types without asking.
+        # A browser lets pages of other origins send some other types without asking the server.
         raise Refused(415, "the body must be application/json, not compressed")
     too_large = Refused(413, f"at most {limits.body:,} bytes are accepted")
     length = request.headers.get("content-length", "0")
@@ -58,7 +58,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
-    """The endpoint with its errors as answers; counts and times them."""
+    """The endpoint with its errors as responses; counts and times all responses."""
 
     @functools.wraps(endpoint)
     async def handle(request: Request) -> Response:

@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2: texts in and entities out, as tensors of BYTES.
 
-The input `text` has a text for each element; each element of the output `entities` is a JSON list.
+Each element of the input `text` is a text; each element of the output `entities` is a JSON list.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def metadata(model: Model) -> dict[str, Any]:
 
 
 def parse(values: dict[str, Any], limits: Limits) -> Asked:
-    """Reads the body of an inference request. Raises Refused; parameters and requested outputs do not matter."""
+    """Reads the body of an inference request. Raises Refused; ignores parameters and requested outputs."""
     inputs = values.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Refused(422, f"`inputs` must be one tensor, `{INPUT}`")

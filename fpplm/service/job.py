@@ -1,4 +1,4 @@
-"""A request in the queue: what is left to run, and what was found so far."""
+"""A request in the queue: the windows that are still to run, and the logits so far."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Job:
         self.error: Exception | None = None
 
     def prepare(self, predictor: Predictor) -> None:
-        """Splits the texts into words and windows. Raises as the segmenter and the tokenizer do."""
+        """Splits the texts into words and windows. Raises what the segmenter and the tokenizer raise."""
         self.sentences = self.texts.segmented(predictor.segment)
         words = [[word for word, _, _ in text.words] for text in self.sentences]
         self.pending.extend(predictor.builder.windows(words, self.texts.documents))
@@ -50,7 +50,7 @@ class Job:
         return self.answer.done() or time.monotonic() > self.deadline
 
     def receive(self, found: Answers | Exception) -> None:
-        """Ends the waiting; called by the event loop."""
+        """Ends the wait for the answer; the event loop calls it."""
         if self.answer.done():
             return
         if isinstance(found, Exception):

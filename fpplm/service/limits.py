@@ -1,10 +1,10 @@
-"""What the service accepts, and the errors that it answers with."""
+"""The limits of the service, and the errors for requests beyond them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-CORE_PIECES = 1024  # pieces of a batch for each core: a third of a second of MiniLM in float32
+CORE_PIECES = 1024  # pieces in a batch for each core, which take MiniLM a third of a second in float32
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Limits:
 
 
 class Refused(Exception):
-    """A request that gets no answer, with its HTTP status and one line that says why."""
+    """A request that gets no entities: the HTTP status, and one line with the reason."""
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What the service counts, in Prometheus' names and units. Nothing in it is text of a request."""
+"""The metrics of the service, with names and units as Prometheus recommends. They contain no text of requests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Metrics:
         self.waits = Histogram("fpplm_wait_seconds", "Wait of a request for its batch", role, buckets=SECONDS, **own)
         self.batches = Counter(
             "fpplm_batches",
-            "Batches by release: full, expected, waited, drained",
+            "Batches by why they started: full, expected, waited, drained",
             [*role, "reason"],
             **own,
         )
@@ -68,7 +68,7 @@ class ModelMetrics:
         self.waits = metrics.waits.labels(role)
 
     def serve(self, name: str, version: str, variant: str, queue: Callable[[], float]) -> None:
-        """Names the model that has the role now, and who knows how long its queue is."""
+        """Publishes the model that has the role now, and the length of its queue in characters."""
         self.metrics.model.labels(self.role).info({"name": name, "version": version, "variant": variant})
         self.metrics.queue.labels(self.role).set_function(queue)
 

@@ -1,4 +1,4 @@
-"""A model in service: a predictor that has passed its golden sentences, and its queue."""
+"""A model in service: a predictor that has passed the check of its golden sentences, and its queue."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Model(NamedTuple):
     batcher: Batcher
 
     def serve(self) -> None:
-        """Shows this model in the metrics as the one that has its role."""
+        """Publishes this model in the metrics as the one that has its role."""
         variant = self.predictor.variant
         self.batcher.metrics.serve(self.name, self.version, variant, lambda: self.batcher.characters)
 
     def close(self) -> None:
-        """Answers what is in the queue, then ends all threads."""
+        """Answers the requests in the queue, then ends all threads."""
         self.batcher.close()
         self.predictor.workers.shutdown()
 
@@ -37,7 +37,7 @@ def load_model(
 ) -> Model:
     """Loads a bundle and tags its golden sentences. Raises BundleError, and what `load` raises."""
     predictor = load(path)
-    _ = predictor.session, predictor.single_thread_session  # now: the folder may change later
+    _ = predictor.session, predictor.single_thread_session  # opened now, since the folder may change later
     require_golden(predictor)
     version = predictor.bundle.manifest["digest"][:12]
     return Model(name, version, predictor, Batcher(predictor, limits, ModelMetrics(metrics, role)))

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the service. A test holds it to the routes and their answers."""
+"""The OpenAPI document of the service. A test compares it with the routes and their answers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _content(schema: str) -> Json:
 
 
 def _answers(schema: str, errors: tuple[str, ...]) -> Json:
-    """200 with a schema, and errors; 503 of a state has the same schema as 200."""
+    """The response 200 with its schema, and errors."""
     return {
         "200": {"description": "OK", "content": _content(schema)},
         **{code: {"description": ERRORS[code], "content": _content("Error")} for code in errors},

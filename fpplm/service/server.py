@@ -17,7 +17,7 @@ from fpplm.service.app import Service
 from fpplm.service.http import refuse_route
 from fpplm_core.errors import FpplmError
 
-CONNECTIONS = 800  # of most shells' limit of 1,024 open files; uvicorn answers 503 to more
+CONNECTIONS = 800  # most shells limit open files to 1,024; uvicorn answers 503 to further connections
 
 
 def bind(address: str, port: int) -> socket.socket:
@@ -35,7 +35,7 @@ def bind(address: str, port: int) -> socket.socket:
 
 
 def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Serves on a bound socket, with endless jobs beside; ends when it is told to."""
+    """Serves on a bound socket and runs endless jobs beside, until SIGTERM or SIGINT."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -56,6 +56,6 @@ def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[An
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=round(service.limits.deadline) + 1,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once all is answered
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again after the last answer
         signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run([listener])

@@ -1,4 +1,4 @@
-"""A second model that answers a share of the requests beside the first: where they disagree, and how long both take."""
+"""A second model that answers a share of the requests too: where both models differ, and how long they take."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fpplm_core.files import write_json
 from fpplm_core.serving import Entity
 
 KEPT = 10_000  # latencies
-EXAMPLES = 100  # texts with a disagreement that the report repeats, where that is switched on
+EXAMPLES = 100  # texts with different answers that the report repeats, if it may contain texts
 BOTH, SERVED, SHADOW = "both", "served", "shadow"  # who found an entity
 
 
 class Shadow:
-    """Compares the answers of `model` with those given. Its queue is its own: a shadow that is late is skipped.
+    """Compares the answers of `model` with those that callers got, for a `share` of the requests, from 0 to 1.
 
-    `share` of the requests, from 0 to 1, are compared.
+    It has its own queue: if its answer to a request is late, that request is skipped.
     """
 
     def __init__(self, model: Model, share: float, metrics: Metrics, keep_texts: bool) -> None:
@@ -40,7 +40,7 @@ class Shadow:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def see(self, texts: Texts, served: Answers, seconds: float) -> None:
-        """Compares a request that was answered, if it is drawn; returns at once."""
+        """Compares an answered request if it is drawn at random; returns at once."""
         if random.random() < self.share:
             task = asyncio.create_task(self._compare(texts, served, seconds))
             self.tasks.add(task)
@@ -90,7 +90,7 @@ class Shadow:
         return report if self.examples is None else {**report, "examples": list(self.examples)}
 
     async def write(self, file: Path, period: float = 10.0) -> None:
-        """Writes the report for ever, and a last time when it is cancelled."""
+        """Writes the report every `period` seconds, and a last time when it is cancelled."""
         try:
             while True:
                 await asyncio.sleep(period)

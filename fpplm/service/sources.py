@@ -13,7 +13,7 @@ PRODUCTION = "production"
 
 
 class Source(Protocol):
-    """`state` changes whenever there may be another bundle; `path` is the folder of the current one."""
+    """`state` changes whenever there may be a new bundle; `path` is the folder of the current one."""
 
     def state(self) -> object: ...
 
@@ -21,13 +21,13 @@ class Source(Protocol):
 
 
 class Folder:
-    """A bundle's folder, which may be replaced or written over."""
+    """A bundle's folder, which may be replaced or overwritten."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def state(self) -> object:
-        """The names, sizes and times of all files."""
+        """The names, sizes, times and inodes of all files."""
         found = []
         for place, _, names in os.walk(self.folder):
             for name in names:
@@ -40,7 +40,7 @@ class Folder:
 
 
 class Production:
-    """What the tags of the project in this folder have in production. Methods raise RegistryError."""
+    """The version that the tags of the project in this folder have in production. Methods raise RegistryError."""
 
     def state(self) -> object:
         from fpplm.registry.repository import fetch
@@ -67,7 +67,7 @@ def _production() -> Path:
 
 
 def source_of(name: Path, require_project: Callable[[], None]) -> Source:
-    """The source that a command's argument names: a folder, or `production` where no folder has this name."""
+    """The source that a command's argument names: a folder, or `production` if no folder has this name."""
     if str(name) != PRODUCTION or name.exists():
         return Folder(name)
     require_project()

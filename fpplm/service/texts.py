@@ -1,4 +1,4 @@
-"""What a request asks for: texts, or sentences of words, read from untrusted JSON."""
+"""The content of a request: texts, or sentences of words, read from untrusted JSON."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Texts:
 
     @property
     def characters(self) -> int:
-        """At least one for each text."""
+        """The length of every text or word, plus one for each."""
         return sum(len(text) + 1 for text in self.texts or ()) + sum(
             len(word) + 1 for sentence in self.words or () for word in sentence
         )
 
     def segmented(self, segment: Callable[[str], SegmentedText]) -> list[SegmentedText]:
-        """Texts with their words. The offsets of given words are the words' own numbers."""
+        """Texts with their words. If words were given, their offsets are their numbers."""
         if self.texts is not None:
             found = [segment(text) for text in self.texts]
         else:
@@ -56,9 +56,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
         value = json.loads(body)
     except RecursionError:
         raise Refused(422, "the JSON is nested too deeply") from None
-    except ValueError as error:  # and bytes that are no UTF-8; the message of JSONDecodeError repeats no text
+    except ValueError as error:  # also for bytes that are not UTF-8; the message of JSONDecodeError repeats no text
         said = error.msg if isinstance(error, json.JSONDecodeError) else "not UTF-8, or a number that is too long"
-        raise Refused(422, f"the body is no JSON: {said}") from None
+        raise Refused(422, f"the body is not JSON: {said}") from None
     if not isinstance(value, dict):
         raise Refused(422, f"the body must be a JSON object, got {type(value).__name__}")
     return value

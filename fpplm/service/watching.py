@@ -1,4 +1,4 @@
-"""Takes a new version into service when its source moves, without a failed request."""
+"""Changes to a new version when its source changes, without a failed request."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PERIOD = 5.0  # s between two looks at the source
 async def watch(
     service: Service, source: Source, seen: object, load: Callable[[Path], Model], period: float = PERIOD
 ) -> None:
-    """Looks at the source for ever; `seen` is its state when the model in service was loaded.
+    """Looks at the source every `period` seconds; `seen` is its state when the model in service was loaded.
 
-    A version that does not load or that fails its golden sentences is not taken.
+    A version that does not load, or that fails the check of its golden sentences, does not go into service.
     """
     said = ""
     while True:
@@ -42,7 +42,7 @@ async def watch(
 
 
 async def _take(service: Service, new: Model) -> None:
-    """Puts a model into service; what the one before has accepted, it still answers."""
+    """Puts a model into service; the previous one answers the requests that it has accepted."""
     if new.version == service.model.version:
         await asyncio.to_thread(new.close)
         return

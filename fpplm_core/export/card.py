@@ -1,4 +1,4 @@
-"""The model card of a bundle, README.md: metadata as the hub reads them, scores, use and limits."""
+"""The model card of a bundle, README.md: metadata for the hub, scores, use and limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS = {"f1": "F1 (micro, exact spans)", "precision": "Precision (micro)", "r
 
 
 def card(lineage: Mapping[str, Any]) -> str:
-    """The card of a bundle whose manifest has these facts."""
+    """The text of the card, from the facts of the bundle's manifest."""
     test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(
         f"| {markdown(kind)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
@@ -54,7 +54,7 @@ Its parameters, data hashes, commit and package versions are in `manifest.json`.
 
 
 def metadata(lineage: Mapping[str, Any]) -> ModelCardData:
-    """The block at the head of the card: task, dataset, licence, and the scores as a model index."""
+    """The metadata at the head of the card: task, dataset, licence, and the scores as a model index."""
     parameters, test = lineage["parameters"], lineage["scores"]["test"]
     dataset = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(parameters["data"]["path"]).name).strip("-") or "data"
     common: dict[str, Any] = {
@@ -80,7 +80,7 @@ def metadata(lineage: Mapping[str, Any]) -> ModelCardData:
 
 
 def served(lineage: Mapping[str, Any]) -> str:
-    """The F1 of the served graph, as the card says it; empty for a bundle that has not been verified."""
+    """The sentences about the F1 of the served graph; empty for a bundle that has not been verified."""
     graph = lineage.get("served")
     if not graph:
         return ""
@@ -95,7 +95,7 @@ sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
 
 
 def other_clients(lineage: Mapping[str, Any]) -> str:
-    """How clients without fpplm use the bundle, and the F1 that they get."""
+    """The section on clients without fpplm: how they use the bundle, and the F1 that they get."""
     rows = "\n".join(client_rows(lineage.get("clients", {}), lineage.get("variants", {})))
     if not rows:
         return ""

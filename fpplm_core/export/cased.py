@@ -1,9 +1,9 @@
 """Word shapes for clients without fpplm, from a tokenizer that keeps capitals for an encoder that does not know them.
 
-The tagger gets the shape of each word as its token type (fpplm_core/model/word_shapes.py), but a client that has no
-more than tokenizer.json sends zeros. The bundle's tokenizer therefore does not lower-case: its vocabulary has each
-piece also as it is written with a capital and in capitals, under further ids. The graph looks up the encoder's own
-piece and the letters of each, and counts them by word.
+The tagger gets the shape of each word as its token type (fpplm_core/model/word_shapes.py), but a client that has only
+tokenizer.json sends zeros. The bundle's tokenizer therefore does not lower-case: its vocabulary also has each piece
+with a capital and in capitals, under new ids. For each id, the graph looks up the encoder's piece and the numbers of
+letters, capitals and digits, and adds these up for each word.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CasedPieces:
 
 
 def keep_capitals(values: dict[str, Any]) -> tuple[dict[str, Any], CasedPieces] | None:
-    """The content of a tokenizer.json with pieces in capitals; None unless it is BERT's and lower-cases."""
+    """Adds pieces in capitals to the content of a tokenizer.json; None unless it is BERT's and lower-cases."""
     normalizer, model = values.get("normalizer") or {}, values["model"]
     if normalizer.get("type") != "BertNormalizer" or not normalizer.get("lowercase") or model["type"] != "WordPiece":
         return None

@@ -1,6 +1,6 @@
-"""Copies of a bundle for those who serve it: a repository of the hub, and a model repository of Triton.
+"""Copies of a bundle for other servers: a repository for the hub, and a model repository for Triton.
 
-Files are written as they were verified. Neither needs torch.
+They contain the same files, byte for byte. Writing them does not need torch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from fpplm_core.serving.config import LOGITS, TAG_LOGITS
 from fpplm_core.serving.files import parse_json
 from fpplm_core.serving.triton_model import BUNDLE, ENTITIES, TEXT
 
-LARGE = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # what the hub asks of files of more than 10 MB
+LARGE = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # the hub requires LFS for files of more than 10 MB
 MODEL = "from fpplm_core.serving.triton_model import TritonPythonModel  # noqa: F401\n"
 LONGEST_BATCH = 64
-WAIT = 2000  # µs that a request waits for others
+WAIT = 2000  # µs; the longest wait of a request for others
 Ports = Mapping[str, Sequence[object]]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -1,4 +1,4 @@
-"""A bundle as a client without fpplm reads it, such as the pipelines of transformers and Transformers.js."""
+"""Reads a bundle like a client without fpplm, such as the pipelines of transformers and Transformers.js."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ class Reading(NamedTuple):
 
 
 class GenericClient:
-    """The label with the highest logit of each piece, joined by type; zeros as token types, no windows, no decoder.
+    """A client that takes the label with the highest logit of each piece and joins pieces by type.
 
-    A text is cut off at `model_max_length` pieces of tokenizer_config.json, silently, as those pipelines do.
+    It sends zeros as token types, and has no windows and no decoder. Like the pipelines, it silently truncates a text
+    at `model_max_length` pieces (tokenizer_config.json).
     """
 
     def __init__(self, bundle: Path, graph: str = f"{GRAPHS}/model.onnx") -> None:
@@ -57,7 +58,10 @@ class GenericClient:
 
 
 def join_pieces(encoded: Encoding, labels: Sequence[str]) -> list[Span]:
-    """`aggregation_strategy="simple"`: an entity ends before O, B-TYPE or another type; special pieces do not count."""
+    """Joins pieces like `aggregation_strategy="simple"`: an entity ends before O, B-TYPE or another type.
+
+    Special pieces do not count.
+    """
     entities: list[Span] = []
     previous = ""
     for label, (start, end), special in zip(labels, encoded.offsets, encoded.special_tokens_mask, strict=True):
@@ -75,12 +79,12 @@ def join_pieces(encoded: Encoding, labels: Sequence[str]) -> list[Span]:
 def measure_clients(
     bundle: Path, variants: Iterable[str], dev: Sequence[Sentence], test: Sequence[Sentence]
 ) -> dict[str, ClientF1]:
-    """The F1 of these variants of a bundle, by name; without fp16, which such clients load for a GPU."""
+    """The F1 that such clients get with each of these variants, by name; without fp16, which they use only on GPUs."""
     return {variant: client_f1(bundle, variant, dev, test) for variant in variants if variant != "fp16"}
 
 
 def client_f1(bundle: Path, variant: str, dev: Sequence[Sentence], test: Sequence[Sentence]) -> ClientF1:
-    """How a client without fpplm reads a variant; each sentence by itself, on all cores together."""
+    """The F1 that a client without fpplm gets with a variant, one sentence at a time; uses all cores."""
     file = open_bundle(bundle).config.graphs[variant]
     client, scores = GenericClient(bundle, file), []
     for split in (dev, test):
@@ -93,7 +97,7 @@ def client_f1(bundle: Path, variant: str, dev: Sequence[Sentence], test: Sequenc
 
 
 def text_of(sentence: Sentence) -> tuple[str, Sequence[Range]]:
-    """The text of a sentence, or else its words with blanks between them, and the (start, end) of each word."""
+    """The text of a sentence, or if it has none, its words joined by spaces; and the (start, end) of each word."""
     if sentence.text is not None and sentence.offsets is not None:
         return sentence.text, sentence.offsets
     ends = np.cumsum([len(word) + 1 for word in sentence.words]).tolist()

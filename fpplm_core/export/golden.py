@@ -1,4 +1,4 @@
-"""golden.json: texts of the test split with the answers that the bundle must give in every runtime."""
+"""golden.json: sentences of the test split with the answers that the bundle must give in every runtime."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fpplm_core.serving.bundle import GOLDEN
 
 
 def write_golden(bundle: Path, sentences: Sequence[Sentence]) -> None:
-    """Writes sentences with their answers, for a service or a client to try."""
+    """Writes sentences with their answers, with which services and clients check themselves."""
     write_json(bundle / GOLDEN, golden_rows(bundle, sentences))
 
 
 def golden_rows(bundle: Path, sentences: Sequence[Sentence]) -> list[dict[str, Any]]:
     """Sentences with two answers of the float32 graph.
 
-    `spans` (start, end, type) over `words` are those of `Predictor.tag`. All sentences are tagged in one call, in which
+    `spans` (start, end, type) over `words` are the answers of `Predictor.tag` in one call for all sentences, in which
     neighbours with the same `document` number are context for each other. `entities` (start, end, type) over the
-    characters (code points) of `text` are those of a client without fpplm; `input_ids` and `offsets` are its pieces.
+    code points of `text` are the answers of a client without fpplm; `input_ids` and `offsets` are its pieces.
     """
     words, documents = [s.words for s in sentences], [s.document for s in sentences]
     tagged = Predictor.load(bundle, "cpu", "fp32").tag(words, documents)

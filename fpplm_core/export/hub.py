@@ -1,4 +1,4 @@
-"""What the hub's libraries (transformers, Transformers.js, Optimum) need to know about an encoder."""
+"""Writes what the hub's libraries (transformers, Transformers.js, Optimum) need to know about an encoder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fpplm_core.model import pretrained
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.serving.bundle import CONFIG, TOKENIZER_CONFIG
 
-# A path of this machine, what a newer version would write otherwise, and what depends on the labels.
+# A local path, a version that would change the file with each upgrade, and what depends on the labels.
 LEFT_OUT = ("_name_or_path", "transformers_version", "id2label", "label2id")
-TOKENIZER_CLASS = "PreTrainedTokenizerFast"  # takes tokenizer.json as it is, which a family's own class would alter
+TOKENIZER_CLASS = "PreTrainedTokenizerFast"  # uses tokenizer.json as it is; a family's own class would alter it
 
 
 def write_encoder_files(folder: Path, settings: ModelSettings) -> None:

@@ -1,8 +1,9 @@
 """The int8 graph: products with weights in 8 bits, a scale for each row of activations and each column of weights.
 
-ONNX Runtime's own dynamic quantisation scales the activations of a whole run, so that a text's answer depends on what
-shares its batch. Here, each piece has its own scale: the products are exact sums of integers, and no piece sees another
-(the per-token scheme of ZeroQuant, 2206.01861). docs/decisions/0028-int8-by-rows.md has the measurements.
+ONNX Runtime's own dynamic quantisation has one scale for the activations of a whole run, so the answer for a text
+depends on the rest of its batch. Here, each piece has its own scale: the products are exact sums of integers, and no
+piece affects another (per-token scales as in ZeroQuant, arXiv:2206.01861). docs/decisions/0028-int8-by-rows.md has the
+measurements.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-CONTRIB = "com.microsoft"  # the domain of ONNX Runtime's operators beyond the standard
+CONTRIB = "com.microsoft"  # the domain of ONNX Runtime's operators that are not in the ONNX standard
 PREFIX = "int8/"  # of the names that are added to a graph
-LEAST = {"Gelu": -0.17, "Relu": 0.0}  # the least value of activations that go far in one direction alone
-# Kernels multiply unsigned activations by signed weights: a row of both signs has its 0 at 128.
+LEAST = {"Gelu": -0.17, "Relu": 0.0}  # the minimum of activations that are large in one direction only
+# Kernels multiply unsigned activations by signed weights: for a row with both signs, 128 stands for 0.
 CONSTANTS: dict[str, NDArray[Any]] = {
     "step": np.array(1 / 127, np.float32),
     "middle": np.array(128, np.uint8),
@@ -31,7 +32,7 @@ CONSTANTS: dict[str, NDArray[Any]] = {
 
 
 def derive_int8(source: Path, path: Path) -> None:
-    """Quantises the weights of products and tables; everything else stays in float32."""
+    """Writes the graph of `source` with the weights of products and tables in int8 and the rest in float32."""
     model = onnx.load(str(source))
     graph = model.graph
     rewriter = _Rewriter(graph)
@@ -67,7 +68,8 @@ class _Rewriter:
     def _product(self, values: str, weights: str, output: str) -> Iterator[onnx.NodeProto]:
         """m · (round(x / m) W), where x is a row of the activations and m the largest magnitude in it.
 
-        Activations with a least value are shifted to 0 for all 8 bits, which adds a constant to each column.
+        Activations with a known minimum are shifted to start at 0, to use all 8 bits: this adds a constant to each
+        column.
         """
         name, least = PREFIX + values, self.least.get(values)
         kind = PREFIX if least is None else PREFIX + "positive/"
@@ -100,7 +102,7 @@ class _Rewriter:
         yield helper.make_node("QuantizeLinear", inputs, [f"{name}/integers"])
 
     def _lookup(self, table: str, places: str, output: str) -> Iterator[onnx.NodeProto]:
-        """A table of vectors with a scale for each: it is half of a small encoder's weights."""
+        """A look-up in a table in int8 with a scale for each row; tables are half of a small encoder's weights."""
         name = f"{PREFIX}{output}/found"
         integers, scales = self._quantised(table, axis=1)
         yield helper.make_node("Gather", [integers, places], [f"{name}/integers"])
@@ -109,7 +111,7 @@ class _Rewriter:
         yield helper.make_node("Mul", [f"{name}/floats", f"{name}/scales"], [output])
 
     def _quantised(self, weights: str, axis: int) -> tuple[str, str]:
-        """The names of a matrix in int8, and of its scales over an axis: (columns,) for 0, (rows, 1) for 1."""
+        """Adds a matrix in int8 and its scales, (columns,) for axis 0 and (rows, 1) for axis 1; returns their names."""
         names = f"{PREFIX}{weights}/integers", f"{PREFIX}{weights}/scales"
         matrix = self.weights[weights]
         scales = np.maximum(np.abs(matrix).max(axis, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)

@@ -1,15 +1,15 @@
-"""Graphs for clients that know nothing of fpplm: the highest label of each piece is the decoder's answer.
+"""Graphs for clients without fpplm: the label with the highest logit of each piece is the decoder's answer.
 
 Such a client (the pipelines of transformers and of Transformers.js, Optimum) takes the label with the highest of the
 `logits` for each piece, knows the labels O, B-TYPE and I-TYPE, and joins neighbouring pieces of a type until the next
-B-TYPE. It sends zeros as token types. The tagger's own logits, which the same graph gives as `tag_logits`, need more:
+B-TYPE. It sends zeros as token types. For it, the graph converts the tagger's own logits, its output `tag_logits`:
 
-- A path of labels must be legal. `logits` are max-marginals, the score of the best path through a label at a word, so
-  that their highest labels are the path that Viterbi finds. A path is followed for REACH words in both directions.
-- The four prefixes become two: B and S are B, I and E are I.
+- A path of labels must be legal. `logits` are max-marginals, the scores of the best path through each label of a word,
+  so their highest labels are the path that Viterbi finds. The paths extend over REACH words in both directions.
+- The four prefixes become two: B and S become B, I and E become I.
 - A piece that continues a word has the logits of the word's first piece, with B turned into I.
 - Special pieces and padding are O.
-- Word shapes are read off the pieces, if the tokenizer keeps capitals (fpplm_core/export/cased.py).
+- Word shapes are derived from the pieces, if the tokenizer keeps capitals (fpplm_core/export/cased.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.viterbi import FORBIDDEN
 from fpplm_core.tagging.windows import UNKNOWN, WORD_SHAPES
 
-REACH = 5  # words; with 3, two of the 673 paths in the bundled dev and test differ, with 4 none (docs/decisions/0027)
+REACH = 5  # words; with 3, two of the 673 paths in the bundled dev and test differ, with 4 none (decision 27)
 STARTS, CONTINUES, SPECIAL = range(3)  # what a piece does
 SOURCES = {"B": "BS", "I": "IE"}  # the tagger's prefixes for each portable one
 CERTAIN = 10.0  # the logit of O at special pieces; the others are 0
@@ -41,7 +41,7 @@ APART = regex.compile(r"[Ġ▁\p{Han}\p{Hiragana}]")
 
 
 def portable_labels(labels: Sequence[str]) -> list[str]:
-    """The labels of `logits`: O, then B-TYPE and I-TYPE of each type, also where a tag is of one word."""
+    """The labels of `logits`: O, then B-TYPE and I-TYPE of each type, for plain tags too."""
     kinds = list(dict.fromkeys(split_tag(label)[1] for label in labels[1:]))
     return [OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in SOURCES)]
 
@@ -57,14 +57,14 @@ def piece_roles(tokenizer: Tokenizer) -> NDArray[np.uint8]:
         elif inside and piece.startswith(inside):
             roles[number] = CONTINUES
         elif not inside and (piece in UNKNOWN or (piece[0].isalnum() and not APART.match(piece))):
-            roles[number] = CONTINUES  # the mark of a word's start is a piece by itself before an unknown character
+            roles[number] = CONTINUES  # before an unknown character, the mark of a word's start is a piece by itself
     return roles
 
 
 def label_sources(labels: Sequence[str]) -> NDArray[np.int64]:
-    """The columns whose maximum is a portable label. *Shape:* (labels of `portable_labels`, 2).
+    """The two columns of which each portable label takes the maximum. *Shape:* (labels of `portable_labels`, 2).
 
-    Where the tagger lacks a label, as with plain tags, that is column K, which is never the highest.
+    If the tagger lacks a label, as with plain tags, its column is K, which is never the highest.
     """
     columns = {label: number for number, label in enumerate(labels)}
     rows = [[0, 0]]
@@ -118,11 +118,11 @@ def make_portable(
     first_shape: int | None = None,
     cased: CasedPieces | None = None,
 ) -> onnx.ModelProto:
-    """The same graph with `logits` renamed to `tag_logits`, and the portable `logits` as its first output.
+    """Renames the output `logits` to `tag_logits`, and adds the portable `logits` as first output; returns the model.
 
-    `roles` are those of the bundle's tokenizer, `cased` its pieces if it keeps capitals: the token types of words for
-    which a client sends 0 then follow from `first_shape`. No added node needs a shape or a branch, so that CUDA graphs
-    can still be recorded.
+    `roles` belong to the pieces of the bundle's tokenizer; `cased` describes its pieces if it keeps capitals. The graph
+    then computes the token types of words for which a client sends 0, from `first_shape` on. No added node needs a
+    shape or a branch, so CUDA graphs can still be recorded.
 
     *Shape:* logits (batch, pieces, labels of `portable_labels`), float32.
     """
@@ -150,7 +150,7 @@ def make_portable(
 
 
 def find_words(build: GraphBuilder, roles: NDArray[np.uint8]) -> Words:
-    """The words of each row of `input_ids`."""
+    """Adds nodes that find the words of each row of `input_ids`."""
     role = build.node("Gather", build.constant(roles, np.uint8), "input_ids")
     shown = build.node("Cast", "attention_mask", to=TensorProto.BOOL)
     starts = build.node("And", build.node("Equal", role, build.constant(STARTS, np.uint8)), shown)
@@ -170,7 +170,7 @@ def find_words(build: GraphBuilder, roles: NDArray[np.uint8]) -> Words:
 
 
 def add_shapes(build: GraphBuilder, words: Words, cased: CasedPieces, first_shape: int) -> str:
-    """The token types: those of the client, and where it sends 0 in a word, that of `word_shape`."""
+    """Adds nodes for the token types: those of the client, or if it sends 0 in a word, that of `word_shape`."""
     letters = build.node("Gather", build.constant(cased.counts, np.float32), "input_ids")
     zeros = build.node("Cast", build.node("Mul", words.first_piece, build.constant([0, 0, 0])), to=TensorProto.FLOAT)
     index = build.node("Add", words.place, build.constant([0, 0, 0]))
@@ -197,7 +197,7 @@ def add_shapes(build: GraphBuilder, words: Words, cased: CasedPieces, first_shap
 
 
 def add_logits(build: GraphBuilder, words: Words, decoder: SpanDecoder) -> None:
-    """The output `logits`, from `tag_logits`."""
+    """Adds the output `logits`, computed from `tag_logits`."""
     marginals = max_marginals(build, score_places(build, words, len(decoder.labels)), decoder.scores)
     portable = portable_labels(decoder.labels)
     first = best_of(build, marginals, label_sources(decoder.labels))

@@ -1,4 +1,4 @@
-"""Ends calls of ONNX Runtime that take too long: a graph is a program, and may have a loop without end."""
+"""Ends calls of ONNX Runtime that take too long: a graph is a program, and may contain an endless loop."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class TritonPythonModel:
         self.predictor = Predictor.load(folder, "cuda" if args["model_instance_kind"] == "GPU" else "cpu")
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """One response a request; an error instead of a response for bytes that are no UTF-8."""
-        import triton_python_backend_utils as triton  # type: ignore[import-not-found]  # there in Triton's process alone
+        """One response for each request; an error for a request with bytes that are not UTF-8."""
+        import triton_python_backend_utils as triton  # type: ignore[import-not-found]  # exists only in Triton's process
 
         rows: list[list[str] | str] = []
         for request in requests:

@@ -1,7 +1,7 @@
-// What tagger.hpp needs of ONNX Runtime's C API, for a machine that has the library and not its headers, such as one
-// with a wheel or an npm package. The real header is in the releases of ONNX Runtime and in libonnxruntime-dev.
+// The part of ONNX Runtime's C API that tagger.hpp needs, for a machine that has the library without its headers, such as
+// one with a wheel or an npm package. The full header is in the releases of ONNX Runtime and in libonnxruntime-dev.
 //
-// OrtApi is a table of functions that only grows at its end, so their places, in comments, are those of every release.
+// OrtApi is a table of functions that only grows at its end, so their places, in comments, are the same in every release.
 
 #pragma once
 

@@ -56,7 +56,7 @@ def test_many_clients_get_what_each_gets_alone(server):
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        (b"", 422, "no JSON"),
+        (b"", 422, "not JSON"),
         (b"\xff", 422, "UTF-8"),
         (b"[]", 422, "must be a JSON object, got list"),
         (b"{}", 422, "got nothing"),
