@@ -27,10 +27,9 @@ class Texts:
 
     @property
     def characters(self) -> int:
-        """The length of every text or word, plus one for each."""
-        return sum(len(text) + 1 for text in self.texts or ()) + sum(
-            len(word) + 1 for sentence in self.words or () for word in sentence
-        )
+        """The length of every text or word, plus one for each text, sentence and word: none is free."""
+        words = (word for sentence in self.words or () for word in sentence)
+        return len(self.documents) + sum(map(len, self.texts or ())) + sum(len(word) + 1 for word in words)
 
     def segmented(self, segment: Callable[[str], SegmentedText]) -> list[SegmentedText]:
         """Texts with their words. If words were given, their offsets are their numbers."""
