@@ -15,7 +15,7 @@ const LETTER = String.raw`[[\p{L}\p{N}[\p{Alphabetic}--\p{M}]${ALPHABETIC}]
   --${UNSPACED}--\p{Extended_Pictographic}--${PREFIX}]`;
 const EXTEND = String.raw`[\p{Grapheme_Extend}\p{Mc}\p{Emoji_Modifier}\u200d\u0e33\u0eb3]`;
 const FORMAT = String.raw`[[\p{Cf}\u200b]--${PREFIX}--\p{Join_Control}--[\u{e0020}-\u{e007f}]]`;
-const SILENT = `[${EXTEND}${FORMAT}]*(?![${EXTEND}${FORMAT}])`;
+const SILENT = `[[${EXTEND}${FORMAT}]--${LETTER}]*(?![[${EXTEND}${FORMAT}]--${LETTER}])`;
 const LETTERS = `${PREFIX}*${LETTER}+`;
 const CLITIC = String.raw`['’](?:[sSſ]|[rR][eE]|[vV][eE]|[lL][lL]|[dD]|[mM]|[tT])
   (?![\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}])`;

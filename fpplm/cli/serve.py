@@ -48,6 +48,10 @@ def serve(
     """Serves a bundle over HTTP: POST /predict, the Open Inference Protocol, metrics, and a demo page."""
     if watch and digest:
         raise ParamsError("accepts only one bundle", where="--digest", do="omit --watch or --digest")
+    if shadow_report and not shadow:
+        raise ParamsError("there is no shadow to report on", where="--shadow-report", do="name a bundle with --shadow")
+    if shadow_report and not shadow_report.resolve().parent.is_dir():
+        raise ParamsError("its folder does not exist", where="--shadow-report", got=str(shadow_report), do="make it")
     announce(f"loading {bundle}")
     from functools import partial
 
@@ -58,9 +62,11 @@ def serve(
     from fpplm.service.model import load_model
     from fpplm.service.server import CONNECTIONS, bind, run
     from fpplm.service.shadow import Shadow
+    from fpplm_core.export.copies import require_model_name
     from fpplm_core.serving import Predictor
     from fpplm_core.serving.onnx_session import cores
 
+    require_model_name(name)
     limits = Limits(max_body, max_texts, max_characters, queue, deadline, wait / 1000)
     listener = bind(listening_address(host, port)[0], port)
     source = sources.source_of(bundle, require_project)

@@ -17,7 +17,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from fpplm.service.job import Answers, Job
-from fpplm.service.limits import CORE_PIECES, Limits, Overloaded
+from fpplm.service.limits import CORE_PIECES, Limits, Overloaded, Refused
 from fpplm.service.log import log_error
 from fpplm.service.metrics import ModelMetrics
 from fpplm.service.texts import Texts
@@ -61,13 +61,17 @@ class Batcher:
     async def answer(self, texts: Texts) -> Answers:
         """The entities of each text.
 
-        Raises Overloaded if the queue is full or the deadline passes, BundleError if the bundle cannot tag these texts.
+        Raises Refused if they are longer than the queue, Overloaded if the queue is full or the deadline passes, and
+        BundleError if the bundle cannot tag these texts.
         """
         job = Job(texts, time.monotonic() + self.limits.deadline)
         with self.changed:
             if self.is_closing:
                 raise Overloaded("the service is ending", 1)
-            if self.characters and self.characters + texts.characters > self.limits.queue:
+            if texts.characters > self.limits.queue:
+                most = f"at most {self.limits.queue:,} are accepted"
+                raise Refused(413, f"the request has {texts.characters:,} characters; {most}")
+            if self.characters + texts.characters > self.limits.queue:
                 raise Overloaded(f"the queue is full: {self.characters:,} characters wait", self.seconds_of_work())
             self.characters += texts.characters
             self.unanswered.add(job)

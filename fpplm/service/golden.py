@@ -27,6 +27,9 @@ def require_golden(predictor: Predictor) -> None:
     if bundle.manifest["files"][GOLDEN]["bytes"] > LARGEST:
         raise BundleError("too large", where=where, got=f"more than {LARGEST:,} bytes", do=FETCH)
     rows = _rows(bundle.read(GOLDEN), where)
+    if not rows:
+        predictor.tag([PROBE])
+        return
     tagged = predictor.tag([words for words, _, _ in rows], [document for _, document, _ in rows])
     found = [{tuple(span) for span, _ in spans} for spans in tagged]
     wanted = [spans for _, _, spans in rows]

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from fpplm.service.app import Service
 from fpplm.service.http import refuse_route
+from fpplm.service.log import log_error
 from fpplm_core.errors import FpplmError
 
 CONNECTIONS = 800  # most shells limit open files to 1,024; uvicorn answers 503 to further connections
@@ -39,14 +40,21 @@ def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[An
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(one) for one in beside]
+        tasks = [asyncio.create_task(logged(one)) for one in beside]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(service.close)
 
+    async def logged(job: Coroutine[Any, Any, None]) -> None:
+        try:
+            await job
+        except Exception as error:  # it would end in silence
+            log_error(error)
+
     app = Starlette(routes=service.routes(), exception_handlers={HTTPException: refuse_route}, lifespan=lifespan)
+    app.router.redirect_slashes = False  # to an address that the request names
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -5,15 +5,15 @@ They contain the same files, byte for byte. Writing them does not need torch.
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fpplm_core.errors import ParamsError
-from fpplm_core.serving.bundle import CONFIG, MANIFEST, UNLISTED, Bundle
+from fpplm_core.errors import BundleError, ParamsError
+from fpplm_core.serving.bundle import CONFIG, GIT_ATTRIBUTES, LIMITS, MANIFEST, UNLISTED, Bundle
 from fpplm_core.serving.config import LOGITS, TAG_LOGITS
-from fpplm_core.serving.files import parse_json
+from fpplm_core.serving.files import FETCH, open_regular, parse_json, read_limited
 from fpplm_core.serving.triton_model import BUNDLE, ENTITIES, TEXT
 
 LARGE = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # the hub requires LFS for files of more than 10 MB
@@ -27,9 +27,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 def write_hub_repository(bundle: Bundle, folder: Path) -> None:
     """Writes the files of a bundle and .gitattributes. Raises ParamsError if the folder is not empty, BundleError."""
     require_format_2(bundle)
-    require_empty(folder)
+    require_empty(folder, bundle)
     copy_files(bundle, folder)
-    (folder / ".gitattributes").write_text(LARGE, encoding="utf-8")
+    (folder / GIT_ATTRIBUTES).write_text(LARGE, encoding="utf-8")
 
 
 def write_triton_repository(bundle: Bundle, folder: Path, name: str) -> None:
@@ -39,10 +39,12 @@ def write_triton_repository(bundle: Bundle, folder: Path, name: str) -> None:
 
     Raises ParamsError if the folder is not empty or the name not plain, BundleError.
     """
-    if not _NAME.fullmatch(name):
-        raise ParamsError("not the name of a model", where="--name", got=repr(name), do="use letters, digits, _ and -")
+    require_model_name(name)
     require_format_2(bundle)
-    require_empty(folder)
+    require_empty(folder, bundle)
+    names = parse_json(bundle.read(CONFIG), CONFIG).get("id2label")
+    if not isinstance(names, dict):
+        raise BundleError("no labels for other clients", where=f"{bundle.path / CONFIG}: id2label", do=FETCH)
     tagger, graph = folder / name, folder / f"{name}_graph"
     copy_files(bundle, tagger / "1" / BUNDLE)
     (tagger / "1" / "model.py").write_text(MODEL, encoding="utf-8")
@@ -50,10 +52,9 @@ def write_triton_repository(bundle: Bundle, folder: Path, name: str) -> None:
     (tagger / "config.pbtxt").write_text(texts, encoding="utf-8")
     (graph / "1").mkdir(parents=True)
     (graph / "1" / "model.onnx").write_bytes(bundle.read(bundle.config.graphs["fp32"]))
-    labels = len(parse_json(bundle.read(CONFIG), CONFIG)["id2label"])
     types = {} if bundle.config.first_shape is None else {"token_type_ids": ("INT64", -1)}
     inputs = {"input_ids": ("INT64", -1), "attention_mask": ("INT64", -1), **types}
-    outputs = {LOGITS: ("FP32", -1, labels), TAG_LOGITS: ("FP32", -1, len(bundle.config.labels))}
+    outputs = {LOGITS: ("FP32", -1, len(names)), TAG_LOGITS: ("FP32", -1, len(bundle.config.labels))}
     tensors = model_config(f"{name}_graph", 'platform: "onnxruntime_onnx"', inputs, outputs)
     (graph / "config.pbtxt").write_text(tensors, encoding="utf-8")
 
@@ -74,12 +75,21 @@ def copy_files(bundle: Bundle, folder: Path) -> None:
     for name in bundle.manifest["files"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(bundle.read(name))
-    for name in UNLISTED:
-        if (bundle.path / name).exists():
-            shutil.copyfile(bundle.path / name, folder / name)
+    for file in (bundle.path / name for name in UNLISTED):
+        if os.path.lexists(file):
+            with open_regular(file, bundle.allow_links) as stream:
+                (folder / file.name).write_bytes(read_limited(stream, file, LIMITS[MANIFEST]))
 
 
-def require_empty(folder: Path) -> None:
+def require_model_name(name: str) -> None:
+    """Raises ParamsError for a name that not every address and file system takes."""
+    if not _NAME.fullmatch(name):
+        raise ParamsError("not the name of a model", where="--name", got=repr(name), do="use letters, digits, _ and -")
+
+
+def require_empty(folder: Path, bundle: Bundle) -> None:
+    if folder.resolve().is_relative_to(bundle.path.resolve()):
+        raise ParamsError("is inside the bundle", where=str(folder), do="name a folder outside it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ParamsError("is not an empty folder", where=str(folder), do="name a new one")
 

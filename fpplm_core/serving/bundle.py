@@ -11,8 +11,9 @@ golden.json             texts with the pieces and entities that they must yield
 README.md               model card
 manifest.json           sha256 of every file, parameters, data hashes, commit, versions, scores; its digest
 
-Two files may be added later, so the manifest does not list them: manifest.sigstore.json, a detached signature of the
-manifest, and bom.cdx.json, a bill of materials. Loading reads neither. docs/deploy.md says what opening checks.
+Three files may be added later, so the manifest does not list them: manifest.sigstore.json, a detached signature of the
+manifest; bom.cdx.json, a bill of materials; and .gitattributes, which a repository on the hub has. Loading reads none
+of them. docs/deploy.md says what opening checks.
 
 This is format 2. In format 1, which still loads, the graphs are model.<variant>.onnx, which fpplm alone can read, and
 config.json has nothing but the keys of `fpplm`.
@@ -45,7 +46,8 @@ GRAPHS = "onnx"  # the only folder in a bundle
 LABEL_LM = "label_lm.onnx"
 SIGNATURE = "manifest.sigstore.json"
 BILL_OF_MATERIALS = "bom.cdx.json"
-UNLISTED = {MANIFEST, SIGNATURE, BILL_OF_MATERIALS}
+GIT_ATTRIBUTES = ".gitattributes"  # of a repository on the hub
+UNLISTED = {MANIFEST, SIGNATURE, BILL_OF_MATERIALS, GIT_ATTRIBUTES}
 _NAME = re.compile(rf"(?:{GRAPHS}/)?[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")  # the same file on every system
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MEGABYTE = 1 << 20

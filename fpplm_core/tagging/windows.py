@@ -36,12 +36,16 @@ class Window:
 
 Documents = Sequence[int | None] | None  # the document number of each sentence; None is a document of its own
 UNKNOWN = ("[UNK]", "<unk>")  # pieces for what the vocabulary lacks
+LONGEST_CACHED = 100  # characters of a word that is remembered: endless streams may have endless words
 WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
 
-@lru_cache(100_000)
 def word_shape(word: str) -> int:
     """The index in SHAPES of how a word is written: what an encoder that lower-cases its input cannot see."""
+    return _known_shape(word) if len(word) <= LONGEST_CACHED else _shape(word)
+
+
+def _shape(word: str) -> int:
     if any(char.isdigit() for char in word):
         return 5
     letters = [char for char in word if char.isalpha()]
@@ -52,6 +56,9 @@ def word_shape(word: str) -> int:
     if all(char.isupper() for char in letters):
         return 2 if len(letters) > 1 else 3
     return 1 if letters[0].isupper() and not any(char.isupper() for char in letters[1:]) else 4
+
+
+_known_shape = lru_cache(100_000)(_shape)
 
 
 class WindowBuilder:
@@ -104,16 +111,20 @@ class WindowBuilder:
 
     def _encoded(self, words: list[str]) -> list[list[int]]:
         """The pieces of each word as the tokenizer gives them: none, some, or more than a window holds."""
-        new = list(dict.fromkeys(word for word in words if word not in self._pieces))
-        if len(self._pieces) + len(new) > 500_000:  # bounded memory on endless streams
-            self._pieces.clear()
+        known = self._pieces
+        new = list(dict.fromkeys(word for word in words if word not in known))
+        if len(known) + len(new) > 500_000:  # bounded memory on endless streams
+            known.clear()
             new = list(dict.fromkeys(words))
         # Tokenizers reject half a surrogate pair, which JSON can carry.
         readable = [word.encode("utf-8", "replace").decode() for word in new]
         found = self.tokenizer.encode_batch(readable, add_special_tokens=False)
-        for word, text, encoded in zip(new, readable, found, strict=True):
-            self._pieces[word] = encoded.ids if self.special_pieces.isdisjoint(encoded.ids) else self._spelled(text)
-        return [self._pieces[word] for word in words]
+        fresh = {
+            word: encoded.ids if self.special_pieces.isdisjoint(encoded.ids) else self._spelled(text)
+            for word, text, encoded in zip(new, readable, found, strict=True)
+        }
+        known.update((word, ids) for word, ids in fresh.items() if len(word) <= LONGEST_CACHED)
+        return [fresh[word] if word in fresh else known[word] for word in words]
 
     def _spelled(self, word: str) -> list[int]:
         """The pieces of each character: a Unigram model has </s> among its own pieces, and finds it in a word."""

@@ -44,7 +44,9 @@ _LETTER = (
 )
 _EXTEND = r"[\p{WB=Extend}\p{WB=ZWJ}\p{GCB=SpacingMark}]"
 _FORMAT = r"[\p{WB=Format}\u200b]"  # soft hyphen, word joiner, direction marks, byte order mark, zero-width space
-_SILENT = rf"[{_EXTEND}{_FORMAT}]*+"  # breaks no word that goes on behind it (WB4)
+# Breaks no word that goes on behind it (WB4). Without the two letters in _EXTEND: each would begin a word, and read the
+# whole stretch behind it again.
+_SILENT = rf"[[{_EXTEND}{_FORMAT}]--{_LETTER}]*+"
 _APOSTROPHE = "['’‘＇·\u0387\u055f\u05f4\u2027]"  # MidLetter, MidNumLet and Single_Quote, but for points and colons
 _ELIDED = (
     "(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|(?:a|da|de|ne|su)ll)"  # of French and Italian: l' Aquila, dell' Umbria

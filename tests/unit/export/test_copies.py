@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from fpplm.cli.main import app
 from fpplm_core.errors import BundleError, ParamsError
+from fpplm_core.export.bundle_writer import seal
 from fpplm_core.export.copies import write_hub_repository, write_triton_repository
 from fpplm_core.serving import Predictor, open_bundle
 from tests.hostile_bundles.tiny import as_format_1, make_portable, write_tiny_bundle
@@ -34,9 +35,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_repository_for_the_hub_is_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    """`snapshot_download(ignore_patterns=".*")` gives back what was exported."""
+    """A download of the repository is a bundle too."""
     (bundle / "bom.cdx.json").write_text("{}")
     write_hub_repository(open_bundle(bundle), tmp_path / "hub")
+    assert Predictor.load(tmp_path / "hub", "cpu").predict(TEXTS[0]) == Predictor.load(bundle, "cpu").predict(TEXTS[0])
     found = files(tmp_path / "hub")
     assert found.pop(".gitattributes").startswith(b"*.onnx filter=lfs")
     assert found == files(bundle)
@@ -110,6 +112,37 @@ def test_nothing_is_written_over_and_nothing_spoilt_is_copied(bundle: Path, tmp_
     (spoilt / "golden.json").write_text("[]")
     with pytest.raises(BundleError, match=r"golden\.json: changed"):
         write_hub_repository(opened, tmp_path / "new")
+
+
+@pytest.mark.parametrize("name", ["manifest.sigstore.json", "bom.cdx.json", ".gitattributes"])
+def test_a_file_beside_the_manifest_brings_nothing_from_elsewhere(bundle: Path, tmp_path: Path, name: str) -> None:
+    """A bundle from anywhere must not publish the files of whoever copies it."""
+    own, secret = make_portable(write_tiny_bundle(tmp_path / "own")), tmp_path / "secret"
+    secret.write_text("secret")
+    for write in (write_hub_repository, lambda one, folder: write_triton_repository(one, folder, "ner")):
+        (own / name).symlink_to(secret)
+        with pytest.raises(BundleError, match="a link"):
+            write(open_bundle(own), tmp_path / f"link-{write.__name__}")
+        (own / name).unlink()
+        (own / name).mkdir()
+        with pytest.raises(BundleError, match="not a regular file"):
+            write(open_bundle(own), tmp_path / f"folder-{write.__name__}")
+        (own / name).rmdir()
+
+
+def test_a_copy_inside_its_bundle_is_refused(bundle: Path) -> None:
+    with pytest.raises(ParamsError, match="is inside the bundle"):
+        write_hub_repository(open_bundle(bundle), bundle / "copy")
+
+
+def test_labels_for_other_clients_are_required(tmp_path: Path) -> None:
+    own = make_portable(write_tiny_bundle(tmp_path / "own"))
+    config = json.loads((own / "config.json").read_text())
+    (own / "config.json").write_text(json.dumps(config | {"id2label": 7}))
+    seal(own, {})
+    with pytest.raises(BundleError, match="no labels for other clients"):
+        write_triton_repository(open_bundle(own), tmp_path / "models", "ner")
+    assert not (tmp_path / "models").exists()
 
 
 def test_the_commands_say_what_they_wrote(bundle: Path, tmp_path: Path) -> None:

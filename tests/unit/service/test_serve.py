@@ -129,7 +129,8 @@ def test_a_full_queue_and_a_passed_deadline_are_503_with_retry_after(start, bund
     assert codes.count(200) == 2 and codes.count(503) == 6  # 10 characters each
     refused = next(one for one in found if one.status_code == 503)
     assert int(refused.headers["Retry-After"]) >= 1 and "queue is full" in refused.json()["error"]
-    assert server.predict(texts=["no " * 300]).status_code == 200  # an empty queue takes any request
+    long = server.predict(texts=["no " * 300])  # never fits: trying it again is no use
+    assert long.status_code == 413 and "Retry-After" not in long.headers and "901 characters" in long.json()["error"]
     late = start(bundle, "--wait", "1500", "--deadline", "0.2")
     begin = time.monotonic()
     found = late.predict(texts=["in London"])

@@ -305,3 +305,11 @@ def test_a_window_shows_no_word_of_another_document(tokenizer, layout, context):
         documents.append(document)
     for window in WindowBuilder(tokenizer, 16, 4, context).windows(sentences, documents):
         assert {tokenizer.id_to_token(piece) for piece in window.ids[1:-1]} == set(sentences[window.sentence])
+
+
+def test_endless_words_are_not_remembered(tokenizer_file):
+    builder = WindowBuilder(Tokenizer.from_file(tokenizer_file), 16, 4)
+    words = ["a" * 100_000, "Paris", "B" * 101]
+    assert builder.pieces(words) == [builder.pieces([word])[0] for word in words]
+    assert list(builder._pieces) == ["Paris"]
+    assert [WORD_SHAPES[word_shape(word)] for word in words] == ["lower", "Title", "UPPER"]

@@ -364,3 +364,9 @@ def test_a_bad_byte_far_into_a_file_has_its_line_and_what_stands_before_it_is_re
     assert [next(lines) for _ in range(300_001)] == ["ä\r"] * 300_000 + [""]
     with pytest.raises(DataError, match=r"text:300002: not valid UTF-8, got byte 0xe4"):
         next(lines)
+
+
+@pytest.mark.parametrize("mark", ["\uff9e", "\uff9f"])
+def test_a_letter_that_is_also_a_mark_is_not_read_again_and_again(mark: str) -> None:
+    """From each such letter the whole stretch was read: a minute for this text."""
+    assert segment(f"{mark}\ufeff" * 50_000) == [(0, 99_999)]
