@@ -80,6 +80,7 @@ def main() -> None:
         bf16=train.precision != "float32",
         head_rate=train.head_lr,
         warmup=warmup_of(train, epochs * steps),
+        grouped=True,
         live=Live(str(REPORTS / "training/dvclive"), save_dvc_exp=False, dvcyaml=None, report=None),
     )
     scores = {}
@@ -106,11 +107,13 @@ def train_peer(
     bf16: bool = False,
     head_rate: float | None = None,
     warmup: float = 0.0,
+    grouped: bool = False,
     live: Live | None = None,
 ) -> Peer:
     """Trains, and tags these splits with the weights of the best epoch.
 
-    The head learns at `head_rate` (None: at `rate`); `warmup` is a share of all steps; `live` logs dev F1 by epoch.
+    The head learns at `head_rate` (None: at `rate`); `warmup` is a share of all steps; `grouped` sorts batches
+    by length, for less padding; `live` logs dev F1 by epoch.
     """
     set_seed(seed)
     tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
@@ -132,7 +135,8 @@ def train_peer(
             learning_rate=rate,
             warmup_steps=warmup,  # a value below 1 is a share of all steps
             per_device_train_batch_size=batch,
-            per_device_eval_batch_size=32,
+            train_sampling_strategy="group_by_length" if grouped else "random",
+            per_device_eval_batch_size=8,
             eval_strategy="epoch",
             save_strategy="epoch",
             save_total_limit=1,
