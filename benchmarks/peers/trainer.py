@@ -21,6 +21,7 @@ from datasets import Dataset
 from dvclive.live import Live
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
+from torch.utils.data import SequentialSampler
 from transformers import (
     AutoModelForTokenClassification,
     DataCollatorForTokenClassification,
@@ -151,7 +152,7 @@ def train_peer(
             use_cpu=not torch.cuda.is_available(),
         )
         clock = EpochClock()
-        trainer = Trainer(
+        trainer = InOrder(
             model,
             arguments,
             train_dataset=sets["train"],
@@ -182,6 +183,13 @@ def optimizer_of(model: torch.nn.Module, rate: float, head_rate: float) -> torch
     head = [p for p in model.parameters() if id(p) not in encoder]
     groups = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]
     return torch.optim.AdamW(groups, lr=rate, weight_decay=0.0, fused=True)
+
+
+class InOrder(Trainer):
+    """A Trainer that evaluates in the order of the corpus; by itself it groups these batches by length too."""
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
+        return SequentialSampler(eval_dataset)
 
 
 class EpochClock(TrainerCallback):
