@@ -117,7 +117,9 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
     pruned &= process.returncode != 0  # it may have ended by itself before the signal
     if process.returncode and not pruned:
         end = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-        raise FpplmError(f"{module} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end, do=f"read {log}")
+        raise FpplmError(
+            f"{module} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end, do=f"read {log}"
+        )
     return Usage(time.perf_counter() - start, usage.ru_maxrss, pruned)
 
 
