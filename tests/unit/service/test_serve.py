@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fpplm.service.server import bind
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor
 from tests.unit.service.conftest import FPPLM, Server
@@ -196,3 +198,21 @@ def test_a_bundle_without_golden_sentences_serves_after_a_probe(start, bundle, t
 def test_a_taken_port_is_one_line(server, bundle):
     done = run("serve", str(bundle), "--port", str(server.client.base_url.port))
     assert done.returncode == 1 and "cannot listen there" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_answer_waits_for_the_callers_acknowledgement():
+    async def option_of_a_connection() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            own = writer.get_extra_info("socket")
+            found.set_result(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = bind("127.0.0.1", 0)
+        async with await asyncio.start_server(accept, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.close()
+            return await found
+
+    assert asyncio.run(option_of_a_connection()) != 0
