@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -125,21 +125,27 @@ def predict(
         bool,
         typer.Option("--resume", help="go on after the last complete record of --output, or of a file in --folder"),
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="i/n: tag only the i-th of n parts; the outputs of all, joined in order, are the whole one"),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="write one output per file to this folder, with the project's flow `predict`"),
     ] = None,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
+    from fpplm.prediction.formats import Placed
     from fpplm.prediction.inputs import accepted, read_all, reading_options, require_format
-    from fpplm.prediction.lines import known_encoding, require_files
+    from fpplm.prediction.lines import STDIN, known_encoding, require_files
     from fpplm.prediction.outputs import tag_texts
     from fpplm.prediction.records import without_unwritable
+    from fpplm.prediction.shards import count_chunks, parse_shard, texts_of_shard
     from fpplm_core.data.notes import Notes
     from fpplm_core.serving import Predictor
 
     if folder is not None:
-        unset = (digest, segmenter, word_column, tag_column) == (None, None, None, None)
+        unset = (digest, segmenter, word_column, tag_column, shard) == (None,) * 5
         others = (output, explain, input_format, variant, encoding, on_error, separator)
         if not unset or others != ("-", False, "auto", "auto", "utf-8", "stop", "auto"):
             do = "omit the others"
@@ -152,6 +158,9 @@ def predict(
         raise ParamsError(
             "nothing to resume", where="--resume", do="name the output file with --output and omit --explain"
         )
+    part = None if shard is None else parse_shard(shard)
+    if part and STDIN in inputs:
+        raise ParamsError("standard input cannot be read twice", where="--shard", do="name files")
     encoding = known_encoding(encoding)
     with naming_options(context):
         require_format(input_format)
@@ -160,13 +169,18 @@ def predict(
     )
     require_files(inputs, output)
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
-    notes = Notes()
+    notes, skip = Notes(), on_error == "skip"
     columns = {"word_column": as_column(word_column), "tag_column": as_column(tag_column), "separator": separator}
-    with naming_options(context):
+
+    def found(notes: Notes) -> Iterator[Placed]:
         options = reading_options(predictor.word_ranges, notes=notes, **columns)
-        found = without_unwritable(read_all(inputs, input_format, options, encoding), to)
-        named = ((place, name_options(context, item) if isinstance(item, DataError) else item) for place, item in found)
-        texts = accepted(named, on_error == "skip")
+        for place, item in without_unwritable(read_all(inputs, input_format, options, encoding), to):
+            yield place, name_options(context, item) if isinstance(item, DataError) else item
+
+    with naming_options(context):
+        texts = accepted(found(notes), skip)
+        if part:
+            texts = texts_of_shard(texts, part, count_chunks(found(Notes()), skip))
         try:
             progress(tag_texts(predictor, texts, output, to, resume, explain))
         finally:
