@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -102,6 +103,7 @@ def load(
     return {
         "statuses": found["statuses"],
         "requests_per_s": sum(found["statuses"].values()) / found["seconds"],
+        "milliseconds": found["milliseconds"],
         "median_ms": parts[49],
         "p95_ms": parts[94],
         "p99_ms": parts[98],
@@ -110,6 +112,21 @@ def load(
         "pieces_per_batch": grown('fpplm_batch_pieces_sum{role="served"}') / max(1, batches),
         "resident_bytes": after["process_resident_memory_bytes"],
     }
+
+
+def queue_p99(service: Sequence[float], rate: float, requests: int = 200_000) -> float:
+    """The p99 of time in a queue with one server, first come, first served, one at a time, by Lindley's recursion.
+
+    `service` has the times of a single caller in ms. They are shortened alike, to what the server needs per request at
+    full load; `rate` is that of full load in requests/s, of which half arrive, at random moments.
+    """
+    draw, waiting, found = random.Random(1), 0.0, []
+    shorter = 1000 / rate / statistics.fmean(service)
+    for _ in range(requests):
+        waiting += shorter * draw.choice(service)
+        found.append(waiting)
+        waiting = max(0.0, waiting - draw.expovariate(rate / 2000))
+    return statistics.quantiles(found, n=100)[98]
 
 
 def offline(options: argparse.Namespace) -> float:
@@ -153,10 +170,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for full, alone in zip(rounds["full"], rounds["offline_words_per_cpu_s"], strict=True)
     ]
     tails = [half["p99_ms"] / one["median_ms"] for half, one in zip(rounds["half"], rounds["single"], strict=True)]
+    floors = [
+        queue_p99(one["milliseconds"], full["requests_per_s"]) / one["median_ms"]
+        for full, one in zip(rounds["full"], rounds["single"], strict=True)
+    ]
+    for one in (*rounds["full"], *rounds["single"], *rounds["half"], moving, beyond):
+        del one["milliseconds"]
     return {
         "variant": options.variant,
         "words_per_cpu_s_ratio_to_offline": spread(ratios),
         "p99_at_half_load_ratio_to_single_median": spread(tails),
+        "p99_of_an_ideal_queue_ratio_to_single_median": spread(floors),
         **rounds,
         "reloads": moving,
         "beyond": beyond,
