@@ -36,15 +36,16 @@ def metadata(model: Model) -> dict[str, Any]:
 
 
 def parse(values: dict[str, Any], limits: Limits) -> Asked:
-    """Reads the body of an inference request. Raises Refused; ignores parameters and requested outputs."""
+    """Reads the body of an inference request. Raises Refused; of `parameters`, only binary data matter."""
     inputs = values.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Refused(422, f"`inputs` must be one tensor, `{INPUT}`")
     tensor = inputs[0]
     if (tensor.get("name"), tensor.get("datatype")) != (INPUT, "BYTES"):
         raise Refused(422, f"inputs[0] must have the name `{INPUT}` and the datatype BYTES")
-    if isinstance(tensor.get("parameters"), dict) and "binary_data_size" in tensor["parameters"]:
+    if "binary_data_size" in _parameters(tensor):
         raise Refused(422, "binary data are not supported; put the texts into `data`")
+    _check_outputs(values)
     data: Any = tensor.get("data")
     texts = texts_of({"texts": data}, limits)
     shape = tensor.get("shape")
@@ -55,6 +56,23 @@ def parse(values: dict[str, Any], limits: Limits) -> Asked:
     if name is not None and not isinstance(name, str):
         raise Refused(422, "`id` must be a string")
     return Asked(name, texts)
+
+
+def _check_outputs(values: dict[str, Any]) -> None:
+    """Raises Refused for an output that the model lacks, or that is wanted as binary data."""
+    outputs = values.get("outputs") or []  # without any, all are returned
+    if not isinstance(outputs, list) or not all(isinstance(one, dict) for one in outputs):
+        raise Refused(422, "`outputs` must be a list of objects")
+    for number, one in enumerate(outputs):
+        if one.get("name") != OUTPUT:
+            raise Refused(422, f"outputs[{number}].name must be `{OUTPUT}`, got {shown(one.get('name'))}")
+    if _parameters(values).get("binary_data_output") or any(_parameters(one).get("binary_data") for one in outputs):
+        raise Refused(422, "binary data are not supported; entities come as `data`")
+
+
+def _parameters(values: dict[str, Any]) -> dict[str, Any]:
+    found = values.get("parameters")
+    return found if isinstance(found, dict) else {}
 
 
 def response(model: Model, name: str | None, entities: list[list[dict[str, Any]]]) -> dict[str, Any]:

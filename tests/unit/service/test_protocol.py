@@ -69,6 +69,26 @@ def test_a_wrong_tensor_is_422(server, tensor, said):
     assert server.client.post("/v2/models/other/infer", json={"inputs": [INPUT]}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"outputs": [{"name": "entities"}]}, ""),
+        ({"outputs": []}, ""),
+        ({"outputs": None, "parameters": {"binary_data_output": False}}, ""),
+        ({"outputs": [{"name": "entities"}, {"name": "spans"}]}, "outputs[1].name must be `entities`, got 'spans'"),
+        ({"outputs": [{}]}, "outputs[0].name"),
+        ({"outputs": {"name": "entities"}}, "`outputs` must be a list"),
+        ({"outputs": ["entities"]}, "`outputs` must be a list"),
+        ({"outputs": [{"name": "entities", "parameters": {"binary_data": True}}]}, "binary data"),
+        ({"parameters": {"binary_data_output": True}}, "binary data"),
+    ],
+    ids=range(9),
+)
+def test_an_output_that_the_model_lacks_is_422(server, asked, said):
+    found = server.client.post("/v2/models/tagger/infer", json={"inputs": [INPUT]} | asked)
+    assert (found.status_code, said in found.json().get("error", "")) == (422 if said else 200, True), found.text
+
+
 def test_the_openapi_document_has_the_routes_and_no_others(server):
     document = server.client.get("/openapi.json").json()
     written = {(path, method) for path, item in document["paths"].items() for method in item if method != "parameters"}
