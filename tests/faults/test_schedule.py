@@ -65,12 +65,11 @@ class Up(NamedTuple):
         own = {key: value for key, value in own.items() if value}
         if body is not None and "token" not in headers:
             asked = urllib.request.Request(f"{address}/csrf-token?client=test", headers=own)
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                own |= {"Prefect-Csrf-Token": json.load(answer)["token"], "Prefect-Csrf-Client": "test"}
+            own |= {"Prefect-Csrf-Token": answer_of(asked)["token"], "Prefect-Csrf-Client": "test"}
         content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{address}/{path}", content, {"Content-Type": "application/json", **own})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        return answer_of(
+            urllib.request.Request(f"{address}/{path}", content, {"Content-Type": "application/json", **own})
+        )
 
     def until(self, met: Callable[[], bool], seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
@@ -92,6 +91,18 @@ class Up(NamedTuple):
                 if process.environ().get("FPPLM_STARTED_BY") == str(self.process.pid):
                     found.append(process)
         return found
+
+
+def answer_of(request: urllib.request.Request) -> Any:
+    """The server's answer; like Prefect's clients it asks again after a 503, which a locked database gives."""
+    for left in range(10, -1, -1):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except HTTPError as error:
+            if error.code != 503 or not left:
+                raise
+            time.sleep(1)
 
 
 def free_port() -> int:
