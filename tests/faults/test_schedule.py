@@ -95,12 +95,13 @@ class Up(NamedTuple):
 
 def answer_of(request: urllib.request.Request) -> Any:
     """The server's answer; like Prefect's clients it asks again after a 503, which a locked database gives."""
-    for left in range(10, -1, -1):
+    deadline = time.monotonic() + 30
+    while True:
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            if error.code != 503 or not left:
+            if error.code != 503 or time.monotonic() > deadline:
                 raise
             time.sleep(1)
 
