@@ -53,15 +53,20 @@ def rows_of(cells: Iterable[Cell], ledger: dict[str, LedgerRow]) -> list[LedgerR
 
 
 def on_dev(rows: list[LedgerRow]) -> str:
-    """A row for each arm and corpus: dev F1 of the best trial, or the mean over seeds."""
-    lines = ["| corpus | arm | runs | pruned | dev F1 | values |", "| --- | --- | --- | --- | --- | --- |"]
+    """A row for each arm and corpus: dev F1 and seconds of the best trial, or over seeds their mean and median."""
+    lines = [
+        "| corpus | arm | runs | pruned | dev F1 | seconds | values |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for corpus, arm in dict.fromkeys((row.corpus, row.arm) for row in rows):
         own = [row for row in rows if (row.corpus, row.arm) == (corpus, arm)]
         ended = [row for row in own if not row.pruned]
         best = max(ended, key=lambda row: row.dev_f1)
-        score = best.dev_f1 if best.trial is not None else float(np.mean([row.dev_f1 for row in ended]))
+        shown = [best] if best.trial is not None else ended
+        score, seconds = np.mean([row.dev_f1 for row in shown]), np.median([row.seconds for row in shown])
         values = ", ".join(f"{name} {value}" for name, value in best.values.items())
-        lines.append(f"| {corpus} | {arm} | {len(own)} | {len(own) - len(ended)} | {100 * score:.1f} | {values} |")
+        cells = (corpus, arm, len(own), len(own) - len(ended), f"{100 * score:.1f}", f"{seconds:.0f}", values)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "## Dev\n\n" + "\n".join(lines) + "\n" if rows else ""
 
 

@@ -316,9 +316,17 @@ def test_of_several_versions_of_a_run_the_last_counts(plan, tmp_path):
 def test_without_final_runs_there_are_scores_on_dev_alone(plan, tmp_path):
     file = plan(search=SEARCH, corpora={"whole": {}}, arms={"plain": {}})
     for number, cell in enumerate(cells_of(file, tmp_path, final=False)):
-        append_row(tmp_path / "runs.jsonl", row(cell, pruned=number == 1, dev_f1=0.5 + number / 100))
+        facts = {"pruned": number == 1, "dev_f1": 0.5 + number / 100, "seconds": 10.0 + number}
+        append_row(tmp_path / "runs.jsonl", row(cell, **facts))
     text = write_outcome(file, tmp_path)
-    assert "| whole | plain | 4 | 1 | 53.0 | train.epochs 12, train.lr" in text and "Test" not in text
+    assert "| whole | plain | 4 | 1 | 53.0 | 13 | train.epochs 12, train.lr" in text and "Test" not in text
+
+
+def test_without_a_search_there_are_the_mean_score_and_the_median_seconds(plan, tmp_path):
+    file = plan(seeds=[1, 2, 3], corpora={"whole": {}}, arms={"plain": {}})
+    for cell, seconds in zip(cells_of(file, tmp_path, final=False), (10.0, 11.0, 90.0), strict=True):
+        append_row(tmp_path / "runs.jsonl", row(cell, dev_f1=0.5 + cell.seed / 100, seconds=seconds))
+    assert "| whole | plain | 3 | 0 | 52.0 | 11 |" in write_outcome(file, tmp_path)
 
 
 def test_an_empty_ledger_gives_an_empty_page(plan, tmp_path):
