@@ -31,6 +31,7 @@ from fpplm_core.files import read_json
 
 SERVER, CALLERS = 0, 1  # cores
 MANY = 64  # users that keep the server busy
+SIMULATED = 200_000  # requests
 START = "from fpplm.cli.start import start; start()"
 OFFLINE = """
 import json, sys, time
@@ -114,7 +115,7 @@ def load(
     }
 
 
-def queue_p99(service: Sequence[float], rate: float, requests: int = 200_000) -> float:
+def queue_p99(service: Sequence[float], rate: float) -> float:
     """The p99 of time in a queue with one server, first come, first served, one at a time, by Lindley's recursion.
 
     `service` has the times of a single caller in ms. They are shortened alike, to what the server needs per request at
@@ -122,7 +123,7 @@ def queue_p99(service: Sequence[float], rate: float, requests: int = 200_000) ->
     """
     draw, waiting, found = random.Random(1), 0.0, []
     shorter = 1000 / rate / statistics.fmean(service)
-    for _ in range(requests):
+    for _ in range(SIMULATED):
         waiting += shorter * draw.choice(service)
         found.append(waiting)
         waiting = max(0.0, waiting - draw.expovariate(rate / 2000))
@@ -180,7 +181,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "variant": options.variant,
         "words_per_cpu_s_ratio_to_offline": spread(ratios),
         "p99_at_half_load_ratio_to_single_median": spread(tails),
-        "p99_of_an_ideal_queue_ratio_to_single_median": spread(floors),
+        "p99_of_a_simulated_queue_ratio_to_single_median": spread(floors),
         **rounds,
         "reloads": moving,
         "beyond": beyond,
