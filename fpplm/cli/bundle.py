@@ -127,7 +127,7 @@ def predict(
     ] = False,
     shard: Annotated[
         str | None,
-        typer.Option(help="i/n: tag only the i-th of n parts; the outputs of all, joined in order, are the whole one"),
+        typer.Option(help="i/n: tag only the i-th of n parts; in order, their outputs are that of one run"),
     ] = None,
     folder: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""One of several runs that tag an input together; their outputs, joined in order, are that of a single run."""
+"""Splits an input among several runs, whose outputs together, in order, equal that of a single run."""
 
 from __future__ import annotations
 
