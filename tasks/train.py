@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fpplm.pipeline import paths, stage
-from fpplm.session.checkpoint import Checkpoint, training_lock
+from fpplm.session.checkpoint import Checkpoint, run_inputs, training_lock
+from fpplm.session.processes import own_rank, process_group, require_same_inputs, run_in_processes
 from fpplm.session.progress import CURVES
 from fpplm.session.training import fit
 from fpplm_core.data.settings import EncodeSettings
@@ -15,9 +16,16 @@ from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
 
 def train(model: ModelSettings, encode: EncodeSettings, train: TrainSettings, technique: TechniqueSettings) -> None:
-    with training_lock():
-        checkpoint = Checkpoint.of(model, encode, train, technique)
-        run, history = fit(model, train, technique, checkpoint)
+    if run_in_processes(train.processes):
+        return
+    with training_lock(own_rank()):
+        inputs = run_inputs(model, encode, train, technique)
+        checkpoint = Checkpoint.of(inputs)
+        with process_group(train.processes, train.device) as device:
+            require_same_inputs(inputs)
+            run, history = fit(model, train, technique, checkpoint, device)
+        if own_rank():
+            return
         untrained = load_pretrained(run.data.blueprint, model, train.seed)
         result = finish_run(run, history, checkpoint.best(), untrained, paths.MODEL)
         write_json(CURVES / "findings.json", result.findings.to_dict())

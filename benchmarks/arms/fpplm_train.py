@@ -14,6 +14,7 @@ from fpplm.session.training import start  # first: fpplm sets what torch reads w
 import torch
 
 from benchmarks.harness.arm import Job, serve
+from fpplm_core.model.device import choose_device
 from fpplm_core.params import Params, load
 from fpplm_core.training.data import make_batch
 from fpplm_core.training.loop import read_losses, train_steps
@@ -34,7 +35,7 @@ def prepare(task: dict[str, Any]) -> tuple[dict[str, Job], dict[str, Any]]:
 def run(settings: Params) -> dict[str, Any]:
     precision = settings.train.precision
     bfloat16 = None if precision == "auto" else precision == "bfloat16"
-    training = start(settings.model, settings.train, settings.technique, bfloat16)
+    training = start(settings.model, settings.train, settings.technique, bfloat16, choose_device(settings.train.device))
     data, device = training.data, training.state.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

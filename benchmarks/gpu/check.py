@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -97,6 +98,39 @@ def training(inputs_at: Path, device: torch.device, steps: int) -> dict[str, Any
     }
 
 
+def processes(inputs_at: Path, device: torch.device, steps: int) -> dict[str, Any]:
+    """A step of all six in one process, and shared by as many as there are GPUs; on the CPU by two."""
+    most = torch.cuda.device_count() if device.type == "cuda" else 2
+    if most < 2:
+        raise Skip(f"{most} GPU: processes that share a step need one each")
+    pieces = str(LARGE if device.type == "cuda" else SMALL)
+    found: dict[str, Any] = {}
+    for count in (1, most):
+        torchrun = [
+            "torch.distributed.run",
+            "--standalone",
+            "--local-addr",
+            "127.0.0.1",
+            "--nproc-per-node",
+            str(count),
+        ]
+        program = ["-m", "benchmarks.gpu.in_processes", str(inputs_at), device.type, pieces, str(max(steps, 10))]
+        threads = str(max(1, torch.get_num_threads() // count))
+        done = subprocess.run(
+            [sys.executable, "-m", *torchrun, *program],
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        found[f"{count} processes"] = json.loads(done.stdout.splitlines()[-1])
+    one, many = found.values()
+    # Dropout differs, so the losses are near, not equal; equal weights are checked within the run.
+    found["within_bounds"] = abs(one["last_loss"] - many["last_loss"]) < 0.5
+    return found
+
+
 def serving(inputs_at: Path, device: torch.device, steps: int) -> dict[str, Any]:
     try:
         import onnxruntime as ort
@@ -175,7 +209,7 @@ def main() -> None:
         "-"
     )
     result: dict[str, Any] = {"device": str(device), "cuda": torch.version.cuda, "onnxruntime": version("onnxruntime")}
-    parts: dict[str, Callable[..., dict[str, Any]]] = {"training": training, "serving": serving}
+    parts: dict[str, Callable[..., dict[str, Any]]] = {"training": training, "processes": processes, "serving": serving}
     good = True
     for name, part in parts.items():
         began = time.perf_counter()

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from fpplm.pipeline.failures import exit_on_error
 from fpplm.pipeline.inputs import unchanged_inputs
+from fpplm.pipeline.parent import WATCHED
 from fpplm_core.settings import Settings, read_yaml
 
 PARAMS = "params.yaml"
@@ -20,7 +21,9 @@ def run(stage: Callable[..., None]) -> None:
     `--debug`, or FPPLM_DEBUG=1, shows tracebacks.
     """
     debug = "--debug" in sys.argv[1:] or os.environ.get("FPPLM_DEBUG") == "1"
-    with exit_on_error(debug), unchanged_inputs(os.environ.get("DVC_STAGE")):
+    # A process that a stage started for its own work leaves the check to it.
+    address = None if WATCHED in os.environ else os.environ.get("DVC_STAGE")
+    with exit_on_error(debug), unchanged_inputs(address):
         stage(**arguments(stage, read_yaml(PARAMS)))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import safetensors
@@ -31,14 +33,16 @@ STATE, BEST = "state.safetensors", "best.safetensors"
 WAIT = 60  # seconds that another process of a killed run may still need to end
 
 
-def training_lock() -> FileLock:
+def training_lock(rank: int) -> AbstractContextManager[object]:
     """The lock of this project's training: two processes that write one checkpoint would mix two moments of a run.
 
-    The operating system releases it when this process ends, however it ends.
+    The first process of a run holds it, as it alone writes. The operating system releases it however that one ends.
 
     Raises:
         FpplmError: another process holds it.
     """
+    if rank:
+        return nullcontext()
     SCRATCH.mkdir(exist_ok=True)
     lock = FileLock(SCRATCH / "train.lock")
     try:
@@ -50,6 +54,19 @@ def training_lock() -> FileLock:
     return lock
 
 
+def run_inputs(*sections: Settings) -> dict[str, str]:
+    """The digests of what a run depends on: settings, encoded data with the encoder, code with libraries."""
+    settings = "\n".join(section.model_dump_json() for section in sections)
+    data = hashlib.sha256()
+    for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json")]):
+        data.update(str(path).encode() + b"\0" + path.read_bytes())
+    return {
+        "settings": hashlib.sha256(settings.encode()).hexdigest(),
+        "encoded data": data.hexdigest(),
+        "code": code_digest([fingerprint("tasks.train")]),
+    }
+
+
 class Checkpoint:
     """A folder with the whole state of a run (`state.safetensors`, its history inside) and its best weights."""
 
@@ -57,12 +74,9 @@ class Checkpoint:
         self.folder = folder
 
     @classmethod
-    def of(cls, *sections: Settings) -> Checkpoint:
-        """The checkpoint of the run with these settings, encoded data, encoder, code, libraries and threads."""
-        digest = hashlib.sha256("\n".join(section.model_dump_json() for section in sections).encode())
-        for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json")]):
-            digest.update(str(path).encode() + b"\0" + path.read_bytes())
-        digest.update(f"{code_digest([fingerprint('tasks.train')])} {torch.get_num_threads()}".encode())
+    def of(cls, inputs: Mapping[str, str]) -> Checkpoint:
+        """The checkpoint of the run with these `run_inputs` and this number of threads."""
+        digest = hashlib.sha256(f"{sorted(inputs.items())} {torch.get_num_threads()}".encode())
         return cls(SCRATCH / "checkpoints" / digest.hexdigest()[:16])
 
     def discard_damaged(self) -> bool:

@@ -6,15 +6,16 @@ import time
 
 import torch
 
+from fpplm_core.model import parallel
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.data import TrainingData, make_batch
 from fpplm_core.training.settings import TrainSettings
 
 
 def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData) -> bool:
-    """True for bfloat16: as `train.precision` says or, for auto, where it is faster.
+    """True for bfloat16: as `train.precision` says or, for auto, where it is faster; all processes choose alike.
 
-    That is a GPU whose cores compute in it (others emulate it), or a CPU on which passes are 1.2 times as fast.
+    It is faster on a GPU whose cores compute in it (others emulate it), or on a CPU whose passes take 1.2 times less.
     """
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
@@ -31,6 +32,7 @@ def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData)
                 model.classify(model.encode(batch.ids, batch.mask, batch.types)).sum().backward()  # type: ignore[no-untyped-call]
             taken.append(time.perf_counter() - began)
             model.zero_grad(set_to_none=True)
-        if seconds[True][0] > 5 * seconds[False][0]:
+        if parallel.any_process(seconds[True][0] > 5 * seconds[False][0]):
             return False
-    return min(seconds[False]) > 1.2 * min(seconds[True])  # other work on the machine can only make a step longer
+    faster = min(seconds[False]) > 1.2 * min(seconds[True])  # other work on the machine can only make a step longer
+    return parallel.gather(faster)[0]

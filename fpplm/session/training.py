@@ -1,12 +1,12 @@
-"""Runs a training on this machine: checkpoints, progress, signals and several processes."""
+"""Runs a training: checkpoints, progress, signals and several processes."""
 
 from __future__ import annotations
 
-import itertools
 import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import torch
 
@@ -14,9 +14,9 @@ from fpplm.pipeline.paths import CORPUS, ENCODED
 from fpplm.session.checkpoint import Checkpoint
 from fpplm.session.memory import keep_freed_memory
 from fpplm.session.precision import choose_precision
+from fpplm.session.processes import require_same_inputs
 from fpplm.session.progress import Display
 from fpplm_core.model import parallel, pretrained
-from fpplm_core.model.device import choose_device
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import initialise
@@ -28,42 +28,52 @@ from fpplm_core.training.settings import TechniqueSettings, TrainSettings
 
 
 def fit(
-    model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, checkpoint: Checkpoint
+    model: ModelSettings,
+    train: TrainSettings,
+    technique: TechniqueSettings,
+    checkpoint: Checkpoint,
+    device: torch.device,
 ) -> tuple[TrainingRun, TrainingHistory]:
     """Trains from the checkpoint, or from the start, to the last epoch; the checkpoint keeps the best weights.
 
+    All processes of the run call it; the first one alone reads and writes the checkpoint and shows the progress.
     On SIGTERM, the current step is finished and saved; then the process exits with 143, as shells report it.
     """
-    if checkpoint.discard_damaged():
+    first = parallel.rank() == 0
+    if first and checkpoint.discard_damaged():
         print(f"{checkpoint.folder}: damaged, so removed; training starts from the beginning", flush=True)
-    history = checkpoint.history()
-    run = start(model, train, technique, history.bfloat16)
-    history.bfloat16 = bfloat16 = run.loop.bfloat16
-    device = run.state.device
-    arguments = (model, train, technique, checkpoint, bfloat16)
-    with parallel.process_group(train.processes, device, help_to_train, *arguments):
+    history = TrainingHistory.from_json(parallel.gather(checkpoint.history().to_json() if first else "")[0])
+    run = start(model, train, technique, history.bfloat16, device)
+    history.bfloat16 = run.loop.bfloat16
+    if history.step:
+        run.state.restore(parallel.broadcast_tensors(checkpoint.tensors() if first else {}))
+    if first:
         threads = torch.get_num_threads()
         print(f"device {device.type}, {parallel.size()} × {threads} threads, {run.loop.precision}")
         print(f"{len(run.data.epochs)} epochs, {run.loop.steps} steps, warm-up in the first {run.loop.warmup:.0%}")
-        train_and_save(run, checkpoint, history)
+    train_and_save(run, checkpoint, history)
     return run, history
 
 
 def start(
-    model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, bfloat16: bool | None
+    model: ModelSettings,
+    train: TrainSettings,
+    technique: TechniqueSettings,
+    bfloat16: bool | None,
+    device: torch.device,
 ) -> TrainingRun:
-    """Prepares this process's run from the outputs of read and encode.
+    """Prepares this process's run on a device, from the outputs of read and encode.
 
-    If `bfloat16` is None, measures which number format is faster. Raises DataError, DeviceError and EncoderError.
+    If `bfloat16` is None, measures which number format is faster. Raises DataError and EncoderError.
     """
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     # Filling only matters to code that reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    device = choose_device(train.device, parallel.rank(), train.processes)
     data = load_data(train, CORPUS, ENCODED)
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
+    require_same_inputs({"encoder": encoder_sha256})
     tagger = initialise(encoder, data.blueprint, model, train.seed).to(device)
     data = restrict_vocabulary(tagger, data)
     if bfloat16 is None:
@@ -72,55 +82,55 @@ def start(
 
 
 def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory) -> None:
-    """Continues training from `history`; shows and saves the progress."""
+    """Continues training from `history`; the first process shows and saves the progress."""
+    first = parallel.rank() == 0
     terminated = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
     steps = run.loop.steps
-    if history.step:
-        run.state.restore(checkpoint.tensors())
+    if first and history.step:
         print(f"resumed at step {history.step} of {steps}", flush=True)
-    with Display(steps, history) as display:
-        for score in train_frozen(run, history):
-            display.frozen(score)
-            if terminated.is_set():
-                break  # nothing to save: the phase takes seconds, and a resumed run repeats it
-        else:
-            _train_and_save_epochs(run, checkpoint, history, display, terminated)
-    signal.signal(signal.SIGTERM, before)
-    if terminated.is_set():  # if set after the last check, the end of the last epoch has been saved
-        print(f"stopped at step {history.step} of {steps}; the same command resumes it", file=sys.stderr, flush=True)
-        sys.exit(128 + signal.SIGTERM)
-    if not history.best_f1:
+    try:
+        with Display(steps, history) if first else nullcontext() as display:
+            for score in train_frozen(run, history):
+                if display:
+                    display.frozen(score)
+                if parallel.any_process(terminated.is_set()):
+                    terminated.set()  # the signal may have reached another process alone
+                    break  # nothing to save: the phase takes seconds, and a resumed run repeats it
+            else:
+                _train_and_save_epochs(run, checkpoint, history, display, terminated)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if terminated.is_set():  # if set after the last check, the end of the last epoch has been saved
+            if first:
+                said = f"stopped at step {history.step} of {steps}; the same command resumes it"
+                print(said, file=sys.stderr, flush=True)
+            sys.exit(128 + signal.SIGTERM)
+    if first and not history.best_f1:
         print("dev F1 is 0: nothing was learned; try a smaller train.lr or more epochs (docs/own-data.md)", flush=True)
 
 
 def _train_and_save_epochs(
-    run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory, display: Display, terminated: threading.Event
+    run: TrainingRun,
+    checkpoint: Checkpoint,
+    history: TrainingHistory,
+    display: Display | None,
+    terminated: threading.Event,
 ) -> None:
     windows, batches = run.data.windows, run.data.batches_by_step
     began, words = time.perf_counter(), 0
     for progress in train_epochs(run, history, terminated):
-        words += sum(len(windows[row].owned_words) for row in batches[progress.report.step])
-        speed = words / (time.perf_counter() - began)
-        display.steps(speed)
-        if progress.dev_f1 is not None:
-            if history.best_epoch == history.epoch:
-                checkpoint.save_best(run.state)
-            display.epoch(history.step, history.epoch, progress.dev_f1, speed)
-        due = history.step % run.settings.checkpoint_steps == 0
-        if progress.dev_f1 is not None or due or progress.interrupted:
-            checkpoint.save(run.state, history)
+        if display:
+            words += sum(len(windows[row].owned_words) for row in batches[progress.report.step])
+            speed = words / (time.perf_counter() - began)
+            display.steps(speed)
+            if progress.dev_f1 is not None:
+                if history.best_epoch == history.epoch:
+                    checkpoint.save_best(run.state)
+                display.epoch(history.step, history.epoch, progress.dev_f1, speed)
+            due = history.step % run.settings.checkpoint_steps == 0
+            if progress.dev_f1 is not None or due or progress.interrupted:
+                checkpoint.save(run.state, history)
         if progress.interrupted:
+            terminated.set()  # the signal may have reached another process alone
             break
-
-
-def help_to_train(
-    model: ModelSettings, train: TrainSettings, technique: TechniqueSettings, checkpoint: Checkpoint, bfloat16: bool
-) -> None:
-    """Runs the same training in every process but the first, without writing anything."""
-    history = checkpoint.history()
-    run = start(model, train, technique, bfloat16)
-    if history.step:
-        run.state.restore(checkpoint.tensors())
-    for _ in itertools.chain(train_frozen(run, history), train_epochs(run, history, threading.Event())):
-        pass

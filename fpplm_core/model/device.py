@@ -8,7 +8,7 @@ from fpplm_core.errors import DeviceError
 
 
 def choose_device(name: str, number: int = 0, wanted: int = 1) -> torch.device:
-    """The device of process `number` of `wanted`. Raises DeviceError if there are fewer CUDA devices."""
+    """The device of process `number` of `wanted` on this machine. Raises DeviceError if there are fewer."""
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not found):
         return torch.device("cpu")

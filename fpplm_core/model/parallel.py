@@ -3,17 +3,18 @@
 Only the encoder's work is split. Its states are gathered (some hundred kilobytes), and every process computes all that
 follows, the head and the techniques' losses, over the whole batch with the same noise. So each loss is normalised by
 the whole batch, and all processes hold the same weights after every step.
-Gradients of the encoder's weights are partial: `all_reduce_sum` sums them wherever they are computed.
+Gradients of the encoder's weights are partial: `all_reduce_sum` sums them wherever they are computed. All others are
+the same in each process, up to the order of sums on a GPU: `all_reduce_mean` makes them equal to the bit.
+
+The processes form the default group of `torch.distributed`; whoever starts them also makes the group. Without a group
+there is one process, and nothing is exchanged.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -21,15 +22,29 @@ from torch import Tensor
 
 from fpplm_core.errors import FpplmError
 
+T = TypeVar("T")
+
+
+class ExchangeFailed(RuntimeError):
+    """Another process ended, or did not answer within the group's timeout."""
+
 
 def size() -> int:
-    """The number of processes that train together; 1 outside of `process_group`."""
+    """The number of processes that train together; 1 without a group."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
     """This process's number, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # of gloo and of NCCL
+        raise ExchangeFailed(str(error).strip().split("\n")[0]) from error
 
 
 @contextmanager
@@ -59,7 +74,8 @@ class _AllGatherRows(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, own: Tensor) -> Tensor:
         parts = [torch.empty_like(own) for _ in range(size())]
-        dist.all_gather(parts, own.contiguous())
+        with _exchange():
+            dist.all_gather(parts, own.contiguous())
         return torch.cat(parts)
 
     @staticmethod
@@ -72,62 +88,60 @@ def all_reduce_sum(gradients: Sequence[Tensor]) -> None:
     if size() == 1 or not gradients:
         return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
+    with _exchange():
+        dist.all_reduce(flat)
     for gradient, total in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(total.view_as(gradient))
 
 
-@contextmanager
-def process_group(count: int, device: torch.device, helper: Callable[..., None], *arguments: Any) -> Iterator[None]:
-    """Makes this process number 0 of `count`; the others run `helper(*arguments)` and end with the context.
+def all_reduce_mean(gradients: Sequence[Tensor]) -> None:
+    """Replaces each tensor by its mean over all processes, in one message."""
+    all_reduce_sum(gradients)
+    if size() > 1 and gradients:
+        torch._foreach_div_(list(gradients), float(size()))
 
-    The processes share the cores, or have a CUDA device each. `helper` must be importable, `arguments` picklable. If a
-    helper dies, the next exchange fails here too.
-    """
-    if count == 1:
-        yield
+
+def any_process(condition: bool) -> bool:
+    """Whether the condition holds in one of the processes at least."""
+    return condition if size() == 1 else any(gather(condition))
+
+
+def gather(value: T) -> list[T]:
+    """The values of all processes, by their numbers; each must be picklable."""
+    found: list[Any] = [value] * size()
+    if size() > 1:
+        with _exchange():
+            dist.all_gather_object(found, value)
+    return found
+
+
+def broadcast_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of process 0, on the CPU; what the others pass is ignored."""
+    if size() == 1:
+        return dict(tensors)
+    layout = gather({name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()} if rank() == 0 else {})[0]
+    found = {}
+    for name, (shape, dtype) in layout.items():
+        value = tensors[name].cpu().contiguous() if rank() == 0 else torch.empty(shape, dtype=dtype)
+        with _exchange():
+            dist.broadcast(value, 0)
+        found[name] = value
+    return found
+
+
+@torch.no_grad()
+def require_equal_weights(weights: Iterable[Tensor], step: int) -> None:
+    """Raises FpplmError, with the number of the process, if one holds other weights than process 0, in any bit."""
+    if size() == 1:
         return
-    threads = torch.get_num_threads()
-    with tempfile.TemporaryDirectory() as folder:
-        world = GroupSpec(
-            "nccl" if device.type == "cuda" else "gloo", f"file://{folder}/meeting", count, threads // count
+    # The sum of the bits, weighted by the tensor's place; it wraps around.
+    sums = torch.stack([weight.view(torch.int32).sum(dtype=torch.int64) for weight in weights])
+    checksums = gather(int((sums * torch.arange(1, len(sums) + 1, device=sums.device)).sum()))
+    different = [str(number) for number, checksum in enumerate(checksums) if checksum != checksums[0]]
+    if different:
+        raise FpplmError(
+            "the processes no longer hold the same weights",
+            where=f"step {step}",
+            got=f"process {', '.join(different)} of {size()} differs from process 0",
+            do="run it again: it goes on from the last checkpoint; a process that differs twice has faulty hardware",
         )
-        context = multiprocessing.get_context("spawn")
-        helpers = [
-            context.Process(target=_help, args=(world, number, helper, arguments), daemon=True)
-            for number in range(1, count)
-        ]
-        for process in helpers:
-            process.start()
-        world.enter(0)
-        try:
-            yield
-        finally:
-            for process in helpers:
-                process.join(10) if sys.exc_info()[0] is None else process.kill()
-            dist.destroy_process_group()
-            torch.set_num_threads(threads)
-
-
-class GroupSpec(NamedTuple):
-    """How the processes of a group find each other, how many they are, and the threads of each."""
-
-    backend: str
-    meeting: str
-    processes: int
-    threads: int
-
-    def enter(self, number: int) -> None:
-        torch.set_num_threads(max(1, self.threads))
-        if self.backend == "nccl":
-            torch.cuda.set_device(number)
-        dist.init_process_group(self.backend, init_method=self.meeting, rank=number, world_size=self.processes)
-
-
-def _help(world: GroupSpec, number: int, helper: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    world.enter(number)
-    try:
-        helper(*arguments)
-    except FpplmError as error:
-        sys.exit(f"process {number}: {error}")
-    dist.destroy_process_group()

@@ -24,7 +24,7 @@ from fpplm_core.tagging.word_logits import join_word_logits
 from fpplm_core.training.averaging import averaged
 from fpplm_core.training.data import make_batch
 from fpplm_core.training.encodings import EncodedWindows, encode_windows
-from fpplm_core.training.gradients import clip_gradients
+from fpplm_core.training.gradients import clip_gradients, exchange_gradients
 from fpplm_core.training.history import DevScore, TrainingHistory
 from fpplm_core.training.loop import StepReport, all_losses, freeze, read_losses
 from fpplm_core.training.randomness import derive_seed, seeded
@@ -137,6 +137,7 @@ def _train_steps(
             )
             loss = torch.stack([value.float() for value in losses.values()]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
+        exchange_gradients(trained)
         norms = clip_gradients(trained)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

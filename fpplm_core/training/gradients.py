@@ -13,6 +13,13 @@ from fpplm_core.model.groups import Group
 CLIP_NORM = 1.0  # largest gradient norm in a step, of the model and of the techniques' modules
 
 
+def exchange_gradients(groups: Sequence[Group]) -> None:
+    """Sums the encoder's gradients, of which each process has a part, over all processes, and averages the others."""
+    for exchange, above in ((parallel.all_reduce_sum, False), (parallel.all_reduce_mean, True)):
+        own = [p.grad for group in groups if (group.depth == 0) is above for p in group.parameters.values()]
+        exchange([gradient for gradient in own if gradient is not None])
+
+
 def clip_gradients(groups: Sequence[Group]) -> dict[str, Tensor]:
     """Clips the gradient norm of the model and that of the techniques' modules ("extras"), each to CLIP_NORM.
 

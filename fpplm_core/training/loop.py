@@ -17,7 +17,7 @@ from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.gradients import clip_gradients, gradient_norms
+from fpplm_core.training.gradients import clip_gradients, exchange_gradients, gradient_norms
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.schedules import SCHEDULES, layerwise
 from fpplm_core.training.self_training import unlabelled_losses
@@ -26,6 +26,7 @@ from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 T = TypeVar("T")
 MEASURE_EVERY = 50  # steps from one measurement of the losses' gradients to the next
+COMPARE_EVERY = 50  # steps from one comparison of the processes' weights to the next
 
 
 class StepReport(NamedTuple):
@@ -82,9 +83,9 @@ def train_steps(
     """Trains from step `start`, one step for each report; the caller logs, evaluates, saves and stops.
 
     `batches(step)` returns the batch of a step, `unlabelled(step)` its batch of unlabelled text, if any. Raises
-    FpplmError if two techniques return what only one may, and ParamsError if every parameter is frozen. A loss that is
-    not finite also raises FpplmError: on the CPU before the weights change; on a GPU, where reading it would wait, when
-    the caller passes the reports to `read_losses`.
+    FpplmError if two techniques return what only one may or if two processes hold different weights, and ParamsError if
+    every parameter is frozen. A loss that is not finite also raises FpplmError: on the CPU before the weights change;
+    on a GPU, where reading it would wait, when the caller passes the reports to `read_losses`.
     """
     device = next(state.model.parameters()).device
     parameters = state.parameters()
@@ -122,7 +123,7 @@ def train_steps(
         measured = number % MEASURE_EVERY == MEASURE_EVERY // 2 and top.name not in state.closed
         gradients = gradient_norms(losses, list(top.parameters.values())) if measured else {}
         loss.backward()  # type: ignore[no-untyped-call]
-        parallel.all_reduce_sum([p.grad for p in state.model.encoder.parameters() if p.grad is not None])
+        exchange_gradients(state.groups)
 
         norms, detached = clip_gradients(state.groups), {key: value.detach() for key, value in losses.items()}
         report = StepReport(number, detached, settings.lr * factor, norms, gradients)
@@ -135,6 +136,8 @@ def train_steps(
             technique.after_update(parameters, contexts[name])
         state.optimizer.zero_grad(set_to_none=True)
         update_average(state, settings, number)
+        if number % COMPARE_EVERY == COMPARE_EVERY - 1 or number + 1 == settings.steps:
+            parallel.require_equal_weights(parameters.values(), number)
         yield report
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from fpplm_core.model import parallel
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training import self_training
 from fpplm_core.training.averaging import averaged
@@ -69,7 +70,8 @@ def prepare_run(
 def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: threading.Event) -> Iterator[Progress]:
     """Continues training from `history`, which it keeps up to date, until the last epoch.
 
-    Once `interrupted` is set, it finishes the step; the caller then saves and leaves. Raises as `train_steps` does.
+    Once `interrupted` is set in one process, all finish the step; their callers then save and leave. Raises as
+    `train_steps` does.
     """
     data, state, settings = run.data, run.state, run.settings
     if history.stopped:
@@ -86,7 +88,7 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
     for report in train_steps(state, labelled, run.techniques, run.loop, history.step, unlabelled):
         history.step = report.step + 1
         unread.append(report)
-        last = interrupted.is_set()
+        last = parallel.any_process(interrupted.is_set())
         epoch_ends = history.step in data.epoch_ends
         saved = history.step % settings.checkpoint_steps == 0
         if epoch_ends or saved or len(unread) >= read_every or last:

@@ -13,7 +13,7 @@ from fpplm.pipeline.external import INPUTS
 from fpplm.pipeline.fingerprint import Fingerprint
 from fpplm.pipeline.paths import ENCODED
 from fpplm.session import checkpoint
-from fpplm.session.checkpoint import Checkpoint
+from fpplm.session.checkpoint import Checkpoint, run_inputs
 from fpplm_core.data.settings import EncodeSettings
 
 CODE = Fingerprint("3.11", {"fpplm_core.training.loop": "a" * 64}, {}, {"torch": "2.13.0"})
@@ -44,11 +44,14 @@ CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
 def test_a_run_with_other_inputs_has_another_checkpoint(
     change: Callable[[pytest.MonkeyPatch], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = Checkpoint.of(SETTINGS).folder
-    assert Checkpoint.of(SETTINGS).folder == before
+    before = Checkpoint.of(run_inputs(SETTINGS)).folder
+    assert Checkpoint.of(run_inputs(SETTINGS)).folder == before
     change(monkeypatch)
-    assert Checkpoint.of(SETTINGS).folder != before
+    assert Checkpoint.of(run_inputs(SETTINGS)).folder != before
 
 
 def test_other_settings_have_another_checkpoint() -> None:
-    assert Checkpoint.of(SETTINGS).folder != Checkpoint.of(SETTINGS.model_copy(update={"context": 8})).folder
+    assert (
+        Checkpoint.of(run_inputs(SETTINGS)).folder
+        != Checkpoint.of(run_inputs(SETTINGS.model_copy(update={"context": 8}))).folder
+    )
