@@ -6,14 +6,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
 from fpplm.cli.flow import load_flow, require_project
 from fpplm.cli.reading import SeparatorOption, TagColumn, WordColumn, as_column, name_options, naming_options
-from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.errors import DataError, FpplmError, ParamsError
+
+if TYPE_CHECKING:
+    from fpplm.prediction.cluster import Tagged
 
 app = typer.Typer()
 
@@ -64,6 +67,11 @@ def predict(
         Path | None,
         typer.Option(help="write one output per file to this folder, with the project's flow `predict`"),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--ray", help="tag on a Ray cluster into --folder: auto, HOST:PORT, or local, which starts one"),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="with --ray: CPUs of each process that tags")] = 1,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.formats import Placed
@@ -75,12 +83,18 @@ def predict(
     from fpplm_core.data.notes import Notes
     from fpplm_core.serving import Predictor
 
+    if cluster is not None:
+        allowed = {"device", "variant", "digest", "allow_links", "on_error", "resume", "folder", "threads"}
+        require_alone(context, "--ray", allowed)
+        if folder is None:
+            raise ParamsError("needs --folder, which takes one output per part", where="--ray")
+        skip = on_error == "skip"
+        _predict_on_cluster(
+            cluster, bundle, inputs, folder, resume, device, variant, digest, allow_links, threads, skip
+        )
+        return
     if folder is not None:
-        unset = (digest, segmenter, word_column, tag_column, shard) == (None,) * 5
-        others = (output, explain, input_format, variant, encoding, on_error, separator)
-        if not unset or others != ("-", False, "auto", "auto", "utf-8", "stop", "auto"):
-            do = "omit the others"
-            raise ParamsError("only --to, --device and --resume may be combined with it", where="--folder", do=do)
+        require_alone(context, "--folder", {"to", "device", "resume"})
         require_project()
         further = {"resume": True} if resume else {}  # which a project's older copy of the flow does not take
         load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device, **further)
@@ -132,3 +146,59 @@ def progress(counts: Iterable[int]) -> None:
     finally:
         rate = words / max(1e-9, time.perf_counter() - start)
         print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
+
+
+def require_alone(context: typer.Context, option: str, allowed: set[str]) -> None:
+    """Raises ParamsError if the command line also has an option that does not go with this one."""
+    others = []
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        typed = source is not None and source.name == "COMMANDLINE" and parameter.param_type_name == "option"
+        if typed and parameter.name not in allowed and option not in parameter.opts:
+            others.append(parameter.opts[0])
+    if others:
+        raise ParamsError("these options do not go with it", where=option, got=", ".join(others), do="omit them")
+
+
+def _predict_on_cluster(
+    cluster: str,
+    bundle: Path,
+    inputs: list[str],
+    folder: Path,
+    resume: bool,
+    device: str,
+    variant: str,
+    digest: str | None,
+    allow_links: bool,
+    threads: int,
+    skip: bool,
+) -> None:
+    try:
+        from fpplm.prediction.cluster import Options, session, tag_on_cluster
+    except ModuleNotFoundError as error:
+        raise FpplmError(
+            f"this needs the Python package {error.name}", where="--ray", do="pip install 'fpplm[ray]'"
+        ) from None
+    from fpplm_core.serving import open_bundle
+
+    # Every actor opens the bundle by its path and accepts no other one.
+    digest = open_bundle(bundle, digest, allow_links).manifest["digest"]
+    options = Options(str(bundle.resolve()), device, variant, str(digest), allow_links, threads, skip)
+    with session(cluster):
+        progress_of_parts(tag_on_cluster(inputs, str(folder), options, resume))
+
+
+def progress_of_parts(steps: Iterable[Tagged]) -> None:
+    """Reports finished parts, words per second and the time left on stderr, in place on a terminal."""
+    start, words, before = time.perf_counter(), 0, None
+    live = sys.stderr.isatty()
+    for step in steps:
+        before = step.parts if before is None else before
+        words += step.words
+        taken = max(1e-9, time.perf_counter() - start)
+        left = taken / max(1, step.parts - before) * (step.of - step.parts)
+        eta = f", about {left / 60:.0f} min left" if before < step.parts < step.of else ""
+        line = f"{step.parts:,} of {step.of:,} parts, {words:,} words, {words / taken:,.0f} words/s{eta}"
+        print(f"\r{line}\x1b[K" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
+    if live:
+        print(file=sys.stderr)

@@ -83,6 +83,14 @@ def accepted(found: Iterable[Placed], skip: bool) -> Iterator[SegmentedText]:
             print(f"{skipped:,} text(s) skipped", file=sys.stderr)
 
 
+def of_row(row: dict[str, Any], name: str, number: int, options: Options) -> SegmentedText | DataError:
+    """The text of an object with `text` or `tokens`, or why it is none."""
+    try:
+        return _checked(_of_json(row, name, number, options), f"{name}:{number}", options.notes)
+    except DataError as error:
+        return error
+
+
 def until_error(texts: Iterable[SegmentedText], errors: list[FpplmError]) -> Iterator[SegmentedText]:
     """The texts before the first error, which is appended to `errors`, so that they are tagged before it is raised."""
     try:

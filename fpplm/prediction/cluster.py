@@ -1,0 +1,168 @@
+"""Tags parts of files on a Ray cluster: each actor has a Predictor, reads its parts and writes their outputs itself.
+
+Only the list of parts travels through Ray, which restarts actors, repeats what they had begun and uses nodes that join.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import ray
+import ray.data
+from pyarrow.fs import FileSelector
+
+from fpplm.prediction.parts import Part, locate, parts_of, tag_part
+from fpplm_core.errors import DataError, FpplmError, ParamsError
+from fpplm_core.serving import Predictor
+
+REACHED = 5.0  # seconds to reach a cluster
+RUN = "_run.json"  # in the output folder: what its parts were made of; readers of Parquet folders ignore `_`
+
+
+class Options(NamedTuple):
+    """How the parts are tagged, with `threads` CPUs for each actor, and one GPU if `device` is cuda."""
+
+    bundle: str
+    device: str
+    variant: str
+    digest: str
+    allow_links: bool
+    threads: int
+    skip: bool
+
+
+class Tagged(NamedTuple):
+    """Finished parts, of how many, and the words of the last one."""
+
+    parts: int
+    of: int
+    words: int
+
+
+class PartTagger:
+    """An actor: its Predictor lives as long as it does. Errors are values, so that Ray does not repeat them."""
+
+    def __init__(self, options: Options, folder: str) -> None:
+        self.options, self.folder = options, folder
+        self.predictor = Predictor.load(
+            options.bundle,
+            options.device,
+            options.variant,
+            options.threads,
+            digest=options.digest,
+            allow_links=options.allow_links,
+        )
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        part = Part(**row)
+        try:
+            words, notes = tag_part(self.predictor, part, self.folder, self.options.skip)
+        except FpplmError as error:
+            return {
+                "part": part.number,
+                "words": 0,
+                "notes": [],
+                "error": [error.what, error.where, error.got, error.do],
+            }
+        return {"part": part.number, "words": words, "notes": notes, "error": []}
+
+
+@contextmanager
+def session(address: str) -> Iterator[None]:
+    """A connection to a cluster; `local` starts one in this process, on the loopback. Raises FpplmError."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "local":
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would wait for every other process here
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors of its own are in its log files
+        options: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    else:
+        options = {}
+        if os.environ.get("RAY_AUTH_MODE") != "token":
+            print("warning: without RAY_AUTH_MODE=token, whoever reaches the cluster runs code on it", file=sys.stderr)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        if ":" in address:  # Ray itself tries for minutes
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), timeout=REACHED).close()
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        do = "use local, auto, or HOST:PORT of a running cluster"
+        raise FpplmError("no Ray cluster", where="--ray", got=f"{address} ({error})", do=do) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def tag_on_cluster(sources: list[str], folder: str, options: Options, resume: bool) -> Iterator[Tagged]:
+    """Tags every part that has no output in the folder, within a `session`; yields the progress.
+
+    Raises:
+        DataError: a source cannot be read.
+        ParamsError: the folder holds outputs of something else, or of the same without `resume`.
+    """
+    parts = parts_of(sources)
+    done = claim(folder, sources, options, resume)
+    todo = [part for part in parts if part.output not in done]
+    finished = len(parts) - len(todo)
+    yield Tagged(finished, len(parts), 0)
+    if not todo:
+        return
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    tagged = ray.data.from_items([part._asdict() for part in todo], override_num_blocks=len(todo)).map(
+        PartTagger,  # type: ignore[arg-type]
+        fn_constructor_args=(options, folder),
+        compute=ray.data.ActorPoolStrategy(min_size=1),
+        num_cpus=options.threads,
+        num_gpus=1 if options.device == "cuda" else None,
+    )
+    for row in tagged.iter_rows():
+        if row["error"]:
+            what, where, got, do = row["error"]
+            raise DataError(what, where=where, got=got, do=do)
+        for note in row["notes"]:
+            print(f"{parts[row['part']].output}: {note}", file=sys.stderr)
+        finished += 1
+        yield Tagged(finished, len(parts), row["words"])
+
+
+def claim(folder: str, sources: list[str], options: Options, resume: bool) -> set[str]:
+    """Marks the folder as the output of this run; the outputs that it already holds. Raises ParamsError."""
+    filesystem, root = locate(folder)
+    filesystem.create_dir(root)
+    names = {info.base_name for info in filesystem.get_file_info(FileSelector(root))}
+    wanted = {"digest": options.digest, "variant": options.variant, "skip": options.skip, "sources": sizes(sources)}
+    if RUN in names:
+        with filesystem.open_input_stream(f"{root}/{RUN}") as stream:
+            found = json.loads(stream.read())
+        if not resume:
+            raise ParamsError("holds a tagging", where=folder, do="name another folder, or continue it with --resume")
+        if found != wanted:
+            got = ", ".join(key for key in wanted if found.get(key) != wanted[key])
+            raise ParamsError("holds a tagging of other inputs", where=folder, got=got, do="name another folder")
+        return names
+    if names:
+        raise ParamsError("not empty", where=folder, do="name a new folder")
+    with filesystem.open_output_stream(f"{root}/{RUN}") as stream:
+        stream.write(json.dumps(wanted, indent=1).encode())
+    return set()
+
+
+def sizes(sources: list[str]) -> dict[str, int]:
+    """The bytes of each source. Raises DataError if there is none."""
+    found = {}
+    for source in sources:
+        filesystem, path = locate(source)
+        info = filesystem.get_file_info(path)
+        if not info.is_file:
+            raise DataError("no such file", where=source)
+        found[source] = info.size
+    return found
