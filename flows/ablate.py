@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,27 +26,39 @@ from fpplm.studies.ablation import Cell, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
 from fpplm.studies.plan import read_plan, used_files
-from fpplm.studies.runs import PREPARED, run_cell, should_prune
+from fpplm.studies.runs import PREPARED, run_here
 from fpplm_core.errors import FpplmError
 
 
-def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False) -> None:
+def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False, cluster: str | None = None) -> None:
     """Runs what the ledger in `results` lacks: on dev alone, or the final runs, which score test.
 
     Several workers share the cores: more runs finish in an hour, but `seconds` then compare only within one ablation.
+    `cluster` is the address of a Ray cluster whose cores they share instead.
+
     Raises RegistryError for final runs if the plan, the choices or params.yaml are not committed as they are.
     """
     choices = commit_of(used_files(plan, results)) if final else None
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
-    run_missing.with_options(task_runner=runner)(plan, results, workers, choices)
+    run_all = run_missing.with_options(task_runner=runner)
+    if cluster is None:
+        threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
+        run_all(plan, results, partial(run_here, threads=threads), choices)
+    else:
+        from fpplm.prediction.cluster import session
+        from fpplm.studies.cluster import cpus_of_run, run_on_cluster
+
+        with session(cluster):
+            run_all(plan, results, partial(run_on_cluster, threads=cpus_of_run(workers)), choices)
     if not final:
         write_choices(plan, results)
 
 
 @flow(name="ablate", log_prints=False)
-def run_missing(plan: Path, results: Path, workers: int, choices: str | None) -> None:
+def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choices: str | None) -> None:
     """Runs every cell that the ledger lacks. Where one fails, the others run on, and its error is raised at the end.
 
+    `run(cell, facts=…, finished=…)` returns the row of a cell; `facts` are further fields of it, `finished` other rows.
     `choices` is the commit of the plan, params.yaml and choices of final runs; None for runs on dev.
     """
     end_on_sigterm()
@@ -59,9 +72,8 @@ def run_missing(plan: Path, results: Path, workers: int, choices: str | None) ->
     print(f"{len(cells)} runs, {len(cells) - len(todo)} done", flush=True)
     facts = {"commit": try_git("describe", "--always", "--dirty"), "choices": choices}
     start = time.perf_counter()
-    threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else None
-    watch = partial(should_prune, finished)
-    waiting = [execute.submit(cell, threads, facts, watch) for cell in todo]
+    run = partial(run, facts=facts, finished=finished)  # so wrapped, Prefect does not copy the growing list
+    waiting = [execute.submit(cell, run) for cell in todo]
     failed: list[FpplmError] = []
     for number, future in enumerate(as_completed(waiting), start=1):
         try:
@@ -80,9 +92,9 @@ def run_missing(plan: Path, results: Path, workers: int, choices: str | None) ->
 
 
 @task(task_run_name="{cell.corpus}, {cell.arm}, seed {cell.seed}", cache_policy=NO_CACHE)
-def execute(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Any) -> LedgerRow:
+def execute(cell: Cell, run: Callable[[Cell], LedgerRow]) -> LedgerRow:
     """Runs the stages of one cell. Raises FpplmError."""
-    return run_cell(cell, threads, facts, partial(watch, cell))
+    return run(cell)
 
 
 def line(row: LedgerRow) -> str:

@@ -25,6 +25,7 @@ def lines() -> Iterator[Line]:
     for package in PACKAGES:
         yield _package(package)
     yield _runtime()
+    yield "ray", _version("ray") or "not installed; to use a cluster: pip install 'fpplm[ray]'", None
     yield _devices()
     yield from _template()
     yield _tool("git", "apt-get install git, or https://git-scm.com")

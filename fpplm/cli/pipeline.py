@@ -107,6 +107,12 @@ def gate(
     typer.echo("written to params.yaml; next: fpplm retrain --promote" if write else "to set them: fpplm gate --write")
 
 
+Cluster = Annotated[
+    str | None,
+    typer.Option("--ray", help="run on a Ray cluster that shares this folder: auto, HOST:PORT or local (starts one)"),
+]
+
+
 @app.command()
 def ablate(
     plan: Annotated[Path, typer.Argument(help="file that lists arms, corpora and seeds")] = Path(
@@ -120,13 +126,14 @@ def ablate(
         bool, typer.Option("--final", help="train at the values chosen on dev and committed, and score test")
     ] = False,
     only_report: Annotated[bool, typer.Option("--report", help="run nothing; only rewrite the tables")] = False,
+    cluster: Cluster = None,
 ) -> None:
     """Compares training methods: runs what the ledger lacks, on dev or (--final) on test, and writes tables."""
     announce(f"ablation {plan}")
     from fpplm.studies.outcome import write_outcome
 
     if not only_report:
-        load_flow("ablate").ablate(plan, results, workers, final)
+        load_flow("ablate").ablate(plan, results, workers, final, **on(cluster))
     typer.echo(write_outcome(plan, results))
 
 
@@ -138,6 +145,7 @@ def tune(
         Path | None, typer.Option(help="YAML file: train.lr: {low: 1.0e-5, high: 1.0e-4}, train.epochs: [6, 12]")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="trials in parallel, which share the cores")] = 1,
+    cluster: Cluster = None,
 ) -> None:
     """Searches learning rates, warm-up, epochs and batch size on dev; an interrupted search continues."""
     require_project()
@@ -149,7 +157,7 @@ def tune(
     from fpplm_core.settings import read_yaml
 
     plan = write_plan(load(), trials, read_yaml(space) if space else None)
-    load_flow("ablate").ablate(plan, FOLDER, workers)
+    load_flow("ablate").ablate(plan, FOLDER, workers, **on(cluster))
     found = tuned()
     typer.echo("\n".join(lines(found)))
     if write and found.best.values:
@@ -158,6 +166,11 @@ def tune(
         typer.echo("written to params.yaml; next: dvc repro")
     elif found.best.values:
         typer.echo("to set them: the same command with --write")
+
+
+def on(cluster: str | None) -> dict[str, str]:
+    """The argument of the flow, which a project's older copy of it does not take."""
+    return {} if cluster is None else {"cluster": cluster}
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

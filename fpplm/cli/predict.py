@@ -13,7 +13,7 @@ import typer
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
 from fpplm.cli.flow import load_flow, require_project
 from fpplm.cli.reading import SeparatorOption, TagColumn, WordColumn, as_column, name_options, naming_options
-from fpplm_core.errors import DataError, FpplmError, ParamsError
+from fpplm_core.errors import DataError, ParamsError
 
 if TYPE_CHECKING:
     from fpplm.prediction.cluster import Tagged
@@ -173,12 +173,7 @@ def _predict_on_cluster(
     threads: int,
     skip: bool,
 ) -> None:
-    try:
-        from fpplm.prediction.cluster import Options, session, tag_on_cluster
-    except ModuleNotFoundError as error:
-        raise FpplmError(
-            f"this needs the Python package {error.name}", where="--ray", do="pip install 'fpplm[ray]'"
-        ) from None
+    from fpplm.prediction.cluster import Options, session, tag_on_cluster
     from fpplm_core.serving import open_bundle
 
     # Every actor opens the bundle by its path and accepts no other one.

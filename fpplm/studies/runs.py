@@ -9,16 +9,16 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
+from filelock import FileLock
 
 from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PREDICTIONS, REPORTS
@@ -38,7 +38,6 @@ SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", 
 WATCH_EVERY = 0.2  # seconds
 
 Watch = Callable[[list[float]], bool]  # whether to prune a trial, given its dev F1 by epoch
-_preparing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 class Usage(NamedTuple):
@@ -71,10 +70,16 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
     return row
 
 
+def run_here(cell: Cell, threads: int | None, facts: dict[str, Any], finished: list[LedgerRow]) -> LedgerRow:
+    """Runs a cell on this machine; it may be pruned by what has finished, also while it runs. Raises FpplmError."""
+    return run_cell(cell, threads, facts, partial(should_prune, finished, cell))
+
+
 def prepared(cell: Cell, threads: int | None) -> Path:
     """The folder with the cell's corpus, read and encoded; cells with the same data share it. Raises FpplmError."""
     folder = PREPARED / cell.data_key
-    with _preparing[cell.data_key]:
+    PREPARED.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # others may prepare the same, in this process or in another
         if not folder.exists():
             with whole_folder(folder) as partial:
                 write_params(cell, partial)

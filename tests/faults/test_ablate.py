@@ -72,6 +72,23 @@ def test_runs_are_kept_and_a_failed_one_loses_nothing(make_project: Callable[[],
     assert (project.path / "results/plan.md").read_text().strip() in again
 
 
+def test_a_cluster_adds_to_the_same_ledger(make_project: Callable[[], Project]) -> None:
+    pytest.importorskip("ray")
+    project = make_project()
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"seeds": [1, 2]}, sort_keys=False))
+    command = ("fpplm", "ablate", "plan.yaml", "--results", "results")
+    # Without the guard: Ray asks for a cloud's metadata at an address that is not of this machine.
+    done = project.run(*command, "--ray", "local", "--workers", "2", PYTHONPATH="")
+    assert done.returncode != 0
+    assert "small, no such encoder, seed 1: tasks.encode failed" in done.stderr and "Traceback" not in done.stderr
+    rows = [json.loads(line) for line in (project.path / "results/runs.jsonl").read_text().splitlines()]
+    assert sorted((row["arm"], row["seed"], len(row["curve"])) for row in rows) == [("plain", 1, 1), ("plain", 2, 1)]
+
+    plan = PLAN | {"seeds": [1, 2], "arms": {"plain": PLAN["arms"]["plain"]}}
+    (project.path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    assert "2 runs, 2 done" in project.ok(*command)
+
+
 def test_final_runs_start_from_committed_choices_alone(make_project: Callable[[], Project], tmp_path: Path) -> None:
     project = make_project()
     space = {"train.lr": {"low": 1e-4, "high": 1e-2}, "train.epochs": [2]}
