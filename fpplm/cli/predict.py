@@ -64,8 +64,8 @@ def predict(
         typer.Option(help="i/n: tag only the i-th of n parts; in order, their outputs are that of one run"),
     ] = None,
     folder: Annotated[
-        Path | None,
-        typer.Option(help="write one output per file to this folder, with the project's flow `predict`"),
+        str | None,
+        typer.Option(help="write one output per file to this folder, with the project's flow `predict`; or see --ray"),
     ] = None,
     cluster: Annotated[
         str | None,
@@ -97,7 +97,7 @@ def predict(
         require_alone(context, "--folder", {"to", "device", "resume"})
         require_project()
         further = {"resume": True} if resume else {}  # which a project's older copy of the flow does not take
-        load_flow("predict").predict(bundle, [Path(name) for name in inputs], folder, to, device, **further)
+        load_flow("predict").predict(bundle, [Path(name) for name in inputs], Path(folder), to, device, **further)
         return
     if resume and (output == "-" or explain):
         raise ParamsError(
@@ -164,7 +164,7 @@ def _predict_on_cluster(
     cluster: str,
     bundle: Path,
     inputs: list[str],
-    folder: Path,
+    folder: str,
     resume: bool,
     device: str,
     variant: str,
@@ -180,7 +180,7 @@ def _predict_on_cluster(
     digest = open_bundle(bundle, digest, allow_links).manifest["digest"]
     options = Options(str(bundle.resolve()), device, variant, str(digest), allow_links, threads, skip)
     with session(cluster):
-        progress_of_parts(tag_on_cluster(inputs, str(folder), options, resume))
+        progress_of_parts(tag_on_cluster(inputs, folder, options, resume))
 
 
 def progress_of_parts(steps: Iterable[Tagged]) -> None:

@@ -71,7 +71,7 @@ def parts_of(sources: Sequence[str]) -> list[Part]:
     """The parts of all sources, in order. Raises DataError if one cannot be read, ParamsError if it has no parts."""
     parts: list[Part] = []
     for source in sources:
-        kind = SUFFIXES.get(Path(source).suffix.lower())
+        kind = SUFFIXES.get(Path(locate(source)[1]).suffix.lower())
         if kind is None:
             do = f"name files of {', '.join(sorted(set(SUFFIXES) - {''}))}, or omit --ray"
             raise ParamsError("cannot be split into parts", where=source, do=do)

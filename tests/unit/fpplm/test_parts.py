@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyarrow.fs import LocalFileSystem
+from moto.server import ThreadedMotoServer
+from pyarrow.fs import FileSelector, FileSystem, LocalFileSystem, copy_files
 
 from fpplm.prediction import parts
 from fpplm.prediction.inputs import accepted, read, reading_options
@@ -123,6 +124,34 @@ def test_what_cannot_be_split_is_refused_before_anything_is_tagged(tmp_path: Pat
         parts_of([str(tmp_path / "none.txt")])
     with pytest.raises(DataError, match="cannot be opened"):
         parts_of(["nowhere://x/in.txt"])
+
+
+def test_sources_and_outputs_may_be_on_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name, value in {
+            "ENDPOINT_URL": f"http://{host}:{port}",
+            "ACCESS_KEY_ID": "a",
+            "SECRET_ACCESS_KEY": "b",
+        }.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        filesystem, _ = FileSystem.from_uri("s3://texts/?allow_bucket_creation=true")
+        filesystem.create_dir("texts")
+        local = tmp_path / "in.txt"
+        local.write_text("a b\nc\nd\ne\n")
+        copy_files(str(local), "texts/in.txt", destination_filesystem=filesystem)
+        found = parts_of(["s3://texts/in.txt"])
+        for part in found:
+            tag_part(STUB, part, "s3://texts/out", skip=False)
+        outputs = filesystem.get_file_info(FileSelector("texts/out"))
+        assert [info.base_name for info in outputs] == ["part-000000.jsonl", "part-000001.jsonl"]
+        joined = b"".join(filesystem.open_input_stream(info.path).read() for info in outputs)
+        assert joined == at_once(local, tmp_path / "whole", "text")
+    finally:
+        server.stop()
 
 
 def test_a_source_may_be_a_uri(tmp_path: Path) -> None:
