@@ -117,10 +117,15 @@ def tag_on_cluster(sources: list[str], folder: str, options: Options, resume: bo
     if not todo:
         return
     ray.data.DataContext.get_current().enable_progress_bars = False
+    cpus = int(ray.available_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     tagged = ray.data.from_items([part._asdict() for part in todo], override_num_blocks=len(todo)).map(
         PartTagger,  # type: ignore[arg-type]
         fn_constructor_args=(options, folder),
-        compute=ray.data.ActorPoolStrategy(min_size=1),
+        compute=ray.data.ActorPoolStrategy(
+            min_size=1,  # more where the cluster has CPUs, also later
+            initial_size=max(1, min(len(todo), cpus // options.threads)),
+            max_tasks_in_flight_per_actor=1,  # otherwise the first actor takes two parts, and others none
+        ),
         num_cpus=options.threads,
         num_gpus=1 if options.device == "cuda" else None,
     )
