@@ -90,7 +90,11 @@ def test_an_actor_that_is_killed_is_replaced_and_no_text_is_lost_or_doubled(clus
     with session(cluster.address):
         for step in tag_on_cluster([str(source)], str(tmp_path / "out"), options(bundle), resume=False):
             if step.parts == 2:
-                actors = [p for p in psutil.process_iter(["name", "cmdline"]) if "PartTagger" in " ".join(p.cmdline())]
+                actors = [
+                    p
+                    for p in psutil.Process().children(recursive=True)
+                    if "PartTagger" in p.name() + " ".join(p.cmdline())
+                ]
                 killed = len(actors)
                 for actor in actors:
                     actor.kill()
