@@ -173,14 +173,13 @@ def _predict_on_cluster(
     threads: int,
     skip: bool,
 ) -> None:
-    from fpplm.prediction.cluster import Options, session, tag_on_cluster
+    from fpplm.prediction.cluster import Options, tag_on_cluster
     from fpplm_core.serving import open_bundle
 
     # Every actor opens the bundle by its path and accepts no other one.
     digest = open_bundle(bundle, digest, allow_links).manifest["digest"]
     options = Options(str(bundle.resolve()), device, variant, str(digest), allow_links, threads, skip)
-    with session(cluster):
-        progress_of_parts(tag_on_cluster(inputs, folder, options, resume))
+    progress_of_parts(tag_on_cluster(cluster, inputs, folder, options, resume))
 
 
 def progress_of_parts(steps: Iterable[Tagged]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import ray
 import ray.data
+import ray.exceptions
 from pyarrow.fs import FileSelector
 
 from fpplm.prediction.parts import Part, locate, parts_of, tag_part
@@ -102,12 +103,24 @@ def session(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def tag_on_cluster(sources: list[str], folder: str, options: Options, resume: bool) -> Iterator[Tagged]:
-    """Tags every part that has no output in the folder, within a `session`; yields the progress.
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        *_, last = filter(None, map(str.strip, str(error).splitlines()))
+        raise FpplmError(
+            "a process of the cluster failed", where="--ray", got=last, do="mend it, then continue with --resume"
+        ) from None
+
+
+def tag_on_cluster(address: str, sources: list[str], folder: str, options: Options, resume: bool) -> Iterator[Tagged]:
+    """Tags every part that has no output in the folder, in a `session`; yields the progress.
 
     Raises:
         DataError: a source cannot be read.
         ParamsError: the folder holds outputs of something else, or of the same without `resume`.
+        FpplmError: the cluster cannot be reached.
     """
     parts = parts_of(sources)
     done = claim(folder, sources, options, resume)
@@ -116,27 +129,33 @@ def tag_on_cluster(sources: list[str], folder: str, options: Options, resume: bo
     yield Tagged(finished, len(parts), 0)
     if not todo:
         return
+    with session(address), errors_in_one_line():
+        for row in rows_of(todo, folder, options):
+            if row["error"]:
+                what, where, got, do = row["error"]
+                raise DataError(what, where=where, got=got, do=do)
+            for note in row["notes"]:
+                print(f"{parts[row['part']].output}: {note}", file=sys.stderr)
+            finished += 1
+            yield Tagged(finished, len(parts), row["words"])
+
+
+def rows_of(parts: list[Part], folder: str, options: Options) -> Iterator[dict[str, Any]]:
+    """What `PartTagger` returns for each part, as they are finished."""
     ray.data.DataContext.get_current().enable_progress_bars = False
     cpus = int(ray.available_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-    tagged = ray.data.from_items([part._asdict() for part in todo], override_num_blocks=len(todo)).map(
+    tagged = ray.data.from_items([part._asdict() for part in parts], override_num_blocks=len(parts)).map(
         PartTagger,  # type: ignore[arg-type]
         fn_constructor_args=(options, folder),
         compute=ray.data.ActorPoolStrategy(
             min_size=1,  # more where the cluster has CPUs, also later
-            initial_size=max(1, min(len(todo), cpus // options.threads)),
+            initial_size=max(1, min(len(parts), cpus // options.threads)),
             max_tasks_in_flight_per_actor=1,  # otherwise the first actor takes two parts, and others none
         ),
         num_cpus=options.threads,
         num_gpus=1 if options.device == "cuda" else None,
     )
-    for row in tagged.iter_rows():
-        if row["error"]:
-            what, where, got, do = row["error"]
-            raise DataError(what, where=where, got=got, do=do)
-        for note in row["notes"]:
-            print(f"{parts[row['part']].output}: {note}", file=sys.stderr)
-        finished += 1
-        yield Tagged(finished, len(parts), row["words"])
+    return iter(tagged.iter_rows())
 
 
 def claim(folder: str, sources: list[str], options: Options, resume: bool) -> set[str]:

@@ -26,7 +26,7 @@ os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY
 from ray.cluster_utils import Cluster
 
 from fpplm.prediction import parts
-from fpplm.prediction.cluster import Options, session, tag_on_cluster
+from fpplm.prediction.cluster import Options, tag_on_cluster
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.serving import open_bundle
 
@@ -34,14 +34,13 @@ from fpplm_core.serving import open_bundle
 KILLED = """
 import os, signal, sys
 from fpplm.prediction import parts
-from fpplm.prediction.cluster import Options, session, tag_on_cluster
+from fpplm.prediction.cluster import Options, tag_on_cluster
 parts.ROWS = 40
 address, folder, source, bundle, digest = sys.argv[1:]
 options = Options(bundle, "cpu", "auto", digest, False, 1, False)
-with session(address):
-    for step in tag_on_cluster([source], folder, options, resume=False):
-        if step.parts == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
+for step in tag_on_cluster(address, [source], folder, options, resume=False):
+    if step.parts == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -87,18 +86,15 @@ def joined(folder: Path) -> bytes:
 
 def test_an_actor_that_is_killed_is_replaced_and_no_text_is_lost_or_doubled(cluster, bundle, source, whole, tmp_path):
     killed = 0
-    with session(cluster.address):
-        for step in tag_on_cluster([str(source)], str(tmp_path / "out"), options(bundle), resume=False):
-            if step.parts == 2:
-                actors = [
-                    p
-                    for p in psutil.Process().children(recursive=True)
-                    if "PartTagger" in p.name() + " ".join(p.cmdline())
-                ]
-                killed = len(actors)
-                for actor in actors:
-                    actor.kill()
-        assert killed and (step.parts, step.of) == (10, 10)
+    for step in tag_on_cluster(cluster.address, [str(source)], str(tmp_path / "out"), options(bundle), resume=False):
+        if step.parts == 2:
+            actors = [
+                p for p in psutil.Process().children(recursive=True) if "PartTagger" in p.name() + " ".join(p.cmdline())
+            ]
+            killed = len(actors)
+            for actor in actors:
+                actor.kill()
+    assert killed and (step.parts, step.of) == (10, 10)
     assert joined(tmp_path / "out") == whole
 
 
@@ -110,13 +106,12 @@ def test_a_driver_that_is_killed_is_resumed(cluster, bundle, source, whole, tmp_
     assert done.returncode == -signal.SIGKILL
     before = {file.name: file.stat().st_mtime_ns for file in out.glob("part-*.jsonl")}
     assert 2 <= len(before) < 10
-    with session(cluster.address):
-        with pytest.raises(ParamsError, match="holds a tagging; name another folder, or continue it with --resume"):
-            list(tag_on_cluster([str(source)], str(out), given, resume=False))
-        other = given._replace(variant="fp32")
-        with pytest.raises(ParamsError, match="holds a tagging of other inputs, got variant"):
-            list(tag_on_cluster([str(source)], str(out), other, resume=True))
-        steps = list(tag_on_cluster([str(source)], str(out), given, resume=True))
+    with pytest.raises(ParamsError, match="holds a tagging; name another folder, or continue it with --resume"):
+        list(tag_on_cluster(cluster.address, [str(source)], str(out), given, resume=False))
+    other = given._replace(variant="fp32")
+    with pytest.raises(ParamsError, match="holds a tagging of other inputs, got variant"):
+        list(tag_on_cluster(cluster.address, [str(source)], str(out), other, resume=True))
+    steps = list(tag_on_cluster(cluster.address, [str(source)], str(out), given, resume=True))
     assert steps[0].parts >= len(before) and steps[-1].parts == 10
     assert all((out / name).stat().st_mtime_ns == time for name, time in before.items())
     assert joined(out) == whole
@@ -127,19 +122,27 @@ def test_a_node_that_joins_is_used_and_an_error_names_its_line(cluster, bundle, 
     table = pa.table({"id": range(len(rows)), "text": [row["text"] for row in rows]})
     pq.write_table(table, tmp_path / "in.parquet", row_group_size=50)
     joins = cluster.add_node(num_cpus=1)
-    with session(cluster.address):
-        steps = list(tag_on_cluster([str(tmp_path / "in.parquet")], str(tmp_path / "out"), options(bundle), False))
-        assert steps[-1].parts == 8
-        broken = tmp_path / "broken.txt"
-        broken.write_bytes(source.read_bytes() + b"\xff\n")
-        with pytest.raises(DataError, match=f"^{broken}:401: not valid"):
-            list(tag_on_cluster([str(broken)], str(tmp_path / "stopped"), options(bundle), False))
+    steps = list(
+        tag_on_cluster(cluster.address, [str(tmp_path / "in.parquet")], str(tmp_path / "out"), options(bundle), False)
+    )
+    assert steps[-1].parts == 8
+    broken = tmp_path / "broken.txt"
+    broken.write_bytes(source.read_bytes() + b"\xff\n")
+    with pytest.raises(DataError, match=f"^{broken}:401: not valid"):
+        list(tag_on_cluster(cluster.address, [str(broken)], str(tmp_path / "stopped"), options(bundle), False))
     cluster.remove_node(joins)
     found = pq.read_table(tmp_path / "out")
     assert found.column_names == ["id", "text", "entities"] and found["id"].to_pylist() == list(range(400))
     assert found["entities"].to_pylist() == [row["entities"] for row in rows]
 
 
-def test_no_cluster_is_an_error_in_one_line():
-    with pytest.raises(FpplmError, match="no Ray cluster"), session("127.0.0.1:1"):
-        pass
+def test_a_machine_without_the_bundle_is_an_error_in_one_line(cluster, bundle, source, tmp_path):
+    nowhere = options(bundle)._replace(bundle="/nowhere")
+    with pytest.raises(FpplmError, match=r"a process of the cluster failed, got .*/nowhere") as caught:
+        list(tag_on_cluster(cluster.address, [str(source)], str(tmp_path / "out"), nowhere, resume=False))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_cluster_is_an_error_in_one_line(bundle, source, tmp_path):
+    with pytest.raises(FpplmError, match="no Ray cluster"):
+        list(tag_on_cluster("127.0.0.1:1", [str(source)], str(tmp_path / "out"), options(bundle), resume=False))
