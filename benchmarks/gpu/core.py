@@ -26,6 +26,7 @@ from fpplm_core.tagging.batches import collate, epoch_batches
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
+from fpplm_core.training.length import warmup_of
 from fpplm_core.training.loop import read_losses, train_steps
 from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
 from fpplm_core.training.technique import Technique, build
@@ -86,6 +87,7 @@ class Run:
         self.inputs = inputs
         self.techniques: dict[str, Technique] = build(technique.blocks())
         numbers = settings.train.model_dump(include=set(LoopSettings.__dataclass_fields__))
+        numbers["warmup"] = warmup_of(settings.train, steps)
         self.settings = LoopSettings(**numbers, steps=steps, bfloat16=bfloat16)
         self.state: TrainingState = initial_state(inputs.tagger().to(device), self.techniques, self.settings)
 
