@@ -93,14 +93,26 @@ def session(address: str) -> Iterator[None]:
         if ":" in address:  # Ray itself tries for minutes
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host, int(port)), timeout=REACHED).close()
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
-    except Exception as error:  # Ray raises many kinds, and a bare Exception if a machine is too busy to start it
+        _connect(address, options)
+    except Exception as error:  # of many kinds
         do = "use local, auto, or HOST:PORT of a running cluster"
         raise FpplmError("no Ray cluster", where="--ray", got=f"{address} ({error})", do=do) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str, options: dict[str, Any]) -> None:
+    """Ray gives itself 30 seconds to start, which a busy machine exceeds: then it is started again, up to twice."""
+    for again in (True, True, False):
+        try:
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **options)
+            return
+        except Exception as error:
+            if not again or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 @contextmanager

@@ -1,0 +1,55 @@
+"""A local Ray cluster that a busy machine does not start in time is started again; other errors are one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fpplm_core.errors import FpplmError
+
+pytest.importorskip("ray")
+
+from fpplm.prediction import cluster
+
+BUSY = Exception("The current node timed out during startup. This could happen because …")
+
+
+@pytest.mark.parametrize(("errors", "calls"), [([], 1), ([BUSY], 2), ([BUSY] * 2, 3)])
+def test_a_start_that_takes_too_long_is_repeated(monkeypatch, errors, calls):
+    seen = started(monkeypatch, errors)
+    with cluster.session("local"):
+        assert len(seen) == calls
+    assert all(options["include_dashboard"] is False and options["address"] == "local" for options in seen)
+
+
+@pytest.mark.parametrize(("errors", "calls"), [([BUSY] * 3, 3), ([ValueError("no")], 1)])
+def test_what_fails_for_good_is_one_error(monkeypatch, errors, calls):
+    seen = started(monkeypatch, errors)
+    with pytest.raises(FpplmError, match=r"--ray: no Ray cluster, got local \("), cluster.session("local"):
+        pass
+    assert len(seen) == calls
+
+
+@pytest.mark.parametrize(("mode", "warned"), [("token", False), ("disabled", True)])
+def test_a_cluster_of_others_without_a_token_is_warned_of(monkeypatch, capsys, mode, warned):
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    started(monkeypatch, [])
+    with cluster.session("auto"):
+        pass
+    assert ("RAY_AUTH_MODE=token" in capsys.readouterr().err) is warned
+
+
+def started(monkeypatch: pytest.MonkeyPatch, errors: list[Exception]) -> list[dict[str, Any]]:
+    """The options of each start, which raises these errors in turn."""
+    seen: list[dict[str, Any]] = []
+    left = iter(errors)
+
+    def init(**options: Any) -> None:
+        seen.append(options)
+        if error := next(left, None):
+            raise error
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    return seen
