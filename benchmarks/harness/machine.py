@@ -37,5 +37,6 @@ def save(name: str, result: dict[str, Any], folder: Path = RESULTS) -> None:
     """Writes the result with the machine and the command that made it."""
     command = " ".join(["python", *sys.orig_argv[1:]])
     text = json.dumps({"machine": facts(), "command": command, **result}, indent=2)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text + "\n", encoding="utf-8")
     print(f"saved {folder / name}", flush=True)
