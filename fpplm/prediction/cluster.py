@@ -77,7 +77,7 @@ class PartTagger:
 
 @contextmanager
 def session(address: str) -> Iterator[None]:
-    """A connection to a cluster; `local` starts one in this process, on the loopback. Raises FpplmError."""
+    """A connection to a cluster; `local` starts one that asks for a token. Raises FpplmError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address == "local":
         os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would wait for every other process here
