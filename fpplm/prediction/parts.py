@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +22,12 @@ from fpplm.prediction.formats import Placed
 from fpplm.prediction.inputs import of_row, read, reading_options
 from fpplm.prediction.lines import UTF8, unreadable
 from fpplm.prediction.outputs import tag_texts
+from fpplm.prediction.records import rows_of_entities
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.entities import CHUNK, SegmentedText, entities_of
+from fpplm_core.serving.entities import CHUNK, SegmentedText
 
 ROWS = 8 * CHUNK  # lines of a part: seconds of work, which is all that a killed process loses
 READ = 2**24  # bytes read at once to find line ends
@@ -158,16 +159,12 @@ def tag_rows(predictor: Predictor, part: Part, options: Options, target: Path, s
                 texts = [accept(item, skipped) for item in texts_of(batch, part, before, options)]
                 good = [text for text in texts if text is not None]
                 spans = iter([row for _, tagged in predictor.stream(good) for row in tagged])
-                rows = [None if text is None else record(text, next(spans)) for text in texts]
+                rows = [None if text is None else rows_of_entities(text, next(spans)) for text in texts]
                 column = pa.array(rows, ENTITIES)
                 writer.write_batch(pa.record_batch([*batch.columns, column], schema=schema))
                 words += sum(len(text.words) for text in good)
                 before += len(batch)
     return words
-
-
-def record(text: SegmentedText, spans: Any) -> list[dict[str, Any]]:
-    return [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities_of(text, spans)]
 
 
 def texts_of(batch: pa.RecordBatch, part: Part, before: int, options: Options) -> list[SegmentedText | DataError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 from fpplm.prediction.formats import Placed
 from fpplm_core.data.formats.conll import DOCUMENT
@@ -22,10 +22,14 @@ def record_of(text: SegmentedText, spans: ScoredSpans, kind: Kind, labels: Seque
     A word tagger, such as one of parts of speech, writes the tags of its data instead.
     """
     if kind == "jsonl":
-        rows = [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities_of(text, spans)]
-        return json.dumps({"text": text.text, "entities": rows}, ensure_ascii=False) + "\n"
+        return json.dumps({"text": text.text, "entities": rows_of_entities(text, spans)}, ensure_ascii=False) + "\n"
     tags = plain_tags([span for span, _ in spans], len(text.words), labels)
     return "".join(f"{word}\t{tag}\n" for (word, _, _), tag in zip(text.words, tags, strict=True)) + "\n"
+
+
+def rows_of_entities(text: SegmentedText, spans: ScoredSpans) -> list[dict[str, Any]]:
+    """The entities of a text as they are written, with scores of four decimals."""
+    return [entity._asdict() | {"score": round(entity.score, 4)} for entity in entities_of(text, spans)]
 
 
 def plain_tags(spans: Sequence[Span], length: int, labels: Sequence[str]) -> list[str]:
