@@ -88,10 +88,10 @@ def predict(
         require_alone(context, "--ray", allowed)
         if folder is None:
             raise ParamsError("needs --folder, which takes one output per part", where="--ray")
-        skip = on_error == "skip"
-        _predict_on_cluster(
-            cluster, bundle, inputs, folder, resume, device, variant, digest, allow_links, threads, skip
-        )
+        from fpplm.prediction.cluster import Options, tag_on_cluster
+
+        options = Options.of(bundle, device, variant, digest, allow_links, threads, on_error == "skip")
+        progress_of_parts(tag_on_cluster(cluster, inputs, folder, options, resume))
         return
     if folder is not None:
         require_alone(context, "--folder", {"to", "device", "resume"})
@@ -158,28 +158,6 @@ def require_alone(context: typer.Context, option: str, allowed: set[str]) -> Non
             others.append(parameter.opts[0])
     if others:
         raise ParamsError("these options do not go with it", where=option, got=", ".join(others), do="omit them")
-
-
-def _predict_on_cluster(
-    cluster: str,
-    bundle: Path,
-    inputs: list[str],
-    folder: str,
-    resume: bool,
-    device: str,
-    variant: str,
-    digest: str | None,
-    allow_links: bool,
-    threads: int,
-    skip: bool,
-) -> None:
-    from fpplm.prediction.cluster import Options, tag_on_cluster
-    from fpplm_core.serving import open_bundle
-
-    # Every actor opens the bundle by its path and accepts no other one.
-    digest = open_bundle(bundle, digest, allow_links).manifest["digest"]
-    options = Options(str(bundle.resolve()), device, variant, str(digest), allow_links, threads, skip)
-    progress_of_parts(tag_on_cluster(cluster, inputs, folder, options, resume))
 
 
 def progress_of_parts(steps: Iterable[Tagged]) -> None:

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
@@ -21,7 +22,7 @@ from pyarrow.fs import FileSelector
 
 from fpplm.prediction.parts import Part, locate, parts_of, tag_part
 from fpplm_core.errors import DataError, FpplmError, ParamsError
-from fpplm_core.serving import Predictor
+from fpplm_core.serving import Predictor, open_bundle
 
 REACHED = 5.0  # seconds to reach a cluster
 RUN = "_run.json"  # in the output folder: what its parts were made of; readers of Parquet folders ignore `_`
@@ -37,6 +38,14 @@ class Options(NamedTuple):
     allow_links: bool
     threads: int
     skip: bool
+
+    @classmethod
+    def of(
+        cls, bundle: Path, device: str, variant: str, digest: str | None, allow_links: bool, threads: int, skip: bool
+    ) -> Options:
+        """With the digest of the bundle, as every actor opens it by its path. Raises BundleError."""
+        found = open_bundle(bundle, digest, allow_links).manifest["digest"]
+        return cls(str(bundle.resolve()), device, variant, found, allow_links, threads, skip)
 
 
 class Tagged(NamedTuple):

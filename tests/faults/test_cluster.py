@@ -28,7 +28,6 @@ from ray.cluster_utils import Cluster
 from fpplm.prediction import parts
 from fpplm.prediction.cluster import Options, tag_on_cluster
 from fpplm_core.errors import DataError, FpplmError, ParamsError
-from fpplm_core.serving import open_bundle
 
 # Kills itself once a part is finished, as a machine that fails does.
 KILLED = """
@@ -77,7 +76,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def options(bundle: Path, skip: bool = False) -> Options:
-    return Options(str(bundle), "cpu", "auto", open_bundle(bundle).manifest["digest"], False, 1, skip)
+    return Options.of(bundle, "cpu", "auto", None, False, 1, skip)
 
 
 def joined(folder: Path) -> bytes:
