@@ -108,6 +108,30 @@ def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema
     partial.replace(path)
 
 
+def write_mapped_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    """Writes an Arrow file atomically, uncompressed, for `open_mapped_table`."""
+    import pyarrow as pa
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    partial.replace(path)
+
+
+def open_mapped_table(path: Path) -> pa.Table:
+    """A table whose columns stay in the file until they are read. Raises DataError if the file is missing."""
+    import pyarrow as pa
+
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except FileNotFoundError:
+        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"not an Arrow file ({error})", where=str(path), do="run: dvc repro") from None
+
+
 def open_table(path: Path) -> ParquetFile:
     """Raises DataError if the file, made by an earlier stage, is missing."""
     import pyarrow.parquet as pq

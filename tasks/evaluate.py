@@ -6,10 +6,12 @@ import numpy as np
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
-from fpplm_core.data.corpus import load_corpus
-from fpplm_core.data.windows import load_windows, read_encoding
-from fpplm_core.evaluation.predictions import predictions_of, write_plots, write_predictions
-from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions, score_split
+from fpplm_core.data.corpus import CorpusParts, stream_corpus
+from fpplm_core.data.encoded import Encoded, open_windows
+from fpplm_core.data.windows import read_encoding
+from fpplm_core.evaluation.predictions import prediction_writer, predictions_of, write_plots
+from fpplm_core.evaluation.scorer import SplitScorer
+from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions
 from fpplm_core.files import write_record
 from fpplm_core.model.device import choose_device
 from fpplm_core.model.settings import ModelSettings
@@ -23,19 +25,23 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
     blueprint, tagger = load_model(model)
     tagger = tagger.to(choose_device(train.device))
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
-    seen = mentions(load_corpus("train", paths.CORPUS))
+    seen = mentions(stream_corpus("train", paths.CORPUS))
     counts = read_encoding(paths.ENCODED).counts
     scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
-        sentences, windows = load_corpus(split, paths.CORPUS), load_windows(split, paths.ENCODED).windows
-        logits = word_logits(windows, [len(s.words) for s in sentences], 4 * train.batch_pieces, batch_logits(tagger))
-        predicted = decoder.spans(logits)
-        tagged_words = sum(len(window.owned_words) for window in windows)
-        without_pieces = counts[split].words_without_pieces
-        scores[split] = score_split(sentences, predicted, logits, blueprint.labels, seen, tagged_words, without_pieces)
-        rows = predictions_of(sentences, gold_spans(sentences), predicted)
-        write_predictions(paths.PREDICTIONS / f"{split}.jsonl", rows)
-        np.save(paths.PREDICTIONS / f"{split}_logits.npy", np.concatenate(logits))
+        windows, scorer = Encoded.of(open_windows(split, paths.ENCODED)).windows, SplitScorer(seen, blueprint.labels)
+        shape = counts[split].words, len(blueprint.labels)
+        paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
+        answers = np.lib.format.open_memmap(paths.PREDICTIONS / f"{split}_logits.npy", "w+", np.float32, shape)
+        with prediction_writer(paths.PREDICTIONS / f"{split}.jsonl") as write:
+            for part in CorpusParts(split, paths.CORPUS):
+                own = windows.of_sentences(scorer.sentences, scorer.sentences + len(part))
+                logits = word_logits(own, [len(s.words) for s in part], 4 * train.batch_pieces, batch_logits(tagger))
+                predicted = decoder.spans(logits)
+                answers[scorer.words : scorer.words + sum(map(len, logits))] = np.concatenate(logits)
+                scorer.add_tagged(part, predicted, logits, sum(len(window.owned_words) for window in own))
+                write(predictions_of(part, gold_spans(part), predicted))
+        scores[split] = scorer.split_scores(counts[split].words_without_pieces)
         print(summary(split, scores[split]))
     write_plots(paths.REPORTS / "evaluation", scores["test"])
     write_record(paths.METRICS / "evaluate.json", Evaluation(**scores))

@@ -12,7 +12,7 @@ from fpplm.pipeline.timing import Timing, TimingReport, machine, measure
 from fpplm.registry.lineage import manifest_facts
 from fpplm.report.console import client_lines, verdict_lines
 from fpplm.report.page import render
-from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.corpus import CorpusParts
 from fpplm_core.export.bundle_writer import assemble, graph_sizes, make_config
 from fpplm_core.export.generic_client import measure_clients
 from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs, with_documents
@@ -27,16 +27,17 @@ from fpplm_core.tagging.decoder import SpanDecoder
 def verify(params: Params) -> None:
     blueprint = read_record(paths.MODEL / "blueprint.json", Blueprint)
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
-    dev, test = (load_corpus(split, paths.CORPUS) for split in ("dev", "test"))
-    answers = np.concatenate([np.load(paths.PREDICTIONS / f"{split}_logits.npy") for split in ("dev", "test")])
-    torch = TorchAnswer.of(dev, test, answers, decoder)
+    dev, test = (
+        TorchAnswer(CorpusParts(split, paths.CORPUS), np.load(paths.PREDICTIONS / f"{split}_logits.npy", mmap_mode="r"))
+        for split in ("dev", "test")
+    )
     sizes = graph_sizes(paths.GRAPHS)
     config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)
-    facts = manifest_facts(params)
-    write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", test)
-    timed, timings = with_documents([*dev, *test]), list[Timing]()
-    write(config, facts)
-    verdicts = verify_graphs(paths.BUNDLE, torch, params.verify, lambda p: timings.append(measure(p, *timed)))
+    first_dev, first_test = (next(iter(answer.parts)) for answer in (dev, test))
+    write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", first_test)
+    timed, timings = with_documents([*first_dev, *first_test]), list[Timing]()
+    write(config, facts := manifest_facts(params))
+    verdicts = verify_graphs(paths.BUNDLE, dev, test, params.verify, lambda p: timings.append(measure(p, *timed)))
     report = VerifyReport.of(verdicts, sizes)
     write_record(paths.METRICS / "verify.json", report)
     write_record(paths.REPORTS / "timings" / "verify.json", TimingReport(machine(), timings))
@@ -45,11 +46,11 @@ def verify(params: Params) -> None:
     config = replace(config, variants=report.by_device(config.variants))
     serving = Predictor.load(paths.BUNDLE, "cpu", config.variants["cpu"][0])
     if params.export.refine_below:
-        trial = try_label_lm(serving, dev)
+        trial = try_label_lm(serving, dev.parts)
         print(f"label language model: served dev F1 {trial.dev_f1:.4f}, with it {trial.dev_f1_refined:.4f}")
         report, config = replace(report, label_lm=trial), replace(config, use_label_lm=trial.used)
-    clients = measure_clients(paths.BUNDLE, report.kept, dev, test)
-    report = replace(report, served=served_f1(serving, test), clients=clients)
+    clients = measure_clients(paths.BUNDLE, report.kept, dev.parts, test.parts)
+    report = replace(report, served=served_f1(serving, test.parts), clients=clients)
     write_record(paths.METRICS / "verify.json", report)
     write(config, facts | report.facts)
     print(*client_lines(clients), f"bundle: {paths.BUNDLE} with {', '.join(report.kept)}\nreport: {render()}", sep="\n")

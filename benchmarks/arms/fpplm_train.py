@@ -40,7 +40,7 @@ def run(settings: Params) -> dict[str, Any]:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     began = time.perf_counter()
-    batches = data.batches_by_step
+    batches = [data.rows(step) for step in range(data.steps)]
     steps = train_steps(training.state, lambda n: make_batch(data, batches[n]), training.techniques, training.loop)
     losses = read_losses(list(steps))
     seconds = time.perf_counter() - began

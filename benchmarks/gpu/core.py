@@ -134,19 +134,19 @@ def write_inputs(folder: Path) -> None:
     The encoder's table of pieces is cut down to those that occur, and its weights are rounded to float16, so that all
     of it stays under 60 MB.
     """
-    from fpplm_core.data.windows import load_windows
+    from fpplm_core.data.encoded import Encoded, RenumberedWindows, open_windows
     from fpplm_core.export.onnx import export_fp32
     from fpplm_core.export.variants import derive_fp16
-    from fpplm_core.training.data import remap_ids, used_pieces
+    from fpplm_core.training.data import used_pieces
 
     settings = load()
     encoding = json.loads(Path("build/encoded/encoding.json").read_text(encoding="utf-8"))
     blueprint = Blueprint(**{name: encoding[name] for name in Blueprint.__dataclass_fields__})
-    windows, tags, second = load_windows("train", Path("build/encoded"))
+    windows, tags, second = Encoded.of(open_windows("train", Path("build/encoded")))
     pieces = used_pieces(windows, blueprint.mask_id)
     blueprint = replace(blueprint, mask_id=int(np.searchsorted(pieces, blueprint.mask_id)))
-    content = {"blueprint": asdict(blueprint), "windows": [asdict(row) for row in remap_ids(windows, pieces)]}
-    text = json.dumps(content | {"tags": tags, "second": second})
+    content = {"blueprint": asdict(blueprint), "windows": [asdict(row) for row in RenumberedWindows(windows, pieces)]}
+    text = json.dumps(content | {"tags": list(tags), "second": list(second)})
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "windows.json").write_text(text, encoding="utf-8")
 

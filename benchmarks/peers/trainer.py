@@ -36,7 +36,8 @@ from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import calibration_error
 from fpplm_core.evaluation.predictions import predictions_of, write_predictions
-from fpplm_core.evaluation.scores import gold_spans, mentions, score_spans
+from fpplm_core.evaluation.scorer import score_spans
+from fpplm_core.evaluation.scores import gold_spans, mentions
 from fpplm_core.files import write_json
 from fpplm_core.model import pretrained
 from fpplm_core.model.settings import ModelSettings

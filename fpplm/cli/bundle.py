@@ -108,7 +108,8 @@ def evaluate(
     announce(f"scoring {bundle} on {file}")
     from fpplm.prediction.evaluation import read_gold
     from fpplm_core.data.options import Options
-    from fpplm_core.evaluation.scores import TypeScore, score_spans
+    from fpplm_core.evaluation.scorer import score_spans
+    from fpplm_core.evaluation.scores import TypeScore
     from fpplm_core.serving import Predictor
 
     predictor = Predictor.load(

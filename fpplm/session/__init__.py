@@ -1,1 +1,1 @@
-"""A training session on this machine: checkpoints, progress, signals, number format."""
+"""A training session: checkpoints, progress, signals, number format."""

@@ -15,13 +15,13 @@ from fpplm_core.training.settings import TrainSettings
 def choose_precision(settings: TrainSettings, model: Tagger, data: TrainingData) -> bool:
     """True for bfloat16: as `train.precision` says or, for auto, where it is faster; all processes choose alike.
 
-    It is faster on a GPU whose cores compute in it (others emulate it), or on a CPU whose passes take 1.2 times less.
+    It is faster on a GPU whose cores compute in it (others emulate it), or on a CPU whose passes are 1.2 times as fast.
     """
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     device = next(model.parameters()).device
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        return parallel.gather(bool(torch.cuda.is_bf16_supported(including_emulation=False)))[0]
     batch = make_batch(data, data.epochs[0][0])
     seconds: dict[bool, list[float]] = {False: [], True: []}
     model.eval()

@@ -26,7 +26,6 @@ from fpplm_core.model.device import choose_device
 
 TIMEOUT = 600.0  # seconds that a process waits for the others: more than it takes to write a large checkpoint
 ANSWER = 5.0  # seconds in which all that are alive notice that an exchange failed
-HERE = {"GLOO_SOCKET_IFNAME": "lo"}  # all processes are on this machine, so none listens to others
 
 
 def run_in_processes(count: int) -> bool:
@@ -55,8 +54,7 @@ def run_in_processes(count: int) -> bool:
     if machines == "1":
         options += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--rdzv-id", str(os.getpid())]
         options += ["--local-addr", "127.0.0.1"]
-        for name, value in HERE.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # listens to no other machine
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // each)))
     os.environ[WATCHED] = str(os.getpid())
     command = sys.modules["__main__"].__spec__

@@ -117,11 +117,11 @@ def _train_and_save_epochs(
     display: Display | None,
     terminated: threading.Event,
 ) -> None:
-    windows, batches = run.data.windows, run.data.batches_by_step
+    windows = run.data.windows
     began, words = time.perf_counter(), 0
     for progress in train_epochs(run, history, terminated):
         if display:
-            words += sum(len(windows[row].owned_words) for row in batches[progress.report.step])
+            words += sum(len(windows[row].owned_words) for row in run.data.rows(progress.report.step))
             speed = words / (time.perf_counter() - began)
             display.steps(speed)
             if progress.dev_f1 is not None:

@@ -100,6 +100,24 @@ def sentences_of(data: ParquetFile) -> Iterator[Sentence]:
         yield from map(Sentence, words, tags, batch["file"].to_pylist(), lines, *rest, offsets)
 
 
+@dataclass(frozen=True)
+class CorpusParts:
+    """A split, read anew each time in parts of at least BATCH sentences that end between documents."""
+
+    split: str
+    folder: Path
+
+    def __iter__(self) -> Iterator[list[Sentence]]:
+        part: list[Sentence] = []
+        for sentence in stream_corpus(self.split, self.folder):
+            if len(part) >= BATCH and (sentence.document is None or sentence.document != part[-1].document):
+                yield part
+                part = []
+            part.append(sentence)
+        if part:
+            yield part
+
+
 def load_corpus(split: str, folder: Path) -> list[Sentence]:
     """All sentences of a split in memory. Raises DataError if it is missing."""
     return list(stream_corpus(split, folder))

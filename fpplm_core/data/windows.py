@@ -1,36 +1,26 @@
-"""The encoded splits: windows with their labels, as Parquet files."""
+"""Encodes the splits of a corpus: windows with their labels."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
 from fpplm_core.data.corpus import BATCH, SPLITS, UNLABELLED, distinct_tags, open_corpus, stream_corpus
+from fpplm_core.data.encoded import FIELDS, LABELS, SCHEMA, windows_file
 from fpplm_core.data.records import Sentence
-from fpplm_core.files import open_table, read_record, write_table
+from fpplm_core.files import read_record, write_mapped_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
-from fpplm_core.tagging.windows import Window, WindowBuilder
+from fpplm_core.tagging.windows import WindowBuilder
 
 T = TypeVar("T")
 INFO = "encoding.json"  # the name of the EncodingInfo beside the splits
-SCHEMA = pa.schema(  # the fields of Window, in its order
-    {
-        "sentence": pa.int32(),
-        "ids": pa.list_(pa.int32()),
-        "words": pa.list_(pa.int32()),
-        "first": pa.list_(pa.int32()),
-        "types": pa.list_(pa.int16()),
-    }
-)
-FIELDS = dict(zip(SCHEMA.names, (field.name for field in fields(Window)), strict=True))  # by column
-LABELS = pa.list_(pa.int16())
 Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one per word or none at all
 
 
@@ -57,18 +47,10 @@ class EncodingInfo:
     counts: dict[str, WindowCounts]
 
 
-class Encoded(NamedTuple):
-    """The windows of a split; for train, by window, its words' labels and those of the second task ([] = none)."""
-
-    windows: list[Window]
-    labels: list[list[int]]
-    second: list[list[int]]
-
-
 def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None, scheme: str) -> EncodingInfo:
     """Writes the windows of every split of a corpus to a folder; those of train with labels.
 
-    A second task's labels go into train.parquet if they come from the same file as train, else into second.parquet.
+    A second task's labels go beside train's if they come from the same file, else into a file of their own.
     `mask_id` is the piece that hides a word; None, for an encoder without one (GPT-2), takes the builder's filler.
     `scheme` is the corpus's. Raises DataError if a split is missing.
     """
@@ -83,18 +65,18 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
         sentences = stream_corpus(split, corpus)
         if split == "train":
             rows = with_labels(sentences, labels, beside, second)
-            counts[split] = write_windows(folder / f"{split}.parquet", rows, builder, ("labels", "second"))
+            counts[split] = write_windows(windows_file(folder, split), rows, builder, ("labels", "second"))
         else:
-            counts[split] = write_windows(folder / f"{split}.parquet", ((s, {}) for s in sentences), builder, ())
+            counts[split] = write_windows(windows_file(folder, split), ((s, {}) for s in sentences), builder, ())
     for optional in ("second", UNLABELLED):
-        (folder / f"{optional}.parquet").unlink(missing_ok=True)
+        windows_file(folder, optional).unlink(missing_ok=True)
     if (corpus / f"{UNLABELLED}.parquet").exists():
         texts = stream_corpus(UNLABELLED, corpus)
-        counts[UNLABELLED] = write_windows(folder / f"{UNLABELLED}.parquet", ((s, {}) for s in texts), builder, ())
+        counts[UNLABELLED] = write_windows(windows_file(folder, UNLABELLED), ((s, {}) for s in texts), builder, ())
     if separate:
         index = {label: number for number, label in enumerate(second)}
         rows = ((s, {"second": [index[tag] for tag in s.tags]}) for s in stream_corpus("second", corpus))
-        write_windows(folder / "second.parquet", rows, builder, ("second",))
+        write_windows(windows_file(folder, "second"), rows, builder, ("second",))
     return EncodingInfo(
         labels, builder.first_shape_type, builder.filler if mask_id is None else mask_id, second, counts
     )
@@ -103,13 +85,6 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
 def read_encoding(folder: Path) -> EncodingInfo:
     """What `encode_corpus` returned for a folder. Raises DataError if it is missing."""
     return read_record(folder / INFO, EncodingInfo)
-
-
-def load_windows(split: str, folder: Path) -> Encoded:
-    """An encoded split. Raises DataError if it is missing."""
-    rows = open_table(folder / f"{split}.parquet").read().to_pydict()
-    windows = [Window(*row) for row in zip(*(rows[name] for name in SCHEMA.names), strict=True)]
-    return Encoded(windows, rows.get("labels", []), rows.get("second", []))
 
 
 def with_labels(
@@ -152,7 +127,7 @@ def write_windows(path: Path, rows: Iterable[Labelled], builder: WindowBuilder, 
             count["pieces"] += sum(len(w.ids) for w in windows)
             yield pa.RecordBatch.from_pydict(columns, schema)
 
-    write_table(path, batches(), schema)
+    write_mapped_table(path, batches(), schema)
     sizes = count["sentences"], count["words"], count["windows"], count["pieces"]
     return WindowCounts(*sizes, builder.pieceless, builder.cut_words)
 

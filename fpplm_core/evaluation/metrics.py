@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 from fpplm_core.tagging.spans import Span
 
+BINS = 15  # of confidence, for the calibration error
+
 SentenceCounts = NDArray[np.int64]  # (..., sentences, 3): true positives, false positives, false negatives
 
 
@@ -53,7 +55,9 @@ def micro_f1(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]
     return sum_counts(span_counts(g, p) for g, p in zip(gold, predicted, strict=True)).f1
 
 
-def bootstrap_f1(counts: Sequence[Counts], resamples: int, confidence: float, seed: int) -> tuple[float, float]:
+def bootstrap_f1(
+    counts: Sequence[Counts] | SentenceCounts, resamples: int, confidence: float, seed: int
+) -> tuple[float, float]:
     """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012)."""
     table: SentenceCounts = np.array(counts, dtype=np.int64).reshape(-1, 3)
     random = np.random.default_rng(seed)
@@ -65,8 +69,8 @@ def bootstrap_f1(counts: Sequence[Counts], resamples: int, confidence: float, se
     return float(low), float(high)
 
 
-def confusion(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> dict[str, dict[str, int]]:
-    """gold type -> predicted type -> spans.
+def confusion(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> Counter[tuple[str, str]]:
+    """The number of spans of each gold type and predicted type.
 
     Spans with the same borders are paired; the remaining gold ones are MISSED, the remaining predicted ones SPURIOUS.
     """
@@ -76,10 +80,7 @@ def confusion(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]
         gold_borders = {span[:2] for span in gold_spans}
         table.update((span.type, type_at.get(span[:2], MISSED)) for span in gold_spans)
         table.update((SPURIOUS, span.type) for span in predicted_spans if span[:2] not in gold_borders)
-    rows: dict[str, dict[str, int]] = {}
-    for (gold_type, predicted_type), number in sorted(table.items()):
-        rows.setdefault(gold_type, {})[predicted_type] = number
-    return rows
+    return table
 
 
 def seen_unseen(
@@ -109,20 +110,29 @@ def mention(words: Sequence[str], span: Span) -> tuple[str, str]:
     return " ".join(words[span.start : span.end]).lower(), span.type
 
 
-def token_accuracy(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """The share of words with the right tag, 0 where there is no word."""
-    pairs = [(a, b) for tags, others in zip(gold, predicted, strict=True) for a, b in zip(tags, others, strict=True)]
-    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+def right_words(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> int:
+    """The number of words with the right tag."""
+    pairs = zip(gold, predicted, strict=True)
+    return sum(a == b for tags, others in pairs for a, b in zip(tags, others, strict=True))
 
 
 def calibration_error(
-    probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]], bins: int = 15
+    probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]], bins: int = BINS
 ) -> float:
     """Expected calibration error of the likeliest labels (Guo 2017, 1706.04599, eq. 3).
 
     *probabilities:* (words, K), *gold:* (words,), a negative number where no label is right. In [0, 1].
     """
+    return float(np.abs(calibration_gaps(probabilities, gold, bins)).sum() / max(1, len(gold)))
+
+
+def calibration_gaps(
+    probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]], bins: int = BINS
+) -> NDArray[np.float64]:
+    """For each bin of confidence, the number of right words less the sum of their confidences. *Shape:* (bins,).
+
+    The gaps of parts of a corpus add up to the gaps of the whole.
+    """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == gold
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(place, correct, bins) - np.bincount(place, confidence, bins)
-    return float(np.abs(gap).sum() / max(1, len(gold)))
+    return np.asarray(np.bincount(place, correct, bins) - np.bincount(place, confidence, bins))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
@@ -65,10 +66,25 @@ def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans)
         )
 
 
+@contextmanager
+def prediction_writer(path: Path) -> Iterator[Callable[[Iterable[SentencePrediction]], None]]:
+    """A function that appends one JSON line per sentence, without empty keys; the file is there once all are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as stream:
+
+        def write(predictions: Iterable[SentencePrediction]) -> None:
+            rows = ({key: value for key, value in asdict(p).items() if value is not None} for p in predictions)
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+        yield write
+    partial.replace(path)
+
+
 def write_predictions(path: Path, predictions: Iterable[SentencePrediction]) -> None:
     """Writes one JSON line per sentence, without empty keys."""
-    rows = ({key: value for key, value in asdict(p).items() if value is not None} for p in predictions)
-    write_text(path, "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n")
+    with prediction_writer(path) as write:
+        write(predictions)
 
 
 def read_predictions(path: Path) -> list[SentencePrediction]:

@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import micro_f1
+from fpplm_core.evaluation.metrics import Counts, span_counts, sum_counts
 from fpplm_core.evaluation.scores import gold_spans
 from fpplm_core.export.verdicts import ClientF1
 from fpplm_core.serving.bundle import CONFIG, GRAPHS, TOKENIZER, TOKENIZER_CONFIG, open_bundle
@@ -77,22 +77,27 @@ def join_pieces(encoded: Encoding, labels: Sequence[str]) -> list[Span]:
 
 
 def measure_clients(
-    bundle: Path, variants: Iterable[str], dev: Sequence[Sentence], test: Sequence[Sentence]
+    bundle: Path, variants: Iterable[str], dev: Iterable[Sequence[Sentence]], test: Iterable[Sequence[Sentence]]
 ) -> dict[str, ClientF1]:
     """The F1 that such clients get with each of these variants, by name; without fp16, which they use only on GPUs."""
     return {variant: client_f1(bundle, variant, dev, test) for variant in variants if variant != "fp16"}
 
 
-def client_f1(bundle: Path, variant: str, dev: Sequence[Sentence], test: Sequence[Sentence]) -> ClientF1:
+def client_f1(
+    bundle: Path, variant: str, dev: Iterable[Sequence[Sentence]], test: Iterable[Sequence[Sentence]]
+) -> ClientF1:
     """The F1 that a client without fpplm gets with a variant, one sentence at a time; uses all cores."""
     file = open_bundle(bundle).config.graphs[variant]
     client, scores = GenericClient(bundle, file), []
     for split in (dev, test):
-        texts = [text_of(sentence) for sentence in split]
-        gold = [over_characters(spans, words) for spans, (_, words) in zip(gold_spans(split), texts, strict=True)]
-        with ThreadPoolExecutor(cores()) as workers:
-            readings = list(workers.map(client.read, (text for text, _ in texts)))
-        scores.append(micro_f1(gold, [reading.entities for reading in readings]))
+        counts: list[Counts] = []
+        for part in split:
+            texts = [text_of(sentence) for sentence in part]
+            gold = [over_characters(spans, words) for spans, (_, words) in zip(gold_spans(part), texts, strict=True)]
+            with ThreadPoolExecutor(cores()) as workers:
+                readings = workers.map(client.read, (text for text, _ in texts))
+                counts += (span_counts(g, r.entities) for g, r in zip(gold, readings, strict=True))
+        scores.append(sum_counts(counts).f1)
     return ClientF1(file, *scores)
 
 

@@ -2,64 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import SentenceCounts, bootstrap_f1, micro_f1, span_counts, sum_counts
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, Spans, gold_spans
+from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, span_counts, sum_counts
+from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, gold_spans
 from fpplm_core.evaluation.significance import difference, mean_f1
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import LabelLmTrial, ServedF1, VariantVerdict
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import open_bundle
 from fpplm_core.serving.onnx_session import is_available
-from fpplm_core.tagging.decoder import SpanDecoder
 
 BOUND = 0.95  # the confidence of the one-sided bound of a loss
+
+Parts = Iterable[Sequence[Sentence]]  # the sentences of a split; each document is in one part
 
 
 @dataclass(frozen=True)
 class TorchAnswer:
-    """The sentences on which every graph is compared, torch's logits (words, K) for each of them, and the decoder.
+    """The parts of a split, and torch's logits of all its words in one array. *Shape:* (words, K)."""
 
-    The sentences of dev come first. Document numbers count separately in each split.
-    """
+    parts: Parts
+    logits: NDArray[np.float32]
 
-    dev: Sequence[Sentence]
-    test: Sequence[Sentence]
-    logits: Logits
-    decoder: SpanDecoder
+    def __iter__(self) -> Iterator[tuple[Sequence[Sentence], Logits]]:
+        """Each part with the logits (words, K) of each of its sentences."""
+        start = 0
+        for sentences in self.parts:
+            ends = np.cumsum([len(s.words) for s in sentences])
+            yield sentences, np.split(self.logits[start : start + ends[-1]], ends[:-1])
+            start += ends[-1]
 
-    @classmethod
-    def of(
-        cls, dev: Sequence[Sentence], test: Sequence[Sentence], logits: NDArray[np.float32], decoder: SpanDecoder
-    ) -> TorchAnswer:
-        """*Shape:* logits (words, K), of all sentences in one."""
-        ends = np.cumsum([len(s.words) for s in chain(dev, test)])
-        return cls(dev, test, np.split(logits, ends[:-1]), decoder)
 
-    @cached_property
-    def spans(self) -> Spans:
-        return self.decoder.spans(self.logits)
+@dataclass(frozen=True)
+class Agreement:
+    """How a graph agrees with torch on a split, and both with gold. *Shape:* both counts (sentences, 3)."""
 
-    @cached_property
-    def gold(self) -> Spans:
-        return gold_spans([*self.dev, *self.test])
-
-    def counts(self, spans: Spans) -> SentenceCounts:
-        """How these spans agree with gold. *Shape:* (1, sentences, 3)."""
-        return np.array([[span_counts(g, p) for g, p in zip(self.gold, spans, strict=True)]])
+    max_logit_delta: float
+    changed: int
+    counts: SentenceCounts
+    torch_counts: SentenceCounts
 
 
 def verify_graphs(
-    bundle: Path, torch: TorchAnswer, settings: VerifySettings, measure: Callable[[Predictor], object]
+    bundle: Path,
+    dev: TorchAnswer,
+    test: TorchAnswer,
+    settings: VerifySettings,
+    measure: Callable[[Predictor], object],
 ) -> dict[str, VariantVerdict]:
     """The verdict on every graph of a bundle, on each available device, by "VARIANT on DEVICE".
 
@@ -71,63 +67,81 @@ def verify_graphs(
     for number, (variant, device) in enumerate(graphs, start=1):
         print(f"verifying {variant} on {device} ({number} of {len(graphs)})", flush=True)
         predictor = Predictor.load(bundle, device, variant)
-        logits = [row for split in (torch.dev, torch.test) for row in predictor.logits(*with_documents(split))]
-        verdicts[f"{variant} on {device}"] = parity_verdict(variant, logits, torch, settings)
+        on_dev, on_test = (compare_logits(predictor, answer) for answer in (dev, test))
+        verdicts[f"{variant} on {device}"] = parity_verdict(variant, on_dev, on_test, settings)
         measure(predictor)
     return verdicts
 
 
-def parity_verdict(variant: str, logits: Logits, torch: TorchAnswer, settings: VerifySettings) -> VariantVerdict:
+def compare_logits(predictor: Predictor, torch: TorchAnswer) -> Agreement:
+    """Compares a graph's logits with torch's, part by part."""
+    delta, changed = 0.0, 0
+    counts: list[Counts] = []
+    torch_counts: list[Counts] = []
+    for sentences, answer in torch:
+        own = predictor.logits(*with_documents(sentences))
+        delta = max(delta, *(float(np.abs(a - b).max()) for a, b in zip(own, answer, strict=True)))
+        spans, torch_spans = (predictor.decoder.spans(rows) for rows in (own, answer))
+        gold = gold_spans(sentences)
+        changed += sum(a != b for a, b in zip(torch_spans, spans, strict=True))
+        counts += map(span_counts, gold, spans)
+        torch_counts += map(span_counts, gold, torch_spans)
+    return Agreement(delta, changed, np.array(counts).reshape(-1, 3), np.array(torch_counts).reshape(-1, 3))
+
+
+def parity_verdict(variant: str, dev: Agreement, test: Agreement, settings: VerifySettings) -> VariantVerdict:
     """The float32 graph must give torch's spans; the dev F1 of another variant may be a little lower.
 
     Its loss must be small, and so must the bound of the loss (paired bootstrap over sentences): a small dev split shows
-    a small loss of a bad graph by chance. *Shape:* logits (words, K) by sentence.
+    a small loss of a bad graph by chance.
     """
-    spans = torch.decoder.spans(logits)
-    delta = max(float(np.abs(a - b).max()) for a, b in zip(logits, torch.logits, strict=True))
-    changed = sum(a != b for a, b in zip(torch.spans, spans, strict=True))
-    (dev, test), (exact_dev, exact_test) = (
-        np.split(torch.counts(answer), [len(torch.dev)], axis=1) for answer in (spans, torch.spans)
-    )
-    loss = difference(exact_dev, dev, confidence=2 * BOUND - 1)  # a two-sided interval has the same upper end
+    delta, changed = max(dev.max_logit_delta, test.max_logit_delta), dev.changed + test.changed
+    # A two-sided interval has the same upper end.
+    loss = difference(dev.torch_counts[None], dev.counts[None], confidence=2 * BOUND - 1)
     if variant == "fp32":
         accepted = delta <= settings.max_logit_delta and not changed
     else:
         accepted = loss.mean <= settings.max_f1_loss and loss.high <= settings.max_f1_bound
+    dev_f1, test_f1, torch_f1 = (mean_f1(counts[None]) for counts in (dev.counts, test.counts, test.torch_counts))
     return VariantVerdict(
         max_logit_delta=delta,
         sentences_with_other_spans=changed,
-        dev_f1=mean_f1(dev),
+        dev_f1=dev_f1,
         dev_f1_loss=loss.mean,
         dev_f1_loss_bound=loss.high,
-        test_f1=mean_f1(test),
-        test_f1_loss=mean_f1(exact_test) - mean_f1(test),
+        test_f1=test_f1,
+        test_f1_loss=torch_f1 - test_f1,
         accepted=accepted,
     )
 
 
-def try_label_lm(predictor: Predictor, dev: Sequence[Sentence]) -> LabelLmTrial:
+def try_label_lm(predictor: Predictor, dev: Parts) -> LabelLmTrial:
     """Scores a predictor without and with the label language model, and leaves it with the better one."""
-    gold, scores = gold_spans(dev), []
+    scores = []
     for predictor.use_label_lm in (False, True):
-        scores.append(micro_f1(gold, tag(predictor, dev)))
+        scores.append(sum_counts(served_counts(predictor, dev)).f1)
     predictor.use_label_lm = scores[1] > scores[0]
     return LabelLmTrial(scores[0], scores[1], used=predictor.use_label_lm)
 
 
-def served_f1(predictor: Predictor, test: Sequence[Sentence]) -> ServedF1:
+def served_f1(predictor: Predictor, test: Parts) -> ServedF1:
     """The F1 of a predictor on test with its documents; also without, if the tagger has context and test marks any."""
-    gold = gold_spans(test)
-    counts = [span_counts(g, p) for g, p in zip(gold, tag(predictor, test), strict=True)]
+    counts = served_counts(predictor, test)
     low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
     alone = None
-    if predictor.bundle.config.context and any(s.document is not None for s in test):
-        alone = micro_f1(gold, tag(predictor, [replace(s, document=None) for s in test]))
+    if predictor.bundle.config.context and any(s.document is not None for part in test for s in part):
+        parts = ([replace(s, document=None) for s in part] for part in test)
+        alone = sum_counts(served_counts(predictor, parts)).f1
     return ServedF1(predictor.variant, sum_counts(counts).f1, low, high, alone)
 
 
-def tag(predictor: Predictor, sentences: Sequence[Sentence]) -> Spans:
-    return [[span for span, _ in row] for row in predictor.tag(*with_documents(sentences))]
+def served_counts(predictor: Predictor, parts: Parts) -> list[Counts]:
+    """The counts of each sentence with the spans that a predictor finds."""
+    counts: list[Counts] = []
+    for sentences in parts:
+        tagged = predictor.tag(*with_documents(sentences))
+        counts += (span_counts(g, [s for s, _ in row]) for g, row in zip(gold_spans(sentences), tagged, strict=True))
+    return counts
 
 
 def with_documents(sentences: Sequence[Sentence]) -> tuple[list[tuple[str, ...]], list[int | None]]:

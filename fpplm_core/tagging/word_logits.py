@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import tee
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,5 +39,6 @@ def word_logits(
     windows: Sequence[Window], lengths: Sequence[int], budget: int, run: Callable[[Arrays], NDArray[np.float32]]
 ) -> list[NDArray[np.float32]]:
     """The logits of every word of every sentence; `run` turns a batch's arrays into (batch, words, K)."""
-    batches = batch_windows(windows, budget)
-    return join_word_logits(batches, (run(collate(batch)) for batch in batches), lengths)
+    rows = by_length([len(window.ids) for window in windows], budget)
+    batches, inputs = tee([windows[row] for row in batch] for batch in rows)
+    return join_word_logits(batches, (run(collate(batch)) for batch in inputs), lengths)

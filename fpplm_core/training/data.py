@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpplm_core.data.corpus import UNLABELLED, load_corpus
-from fpplm_core.data.windows import load_windows, read_encoding
+from fpplm_core.data.corpus import UNLABELLED, stream_corpus
+from fpplm_core.data.encoded import Encoded, RenumberedWindows, open_windows, piece_counts, windows_file
+from fpplm_core.data.windows import read_encoding
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.tagging.batches import IntArray, collate, epoch_batches
+from fpplm_core.tagging.batches import Batches, IntArray, collate, epoch_batches
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training.batch import IGNORED, Batch
@@ -30,68 +33,70 @@ if TYPE_CHECKING:
 FIXED_IDS = 8  # the first pieces keep their ids
 
 
-def used_pieces(windows: Sequence[Window], mask_id: int) -> IntArray:
+def used_pieces(windows: Iterable[Window], mask_id: int) -> IntArray:
     """The pieces that occur in these windows, ascending, with `mask_id` and the first pieces.
 
     The first ids must not change: encoders like RoBERTa count positions of ids that differ from their padding, 1.
     """
-    shown = {piece for window in windows for piece in window.ids}
+    shown = set(itertools.chain.from_iterable(window.ids for window in windows))
     return np.array(sorted(shown | {mask_id} | set(range(FIXED_IDS))), dtype=np.int64)
-
-
-def remap_ids(windows: Sequence[Window], pieces: IntArray) -> list[Window]:
-    """The windows with each piece's place in `pieces` as its id."""
-    return [replace(window, ids=np.searchsorted(pieces, window.ids).tolist()) for window in windows]
 
 
 @dataclass(frozen=True)
 class TrainingData:
     """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev.
 
-    `unlabelled` has the rows of unlabelled text by step; their windows have no labels.
+    `unlabelled` has the rows of unlabelled text for each of the last steps; their windows have no labels.
     """
 
     blueprint: Blueprint
-    windows: list[Window]
-    tags: list[list[int]]
-    second: list[list[int]]
-    epochs: list[list[list[int]]]
+    windows: Sequence[Window]
+    tags: Sequence[list[int]]
+    second: Sequence[list[int]]
+    epochs: list[Batches]
     dev: Dev
-    unlabelled: dict[int, list[int]] = field(default_factory=dict)
+    unlabelled: Sequence[list[int]] = ()
 
     @cached_property
-    def batches_by_step(self) -> list[list[int]]:
-        """The windows of each step."""
-        return [rows for epoch in self.epochs for rows in epoch]
-
-    @cached_property
-    def epoch_ends(self) -> set[int]:
+    def epoch_ends(self) -> list[int]:
         """The number of finished steps at the end of each epoch."""
-        return set(np.cumsum([len(epoch) for epoch in self.epochs]).tolist())
+        return list(itertools.accumulate(len(epoch) for epoch in self.epochs))
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of all epochs."""
+        return self.epoch_ends[-1]
+
+    def rows(self, step: int) -> list[int]:
+        """The windows of a step."""
+        epoch = bisect_right(self.epoch_ends, step)
+        return self.epochs[epoch][step - self.epoch_ends[epoch]]
+
+    def unlabelled_rows(self, step: int) -> list[int] | None:
+        """The windows of unlabelled text of a step, if it has any."""
+        number = step - self.steps + len(self.unlabelled)
+        return self.unlabelled[number] if number >= 0 and self.unlabelled else None
 
 
 def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingData:
     """The data of all epochs from the folders that read and encode have written. Raises DataError."""
-    windows, tags, second = load_windows("train", encoded)
-    lengths = [len(window.ids) for window in windows]
+    tables = [open_windows("train", encoded)]
+    lengths = piece_counts(tables[0])
     first = epoch_batches(lengths, settings.batch_pieces, settings.seed, 0)
     more = range(1, epochs_of(settings, len(first)))
     epochs = [first, *(epoch_batches(lengths, settings.batch_pieces, settings.seed, number) for number in more)]
-    if (encoded / "second.parquet").exists():
-        other = load_windows("second", encoded)
-        epochs = interleave_second_corpus(epochs, [len(window.ids) for window in other.windows], settings, len(windows))
-        windows, tags = windows + other.windows, tags + [[]] * len(other.windows)
-        second = second + other.second
-    unlabelled: dict[int, list[int]] = {}
-    if (encoded / f"{UNLABELLED}.parquet").exists() and settings.self_training.weight:
-        texts = load_windows(UNLABELLED, encoded).windows
-        drawn = draw_unlabelled([len(window.ids) for window in texts], settings, sum(map(len, epochs)))
-        shown = sorted({row for rows in drawn.values() for row in rows})  # others would only enlarge the vocabulary
-        place = {row: len(windows) + number for number, row in enumerate(shown)}
-        unlabelled = {step: [place[row] for row in rows] for step, rows in drawn.items()}
-        windows = windows + [texts[row] for row in shown]
-        tags, second = tags + [[]] * len(shown), second + [[]] * len(shown)
-    dev = load_corpus("dev", corpus)
+    if windows_file(encoded, "second").exists():
+        tables.append(open_windows("second", encoded))
+        epochs = interleave_second_corpus(epochs, piece_counts(tables[1]), settings, len(tables[0]))
+    unlabelled = Batches([])
+    if windows_file(encoded, UNLABELLED).exists() and settings.self_training.weight:
+        texts = open_windows(UNLABELLED, encoded)
+        drawn = draw_unlabelled(piece_counts(texts), settings, sum(map(len, epochs)))
+        shown = np.unique(drawn.rows)  # others would only enlarge the vocabulary
+        first_row = sum(map(len, tables))
+        unlabelled = Batches(first_row + np.searchsorted(shown, rows) for rows in drawn)
+        tables.append(texts.take(shown))
+    windows, tags, second = Encoded.of(*tables)
     info = read_encoding(encoded)
     return TrainingData(
         blueprint=Blueprint(info.labels, info.first_shape, info.mask_id, info.second),
@@ -99,58 +104,65 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
         tags=tags,
         second=second,
         epochs=epochs,
-        dev=Dev(
-            load_windows("dev", encoded).windows,
-            [len(s.words) for s in dev],
-            [spans_from_tags(s.tags) for s in dev],
-        ),
+        dev=load_dev(corpus, encoded),
         unlabelled=unlabelled,
     )
 
 
-def draw_unlabelled(lengths: list[int], settings: TrainSettings, steps: int) -> dict[int, list[int]]:
+def load_dev(corpus: Path, encoded: Path) -> Dev:
+    """Dev, from the folders that read and encode have written. Raises DataError."""
+    lengths, spans = [], []
+    for sentence in stream_corpus("dev", corpus):
+        lengths.append(len(sentence.words))
+        spans.append(spans_from_tags(sentence.tags))
+    return Dev(Encoded.of(open_windows("dev", encoded)).windows, lengths, spans)
+
+
+def batch_stream(lengths: IntArray, budget: int, seed: int) -> Iterator[list[int]]:
+    """The batches of one epoch after the other, without end."""
+    return itertools.chain.from_iterable(epoch_batches(lengths, budget, seed, epoch) for epoch in itertools.count())
+
+
+def draw_unlabelled(lengths: IntArray, settings: TrainSettings, steps: int) -> Batches:
     """The rows of unlabelled text for each step of self-training, in rounds over all rows; `lengths` in pieces."""
     budget = max(1, round(settings.batch_pieces * settings.self_training.ratio))
-    rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())
-    own = itertools.chain.from_iterable(rounds)
-    return {step: next(own) for step in range(steps) if step / steps > settings.self_training.begin}
+    count = sum(step / steps > settings.self_training.begin for step in range(steps))
+    return Batches(itertools.islice(batch_stream(lengths, budget, settings.seed), count))
 
 
 def interleave_second_corpus(
-    epochs: list[list[list[int]]], lengths: list[int], settings: TrainSettings, first: int
-) -> list[list[list[int]]]:
+    epochs: list[Batches], lengths: IntArray, settings: TrainSettings, first: int
+) -> list[Batches]:
     """Adds windows of the second task's own corpus, numbered from `first`, to each batch: half a batch's pieces."""
-    budget = settings.batch_pieces // 2
-    rounds = (epoch_batches(lengths, budget, settings.seed, number) for number in itertools.count())
-    own = itertools.chain.from_iterable(rounds)
-    return [[rows + [first + row for row in next(own)] for rows in epoch] for epoch in epochs]
+    own = batch_stream(lengths, settings.batch_pieces // 2, settings.seed)
+    return [Batches(rows + [first + row for row in next(own)] for rows in epoch) for epoch in epochs]
 
 
 def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
     """Removes the embeddings of pieces that occur neither in train nor in dev; returns the data with the new ids."""
-    pieces = used_pieces([*data.windows, *data.dev.windows], data.blueprint.mask_id)
+    pieces = used_pieces(itertools.chain(data.windows, data.dev.windows), data.blueprint.mask_id)
     model.keep_pieces(torch.from_numpy(pieces).to(next(model.parameters()).device))
-    dev = data.dev._replace(windows=remap_ids(data.dev.windows, pieces))
-    return replace(data, windows=remap_ids(data.windows, pieces), dev=dev)
+    dev = data.dev._replace(windows=RenumberedWindows(data.dev.windows, pieces))
+    return replace(data, windows=RenumberedWindows(data.windows, pieces), dev=dev)
 
 
-def count_label_pairs(tags: Sequence[Sequence[int]], count: int) -> Tensor:
+def count_label_pairs(tags: Iterable[Sequence[int]], count: int) -> Tensor:
     """How often label b follows label a within a window's own words. *Shape:* (count, count), row a, column b."""
-    flat = np.fromiter(itertools.chain.from_iterable([*row, IGNORED] for row in tags), dtype=np.int64)
-    before, after = flat[:-1], flat[1:]
-    both = (before != IGNORED) & (after != IGNORED)
-    found = np.bincount(before[both] * count + after[both], minlength=count * count)
-    return torch.from_numpy(found).view(count, count).float()
+    found = np.zeros((count, count), dtype=np.int64)
+    for (before, after), times in Counter(itertools.chain.from_iterable(map(itertools.pairwise, tags))).items():
+        found[before, after] = times
+    return torch.from_numpy(found).float()
 
 
 def make_batch(data: TrainingData, rows: Sequence[int]) -> Batch:
     """The batch of these windows, on the CPU."""
     arrays = collate([data.windows[row] for row in rows])
 
-    def table(values: list[list[int]]) -> Tensor:
+    def table(values: Sequence[list[int]]) -> Tensor:
         filled = np.full(arrays.first_pieces.shape, IGNORED, dtype=np.int64)
         for place, row in enumerate(rows):
-            filled[place, : len(values[row])] = values[row]
+            labels = values[row]
+            filled[place, : len(labels)] = labels
         return torch.from_numpy(filled)
 
     second = table(data.second) if data.blueprint.second else None

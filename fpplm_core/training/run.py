@@ -57,7 +57,7 @@ def prepare_run(
     encoder_sha256: str,
 ) -> TrainingRun:
     """A run of a new tagger on its device, with the vocabulary of `data`."""
-    numbers, steps = settings.model_dump(include=set(LoopSettings.__dataclass_fields__)), len(data.batches_by_step)
+    numbers, steps = settings.model_dump(include=set(LoopSettings.__dataclass_fields__)), data.steps
     loop = LoopSettings(**{**numbers, "warmup": warmup_of(settings, steps)}, steps=steps, bfloat16=bfloat16)
     techniques = build(technique.blocks())
     if data.unlabelled:
@@ -80,10 +80,11 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
     unread: list[StepReport] = []
 
     def labelled(step: int) -> Batch:
-        return make_batch(data, data.batches_by_step[step])
+        return make_batch(data, data.rows(step))
 
     def unlabelled(step: int) -> Batch | None:
-        return make_batch(data, data.unlabelled[step]) if step in data.unlabelled else None
+        rows = data.unlabelled_rows(step)
+        return make_batch(data, rows) if rows else None
 
     for report in train_steps(state, labelled, run.techniques, run.loop, history.step, unlabelled):
         history.step = report.step + 1

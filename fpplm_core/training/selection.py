@@ -30,7 +30,7 @@ FOLDS = 5  # of dev's sentences, for a label bias
 class Dev(NamedTuple):
     """The dev split: its windows, its sentences' numbers of words, and their gold spans."""
 
-    windows: list[Window]
+    windows: Sequence[Window]
     lengths: list[int]
     spans: list[list[Span]]
 

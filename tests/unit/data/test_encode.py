@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from fpplm_core.data import windows as windows_module
+from fpplm_core.data.encoded import FIELDS
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import FIELDS, WindowCounts, chunks_with_margin, with_labels, write_windows
+from fpplm_core.data.windows import WindowCounts, chunks_with_margin, with_labels, write_windows
+from fpplm_core.files import open_mapped_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
 from fpplm_core.tagging.windows import WindowBuilder
@@ -48,13 +49,13 @@ def test_the_batches_change_no_window(tokenizer_file, tmp_path_factory, size, la
         for words, document in layout
     ]
     rows = [(s, {"labels": list(range(len(s.words))), "second": []}) for s in sentences]
-    path = tmp_path_factory.getbasetemp() / "windows.parquet"
+    path = tmp_path_factory.getbasetemp() / "windows.arrow"
     encoder, whole = (WindowBuilder(Tokenizer.from_file(tokenizer_file), 16, 4, context, 2) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(windows_module, "BATCH", size)
         counts = write_windows(path, iter(rows), encoder, ("labels", "second"))
     windows = whole.windows([s.words for s in sentences], [s.document for s in sentences])
-    found = pq.read_table(path).to_pydict()
+    found = open_mapped_table(path).to_pydict()
     for column, field in FIELDS.items():
         assert found[column] == [getattr(window, field) for window in windows]
     assert found["labels"] == [list(window.owned_words) for window in windows]

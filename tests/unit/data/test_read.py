@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 
 from fpplm.pipeline.paths import CORPUS
 from fpplm_core.data import corpus, reading, splits
-from fpplm_core.data.corpus import SCHEMA, distinct_tags, load_corpus, open_corpus, stream_corpus, write_corpus
+from fpplm_core.data.corpus import (
+    SCHEMA,
+    CorpusParts,
+    distinct_tags,
+    load_corpus,
+    open_corpus,
+    stream_corpus,
+    write_corpus,
+)
 from fpplm_core.data.formats import get
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
@@ -148,13 +157,19 @@ def set_batch(patch: pytest.MonkeyPatch, size: int) -> None:
 @given(st.integers(0, 30))
 def test_what_is_written_in_batches_is_read_back(tmp_path_factory, size, number):
     folder = tmp_path_factory.getbasetemp() / "batches"
-    wanted = [sentence(index, index // 3 if index % 2 else None) for index in range(number)]
+    wanted = [sentence(index, index // 3 if index % 7 else None) for index in range(number)]
     with pytest.MonkeyPatch.context() as patch:
         set_batch(patch, size)
         write_corpus(folder / "train.parquet", iter(wanted))
         assert load_corpus("train", folder) == list(stream_corpus("train", folder)) == wanted
+        parts = list(CorpusParts("train", folder))
         data = open_corpus("train", folder)
         assert distinct_tags(data) == {tag for s in wanted for tag in s.tags}
+    assert [s for part in parts for s in part] == wanted
+    assert all(len(part) >= size for part in parts[:-1])
+    borders = [(before[-1].document, after[0].document) for before, after in pairwise(parts)]
+    assert all(before is None or before != after for before, after in borders)
+    assert all(len(part) == size or part[-2].document == part[-1].document for part in parts[:-1])
     assert data.metadata.num_row_groups == -(-number // size)
     assert data.schema_arrow.equals(SCHEMA)
     assert [path.name for path in folder.iterdir()] == ["train.parquet"]

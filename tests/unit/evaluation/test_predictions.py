@@ -20,7 +20,7 @@ from fpplm_core.evaluation.predictions import (
     write_plots,
     write_predictions,
 )
-from fpplm_core.evaluation.scores import score_spans
+from fpplm_core.evaluation.scorer import score_spans
 from fpplm_core.tagging.spans import Span
 
 WORDS = ("Ann", "Lee", "of", "Oslo")

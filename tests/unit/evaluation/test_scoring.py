@@ -11,7 +11,9 @@ from seqeval.scheme import IOB2
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
-from fpplm_core.evaluation import scores
+from fpplm_core.evaluation.scorer import SplitScorer, compare_with_seqeval, score_spans
+from fpplm_core.evaluation.scores import gold_spans, mentions
+from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span, tags_from_spans
 
 GOLD = [[Span(0, 2, "PER"), Span(3, 4, "creative-work")], [Span(0, 1, "PER")], []]
@@ -21,7 +23,7 @@ SENTENCES = [Sentence(WORDS, ("O",) * 5, "f", (1, 2, 3, 4, 5))] * 3
 
 
 def test_golden_scores():
-    found = scores.score_spans(SENTENCES, GOLD, PREDICTED, {("ann lee", "PER")}, resamples=100)
+    found = score_spans(SENTENCES, GOLD, PREDICTED, {("ann lee", "PER")}, resamples=100)
     assert (found.precision, found.recall, found.f1) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert {kind: row.support for kind, row in found.types.items()} == {"LOC": 0, "PER": 2, "creative-work": 1}
     assert found.types["PER"].f1 == pytest.approx(2 / 3)
@@ -37,15 +39,15 @@ def test_golden_scores():
 def test_scores_are_numbers_that_json_has(gold, predicted):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = scores.score_spans(SENTENCES, gold, predicted, set(), resamples=100)
+        found = score_spans(SENTENCES, gold, predicted, set(), resamples=100)
     assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
     assert all(np.isfinite(getattr(found, name)) for name in ("f1", "macro_f1", "f1_low", "f1_high", "seen_f1"))
 
 
 def test_an_f1_that_disagrees_with_seqeval_is_an_error():
-    scores.compare_with_seqeval(SENTENCES, GOLD, PREDICTED, 1 / 3)
+    compare_with_seqeval(SENTENCES, GOLD, PREDICTED, 1 / 3)
     with pytest.raises(FpplmError, match="disagree with seqeval"):
-        scores.compare_with_seqeval(SENTENCES, GOLD, PREDICTED, 1 / 3 + 1e-6)
+        compare_with_seqeval(SENTENCES, GOLD, PREDICTED, 1 / 3 + 1e-6)
 
 
 SPANS = st.lists(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("ABC")), max_size=4), min_size=1, max_size=8)
@@ -59,7 +61,7 @@ def test_scores_are_those_of_seqeval_to_the_bit(rows, random):
     sentences = [Sentence(WORDS, ("O",) * 5, "f", (1, 2, 3, 4, 5))] * len(gold)
     if not any(gold) and not any(predicted):
         return
-    found = scores.score_spans(sentences, gold, predicted, set(), resamples=10)
+    found = score_spans(sentences, gold, predicted, set(), resamples=10)
     tags = [[tags_from_spans(row, 5, "IOB2") for row in part] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     rows = {**found.types, "micro avg": found}
@@ -68,12 +70,35 @@ def test_scores_are_those_of_seqeval_to_the_bit(rows, random):
         assert (row.f1, row.precision, row.recall) == tuple(official[k] for k in ("f1-score", "precision", "recall"))
     assert found.macro_f1 == report["macro avg"]["f1-score"]
     assert list(found.types) == [name for name in report if not name.endswith(" avg")]
-    scores.compare_with_seqeval(sentences, gold, predicted, found.f1)
+    compare_with_seqeval(sentences, gold, predicted, found.f1)
+
+
+@given(SPANS, st.integers(1, 8), st.integers(0, 99))
+def test_parts_have_the_scores_of_the_whole(rows, size, seed):
+    """Only the sum of the confidences may differ, in its last bits."""
+    random = np.random.default_rng(seed)
+    labels = ["O", *(f"S-{kind}" for kind in "ABC"), "B-A", "E-A"]
+    gold = [[Span(at, at + 1, kind) for at, kind in sorted(dict(row).items())] for row in rows]
+    sentences = [Sentence(WORDS, tuple(tags_from_spans(row, 5, "IOB2")), "f", (1, 2, 3, 4, 5)) for row in gold]
+    logits = [random.normal(size=(5, len(labels))).astype(np.float32) for _ in gold]
+    predicted = SpanDecoder.of_labels(labels).spans(logits)
+
+    def scores(parts: list[slice]) -> dict[str, object]:
+        scorer = SplitScorer({("ann", "A")}, labels)
+        for part in parts:
+            scorer.add_tagged(sentences[part], predicted[part], logits[part], 5 * len(gold[part]))
+        return asdict(scorer.split_scores(3))
+
+    whole = scores([slice(0, None)])
+    parted = scores([slice(start, start + size) for start in range(0, len(gold), size)])
+    assert parted.pop("calibration_error") == pytest.approx(whole.pop("calibration_error"))
+    assert parted == whole and whole["coverage"] == 1.0
+    assert whole["f1"] == score_spans(sentences, gold_spans(sentences), predicted, set(), 10).f1
 
 
 def test_mentions_are_those_of_the_gold_tags():
     sentence = Sentence(("New", "York", "won"), ("B-ORG", "I-ORG", "O"), "f", (1, 2, 3))
-    assert scores.mentions([sentence]) == {("new york", "ORG")}
+    assert mentions([sentence]) == {("new york", "ORG")}
 
 
 ODD = ("-X", "X", "--X", "micro avg", "_", "x y", "a,b")
@@ -85,7 +110,7 @@ def test_names_of_types_are_no_more_than_names():
     sentence = Sentence(words, ("O",) * len(ODD), "a.conll", tuple(range(1, len(ODD) + 1)))
     gold = [Span(n, n + 1, kind) for n, kind in enumerate(ODD)]
     predicted = [gold[0]._replace(type="X"), *gold[1:]]
-    found = scores.score_spans([sentence], [gold], [predicted], set(), resamples=10)
+    found = score_spans([sentence], [gold], [predicted], set(), resamples=10)
     assert list(found.types) == sorted(ODD)
     assert (found.types["-X"].f1, found.types["micro avg"].f1, found.types["_"].f1) == (0, 1, 1)
     assert found.types["X"].precision == 0.5

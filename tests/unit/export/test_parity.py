@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.export.bundle_writer import by_device, config_json
-from fpplm_core.export.parity import TorchAnswer, parity_verdict
+from fpplm_core.export.parity import TorchAnswer, compare_logits, parity_verdict
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport, require_fp32
 from fpplm_core.serving.config import BundleConfig
@@ -24,7 +25,8 @@ SENTENCES = [
     Sentence(("Bob",), ("B-PER",), "f", (4,)),
 ]
 LOGITS = np.array([[0, 4], [4, 0], [0, 4]], dtype=np.float32)  # both mentions, and nothing else
-TORCH = TorchAnswer.of(SENTENCES, [], LOGITS, SpanDecoder.of_labels(LABELS))
+TORCH = TorchAnswer([SENTENCES], LOGITS)
+EMPTY = TorchAnswer([], LOGITS[:0])
 GOOD = VariantVerdict(1e-5, 0, 0.5, 0.0, 0.0, 0.5, 0.0, accepted=True)
 ORDER = {"cpu": ["int8", "fp32", "fp16"], "cuda": ["fp16", "fp32"]}
 
@@ -36,9 +38,41 @@ def logits(changes: dict[tuple[int, int], float]) -> list[np.ndarray]:
     return np.split(changed, [2])
 
 
-def test_the_logits_of_all_sentences_are_parted_by_their_words() -> None:
-    assert [len(values) for values in TORCH.logits] == [2, 1]
-    assert TORCH.spans == TORCH.gold
+class Stub:
+    """Answers the sentences in order with the given logits, whatever the sentences are."""
+
+    decoder = SpanDecoder.of_labels(LABELS)
+
+    def __init__(self, rows: list[np.ndarray]) -> None:
+        self.rows = iter(rows)
+
+    def logits(self, sentences: list[tuple[str, ...]], documents: list[object]) -> list[np.ndarray]:
+        return list(islice(self.rows, len(sentences)))
+
+
+def verdict_on(
+    variant: str,
+    rows: list[np.ndarray],
+    settings: VerifySettings = SETTINGS,
+    dev: TorchAnswer = TORCH,
+    test: TorchAnswer = EMPTY,
+) -> VariantVerdict:
+    """The verdict on a graph with these logits for the sentences of dev and then of test."""
+    stub = Stub(rows)
+    return parity_verdict(variant, compare_logits(stub, dev), compare_logits(stub, test), settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("parts", [[SENTENCES], [SENTENCES[:1], SENTENCES[1:]]])
+def test_the_logits_of_all_sentences_are_parted_by_their_words(parts: list[list[Sentence]]) -> None:
+    answer = TorchAnswer(parts, LOGITS)
+    assert [[len(values) for values in rows] for _, rows in answer] == ([[2, 1]] if len(parts) == 1 else [[2], [1]])
+    assert np.array_equal(np.concatenate([values for _, rows in answer for values in rows]), LOGITS)
+
+
+def test_parts_give_the_verdict_of_the_whole() -> None:
+    found = logits({(0, 0): 0.5, (2, 0): 9.0})
+    parted = TorchAnswer([SENTENCES[:1], SENTENCES[1:]], LOGITS)
+    assert verdict_on("int8", found, dev=parted) == verdict_on("int8", found)
 
 
 @pytest.mark.parametrize(
@@ -55,32 +89,32 @@ def test_the_logits_of_all_sentences_are_parted_by_their_words() -> None:
 def test_fp32_gives_torchs_spans_and_others_may_lose_a_little(
     variant: str, changes: dict[tuple[int, int], float], accepted: bool
 ) -> None:
-    verdict = parity_verdict(variant, logits(changes), TORCH, SETTINGS)
+    verdict = verdict_on(variant, logits(changes))
     assert verdict.accepted == accepted
     assert verdict.dev_f1_loss == pytest.approx(1.0 - verdict.dev_f1)
     assert verdict.max_logit_delta == pytest.approx(max(map(abs, changes.values()), default=0.0), rel=1e-3)
 
 
 def test_a_variant_that_finds_more_than_torch_has_a_negative_loss_and_serves() -> None:
-    half_blind = TorchAnswer.of(SENTENCES, [], np.concatenate(logits({(2, 0): 9.0})), TORCH.decoder)
-    verdict = parity_verdict("int8", logits({}), half_blind, SETTINGS)
+    half_blind = TorchAnswer([SENTENCES], np.concatenate(logits({(2, 0): 9.0})))
+    verdict = verdict_on("int8", logits({}), dev=half_blind)
     assert verdict.dev_f1_loss < 0 and verdict.accepted and verdict.sentences_with_other_spans == 1
 
 
-def many(count: int, missed: int) -> tuple[TorchAnswer, list[np.ndarray]]:
+def many(count: int, missed: int) -> tuple[dict[str, TorchAnswer], list[np.ndarray]]:
     """Torch finds the mention of each of `count` sentences of dev, and of test; a graph misses `missed` of dev's."""
     sentence = Sentence(("Bob",), ("B-PER",), "f", (1,))
-    exact = np.tile(np.array([[0, 4]], dtype=np.float32), (2 * count, 1))
-    found = exact.copy()
+    exact = np.tile(np.array([[0, 4]], dtype=np.float32), (count, 1))
+    found = np.concatenate([exact, exact])
     found[:missed] = [4, 0]
-    return TorchAnswer.of([sentence] * count, [sentence] * count, exact, TORCH.decoder), list(found[:, None])
+    return {split: TorchAnswer([[sentence] * count], exact) for split in ("dev", "test")}, list(found[:, None])
 
 
 @pytest.mark.parametrize(("count", "bound", "accepted"), [(40, 0.05, False), (40, 1.0, True), (4000, 0.05, True)])
 def test_a_small_loss_on_too_few_sentences_does_not_serve(count: int, bound: float, accepted: bool) -> None:
     settings = VerifySettings(max_logit_delta=1e-3, max_f1_loss=0.1, max_f1_bound=bound)
     torch, found = many(count, count // 20)
-    verdict = parity_verdict("int8", found, torch, settings)
+    verdict = verdict_on("int8", found, settings, **torch)
     assert verdict.accepted == accepted
     # Where the share p of all mentions is missed, F1 loses p / (2 - p); p has a standard error of √(p(1 - p) / n).
     share = 0.05 + 1.645 * (0.05 * 0.95 / count) ** 0.5
@@ -93,7 +127,7 @@ def test_dev_alone_decides() -> None:
     swapped = [*found[200:], *found[:200]]
     loss = 1 - 2 * 10 / (2 * 10 + 190)
     for logits, accepted in ((found, False), (swapped, True)):
-        verdict = parity_verdict("int8", logits, torch, SETTINGS)
+        verdict = verdict_on("int8", logits, **torch)
         assert verdict.accepted == accepted and verdict.sentences_with_other_spans == 190
         assert (verdict.dev_f1_loss, verdict.test_f1_loss) == pytest.approx((0, loss) if accepted else (loss, 0))
         assert (verdict.dev_f1, verdict.test_f1) == pytest.approx((1, 1 - loss) if accepted else (1 - loss, 1))

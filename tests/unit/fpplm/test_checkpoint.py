@@ -23,14 +23,14 @@ SETTINGS = EncodeSettings(window=64, stride=16, context=0)
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in (ENCODED / "train.parquet", INPUTS / "encoder.json"):
+    for file in (ENCODED / "train.arrow", INPUTS / "encoder.json"):
         file.parent.mkdir(parents=True)
         file.write_text("first")
     monkeypatch.setattr(checkpoint, "fingerprint", lambda _: CODE)
 
 
 CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
-    "encoded data": lambda _: (ENCODED / "train.parquet").write_text("other"),
+    "encoded data": lambda _: (ENCODED / "train.arrow").write_text("other"),
     "weights of the encoder": lambda _: (INPUTS / "encoder.json").write_text("other"),
     "installed core": lambda patch: patch.setattr(
         checkpoint, "fingerprint", lambda _: replace(CODE, modules={"fpplm_core.training.loop": "b" * 64})

@@ -94,10 +94,10 @@ class Stub:
 
 def test_the_served_f1_is_that_of_the_predictor_as_it_will_serve() -> None:
     stub = Stub()
-    found = served_f1(stub, SENTENCES)  # type: ignore[arg-type]
+    found = served_f1(stub, [SENTENCES])  # type: ignore[arg-type]
     assert (found.graph, found.f1) == ("int8", pytest.approx(2 / 3)) and found.f1_low < found.f1 < found.f1_high
-    trial = try_label_lm(stub, SENTENCES)  # type: ignore[arg-type]
+    trial = try_label_lm(stub, [SENTENCES])  # type: ignore[arg-type]
     assert trial.used and stub.use_label_lm
-    assert served_f1(stub, SENTENCES).f1 == 1.0, "with the label language model, if it is used"  # type: ignore[arg-type]
+    assert served_f1(stub, [SENTENCES]).f1 == 1.0, "with the label language model, if it is used"  # type: ignore[arg-type]
     stub.use_label_lm = True
-    assert not try_label_lm(stub, SENTENCES[:1]).used and not stub.use_label_lm  # type: ignore[arg-type]
+    assert not try_label_lm(stub, [SENTENCES[:1]]).used and not stub.use_label_lm  # type: ignore[arg-type]

@@ -97,19 +97,20 @@ def test_verify_does_not_join_the_last_document_of_dev_with_the_first_of_test(bu
     """Each split numbers its documents from 0."""
     first, *rest = sentences([0, 0, 1, 1])
     predictor = Predictor.load(bundle)
-    alone = predictor.logits([first.words]) + predictor.logits([s.words for s in rest], [s.document for s in rest])
-    torch = TorchAnswer.of([first], rest, np.concatenate(alone), predictor.decoder)
+    alone = predictor.logits([first.words]), predictor.logits([s.words for s in rest], [s.document for s in rest])
+    dev, test = (TorchAnswer([p], np.concatenate(rows)) for p, rows in zip(([first], rest), alone, strict=True))
     settings = VerifySettings(max_logit_delta=1e-3, max_f1_loss=0, max_f1_bound=0)
-    (verdict,) = verify_graphs(bundle, torch, settings, print).values()
+    (verdict,) = verify_graphs(bundle, dev, test, settings, print).values()
     assert verdict.accepted and verdict.max_logit_delta == 0
-    assert spans([[(span, 1.0) for span in row] for row in torch.spans]) == [*ALONE[:2], *PAIRED[2:]]
+    answers = [row for rows in alone for row in predictor.decoder.spans(rows)]
+    assert spans([[(span, 1.0) for span in row] for row in answers]) == [*ALONE[:2], *PAIRED[2:]]
 
 
 def test_the_served_f1_is_with_documents_and_has_the_one_without_beside_it(bundle: Path) -> None:
     marked = sentences([0, 0, 1, 1])
-    served = served_f1(Predictor.load(bundle), marked)
+    served = served_f1(Predictor.load(bundle), [marked])
     assert (served.f1, served.f1_without_documents) == (1.0, 0.0)
-    assert served_f1(Predictor.load(bundle), sentences([None] * 4)).f1_without_documents is None
+    assert served_f1(Predictor.load(bundle), [sentences([None] * 4)]).f1_without_documents is None
     values.edit_config(bundle, lambda config: config.update(context=0))
-    served = served_f1(Predictor.load(bundle), marked)
+    served = served_f1(Predictor.load(bundle), [marked])
     assert (served.f1, served.f1_without_documents) == (0.0, None)

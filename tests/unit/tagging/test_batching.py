@@ -4,9 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.data.encoded import RenumberedWindows
 from fpplm_core.tagging.batches import by_length, collate, epoch_batches
 from fpplm_core.tagging.windows import Window
-from fpplm_core.training.data import FIXED_IDS, remap_ids, used_pieces
+from fpplm_core.training.data import FIXED_IDS, used_pieces
 
 sizes = st.lists(st.integers(1, 50), max_size=60)
 budgets = st.integers(1, 300)
@@ -18,10 +19,32 @@ def padded(lengths: list[int], batch: list[int]) -> int:
 
 @given(sizes, budgets, st.integers(0, 10), st.integers(0, 10))
 def test_an_epoch_holds_every_row_once_within_the_budget(lengths, budget, seed, epoch):
-    batches = epoch_batches(lengths, budget, seed, epoch)
+    batches = list(epoch_batches(lengths, budget, seed, epoch))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or padded(lengths, batch) <= budget for batch in batches)
-    assert batches == epoch_batches(lengths, budget, seed, epoch)
+    assert batches == list(epoch_batches(lengths, budget, seed, epoch))
+
+
+def slow_epoch(lengths: list[int], budget: int, seed: int, epoch: int) -> list[list[int]]:
+    """As `epoch_batches`, row by row."""
+    random = np.random.default_rng((seed, epoch))
+    order = np.argsort(np.asarray(lengths) * random.uniform(0.95, 1.05, len(lengths)), kind="stable")
+    batches: list[list[int]] = []
+    longest = 0
+    for row in order.tolist():
+        longest = max(longest, lengths[row])
+        if batches and longest * (len(batches[-1]) + 1) <= budget:
+            batches[-1].append(row)
+        else:
+            batches.append([row])
+            longest = lengths[row]
+    random.shuffle(batches)
+    return batches
+
+
+@given(st.lists(st.integers(0, 400), max_size=300), budgets, st.integers(0, 10), st.integers(0, 10))
+def test_an_epoch_is_that_of_the_plain_loop(lengths, budget, seed, epoch):
+    assert list(epoch_batches(lengths, budget, seed, epoch)) == slow_epoch(lengths, budget, seed, epoch)
 
 
 @given(sizes, budgets)
@@ -54,7 +77,7 @@ def test_epochs_and_seeds_give_other_orders_and_other_company():
 
 def test_seed_and_epoch_are_not_summed():
     lengths = list(range(1, 40))
-    assert epoch_batches(lengths, 64, 1, 2) != epoch_batches(lengths, 64, 2, 1)
+    assert list(epoch_batches(lengths, 64, 1, 2)) != list(epoch_batches(lengths, 64, 2, 1))
 
 
 def test_rows_of_like_length_meet_so_that_little_is_padding():
@@ -67,7 +90,7 @@ def test_rows_of_like_length_meet_so_that_little_is_padding():
 
 def test_the_order_of_an_epoch_is_the_one_it_has_always_been():
     """A change here makes other models of the same parameters."""
-    assert epoch_batches([5, 9, 3, 7, 12, 4], 16, 1, 0) == [[3], [4], [1], [2, 5, 0]]
+    assert list(epoch_batches([5, 9, 3, 7, 12, 4], 16, 1, 0)) == [[3], [4], [1], [2, 5, 0]]
 
 
 @st.composite
@@ -101,4 +124,4 @@ def test_renumbered_windows_are_the_same_pieces(rows, mask_id):
     pieces = used_pieces(windows, mask_id)
     assert set(pieces.tolist()) == {piece for ids in rows for piece in ids} | {mask_id} | set(range(FIXED_IDS))
     assert pieces[:FIXED_IDS].tolist() == list(range(FIXED_IDS)) and (np.diff(pieces) > 0).all()
-    assert [pieces[window.ids].tolist() for window in remap_ids(windows, pieces)] == rows
+    assert [pieces[window.ids].tolist() for window in RenumberedWindows(windows, pieces)] == rows

@@ -63,7 +63,7 @@ def data() -> TrainingData:
 def prepare(
     folder: Path, data: TrainingData, active: dict[str, Technique] | None = None, bfloat16: bool = False
 ) -> TrainingRun:
-    loop = tiny.changed(steps=len(data.batches_by_step), bfloat16=bfloat16)
+    loop = tiny.changed(steps=data.steps, bfloat16=bfloat16)
     active = active or {"fuzzy_regions": tiny.technique(FuzzyRegions, frozen_steps=200, open_by=0.5)}
     return TrainingRun(data, initial_state(tiny.tagger(folder), active, loop), active, TRAIN, loop, "")
 
@@ -259,3 +259,15 @@ def test_params_name_what_became_of_the_old_keys():
     values["technique"]["fuzzy_regions"] |= {"frozen_until": 0.03}
     with pytest.raises(FpplmError, match=r"frozen_until.*removed"):
         Params.parse(values, "params.yaml")
+
+
+def test_of_a_large_dev_some_sentences_are_drawn_with_their_windows(tiny_encoder, data, monkeypatch):
+    run = prepare(tiny_encoder, data)
+    assert frozen._draw_dev(run) is data.dev
+    monkeypatch.setattr(frozen, "MOST_SENTENCES", 7)
+    drawn = frozen._draw_dev(run)
+    assert frozen._draw_dev(run) == drawn and len(drawn.lengths) == len(drawn.spans) == 7
+    by_sentence = {w.sentence: (w.ids, data.dev.spans[w.sentence]) for w in data.dev.windows}
+    found = [(w.ids, drawn.spans[w.sentence]) for w in drawn.windows]
+    assert [w.sentence for w in drawn.windows] == list(range(7)) and all(row in by_sentence.values() for row in found)
+    assert phase(prepare(tiny_encoder, data)).frozen == phase(prepare(tiny_encoder, data)).frozen
