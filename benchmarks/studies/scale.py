@@ -1,4 +1,4 @@
-"""read, check and encode on corpora of 10 thousand, 100 thousand and a million sentences: time and peak memory.
+"""read, check, encode and the first 200 steps of train on corpora of up to three million sentences: time and memory.
 
 A corpus is WikiGold's training split over and over, perturbed from the second time on, so that sentences differ and the
 vocabulary grows. Each stage is a process of its own, as DVC runs it.
@@ -29,7 +29,7 @@ from fpplm_core.data.records import Sentence
 
 ROOT = Path(__file__).parents[2]
 WIKIGOLD = ROOT / "data" / "wikigold"
-STAGES = {"read": "#2a7f62", "check": "#b3423a", "encode": "#3a66b3"}
+STAGES = {"read": "#2a7f62", "check": "#b3423a", "encode": "#3a66b3", "train": "#8a5fb0"}
 PANELS = {"cpu_seconds": "processor seconds", "peak_mb": "peak resident memory, MB"}
 SWAPPED, CHANGED = 0.1, 0.02  # shares of the words that become another word of the corpus, or a new one
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -38,7 +38,9 @@ WIDTH, HEIGHT, LEFT, GAP = 860, 360, 56, 100  # pixels: the whole, beside a pane
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="sentences in train")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000, 3_000_000], help="sentences in train"
+    )
     options = parser.parse_args()
     results: dict[str, dict[str, Any]] = {}
     for size in options.sizes:
@@ -95,7 +97,8 @@ def measure(stage: str, folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     with (folder / f"{stage}.log").open("w") as log:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", f"tasks.{stage}"]
+        module = "benchmarks.studies.first_steps" if stage == "train" else f"tasks.{stage}"
+        command = [sys.executable, "-m", module]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
@@ -103,7 +106,10 @@ def measure(stage: str, folder: Path) -> dict[str, float]:
     if process.returncode:
         raise SystemExit(f"{stage} failed:\n{(folder / f'{stage}.log').read_text()[-2000:]}")
     processor = usage.ru_utime + usage.ru_stime
-    return {"seconds": round(seconds, 1), "cpu_seconds": round(processor, 1), "peak_mb": usage.ru_maxrss // 1024}
+    found = {"seconds": round(seconds, 1), "cpu_seconds": round(processor, 1), "peak_mb": usage.ru_maxrss // 1024}
+    if stage == "train":  # its peak has the pages of the encoded files that happen to be in memory
+        found["own_mb"] = int((folder / f"{stage}.log").read_text().splitlines()[-1])
+    return found
 
 
 def plot(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from fpplm.service.limits import Limits, Refused
 from fpplm.service.model import Model
-from fpplm.service.texts import Texts, texts_of
+from fpplm.service.texts import Texts, rows_of
 from fpplm_core.errors import shown
 
 INPUT, OUTPUT = "text", "entities"
@@ -47,15 +47,15 @@ def parse(values: dict[str, Any], limits: Limits) -> Asked:
         raise Refused(422, "binary data are not supported; put the texts into `data`")
     _check_outputs(values)
     data: Any = tensor.get("data")
-    texts = texts_of({"texts": data}, limits)
+    texts = rows_of(data, "inputs[0].data", str, limits)
     shape = tensor.get("shape")
     sizes = shape if isinstance(shape, list) and 1 <= len(shape) <= 2 else [None]
-    if not all(type(size) is int and 0 <= size <= limits.texts for size in sizes) or math.prod(sizes) != len(data):
-        raise Refused(422, f"inputs[0].shape must be [{len(data)}], the number of its texts, got {shown(shape)}")
+    if not all(type(size) is int and 0 <= size <= limits.texts for size in sizes) or math.prod(sizes) != len(texts):
+        raise Refused(422, f"inputs[0].shape must be [{len(texts)}], the number of its texts, got {shown(shape)}")
     name = values.get("id")
     if name is not None and not isinstance(name, str):
         raise Refused(422, "`id` must be a string")
-    return Asked(name, texts)
+    return Asked(name, Texts(texts, None, [None] * len(texts)))
 
 
 def _check_outputs(values: dict[str, Any]) -> None:

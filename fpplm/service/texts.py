@@ -70,25 +70,24 @@ def texts_of(values: dict[str, Any], limits: Limits) -> Texts:
         got = ", ".join(sorted(printable(shown(key)) for key in values)[:5]) or "nothing"
         raise Refused(422, f"the body must have `texts` or `words`, and may have `documents`; got {got}")
     key = "texts" if "texts" in values else "words"
-    rows = _rows(values[key], key, limits)
-    for place, row in enumerate(rows):
-        _check(row, f"{key}[{place}]", limits)
+    rows = rows_of(values[key], key, str if key == "texts" else list, limits)
     numbers = values.get("documents", [None] * len(rows))
     if not isinstance(numbers, list) or len(numbers) != len(rows) or {type(n) for n in numbers} - {int, type(None)}:
         raise Refused(422, f"`documents` must have an integer or null for each of `{key}`")
     return Texts(rows if key == "texts" else None, rows if key == "words" else None, numbers)
 
 
-def _rows(rows: Any, key: str, limits: Limits) -> list[Any]:
+def rows_of(rows: Any, place: str, kind: type[str] | type[list[str]], limits: Limits) -> list[Any]:
+    """Checks a list of texts or of lists of words, which stands at `place` in the body. Raises Refused."""
     if not isinstance(rows, list):
-        raise Refused(422, f"`{key}` must be a list, got {type(rows).__name__}")
+        raise Refused(422, f"`{place}` must be a list, got {type(rows).__name__}")
     if len(rows) > limits.texts:
-        raise Refused(413, f"at most {limits.texts:,} `{key}` in a request, got {len(rows):,}")
-    kind = str if key == "texts" else list
-    for place, row in enumerate(rows):
+        raise Refused(413, f"at most {limits.texts:,} `{place}` in a request, got {len(rows):,}")
+    for number, row in enumerate(rows):
         if not isinstance(row, kind) or (kind is list and not all(isinstance(word, str) and word for word in row)):
             wanted = "a string" if kind is str else "a list of strings that are not empty"
-            raise Refused(422, f"{key}[{place}] must be {wanted}, got {type(row).__name__}")
+            raise Refused(422, f"{place}[{number}] must be {wanted}, got {type(row).__name__}")
+        _check(row, f"{place}[{number}]", limits)
     return rows
 
 

@@ -57,10 +57,11 @@ def test_inference_gives_what_predict_gives(server, version, shape):
         ({"shape": [3, 1, 1]}, "shape must be [3]"),
         ({"shape": [10**400]}, "shape must be [3]"),
         ({"shape": None}, "shape must be [3]"),
-        ({"data": None}, "`texts` must be a list"),
+        ({"data": None}, "`inputs[0].data` must be a list"),
+        ({"data": ["a", 5, "b"]}, "inputs[0].data[1] must be a string, got int"),
         ({"parameters": {"binary_data_size": 9}}, "binary data"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_wrong_tensor_is_422(server, tensor, said):
     found = server.client.post("/v2/models/tagger/infer", json={"inputs": [INPUT | tensor]})
