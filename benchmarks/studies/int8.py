@@ -1,6 +1,8 @@
 """What 8 bits cost: one tagger for each corpus of `benchmarks.studies.fresh`, trained as it ships, in fp32 and int8.
 
-    python -m benchmarks.studies.int8 FOLDER    # the annotated corpora that `fresh` has cut; their own dev and test
+    python -m benchmarks.studies.int8 FOLDER PROJECTS
+
+FOLDER has the annotated corpora that `fresh` has cut, with their own dev and test; PROJECTS is outside of this project.
 
 Each tagger is made as a user makes one, with `fpplm init` and `fpplm retrain`; the gate's floors are 0. Results go to
 benchmarks/results/int8.json, by processor; a corpus that is there already is not repeated.
@@ -23,16 +25,16 @@ from fpplm.pipeline.paths import METRICS, REPORTS
 FILE = RESULTS / "int8.json"
 MULTILINGUAL = {"uner_zh_gsdsimp", "uner_pt_bosque"}
 ENCODER = Path("encoders/me5-small")  # of these
-PROJECTS = Path("build/int8")
 GATE = ["gate.min_f1=0", "gate.min_type_f1=0", "gate.type_f1={}", "gate.max_check_warnings=1000"]
 
 
 def main() -> None:
-    source, results = Path(sys.argv[1]), json.loads(FILE.read_text()) if FILE.exists() else {}
+    source, projects = map(Path, sys.argv[1:])
+    results = json.loads(FILE.read_text()) if FILE.exists() else {}
     own = results.setdefault(processor(), {})
     for name in SENTENCES:
         if name not in own:
-            own[name] = measure(name, source)
+            own[name] = measure(name, source, projects / name)
             print(name, own[name], flush=True)
             FILE.write_text(json.dumps(results, indent=1) + "\n")
     for kind, rows in results.items():
@@ -50,9 +52,8 @@ def processor() -> str:
     return f"{facts['model name']} ({', '.join(own)})"
 
 
-def measure(name: str, source: Path) -> dict[str, Any]:
+def measure(name: str, source: Path, folder: Path) -> dict[str, Any]:
     """F1 of float32 on dev and test, what int8 loses of it, and the speed of both."""
-    folder = PROJECTS / name
     if not folder.exists():
         files = [OUTPUT / name / "train.conll", *(source / name / f"{split}.conll" for split in ("dev", "test"))]
         train, dev, test = (str(file.resolve()) for file in files)
