@@ -133,7 +133,7 @@ def ablate(
     from fpplm.studies.outcome import write_outcome
 
     if not only_report:
-        load_flow("ablate").ablate(plan, results, workers, final, **on(cluster))
+        load_flow("ablate").ablate(plan, results, workers, final, **cluster_argument(cluster))
     typer.echo(write_outcome(plan, results))
 
 
@@ -157,7 +157,7 @@ def tune(
     from fpplm_core.settings import read_yaml
 
     plan = write_plan(load(), trials, read_yaml(space) if space else None)
-    load_flow("ablate").ablate(plan, FOLDER, workers, **on(cluster))
+    load_flow("ablate").ablate(plan, FOLDER, workers, **cluster_argument(cluster))
     found = tuned()
     typer.echo("\n".join(lines(found)))
     if write and found.best.values:
@@ -168,7 +168,7 @@ def tune(
         typer.echo("to set them: the same command with --write")
 
 
-def on(cluster: str | None) -> dict[str, str]:
+def cluster_argument(cluster: str | None) -> dict[str, str]:
     """The argument of the flow, which a project's older copy of it does not take."""
     return {} if cluster is None else {"cluster": cluster}
 
