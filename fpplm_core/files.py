@@ -121,14 +121,16 @@ def write_mapped_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa
 
 
 def open_mapped_table(path: Path) -> pa.Table:
-    """A table whose columns stay in the file until they are read. Raises DataError if the file is missing."""
+    """A table whose columns stay in the file until they are read. Raises DataError if it is missing or damaged."""
     import pyarrow as pa
 
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except FileNotFoundError:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None):
+            raise
         raise DataError(f"not an Arrow file ({error})", where=str(path), do="run: dvc repro") from None
 
 

@@ -9,7 +9,7 @@ from fpplm.pipeline.trained import load_model
 from fpplm_core.data.corpus import CorpusParts, stream_corpus
 from fpplm_core.data.encoded import Encoded, open_windows
 from fpplm_core.data.windows import read_encoding
-from fpplm_core.evaluation.predictions import prediction_writer, predictions_of, write_plots
+from fpplm_core.evaluation.predictions import logits_writer, prediction_writer, predictions_of, write_plots
 from fpplm_core.evaluation.scorer import SplitScorer
 from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions
 from fpplm_core.files import write_record
@@ -30,18 +30,18 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
     scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
         windows, scorer = Encoded.of(open_windows(split, paths.ENCODED)).windows, SplitScorer(seen, blueprint.labels)
-        shape = counts[split].words, len(blueprint.labels)
-        paths.PREDICTIONS.mkdir(parents=True, exist_ok=True)
-        answers = np.lib.format.open_memmap(paths.PREDICTIONS / f"{split}_logits.npy", "w+", np.float32, shape)
-        with prediction_writer(paths.PREDICTIONS / f"{split}.jsonl") as write:
+        with (
+            prediction_writer(paths.PREDICTIONS / f"{split}.jsonl") as write_rows,
+            logits_writer(paths.PREDICTIONS / f"{split}_logits.npy", len(blueprint.labels)) as write_logits,
+        ):
             for part in CorpusParts(split, paths.CORPUS):
-                own = windows.of_sentences(scorer.sentences, scorer.sentences + len(part))
+                own = windows.of_sentences(scorer.spans.sentences, scorer.spans.sentences + len(part))
                 logits = word_logits(own, [len(s.words) for s in part], 4 * train.batch_pieces, batch_logits(tagger))
-                predicted = decoder.spans(logits)
-                answers[scorer.words : scorer.words + sum(map(len, logits))] = np.concatenate(logits)
-                scorer.add_tagged(part, predicted, logits, sum(len(window.owned_words) for window in own))
-                write(predictions_of(part, gold_spans(part), predicted))
-        scores[split] = scorer.split_scores(counts[split].words_without_pieces)
+                gold, predicted = gold_spans(part), decoder.spans(logits)
+                scorer.add(part, gold, predicted, logits, sum(len(window.owned_words) for window in own))
+                write_rows(predictions_of(part, gold, predicted))
+                write_logits(logits)
+        scores[split] = scorer.scores(counts[split].words_without_pieces)
         print(summary(split, scores[split]))
     write_plots(paths.REPORTS / "evaluation", scores["test"])
     write_record(paths.METRICS / "evaluate.json", Evaluation(**scores))

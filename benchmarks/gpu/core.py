@@ -22,7 +22,7 @@ from fpplm_core.model.pretrained import load_encoder
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.params import load
 from fpplm_core.serving.onnx_session import open_session
-from fpplm_core.tagging.batches import collate, epoch_batches
+from fpplm_core.tagging.batches import batch_stream, collate
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training import techniques
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
@@ -65,7 +65,7 @@ class Inputs(NamedTuple):
     def batches(self, pieces: int) -> Iterator[list[int]]:
         """The rows of each step, epoch after epoch, at most this many pieces a step."""
         lengths, seed = [len(window.ids) for window in self.windows], load().train.seed
-        return itertools.chain.from_iterable(epoch_batches(lengths, pieces, seed, epoch) for epoch in itertools.count())
+        return batch_stream(lengths, pieces, seed)
 
     def feeds(self, rows: Sequence[int]) -> dict[str, NDArray[np.int64]]:
         """A batch as the exported graph takes it."""

@@ -34,8 +34,8 @@ from transformers import (
 from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS, REPORTS
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import calibration_error
-from fpplm_core.evaluation.predictions import predictions_of, write_predictions
+from fpplm_core.evaluation.metrics import calibration_error, calibration_gaps
+from fpplm_core.evaluation.predictions import prediction_writer, predictions_of
 from fpplm_core.evaluation.scorer import score_spans
 from fpplm_core.evaluation.scores import gold_spans, mentions
 from fpplm_core.files import write_json
@@ -91,7 +91,8 @@ def main() -> None:
         broken = sum(not all(legal(a, b, "IOB2") for a, b in zip([None, *t], [*t, None], strict=True)) for t in tags)
         scores[split] = asdict(score_spans(corpus[split], gold, predicted, mentions(corpus["train"])))
         scores[split] |= {"illegal_paths": broken / len(tags), "calibration_error": peer.calibration[split]}
-        write_predictions(PREDICTIONS / f"{split}.jsonl", predictions_of(corpus[split], gold, predicted))
+        with prediction_writer(PREDICTIONS / f"{split}.jsonl") as write:
+            write(predictions_of(corpus[split], gold, predicted))
     if scores:
         write_json(METRICS / "evaluate.json", scores)
     seconds = peer.trained_at - psutil.Process().create_time()  # comparable with a stage that only trains
@@ -173,7 +174,9 @@ def train_peer(
             outcome = trainer.predict(sets[split], metric_key_prefix="none")
             tags[split] = words_of(outcome, labels, corpus[split])
             counted = outcome.label_ids != -100
-            calibration[split] = calibration_error(softmax(outcome.predictions[counted]), outcome.label_ids[counted])
+            gold = outcome.label_ids[counted]
+            gaps = calibration_gaps(softmax(outcome.predictions[counted]), gold)
+            calibration[split] = calibration_error(gaps, len(gold))
     words = sum(len(s.words) for s in corpus["train"])
     return Peer(dev, tags, calibration, epochs * words / clock.seconds, trained_at)
 

@@ -1,4 +1,4 @@
-"""The first steps of a training in a project whose corpus is encoded; prints its memory. `scale` runs it."""
+"""The first steps of a training, in a project whose corpus is encoded; prints the most memory that they took, in MB."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from fpplm.session.checkpoint import run_inputs
 from fpplm.session.training import start
 from fpplm_core.params import load
 from fpplm_core.training.frozen import train_frozen
@@ -19,13 +20,15 @@ STEPS = 200
 
 def main() -> None:
     settings, history = load(), TrainingHistory()
+    run_inputs()
     run = start(settings.model, settings.train, settings.technique, False, torch.device("cpu"))
-    print(f"{len(run.data.windows)} windows, {run.loop.steps} steps; {own_memory_mb()} MB after loading", flush=True)
-    for _ in train_frozen(run, history):
-        pass
-    for _ in itertools.islice(train_epochs(run, history, threading.Event()), STEPS):
-        pass
-    print(own_memory_mb())
+    print(f"{len(run.data.windows)} windows, {run.loop.steps} steps")
+    most = own_memory_mb()
+    for _ in itertools.chain(
+        train_frozen(run, history), itertools.islice(train_epochs(run, history, threading.Event()), STEPS)
+    ):
+        most = max(most, own_memory_mb())
+    print(most)
 
 
 def own_memory_mb() -> int:

@@ -2,7 +2,8 @@
 
     python -m benchmarks.studies.int8 FOLDER PROJECTS
 
-FOLDER has the annotated corpora that `fresh` has cut, with their own dev and test; PROJECTS is outside of this project.
+FOLDER has the annotated corpora that `fresh` has cut, with their own dev and test; PROJECTS is a folder outside this
+repository.
 
 Each tagger is made as a user makes one, with `fpplm init` and `fpplm retrain`; the gate's floors are 0. Results go to
 benchmarks/results/int8.json, by processor; a corpus that is there already is not repeated.
@@ -24,7 +25,7 @@ from fpplm.pipeline.paths import METRICS, REPORTS
 
 FILE = RESULTS / "int8.json"
 MULTILINGUAL = {"uner_zh_gsdsimp", "uner_pt_bosque"}
-ENCODER = Path("encoders/me5-small")  # of these
+ENCODER = Path("encoders/me5-small")  # the encoder of the MULTILINGUAL corpora
 GATE = ["gate.min_f1=0", "gate.min_type_f1=0", "gate.type_f1={}", "gate.max_check_warnings=1000"]
 
 
@@ -42,7 +43,7 @@ def main() -> None:
 
 
 def processor() -> str:
-    """Its name, and which instructions for 8 and 16 bits it has."""
+    """The processor's name and its instructions for 8 and 16 bits."""
     facts = {}
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
@@ -64,6 +65,7 @@ def measure(name: str, source: Path, folder: Path) -> dict[str, Any]:
     speeds = {
         row["variant"]: row["words_per_s"]
         for row in json.loads((folder / REPORTS / "timings/verify.json").read_text())["runs"]
+        if row["device"] == "cpu"
     }
     exact, small = verdicts["fp32 on cpu"], verdicts["int8 on cpu"]
     loss = {key: round(100 * small[key], 2) for key in ("dev_f1_loss", "dev_f1_loss_bound", "test_f1_loss")}

@@ -78,11 +78,11 @@ def texts_of(values: dict[str, Any], limits: Limits) -> Texts:
 
 
 def rows_of(rows: Any, place: str, kind: type[str] | type[list[str]], limits: Limits) -> list[Any]:
-    """Checks a list of texts or of lists of words, which stands at `place` in the body. Raises Refused."""
+    """Returns the list of texts, or of lists of words, found at `place` in the body. Raises Refused."""
     if not isinstance(rows, list):
         raise Refused(422, f"`{place}` must be a list, got {type(rows).__name__}")
     if len(rows) > limits.texts:
-        raise Refused(413, f"at most {limits.texts:,} `{place}` in a request, got {len(rows):,}")
+        raise Refused(413, f"`{place}` may have at most {limits.texts:,} elements, got {len(rows):,}")
     for number, row in enumerate(rows):
         if not isinstance(row, kind) or (kind is list and not all(isinstance(word, str) and word for word in row)):
             wanted = "a string" if kind is str else "a list of strings that are not empty"

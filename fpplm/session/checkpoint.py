@@ -30,6 +30,7 @@ from fpplm_core.training.state import TrainingState
 
 Tensors = dict[str, torch.Tensor]
 STATE, BEST = "state.safetensors", "best.safetensors"
+BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 WAIT = 60  # seconds that another process of a killed run may still need to end
 
 
@@ -59,7 +60,10 @@ def run_inputs(*sections: Settings) -> dict[str, str]:
     settings = "\n".join(section.model_dump_json() for section in sections)
     data = hashlib.sha256()
     for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json")]):
-        data.update(str(path).encode() + b"\0" + path.read_bytes())
+        data.update(str(path).encode() + b"\0")
+        with path.open("rb") as content:
+            while block := content.read(BLOCK):
+                data.update(block)
     return {
         "settings": hashlib.sha256(settings.encode()).hexdigest(),
         "encoded data": data.hexdigest(),

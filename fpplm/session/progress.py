@@ -47,11 +47,12 @@ class Display:
     def steps(self, speed: float) -> None:
         """Shows the steps added to the history since the last call."""
         for losses, lr in zip(self.history.losses[self.shown :], self.history.lr[self.shown :], strict=True):
+            step = 1 + self.shown * self.history.every
             self.shown += 1
             values = {f"loss/{name}": value for name, value in losses.items()}
-            self.log(self.shown, {**values, "lr": lr, "words_per_s": speed})
+            self.log(step, {**values, "lr": lr, "words_per_s": speed})
             line = f"loss {sum(losses.values()):.3f} {speed:,.0f} words/s"
-            self.bar.update(self.task, completed=self.shown, description=line)
+            self.bar.update(self.task, completed=step, description=line)
 
     def epoch(self, step: int, epoch: int, score: float, speed: float) -> None:
         self.log(step, {"dev_f1": score})
@@ -67,7 +68,8 @@ class Display:
         """Writes the curves without times, so that equal runs give equal files."""
         names = list(dict.fromkeys(name for losses in self.history.losses for name in losses))
         rows = [",".join(["step", "lr", *names])]
-        for step, (lr, losses) in enumerate(zip(self.history.lr, self.history.losses, strict=True), start=1):
+        for row, (lr, losses) in enumerate(zip(self.history.lr, self.history.losses, strict=True)):
+            step = 1 + row * self.history.every
             rows.append(
                 ",".join([str(step), f"{lr:.8g}", *(f"{losses[name]:.6g}" if name in losses else "" for name in names)])
             )

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetFile
 
 from fpplm_core.data.records import Sentence
+from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_table
 
 SPLITS = ("train", "dev", "test")
@@ -102,7 +103,10 @@ def sentences_of(data: ParquetFile) -> Iterator[Sentence]:
 
 @dataclass(frozen=True)
 class CorpusParts:
-    """A split, read anew each time in parts of at least BATCH sentences that end between documents."""
+    """A split, read anew each time in parts of at least BATCH sentences that end between documents.
+
+    Iterating raises DataError if it has no sentence.
+    """
 
     split: str
     folder: Path
@@ -114,8 +118,11 @@ class CorpusParts:
                 yield part
                 part = []
             part.append(sentence)
-        if part:
-            yield part
+        if not part:
+            raise DataError(
+                "the split has no sentence", where=self.split, do="add some, or another data.dev or data.test"
+            )
+        yield part
 
 
 def load_corpus(split: str, folder: Path) -> list[Sentence]:

@@ -116,22 +116,18 @@ def right_words(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]
     return sum(a == b for tags, others in pairs for a, b in zip(tags, others, strict=True))
 
 
-def calibration_error(
-    probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]], bins: int = BINS
-) -> float:
-    """Expected calibration error of the likeliest labels (Guo 2017, 1706.04599, eq. 3).
-
-    *probabilities:* (words, K), *gold:* (words,), a negative number where no label is right. In [0, 1].
-    """
-    return float(np.abs(calibration_gaps(probabilities, gold, bins)).sum() / max(1, len(gold)))
+def calibration_error(gaps: NDArray[np.float64], words: int) -> float:
+    """Expected calibration error (Guo 2017, 1706.04599, eq. 3), in [0, 1], from `calibration_gaps` of all words."""
+    return float(np.abs(gaps).sum() / max(1, words))
 
 
 def calibration_gaps(
     probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]], bins: int = BINS
 ) -> NDArray[np.float64]:
-    """For each bin of confidence, the number of right words less the sum of their confidences. *Shape:* (bins,).
+    """For each bin of confidence, how many of the likeliest labels are right, less the sum of their probabilities.
 
-    The gaps of parts of a corpus add up to the gaps of the whole.
+    The gaps of parts of a corpus add up to those of the whole. *Shape:* probabilities (words, K); gold (words,), a
+    negative number where no label is right; the result (bins,).
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == gold
     place = np.minimum((confidence * bins).astype(int), bins - 1)

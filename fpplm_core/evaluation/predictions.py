@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import span_counts
-from fpplm_core.evaluation.scores import Spans, SpanScores
+from fpplm_core.evaluation.scores import Logits, Spans, SpanScores
 from fpplm_core.files import write_text
 from fpplm_core.tagging.spans import Span
 
@@ -68,7 +69,10 @@ def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans)
 
 @contextmanager
 def prediction_writer(path: Path) -> Iterator[Callable[[Iterable[SentencePrediction]], None]]:
-    """A function that appends one JSON line per sentence, without empty keys; the file is there once all are."""
+    """A function that appends one JSON line per sentence, without empty keys.
+
+    The file appears when the block ends without an error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as stream:
@@ -81,10 +85,32 @@ def prediction_writer(path: Path) -> Iterator[Callable[[Iterable[SentencePredict
     partial.replace(path)
 
 
-def write_predictions(path: Path, predictions: Iterable[SentencePrediction]) -> None:
-    """Writes one JSON line per sentence, without empty keys."""
-    with prediction_writer(path) as write:
-        write(predictions)
+@contextmanager
+def logits_writer(path: Path, labels: int) -> Iterator[Callable[[Logits], None]]:
+    """A function that appends the logits of sentences to an array (words, labels), for `numpy.load`.
+
+    The file appears when the block ends without an error. *Shape:* logits (words, labels) by sentence.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    words = 0
+    with partial.open("wb") as stream:
+
+        def write_header() -> None:  # numpy leaves room in it for a longer first axis
+            facts = {"descr": "<f4", "fortran_order": False, "shape": (words, labels)}
+            np.lib.format.write_array_header_1_0(stream, facts)
+
+        def write(logits: Logits) -> None:
+            nonlocal words
+            for values in logits:
+                stream.write(np.ascontiguousarray(values, dtype="<f4").data)
+                words += len(values)
+
+        write_header()
+        yield write
+        stream.seek(0)
+        write_header()
+    partial.replace(path)
 
 
 def read_predictions(path: Path) -> list[SentencePrediction]:

@@ -15,9 +15,9 @@ from fpplm_core.evaluation.metrics import (
     Counts,
     SentenceCounts,
     bootstrap_f1,
+    calibration_error,
     calibration_gaps,
     confusion,
-    micro_f1,
     right_words,
     seen_unseen,
     span_counts,
@@ -30,7 +30,6 @@ from fpplm_core.evaluation.scores import (
     Spans,
     SpanScores,
     SplitScores,
-    gold_spans,
     type_score,
 )
 from fpplm_core.tagging.schemes import INNER_SCHEME, legal
@@ -46,14 +45,14 @@ class SpanScorer:
         self.sentences = self.words = self.right = 0
         self.counts: list[SentenceCounts] = []
         self.types: dict[str, Counts] = {}
-        self.parts = {"seen": Counts(0, 0, 0), "unseen": Counts(0, 0, 0)}
+        self.by_novelty: dict[str, Counts] = {}  # seen, unseen
         self.confusion = Counter[tuple[str, str]]()
 
-    def add(self, sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> None:
-        """Counts the spans of a part."""
+    def add(self, sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> Counts:
+        """Counts the spans of more sentences; returns their counts."""
         lengths = [len(s.words) for s in sentences]
         tags = [
-            [tags_from_spans(s, n, "IOB2") for s, n in zip(part, lengths, strict=True)] for part in (gold, predicted)
+            [tags_from_spans(s, n, "IOB2") for s, n in zip(spans, lengths, strict=True)] for spans in (gold, predicted)
         ]
         counts = [span_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
         self.counts.append(np.array(counts, dtype=np.int64).reshape(-1, 3))
@@ -63,17 +62,18 @@ class SpanScorer:
         self.confusion.update(confusion(gold, predicted))
         for total, own in (
             (self.types, type_counts(gold, predicted)),
-            (self.parts, seen_unseen([s.words for s in sentences], gold, predicted, self.seen)),
+            (self.by_novelty, seen_unseen([s.words for s in sentences], gold, predicted, self.seen)),
         ):
             total.update({name: sum_counts([total.get(name, Counts(0, 0, 0)), row]) for name, row in own.items()})
+        return sum_counts(counts)
 
     def scores(self, resamples: int = RESAMPLES) -> SpanScores:
-        """The scores of all parts, to the bit those of seqeval in strict mode."""
+        """The scores of all sentences, to the bit those of seqeval in strict mode."""
         counts = np.concatenate([np.zeros((0, 3), dtype=np.int64), *self.counts])
         micro = type_score(Counts(*counts.sum(axis=0).tolist()))
         types = {kind: type_score(row) for kind, row in sorted(self.types.items())}
         low, high = bootstrap_f1(counts, resamples, CONFIDENCE, seed=0)
-        seen, unseen = self.parts["seen"], self.parts["unseen"]
+        seen, unseen = (self.by_novelty.get(name, Counts(0, 0, 0)) for name in ("seen", "unseen"))
         table: dict[str, dict[str, int]] = {}
         for (gold_type, predicted_type), number in sorted(self.confusion.items()):
             table.setdefault(gold_type, {})[predicted_type] = number
@@ -96,25 +96,24 @@ class SpanScorer:
         )
 
 
-class SplitScorer(SpanScorer):
-    """Also adds up what the logits show, in the order of the labels."""
+class SplitScorer:
+    """Adds up the counts of a split part by part, with what the logits show; they are in the order of the labels."""
 
     def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str]) -> None:
-        super().__init__(seen)
+        self.spans = SpanScorer(seen)
         self.labels = labels
         self.illegal = self.words_in_windows = 0
         self.gaps = np.zeros(BINS)
 
-    def add_tagged(
-        self, sentences: Sequence[Sentence], predicted: Spans, logits: Logits, words_in_windows: int
+    def add(
+        self, sentences: Sequence[Sentence], gold: Spans, predicted: Spans, logits: Logits, words_in_windows: int
     ) -> None:
         """Counts a part whose logits gave the predicted spans. Raises FpplmError if seqeval gives it another F1.
 
         *Shape:* logits (words, K) by sentence.
         """
-        gold = gold_spans(sentences)
-        self.add(sentences, gold, predicted)
-        compare_with_seqeval(sentences, gold, predicted, micro_f1(gold, predicted))
+        counts = self.spans.add(sentences, gold, predicted)
+        compare_with_seqeval(sentences, gold, predicted, counts.f1)
         index = {label: number for number, label in enumerate(self.labels)}
         tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
         gold_labels = np.array([index.get(tag, -1) for row in tags for tag in row])
@@ -122,13 +121,13 @@ class SplitScorer(SpanScorer):
         self.illegal += count_illegal(logits, self.labels)
         self.words_in_windows += words_in_windows
 
-    def split_scores(self, words_without_pieces: int) -> SplitScores:
+    def scores(self, words_without_pieces: int) -> SplitScores:
         """The scores of all parts."""
-        spans = self.scores()
+        spans = self.spans.scores()
         return SplitScores(
             **vars(spans),
             illegal_paths=self.illegal / max(1, spans.sentences),
-            calibration_error=float(np.abs(self.gaps).sum() / max(1, spans.words)),
+            calibration_error=calibration_error(self.gaps, spans.words),
             coverage=self.words_in_windows / max(1, spans.words),
             words_without_pieces=words_without_pieces,
         )

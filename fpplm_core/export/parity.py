@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fpplm_core.data.records import Sentence
+from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, span_counts, sum_counts
 from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, gold_spans
 from fpplm_core.evaluation.significance import difference, mean_f1
@@ -21,7 +22,7 @@ from fpplm_core.serving.onnx_session import is_available
 
 BOUND = 0.95  # the confidence of the one-sided bound of a loss
 
-Parts = Iterable[Sequence[Sentence]]  # the sentences of a split; each document is in one part
+Parts = Iterable[Sequence[Sentence]]  # a split, iterated several times; each document is in one part
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class TorchAnswer:
     logits: NDArray[np.float32]
 
     def __iter__(self) -> Iterator[tuple[Sequence[Sentence], Logits]]:
-        """Each part with the logits (words, K) of each of its sentences."""
+        """Each part with the logits (words, K) of each of its sentences. Raises FpplmError if there are more."""
         start = 0
         for sentences in self.parts:
             ends = np.cumsum([len(s.words) for s in sentences])
             yield sentences, np.split(self.logits[start : start + ends[-1]], ends[:-1])
             start += ends[-1]
+        if start != len(self.logits):
+            raise FpplmError("torch's logits are not those of the split", got=f"{len(self.logits)} of {start} words")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def compare_logits(predictor: Predictor, torch: TorchAnswer) -> Agreement:
     torch_counts: list[Counts] = []
     for sentences, answer in torch:
         own = predictor.logits(*with_documents(sentences))
-        delta = max(delta, *(float(np.abs(a - b).max()) for a, b in zip(own, answer, strict=True)))
+        delta = max([delta, *(float(np.abs(a - b).max()) for a, b in zip(own, answer, strict=True))])
         spans, torch_spans = (predictor.decoder.spans(rows) for rows in (own, answer))
         gold = gold_spans(sentences)
         changed += sum(a != b for a, b in zip(torch_spans, spans, strict=True))

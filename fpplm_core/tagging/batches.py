@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +78,11 @@ def epoch_batches(lengths: Sequence[int] | IntArray, budget: int, seed: int, epo
     shuffled = np.arange(len(starts))
     random.shuffle(shuffled)
     return Batches(order[bounds[number] : bounds[number + 1]] for number in shuffled)
+
+
+def batch_stream(lengths: Sequence[int] | IntArray, budget: int, seed: int) -> Iterator[list[int]]:
+    """The batches of one epoch after the other, without end."""
+    return chain.from_iterable(epoch_batches(lengths, budget, seed, epoch) for epoch in count())
 
 
 def collate(windows: Sequence[Window]) -> Arrays:

@@ -10,7 +10,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class LazySequence(Sequence[T_co]):
-    """A sequence that keeps no element; a slice of it is a list."""
+    """A sequence that computes each element when it is read; a slice of it is a list."""
 
     @abstractmethod
     def element(self, number: int) -> T_co:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,21 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fpplm_core.data.corpus import UNLABELLED, stream_corpus
+from fpplm_core.data.corpus import UNLABELLED, open_corpus, stream_corpus
 from fpplm_core.data.encoded import Encoded, RenumberedWindows, open_windows, piece_counts, windows_file
 from fpplm_core.data.windows import read_encoding
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.tagging.batches import Batches, IntArray, collate, epoch_batches
+from fpplm_core.tagging.batches import Batches, IntArray, batch_stream, collate, epoch_batches
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import Window
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.length import epochs_of
+from fpplm_core.training.randomness import derive_seed
 from fpplm_core.training.selection import Dev
 
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TrainSettings
 
+MOST_DEV = 10_000  # sentences of dev that a training scores after each epoch: F1 is known to half a point
 FIXED_IDS = 8  # the first pieces keep their ids
 
 
@@ -104,23 +106,23 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
         tags=tags,
         second=second,
         epochs=epochs,
-        dev=load_dev(corpus, encoded),
+        dev=load_dev(corpus, encoded, settings.seed),
         unlabelled=unlabelled,
     )
 
 
-def load_dev(corpus: Path, encoded: Path) -> Dev:
-    """Dev, from the folders that read and encode have written. Raises DataError."""
-    lengths, spans = [], []
-    for sentence in stream_corpus("dev", corpus):
-        lengths.append(len(sentence.words))
-        spans.append(spans_from_tags(sentence.tags))
-    return Dev(Encoded.of(open_windows("dev", encoded)).windows, lengths, spans)
-
-
-def batch_stream(lengths: IntArray, budget: int, seed: int) -> Iterator[list[int]]:
-    """The batches of one epoch after the other, without end."""
-    return itertools.chain.from_iterable(epoch_batches(lengths, budget, seed, epoch) for epoch in itertools.count())
+def load_dev(corpus: Path, encoded: Path, seed: int) -> Dev:
+    """Dev, or MOST_DEV of its sentences, drawn with the seed. Raises DataError if read or encode has not run."""
+    windows, count = Encoded.of(open_windows("dev", encoded)).windows, open_corpus("dev", corpus).metadata.num_rows
+    chosen = np.sort(np.random.default_rng(derive_seed(seed, 0, "dev")).permutation(count)[:MOST_DEV])
+    drawn = np.isin(np.arange(count), chosen)
+    sentences = [s for s, own in zip(stream_corpus("dev", corpus), drawn, strict=True) if own]
+    own = [
+        replace(window, sentence=number)
+        for number, place in enumerate(chosen.tolist())
+        for window in windows.of_sentences(place, place + 1)
+    ]
+    return Dev(own, [len(s.words) for s in sentences], [spans_from_tags(s.tags) for s in sentences])
 
 
 def draw_unlabelled(lengths: IntArray, settings: TrainSettings, steps: int) -> Batches:
@@ -149,8 +151,9 @@ def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
 def count_label_pairs(tags: Iterable[Sequence[int]], count: int) -> Tensor:
     """How often label b follows label a within a window's own words. *Shape:* (count, count), row a, column b."""
     found = np.zeros((count, count), dtype=np.int64)
-    for (before, after), times in Counter(itertools.chain.from_iterable(map(itertools.pairwise, tags))).items():
-        found[before, after] = times
+    for pair, times in Counter(itertools.chain.from_iterable(map(itertools.pairwise, tags))).items():
+        if IGNORED not in pair:
+            found[pair] = times
     return torch.from_numpy(found).float()
 
 

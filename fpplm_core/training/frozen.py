@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,20 +19,20 @@ import numpy as np
 import torch
 
 from fpplm_core.model.groups import Group
+from fpplm_core.tagging.batches import batch_stream
 from fpplm_core.tagging.word_logits import join_word_logits
 from fpplm_core.training.averaging import averaged
-from fpplm_core.training.data import batch_stream, make_batch
+from fpplm_core.training.data import make_batch
 from fpplm_core.training.encodings import EncodedWindows, encode_windows
 from fpplm_core.training.gradients import clip_gradients, exchange_gradients
 from fpplm_core.training.history import DevScore, TrainingHistory
 from fpplm_core.training.loop import StepReport, all_losses, freeze, read_losses
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.run import TrainingRun
-from fpplm_core.training.selection import Dev, decode_dev
+from fpplm_core.training.selection import decode_dev
 from fpplm_core.training.technique import StepContext, StepOutputs
 
 MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, and encoded in seconds
-MOST_SENTENCES = 10_000  # of dev
 BATCH_WORDS = 512  # with padding
 HEAD_RATE = 5.0  # the head's learning rate, in units of train.head_lr: a high rate cannot damage the frozen encoder
 WARMUP = 20  # steps
@@ -60,13 +59,12 @@ def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScor
         chosen = _draw_windows(run)
         encode = partial(encode_windows, model, budget=4 * run.settings.batch_pieces, bfloat16=run.loop.bfloat16)
         train = encode([run.data.windows[row] for row in chosen], file=Path(folder) / "train")
-        drawn = _draw_dev(run)
-        dev = encode(drawn.windows, file=Path(folder) / "dev")
+        dev = encode(run.data.dev.windows, file=Path(folder) / "dev")
         labels = torch.tensor([tag for row in chosen for tag in run.data.tags[row]], device=state.device)
         for name, technique in run.techniques.items():
             technique.initialise(train.states.to(state.device), labels, state.modules(name))
         reports = _train_steps(run, train, chosen, trained, steps)
-        yield from _until_dev_stops_rising(run, reports, partial(_dev_f1, run, drawn, dev), history)
+        yield from _until_dev_stops_rising(run, reports, dev, history)
     for group in locked:
         freeze(group, False)
     model.training = True
@@ -75,7 +73,7 @@ def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScor
 
 
 def _until_dev_stops_rising(
-    run: TrainingRun, reports: Iterator[StepReport], dev_f1: Callable[[], float], history: TrainingHistory
+    run: TrainingRun, reports: Iterator[StepReport], dev: EncodedWindows, history: TrainingHistory
 ) -> Iterator[DevScore]:
     """Trains until dev F1 stops rising, then restores the head and the modules with the best F1.
 
@@ -87,7 +85,7 @@ def _until_dev_stops_rising(
     modules = (run.state.model.head, run.state.technique_modules)
     while unread := list(itertools.islice(reports, EVALUATE_EVERY)):
         read_losses(unread)
-        score = DevScore(unread[-1].step + 1, dev_f1())
+        score = DevScore(unread[-1].step + 1, _dev_f1(run, dev))
         history.frozen.append(score)
         best = max(history.frozen, key=lambda one: one.f1)
         if score is best:
@@ -105,21 +103,9 @@ def _until_dev_stops_rising(
 
 def _draw_windows(run: TrainingRun) -> list[int]:
     """The rows of at most MOST_WINDOWS windows that have labels, drawn with the seed, in order."""
-    labelled = np.flatnonzero(np.fromiter((len(tags) > 0 for tags in run.data.tags), dtype=np.bool_))
+    labelled = np.flatnonzero([len(tags) > 0 for tags in run.data.tags])
     random = np.random.default_rng(derive_seed(run.loop.seed, 0, "frozen/windows"))
     return sorted(random.permutation(labelled)[:MOST_WINDOWS].tolist())
-
-
-def _draw_dev(run: TrainingRun) -> Dev:
-    """Dev, or MOST_SENTENCES of it, drawn with the seed."""
-    windows, lengths, spans = run.data.dev
-    if len(lengths) <= MOST_SENTENCES:
-        return run.data.dev
-    random = np.random.default_rng(derive_seed(run.loop.seed, 0, "frozen/dev"))
-    chosen = sorted(random.permutation(len(lengths))[:MOST_SENTENCES].tolist())
-    place = {sentence: number for number, sentence in enumerate(chosen)}
-    own = [replace(window, sentence=place[window.sentence]) for window in windows if window.sentence in place]
-    return Dev(own, [lengths[row] for row in chosen], [spans[row] for row in chosen])
 
 
 def _train_steps(
@@ -156,8 +142,8 @@ def _train_steps(
         yield StepReport(number, {name: v.detach() for name, v in losses.items()}, run.loop.head_lr * factor, norms, {})
 
 
-def _dev_f1(run: TrainingRun, dev: Dev, encoded: EncodedWindows) -> float:
-    state, device = run.state, run.state.device
+def _dev_f1(run: TrainingRun, encoded: EncodedWindows) -> float:
+    state, dev, device = run.state, run.data.dev, run.state.device
     with (
         averaged({}, state.model, state.technique_modules),
         torch.inference_mode(),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
+
+MOST_ROWS = 10_000  # recorded steps: a checkpoint and the curves contain all of them
 
 
 class DevScore(NamedTuple):
@@ -17,7 +21,7 @@ class DevScore(NamedTuple):
 
 @dataclass
 class TrainingHistory:
-    """A run so far: losses and learning rates by step, dev's F1 by epoch.
+    """A run so far: losses and learning rates of every step whose number `every` divides, dev's F1 by epoch.
 
     `frozen` are dev's scores in the frozen phase, whose steps count separately. `gradient_shares` has each loss's share
     of the gradient norms in the top block, for every step that measured them. `best_epoch` counts from 1, 0 = none yet;
@@ -25,6 +29,7 @@ class TrainingHistory:
     """
 
     step: int = 0
+    every: int = 1
     losses: list[dict[str, float]] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)
     dev_f1: list[DevScore] = field(default_factory=list)
@@ -34,6 +39,16 @@ class TrainingHistory:
     best_epoch: int = 0
     stopped: bool = False
     bfloat16: bool | None = None
+
+    def record_of(self, steps: int) -> None:
+        """Prepares for a run of this many steps, of which at most MOST_ROWS are recorded."""
+        self.every = math.ceil(steps / MOST_ROWS)
+
+    def add_steps(self, first: int, losses: Sequence[dict[str, float]], lr: Sequence[float]) -> None:
+        """Records consecutive steps from number `first` on."""
+        recorded = slice(-first % self.every, None, self.every)
+        self.losses += losses[recorded]
+        self.lr += lr[recorded]
 
     @property
     def epoch(self) -> int:

@@ -93,8 +93,7 @@ def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: thread
         epoch_ends = history.step in data.epoch_ends
         saved = history.step % settings.checkpoint_steps == 0
         if epoch_ends or saved or len(unread) >= read_every or last:
-            history.losses += read_losses(unread)
-            history.lr += [one.lr for one in unread]
+            history.add_steps(unread[0].step, read_losses(unread), [one.lr for one in unread])
             history.gradient_shares += read_gradient_shares(unread)
             unread.clear()
         score = None

@@ -98,6 +98,7 @@ def test_a_full_disk_under_the_checkpoints(trained: Project, tmp_path: Path) -> 
     ("stage", "output", "room"),
     [
         ("train", "build/model", 64),
+        ("evaluate", "build/predictions", 8),
         ("export", "build/onnx", 64),
         ("export", "build/onnx", 260),
     ],

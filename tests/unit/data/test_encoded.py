@@ -81,7 +81,19 @@ def test_batches_are_lists_of_rows(batches):
 def test_a_missing_or_damaged_file_is_one_line(tmp_path):
     with pytest.raises(DataError, match=r"dev.arrow.*missing.*run: dvc repro"):
         open_windows("dev", tmp_path)
-    for content in (b"", b"ARROW1\0\0no", b"x" * 99):
+    write(windows_file(tmp_path, "dev"), [Window(0, [5] * 9, [0], [0], [0])], None, 1)
+    whole = windows_file(tmp_path, "dev").read_bytes()
+    for content in (b"", b"ARROW1\0\0no", b"x" * 99, whole[:-9], whole[: len(whole) // 2]):
         windows_file(tmp_path, "dev").write_bytes(content)
         with pytest.raises(DataError, match=r"dev.arrow: not an Arrow file.*run: dvc repro"):
             open_windows("dev", tmp_path)
+    refused = 0
+    for place in range(-len(whole), 0, 5):
+        windows_file(tmp_path, "dev").write_bytes(
+            whole[:place] + bytes([whole[place] ^ 255]) + whole[len(whole) + place + 1 :]
+        )
+        try:
+            open_windows("dev", tmp_path)
+        except DataError:
+            refused += 1
+    assert refused > 10, "and none is another error"

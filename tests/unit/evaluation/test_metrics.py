@@ -14,6 +14,7 @@ from fpplm_core.evaluation.metrics import (
     Counts,
     bootstrap_f1,
     calibration_error,
+    calibration_gaps,
     confusion,
     mention,
     right_words,
@@ -195,18 +196,22 @@ def test_right_words_and_types():
     assert types_of([["O", "S-PER", "B-creative-work"], ["I-PER"]]) == ["PER", "creative-work"]
 
 
+def error_of(probabilities, gold):
+    return calibration_error(calibration_gaps(probabilities, gold), len(gold))
+
+
 def test_calibration_error_of_bins_by_hand():
     # Two bins of 15 hold words: four at 0.9, three of them right; two at 0.6, one of them right.
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.4, 0.6]] * 2)
     gold = np.array([0, 0, 0, 1, 1, -1])
-    assert calibration_error(probabilities, gold) == pytest.approx((4 * 0.15 + 2 * 0.1) / 6)
-    assert calibration_error(np.array([[1.0, 0.0]]), np.array([0])) == 0
-    assert calibration_error(np.zeros((0, 2)), np.zeros(0, dtype=int)) == 0
+    assert error_of(probabilities, gold) == pytest.approx((4 * 0.15 + 2 * 0.1) / 6)
+    assert error_of(np.array([[1.0, 0.0]]), np.array([0])) == 0
+    assert error_of(np.zeros((0, 2)), np.zeros(0, dtype=int)) == 0
 
 
 def test_probabilities_that_say_how_often_they_are_right_are_calibrated():
     random = np.random.default_rng(0)
     probabilities = random.dirichlet(np.full(4, 0.5), 40000)
     drawn = (random.random((40000, 1)) < probabilities.cumsum(axis=1)).argmax(axis=1)
-    assert calibration_error(probabilities, drawn) < 0.015
-    assert calibration_error(probabilities**3 / (probabilities**3).sum(1, keepdims=True), drawn) > 0.05
+    assert error_of(probabilities, drawn) < 0.015
+    assert error_of(probabilities**3 / (probabilities**3).sum(1, keepdims=True), drawn) > 0.05

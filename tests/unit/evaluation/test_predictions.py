@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,10 +16,11 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.predictions import (
     CharacterSpan,
     SentencePrediction,
+    logits_writer,
+    prediction_writer,
     predictions_of,
     read_predictions,
     write_plots,
-    write_predictions,
 )
 from fpplm_core.evaluation.scorer import score_spans
 from fpplm_core.tagging.spans import Span
@@ -42,7 +44,8 @@ def test_a_prediction_has_counts_and_where_the_text_is_known_entities_in_charact
 
 def test_the_keys_of_a_line_and_their_order_are_a_contract(tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
-    write_predictions(path, predictions_of([PLAIN, WITH_TEXT], [GOLD, []], [[], PREDICTED]))
+    with prediction_writer(path) as write:
+        write(predictions_of([PLAIN, WITH_TEXT], [GOLD, []], [[], PREDICTED]))
     first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     keys = ["file", "line", "words", "gold", "predicted", "tp", "fp", "fn"]
     assert list(first) == keys and list(second) == [*keys, "text", "entities"]
@@ -71,7 +74,9 @@ def test_what_is_written_is_read_again(
     rows: list[SentencePrediction], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("predictions") / "test.jsonl"
-    write_predictions(path, rows)
+    with prediction_writer(path) as write:
+        for row in rows:
+            write([row])
     assert read_predictions(path) == rows
 
 
@@ -96,3 +101,28 @@ def test_a_table_for_plots_keeps_a_name_with_comma_and_quotes(tmp_path: Path) ->
     for name, cell in (("types.csv", "type"), ("confusion.csv", "predicted")):
         with (tmp_path / name).open(newline="") as stream:
             assert [row[cell] for row in csv.DictReader(stream)] == ['a,"b"']
+
+
+@given(st.lists(st.lists(st.integers(0, 4), max_size=3), max_size=4), st.integers(1, 9))
+def test_logits_in_parts_are_the_bytes_of_one_array(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[list[int]], labels: int
+) -> None:
+    folder = tmp_path_factory.mktemp("logits")
+    random = np.random.default_rng(labels)
+    rows = [[random.normal(size=(words, labels)).astype(np.float32) for words in part] for part in parts]
+    with logits_writer(folder / "parts.npy", labels) as write:
+        for part in rows:
+            write(part)
+        assert not (folder / "parts.npy").exists()
+    whole = np.concatenate([np.zeros((0, labels), np.float32), *(values for part in rows for values in part)])
+    np.save(folder / "whole.npy", whole)
+    assert (folder / "parts.npy").read_bytes() == (folder / "whole.npy").read_bytes()
+
+
+def test_what_ends_with_an_error_leaves_the_file_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"before")
+    with pytest.raises(OSError, match="full"), logits_writer(path, 2) as write:
+        write([np.zeros((1, 2), np.float32)])
+        raise OSError("full")
+    assert path.read_bytes() == b"before"

@@ -12,7 +12,7 @@ from seqeval.scheme import IOB2
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.scorer import SplitScorer, compare_with_seqeval, score_spans
-from fpplm_core.evaluation.scores import gold_spans, mentions
+from fpplm_core.evaluation.scores import mentions
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span, tags_from_spans
 
@@ -86,14 +86,14 @@ def test_parts_have_the_scores_of_the_whole(rows, size, seed):
     def scores(parts: list[slice]) -> dict[str, object]:
         scorer = SplitScorer({("ann", "A")}, labels)
         for part in parts:
-            scorer.add_tagged(sentences[part], predicted[part], logits[part], 5 * len(gold[part]))
-        return asdict(scorer.split_scores(3))
+            scorer.add(sentences[part], gold[part], predicted[part], logits[part], 5 * len(gold[part]))
+        return asdict(scorer.scores(3))
 
     whole = scores([slice(0, None)])
     parted = scores([slice(start, start + size) for start in range(0, len(gold), size)])
     assert parted.pop("calibration_error") == pytest.approx(whole.pop("calibration_error"))
     assert parted == whole and whole["coverage"] == 1.0
-    assert whole["f1"] == score_spans(sentences, gold_spans(sentences), predicted, set(), 10).f1
+    assert whole["f1"] == score_spans(sentences, gold, predicted, set(), 10).f1
 
 
 def test_mentions_are_those_of_the_gold_tags():

@@ -72,7 +72,7 @@ def test_many_clients_get_what_each_gets_alone(server):
         (b'{"texts": [' + b"1" * 9000 + b"]}", 422, "number that is too long"),
         (b"[" * 15000, 422, "nested too deeply"),
         (b'{"texts": ' + b"[" * 7000 + b"]" * 7000 + b"}", 422, "nested too deeply"),
-        (json.dumps({"texts": ["a"] * 21}).encode(), 413, "at most 20 `texts` in a request, got 21"),
+        (json.dumps({"texts": ["a"] * 21}).encode(), 413, "`texts` may have at most 20 elements, got 21"),
         (json.dumps({"texts": ["a" * 5001]}).encode(), 413, "texts[0] has 5,001 characters"),
         (b" " * 20001, 413, "at most 20,000 bytes"),
     ],

@@ -259,15 +259,3 @@ def test_params_name_what_became_of_the_old_keys():
     values["technique"]["fuzzy_regions"] |= {"frozen_until": 0.03}
     with pytest.raises(FpplmError, match=r"frozen_until.*removed"):
         Params.parse(values, "params.yaml")
-
-
-def test_of_a_large_dev_some_sentences_are_drawn_with_their_windows(tiny_encoder, data, monkeypatch):
-    run = prepare(tiny_encoder, data)
-    assert frozen._draw_dev(run) is data.dev
-    monkeypatch.setattr(frozen, "MOST_SENTENCES", 7)
-    drawn = frozen._draw_dev(run)
-    assert frozen._draw_dev(run) == drawn and len(drawn.lengths) == len(drawn.spans) == 7
-    by_sentence = {w.sentence: (w.ids, data.dev.spans[w.sentence]) for w in data.dev.windows}
-    found = [(w.ids, drawn.spans[w.sentence]) for w in drawn.windows]
-    assert [w.sentence for w in drawn.windows] == list(range(7)) and all(row in by_sentence.values() for row in found)
-    assert phase(prepare(tiny_encoder, data)).frozen == phase(prepare(tiny_encoder, data)).frozen

@@ -4,12 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.training import history as history_module
 from fpplm_core.training.history import DevScore, TrainingHistory
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 histories = st.builds(
     TrainingHistory,
     step=st.integers(0, 10**6),
+    every=st.integers(1, 9),
     losses=st.lists(st.dictionaries(st.text(max_size=8), finite, max_size=3), max_size=3),
     lr=st.lists(finite, max_size=3),
     dev_f1=st.lists(st.builds(DevScore, st.integers(0, 10**6), finite), max_size=3),
@@ -36,6 +38,24 @@ def test_training_stops_after_so_many_epochs_without_a_better_score(scores, pati
         assert history.best_f1 == best and history.best_epoch == scores.index(best) + 1
         assert history.stopped == (epoch - history.best_epoch >= patience)
         assert history.epoch == epoch
+
+
+@given(st.integers(1, 70), st.lists(st.integers(1, 9), max_size=8), st.data())
+def test_of_many_steps_some_are_recorded_however_they_are_read(most, sizes, data):
+    """Every third one, say; a checkpoint of a million steps would otherwise be too large."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history_module, "MOST_ROWS", most)
+        steps, history, first = sum(sizes), TrainingHistory(), 0
+        history.record_of(steps)
+        for size in sizes:
+            numbers = range(first, first + size)
+            history.add_steps(first, [{"tag": float(n)} for n in numbers], [n / 2 for n in numbers])
+            first += size
+    assert len(history.lr) <= most
+    wanted = list(range(0, steps, max(1, history.every)))
+    assert [row["tag"] for row in history.losses] == wanted and history.lr == [n / 2 for n in wanted]
+    if steps <= most:
+        assert wanted == list(range(steps))
 
 
 def test_an_equal_score_is_no_better_one():
