@@ -102,11 +102,12 @@ class Batcher:
                 self._run(batch.rows)
                 jobs = list({id(job): job for job, _ in batch.rows}.values())
                 self.expected = len(jobs)
-                done = self._finish(jobs)
+                answers = self._answers(jobs)
                 self.ended = time.monotonic()
-                seconds = self.ended - start
+                seconds, done = self.ended - start, sum(job.texts.characters for job, _ in answers)
                 self.metrics.batch(batch.reason, sum(len(window.ids) for _, window in batch.rows), seconds)
                 self.recent = self.recent[0] * FADING + done, self.recent[1] * FADING + seconds
+                self._resolve(answers)  # last: whoever has an answer finds it in the metrics
         except Exception as error:  # a defect of this module: no request may wait for a thread that has ended
             log_error(error)
             with self.changed:
@@ -164,7 +165,7 @@ class Batcher:
             if job.pending and not job.error:
                 self.active.append(job)
             else:
-                self._finish([job])
+                self._resolve(self._answers([job]))
 
     def _take(self) -> list[tuple[Job, Window]]:
         """One window of each job in turn, until the batch is full or no window is left."""
@@ -206,8 +207,8 @@ class Batcher:
             for window, values in zip(batch, logits, strict=True):
                 owners[id(window)].store(window, values[: len(window.owned_words)])
 
-    def _finish(self, jobs: Sequence[Job]) -> int:
-        """Decodes and answers the jobs that are complete or have failed; returns their characters."""
+    def _answers(self, jobs: Sequence[Job]) -> list[tuple[Job, Answers | Exception]]:
+        """The answers of the jobs that are complete or have failed."""
         right = [job for job in jobs if not job.error and not job.missing]
         spans = iter(self.predictor.decoder.scored_spans([one for job in right for one in job.logits]))
         answers: list[tuple[Job, Answers | Exception]] = []
@@ -219,8 +220,7 @@ class Batcher:
                 found = [job.texts.entities(text, next(spans)) for text in job.sentences]
                 self.metrics.answer(sum(len(text.words) for text in job.sentences), chain.from_iterable(found))
                 answers.append((job, found))
-        self._resolve(answers)
-        return sum(job.texts.characters for job, _ in answers)
+        return answers
 
     def _resolve(self, answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
         with self.changed:
