@@ -46,7 +46,7 @@ def main() -> None:
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as scratch:
             project(Path(scratch), size)
-            results[str(size)] = {stage: measure(stage, Path(scratch)) for stage in STAGES}
+            results[str(size)] = {stage: measure(module_of(stage), Path(scratch)) for stage in STAGES}
             counts = json.loads((Path(scratch) / "build/encoded/encoding.json").read_text())["counts"]["train"]
             results[str(size)]["words"] = counts["words"]
         print(size, json.dumps(results[str(size)]), flush=True)
@@ -93,22 +93,27 @@ def sentences(size: int) -> Iterator[Sentence]:
         yield replace(sentence, words=tuple(found), document=turn * documents + (sentence.document or 0))
 
 
-def measure(stage: str, folder: Path) -> dict[str, float]:
+def module_of(stage: str) -> str:
+    """The module to run for a stage; of train, the first steps alone."""
+    return "benchmarks.studies.first_steps" if stage == "train" else f"tasks.{stage}"
+
+
+def measure(module: str, folder: Path) -> dict[str, float]:
     start = time.perf_counter()
-    with (folder / f"{stage}.log").open("w") as log:
+    output = folder / f"{module}.log"
+    with output.open("w") as log:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        module = "benchmarks.studies.first_steps" if stage == "train" else f"tasks.{stage}"
         command = [sys.executable, "-m", module]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{stage} failed:\n{(folder / f'{stage}.log').read_text()[-2000:]}")
+        raise SystemExit(f"{module} failed:\n{output.read_text()[-2000:]}")
     processor = usage.ru_utime + usage.ru_stime
     found = {"seconds": round(seconds, 1), "cpu_seconds": round(processor, 1), "peak_mb": usage.ru_maxrss // 1024}
-    if stage == "train":  # its peak has the pages of the encoded files that happen to be in memory
-        found["own_mb"] = int((folder / f"{stage}.log").read_text().splitlines()[-1])
+    if module == module_of("train"):  # its peak has the pages of the encoded files that happen to be in memory
+        found["own_mb"] = int(output.read_text().splitlines()[-1])
     return found
 
 
