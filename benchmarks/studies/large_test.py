@@ -39,7 +39,7 @@ def project(folder: Path, size: int) -> None:
     values = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     values["data"]["path"] = "data"
     values["model"] |= {"encoder": "encoder", "revision": None}
-    values["encode"]["window"] = 128
+    values["encode"] |= {"window": 128, "stride": 32}
     values["train"]["epochs"] = 1
     values["technique"]["active"] = []
     values["gate"] |= {"min_f1": 0, "min_type_f1": 0, "type_f1": {}, "max_check_warnings": 10**9}
