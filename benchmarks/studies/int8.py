@@ -31,7 +31,7 @@ OPEN = [  # no threshold or check stops a small part of a corpus
     "gate.min_type_f1=0",
     "gate.type_f1={}",
     "gate.max_check_warnings=1000",
-    "check.severity={unknown_type: warning}",
+    "+check.severity.unknown_type=warning",
 ]
 
 
