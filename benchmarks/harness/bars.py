@@ -18,15 +18,21 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], ours: str = "fpplm
         for name, (low, middle, high) in group.items():
             y += ROW
             colour = "#2a7f62" if name.startswith(ours) else "#8a8a8a"
+            text = f"{_number(middle)} [{_number(low)}, {_number(high)}]"
             shapes += [
                 f'<text x="0" y="{y}">{escape(name)}</text>',
                 f'<rect x="{LABEL}" y="{y - 13}" width="{middle * scale:.1f}" height="14" fill="{colour}"/>',
                 f'<line x1="{LABEL + low * scale:.1f}" x2="{LABEL + high * scale:.1f}" y1="{y - 6}" y2="{y - 6}" '
                 'stroke="#b3423a" stroke-width="2"/>',
-                f'<text x="{WIDTH}" y="{y}" text-anchor="end">{middle:,.4g} [{low:,.4g}, {high:,.4g}]</text>',
+                f'<text x="{WIDTH}" y="{y}" text-anchor="end">{text}</text>',
             ]
     body = "\n".join(shapes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + ROW}" font-family="sans-serif" '
         f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
     )
+
+
+def _number(value: float) -> str:
+    """With four digits, and all of those before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"

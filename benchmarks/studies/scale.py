@@ -133,6 +133,11 @@ def plot(results: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def short(size: int) -> str:
+    """1000 as 1k, and a million as 1M."""
+    return f"{size // 1_000_000}M" if size >= 1_000_000 else f"{size // 1000}k"
+
+
 def panel(sizes: list[int], lines: Mapping[str, list[float]], left: float, width: float) -> list[str]:
     values = [value for line in lines.values() for value in line]
     low, high = floor(log10(min(values))), ceil(log10(max(values)))
@@ -154,7 +159,7 @@ def panel(sizes: list[int], lines: Mapping[str, list[float]], left: float, width
         shapes.append(drawn(ends, 'stroke="#8a8a8a" stroke-opacity="0.3"'))
         shapes.append(f'<text x="{left - 6}" y="{ends[0][1] + 4:.1f}" text-anchor="end">{10**power:,}</text>')
     for size, (x, _) in zip(sizes, path(sizes, [1.0] * len(sizes)), strict=True):
-        shapes.append(f'<text x="{x:.1f}" y="{HEIGHT - 20}" text-anchor="middle">{size:,}</text>')
+        shapes.append(f'<text x="{x:.1f}" y="{HEIGHT - 20}" text-anchor="middle">{short(size)}</text>')
     if min(values) * last / first <= 10**high:
         guide = path([first, last], [min(values), min(values) * last / first])
         shapes.append(drawn(guide, 'stroke="#8a8a8a" stroke-dasharray="3"'))
