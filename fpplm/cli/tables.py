@@ -10,7 +10,7 @@ from fpplm.promotion import history
 from fpplm.registry.git import git
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import fetch, require_registry
-from fpplm.registry.versions import STAGE, bundle_of, in_production, resolve, versions
+from fpplm.registry.versions import STAGE, assignments, bundle_of, in_production, resolve, versions
 from fpplm.report.scores import interval, served
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.promotion import ChangedSentence
@@ -31,6 +31,14 @@ def models() -> str:
     if not rows:
         return "no version yet; fpplm retrain --promote registers the first"
     return table(("version", "stage", "registered", "served test F1", "trained test F1", "data"), rows)
+
+
+def production() -> str:
+    """What was in production, the last change first; Git's tags say it."""
+    require_registry()
+    fetch()
+    rows = [(history.minute(a.date), a.who, a.before or "-", a.version, a.why) for a in reversed(assignments())]
+    return table(("when", "who", "from", "to", "why"), rows) if rows else "nothing has been in production yet"
 
 
 def scores_at(commit: str) -> tuple[str, str]:

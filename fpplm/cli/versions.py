@@ -11,13 +11,18 @@ from fpplm.cli.flow import announce, require_project
 app = typer.Typer()
 
 
+Because = Annotated[str, typer.Option("--because", help="why, for fpplm models --history")]
+
+
 @app.command()
-def models() -> None:
+def models(
+    history: Annotated[bool, typer.Option("--history", help="show what was in production: when, who, why")] = False,
+) -> None:
     """Lists the registered versions: which one is in production, scores, dates, data."""
     require_project()
-    from fpplm.cli.tables import models as table
+    from fpplm.cli import tables
 
-    typer.echo(table())
+    typer.echo(tables.production() if history else tables.models())
 
 
 @app.command()
@@ -34,6 +39,7 @@ def promote(
     version: Annotated[
         str | None, typer.Argument(help="registered version, such as v2; default: the model in ./bundle")
     ] = None,
+    because: Because = "",
 ) -> None:
     """Promotes a model to production, whatever its verdict was."""
     require_project()
@@ -48,19 +54,22 @@ def promote(
     with project_lock("fail"):
         for repair in repair_workspace():
             typer.echo(f"repaired: {repair}")
-        typer.echo(f"{decision.promote_by_hand(settings, version)} is in production")
+        typer.echo(f"{decision.promote_by_hand(settings, version, because)} is in production")
 
 
 @app.command()
-def rollback() -> None:
-    """Puts the version before the current one back into production."""
+def rollback(
+    to: Annotated[str | None, typer.Option(help="registered version, such as v3; default: the one before")] = None,
+    because: Because = "",
+) -> None:
+    """Puts an earlier version back into production, once it has found the spans of its golden sentences here."""
     require_project()
     announce("rolling back")
     from fpplm.project.lock import project_lock
     from fpplm.promotion import decision
 
     with project_lock("fail"):
-        now, before = decision.roll_back()
+        now, before = decision.roll_back(to, because)
     typer.echo(f"{now} is back in production, instead of {before}")
 
 

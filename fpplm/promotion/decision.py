@@ -93,7 +93,7 @@ def earlier_decision(digest: str, incumbent: str | None, promote: bool) -> str |
 def taken_out(incumbent: str | None) -> str | None:
     """The version with this folder's model if it was in production earlier, but no longer is."""
     model = read_json(METRICS / "train.json")["model_sha256"]
-    for name in {name for _, name in assignments()} - {incumbent}:
+    for name in {one.version for one in assignments()} - {incumbent}:
         trained = json.loads(git("show", f"{commit_of(name)}:./{METRICS}/train.json"))
         if trained["model_sha256"] == model:
             return name
@@ -143,31 +143,47 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     return version
 
 
-def promote_by_hand(settings: Params, version: str | None) -> str:
+def promote_by_hand(settings: Params, version: str | None, why: str) -> str:
     """Puts a registered version, or ./bundle, into production whatever its verdict was; returns the version."""
     if version is not None:
         require_registry()
         fetch()
-        name = resolve(version)
-        assign(name)
-        return name
+        return put_back(resolve(version), why)
     with history.Run.recorded(promote=True) as run:
         require_promotable()
         require_remote()
         fetch()
         digest = open_bundle(BUNDLE, allow_links=True).manifest["digest"]
-        verdict = Verdict("promote", ["promoted by hand"], digest, in_production())
+        reason = f"promoted by hand: {why}" if why else "promoted by hand"
+        verdict = Verdict("promote", [reason], digest, in_production())
         promoted = put_into_production(settings, verdict)
         run.end(replace(verdict, version=promoted))
     return promoted
 
 
-def roll_back() -> tuple[str, str]:
-    """Puts the previous version into production; returns (new, replaced). Raises DataError if there was none."""
+def roll_back(to: str | None, why: str) -> tuple[str, str]:
+    """Puts a version, by default the previous one, into production; returns (new, replaced).
+
+    Raises DataError if there is none, or if it is in production.
+    """
     require_registry()
     fetch()
-    before, version = in_production(), previous()
+    before, version = in_production(), previous() if to is None else resolve(to)
     if before is None:
         raise RegistryError("nothing is in production", do="see: fpplm models")
-    assign(version)
-    return version, before
+    if version == before:
+        raise DataError("it is in production", got=version, do="see: fpplm models")
+    return put_back(version, why), before
+
+
+def put_back(version: str, why: str) -> str:
+    """Puts a registered version into production if it still gives its golden spans here; returns the version.
+
+    Raises RegistryError and BundleError.
+    """
+    from fpplm.service.golden import require_golden
+    from fpplm_core.serving import Predictor
+
+    require_golden(Predictor.load(bundle_of(version), "cpu", allow_links=True))
+    assign(version, why)
+    return version

@@ -176,10 +176,10 @@ def since_production(now: Lineage, verdict: Verdict) -> Iterator[ChangesSince]:
         assigned = assignments()
     except FpplmError:  # no repository
         return
-    version = verdict.against if verdict.model else assigned[-1][1] if assigned else None
+    version = verdict.against if verdict.model else assigned[-1].version if assigned else None
     if version is None:
         return
-    dates = {version: date for date, version in assigned}  # the last one of each
+    dates = {one.version: one.date for one in assigned}  # the last one of each
     since = f"{version}, put into {STAGE} {minute(dates[version])}"
     try:
         made = Lineage.from_manifest(manifest_of(version))

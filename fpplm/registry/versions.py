@@ -25,19 +25,30 @@ COPIES = SCRATCH / "versions"
 
 
 class Tag(NamedTuple):
-    """An annotated tag; `date` is ISO 8601, `commit` what it points to, `message` its first line."""
+    """An annotated tag; `date` is ISO 8601, `commit` what it points to, `who` its author, `message` its first line."""
 
     name: str
     date: str
     commit: str
+    who: str
     message: str
+
+
+class Assignment(NamedTuple):
+    """A change of production: from `before` (None at first) to `version`; `why` is empty if nobody said it."""
+
+    date: str
+    who: str
+    before: str | None
+    version: str
+    why: str
 
 
 def _tags(pattern: str) -> list[Tag]:
     """The tags whose names match, ordered by time as in GTO and DVC."""
-    form = "%(refname:strip=2)%09%(taggerdate:iso-strict)%09%(*objectname)%09%(contents:subject)"
+    form = "%(refname:strip=2)%09%(taggerdate:iso-strict)%09%(*objectname)%09%(taggername)%09%(contents:subject)"
     found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{artifact()}{pattern}")
-    return [Tag(*line.split("\t", 3)) for line in found.splitlines()]
+    return [Tag(*line.split("\t", 4)) for line in found.splitlines()]
 
 
 def versions() -> dict[str, Tag]:
@@ -54,10 +65,15 @@ def commit_of(version: str) -> str:
     return tag.commit if tag else version
 
 
-def assignments() -> list[tuple[str, str]]:
-    """(date, version) of each change of production, the current one last."""
+def assignments() -> list[Assignment]:
+    """The changes of production, the last one last."""
     names = {tag.commit: name for name, tag in versions().items()}
-    return [(tag.date, names.get(tag.commit, tag.commit)) for tag in _tags(f"#{STAGE}#*")]
+    found: list[Assignment] = []
+    for tag in _tags(f"#{STAGE}#*"):
+        before, version = found[-1].version if found else None, names.get(tag.commit, tag.commit)
+        _, _, why = tag.message.partition(f" into {STAGE}: ")
+        found.append(Assignment(tag.date, tag.who, before, version, why))
+    return found
 
 
 def last_assignment() -> str | None:
@@ -69,12 +85,12 @@ def last_assignment() -> str | None:
 def in_production() -> str | None:
     """The version that holds the stage, None if there is none."""
     history = assignments()
-    return history[-1][1] if history else None
+    return history[-1].version if history else None
 
 
 def previous() -> str:
     """The version that was in production before the current one. Raises DataError if there was none."""
-    names = [name for _, name in assignments()]
+    names = [change.version for change in assignments()]
     for name in reversed(names):
         if name != names[-1]:
             return name
@@ -133,14 +149,14 @@ def promote(message: str, data: Sequence[str]) -> str:
     if version == in_production():
         return version
     registration = [] if commit in known else [(f"{artifact()}@{version}", f"{version}: {message}")]
-    _move([*registration, _assignment(version)], commit, with_branch=True)
+    _move([*registration, _assignment(version, message)], commit, with_branch=True)
     return version
 
 
-def assign(version: str) -> None:
+def assign(version: str, why: str = "") -> None:
     """Puts a registered version into production. Raises RegistryError, BundleError."""
     bundle_of(version)  # a version that cannot be fetched, or is damaged, must not be assigned
-    _move([_assignment(version)], commit_of(version), with_branch=False)
+    _move([_assignment(version, why)], commit_of(version), with_branch=False)
 
 
 def push_bytes() -> None:
@@ -202,9 +218,10 @@ def _next_version() -> str:
     return str(max(known).bump_major().version) if known else "v1.0.0"
 
 
-def _assignment(version: str) -> tuple[str, str]:
+def _assignment(version: str, why: str) -> tuple[str, str]:
     """The tag (name, message) that assigns a version; GTO numbers all stage tags of an artifact consecutively."""
     names = git("for-each-ref", "--format=%(refname)", f"refs/tags/{artifact()}#*").splitlines()
     numbers = (name.rsplit("#", 1)[1] for name in names)
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
-    return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}"
+    reason = " ".join(why.split())  # the message is one line
+    return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}" + (f": {reason}" if reason else "")

@@ -29,6 +29,16 @@ def project(promoted: Project, tmp_path: Path) -> Project:
     return promoted.copy(tmp_path / "project")
 
 
+# As where another version of ONNX Runtime computes something else: the bundle is whole, its answers are not.
+WRONG_ANSWERS = """
+from fpplm_core.serving import Predictor
+from fpplm_core.tagging.spans import Span
+Predictor.tag = lambda self, words, documents=None: [[(Span(0, 1, "no type"), 1.0)] for _ in words]
+from fpplm.cli.start import start
+start()
+"""
+
+
 def last_run(project: Project) -> dict[str, object]:
     lines = (project.path / ".fpplm/runs.jsonl").read_text().splitlines()
     return dict(json.loads(lines[-1]))
@@ -99,7 +109,13 @@ def test_a_model_that_was_taken_back_does_not_return_by_itself(project: Project)
     project.commit()
     project.ok("fpplm", "retrain")
     assert "v2.0.0 is in production" in project.ok("fpplm", "promote")
-    assert "v1.0.0 is back in production, instead of v2.0.0" in project.ok("fpplm", "rollback")
+    done = project.run("python", "-c", WRONG_ANSWERS, "rollback", "--to", "v1")
+    assert done.returncode == 5 and "does not give the golden spans" in done.stderr and "v1.0.0" in done.stderr
+    done = project.run("fpplm", "rollback", "--to", "v2")
+    assert done.returncode == 3 and "it is in production, got v2.0.0" in done.stderr
+    assert len(project.ok("git", "tag").split()) == 4, "nothing in production has changed"
+    said = project.ok("fpplm", "rollback", "--because", "wrong names\n\tin the news")
+    assert "v1.0.0 is back in production, instead of v2.0.0" in said
     (project.path / ".fpplm/runs.jsonl").unlink()
     output = project.ok("fpplm", "retrain", "--promote")
     assert "verdict  hold: v2.0.0 was taken out of production; to put it back: fpplm promote v2.0.0" in output
@@ -108,6 +124,16 @@ def test_a_model_that_was_taken_back_does_not_return_by_itself(project: Project)
     assert "train.epochs" in changed and "F1 difference" in changed
     history = [line.split()[0] for line in project.ok("fpplm", "models").splitlines()]
     assert history == ["version", "v2.0.0", "v1.0.0"]
+    who = project.ok("git", "config", "user.name").strip()
+    head, *rows = project.ok("fpplm", "models", "--history").splitlines()
+    assert head.split() == ["when", "who", "from", "to", "why"] and all(who in row for row in rows)
+    assert [row.split(who)[1].split()[:2] for row in rows] == [
+        ["v1.0.0", "v2.0.0"],
+        ["v2.0.0", "v1.0.0"],
+        ["v1.0.0", "v2.0.0"],
+        ["-", "v1.0.0"],
+    ]
+    assert "promoted by hand" in rows[2] and rows[1].endswith("wrong names in the news") and rows[0].endswith("v2.0.0")
 
 
 def test_reproduced_it_is_identical(promoted: Project, tmp_path: Path) -> None:

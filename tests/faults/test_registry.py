@@ -130,7 +130,7 @@ def test_promoted_versions_are_delivered_and_rolled_back(place: Place) -> None:
     assert previous() == "v2.0.0"
     assign("v2.0.0")
     assert (in_production(), place.delivered()) == ("v2.0.0", "two")
-    assert [name for _, name in assignments()] == ["v1.0.0", "v2.0.0", "v1.0.0", "v2.0.0"]
+    assert [one.version for one in assignments()] == ["v1.0.0", "v2.0.0", "v1.0.0", "v2.0.0"]
     shown = place("gto", "show", "tagger@v2.0.0", "--json")
     assert json.loads(shown)[0]["stages"][0]["stage"] == "production", "GTO itself reads the tags so"
     assert list(versions()) == ["v1.0.0", "v2.0.0"]

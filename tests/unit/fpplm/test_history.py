@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from fpplm.promotion import history
 from fpplm.promotion.history import Run, summarise
 from fpplm.registry.lineage import Lineage, LineageChange
+from fpplm.registry.versions import Assignment
 from fpplm.report.run import ChangesSince, RunChange, Verdict, as_markdown
 from fpplm_core.errors import RegistryError
 from fpplm_core.escaping import markdown
@@ -168,6 +169,11 @@ def test_a_run_is_compared_with_the_last_finished_one(states: tuple[str, ...], m
     )
 
 
+def assignments(*dated: tuple[str, str]) -> list[Assignment]:
+    """The assignments with these dates and versions."""
+    return [Assignment(date, "somebody", None, version, "") for date, version in dated]
+
+
 @pytest.mark.parametrize("last", ["killed", "failed", "refused", "hold", "promoted"])
 @pytest.mark.parametrize("judged", [True, False], ids=["judged", "failed"])
 def test_a_run_is_compared_with_the_version_that_was_in_production(
@@ -175,7 +181,8 @@ def test_a_run_is_compared_with_the_version_that_was_in_production(
 ) -> None:
     """The promoted version itself is in production by then, and is not the one to compare with."""
     assigned = [("2026-01-01T04:00:00+00:00", "v1.0.0"), ("2026-01-02T05:06:07+00:00", "v2.0.0")]
-    monkeypatch.setattr(history, "assignments", lambda: [*assigned, *([("2026-01-09", "v3.0.0")] if judged else [])])
+    last_one = [("2026-01-09", "v3.0.0")] if judged else []
+    monkeypatch.setattr(history, "assignments", lambda: assignments(*assigned, *last_one))
     if judged and last == "hold":  # as after a rollback and another promotion
         assigned.insert(0, ("2025-12-31", "v2.0.0"))
     made = {"v2.0.0": facts(2) | {"commit": "c" * 40}}
@@ -191,7 +198,7 @@ def test_a_run_is_compared_with_the_version_that_was_in_production(
 
 def test_after_a_rollback_the_earlier_version_is_the_one_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        history, "assignments", lambda: [("2026-01-01", "v1"), ("2026-01-02", "v2"), ("2026-01-03", "v1")]
+        history, "assignments", lambda: assignments(("2026-01-01", "v1"), ("2026-01-02", "v2"), ("2026-01-03", "v1"))
     )
     monkeypatch.setattr(history, "manifest_of", {"v1": facts(1)}.__getitem__)
     run = Run.begin()
@@ -201,7 +208,7 @@ def test_after_a_rollback_the_earlier_version_is_the_one_in_production(monkeypat
 
 
 def test_the_first_model_is_compared_with_none_and_a_lost_bundle_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "assignments", lambda: [("2026-01-01T04:00:00+00:00", "v1.0.0")])
+    monkeypatch.setattr(history, "assignments", lambda: assignments(("2026-01-01T04:00:00+00:00", "v1.0.0")))
     run = Run.begin()
     run.note(facts=facts(9))
     summary = summarise(run, Verdict("promote", ["so"], "digest", None, "v1.0.0"), 0.2)
