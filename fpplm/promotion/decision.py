@@ -143,7 +143,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     return version
 
 
-def promote_by_hand(settings: Params, version: str | None, why: str) -> str:
+def promote_by_hand(settings: Params, version: str | None, why: str = "") -> str:
     """Puts a registered version, or ./bundle, into production whatever its verdict was; returns the version."""
     if version is not None:
         require_registry()
@@ -161,7 +161,7 @@ def promote_by_hand(settings: Params, version: str | None, why: str) -> str:
     return promoted
 
 
-def roll_back(to: str | None, why: str) -> tuple[str, str]:
+def roll_back(to: str | None = None, why: str = "") -> tuple[str, str]:
     """Puts a version, by default the previous one, into production; returns (new, replaced).
 
     Raises DataError if there is none, or if it is in production.
