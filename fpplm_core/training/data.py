@@ -31,7 +31,7 @@ from fpplm_core.training.selection import Dev
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TrainSettings
 
-MOST_DEV = 10_000  # sentences of dev that a training scores after each epoch: F1 is known to half a point
+MOST_DEV = 10_000  # sentences of dev that a training scores after each epoch: more take time and memory in each
 FIXED_IDS = 8  # the first pieces keep their ids
 
 
