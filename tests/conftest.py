@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import string
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def fail_if_skipped_unlisted(report: pytest.TestReport | pytest.CollectReport) -
     if report.skipped and not hasattr(report, "wasxfail") and not MAY_SKIP.search(reason):
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid}: {reason}; correct the test, or list the reason in MAY_SKIP"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Random weights must not depend on which tests ran before in the same process."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(1)
 
 
 @pytest.hookimpl(wrapper=True)

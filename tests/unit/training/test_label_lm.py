@@ -152,6 +152,8 @@ def test_it_teaches_only_while_it_is_ahead_and_zero_switches_it_off(tiny_encoder
     technique = tiny.technique(LabelLm)
     step, context = cached(tiny_encoder, technique)
     joint = dataclasses.replace(context, frozen=False, step=9)
+    wrong = -10.0 * F.one_hot(step.batch.labels.clamp(min=0), COUNT)  # so that the decoder knows better on every word
+    step = dataclasses.replace(step, logits=wrong)
     decoder = context.modules["decoder"]
     for written, own, teaches in ((-0.5, -0.4, False), (-0.3, -0.4, True)):
         decoder.recent[:2] = torch.tensor([written, own])
