@@ -100,12 +100,12 @@ class CodeHashes:
         return self.seen[path]
 
     def beside(self, folder: Path, package: str) -> dict[str, str]:
-        """The hashes of the files in a package's folder that are not Python."""
+        """The hashes of the files in a package's folder that are neither Python nor prose."""
         if folder not in self.files:
             self.files[folder] = {
                 f"{package.replace('.', '/')}/{file.name}": hash_file(file)
                 for file in folder.iterdir()
-                if file.is_file() and not file.name.startswith(".") and file.suffix not in (".py", ".pyc")
+                if file.is_file() and not file.name.startswith(".") and file.suffix not in (".py", ".pyc", ".md")
             }
         return self.files[folder]
 

@@ -45,7 +45,7 @@ def fit(
     history = TrainingHistory.from_json(parallel.gather(checkpoint.history().to_json() if first else "")[0])
     run = start(model, train, technique, history.bfloat16, device)
     history.bfloat16 = run.loop.bfloat16
-    history.record_of(run.loop.steps)
+    history.limit_rows(run.loop.steps)
     if history.step:
         run.state.restore(parallel.broadcast_tensors(checkpoint.tensors() if first else {}))
     if first:

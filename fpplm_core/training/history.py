@@ -40,7 +40,7 @@ class TrainingHistory:
     stopped: bool = False
     bfloat16: bool | None = None
 
-    def record_of(self, steps: int) -> None:
+    def limit_rows(self, steps: int) -> None:
         """Prepares for a run of this many steps, of which at most MOST_ROWS are recorded."""
         self.every = math.ceil(steps / MOST_ROWS)
 

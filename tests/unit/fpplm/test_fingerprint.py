@@ -59,6 +59,7 @@ SAME: dict[str, Callable[[], None]] = {
     "layout": lambda: edit("smallcore/text/words.py", "\n\nMARK = (\n    1\n)\n"),
     "what no stage imports": lambda: edit("smallcore/other.py", "MARK = 2\n"),
     "a hidden file": lambda: edit("smallcore/text/.page.html.swp", "x"),
+    "a page beside a module": lambda: edit("smallcore/text/README.md", "x"),
     "a file of the project": lambda: edit("notes.txt", "x"),
     "another folder's file": lambda: edit("smallcore/text/pictures/a.svg", "x"),
 }

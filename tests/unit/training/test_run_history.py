@@ -46,7 +46,7 @@ def test_of_many_steps_some_are_recorded_however_they_are_read(most, sizes, data
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "MOST_ROWS", most)
         steps, history, first = sum(sizes), TrainingHistory(), 0
-        history.record_of(steps)
+        history.limit_rows(steps)
         for size in sizes:
             numbers = range(first, first + size)
             history.add_steps(first, [{"tag": float(n)} for n in numbers], [n / 2 for n in numbers])
