@@ -27,6 +27,7 @@ from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
 from fpplm.studies.plan import read_plan, used_files
 from fpplm.studies.runs import PREPARED, run_here
+from fpplm.terminal.progress import duration
 from fpplm_core.errors import FpplmError
 
 
@@ -85,7 +86,7 @@ def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choice
         append_row(ledger, row)
         finished.append(row)
         left = (time.perf_counter() - start) / number * (len(todo) - number)
-        print(f"{number}/{len(todo)} (about {left / 60:.0f} min left) {line(row)}", flush=True)
+        print(f"{number}/{len(todo)} (about {duration(left)} left) {line(row)}", flush=True)
     shutil.rmtree(PREPARED, ignore_errors=True)
     if failed:
         raise failed[0]

@@ -107,6 +107,7 @@ def evaluate(
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
     announce(f"scoring {bundle} on {file}")
     from fpplm.prediction.evaluation import read_gold
+    from fpplm.terminal.progress import show_progress
     from fpplm_core.data.options import Options
     from fpplm_core.evaluation.scorer import score_spans
     from fpplm_core.evaluation.scores import TypeScore
@@ -119,7 +120,8 @@ def evaluate(
     options = Options(*columns, separator, predictor.word_ranges, misaligned, overlap)
     with naming_options(context):
         sentences, gold = read_gold(file, input_format, options, predictor.labels, scheme, repair)
-    tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
+    with show_progress("evaluate"):
+        tagged = predictor.tag([s.words for s in sentences], [s.document for s in sentences])
     scores = score_spans(sentences, gold, [[span for span, _ in row] for row in tagged], set())
     notes = list(options.notes.lines())
     if as_json:

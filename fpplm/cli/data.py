@@ -54,6 +54,7 @@ def check(
     from fpplm.checks.console import show
     from fpplm.checks.validation import check_corpus
     from fpplm.project.template import settings_here
+    from fpplm.terminal.progress import show_progress
     from fpplm_core.data.notes import Notes
     from fpplm_core.data.reading import corpus_of_files
     from fpplm_core.errors import CheckFailed
@@ -66,9 +67,10 @@ def check(
         splits = {split: paths for split, paths in given.items() if paths}
         with naming_options(context):
             corpus, scheme, evidence = corpus_of_files(splits, settings.data, Path(folder), notes)
-        report = check_corpus(
-            corpus, scheme, settings.check, settings.model, settings.encode, docs, types=settings.data.types
-        )
+        with show_progress("check"):
+            report = check_corpus(
+                corpus, scheme, settings.check, settings.model, settings.encode, docs, types=settings.data.types
+            )
     lines = [f"tag scheme {scheme}: {evidence}", *notes.lines()]
     if as_json:
         typer.echo(json.dumps(asdict(report) | {"notes": lines}, indent=2, ensure_ascii=False))

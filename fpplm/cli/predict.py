@@ -13,6 +13,7 @@ import typer
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
 from fpplm.cli.flow import load_flow, require_project
 from fpplm.cli.reading import SeparatorOption, TagColumn, WordColumn, as_column, name_options, naming_options
+from fpplm.terminal.progress import duration, show_progress
 from fpplm_core.errors import DataError, ParamsError
 
 if TYPE_CHECKING:
@@ -127,25 +128,22 @@ def predict(
         if part:
             texts = texts_of_shard(texts, part, count_chunks(found(Notes()), skip))
         try:
-            progress(tag_texts(predictor, texts, output, to, resume, explain))
+            with show_progress("predict"):
+                report_speed(tag_texts(predictor, texts, output, to, resume, explain))
         finally:
             for line in notes.lines():
                 print(line, file=sys.stderr)
 
 
-def progress(counts: Iterable[int]) -> None:
-    """Reports words tagged on stderr: continuously on a terminal, otherwise in one line at the end."""
+def report_speed(counts: Iterable[int]) -> None:
+    """Reports the words tagged, and words per second, on stderr at the end, also where an error ends it."""
     start, words = time.perf_counter(), 0
-    live = sys.stderr.isatty()
     try:
         for count in counts:
             words += count
-            if live:
-                rate = words / (time.perf_counter() - start)
-                print(f"\r{words:,} words, {rate:,.0f} words/s", end="", file=sys.stderr)
     finally:
         rate = words / max(1e-9, time.perf_counter() - start)
-        print(f"{chr(13) if live else ''}{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
+        print(f"{words:,} words, {rate:,.0f} words/s", file=sys.stderr)
 
 
 def require_alone(context: typer.Context, option: str, allowed: set[str]) -> None:
@@ -169,7 +167,7 @@ def progress_of_parts(steps: Iterable[Tagged]) -> None:
         words += step.words
         taken = max(1e-9, time.perf_counter() - start)
         left = taken / max(1, step.parts - before) * (step.of - step.parts)
-        eta = f", about {left / 60:.0f} min left" if before < step.parts < step.of else ""
+        eta = f", about {duration(left)} left" if before < step.parts < step.of else ""
         line = f"{step.parts:,} of {step.of:,} parts, {words:,} words, {words / taken:,.0f} words/s{eta}"
         print(f"\r{line}\x1b[K" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
     if live:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from fpplm.pipeline.failures import exit_on_error
 from fpplm.pipeline.inputs import unchanged_inputs
 from fpplm.pipeline.parent import WATCHED
+from fpplm.terminal.progress import show_progress
 from fpplm_core.settings import Settings, read_yaml
 
 PARAMS = "params.yaml"
@@ -23,7 +25,7 @@ def run(stage: Callable[..., None]) -> None:
     debug = "--debug" in sys.argv[1:] or os.environ.get("FPPLM_DEBUG") == "1"
     # A process that a stage started for its own work leaves the check to it.
     address = None if WATCHED in os.environ else os.environ.get("DVC_STAGE")
-    with exit_on_error(debug), unchanged_inputs(address):
+    with exit_on_error(debug), unchanged_inputs(address), show_progress(Path(sys.argv[0]).stem):
         stage(**arguments(stage, read_yaml(PARAMS)))
 
 

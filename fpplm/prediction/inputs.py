@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.prediction.formats import Placed, cut, of_sentence, read_format
-from fpplm.prediction.lines import STDIN, TEXT_LIMIT, UTF8, lines_of
+from fpplm.prediction.lines import STDIN, TEXT_LIMIT, UTF8, count_lines, lines_of
 from fpplm_core.data.formats import detect, get, jsonl
 from fpplm_core.data.formats._json import BLANK, LARGEST, loads, values_of
 from fpplm_core.data.notes import Notes
@@ -17,6 +17,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.errors import DataError, FpplmError, shown
 from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.tagging.words import Range
+from fpplm_core.tracking import track
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with one text per line
 LINE_LIMIT = 16 * TEXT_LIMIT  # characters of a JSON line: escapes, tokens and offsets beside the text
@@ -39,9 +40,9 @@ def read(name: str, kind: str, options: Options, encoding: str = UTF8) -> Iterat
     if kind == "auto":
         kind = _told(name, options.notes)
     if kind == "text":
-        found = _read_text(name, options, encoding)
+        found = track(_read_text(name, options, encoding), *_lines_in(name))
     elif kind == "jsonl":
-        found = _read_json(name, options, encoding)
+        found = track(_read_json(name, options, encoding), *_lines_in(name))
     else:
         found = read_format(name, kind, options, encoding)
     for place, item in found:
@@ -97,6 +98,12 @@ def until_error(texts: Iterable[SegmentedText], errors: list[FpplmError]) -> Ite
         yield from texts
     except FpplmError as error:
         errors.append(error)
+
+
+def _lines_in(name: str) -> tuple[str, int | None, Callable[[Placed], int]]:
+    """What the loop over a file's texts goes through, for `track`: one line each, of how many in a regular file."""
+    total = None if name == STDIN or not Path(name).is_file() else count_lines(Path(name))
+    return f"lines of {Path(name).name}", total, lambda _: 1
 
 
 def _told(name: str, notes: Notes) -> str:

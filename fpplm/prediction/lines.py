@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from fpplm_core.errors import DataError, ParamsError
@@ -70,6 +71,15 @@ def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | 
         raise unreadable(name, error) from None
     except UnicodeError as error:
         raise _undecodable(name, number + 1, encoding, error) from None
+
+
+def count_lines(path: Path) -> int:
+    """The number of line ends in a file, whatever its encoding. Raises DataError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return sum(block.count(b"\n") for block in iter(partial(stream.read, 1 << 20), b""))
+    except OSError as error:
+        raise unreadable(str(path), error) from None
 
 
 def _undecodable(name: str, line: int, encoding: str, error: UnicodeError) -> DataError:

@@ -15,6 +15,7 @@ from pyarrow.parquet import ParquetFile
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_table
+from fpplm_core.tracking import track
 
 SPLITS = ("train", "dev", "test")
 UNLABELLED = "unlabelled"  # the name of the unlabelled text beside the splits, if there is any
@@ -74,7 +75,7 @@ def distinct_tags(data: ParquetFile) -> set[str]:
 
 
 def write_corpus(path: Path, sentences: Iterable[Sentence]) -> None:
-    write_table(path, batches(sentences), SCHEMA)
+    write_table(path, track(batches(sentences), f"sentences of {path.stem}", None, len), SCHEMA)
 
 
 def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:

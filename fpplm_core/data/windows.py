@@ -18,6 +18,7 @@ from fpplm_core.files import read_record, write_mapped_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.windows import WindowBuilder
+from fpplm_core.tracking import track
 
 T = TypeVar("T")
 INFO = "encoding.json"  # the name of the EncodingInfo beside the splits
@@ -62,7 +63,8 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
     beside = stream_corpus("second", corpus) if second and not separate else iter(())
     counts: dict[str, WindowCounts] = {}
     for split in SPLITS:
-        sentences = stream_corpus(split, corpus)
+        total = open_corpus(split, corpus).metadata.num_rows
+        sentences = track(stream_corpus(split, corpus), f"sentences of {split}", total, lambda _: 1)
         if split == "train":
             rows = with_labels(sentences, labels, beside, second)
             counts[split] = write_windows(windows_file(folder, split), rows, builder, ("labels", "second"))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pyarrow.parquet import ParquetFile
 
 from fpplm_core.tagging.spans import spans_from_tags
+from fpplm_core.tracking import track
 
 SENTENCES = 10_000  # sentences in one batch
 # The base of the hashes of word sequences. It is odd, so it has an inverse modulo 2^64, which makes a hash independent
@@ -46,7 +47,8 @@ def batches(corpus: Corpus, columns: list[str]) -> Iterator[tuple[str, pa.Record
     for split, data in corpus.items():
         if not data.metadata.num_rows:
             yield split, pa.RecordBatch.from_pylist([], data.schema_arrow)
-        for batch in data.iter_batches(SENTENCES, columns=columns):
+        rows = data.iter_batches(SENTENCES, columns=columns)
+        for batch in track(rows, f"sentences of {split}", data.metadata.num_rows, len):
             yield split, batch
 
 

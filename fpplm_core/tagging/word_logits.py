@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fpplm_core.tagging.batches import Arrays, by_length, collate
 from fpplm_core.tagging.windows import Window
+from fpplm_core.tracking import track
 
 
 def batch_windows(windows: Sequence[Window], budget: int) -> list[list[Window]]:
@@ -26,7 +27,8 @@ def join_word_logits(
     array a sentence.
     """
     found: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(lengths)
-    for batch, logits in zip(batches, results, strict=True):
+    pairs = zip(batches, results, strict=True)
+    for batch, logits in track(pairs, "words", sum(lengths), lambda pair: sum(len(w.owned_words) for w in pair[0])):
         for window, values in zip(batch, logits, strict=True):
             if not len(found[window.sentence]):
                 shape = (lengths[window.sentence], values.shape[-1])
