@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -31,7 +31,11 @@ class TaggerCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class F1Difference:
-    """F1 before and after, the gain with its paired bootstrap interval, and the number of gold mentions."""
+    """F1 before and after, the gain with its paired bootstrap interval, and the number of gold mentions.
+
+    `p` is the two-sided p of the permutation test, corrected for the number of types and slices (Holm 1979); None
+    without a test, as for a slice with too little support.
+    """
 
     before: float
     after: float
@@ -39,6 +43,7 @@ class F1Difference:
     low: float
     high: float
     support: int
+    p: float | None = None  # earlier versions did not test types
 
     def __str__(self) -> str:
         gain = f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
@@ -102,6 +107,7 @@ class Comparison:
     bytes: dict[str, int]
     examples: list[ChangedSentence]
     overlap: SplitOverlap | None = None  # earlier versions did not measure it
+    slices: dict[str, F1Difference] = field(default_factory=dict)  # of slices.yaml, by name; earlier versions had none
 
 
 def compare_taggers(

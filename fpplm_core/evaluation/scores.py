@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,19 @@ class TypeScore:
     precision: float
     recall: float
     support: int
+
+
+@dataclass(frozen=True)
+class SliceScore(TypeScore):
+    """Scores of a slice of slices.yaml; `f1_low` and `f1_high` bound F1's bootstrap interval over its sentences.
+
+    `decides` tells whether its support reaches min_support; else neither the gate nor a promotion judges it.
+    """
+
+    f1_low: float
+    f1_high: float
+    sentences: int
+    decides: bool
 
 
 @dataclass(frozen=True)
@@ -59,13 +72,14 @@ class SplitScores(SpanScores):
     """Adds the scores of the tagger's logits, in [0, 1] except for the number of words without pieces.
 
     `illegal_paths` is the share of sentences whose best path without transition scores is illegal, `coverage` the share
-    of words that a window holds.
+    of words that a window holds. `slices` are those of slices.yaml by name, in its order.
     """
 
     illegal_paths: float
     calibration_error: float
     coverage: float
     words_without_pieces: int
+    slices: dict[str, SliceScore] = field(default_factory=dict)  # earlier versions had none
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,12 @@ class Evaluation:
 
     dev: SplitScores
     test: SplitScores
+
+
+def worst_slice(scores: SplitScores) -> tuple[str, SliceScore] | None:
+    """The slice with the lowest F1 among those that decide, by name; None if none does."""
+    rows = [(row.f1, name) for name, row in scores.slices.items() if row.decides]
+    return (min(rows)[1], scores.slices[min(rows)[1]]) if rows else None
 
 
 def gold_spans(sentences: Sequence[Sentence]) -> list[list[Span]]:
