@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fpplm_core.evaluation.differences import F1Difference, f1_difference
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.evaluation.settings import PromotionSettings
-from fpplm_core.evaluation.significance import difference, mcnemar_p, mean_f1, permutation_p
+from fpplm_core.evaluation.significance import mcnemar_p, permutation_p
 from fpplm_core.tagging.spans import Span
 
 Outcome = Literal["pass", "hold", "reject"]
@@ -27,27 +28,6 @@ class TaggerCounts(NamedTuple):
     types: set[str]
     words_per_s: float
     graph_bytes: int
-
-
-@dataclass(frozen=True)
-class F1Difference:
-    """F1 before and after, the gain with its paired bootstrap interval, and the number of gold mentions.
-
-    `p` is the two-sided p of the permutation test, corrected for the number of types and slices (Holm 1979); None
-    without a test, as for a slice with too little support.
-    """
-
-    before: float
-    after: float
-    mean: float
-    low: float
-    high: float
-    support: int
-    p: float | None = None  # earlier versions did not test types
-
-    def __str__(self) -> str:
-        gain = f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-        return f"served F1 {self.after:.4f}, before {self.before:.4f}: {gain}"
 
 
 @dataclass(frozen=True)
@@ -150,13 +130,6 @@ def compare_taggers(
         examples=list(examples),
         overlap=overlap,
     )
-
-
-def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
-    """*Shape:* (sentences, 3) both."""
-    gain = difference(candidate[None], incumbent[None], confidence=1 - alpha)
-    support = int(candidate[:, [0, 2]].sum())
-    return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
 
 
 def sentence_correct(tagger: TaggerCounts) -> NDArray[np.bool_]:
