@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from fpplm_core.evaluation.metrics import SentenceCounts
-from fpplm_core.evaluation.significance import difference, mean_f1
+from fpplm_core.evaluation.significance import difference, holm, mean_f1, permutation_p
+
+RESAMPLES = 10_000  # of a permutation test
+FINEST = 0.1  # the smallest p that a test can find, at most, as a share of what Holm's correction asks of the first
+
+Pairs = Mapping[str, tuple[SentenceCounts, SentenceCounts]]  # of the candidate and the incumbent
 
 
 @dataclass(frozen=True)
@@ -34,3 +40,22 @@ def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: f
     gain = difference(candidate[None], incumbent[None], confidence=1 - alpha)
     support = int(candidate[:, [0, 2]].sum())
     return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
+
+
+def tested_differences(
+    types: Pairs, slices: Pairs, alpha: float, min_support: int
+) -> tuple[dict[str, F1Difference], dict[str, F1Difference]]:
+    """The differences by type and by slice; all types and the slices with `min_support` gold mentions are tested.
+
+    All tests are one family. *Shape:* (sentences, 3) both counts of a pair.
+    """
+    by_type, by_slice = (
+        {name: f1_difference(*pair, alpha) for name, pair in pairs.items()} for pairs in (types, slices)
+    )
+    tested = [(by_type, name, pair) for name, pair in types.items()]
+    tested += [(by_slice, name, pair) for name, pair in slices.items() if by_slice[name].support >= min_support]
+    resamples = max(RESAMPLES, round(len(tested) / alpha / FINEST))
+    corrected = holm([permutation_p(*pair, resamples) for _, _, pair in tested])
+    for (rows, name, _), p in zip(tested, corrected, strict=True):
+        rows[name] = replace(rows[name], p=p)
+    return by_type, by_slice

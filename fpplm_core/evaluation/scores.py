@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,9 @@ class SliceScore(TypeScore):
     f1_high: float
     sentences: int
     decides: bool
+
+    def __str__(self) -> str:
+        return f"F1 {self.f1:.4f} [{self.f1_low:.4f}, {self.f1_high:.4f}] on {self.support} mentions"
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,24 @@ class Evaluation:
     test: SplitScores
 
 
-def worst_slice(scores: SplitScores) -> tuple[str, SliceScore] | None:
-    """The slice with the lowest F1 among those that decide, by name; None if none does."""
-    rows = [(row.f1, name) for name, row in scores.slices.items() if row.decides]
-    return (min(rows)[1], scores.slices[min(rows)[1]]) if rows else None
+def score_lines(split: str, scores: SplitScores) -> Iterator[str]:
+    """The scores of a split, and those of each slice, as a stage prints them."""
+    yield (
+        f"{split}: trained F1 {scores.f1:.4f} [{scores.f1_low:.4f}, {scores.f1_high:.4f}], "
+        f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, coverage {scores.coverage:.0%}"
+    )
+    for name, row in scores.slices.items():
+        few = "" if row.decides else ", too few to decide"
+        yield f"{split}, slice {name}: {row} in {row.sentences} sentences{few}"
+
+
+def worst_slice(test: SplitScores) -> list[str]:
+    """A line about the slice with the lowest F1 of those that decide; none if none does."""
+    judged = {name: row for name, row in test.slices.items() if row.decides}
+    if not judged:
+        return []
+    name, row = min(judged.items(), key=lambda item: item[1].f1)
+    return [f"worst of {len(judged)} slices, {name}: test {row}"]
 
 
 def gold_spans(sentences: Sequence[Sentence]) -> list[list[Span]]:
