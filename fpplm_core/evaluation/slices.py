@@ -116,7 +116,8 @@ def read_slices(path: Path = SLICES) -> Slices:
     found, errors = dict[str, Slice](), list[str]()
     for name, conditions in given.items():
         try:
-            found[_checked(name, str(path))] = _slice(conditions, f"{path}: slices.{name}")
+            checked = _checked(name, str(path))
+            found[checked] = _slice(conditions, f"{path}: slices.{checked}")
         except ParamsError as error:
             errors.append(str(error))
     if errors:

@@ -14,7 +14,9 @@ from tasks import gate as stage
 
 
 def settings(**changes: Any) -> GateSettings:
-    return GateSettings(**{"min_f1": 0.5, "min_type_f1": 0.0, "type_f1": {}, "slice_f1": {}, "max_check_warnings": 2} | changes)
+    return GateSettings(
+        **{"min_f1": 0.5, "min_type_f1": 0.0, "type_f1": {}, "slice_f1": {}, "max_check_warnings": 2} | changes
+    )
 
 
 def scores(f1: float = 0.9, coverage: float = 1.0, **types: float) -> SplitScores:
