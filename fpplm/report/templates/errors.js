@@ -126,7 +126,7 @@ function browse({ kinds, types, files, rows }) {
       "wrong borders": () => ["predicted ", ...quote(row, predicted), ", gold ", ...quote(row, gold)],
     }[kinds[kind]]();
     const novelty = seen === null ? [] : [element("span", { className: "soft" }, seen ? " · seen in train" : " · new to train")];
-    return element("li", {}, element("span", { className: "badge bad" }, kinds[kind]), ...said, ...novelty);
+    return element("li", {}, element("span", { className: "badge" }, kinds[kind]), ...said, ...novelty);
   }
 
   function sentence(row, errors) {
