@@ -183,8 +183,12 @@ function draw(figure) {
     figure.append(Object.assign(document.createElement("p"), { className: "missing", textContent: "no value to draw" }));
     return;
   }
-  const tip = Plot.tip(data, Plot.pointer({ x: "x", y: "y", title: "label", fontSize: 13, fontVariant: "tabular-nums", fill: "var(--card)", stroke: "var(--soft)" }));
+  const tip = Plot.tip(data, Plot.pointer({ x: "x", y: "y", title: "label", fontSize: 13, fontVariant: "tabular-nums", fill: "var(--card)", stroke: "var(--soft)", className: "tip", ariaLabel: null }));
   const svg = Plot.plot({ width: Math.max(240, figure.clientWidth), height: 210, marginTop: 18, marginBottom: 32, marginLeft: 44, marginRight: 14, className: "plot", ...options, marks: [...marks, tip] });
+  for (const part of svg.querySelectorAll("[aria-label]")) {  // a drawing has one name, its own
+    part.dataset.part = part.getAttribute("aria-label");
+    part.removeAttribute("aria-label");
+  }
   svg.setAttribute("role", "img");
   svg.setAttribute("tabindex", "0");
   svg.setAttribute("aria-label", `${figure.dataset.title}: ${data.length} points; arrow keys show their values, and the table behind has them all`);

@@ -42,7 +42,7 @@ function browse({ kinds, types, files, rows }) {
       (chosen.seen === "" || error[3] === Number(chosen.seen));
     found = rows
       .filter((row) => chosen.document === "" || documentOf(row) === chosen.document)
-      .filter((row) => text === "" || `${row[3].join(" ")} ${nameOf(row)}:${row[1]}`.toLowerCase().includes(text))
+      .filter((row) => text === "" || `${row[3].join(" ")} ${files[row[0]]}:${row[1]}`.toLowerCase().includes(text))
       .map((row) => [row, row[6].filter(fits(row))])
       .filter(([, errors]) => errors.length);
     if (chosen.order === "sure") found.sort(([a], [b]) => certainty(b) - certainty(a));
