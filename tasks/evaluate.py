@@ -8,10 +8,13 @@ from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
 from fpplm_core.data.corpus import CorpusParts, stream_corpus
 from fpplm_core.data.encoded import Encoded, open_windows
+from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.windows import read_encoding
 from fpplm_core.evaluation.predictions import logits_writer, prediction_writer, predictions_of, write_plots
 from fpplm_core.evaluation.scorer import SplitScorer
-from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions
+from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, mentions, score_lines
+from fpplm_core.evaluation.slices import read_slices
+from fpplm_core.evaluation.slicing import SliceScorer, open_columns
 from fpplm_core.files import write_record
 from fpplm_core.model.device import choose_device
 from fpplm_core.model.settings import ModelSettings
@@ -21,7 +24,9 @@ from fpplm_core.tagging.word_logits import word_logits
 from fpplm_core.training.settings import TrainSettings
 
 
-def evaluate(model: ModelSettings, train: TrainSettings) -> None:
+def evaluate(data: DataSettings, model: ModelSettings, train: TrainSettings) -> None:
+    slices = read_slices()
+    columns = open_columns(slices, data)
     blueprint, tagger = load_model(model)
     tagger = tagger.to(choose_device(train.device))
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
@@ -29,7 +34,8 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
     counts = read_encoding(paths.ENCODED).counts
     scores: dict[str, SplitScores] = {}
     for split in ("dev", "test"):
-        windows, scorer = Encoded.of(open_windows(split, paths.ENCODED)).windows, SplitScorer(seen, blueprint.labels)
+        windows = Encoded.of(open_windows(split, paths.ENCODED)).windows
+        scorer = SplitScorer(seen, blueprint.labels, SliceScorer(slices, seen, columns[split]))
         with (
             prediction_writer(paths.PREDICTIONS / f"{split}.jsonl") as write_rows,
             logits_writer(paths.PREDICTIONS / f"{split}_logits.npy", len(blueprint.labels)) as write_logits,
@@ -43,16 +49,9 @@ def evaluate(model: ModelSettings, train: TrainSettings) -> None:
                 write_rows(predictions_of(part, gold, predicted, [[score for _, score in row] for row in scored], seen))
                 write_logits(logits)
         scores[split] = scorer.scores(counts[split].words_without_pieces)
-        print(summary(split, scores[split]))
-    write_plots(paths.REPORTS / "evaluation", scores["test"])
+        print(*score_lines(split, scores[split]), sep="\n")
+    write_plots(paths.REPORTS / "evaluation", scores["test"], scores["test"].slices)
     write_record(paths.METRICS / "evaluate.json", Evaluation(**scores))
-
-
-def summary(split: str, scores: SplitScores) -> str:
-    return (
-        f"{split}: trained F1 {scores.f1:.4f} [{scores.f1_low:.4f}, {scores.f1_high:.4f}], "
-        f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, coverage {scores.coverage:.0%}"
-    )
 
 
 if __name__ == "__main__":

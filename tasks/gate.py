@@ -19,6 +19,8 @@ def gate(gate: GateSettings) -> None:
     result = apply_rules(scores.test, read_json(paths.METRICS / "check.json")["warnings"], gate)
     write_record(paths.METRICS / "gate.json", result)
     Console().print(gate_table(result))
+    for line in result.undecided:
+        print(line)
     print(f"report: {render()}")
     if not result.passed:
         failed = [rule.name for rule in result.rules if not rule.passed]

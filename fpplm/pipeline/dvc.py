@@ -13,7 +13,7 @@ from fpplm_core.settings import read_yaml
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-FILES = ("dvc.yaml", "prefect.yaml", "expectations.yaml")
+FILES = ("dvc.yaml", "prefect.yaml", "expectations.yaml", "slices.yaml")
 POINTERS = ("*.dvc", "*/*.dvc")  # where .dvc files usually lie; DVC reads those elsewhere too
 
 

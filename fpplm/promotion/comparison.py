@@ -17,7 +17,7 @@ from rich.text import Text
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import word_rates
-from fpplm_core.data.corpus import load_corpus
+from fpplm_core.data.corpus import load_corpus, stream_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.metrics import SentenceCounts, span_counts
@@ -28,7 +28,9 @@ from fpplm_core.evaluation.promotion import (
     TaggerCounts,
     compare_taggers,
 )
-from fpplm_core.evaluation.scores import Spans, gold_spans
+from fpplm_core.evaluation.scores import Spans, gold_spans, mentions
+from fpplm_core.evaluation.slices import read_slices
+from fpplm_core.evaluation.slicing import members_of, open_columns, slice_counts
 from fpplm_core.files import write_record
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
@@ -55,21 +57,30 @@ def compare(candidate: Path, incumbent: Path, params: Params, overlap: SplitOver
 
     `overlap` is what their training data have of the test split, if known.
 
-    Raises BundleError for a damaged bundle, DataError where the test split is missing.
+    Raises BundleError for a damaged bundle, DataError where the test split is missing, ParamsError for slices.yaml.
     """
     taggers = [Predictor.load(folder, allow_links=True) for folder in (candidate, incumbent)]
     sentences = load_corpus("test", paths.CORPUS)
     gold = gold_spans(sentences)
     words, documents = [s.words for s in sentences], [s.document for s in sentences]
     after, before = ([[span for span, _ in row] for row in tagger.tag(words, documents)] for tagger in taggers)
+    slices = read_slices()
+    members = members_of(slices, sentences, open_columns(slices, params.data)["test"])
+    seen = mentions(stream_corpus("train", paths.CORPUS)) if members else set()
     new, old = (
-        TaggerCounts(counts_by_type(gold, spans), set(types_of([tagger.labels])), rate, size_of(tagger))
+        TaggerCounts(
+            counts_by_type(gold, spans),
+            set(types_of([tagger.labels])),
+            rate,
+            size_of(tagger),
+            slice_counts(slices, members, sentences, gold, spans, seen),
+        )
         for tagger, spans, rate in zip(taggers, (after, before), rates(taggers, sentences), strict=True)
     )
     rows = zip(words, gold, before, after, strict=True)
     changed = (ChangedSentence(*row) for row in rows if set(row[2]) != set(row[3]))
     names, examples = (str(candidate), str(incumbent)), list(islice(changed, EXAMPLES))
-    return compare_taggers(new, old, params.promotion, names, examples, overlap)
+    return compare_taggers(new, old, params.promotion, names, examples, overlap, slices.min_support)
 
 
 def counts_by_type(gold: Spans, predicted: Spans) -> dict[str | None, SentenceCounts]:

@@ -10,7 +10,7 @@ from fpplm.pipeline.paths import BUNDLE, CORPUS, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
-from fpplm.promotion.floors import open_gate, weak
+from fpplm.promotion.floors import open_gate, weak, worst
 from fpplm.promotion.overlap import measure_overlap
 from fpplm.registry import versions
 from fpplm.registry.git import git, is_repository
@@ -118,7 +118,7 @@ def judge_first(settings: Params, digest: str) -> Verdict:
     rules = overlap_rules(measure_overlap(None), 0.0, settings.promotion)
     against = [*open_gate(settings.gate), *(reason for rule, reason in rules if rule.outcome != "pass")]
     reasons = against or ["the first model, with none to compare it with"]
-    return Verdict("hold" if against else "promote", [*reasons, *weak()], digest)
+    return Verdict("hold" if against else "promote", [*reasons, *weak(), *worst()], digest)
 
 
 def put_into_production(settings: Params, verdict: Verdict) -> str:

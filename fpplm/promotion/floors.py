@@ -9,7 +9,7 @@ from fpplm.project.overrides import PARAMS, write_values
 from fpplm_core.errors import DataError, GateFailed
 from fpplm_core.evaluation.floors import Floors, missing_floors, propose_floors, weak_types
 from fpplm_core.evaluation.predictions import read_predictions
-from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.evaluation.scores import Evaluation, worst_slice
 from fpplm_core.evaluation.settings import GateSettings
 from fpplm_core.files import read_record
 from fpplm_core.model.blueprint import Blueprint
@@ -33,6 +33,11 @@ def open_gate(gate: GateSettings) -> list[str]:
 def weak() -> list[str]:
     """One line for each type that the trained model does not find in test."""
     return weak_types(read_record(METRICS / "evaluate.json", Evaluation).test, known_types())
+
+
+def worst() -> list[str]:
+    """A line about the worst slice of test, if a slice decides."""
+    return worst_slice(read_record(METRICS / "evaluate.json", Evaluation).test)
 
 
 def proposed() -> Floors:

@@ -13,7 +13,7 @@ from fpplm.pipeline.timing import Timing
 from fpplm.report.scores import interval, served
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.gate import GateResult
-from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.evaluation.scores import Evaluation, worst_slice
 from fpplm_core.export.verdicts import ClientF1, VariantVerdict
 from fpplm_core.files import read_json, read_record
 
@@ -51,7 +51,8 @@ def summary() -> str:
     """The last run in a few lines: scores, verdict, paths, and one sentence tagged by the bundle."""
     from fpplm_core.serving import Predictor
 
-    scores = asdict(read_record(paths.METRICS / "evaluate.json", Evaluation))
+    evaluation = read_record(paths.METRICS / "evaluate.json", Evaluation)
+    scores = asdict(evaluation)
     gate = read_record(paths.METRICS / "gate.json", GateResult)
     words = read_json(paths.BUNDLE / "golden.json")[0]["words"]
     predictor = Predictor.load(paths.BUNDLE, allow_links=True)
@@ -60,6 +61,7 @@ def summary() -> str:
     shown = [
         *(f"{split:<8} trained F1 {interval(row)}" for split, row in scores.items()),
         f"{'':<8} served  F1 {served(read_json(paths.METRICS / 'verify.json'))}",
+        *(f"slices   {line}" for line in worst_slice(evaluation.test)),
         f"gate     {'passed' if gate.passed else 'failed'}, {len(gate.rules)} rules",
         f"bundle   {paths.BUNDLE.resolve()}  ({predictor.variant} on {predictor.device} by default)",
         f"report   {(paths.REPORTS / 'report.html').resolve()}",

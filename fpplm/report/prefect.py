@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from prefect.artifacts import create_markdown_artifact
@@ -16,7 +16,7 @@ from fpplm.report.scores import both_f1
 from fpplm_core.escaping import markdown
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.promotion import Comparison
-from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.evaluation.scores import Evaluation, SplitScores
 from fpplm_core.export.verdicts import VerifyReport
 from fpplm_core.files import read_json, read_record, write_record
 
@@ -69,6 +69,7 @@ def publish_stage(name: str) -> None:
             ("split", "type", "F1", "precision", "recall", "support"),
             rows,
         )
+        publish_slices(scores)
     elif name == "gate":
         rules = read_record(paths.METRICS / "gate.json", GateResult).rules
         rows = [
@@ -83,6 +84,17 @@ def publish_stage(name: str) -> None:
         ]
         head = ("graph", "dev F1", "loss", "max Δlogit", "kept")
         publish_table("graphs", f"bundle {paths.BUNDLE.resolve()}", head, rows)
+
+
+def publish_slices(scores: Mapping[str, SplitScores]) -> None:
+    """The scores of each slice and split."""
+    rows = [
+        (split, name, f"{one.f1:.4f}", f"{one.f1_low:.4f}", f"{one.f1_high:.4f}", one.sentences, one.support)
+        for split, row in scores.items()
+        for name, one in row.slices.items()
+    ]
+    head = ("split", "slice", "F1", "low", "high", "sentences", "support")
+    publish_table("slices", "scores of the trained model by slice (slices.yaml)", head, rows)
 
 
 def publish_table(key: str, description: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fpplm_core.evaluation.scores import SplitScores
@@ -22,10 +22,14 @@ class GateRule:
 
 @dataclass(frozen=True)
 class GateResult:
-    """Every rule that is switched on, and whether all of them passed."""
+    """Every rule that is switched on, and whether all of them passed.
+
+    `undecided` are the slices that have a floor, but too little support to be judged.
+    """
 
     passed: bool
     rules: list[GateRule]
+    undecided: list[str] = field(default_factory=list)  # earlier versions had none
 
 
 def apply_rules(test: SplitScores, check_warnings: int, settings: GateSettings) -> GateResult:
@@ -35,9 +39,18 @@ def apply_rules(test: SplitScores, check_warnings: int, settings: GateSettings) 
         rules.append(at_least(f"test F1 of {kind}", row.f1, settings.type_f1.get(kind, settings.min_type_f1)))
     for kind in sorted(settings.type_f1.keys() - test.types.keys()):
         rules.append(at_least(f"test F1 of {kind} (not in test)", 0.0, settings.type_f1[kind]))
+    undecided = []
+    for name, floor in settings.slice_f1.items():
+        slice_row = test.slices.get(name)
+        if slice_row is None:
+            rules.append(at_least(f"test F1 of slice {name} (not in slices.yaml)", 0.0, floor))
+        elif slice_row.decides:
+            rules.append(at_least(f"test F1 of slice {name}", slice_row.f1, floor))
+        else:
+            undecided.append(f"slice {name}: {slice_row.support} mentions in test are too few for its floor to decide")
     bound = settings.max_check_warnings
     rules.append(GateRule("kinds of data warning", check_warnings, "at most", bound, check_warnings <= bound))
-    return GateResult(all(rule.passed for rule in rules), rules)
+    return GateResult(all(rule.passed for rule in rules), rules, undecided)
 
 
 def at_least(name: str, value: float, bound: float) -> GateRule:

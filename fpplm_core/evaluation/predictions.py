@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import mention, span_counts
-from fpplm_core.evaluation.scores import Logits, Spans, SpanScores
+from fpplm_core.evaluation.scores import Logits, SliceScore, Spans, SpanScores
 from fpplm_core.files import write_text
 from fpplm_core.tagging.spans import Span
 
@@ -139,8 +139,8 @@ def read_predictions(path: Path) -> list[SentencePrediction]:
         return [reader.validate_json(line) for line in lines if line.strip()]
 
 
-def write_plots(folder: Path, scores: SpanScores) -> None:
-    """Writes tables for `dvc plots`: one row per gold span with its predicted type, and one row per type."""
+def write_plots(folder: Path, scores: SpanScores, slices: Mapping[str, SliceScore] | None = None) -> None:
+    """Writes tables for `dvc plots`: a row for each gold span with its predicted type, each type and each slice."""
     confusion = [
         [gold, predicted]
         for gold, row in scores.confusion.items()
@@ -150,6 +150,8 @@ def write_plots(folder: Path, scores: SpanScores) -> None:
     write_text(folder / "confusion.csv", csv_text([["gold", "predicted"], *confusion]))
     types = [[kind, f"{row.f1:.6f}"] for kind, row in scores.types.items()]
     write_text(folder / "types.csv", csv_text([["type", "f1"], *types]))
+    parts = [[name, f"{row.f1:.6f}"] for name, row in (slices or {}).items()]
+    write_text(folder / "slices.csv", csv_text([["slice", "f1"], *parts]))
 
 
 def csv_text(rows: Iterable[Sequence[str]]) -> str:

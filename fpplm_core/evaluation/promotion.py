@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fpplm_core.evaluation.differences import F1Difference, f1_difference, tested_differences
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.evaluation.settings import PromotionSettings
-from fpplm_core.evaluation.significance import difference, mcnemar_p, mean_f1, permutation_p
+from fpplm_core.evaluation.significance import mcnemar_p, permutation_p
 from fpplm_core.tagging.spans import Span
 
 Outcome = Literal["pass", "hold", "reject"]
@@ -20,29 +22,15 @@ Outcome = Literal["pass", "hold", "reject"]
 class TaggerCounts(NamedTuple):
     """One tagger on the test split: its counts by type, under None those of all; the types that it knows; its cost.
 
-    *Shape:* counts (sentences, 3).
+    `slices` has the counts of the sentences in each slice.
+    *Shape:* counts (sentences, 3), slices (sentences in the slice, 3).
     """
 
     counts: dict[str | None, SentenceCounts]
     types: set[str]
     words_per_s: float
     graph_bytes: int
-
-
-@dataclass(frozen=True)
-class F1Difference:
-    """F1 before and after, the gain with its paired bootstrap interval, and the number of gold mentions."""
-
-    before: float
-    after: float
-    mean: float
-    low: float
-    high: float
-    support: int
-
-    def __str__(self) -> str:
-        gain = f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
-        return f"served F1 {self.after:.4f}, before {self.before:.4f}: {gain}"
+    slices: Mapping[str, SentenceCounts] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -102,6 +90,7 @@ class Comparison:
     bytes: dict[str, int]
     examples: list[ChangedSentence]
     overlap: SplitOverlap | None = None  # earlier versions did not measure it
+    slices: dict[str, F1Difference] = field(default_factory=dict)  # of slices.yaml, by name; earlier versions had none
 
 
 def compare_taggers(
@@ -111,29 +100,31 @@ def compare_taggers(
     names: tuple[str, str] = ("candidate", "incumbent"),
     examples: Sequence[ChangedSentence] = (),
     overlap: SplitOverlap | None = None,
+    min_support: int = 1,
 ) -> Comparison:
     """Applies every rule to two taggers on the same test sentences; `names` and `examples` go into the result.
 
-    Without `overlap`, no rule judges what train and test have in common.
+    Without `overlap`, no rule judges what train and test have in common. `min_support` is the number of gold mentions
+    from which a slice is judged.
     """
-    by_type = {
-        kind: f1_difference(counts, incumbent.counts[kind], settings.alpha)
-        for kind, counts in candidate.counts.items()
-        if kind is not None
-    }
+    types = {kind: (counts, incumbent.counts[kind]) for kind, counts in candidate.counts.items() if kind is not None}
+    slices = {name: (counts, incumbent.slices[name]) for name, counts in candidate.slices.items()}
+    by_type, by_slice = tested_differences(types, slices, settings.alpha, min_support)
     whole = f1_difference(candidate.counts[None], incumbent.counts[None], settings.alpha)
     p = permutation_p(candidate.counts[None], incumbent.counts[None])
     lost_types = sorted((incumbent.types - candidate.types) & by_type.keys())
     applied = [*f1_rules(whole, p, settings)]
     applied += [type_rule(kind, row, settings) for kind, row in by_type.items()]
+    applied += [slice_rule(name, row, row.p, settings) for name, row in by_slice.items() if row.p is not None]
     applied += [lost_types_rule(lost_types), *cost_rules(candidate, incumbent, settings)]
     applied += overlap_rules(overlap, whole.mean, settings) if overlap else []
     outcomes = [rule.outcome for rule, _ in applied]
     reasons = [reason for worst in ("reject", "hold") for rule, reason in applied if rule.outcome == worst]
+    reasons = reasons or [f"{whole}; a loss of more than {settings.margin:g} is excluded"]
     return Comparison(
         *names,
         verdict="reject" if "reject" in outcomes else "hold" if "hold" in outcomes else "promote",
-        reasons=reasons or [f"{whole}; a loss of more than {settings.margin:g} is excluded"],
+        reasons=[*reasons, *worst_slice(by_slice)],
         rules=[rule for rule, _ in applied],
         f1={"candidate": whole.after, "incumbent": whole.before},
         difference={"mean": whole.mean, "low": whole.low, "high": whole.high},
@@ -143,14 +134,8 @@ def compare_taggers(
         bytes={"candidate": candidate.graph_bytes, "incumbent": incumbent.graph_bytes},
         examples=list(examples),
         overlap=overlap,
+        slices=by_slice,
     )
-
-
-def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
-    """*Shape:* (sentences, 3) both."""
-    gain = difference(candidate[None], incumbent[None], confidence=1 - alpha)
-    support = int(candidate[:, [0, 2]].sum())
-    return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
 
 
 def sentence_correct(tagger: TaggerCounts) -> NDArray[np.bool_]:
@@ -172,11 +157,27 @@ def f1_rules(whole: F1Difference, p: float, settings: PromotionSettings) -> Iter
 
 
 def type_rule(kind: str, row: F1Difference, settings: PromotionSettings) -> tuple[Rule, str]:
-    certain = row.high < 0
+    certain = row.p is not None and row.p < settings.alpha
     outcome: Outcome = "pass" if row.mean >= -settings.max_type_loss else "reject" if certain else "hold"
     reason = f"{kind}: {row} on {row.support} mentions; it lost more than {settings.max_type_loss:g}"
     reason += "" if certain else ", which may be chance"
     return Rule(f"F1 difference of {kind}", row.mean, -settings.max_type_loss, outcome), reason
+
+
+def slice_rule(name: str, row: F1Difference, p: float, settings: PromotionSettings) -> tuple[Rule, str]:
+    """A slice holds and never rejects: other parts may have won what it lost, which a person has to weigh."""
+    outcome: Outcome = "hold" if row.mean < -settings.max_slice_loss and p < settings.alpha else "pass"
+    reason = f"slice {name}: {row} on {row.support} mentions; it lost more than {settings.max_slice_loss:g} (p {p:.4f})"
+    return Rule(f"F1 difference of slice {name}", row.mean, -settings.max_slice_loss, outcome), reason
+
+
+def worst_slice(slices: Mapping[str, F1Difference]) -> list[str]:
+    """A line about the slice that lost most, or won least, of those that are judged; none if none is."""
+    judged = {name: row for name, row in slices.items() if row.p is not None}
+    if not judged:
+        return []
+    name, row = min(judged.items(), key=lambda item: item[1].mean)
+    return [f"worst of {len(judged)} slices, {name}: {row} on {row.support} mentions"]
 
 
 def lost_types_rule(lost: Sequence[str]) -> tuple[Rule, str]:

@@ -32,6 +32,8 @@ from fpplm_core.evaluation.scores import (
     SplitScores,
     type_score,
 )
+from fpplm_core.evaluation.slices import Slices
+from fpplm_core.evaluation.slicing import SliceScorer
 from fpplm_core.tagging.schemes import INNER_SCHEME, legal
 from fpplm_core.tagging.spans import tags_from_spans
 from fpplm_core.tagging.viterbi import softmax
@@ -99,8 +101,9 @@ class SpanScorer:
 class SplitScorer:
     """Adds up the counts of a split part by part, with what the logits show; they are in the order of the labels."""
 
-    def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str]) -> None:
+    def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str], slices: SliceScorer | None = None) -> None:
         self.spans = SpanScorer(seen)
+        self.slices = slices or SliceScorer(Slices(), seen, {})
         self.labels = labels
         self.illegal = self.words_in_windows = 0
         self.gaps = np.zeros(BINS)
@@ -108,11 +111,14 @@ class SplitScorer:
     def add(
         self, sentences: Sequence[Sentence], gold: Spans, predicted: Spans, logits: Logits, words_in_windows: int
     ) -> None:
-        """Counts a part whose logits gave the predicted spans. Raises FpplmError if seqeval gives it another F1.
+        """Counts a part whose logits gave the predicted spans.
+
+        Raises FpplmError if seqeval gives it another F1, DataError if a slice's column cannot be read.
 
         *Shape:* logits (words, K) by sentence.
         """
         counts = self.spans.add(sentences, gold, predicted)
+        self.slices.add(sentences, gold, predicted)
         compare_with_seqeval(sentences, gold, predicted, counts.f1)
         index = {label: number for number, label in enumerate(self.labels)}
         tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
@@ -130,6 +136,7 @@ class SplitScorer:
             calibration_error=calibration_error(self.gaps, spans.words),
             coverage=self.words_in_windows / max(1, spans.words),
             words_without_pieces=words_without_pieces,
+            slices=self.slices.scores(),
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,22 @@ class TypeScore:
     precision: float
     recall: float
     support: int
+
+
+@dataclass(frozen=True)
+class SliceScore(TypeScore):
+    """Scores of a slice of slices.yaml; `f1_low` and `f1_high` bound F1's bootstrap interval over its sentences.
+
+    `decides` tells whether its support reaches min_support; else neither the gate nor a promotion judges it.
+    """
+
+    f1_low: float
+    f1_high: float
+    sentences: int
+    decides: bool
+
+    def __str__(self) -> str:
+        return f"F1 {self.f1:.4f} [{self.f1_low:.4f}, {self.f1_high:.4f}] on {self.support} mentions"
 
 
 @dataclass(frozen=True)
@@ -59,13 +75,14 @@ class SplitScores(SpanScores):
     """Adds the scores of the tagger's logits, in [0, 1] except for the number of words without pieces.
 
     `illegal_paths` is the share of sentences whose best path without transition scores is illegal, `coverage` the share
-    of words that a window holds.
+    of words that a window holds. `slices` are those of slices.yaml by name, in its order.
     """
 
     illegal_paths: float
     calibration_error: float
     coverage: float
     words_without_pieces: int
+    slices: dict[str, SliceScore] = field(default_factory=dict)  # earlier versions had none
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,26 @@ class Evaluation:
 
     dev: SplitScores
     test: SplitScores
+
+
+def score_lines(split: str, scores: SplitScores) -> Iterator[str]:
+    """The scores of a split, and those of each slice, as a stage prints them."""
+    yield (
+        f"{split}: trained F1 {scores.f1:.4f} [{scores.f1_low:.4f}, {scores.f1_high:.4f}], "
+        f"precision {scores.precision:.4f}, recall {scores.recall:.4f}, coverage {scores.coverage:.0%}"
+    )
+    for name, row in scores.slices.items():
+        few = "" if row.decides else ", too few to decide"
+        yield f"{split}, slice {name}: {row} in {row.sentences} sentences{few}"
+
+
+def worst_slice(test: SplitScores) -> list[str]:
+    """A line about the slice with the lowest F1 of those that decide; none if none does."""
+    judged = {name: row for name, row in test.slices.items() if row.decides}
+    if not judged:
+        return []
+    name, row = min(judged.items(), key=lambda item: item[1].f1)
+    return [f"worst of {len(judged)} slices, {name}: test {row}"]
 
 
 def gold_spans(sentences: Sequence[Sentence]) -> list[list[Span]]:

@@ -13,6 +13,7 @@ class GateSettings(Settings):
     min_f1: Share
     min_type_f1: Share
     type_f1: dict[str, Share]
+    slice_f1: dict[str, Share]
     max_check_warnings: Annotated[int, Field(ge=0)]
 
 
@@ -20,6 +21,7 @@ class PromotionSettings(Settings):
     alpha: Cut
     margin: Share
     max_type_loss: Share
+    max_slice_loss: Share
     max_overlap: Share
     min_speed: Annotated[float, Field(ge=0)]
     max_size: Annotated[float, Field(ge=0)]

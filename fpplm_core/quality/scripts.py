@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from fpplm_core.quality.columns import matching
 
 OTHER = "other"
-_NAMES = (
+NAMES = (
     *("Latin", "Greek", "Cyrillic", "Armenian", "Hebrew", "Arabic", "Devanagari", "Bengali", "Gurmukhi", "Gujarati"),
     *("Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Thai", "Lao", "Tibetan", "Myanmar", "Georgian"),
     *("Hangul", "Ethiopic", "Khmer", "Mongolian", "Han"),
 )
 _SCRIPT = regex.compile(
-    "|".join([*(rf"(?P<{name}>\p{{Script={name}}})" for name in _NAMES), r"(?P<Kana>[\p{Hiragana}\p{Katakana}])"])
+    "|".join([*(rf"(?P<{name}>\p{{Script={name}}})" for name in NAMES), r"(?P<Kana>[\p{Hiragana}\p{Katakana}])"])
 )
+
+SCRIPTS = (*NAMES, "Kana", OTHER)
 
 
 @lru_cache(100_000)

@@ -14,12 +14,14 @@ from tasks import gate as stage
 
 
 def settings(**changes: Any) -> GateSettings:
-    return GateSettings(**{"min_f1": 0.5, "min_type_f1": 0.0, "type_f1": {}, "max_check_warnings": 2} | changes)
+    return GateSettings(
+        **{"min_f1": 0.5, "min_type_f1": 0.0, "type_f1": {}, "slice_f1": {}, "max_check_warnings": 2} | changes
+    )
 
 
 def scores(f1: float = 0.9, coverage: float = 1.0, **types: float) -> SplitScores:
     """Scores with 0 for all that no rule looks at."""
-    values: dict[str, Any] = {field.name: 0 for field in fields(SplitScores)} | {"confusion": {}}
+    values: dict[str, Any] = {field.name: 0 for field in fields(SplitScores)} | {"confusion": {}, "slices": {}}
     by_type = {kind: TypeScore(value, 0.0, 0.0, 1) for kind, value in types.items()}
     return SplitScores(**values | {"f1": f1, "coverage": coverage, "types": by_type})
 

@@ -1,0 +1,61 @@
+"""The difference in F1 between two taggers on the same sentences, with interval and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.evaluation.significance import difference, holm, mean_f1, permutation_p
+
+RESAMPLES = 10_000  # of a permutation test
+FINEST = 0.1  # the smallest p that a test can find, at most, as a share of what Holm's correction asks of the first
+
+Pairs = Mapping[str, tuple[SentenceCounts, SentenceCounts]]  # of the candidate and the incumbent
+
+
+@dataclass(frozen=True)
+class F1Difference:
+    """F1 before and after, the gain with its paired bootstrap interval, and the number of gold mentions.
+
+    `p` is the two-sided p of the permutation test, corrected for the number of types and slices (Holm 1979); None
+    without a test, as for a slice with too little support.
+    """
+
+    before: float
+    after: float
+    mean: float
+    low: float
+    high: float
+    support: int
+    p: float | None = None  # earlier versions did not test types
+
+    def __str__(self) -> str:
+        gain = f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
+        return f"served F1 {self.after:.4f}, before {self.before:.4f}: {gain}"
+
+
+def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
+    """*Shape:* (sentences, 3) both."""
+    gain = difference(candidate[None], incumbent[None], confidence=1 - alpha)
+    support = int(candidate[:, [0, 2]].sum())
+    return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
+
+
+def tested_differences(
+    types: Pairs, slices: Pairs, alpha: float, min_support: int
+) -> tuple[dict[str, F1Difference], dict[str, F1Difference]]:
+    """The differences by type and by slice; all types and the slices with `min_support` gold mentions are tested.
+
+    All tests are one family. *Shape:* (sentences, 3) both counts of a pair.
+    """
+    by_type, by_slice = (
+        {name: f1_difference(*pair, alpha) for name, pair in pairs.items()} for pairs in (types, slices)
+    )
+    tested = [(by_type, name, pair) for name, pair in types.items()]
+    tested += [(by_slice, name, pair) for name, pair in slices.items() if by_slice[name].support >= min_support]
+    resamples = max(RESAMPLES, round(len(tested) / alpha / FINEST))
+    corrected = holm([permutation_p(*pair, resamples) for _, _, pair in tested])
+    for (rows, name, _), p in zip(tested, corrected, strict=True):
+        rows[name] = replace(rows[name], p=p)
+    return by_type, by_slice
