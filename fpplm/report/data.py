@@ -16,10 +16,11 @@ from fpplm.report.analysis import Borders, Calibration, HeatMap, borders, calibr
 from fpplm.report.run import RunSummary, TrendPoint
 from fpplm.report.tagging_errors import ErrorTable, all_errors, error_table
 from fpplm.report.training import Curves, GroupRow, Technique, group_rows, read_columns, read_curves, techniques
+from fpplm_core.data.diff import DataDiff
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.predictions import SentencePrediction, read_predictions
 from fpplm_core.evaluation.promotion import Comparison
-from fpplm_core.evaluation.scores import Evaluation, TypeScore
+from fpplm_core.evaluation.scores import Evaluation, SliceScore, TypeScore
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport
 from fpplm_core.files import read_json
 from fpplm_core.settings import read_yaml
@@ -95,6 +96,7 @@ class ReportData:
 
     results: StageResults
     types: list[TypeRow]
+    slices: list[tuple[str, SliceScore]]
     confusion: HeatMap | None
     borders: Borders | None
     calibration: Calibration | None
@@ -111,6 +113,7 @@ class ReportData:
     run: RunSummary | None
     trend: list[TrendPoint]
     comparison: Comparison | None
+    data_diff: DataDiff | None
     data_docs: bool
 
     @classmethod
@@ -123,6 +126,8 @@ class ReportData:
         predictions, settings = root / paths.PREDICTIONS / "test.jsonl", root / "params.yaml"
         sentences = read_predictions(predictions) if results.evaluate and predictions.exists() else None
         comparison = record_if_there(reports / "comparison.json", Comparison)
+        compared = comparison if manifest and comparison and comparison.candidate == manifest["digest"] else None
+        diff = record_if_there(reports / "data_diff.json", DataDiff)
         run = record_if_there(reports / "run.json", RunSummary)
         checked = results.states["check"] == PASSED
         curves = read_curves(reports / "training" / "steps.csv") if checked else Curves()
@@ -131,6 +136,7 @@ class ReportData:
         return cls(
             results=results,
             types=type_rows(results.evaluate, sentences) if results.evaluate else [],
+            slices=worst_first(results.evaluate.test.slices) if results.evaluate else [],
             confusion=type_confusion(results.evaluate.test.confusion) if results.evaluate else None,
             borders=None if sentences is None else borders([*all_errors(sentences)]),
             calibration=calibration(sentences or []),
@@ -150,7 +156,10 @@ class ReportData:
             older_bundle=None if bundled else manifest,
             run=run if run and run.model in (None, (manifest or {}).get("digest")) else None,
             trend=run.trend if run else [],
-            comparison=comparison if manifest and comparison and comparison.candidate == manifest["digest"] else None,
+            comparison=compared,
+            data_diff=diff
+            if diff and compared and (diff.before, diff.after) == (compared.incumbent, compared.candidate)
+            else None,
             data_docs=(reports / "data_docs" / "index.html").exists(),
         )
 
@@ -195,6 +204,11 @@ def type_rows(scores: Evaluation, sentences: Sequence[SentencePrediction] | None
     known = type_intervals(sentences, test) if sentences else {}
     rows = [TypeRow(name, dev.get(name), test.get(name), known.get(name)) for name in dev.keys() | test.keys()]
     return sorted(rows, key=lambda row: (row.test is None, row.test.f1 if row.test else 0.0, row.name))
+
+
+def worst_first(slices: Mapping[str, SliceScore]) -> list[tuple[str, SliceScore]]:
+    """By F1, those that decide nothing last."""
+    return sorted(slices.items(), key=lambda item: (not item[1].decides, item[1].f1))
 
 
 def graph_rows(report: VerifyReport | None, timings: TimingReport | None) -> list[GraphRow]:

@@ -283,6 +283,63 @@ def test_a_promotion_is_no_warning(whole_run):
     assert '<header class="good">' in source and '<p class="call good"><b>v2.0.0 is in production:' in source
 
 
+DIFFERENCE = {"before": 0.5, "after": 0.52, "mean": 0.02, "low": -0.01, "high": 0.05, "support": 18, "p": 0.3}
+COMPARISON = {
+    "candidate": "b", "incumbent": "v1.0.0", "verdict": "promote", "reasons": ["better"],
+    "rules": [{"name": "F1 difference, p", "value": 0.3, "bound": 0.05, "outcome": "pass"}],
+    "f1": {"candidate": 0.52, "incumbent": 0.5}, "difference": {"mean": 0.02, "low": -0.01, "high": 0.05},
+    "p": {"permutation": 0.3, "mcnemar": 0.4}, "types": {HOSTILE: DIFFERENCE}, "slices": {"long": DIFFERENCE},
+    "words_per_s": {"candidate": 1, "incumbent": 1}, "bytes": {"candidate": 1, "incumbent": 1}, "examples": [],
+}  # fmt: skip
+SLICE = {"precision": 0.5, "recall": 0.5, "support": 40, "sentences": 12, "decides": True}
+
+
+def test_slices_are_shown_the_worst_first_and_those_that_decide_nothing_last(whole_run):
+    values = {"good": 0.8, "small": 0.1, HOSTILE: 0.3}
+    slices = {
+        name: SLICE | {"f1": f1, "f1_low": f1 - 0.1, "f1_high": f1 + 0.1, "decides": name != "small"}
+        for name, f1 in values.items()
+    }
+    split = scores(0.47)
+    assert "slices" not in Page(rendered(whole_run)).text
+    write(whole_run / "metrics/evaluate.json", {"dev": split, "test": split | {"slices": slices}})
+    text = Page(rendered(whole_run)).text["slices"]
+    assert text.index(HOSTILE) < text.index("good") < text.index("small")
+    assert "0.300 [0.200, 0.400] 40 12 yes" in text and "0.100 [0.000, 0.200] 40 12 no" in text
+
+
+def test_the_data_are_compared_with_those_of_the_version_that_the_model_was_compared_with(whole_run):
+    words = ["New", HOSTILE]
+    mention = {"kind": "re-typed", "split": "train", "place": "t.conll:3", "words": words}
+    mention |= {"before": [0, 1, "LOC"], "after": [1, 2, "ORG"]}
+    fields = ("before", "after", "added", "removed", "moved", "to", "out_of", "arrived", "left")
+    types = {"LOC": dict(zip(fields, range(11, 20), strict=True))}
+    train = {
+        "before": 5,
+        "after": 6,
+        "added": 1,
+        "removed": 0,
+        "moved_in": 0,
+        "moved_out": 0,
+        "corrected": 2,
+        "types": types,
+    }
+    diff = {"before": "v1.0.0", "after": "b", "splits": {"train": train}, "mentions": [mention], "sentences": []}
+    write(whole_run / "bundle/manifest.json", MANIFEST | {"digest": "b"})
+    write(whole_run / "reports/comparison.json", COMPARISON)
+    write(whole_run / "reports/data_diff.json", diff)
+    page = Page(rendered(whole_run))
+    assert "+0.020 [-0.010, +0.050] against v1.0.0, which was in production" in page.text["header"]
+    write(whole_run / "reports/run.json", RUN | {"model": "b", "compared": []})
+    text = Page(rendered(whole_run)).text["run"]
+    assert f"{HOSTILE} 0.500 0.520 +0.020 [-0.010, +0.050] 18" in text and "long 0.500" in text
+    text = page.text["check"]
+    assert "Data against v1.0.0" in text and "train 5 6 1 0 0 2" in text and "train LOC 11 12 13 14 16 15" in text
+    assert f"re-typed: LOC “New” → ORG “{HOSTILE}”" in text
+    write(whole_run / "reports/data_diff.json", diff | {"after": "of another model"})
+    assert "Data against" not in Page(rendered(whole_run)).text["check"]
+
+
 def test_scores_come_before_the_curves_of_training(whole_run):
     sections = [*Page(rendered(whole_run)).text]
     assert sections.index("evaluate") < sections.index("errors") < sections.index("train")

@@ -19,7 +19,7 @@ from fpplm.report.run import TrendPoint
 from fpplm.report.scores import F1, ModelScores
 from fpplm.report.tagging_errors import ERROR_KINDS, all_errors
 from fpplm_core.evaluation.predictions import SentencePrediction, read_predictions
-from tests.unit.fpplm.test_report import FILES, HOSTILE, RUN, scores, write
+from tests.unit.fpplm.test_report import FILES, HOSTILE, RUN, SLICE, scores, write
 
 TYPES = ("LOC", "ORG", HOSTILE)
 LIMIT = 3_000_000  # bytes of a page
@@ -68,6 +68,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A page of 5,000 errors with hostile text in every place, and the sentences that it was made from."""
     root = tmp_path_factory.mktemp("site")
     evaluate = {split: scores(0.47) | {"confusion": CONFUSION} for split in ("dev", "test")}
+    slices = {name: SLICE | {"f1": 0.5, "f1_low": 0.4, "f1_high": 0.6} for name in ("short sentences", HOSTILE)}
+    evaluate["test"]["slices"] = slices
     evaluate["test"]["types"] = dict.fromkeys(TYPES, evaluate["test"]["types"]["LOC"])
     points = json.loads(json.dumps(trend(9), default=vars))
     for name, content in FILES.items():
@@ -138,8 +140,8 @@ def test_a_page_of_5000_errors_is_small(site: SimpleNamespace) -> None:
 def test_every_chart_is_drawn_and_every_table_behind_is_closed(page: Page) -> None:
     charts = page.locator("figure[data-chart]")
     drawn = page.locator("figure[data-chart] > svg[role=img][aria-label]")
-    assert charts.count() == drawn.count() == 10
-    assert page.locator("details.behind[open]").count() == 0 and page.locator("details.behind").count() == 6
+    assert charts.count() == drawn.count() == 11
+    assert page.locator("details.behind[open]").count() == 0 and page.locator("details.behind").count() == 7
     text = page.locator("figure").all_inner_texts()
     assert not any("NaN" in one or "undefined" in one for one in text)
 
@@ -238,9 +240,9 @@ def test_the_keyboard_reaches_and_works_everything(page: Page) -> None:
           .filter(one => one.checkVisibility() && one.tabIndex >= 0).length"""
     )
     assert reached == visible > 50
-    page.locator("figure[data-chart=range] svg").focus()
+    page.locator("#evaluate figure[data-chart=range] svg").focus()
     page.keyboard.press("ArrowRight")
-    tip = page.locator("figure[data-chart=range] g.tip")
+    tip = page.locator("#evaluate figure[data-chart=range] g.tip")
     assert "0.613" in tip.text_content() and "18 gold mentions" in tip.text_content()
     page.keyboard.press("Escape")
     button = page.locator("#types-heat button").first
