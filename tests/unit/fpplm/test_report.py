@@ -335,7 +335,7 @@ def test_the_data_are_compared_with_those_of_the_version_that_the_model_was_comp
     assert f"{HOSTILE} 0.500 0.520 +0.020 [-0.010, +0.050] 18" in text and "long 0.500" in text
     text = page.text["check"]
     assert "Data against v1.0.0" in text and "train 5 6 1 0 0 2" in text and "train LOC 11 12 13 14 16 15" in text
-    assert f"re-typed: LOC “New” → ORG “{HOSTILE}”" in text
+    assert f"re-typed: LOC “ New ” → ORG “ {HOSTILE} ”" in text
     write(whole_run / "reports/data_diff.json", diff | {"after": "of another model"})
     assert "Data against" not in Page(rendered(whole_run)).text["check"]
 
