@@ -29,6 +29,7 @@ from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import require_promotable, require_remote
 from fpplm.report.prefect import ignore_server_errors, publish_run, publish_stage
 from fpplm.report.run import Verdict
+from fpplm.report.scores import model_scores
 from fpplm_core.errors import WorkspaceBusy
 from fpplm_core.files import read_json
 from fpplm_core.params import Params, load
@@ -117,7 +118,9 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
         for name in stage_names():
             with run.timing(name):
                 run.ran[name] = run_stage(timed, name)
-            if name == "check":
+            if name == "verify":
+                run.note(scores=asdict(model_scores()))
+            elif name == "check":
                 run.note(statistics=read_json(METRICS / "check.json")["statistics"])
                 for change in drift(run, settings.check.drift):
                     print(f"since the last finished run: {change}", flush=True)

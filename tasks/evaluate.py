@@ -43,9 +43,10 @@ def evaluate(data: DataSettings, model: ModelSettings, train: TrainSettings) -> 
             for part in CorpusParts(split, paths.CORPUS):
                 own = windows.of_sentences(scorer.spans.sentences, scorer.spans.sentences + len(part))
                 logits = word_logits(own, [len(s.words) for s in part], 4 * train.batch_pieces, batch_logits(tagger))
-                gold, predicted = gold_spans(part), decoder.spans(logits)
+                gold, scored = gold_spans(part), decoder.scored_spans(logits)
+                predicted = [[span for span, _ in row] for row in scored]
                 scorer.add(part, gold, predicted, logits, sum(len(window.owned_words) for window in own))
-                write_rows(predictions_of(part, gold, predicted))
+                write_rows(predictions_of(part, gold, predicted, [[score for _, score in row] for row in scored], seen))
                 write_logits(logits)
         scores[split] = scorer.scores(counts[split].words_without_pieces)
         print(*score_lines(split, scores[split]), sep="\n")

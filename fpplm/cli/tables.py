@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from fpplm.promotion import history
 from fpplm.registry.git import git
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import fetch, require_registry
-from fpplm.registry.versions import STAGE, assignments, bundle_of, in_production, resolve, versions
+from fpplm.registry.versions import STAGE, assignments, bundle_of, in_production, metrics_at, resolve, versions
 from fpplm.report.scores import interval, served
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.promotion import ChangedSentence
@@ -43,8 +42,7 @@ def production() -> str:
 
 def scores_at(commit: str) -> tuple[str, str]:
     """The served and the trained F1 on the test split of a commit."""
-    verify, evaluate = (json.loads(git("show", f"{commit}:./metrics/{name}.json")) for name in ("verify", "evaluate"))
-    return served(verify), interval(evaluate["test"])
+    return served(metrics_at(commit, "verify")), interval(metrics_at(commit, "evaluate")["test"])
 
 
 def data_at(commit: str) -> str:

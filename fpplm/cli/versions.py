@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fpplm.cli.flow import announce, require_project
+from fpplm_core.escaping import printable
 
 app = typer.Typer()
 
@@ -26,9 +28,22 @@ def models(
 
 
 @app.command()
-def runs(last: Annotated[int, typer.Option(min=1, help="number of retrainings to show")] = 20) -> None:
+def runs(
+    last: Annotated[int, typer.Option(min=1, help="number of retrainings to show")] = 20,
+    html: Annotated[
+        Path | None, typer.Option(help="write a page with the trends of scores, data and time over all models")
+    ] = None,
+) -> None:
     """Lists the retrainings in this folder: start, stages that ran, verdict and reason."""
     require_project()
+    if html:
+        from fpplm.promotion import history
+        from fpplm.report.page import render_trend
+
+        models = history.trend(history.runs())
+        render_trend(models, html)
+        typer.echo(printable(f"{html}: {len(models)} model{'s' * (len(models) != 1)}"))
+        return
     from fpplm.cli.tables import runs as table
 
     typer.echo(table(last))

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import TypeAdapter
 
 from fpplm.pipeline.paths import SCRATCH
+from fpplm.promotion.trend import with_versions
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import STAGE, assignments, manifest_of
-from fpplm.report.run import ChangesSince, RunChange, RunSummary, Verdict
+from fpplm.report.run import ChangesSince, RunChange, RunSummary, TrendPoint, Verdict
+from fpplm.report.scores import ModelScores
 from fpplm_core.errors import FpplmError
 from fpplm_core.escaping import printable
 
 LEDGER = SCRATCH / "runs.jsonl"
 
 
-FINISHED = ("promote", "hold", "reject", "unchanged")  # verdicts of runs that came to their end
+JUDGED = ("promote", "hold", "reject")  # verdicts on a model
+FINISHED = (*JUDGED, "unchanged")  # verdicts of runs that came to their end
 INTERRUPTED_VERDICT = Verdict("failed", ["ended prematurely"])
 
 
@@ -34,7 +38,8 @@ INTERRUPTED_VERDICT = Verdict("failed", ["ended prematurely"])
 class RunRecord:
     """The ledger's record of a run; without `ended`, it is still running or was killed.
 
-    `facts` is what the run started from, as in a bundle's manifest; `statistics` those of the data check, by split.
+    `facts` is what the run started from, as in a bundle's manifest; `statistics` those of the data check, by split;
+    `scores` those of the verified model, as ModelScores.
     `ran` has for each stage whether it had anything to do, `seconds` how long it took, `took` the seconds of all.
     """
 
@@ -46,6 +51,7 @@ class RunRecord:
     promote: bool = False
     facts: dict[str, Any] | None = None
     statistics: dict[str, Any] | None = None
+    scores: dict[str, Any] | None = None
     ended: str | None = None
     took: float | None = None
     ran: dict[str, bool] = field(default_factory=dict)
@@ -55,6 +61,14 @@ class RunRecord:
     model: str | None = None
     against: str | None = None
     version: str | None = None
+
+    @property
+    def point(self) -> TrendPoint:
+        """The model that this run judged, for the trends."""
+        scores = TypeAdapter(ModelScores).validate_python(self.scores) if self.scores else None
+        words = self.statistics["train"]["words"] if self.statistics else None
+        seconds = round(sum(self.seconds.values()), 1)
+        return TrendPoint(self.version or self.run, self.started, self.state, scores, words, seconds)
 
     @property
     def state(self) -> str:
@@ -140,6 +154,11 @@ def runs(path: Path = LEDGER) -> list[RunRecord]:
     return [RunRecord(**{key: value for key, value in run.items() if key in known}) for run in by_run.values()]
 
 
+def trend(records: Sequence[RunRecord]) -> list[TrendPoint]:
+    """The models that these runs judged, and all registered versions, oldest first."""
+    return with_versions([record.point for record in records if record.model and record.verdict in JUDGED])
+
+
 def last_finished(without: str) -> RunRecord | None:
     """The last run that came to its end with a verdict, except this one; killed and failed runs do not count."""
     found = [run for run in runs() if run.run != without and run.facts and run.verdict in FINISHED]
@@ -157,7 +176,8 @@ def drift(run: Run, threshold: float) -> list[str]:
 
 def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
     """Summarises a run: its verdict, the seconds of its stages, and what changed since production and the last run."""
-    own = next(record for record in runs() if record.run == run.name)
+    known = {record.run: record for record in runs()}
+    known[run.name] = own = replace(known[run.name], **asdict(verdict), ran=run.ran, seconds=run.seconds)
     now = Lineage.from_manifest(own.facts or {})
     return RunSummary(
         **asdict(verdict),
@@ -167,6 +187,7 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
         seconds=run.seconds,
         compared=[*since_production(now, verdict), *since_last_finished(now, run)] if own.facts else [],
         drift=drift(run, threshold),
+        trend=trend([*known.values()]),
     )
 
 

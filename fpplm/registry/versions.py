@@ -7,6 +7,7 @@ remote repository). `gto show`, `gto history` and `dvc artifacts get --stage pro
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -63,6 +64,11 @@ def commit_of(version: str) -> str:
     """The commit of a version; GTO can also assign an unregistered commit."""
     tag = versions().get(version)
     return tag.commit if tag else version
+
+
+def metrics_at(commit: str, stage: str) -> Any:
+    """The content of metrics/STAGE.json at a commit. Raises RegistryError if the commit has none."""
+    return json.loads(git("show", f"{commit}:./metrics/{stage}.json"))
 
 
 def assignments() -> list[Assignment]:

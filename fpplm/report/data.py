@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,17 +12,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing, TimingReport
-from fpplm.report.charts import Chart, training_charts
-from fpplm.report.run import RunSummary
-from fpplm.report.tagging_errors import ErrorExample, classify_errors, pick_examples
+from fpplm.report.analysis import Borders, Calibration, HeatMap, borders, calibration, type_confusion, type_intervals
+from fpplm.report.run import RunSummary, TrendPoint
+from fpplm.report.tagging_errors import ErrorTable, all_errors, error_table
+from fpplm.report.training import Curves, GroupRow, Technique, group_rows, read_columns, read_curves, techniques
+from fpplm_core.data.diff import DataDiff
 from fpplm_core.evaluation.gate import GateResult
-from fpplm_core.evaluation.predictions import read_predictions
+from fpplm_core.evaluation.predictions import SentencePrediction, read_predictions
 from fpplm_core.evaluation.promotion import Comparison
-from fpplm_core.evaluation.scores import Evaluation
+from fpplm_core.evaluation.scores import Evaluation, SliceScore, TypeScore
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport
 from fpplm_core.files import read_json
 from fpplm_core.settings import read_yaml
-from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 
 STAGES = ("check", "train", "evaluate", "gate", "verify")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -65,11 +65,13 @@ class StageResults:
 
 
 @dataclass(frozen=True)
-class HeatMap:
-    """The confusion matrix: its columns, and rows of (gold type, total, cells); a cell is (count, share of the row)."""
+class TypeRow:
+    """The scores of a type on dev and test; `interval` is that of its F1 on test, None without predictions."""
 
-    columns: list[str]
-    rows: list[tuple[str, int, list[tuple[int, float]]]]
+    name: str
+    dev: TypeScore | None
+    test: TypeScore | None
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -85,40 +87,33 @@ class GraphRow:
 
 
 @dataclass(frozen=True)
-class GroupRow:
-    """A group of weights: how far it moved and, if groups were opened in turn, when and how fuzzy."""
-
-    group: str
-    relative_change: float
-    opened_at_step: int = 0
-    opened: float | None = None
-    fuzziness_first: float | None = None
-    fuzziness: float | None = None
-
-
-@dataclass(frozen=True)
 class ReportData:
-    """Everything that the template shows; results of stages that did not run are None or empty.
+    """Everything that the templates show; results of stages that did not run are None or empty.
 
-    `timeline` has (technique, phase, begin, end) as shares of training, `measurements` (technique, name, number).
-    `bundled` is the manifest of this run's bundle, `older_bundle` that of an earlier run's.
+    `bundled` is the manifest of this run's bundle, `older_bundle` that of an earlier run's. `run` is None if it judged
+    another model than the one that is here.
     """
 
     results: StageResults
-    error_counts: Counter[str]
-    examples: dict[str, list[ErrorExample]] | None
-    charts: list[Chart]
-    coverage: list[GroupRow]
-    measurements: list[tuple[str, str, float]]
-    timeline: list[tuple[str, str, float, float]]
-    matrix: HeatMap | None
+    types: list[TypeRow]
+    slices: list[tuple[str, SliceScore]]
+    confusion: HeatMap | None
+    borders: Borders | None
+    calibration: Calibration | None
+    errors: ErrorTable | None
+    curves: Curves
+    epochs: list[tuple[int, float]]
+    groups: list[GroupRow]
+    techniques: list[Technique]
     graphs: list[GraphRow]
     parameters: Json
     sources: dict[str, str]
     bundled: Json | None
     older_bundle: Json | None
     run: RunSummary | None
+    trend: list[TrendPoint]
     comparison: Comparison | None
+    data_diff: DataDiff | None
     data_docs: bool
 
     @classmethod
@@ -131,23 +126,40 @@ class ReportData:
         predictions, settings = root / paths.PREDICTIONS / "test.jsonl", root / "params.yaml"
         sentences = read_predictions(predictions) if results.evaluate and predictions.exists() else None
         comparison = record_if_there(reports / "comparison.json", Comparison)
+        compared = comparison if manifest and comparison and comparison.candidate == manifest["digest"] else None
+        diff = record_if_there(reports / "data_diff.json", DataDiff)
+        run = record_if_there(reports / "run.json", RunSummary)
+        checked = results.states["check"] == PASSED
+        curves = read_curves(reports / "training" / "steps.csv") if checked else Curves()
+        epochs = read_columns(reports / "training" / "epochs.csv") if checked else {}
         source = bundled or train or {}
         return cls(
             results=results,
-            error_counts=Counter(error.kind for s in sentences or () for error in classify_errors(s)),
-            examples=None if sentences is None else pick_examples(sentences),
-            charts=training_charts(reports / "training") if results.states["check"] == PASSED else [],
-            coverage=coverage(findings, train["steps"]) if train else [],
-            measurements=measurements(findings),
-            timeline=timeline(findings),
-            matrix=heat_map(results.evaluate.test.confusion) if results.evaluate else None,
+            types=type_rows(results.evaluate, sentences) if results.evaluate else [],
+            slices=worst_first(results.evaluate.test.slices) if results.evaluate else [],
+            confusion=type_confusion(results.evaluate.test.confusion) if results.evaluate else None,
+            borders=None if sentences is None else borders([*all_errors(sentences)]),
+            calibration=calibration(sentences or []),
+            errors=None if sentences is None else error_table(sentences),
+            curves=curves,
+            epochs=[
+                (int(epoch), f1)
+                for epoch, f1 in zip(epochs.get("epoch", ()), epochs.get("dev_f1", ()), strict=True)
+                if epoch is not None and f1 is not None
+            ],
+            groups=group_rows(findings, train["steps"]) if train else [],
+            techniques=techniques(findings, curves.columns),
             graphs=graph_rows(results.verify, record_if_there(reports / "timings" / "verify.json", TimingReport)),
             parameters=read_yaml(settings) if settings.exists() else {},
             sources={name: source[key] for key, name in SOURCES.items() if source.get(key)},
             bundled=bundled,
             older_bundle=None if bundled else manifest,
-            run=record_if_there(reports / "run.json", RunSummary),
-            comparison=comparison if manifest and comparison and comparison.candidate == manifest["digest"] else None,
+            run=run if run and run.model in (None, (manifest or {}).get("digest")) else None,
+            trend=run.trend if run else [],
+            comparison=compared,
+            data_diff=diff
+            if diff and compared and (diff.before, diff.after) == (compared.incumbent, compared.candidate)
+            else None,
             data_docs=(reports / "data_docs" / "index.html").exists(),
         )
 
@@ -186,13 +198,17 @@ def record_if_there(path: Path, kind: type[T]) -> T | None:
         return None
 
 
-def heat_map(confusion: Mapping[str, Mapping[str, int]]) -> HeatMap:
-    types = sorted({kind for row in (confusion, *confusion.values()) for kind in row} - {MISSED, SPURIOUS})
-    rows = []
-    for gold in (*types, SPURIOUS):
-        counts = [confusion.get(gold, {}).get(kind, 0) for kind in (*types, MISSED)]
-        rows.append((gold, sum(counts), [(count, count / max(1, sum(counts))) for count in counts]))
-    return HeatMap([*types, MISSED], rows)
+def type_rows(scores: Evaluation, sentences: Sequence[SentencePrediction] | None) -> list[TypeRow]:
+    """The types of dev and test, the weakest on test first."""
+    dev, test = scores.dev.types, scores.test.types
+    known = type_intervals(sentences, test) if sentences else {}
+    rows = [TypeRow(name, dev.get(name), test.get(name), known.get(name)) for name in dev.keys() | test.keys()]
+    return sorted(rows, key=lambda row: (row.test is None, row.test.f1 if row.test else 0.0, row.name))
+
+
+def worst_first(slices: Mapping[str, SliceScore]) -> list[tuple[str, SliceScore]]:
+    """By F1, those that decide nothing last."""
+    return sorted(slices.items(), key=lambda item: (not item[1].decides, item[1].f1))
 
 
 def graph_rows(report: VerifyReport | None, timings: TimingReport | None) -> list[GraphRow]:
@@ -205,34 +221,4 @@ def graph_rows(report: VerifyReport | None, timings: TimingReport | None) -> lis
         variant, device = name.split(" on ")
         kept = verdict.accepted and "fp32" not in report.refused  # without fp32 there is no bundle
         rows.append(GraphRow(variant, device, kept, verdict, report.bytes[variant], speeds.get((variant, device))))
-    return rows
-
-
-def coverage(findings: Json, steps: int) -> list[GroupRow]:
-    """One row per group of weights."""
-    opened = {row["group"]: row for row in findings.get("fuzzy_regions", {}).get("coverage", [])}
-    rows = []
-    for moved in findings.get("movement", []):
-        row = opened.get(moved["group"])
-        share = row["opened_at_step"] / steps if row else None
-        rows.append(GroupRow(**{**(row or {}), **moved}, opened=share))
-    return rows
-
-
-def timeline(findings: Json) -> list[tuple[str, str, float, float]]:
-    """The phases in the order in which they begin; empty ones left out."""
-    phases = findings.get("phases", {})
-    rows = [
-        (name, phase, *span) for name, every in phases.items() for phase, span in every.items() if span[0] < span[1]
-    ]
-    return sorted(rows, key=lambda row: row[2:])
-
-
-def measurements(findings: Json) -> list[tuple[str, str, float]]:
-    """All plain numbers among the findings, flattened by one level."""
-    rows = []
-    for technique, values in findings.items():
-        for name, value in values.items() if isinstance(values, dict) else ():
-            inner = value.items() if isinstance(value, dict) else [("", value)]
-            rows += [(technique, f"{name} {key}".strip(), v) for key, v in inner if isinstance(v, int | float)]
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from fpplm.report.scores import ModelScores
 from fpplm_core.errors import RegistryError
 from fpplm_core.escaping import markdown
 
@@ -54,20 +55,38 @@ class ChangesSince:
     changes: list[RunChange] | None
 
 
+@dataclass(frozen=True)
+class TrendPoint:
+    """A model that was judged by a run of this folder, or registered by another clone, for the trends.
+
+    `name` is its version, or the name of the run; `date` is ISO 8601; `words` are those of the training split;
+    `seconds` is what the stages of the run took. What nobody recorded is None.
+    """
+
+    name: str
+    date: str
+    verdict: str
+    scores: ModelScores | None = None
+    words: int | None = None
+    seconds: float | None = None
+    in_production: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSummary(Verdict):
     """The verdict of a run, its stages, and the changes since others, as reports/run.json holds them.
 
     `compared` is empty for the first run; `drift` describes how the data changed since the last finished run. `ran`
-    and `seconds` are by stage.
+    and `seconds` are by stage. `trend` has the models so far, this one included, in the order of their dates.
     """
 
     run: str
     started: str
     ran: dict[str, bool]
     seconds: dict[str, float]
-    compared: list[ChangesSince] = field(default_factory=list)  # earlier versions did not record these two
+    compared: list[ChangesSince] = field(default_factory=list)  # earlier versions did not record these three
     drift: list[str] = field(default_factory=list)
+    trend: list[TrendPoint] = field(default_factory=list)
 
 
 def as_markdown(summary: RunSummary, scores: str) -> str:

@@ -6,10 +6,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fpplm.pipeline.paths import METRICS
 from fpplm_core.files import read_json
+
+
+@dataclass(frozen=True)
+class F1:
+    """F1 on test with the bounds of its interval."""
+
+    f1: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """Both F1 of a model; `served` is None if an earlier version of fpplm verified the model."""
+
+    trained: F1
+    served: F1 | None
+
+    @classmethod
+    def of(cls, evaluate: Mapping[str, Any], verify: Mapping[str, Any]) -> ModelScores:
+        """From the content of metrics/evaluate.json and metrics/verify.json."""
+
+        def f1(row: Mapping[str, Any]) -> F1:
+            return F1(row["f1"], row["f1_low"], row["f1_high"])
+
+        row = verify.get("served")
+        return cls(f1(evaluate["test"]), f1(row) if row else None)
+
+
+def model_scores() -> ModelScores:
+    """Those of the model in this folder. Raises DataError if a metric is missing."""
+    return ModelScores.of(*_metrics())
 
 
 def interval(row: Mapping[str, Any]) -> str:
@@ -24,5 +57,9 @@ def served(verify: Mapping[str, Any]) -> str:
 
 def both_f1() -> str:
     """Both of the model in this folder. Raises DataError if a metric is missing."""
-    evaluate, verify = (read_json(METRICS / f"{stage}.json") for stage in ("evaluate", "verify"))
+    evaluate, verify = _metrics()
     return f"test F1 served {served(verify)}, trained {interval(evaluate['test'])}"
+
+
+def _metrics() -> tuple[Any, Any]:
+    return read_json(METRICS / "evaluate.json"), read_json(METRICS / "verify.json")

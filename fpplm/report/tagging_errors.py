@@ -1,16 +1,18 @@
-"""The tagger's errors, by kind, with examples."""
+"""The tagger's errors by kind, and the table from which the page's error browser draws them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fpplm_core.escaping import printable
 from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
 
 ERROR_KINDS = ("wrong type", "wrong borders", "spurious", "missed")
-EXAMPLES = 7  # sentences of each kind of error
+BROWSED = 1_800_000  # characters of all sentences in the browser: a page should stay under 3 MB
 
 
 class Error(NamedTuple):
@@ -22,25 +24,16 @@ class Error(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MarkedWord:
-    """A word with the gold and the predicted span that it lies in, None if it lies in none.
+class ErrorTable:
+    """The sentences with errors as the browser reads them, and how many there are of each kind.
 
-    `room` is by how many characters the name of a span that begins here is longer than the span's other words.
+    `data` is what page.js documents; it has `shown` of the `sentences` with errors, from all over the split.
     """
 
-    word: str
-    gold: Span | None
-    predicted: Span | None
-    room: int
-
-
-@dataclass(frozen=True)
-class ErrorExample:
-    """A sentence, its errors of one kind, and its words with the spans they lie in."""
-
-    sentence: SentencePrediction
-    errors: list[Error]
-    words: list[MarkedWord]
+    counts: Counter[str]
+    sentences: int
+    shown: int
+    data: dict[str, Any]
 
 
 def classify_errors(sentence: SentencePrediction) -> list[Error]:
@@ -64,31 +57,57 @@ def shared_words(a: Span, b: Span) -> int:
     return max(0, min(a.end, b.end) - max(a.start, b.start))
 
 
-def pick_examples(sentences: Sequence[SentencePrediction]) -> dict[str, list[ErrorExample]]:
-    """For each kind of error, some sentences with such errors, spread over the split, no sentence twice."""
+def all_errors(sentences: Sequence[SentencePrediction]) -> Iterator[tuple[SentencePrediction, Error]]:
+    """Each error with its sentence, in order."""
+    return ((sentence, error) for sentence in sentences for error in classify_errors(sentence))
+
+
+def error_table(sentences: Sequence[SentencePrediction], room: int = BROWSED) -> ErrorTable:
+    """The table of a split; if its sentences have more than `room` characters, of every second, third … of them."""
     wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
-    shown: set[int] = set()
-    examples: dict[str, list[ErrorExample]] = {}
-    for kind in ERROR_KINDS:
-        candidates = [n for n, (_, errors) in enumerate(wrong) if n not in shown and kind in {e.kind for e in errors}]
-        number = min(EXAMPLES, len(candidates))
-        picked = [candidates[place * len(candidates) // number] for place in range(number)]
-        shown.update(picked)
-        examples[kind] = [
-            ErrorExample(sentence, [e for e in errors if e.kind == kind], mark_words(sentence))
-            for sentence, errors in (wrong[n] for n in picked)
-        ]
-    return examples
+    size = sum(len(word) + 4 for sentence, _ in wrong for word in sentence.words)
+    shown = wrong[:: -(-size // room) or 1]
+    types = sorted({span.type for s, _ in shown for span in (*s.gold, *s.predicted)})
+    files = sorted({s.file for s, _ in shown})
+    numbers = {kind: number for number, kind in enumerate(types)}
+    rows = [_row(sentence, errors, numbers, files) for sentence, errors in shown]
+    data = {
+        "kinds": ERROR_KINDS,
+        "types": [printable(kind) for kind in types],
+        "files": [printable(file) for file in files],
+        "rows": rows,
+    }
+    return ErrorTable(Counter(error.kind for _, errors in wrong for error in errors), len(wrong), len(shown), data)
 
 
-def mark_words(sentence: SentencePrediction) -> list[MarkedWord]:
-    """Each word of a sentence, marked."""
-    words = sentence.words
-    gold, predicted = (
-        {n: s for s in spans for n in range(s.start, s.end)} for spans in (sentence.gold, sentence.predicted)
-    )
-    room = dict.fromkeys(range(len(words)), 0)
-    for span in (*sentence.gold, *sentence.predicted):
-        others = sum(1 + len(word) for word in words[span.start + 1 : span.end])
-        room[span.start] = max(room[span.start], len(span.type) - others)
-    return [MarkedWord(word, gold.get(n), predicted.get(n), room[n]) for n, word in enumerate(words)]
+def _row(sentence: SentencePrediction, errors: Sequence[Error], types: dict[str, int], files: list[str]) -> list[Any]:
+    """[file, line, document, words, gold spans, predicted spans, errors] with numbers instead of names.
+
+    A span is [start, end, type], a predicted one with its score; an error is [kind, gold span, predicted span, seen],
+    -1 for a span that it does not have; `seen` is 1 if train has the mention, the gold one where there is one.
+    """
+    gold, predicted = sentence.gold, sentence.predicted
+    scores: Sequence[float | None] = sentence.scores or [None] * len(predicted)
+
+    def seen(error: Error) -> int | None:
+        spans, known = (gold, sentence.gold_seen) if error.gold else (predicted, sentence.predicted_seen)
+        span = error.gold or error.predicted
+        return None if known is None or span is None else int(known[spans.index(span)])
+
+    return [
+        files.index(sentence.file),
+        sentence.line,
+        sentence.document,
+        [printable(word) for word in sentence.words],
+        [[span.start, span.end, types[span.type]] for span in gold],
+        [[span.start, span.end, types[span.type], score] for span, score in zip(predicted, scores, strict=True)],
+        [
+            [
+                ERROR_KINDS.index(error.kind),
+                gold.index(error.gold) if error.gold else -1,
+                predicted.index(error.predicted) if error.predicted else -1,
+                seen(error),
+            ]
+            for error in errors
+        ],
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.evaluation.metrics import span_counts
+from fpplm_core.evaluation.metrics import mention, span_counts
 from fpplm_core.evaluation.scores import Logits, SliceScore, Spans, SpanScores
 from fpplm_core.files import write_text
 from fpplm_core.tagging.spans import Span
@@ -33,7 +33,9 @@ class CharacterSpan:
 class SentencePrediction:
     """A sentence with its place, its gold and predicted spans over words, and their tp, fp, fn.
 
-    `text` and `entities` are None where the corpus does not hold the text.
+    `text` and `entities` are None where the corpus does not hold the text, `document` where it marks no documents.
+    `scores` are those of the predicted spans, in [0, 1] as a Predictor gives them; `gold_seen` and `predicted_seen` say
+    of each span whether the training split has the mention. They are None where whoever tagged the split has none.
     """
 
     file: str
@@ -46,11 +48,25 @@ class SentencePrediction:
     fn: int
     text: str | None = None
     entities: list[CharacterSpan] | None = None
+    document: int | None = None
+    scores: list[float] | None = None
+    gold_seen: list[bool] | None = None
+    predicted_seen: list[bool] | None = None
 
 
-def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> Iterator[SentencePrediction]:
-    """One for each sentence, in order."""
-    for sentence, gold_spans, predicted_spans in zip(sentences, gold, predicted, strict=True):
+def predictions_of(
+    sentences: Sequence[Sentence],
+    gold: Spans,
+    predicted: Spans,
+    scores: Sequence[Sequence[float]] | None = None,
+    seen: Set[tuple[str, str]] | None = None,
+) -> Iterator[SentencePrediction]:
+    """One for each sentence, in order; `seen` are the mentions of the training split."""
+
+    def in_train(sentence: Sentence, spans: Sequence[Span]) -> list[bool] | None:
+        return None if seen is None else [mention(sentence.words, span) in seen for span in spans]
+
+    for number, (sentence, gold_spans, predicted_spans) in enumerate(zip(sentences, gold, predicted, strict=True)):
         entities = None
         if sentence.text is not None and sentence.offsets is not None:
             offsets = sentence.offsets
@@ -64,6 +80,10 @@ def predictions_of(sentences: Sequence[Sentence], gold: Spans, predicted: Spans)
             *span_counts(gold_spans, predicted_spans),
             text=None if entities is None else sentence.text,
             entities=entities,
+            document=sentence.document,
+            scores=None if scores is None else [round(score, 4) for score in scores[number]],
+            gold_seen=in_train(sentence, gold_spans),
+            predicted_seen=in_train(sentence, predicted_spans),
         )
 
 

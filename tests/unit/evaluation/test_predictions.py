@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,16 @@ def test_the_keys_of_a_line_and_their_order_are_a_contract(tmp_path: Path) -> No
     assert list(first) == keys and list(second) == [*keys, "text", "entities"]
     assert first["gold"] == [[0, 2, "PER"]]
     assert second["entities"][1] == {"label": "LOC", "start": 12, "end": 16}
+
+
+def test_scores_documents_and_what_train_has_follow_in_their_order(tmp_path: Path) -> None:
+    sentence = replace(PLAIN, document=7)
+    with prediction_writer(tmp_path / "test.jsonl") as write:
+        write(predictions_of([sentence], [GOLD], [PREDICTED], [[0.123456, 1.0]], {("ann lee", "PER")}))
+    (line,) = map(json.loads, (tmp_path / "test.jsonl").read_text(encoding="utf-8").splitlines())
+    assert list(line)[-4:] == ["document", "scores", "gold_seen", "predicted_seen"]
+    assert line["document"] == 7 and line["scores"] == [0.1235, 1.0]
+    assert line["gold_seen"] == [True] and line["predicted_seen"] == [True, False], "the type counts, case does not"
 
 
 spans = st.lists(st.builds(Span, st.integers(0, 3), st.integers(1, 4), st.text(min_size=1, max_size=3)), max_size=3)
