@@ -100,11 +100,11 @@ def verify_certificate(
     from fpplm.proof.certificate import verify_certificate as verify
 
     version, claims = verify(file, bundle, public_key)
-    who = f"the holder of {public_key}" if public_key else "nobody, since it is not signed"
+    who = f"the holder of {public_key} vouches" if public_key else "it is not signed, so nobody vouches"
     typer.echo(
         printable(f"{version} is what the certificate says: the bundle, commit, locks, parameters, data and gate")
     )
-    typer.echo(printable(f"{who} vouches for: {json.dumps(claims, ensure_ascii=False)}"))
+    typer.echo(printable(f"{who} for: {json.dumps(claims, ensure_ascii=False)}"))
 
 
 def locate(model: str) -> tuple[Path, Path]:
