@@ -110,8 +110,8 @@ def verify_certificate(
 def locate(model: str) -> tuple[Path, Path]:
     """The folder of a bundle or version, and the default place of its signature. Raises DataError, RegistryError."""
     if Path(model).is_dir():
-        folder = Path(model)
-        return folder, folder.resolve().with_name(f"{folder.resolve().name}.sig")
+        folder = Path(model) if Path(model).name else Path(model).resolve()
+        return folder, folder.with_name(f"{folder.name}.sig")
     require_project()
     from fpplm.registry.versions import bundle_of, resolve
 
