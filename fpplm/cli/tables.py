@@ -23,13 +23,17 @@ def models() -> str:
     require_registry()
     fetch()
     production = in_production()
+    digests = {run.version: run.model for run in history.runs() if run.version and run.model}
     rows = []
     for name, tag in reversed(versions().items()):
         stage, registered = STAGE if name == production else "", history.minute(tag.date)
-        rows.append((name, stage, registered, *scores_at(tag.commit), data_at(tag.commit)))
+        cpu = sum(history.cpu_seconds_of(digests[name]).values()) if name in digests else 0
+        cells = (*scores_at(tag.commit), data_at(tag.commit), f"{cpu:,.0f} s" if cpu else "not measured")
+        rows.append((name, stage, registered, *cells))
     if not rows:
         return "no version yet; fpplm retrain --promote registers the first"
-    return table(("version", "stage", "registered", "served test F1", "trained test F1", "data"), rows)
+    head = ("version", "stage", "registered", "served test F1", "trained test F1", "data", "CPU time")
+    return table(head, rows)
 
 
 def production() -> str:

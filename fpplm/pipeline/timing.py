@@ -23,13 +23,17 @@ Sentences = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Timing:
-    """Words/s over many sentences with their documents; latency of one sentence in ms, median and 95th percentile."""
+    """Words/s over many sentences with their documents; latency of one sentence in ms, median and 95th percentile.
+
+    `cpu_s_per_million_words` is the time of all cores together.
+    """
 
     device: str
     variant: str
     words_per_s: float
     latency_ms: float
     latency_p95_ms: float
+    cpu_s_per_million_words: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,16 @@ def machine() -> str:
 
 
 def measure(predictor: Predictor, sentences: Sentences, documents: Documents = None) -> Timing:
+    cpu_start = time.process_time()
     (rate,) = word_rates([predictor], sentences, documents)
+    cpu = 1e6 * (time.process_time() - cpu_start) / (ROUNDS * sum(map(len, sentences)))
     latencies = []
     for words in sentences[:LATENCY_SENTENCES]:
         start = time.perf_counter()
         predictor.tag([words])
         latencies.append(1000 * (time.perf_counter() - start))
     median, p95 = np.quantile(latencies, [0.5, 0.95])
-    return Timing(predictor.device, predictor.variant, rate, float(median), float(p95))
+    return Timing(predictor.device, predictor.variant, rate, float(median), float(p95), cpu)
 
 
 def word_rates(predictors: Sequence[Predictor], sentences: Sentences, documents: Documents = None) -> list[float]:

@@ -37,6 +37,7 @@ from fpplm_core.params import Params
 from fpplm_core.serving.bundle import open_bundle
 
 PLACES = 3  # of sentences that were left out
+LONGEST_REASON = 1000  # characters, since every listing of tags shows it
 
 
 def decide(settings: Params, promote: bool) -> Verdict:
@@ -145,6 +146,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
 
 def promote_by_hand(settings: Params, version: str | None, why: str = "") -> str:
     """Puts a registered version, or ./bundle, into production whatever its verdict was; returns the version."""
+    require_short(why)
     if version is not None:
         require_registry()
         fetch()
@@ -166,24 +168,32 @@ def roll_back(to: str | None = None, why: str = "") -> tuple[str, str]:
 
     Raises DataError if there is none, or if it is in production.
     """
+    require_short(why)
     require_registry()
     fetch()
     before, version = in_production(), previous() if to is None else resolve(to)
     if before is None:
         raise RegistryError("nothing is in production", do="see: fpplm models")
-    if version == before:
-        raise DataError("it is in production", got=version, do="see: fpplm models")
     return put_back(version, why), before
+
+
+def require_short(why: str) -> None:
+    """Raises DataError for a reason that no line of a table can show."""
+    if len(why) > LONGEST_REASON:
+        do = f"say it in {LONGEST_REASON:,}, or link to the rest"
+        raise DataError("the reason is too long", got=f"{len(why):,} characters", do=do)
 
 
 def put_back(version: str, why: str) -> str:
     """Puts a registered version into production if it still gives its golden spans here; returns the version.
 
-    Raises RegistryError and BundleError.
+    Raises DataError if it is in production, RegistryError and BundleError.
     """
     from fpplm.service.golden import require_golden
     from fpplm_core.serving import Predictor
 
+    if version == in_production():
+        raise DataError("it is in production", got=version, do="see: fpplm models")
     require_golden(Predictor.load(bundle_of(version), "cpu", allow_links=True))
     assign(version, why)
     return version

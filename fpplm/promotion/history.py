@@ -40,7 +40,8 @@ class RunRecord:
 
     `facts` is what the run started from, as in a bundle's manifest; `statistics` those of the data check, by split;
     `scores` those of the verified model, as ModelScores.
-    `ran` has for each stage whether it had anything to do, `seconds` how long it took, `took` the seconds of all.
+    `ran` has for each stage whether it had anything to do, `seconds` how long it took, `took` the seconds of all, and
+    `cpu_seconds` the time of all cores together.
     """
 
     run: str
@@ -56,6 +57,7 @@ class RunRecord:
     took: float | None = None
     ran: dict[str, bool] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     verdict: str | None = None
     reasons: list[str] = field(default_factory=list)
     model: str | None = None
@@ -91,6 +93,7 @@ class Run:
     began: float
     ran: dict[str, bool] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, **facts: Any) -> Run:
@@ -114,15 +117,23 @@ class Run:
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), cpu_of_children()
         try:
             yield
         finally:
             self.seconds[stage] = round(time.perf_counter() - start, 1)
+            self.cpu_seconds[stage] = round(cpu_of_children() - cpu_start, 1)
 
     def end(self, verdict: Verdict) -> None:
         took = round(time.perf_counter() - self.began, 1)
-        self.note(ended=now(), took=took, ran=self.ran, seconds=self.seconds, **asdict(verdict))
+        times = {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
+        self.note(ended=now(), took=took, ran=self.ran, **times, **asdict(verdict))
+
+
+def cpu_of_children() -> float:
+    """The CPU seconds of all processes that this one started and that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def add(run: str, **facts: Any) -> None:
@@ -157,6 +168,19 @@ def runs(path: Path = LEDGER) -> list[RunRecord]:
 def trend(records: Sequence[RunRecord]) -> list[TrendPoint]:
     """The models that these runs judged, and all registered versions, oldest first."""
     return with_versions([record.point for record in records if record.model and record.verdict in JUDGED])
+
+
+def cpu_seconds_of(model: str) -> dict[str, float]:
+    """The CPU seconds of each stage when it last ran before this model, named by its digest, was first decided on.
+
+    It is empty if this folder's ledger does not know them all.
+    """
+    found: dict[str, float] = {}
+    for run in runs():
+        found |= {name: seconds for name, seconds in run.cpu_seconds.items() if run.ran.get(name)}
+        if run.model == model:
+            return found if "train" in found else {}
+    return {}
 
 
 def last_finished(without: str) -> RunRecord | None:

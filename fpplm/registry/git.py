@@ -38,6 +38,15 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
     return done.stdout.rstrip("\n")
 
 
+def read_committed(commit: str, path: str) -> bytes:
+    """The content of a file of this folder at a commit, byte for byte. Raises RegistryError."""
+    done = subprocess.run(["git", "cat-file", "blob", f"{commit}:./{path}"], capture_output=True, check=False)
+    if done.returncode:
+        do = "fetch the commit: git fetch --tags"
+        raise RegistryError("not in the repository", where=path, got=f"the commit {commit}", do=do)
+    return done.stdout
+
+
 def try_git(*arguments: str) -> str | None:
     """What Git prints, as `git` does; None if it fails, is not installed, or there is no repository."""
     try:

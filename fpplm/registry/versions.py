@@ -19,9 +19,11 @@ from fpplm.registry.copies import copy_of
 from fpplm.registry.git import REMOTE, git, has_remote, identity, save
 from fpplm.registry.repository import RECORDS, artifact, fetch, require_promotable
 from fpplm_core.errors import DataError, FpplmError, RegistryError
+from fpplm_core.escaping import printable
 from fpplm_core.serving.bundle import open_bundle
 
 STAGE = "production"
+SUBJECT = "%(contents:subject)"
 COPIES = SCRATCH / "versions"
 
 
@@ -47,9 +49,9 @@ class Assignment(NamedTuple):
 
 def _tags(pattern: str) -> list[Tag]:
     """The tags whose names match, ordered by time as in GTO and DVC."""
-    form = "%(refname:strip=2)%09%(taggerdate:iso-strict)%09%(*objectname)%09%(taggername)%09%(contents:subject)"
+    form = "%00".join(("%(refname:strip=2)", "%(taggerdate:iso-strict)", "%(*objectname)", "%(taggername)", SUBJECT))
     found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{artifact()}{pattern}")
-    return [Tag(*line.split("\t", 4)) for line in found.splitlines()]
+    return [Tag(*line.split("\0")) for line in found.split("\n") if line]
 
 
 def versions() -> dict[str, Tag]:
@@ -145,6 +147,7 @@ def promote(message: str, data: Sequence[str]) -> str:
     Raises:
         RegistryError: it failed, and nothing in production has changed.
     """
+    message = one_line(message)
     require_promotable()
     fetch()
     push_bytes()
@@ -162,7 +165,7 @@ def promote(message: str, data: Sequence[str]) -> str:
 def assign(version: str, why: str = "") -> None:
     """Puts a registered version into production. Raises RegistryError, BundleError."""
     bundle_of(version)  # a version that cannot be fetched, or is damaged, must not be assigned
-    _move([_assignment(version, why)], commit_of(version), with_branch=False)
+    _move([_assignment(version, one_line(why))], commit_of(version), with_branch=False)
 
 
 def push_bytes() -> None:
@@ -229,5 +232,9 @@ def _assignment(version: str, why: str) -> tuple[str, str]:
     names = git("for-each-ref", "--format=%(refname)", f"refs/tags/{artifact()}#*").splitlines()
     numbers = (name.rsplit("#", 1)[1] for name in names)
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
-    reason = " ".join(why.split())  # the message is one line
-    return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}" + (f": {reason}" if reason else "")
+    return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}" + (f": {why}" if why else "")
+
+
+def one_line(text: str) -> str:
+    """The text as the message of a tag or commit, which Git and GTO show as it is."""
+    return printable(" ".join(text.split()))

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings, EncodeSettings
+from fpplm_core.export.bill_of_materials import bill_of_materials
 from fpplm_core.export.card import card
 from fpplm_core.export.cased import CasedPieces, keep_capitals
 from fpplm_core.export.golden import write_golden
@@ -22,6 +23,7 @@ from fpplm_core.export.portable import make_portable, piece_roles, portable_labe
 from fpplm_core.export.settings import ExportSettings, Variant
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.serving.bundle import (
+    BILL_OF_MATERIALS,
     CARD,
     CONFIG,
     FORMAT,
@@ -106,6 +108,7 @@ def assemble(
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
     write_text(bundle / CARD, card(lineage))
+    write_json(bundle / BILL_OF_MATERIALS, bill_of_materials(lineage, file_facts(bundle)))
     seal(bundle, lineage)
 
 
@@ -163,11 +166,15 @@ def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
 
     Raises BundleError for a subfolder other than that of the graphs.
     """
-    files = {
+    manifest = {"format": FORMAT, **lineage, "files": file_facts(bundle)}
+    manifest["digest"] = manifest_digest(manifest)
+    (bundle / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def file_facts(bundle: Path) -> dict[str, dict[str, Any]]:
+    """The sha256 and bytes of each file that belongs into the manifest. Raises BundleError as `seal` does."""
+    return {
         name: {"sha256": sha256(bundle / name), "bytes": (bundle / name).stat().st_size}
         for name in sorted(scan(bundle))
         if name not in UNLISTED
     }
-    manifest = {"format": FORMAT, **lineage, "files": files}
-    manifest["digest"] = manifest_digest(manifest)
-    (bundle / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -56,7 +56,7 @@ Its parameters, data hashes, commit and package versions are in `manifest.json`.
 def metadata(lineage: Mapping[str, Any]) -> ModelCardData:
     """The metadata at the head of the card: task, dataset, licence, and the scores as a model index."""
     parameters, test = lineage["parameters"], lineage["scores"]["test"]
-    dataset = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(parameters["data"]["path"]).name).strip("-") or "data"
+    dataset = dataset_name(lineage)
     common: dict[str, Any] = {
         "task_type": TASK,
         "dataset_type": dataset,
@@ -77,6 +77,11 @@ def metadata(lineage: Mapping[str, Any]) -> ModelCardData:
         model_name=f"{dataset}-tagger",
         eval_results=results,
     )
+
+
+def dataset_name(lineage: Mapping[str, Any]) -> str:
+    """The name of the folder of the data, in letters and digits."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(lineage["parameters"]["data"]["path"]).name).strip("-") or "data"
 
 
 def served(lineage: Mapping[str, Any]) -> str:

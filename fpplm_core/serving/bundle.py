@@ -9,11 +9,11 @@ config.json             for such clients; under `fpplm`: labels, transition scor
                         of preference, and their files
 golden.json             texts with the pieces and entities that they must yield
 README.md               model card
+bom.cdx.json            bill of materials (CycloneDX)
 manifest.json           sha256 of every file, parameters, data hashes, commit, versions, scores; its digest
 
-Three files may be added later, so the manifest does not list them: manifest.sigstore.json, a detached signature of the
-manifest; bom.cdx.json, a bill of materials; and .gitattributes, which a repository on the hub has. Loading reads none
-of them. docs/deploy.md says what opening checks.
+Two files may be added later, so the manifest does not list them: model.sig, a signature of all files (`fpplm sign`),
+and .gitattributes, which a repository on the hub has. Loading reads neither. docs/deploy.md says what opening checks.
 
 This is format 2. In format 1, which still loads, the graphs are model.<variant>.onnx, which fpplm alone can read, and
 config.json has nothing but the keys of `fpplm`.
@@ -44,10 +44,10 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 CARD = "README.md"
 GRAPHS = "onnx"  # the only folder in a bundle
 LABEL_LM = "label_lm.onnx"
-SIGNATURE = "manifest.sigstore.json"
+SIGNATURE = "model.sig"  # the name that OpenSSF Model Signing gives it
 BILL_OF_MATERIALS = "bom.cdx.json"
 GIT_ATTRIBUTES = ".gitattributes"  # of a repository on the hub
-UNLISTED = {MANIFEST, SIGNATURE, BILL_OF_MATERIALS, GIT_ATTRIBUTES}
+UNLISTED = {MANIFEST, SIGNATURE, GIT_ATTRIBUTES}
 _NAME = re.compile(rf"(?:{GRAPHS}/)?[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")  # the same file on every system
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MEGABYTE = 1 << 20

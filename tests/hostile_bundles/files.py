@@ -202,7 +202,7 @@ def linked_folder(folder: Path, random: Random) -> Options:
 
 def signed(folder: Path, random: Random) -> Options:
     """The two files that may be added after the seal, whatever is in them."""
-    for name in ("manifest.sigstore.json", "bom.cdx.json"):
+    for name in ("model.sig", ".gitattributes"):
         if random.random() < 0.7:
             (folder / name).write_bytes(random.randbytes(100))
     return {}

@@ -17,7 +17,8 @@ VERDICT = {"dev_f1": 0.7577, "test_f1": 0.7449}
 def lineage(path: str = "data/wikigold", **more: Any) -> dict[str, Any]:
     test = {**SCORE, "types": {"PER": {**SCORE, "support": 3}}}
     parameters = {"data": {"path": path}, "model": {"encoder": "e"}, "export": {"license": "cc-by-4.0"}}
-    return {"fpplm": "0", "scores": {"test": test}, "parameters": parameters, **more}
+    made_of = {"data": {}, "packages": {}, "lock_sha256": None, "encoder_sha256": "4" * 64, "model_sha256": "5" * 64}
+    return {"fpplm": "0", "scores": {"test": test}, "parameters": parameters, **made_of, **more}
 
 
 def test_the_hub_reads_task_dataset_licence_and_scores() -> None:

@@ -36,7 +36,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_repository_for_the_hub_is_the_bundle(bundle: Path, tmp_path: Path) -> None:
     """A download of the repository is a bundle too."""
-    (bundle / "bom.cdx.json").write_text("{}")
+    (bundle / "model.sig").write_text("{}")
     write_hub_repository(open_bundle(bundle), tmp_path / "hub")
     assert Predictor.load(tmp_path / "hub", "cpu").predict(TEXTS[0]) == Predictor.load(bundle, "cpu").predict(TEXTS[0])
     found = files(tmp_path / "hub")
@@ -114,7 +114,7 @@ def test_nothing_is_written_over_and_nothing_spoilt_is_copied(bundle: Path, tmp_
         write_hub_repository(opened, tmp_path / "new")
 
 
-@pytest.mark.parametrize("name", ["manifest.sigstore.json", "bom.cdx.json", ".gitattributes"])
+@pytest.mark.parametrize("name", ["model.sig", ".gitattributes"])
 def test_a_file_beside_the_manifest_brings_nothing_from_elsewhere(bundle: Path, tmp_path: Path, name: str) -> None:
     """A bundle from anywhere must not publish the files of whoever copies it."""
     own, secret = make_portable(write_tiny_bundle(tmp_path / "own")), tmp_path / "secret"

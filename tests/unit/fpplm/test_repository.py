@@ -9,6 +9,7 @@ import pytest
 
 from fpplm.cli import tables
 from fpplm.promotion import decision, history
+from fpplm.registry import versions as registry
 from fpplm.registry.git import git, identity, is_repository, save
 from fpplm.registry.repository import (
     artifact,
@@ -263,12 +264,12 @@ def test_an_error_names_the_subcommand_not_an_option(project: Path) -> None:
 def test_a_refused_promotion_is_refused_in_the_ledger(project: Path) -> None:
     run("checkout", "-q", "--detach")
     with pytest.raises(RegistryError):
-        decision.promote_by_hand(None, None)  # type: ignore[arg-type]
+        decision.promote_by_hand(None, None)
     (found,) = history.runs()
     assert (found.state, found.promote) == ("refused", True) and "detached HEAD" in found.reasons[0]
     run("checkout", "-q", "main")
     with pytest.raises(FpplmError):  # there is no bundle
-        decision.promote_by_hand(None, None)  # type: ignore[arg-type]
+        decision.promote_by_hand(None, None)
     assert [one.state for one in history.runs()] == ["refused", "failed"]
 
 
@@ -279,3 +280,36 @@ def test_a_refused_promotion_is_refused_in_the_ledger(project: Path) -> None:
 def test_the_verdict_of_an_error(error: FpplmError, state: str) -> None:
     assert Verdict.of_error(error) == Verdict(state, [str(error)])
     assert Verdict.of_error(KeyboardInterrupt()) == Verdict("failed", ["ended prematurely"])
+
+
+HOSTILE = "evil\n\ntagger x\n\x1b[31mred\x1b[0m \t\u202e #%s into production: v9 \udcff"
+
+
+def test_a_hostile_reason_is_one_harmless_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the tag itself too, which Git and GTO show as it is."""
+    for name in ("v1.0.0", "v2.0.0"):
+        run("commit", "-q", "--allow-empty", "-m", name)
+        run("tag", "-a", f"tagger@{name}", "-m", name)
+    monkeypatch.setattr(registry, "bundle_of", lambda version: project)
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "a\tb")
+    monkeypatch.setenv("GIT_COMMITTER_EMAIL", "t@localhost")
+    registry.assign("v1.0.0", HOSTILE)
+    registry.assign("v2.0.0", "  \n ")
+    first, second = registry.assignments()
+    said = r"evil tagger x \x1b[31mred\x1b[0m \u202e #%s into production: v9 \udcff"
+    assert (first.who, first.before, first.version, first.why) == ("a\tb", None, "v1.0.0", said)
+    assert (second.before, second.version, second.why) == ("v1.0.0", "v2.0.0", "")
+    message = run("cat-file", "tag", "tagger#production#1").split("\n\n", 1)[1]
+    assert message == f"v1.0.0 into production: {said}"
+    assert tables.production().replace("\n", "").isprintable()
+    with pytest.raises(DataError, match=r"it is in production, got v2\.0\.0"):
+        decision.promote_by_hand(None, "v2")
+    with pytest.raises(DataError, match=r"it is in production, got v2\.0\.0"):
+        decision.roll_back("v2")
+    assert len(registry.assignments()) == 2
+
+
+def test_a_reason_that_no_table_can_show_is_refused_before_any_work() -> None:
+    for act in (lambda why: decision.roll_back(None, why), lambda why: decision.promote_by_hand(None, "v1", why)):
+        with pytest.raises(DataError, match="the reason is too long, got 10,000 characters"):
+            act("x" * 10_000)

@@ -126,12 +126,14 @@ def test_a_file_that_the_manifest_does_not_list_is_refused(folder, name):
     assert "not in the manifest" in refusal(folder) and repr(name) in refusal(folder)
 
 
-def test_a_signature_and_a_bill_of_materials_may_be_added(folder):
-    for name in (bundle.SIGNATURE, bundle.BILL_OF_MATERIALS):
-        (folder / name).write_text("anything")
+def test_a_signature_may_be_added_and_a_bill_of_materials_not(folder):
+    (folder / bundle.SIGNATURE).write_text("anything")
     assert found(folder)
+    (folder / bundle.BILL_OF_MATERIALS).write_text("{}")
+    assert "not in the manifest, got 'bom.cdx.json'" in refusal(folder)
+    (folder / bundle.BILL_OF_MATERIALS).unlink()
     digest = open_bundle(folder).manifest["digest"]
-    reseal(folder)  # and they are not sealed
+    reseal(folder)  # and it is not sealed
     assert open_bundle(folder).manifest["digest"] == digest
 
 

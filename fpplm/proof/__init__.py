@@ -1,0 +1,1 @@
+"""Evidence about models: signatures of bundles, certificates of versions"""
