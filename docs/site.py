@@ -1,7 +1,7 @@
 """Prepares the pages of the site in build/docs: `python docs/site.py`; `make docs` builds the site from them.
 
-It fills in what the code decides (parameters, commands, the list of decisions), draws the diagrams, adds the pages outside
-docs/, and adapts links: pages link to each other as they lie in the repository, so that they work there too.
+It fills in what the code decides (parameters, commands, the list of decisions), draws the diagrams, adds the pages
+outside docs/, and adapts links: pages link to each other as they lie in the repository, so that they work there too.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def place(source: Path) -> Path:
 def page(path: Path, text: str) -> str:
     """A page as the site has it."""
     text = GENERATED.sub(lambda mark: PARTS[mark[1]](), text)
-    text = MERMAID.sub(lambda block: f'<div class="diagram">{mmdr.render(block[1]).svg}</div>', text)
+    text = MERMAID.sub(lambda block: f'<div class="diagram">{mmdr.render(block[1]).svg()}</div>', text)
     return LINK.sub(lambda link: adapt(path, link[1], link[2], link[3] or ""), text)
 
 
 def adapt(path: Path, title: str, link: str, anchor: str) -> str:
-    """A link of a page, as the site needs it: to a page, to a picture, which is copied, or the title of a file alone."""
+    """A link as the site needs it: to a page or a picture, which is copied; of another file, the title alone."""
     target = (path.parent / link).resolve()
     if target.suffix in SHOWN:
         copy = SITE / place(target)
@@ -69,14 +69,19 @@ def adapt(path: Path, title: str, link: str, anchor: str) -> str:
         shutil.copyfile(target, copy)
     elif target.suffix != ".md" or not (target.is_relative_to(ROOT / "docs") or str(place(target)) in OUTSIDE):
         return title
+    if title.endswith(".md"):  # in the repository, the name of the file; in the site, that of the page
+        title = heading(target)
     return f"[{title}]({os.path.relpath(place(target), place(path).parent)}{anchor})"
 
 
 def decisions() -> str:
     """Links to all decisions, by their titles."""
     pages = sorted((ROOT / "docs/decisions").glob("0*.md"))
-    titles = (path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in pages)
-    return "\n".join(f"- [{title}]({path.name})" for title, path in zip(titles, pages, strict=True))
+    return "\n".join(f"- [{heading(path)}]({path.name})" for path in pages)
+
+
+def heading(page: Path) -> str:
+    return page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 def commands() -> str:
@@ -135,7 +140,9 @@ def type_of(field: Json, types: Json) -> str:
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if "$ref" in field:
-        return f"mapping with {', '.join(f'`{name}`' for name in types[field['$ref'].rpartition('/')[2]]['properties'])}"
+        return (
+            f"mapping with {', '.join(f'`{name}`' for name in types[field['$ref'].rpartition('/')[2]]['properties'])}"
+        )
     if field["type"] == "array":
         return f"list of {type_of(field['items'], types)}"
     names = {"object": "mapping", "null": "`null`"}
