@@ -147,7 +147,7 @@ def type_of(field: Json, types: Json) -> str:
         return f"list of {type_of(field['items'], types)}"
     names = {"object": "mapping", "null": "`null`"}
     bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {field[bound]:g}" for bound, sign in bounds.items() if bound in field]
+    limits = [f"{sign} {field[bound]:.10g}" for bound, sign in bounds.items() if bound in field]
     return ", ".join([names.get(field["type"], field["type"]), *limits])
 
 
