@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: retrain test test-faults lint audit lock clean
+.PHONY: retrain test test-faults lint docs audit lock clean
 
 retrain: $(READY)
 	$(BIN)/fpplm retrain
@@ -14,13 +14,18 @@ test: $(READY)
 # Kills, full disks, servers that go, schedules, promotions; and the counts of the contracts in full.
 test-faults: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults/test_operations.py tests/faults \
-	  tests/e2e/test_init.py tests/contracts/test_formats.py tests/contracts/test_encoders.py
+	  tests/e2e/test_init.py tests/e2e/test_docs.py tests/contracts/test_formats.py tests/contracts/test_encoders.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation as a site in build/site. A link or an anchor that leads nowhere is an error.
+docs: $(READY)
+	$(BIN)/python docs/site.py
+	$(BIN)/zensical build --strict --clean
 
 # Known vulnerabilities of the locked packages; says so where the advisories cannot be reached.
 audit: $(READY)
@@ -33,12 +38,12 @@ $(READY): requirements.lock pyproject.toml
 	  || { echo "fpplm needs Python 3.11 to 3.13, got: $$($(PYTHON) --version); try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check uv torch -c requirements.lock
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[pipeline,dev]' -c requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[pipeline,dev,docs]' -c requirements.lock
 	@touch $@
 
 # A new lock from pyproject.toml: the newest versions that fit its ranges.
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra pipeline --extra dev \
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --extra pipeline --extra dev --extra docs \
 	  --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:

@@ -27,11 +27,14 @@ def lines() -> Iterator[Line]:
     yield _runtime()
     yield "ray", _version("ray") or "not installed; to use a cluster: pip install 'fpplm[ray]'", None
     yield _devices()
-    yield from _template()
     yield _tool("git", "apt-get install git, or https://git-scm.com")
-    yield _guarded("params.yaml", _params)
-    yield _guarded("encoder", _encoder)
-    yield _guarded("data", _data)
+    if Path("params.yaml").exists():
+        yield from _template()
+        yield _guarded("params.yaml", _params)
+        yield _guarded("encoder", _encoder)
+        yield _guarded("data", _data)
+    else:
+        yield "project", "none in this folder", None
     yield _disk()
 
 
@@ -80,8 +83,6 @@ def _tool(name: str, advice: str) -> Line:
 
 
 def _template() -> Iterator[Line]:
-    if not Path("dvc.yaml").exists():
-        return
     from fpplm.project.update import update_due
 
     due = update_due()

@@ -42,9 +42,10 @@ PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[in
 class Predictor:
     """Tags text with a loaded bundle.
 
-    >>> predictor = Predictor.load("bundle")                                                    # doctest: +SKIP
-    >>> predictor.predict("Angela Merkel visited Paris.")                                       # doctest: +SKIP
-    [Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.98), ...]
+    Examples:
+        >>> predictor = Predictor.load("bundle")  # doctest: +SKIP
+        >>> predictor.predict("Angela Merkel visited Paris.")  # doctest: +SKIP
+        [Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.98), ...]
     """
 
     def __init__(

@@ -43,3 +43,12 @@ def test_the_lock_meets_every_floor() -> None:
     for one in map(Requirement, EXTRAS["pipeline"]):
         if not one.marker or one.marker.evaluate():
             assert one.specifier.contains(locked[canonicalize_name(one.name)]), str(one)
+
+
+def test_pipeline_alone_can_serve() -> None:
+    """With `fpplm[pipeline,http]`, onnxruntime would be installed over onnxruntime-gpu."""
+    needed = {Requirement(line).name for extra in ("serve", "http") for line in EXTRAS[extra]} - {"fpplm"}
+    assert needed <= {Requirement(line).name for line in EXTRAS["pipeline"]}
+    linux = {"sys_platform": "linux", "platform_machine": "x86_64"}
+    runtimes = [one for one in map(Requirement, EXTRAS["pipeline"]) if one.name.startswith("onnxruntime")]
+    assert [one.name for one in runtimes if one.marker and one.marker.evaluate(linux)] == ["onnxruntime-gpu"]
