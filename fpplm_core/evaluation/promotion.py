@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm_core.evaluation.differences import F1Difference, f1_difference, corrected_differences
+from fpplm_core.evaluation.differences import F1Difference, corrected_differences, f1_difference
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.evaluation.settings import PromotionSettings
 from fpplm_core.evaluation.significance import mcnemar_p, permutation_p
