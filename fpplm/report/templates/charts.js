@@ -79,7 +79,7 @@ const KINDS = {
   trend(rows, figure) {
     const keys = names(figure);
     const title = (row, key) => `${row.name_text}${row.production ? " (in production)" : ""}, ${row.date_text}\n${key} ${withInterval(row, key)}`;
-    const data = points(rows, keys, (row) => row.index, title);
+    const data = points(rows, [...keys].reverse(), (row) => row.index, title);  // the first one is drawn last, on top
     const intervals = data.filter((row) => row.low !== undefined);
     const shown = rows.length > 6 ? rows.filter((_, n) => n % Math.ceil(rows.length / 6) === 0) : rows;
     const byIndex = new Map(rows.map((row) => [row.index, row.name_text]));

@@ -141,7 +141,7 @@ def test_every_chart_is_drawn_and_every_table_behind_is_closed(page: Page) -> No
     charts = page.locator("figure[data-chart]")
     drawn = page.locator("figure[data-chart] > svg[role=img][aria-label]")
     assert charts.count() == drawn.count() == 11
-    assert page.locator("details.behind[open]").count() == 0 and page.locator("details.behind").count() == 7
+    assert page.locator("details.behind[open]").count() == 0 and page.locator("details.behind").count() == 6
     text = page.locator("figure").all_inner_texts()
     assert not any("NaN" in one or "undefined" in one for one in text)
 
