@@ -13,7 +13,7 @@ function number(cell) {
 function read(table) {
   const keys = [...table.tHead.rows[0].cells].map((cell) => cell.dataset.k);
   return [...table.tBodies[0].rows].map((row, index) => {
-    const found = { index: index + 1, production: "production" in row.dataset };
+    const found = { index: index + 1, date: row.dataset.date, production: "production" in row.dataset };
     [...row.cells].forEach((cell, column) => {
       const key = keys[column];
       if (!key) return;
@@ -78,8 +78,8 @@ const KINDS = {
   // Numbers of one model after another.
   trend(rows, figure) {
     const keys = names(figure);
-    const title = (row, key) => `${row.name_text}${row.production ? " (in production)" : ""}, ${row.date_text}\n${key} ${withInterval(row, key)}`;
-    const data = points(rows, keys, (row) => row.index, title);
+    const title = (row, key) => `${row.name_text}${row.production ? " (in production)" : ""}, ${row.date}\n${key} ${withInterval(row, key)}`;
+    const data = points(rows, [...keys].reverse(), (row) => row.index, title);  // the first one is drawn last, on top
     const intervals = data.filter((row) => row.low !== undefined);
     const shown = rows.length > 6 ? rows.filter((_, n) => n % Math.ceil(rows.length / 6) === 0) : rows;
     const byIndex = new Map(rows.map((row) => [row.index, row.name_text]));
