@@ -18,8 +18,9 @@ from fpplm.proof.envelope import open_envelope, seal_envelope
 from fpplm.registry.git import read_committed
 from fpplm.registry.locked import require_locked
 from fpplm.registry.versions import bundle_of, commit_of, resolve
-from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.errors import BundleError, DataError, FpplmError
 from fpplm_core.export.bill_of_materials import package_url
+from fpplm_core.files import write_text
 from fpplm_core.serving.bundle import LIMITS, MANIFEST, Bundle, open_bundle
 from fpplm_core.serving.files import open_regular, parse_json, read_limited
 
@@ -28,6 +29,7 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 PIPELINE = "pkg:pypi/fpplm#fpplm/template/dvc.yaml"
 GATE = f"{METRICS}/gate.json"
 CLAIMS = ("reproduction", "cost")
+FACTS = ("fpplm", "parameters", "data", "encoder_sha256", "lock_sha256", "packages")  # of the manifest
 DIFFERENCES = 5  # that an error names
 DO = "do not rely on it; certify the version again: fpplm certify"
 Claims = Mapping[str, Mapping[str, Any]]
@@ -36,11 +38,15 @@ Claims = Mapping[str, Mapping[str, Any]]
 def statement_of(version: str, bundle: Bundle, claims: Claims) -> dict[str, Any]:
     """The statement on a version, whose bundle this is; `claims` are the annotations of each of CLAIMS.
 
-    Raises RegistryError if its commit is not here, BundleError if dvc.lock names another bundle.
+    Raises RegistryError if its commit is not here, BundleError if dvc.lock names another bundle or its manifest lacks
+    facts.
     """
     commit = commit_of(version)
     require_locked(bundle, version)
     manifest = bundle.manifest
+    if missing := [name for name in FACTS if name not in manifest]:
+        do = "an earlier fpplm made it; certify a version of this one"
+        raise BundleError("too few facts for a certificate", where=version, got=f"no {', '.join(missing)}", do=do)
     subjects = {name: facts["sha256"] for name, facts in manifest["files"].items()}
     subjects[MANIFEST] = sha256_of_manifest(bundle)
     gate = read_committed(commit, GATE)
@@ -79,7 +85,7 @@ def write_certificate(file: Path, version: str, claims: Claims, key: Path | None
     Raises RegistryError, BundleError, ParamsError.
     """
     statement = as_bytes(statement_of(version, open_bundle(bundle_of(version), allow_links=True), claims))
-    file.write_bytes(statement if key is None else as_bytes(seal_envelope(statement, key)))
+    write_text(file, (statement if key is None else as_bytes(seal_envelope(statement, key))).decode())
 
 
 def verify_certificate(file: Path, folder: Path | None, public_key: Path | None) -> tuple[str, Claims]:

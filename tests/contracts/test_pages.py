@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *sorted(ROOT.glob("docs/*.md"))]
 TOPS = ("fpplm", "fpplm_core", "tasks", "flows", "tests", "benchmarks", "docs", "examples")
 EXAMPLES = {"tasks/NAME.py"}  # files that a reader would write
-SUFFIXES = r"py|md|json|yaml|svg|csv|conll|txt|safetensors"
+SUFFIXES = r"py|md|json|sig|yaml|svg|csv|conll|txt|safetensors"
 
 
 def options_of(command) -> set[str]:
@@ -88,7 +88,7 @@ def test_commands_and_options_exist(page):
     blocks = re.findall(r"^```(?:bash)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()] + quoted(page)
     for line in lines:
-        for name, rest in re.findall(r"(?:^|[|;&] |bin/)fpplm ([a-z]+)([^#|]*)", line):
+        for name, rest in re.findall(r"(?:^|[|;&] |bin/)fpplm ([a-z][a-z-]*)([^#|]*)", line):
             assert name in COMMANDS, line
             options = set(re.findall(r"(?<!\S)(--?[A-Za-z][a-z-]*)", rest))
             assert name == "bench" or options <= COMMANDS[name], line  # bench hands its options on

@@ -26,8 +26,9 @@ from fpplm.registry.locked import folder_hash
 from fpplm.registry.versions import bundle_of
 from fpplm.report.run import Verdict
 from fpplm_core.errors import BundleError, DataError, FpplmError, RegistryError
+from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import open_bundle
-from tests.unit.fpplm.proof import CHANGES, seal_again, write_bundle, write_key
+from tests.unit.fpplm.proof import CHANGES, FACTS, seal_again, write_bundle, write_key
 
 CLAIMS = {"reproduction": {"result": "not run"}, "cost": {"cpuSeconds": {"train": 61.5}, "energy": "not measured"}}
 VERSION, FILE = "v1.0.0", Path("v1.intoto.json")
@@ -232,6 +233,16 @@ def test_a_repository_without_the_version_says_so(own: Path, tmp_path: Path) -> 
     git("commit", "-qm", "no gate")
     git("tag", "-af", f"tagger@{VERSION}", "-m", VERSION)
     assert "metrics/gate.json: not in the repository" in refusal(RegistryError)
+
+
+def test_a_version_of_an_earlier_fpplm_has_too_few_facts(own: Path) -> None:
+    lock = Path("dvc.lock").read_text()
+    before = folder_hash(open_bundle("bundle"))
+    seal(Path("bundle"), {name: value for name, value in FACTS.items() if name != "packages"})
+    Path("dvc.lock").write_text(lock.replace(before, folder_hash(open_bundle("bundle"))))
+    git("commit", "-qam", "old")
+    git("tag", "-af", f"tagger@{VERSION}", "-m", VERSION)
+    assert "too few facts for a certificate, got no packages" in refusal(BundleError)
 
 
 @pytest.fixture
