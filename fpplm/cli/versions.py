@@ -82,7 +82,7 @@ def diff(
     """Shows how two models differ: parameters, data, code, scores on the current test split, and spans."""
     require_project()
     announce(f"comparing {after} with {before}")
-    from fpplm.cli.tables import diff as table
+    from fpplm.cli.diff import diff as table
 
     typer.echo(table(before, after, limit))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fpplm.cli.tables import more
+from fpplm.cli.diff import more
 
 
 @pytest.mark.parametrize(("rows", "shown", "said"), [(3, 3, []), (0, 0, []), (25, 20, ["… and 5 more"])])
