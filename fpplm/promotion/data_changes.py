@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fpplm.pipeline.dvc import open_repo
 from fpplm.pipeline.paths import BUNDLE, CORPUS, REPORTS
 from fpplm.registry.copies import copy_of
 from fpplm.registry.versions import commit_of, resolve
@@ -27,6 +28,12 @@ def diff_data(before: str, after: str, examples: int | None = EXAMPLES) -> DataD
     """
     with corpus_of(before) as old, corpus_of(after) as new:
         return diff_corpora(old, new, (before, after), examples)
+
+
+def is_corpus_current() -> bool:
+    """Whether build/corpus is made of the data and parameters as they are now."""
+    with open_repo() as repo:
+        return not repo.status(["read"])
 
 
 def write_diff(before: Path | None, incumbent: str, candidate: str) -> None:
