@@ -12,6 +12,7 @@ _NAMES = (
     *("Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Thai", "Lao", "Tibetan", "Myanmar", "Georgian"),
     *("Hangul", "Ethiopic", "Khmer", "Mongolian", "Han"),
 )
+SCRIPTS = (*_NAMES, "Kana", OTHER)
 _SCRIPT = regex.compile(
     "|".join([*(rf"(?P<{name}>\p{{Script={name}}})" for name in _NAMES), r"(?P<Kana>[\p{Hiragana}\p{Katakana}])"])
 )
