@@ -18,7 +18,7 @@ from fpplm_core.errors import CheckFailed
 if TYPE_CHECKING:
     from fpplm_core.evaluation.drift import Drift, FeatureDrift
 
-MIN_DISTANCE, ALPHA = 0.05, 0.01
+MIN_DISTANCE, ALPHA = 0.02, 0.05
 
 app = typer.Typer()
 Sketches = Annotated[

@@ -195,11 +195,12 @@ def deploy(rule: CronSchedule | IntervalSchedule | None, on_drift: bool, paramet
 
     Raises FpplmError if it fails, with its last line.
     """
-    when = ["--timezone", str(rule.timezone)] if rule else []
-    if hasattr(rule, "cron"):
-        when += ["--cron", rule.cron]
-    elif rule:
-        when += ["--interval", f"{rule.interval.total_seconds():.0f}"]
+    when: list[str] = []
+    if rule:
+        when = (
+            ["--cron", rule.cron] if hasattr(rule, "cron") else ["--interval", f"{rule.interval.total_seconds():.0f}"]
+        )
+        when += ["--timezone", str(rule.timezone)]
     if on_drift:
         trigger = {"type": "event", "posture": "Reactive", "expect": [DRIFT], "match": DRIFTED, "threshold": 1}
         when += ["--trigger", json.dumps(trigger)]

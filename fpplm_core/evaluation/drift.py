@@ -99,7 +99,9 @@ def _compare(
     feature: str, bins: tuple[str, ...], counts: list[NDArray[np.int64]], draws: list[NDArray[np.int64]]
 ) -> FeatureDrift:
     before, after = (side.sum(axis=0) / side.sum() for side in counts)
-    both = [_shares(draw.astype(float) @ side) for draw, side in zip(draws, counts, strict=True)]
+    sums = [draw.astype(float) @ side for draw, side in zip(draws, counts, strict=True)]
+    whole = (sums[0].sum(axis=1) > 0) & (sums[1].sum(axis=1) > 0)  # blocks without a count may be drawn alone
+    both = [rows[whole] / rows[whole].sum(axis=1, keepdims=True) for rows in sums]
     divergence = float(jensenshannon(before, after, base=2)) ** 2
     resampled = jensenshannon(*both, base=2, axis=1) ** 2
     quantiles = np.quantile(resampled, [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2])
@@ -112,14 +114,9 @@ def _compare(
     distance, smallest, largest = (
         float(np.sqrt(max(0.0, 2 * divergence - one))) for one in (resampled.mean(), *quantiles)
     )
-    p = (1 + larger) / (1 + RESAMPLES)
+    p = (1 + larger) / (1 + len(chance))
     changes = [BinChange(bins[n], float(before[n]), float(after[n])) for n in order if used[n]]
     return FeatureDrift(feature, distance, smallest, largest, p, False, changes)
-
-
-def _shares(counts: Shares) -> Shares:
-    """Rows of counts as shares. *Shape:* (resamples, bins)."""
-    return np.asarray(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))
 
 
 def _squares(difference: Shares, mean: Shares, used: NDArray[np.bool_]) -> Shares:
