@@ -4,9 +4,10 @@
 
 tags at most MOST sentences of each corpus once, as they are and in lower case (build/drift keeps the answers), and then
 compares samples of them, SEEDS times each. The reference is a random half of a corpus, in whole documents where they
-are marked. Undrifted texts are drawn from the other half; for drifted ones, all or a share of them are exchanged for
-texts of another corpus, or all are written in lower case. Of WikiGold, dev and test alone are used, since the bundle
-has learned from its train. Writes benchmarks/results/drift.json.
+are marked. Undrifted texts are drawn from the other half: single texts, as a service sees them, or whole documents,
+which are then known. For drifted ones, all or a share of them are exchanged for texts of another corpus, or all are
+written in lower case. Of WikiGold, dev and test alone are used, since the bundle has learned from its train. Writes
+benchmarks/results/drift.json.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from benchmarks.harness.machine import RESULTS
 from fpplm.cli.drift import ALPHA, MIN_DISTANCE
 from fpplm_core.data.formats import read_sentences
 from fpplm_core.data.options import Options
-from fpplm_core.evaluation.drift import Drift, compare_sketches
+from fpplm_core.errors import DataError
+from fpplm_core.evaluation.drift import compare_sketches
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.spans import Span
@@ -54,12 +56,14 @@ def main() -> None:
     predictor, source = Predictor.load(sys.argv[1], "cpu"), Path(sys.argv[2])
     tagged = {(name, low): units_of(name, source, predictor, low) for name in CORPORA for low in (False, True)}
     rows = []
-    for name, other in CORPORA.items():
-        for size in SIZES:
-            if size * 2 <= sum(map(len, tagged[name, False])):
-                rows.append(measure(name, other, size, tagged, predictor))
-                print(rows[-1], flush=True)
-                FILE.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    for drawn in ("texts", "documents"):
+        for name, other in CORPORA.items():
+            is_marked = any(len(unit) > 1 for unit in tagged[name, False])
+            for size in SIZES:
+                if size * 2 <= sum(map(len, tagged[name, False])) and (drawn == "texts" or is_marked):
+                    rows.append(measure(drawn, name, other, size, tagged, predictor))
+                    print(rows[-1], flush=True)
+                    FILE.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 def units_of(name: str, source: Path, predictor: Predictor, lower: bool) -> list[Unit]:
@@ -84,7 +88,7 @@ def units_of(name: str, source: Path, predictor: Predictor, lower: bool) -> list
 
 
 def measure(
-    name: str, other: str, size: int, tagged: dict[tuple[str, bool], list[Unit]], predictor: Predictor
+    drawn: str, name: str, other: str, size: int, tagged: dict[tuple[str, bool], list[Unit]], predictor: Predictor
 ) -> dict[str, object]:
     """How many of the seeds alarm, for each kind of texts, and which features do."""
     kinds = ["none", "lower case", *SHARES]
@@ -93,21 +97,35 @@ def measure(
         random = np.random.default_rng(seed)
         order = random.permutation(len(tagged[name, False]))
         half = len(order) // 2
-        reference = sketch_of(chain_units(tagged[name, False], order[:half]), predictor)
+        reference = sketch_of((text for n in order[:half] for text in tagged[name, False][n]), predictor)
         for kind in kinds:
-            own = chain_units(tagged[name, kind == "lower case"], random.permutation(order[half:]))
-            foreign = chain_units(tagged[other, False], random.permutation(len(tagged[other, False])))
+            own = draw([tagged[name, kind == "lower case"][n] for n in order[half:]], drawn, random)
+            foreign = draw(tagged[other, False], drawn, random)
             number = round(SHARES.get(kind, 0) * size)
             texts = [*islice(own, size - number), *islice(foreign, number)]
-            found: Drift = compare_sketches(reference, sketch_of(texts, predictor), MIN_DISTANCE, ALPHA)
-            alarms[kind] += bool(found.matters)
-            for one in found.matters:
+            try:
+                found = compare_sketches(reference, sketch_of(texts, predictor), MIN_DISTANCE, ALPHA).matters
+            except DataError:  # of too few documents nothing is said
+                continue
+            alarms[kind] += bool(found)
+            for one in found:
                 features[kind][one.feature] = features[kind].get(one.feature, 0) + 1
-    return {"corpus": name, "other": other, "texts": size, "seeds": SEEDS, "alarms": alarms, "features": features}
+    return {
+        "drawn": drawn,
+        "corpus": name,
+        "other": other,
+        "texts": size,
+        "seeds": SEEDS,
+        "alarms": alarms,
+        "features": features,
+    }
 
 
-def chain_units(units: Sequence[Unit], order: Iterable[int]) -> Iterable[Text]:
-    return (text for number in order for text in units[number])
+def draw(units: Sequence[Unit], drawn: str, random: np.random.Generator) -> Iterable[Text]:
+    """All texts in a random order: one by one without their documents, or in whole documents."""
+    if drawn == "texts":
+        units = [[text._replace(document=None)] for unit in units for text in unit]
+    return (text for number in random.permutation(len(units)) for text in units[number])
 
 
 def sketch_of(texts: Iterable[Text], predictor: Predictor) -> Sketch:

@@ -69,7 +69,7 @@ class Drift:
 def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha: float, seed: int = 0) -> Drift:
     """Compares what a tagger has seen with its reference.
 
-    Raises DataError for fewer than MIN_TEXTS texts, or if the sketches are of different types.
+    Raises DataError for fewer than MIN_TEXTS texts, for few documents, or if the sketches are of different types.
     """
     if live.types != reference.types:
         got = f"{', '.join(live.types)[:80]} instead of {', '.join(reference.types)[:80]}"
@@ -78,7 +78,7 @@ def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha
         do = f"collect at least {MIN_TEXTS}: from fewer, drift and chance look alike"
         raise DataError("too few texts in the sketch", got=str(live.texts), do=do)
     random = np.random.default_rng(seed)
-    draws = [random.multinomial(BLOCKS, [1 / BLOCKS] * BLOCKS, RESAMPLES) for _ in range(2)]
+    draws = [random.multinomial(BLOCKS, [1 / BLOCKS] * BLOCKS, RESAMPLES).astype(float) for _ in range(2)]
     found, skipped = list[FeatureDrift](), list[str]()
     for feature, bins in reference.bins.items():
         counts = [sketch.counts[feature] for sketch in (reference, live)]
@@ -86,6 +86,9 @@ def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha
             skipped.append(feature)
         else:
             found.append(_compare(feature, bins, counts, draws))
+    if not found:
+        do = "collect texts of more documents: those of one are alike"
+        raise DataError("too few documents in the sketch", do=do)
     corrected = holm([one.p for one in found])
     found = [
         replace(one, p=p, matters=p < alpha and one.distance >= min_distance)
@@ -96,29 +99,26 @@ def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha
 
 
 def _compare(
-    feature: str, bins: tuple[str, ...], counts: list[NDArray[np.int64]], draws: list[NDArray[np.int64]]
+    feature: str, bins: tuple[str, ...], counts: list[NDArray[np.int64]], draws: list[NDArray[np.float64]]
 ) -> FeatureDrift:
-    before, after = (side.sum(axis=0) / side.sum() for side in counts)
-    sums = [draw.astype(float) @ side for draw, side in zip(draws, counts, strict=True)]
+    used = np.flatnonzero(sum(side.sum(axis=0) for side in counts))
+    sums = [draw @ side[:, used] for draw, side in zip(draws, counts, strict=True)]
     whole = (sums[0].sum(axis=1) > 0) & (sums[1].sum(axis=1) > 0)  # blocks without a count may be drawn alone
-    both = [rows[whole] / rows[whole].sum(axis=1, keepdims=True) for rows in sums]
+    resampled = [rows[whole] / rows[whole].sum(axis=1, keepdims=True) for rows in sums]
+    before, after = (side[:, used].sum(axis=0) / side.sum() for side in counts)
     divergence = float(jensenshannon(before, after, base=2)) ** 2
-    resampled = jensenshannon(*both, base=2, axis=1) ** 2
-    quantiles = np.quantile(resampled, [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2])
+    divergences = jensenshannon(*resampled, base=2, axis=1) ** 2
+    quantiles = np.quantile(divergences, [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2])
+    distance, low, high = (float(np.sqrt(max(0.0, 2 * divergence - one))) for one in (divergences.mean(), *quantiles))
     mean = (before + after) / 2
-    used = mean > 0
-    scale = BLOCKS / (BLOCKS - 1)  # a resample of few blocks varies less than new texts would
-    chance = scale * (_squares(both[1] - after - both[0] + before, mean, used))
-    larger = np.count_nonzero(chance >= _squares((after - before)[None], mean, used))
+    scale = BLOCKS / (BLOCKS - 1)  # resamples of few blocks vary less than new texts would
+    chance = scale * _squares(resampled[1] - after - resampled[0] + before, mean)
+    larger = np.count_nonzero(chance >= _squares((after - before)[None], mean))
     order = np.argsort(-np.abs(after - before), kind="stable")[:SHOWN]
-    distance, smallest, largest = (
-        float(np.sqrt(max(0.0, 2 * divergence - one))) for one in (resampled.mean(), *quantiles)
-    )
-    p = (1 + larger) / (1 + len(chance))
-    changes = [BinChange(bins[n], float(before[n]), float(after[n])) for n in order if used[n]]
-    return FeatureDrift(feature, distance, smallest, largest, p, False, changes)
+    changes = [BinChange(bins[used[n]], float(before[n]), float(after[n])) for n in order]
+    return FeatureDrift(feature, distance, low, high, (1 + larger) / (1 + len(chance)), False, changes)
 
 
-def _squares(difference: Shares, mean: Shares, used: NDArray[np.bool_]) -> Shares:
+def _squares(difference: Shares, mean: Shares) -> Shares:
     """The chi-squared distance of each row. *Shape:* (rows, bins) to (rows,)."""
-    return np.asarray((difference[:, used] ** 2 / mean[used]).sum(axis=1))
+    return np.asarray((difference**2 / mean).sum(axis=1))
