@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from fpplm.cli.tables import table
 from fpplm_core.escaping import markdown, printable
 
 
@@ -49,3 +48,10 @@ def _markdown_lines(section: Section) -> list[str]:
         cells = ([cell if row is rows[1] else markdown(cell) for cell in row] for row in rows)
         lines += ["", *(f"| {' | '.join(row)} |" for row in cells)]
     return [*lines, "", markdown(section.note)] if section.note else lines
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Formats columns as wide as their content; nothing is truncated, because users grep and pipe these lines."""
+    shown = [[printable(str(cell)) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[n]) for row in shown) for n in range(len(head))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown)

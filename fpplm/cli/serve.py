@@ -96,7 +96,7 @@ def serve(
     service = Service(model, limits, metrics, second)
     jobs = [watching.watch(service, source, seen, open_served)] if watch else []
     jobs += [second.write(shadow_report)] if second and shadow_report else []
-    jobs += [write_sketches(service)] if sketches else []
+    jobs += [write_sketches(lambda: service.model.sketch_file)] if sketches else []
     what = f"{model.name} {model.version}, {model.predictor.variant} on {model.predictor.device}"
     listener.listen(CONNECTIONS)  # before the next line, whose readers may connect at once
     print(f"{what}, at {url(*listener.getsockname()[:2])}", file=sys.stderr, flush=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
+from fpplm.cli.sections import table
 from fpplm.promotion import history
 from fpplm.registry.git import git
 from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import STAGE, assignments, in_production, versions
 from fpplm.report.scores import interval, served
-from fpplm_core.escaping import printable
 
 
 def models() -> str:
@@ -59,10 +58,3 @@ def runs(last: int) -> str:
         took = "" if run.took is None else f"{run.took:.0f} s"
         rows.append((run.started[:19].replace("T", " "), took, ",".join(ran) or "-", run.state, "; ".join(run.reasons)))
     return table(("started", "took", "ran", "verdict", "why"), rows) if rows else "no run yet; start one: fpplm retrain"
-
-
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Formats columns as wide as their content; nothing is truncated, because users grep and pipe these lines."""
-    shown = [[printable(str(cell)) for cell in row] for row in (head, *rows)]
-    widths = [max(len(row[n]) for row in shown) for n in range(len(head))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in shown)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from fpplm.service.log import log
 from fpplm_core.files import write_text
 from fpplm_core.serving.sketch import Sketch, read_sketch
-
-if TYPE_CHECKING:
-    from fpplm.service.app import Service
 
 PERIOD = 10.0  # s between two writes
 
@@ -42,11 +39,11 @@ class SketchFile:
             self._written = counted
 
 
-async def write_sketches(service: Service, period: float = PERIOD) -> None:
-    """Writes the sketch of the model in service every `period` seconds."""
+async def write_sketches(current: Callable[[], SketchFile | None], period: float = PERIOD) -> None:
+    """Writes the sketch of the model that is in service, every `period` seconds."""
     while True:
         await asyncio.sleep(period)
-        if file := service.model.sketch_file:
+        if file := current():
             try:
                 await asyncio.to_thread(file.write)
             except OSError as error:  # a full disk may be emptied

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -108,8 +107,7 @@ def test_a_full_disk_does_not_end_the_writing(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "folder").symlink_to(tmp_path / "file")  # no folder can be made there
 
     async def write() -> None:
-        model = SimpleNamespace(sketch_file=file)
-        job = asyncio.create_task(write_sketches(SimpleNamespace(model=model), 0.01))  # type: ignore[arg-type]
+        job = asyncio.create_task(write_sketches(lambda: file, 0.01))
         await asyncio.sleep(0.2)
         (tmp_path / "folder").unlink()
         await asyncio.sleep(0.3)
