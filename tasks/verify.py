@@ -16,6 +16,7 @@ from fpplm_core.data.corpus import CorpusParts
 from fpplm_core.export.bundle_writer import assemble, graph_sizes, make_config
 from fpplm_core.export.generic_client import measure_clients
 from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs, with_documents
+from fpplm_core.export.reference import reference_sketch
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
 from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
@@ -27,10 +28,7 @@ from fpplm_core.tagging.decoder import SpanDecoder
 def verify(params: Params) -> None:
     blueprint = read_record(paths.MODEL / "blueprint.json", Blueprint)
     decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
-    dev, test = (
-        TorchAnswer(CorpusParts(split, paths.CORPUS), np.load(paths.PREDICTIONS / f"{split}_logits.npy", mmap_mode="r"))
-        for split in ("dev", "test")
-    )
+    dev, test = (TorchAnswer.of(split, paths.CORPUS, paths.PREDICTIONS) for split in ("dev", "test"))
     sizes = graph_sizes(paths.GRAPHS)
     config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)
     first_dev, first_test = (next(iter(answer.parts)) for answer in (dev, test))
@@ -49,10 +47,11 @@ def verify(params: Params) -> None:
         trial = try_label_lm(serving, dev.parts)
         print(f"label language model: served dev F1 {trial.dev_f1:.4f}, with it {trial.dev_f1_refined:.4f}")
         report, config = replace(report, label_lm=trial), replace(config, use_label_lm=trial.used)
-    clients = measure_clients(paths.BUNDLE, report.kept, dev.parts, test.parts)
+    held_out = dev.parts, test.parts
+    clients = measure_clients(paths.BUNDLE, report.kept, *held_out)
     report = replace(report, served=served_f1(serving, test.parts), clients=clients)
     write_record(paths.METRICS / "verify.json", report)
-    write(config, facts | report.facts)
+    write(config, facts | report.facts, reference_sketch(serving, CorpusParts("train", paths.CORPUS), *held_out))
     print(*client_lines(clients), f"bundle: {paths.BUNDLE} with {', '.join(report.kept)}\nreport: {render()}", sep="\n")
 
 

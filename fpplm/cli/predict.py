@@ -72,6 +72,10 @@ def predict(
         str | None,
         typer.Option("--ray", help="tag on a Ray cluster into --folder: auto, HOST:PORT, or local, which starts one"),
     ] = None,
+    sketch: Annotated[
+        Path | None,
+        typer.Option(help="write counts of these texts to this file, for fpplm drift: no text and no word"),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="with --ray: CPUs of each process that tags")] = 1,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
@@ -81,6 +85,7 @@ def predict(
     from fpplm.prediction.outputs import tag_texts
     from fpplm.prediction.records import without_unwritable
     from fpplm.prediction.shards import count_chunks, parse_shard, texts_of_shard
+    from fpplm.prediction.sketches import sketching
     from fpplm_core.data.notes import Notes
     from fpplm_core.serving import Predictor
 
@@ -104,6 +109,7 @@ def predict(
         raise ParamsError(
             "nothing to resume", where="--resume", do="name the output file with --output and omit --explain"
         )
+    require_whole(sketch, resume, explain)
     part = None if shard is None else parse_shard(shard)
     if part and STDIN in inputs:
         raise ParamsError("standard input cannot be read twice", where="--shard", do="name files")
@@ -114,6 +120,7 @@ def predict(
         bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
     require_files(inputs, output)
+    require_files(inputs, str(sketch or STDIN))
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     notes, skip = Notes(), on_error == "skip"
     columns = {"word_column": as_column(word_column), "tag_column": as_column(tag_column), "separator": separator}
@@ -123,16 +130,22 @@ def predict(
         for place, item in without_unwritable(read_all(inputs, input_format, options, encoding), to):
             yield place, name_options(context, item) if isinstance(item, DataError) else item
 
-    with naming_options(context):
+    with naming_options(context), sketching(sketch, predictor) as counts, show_progress("predict"):
         texts = accepted(found(notes), skip)
         if part:
             texts = texts_of_shard(texts, part, count_chunks(found(Notes()), skip))
         try:
-            with show_progress("predict"):
-                report_speed(tag_texts(predictor, texts, output, to, resume, explain))
+            report_speed(tag_texts(predictor, texts, output, to, resume, explain, counts))
         finally:
             for line in notes.lines():
                 print(line, file=sys.stderr)
+
+
+def require_whole(sketch: Path | None, resume: bool, explain: bool) -> None:
+    """Raises ParamsError if the sketch would not count all texts of the output."""
+    if sketch and (resume or explain):
+        got = "--resume" if resume else "--explain"
+        raise ParamsError("would not count all texts", where="--sketch", got=got, do="omit one of the two")
 
 
 def report_speed(counts: Iterable[int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,12 @@ def schedule(
         ),
     ] = None,
     every: Annotated[str | None, typer.Option(help="interval instead of --cron: seconds, or 30m, 12h, 7d")] = None,
+    when: Annotated[
+        Literal["drift"] | None,
+        typer.Option(
+            help="also run at each drift that fpplm drift --emit finds; without --cron and --every, only then"
+        ),
+    ] = None,
     timezone: Annotated[str, typer.Option(help="time zone, such as Europe/Berlin")] = "UTC",
     overrides: Overrides = None,
     only_report: Annotated[
@@ -46,7 +52,7 @@ def schedule(
     require_readable()
     given = {"overrides": overrides, "promote": False if only_report else None, "busy": busy, "notify": notify}
     changed = {key: value for key, value in given.items() if value is not None}
-    typer.echo(deployment.schedule(cron, every, timezone, changed))
+    typer.echo(deployment.schedule(cron, every, timezone, changed, on_drift=when is not None))
 
 
 @app.command()

@@ -41,6 +41,9 @@ def serve(
     shadow_share: Annotated[float, typer.Option(min=0, max=1, help="share of the requests, from 0 to 1")] = 0.1,
     shadow_report: Report = None,
     shadow_texts: Annotated[bool, typer.Option("--shadow-texts", help="write texts into the report too")] = False,
+    sketches: Annotated[
+        Path | None, typer.Option(help="folder for counts of the texts, for fpplm drift: no text and no word")
+    ] = None,
     segmenter: Segmentation = None,
     digest: Digest = None,
     allow_links: AllowLinks = False,
@@ -62,6 +65,7 @@ def serve(
     from fpplm.service.model import load_model
     from fpplm.service.server import CONNECTIONS, bind, run
     from fpplm.service.shadow import Shadow
+    from fpplm.service.sketches import write_sketches
     from fpplm_core.export.copies import require_model_name
     from fpplm_core.serving import Predictor
     from fpplm_core.serving.onnx_session import cores
@@ -84,13 +88,15 @@ def serve(
     metrics = Metrics()
     open_model = partial(load_model, name, limits=limits, metrics=metrics)
     seen, second = source.state() if watch else None, None
-    model = open_model(load, "served", source.path())
+    open_served = partial(open_model, load, "served", sketches=sketches)
+    model = open_served(source.path())
     if shadow:
         beside = open_model(partial(load, digest=None, allow_links=allow_links), "shadow", shadow)
         second = Shadow(beside, shadow_share, metrics, shadow_texts)
     service = Service(model, limits, metrics, second)
-    jobs = [watching.watch(service, source, seen, partial(open_model, load, "served"))] if watch else []
+    jobs = [watching.watch(service, source, seen, open_served)] if watch else []
     jobs += [second.write(shadow_report)] if second and shadow_report else []
+    jobs += [write_sketches(lambda: service.model.sketch_file)] if sketches else []
     what = f"{model.name} {model.version}, {model.predictor.variant} on {model.predictor.device}"
     listener.listen(CONNECTIONS)  # before the next line, whose readers may connect at once
     print(f"{what}, at {url(*listener.getsockname()[:2])}", file=sys.stderr, flush=True)

@@ -90,16 +90,25 @@ def rollback(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="registered version, such as v1, or bundle folder")],
+    before: Annotated[str, typer.Argument(help="registered version, such as v1 or production, or bundle folder")],
     after: Annotated[str, typer.Argument(help="version or bundle folder to compare with it")] = "bundle",
     limit: Annotated[int, typer.Option(min=0, help="number of rows to show of each list; 0 shows all")] = 20,
+    data: Annotated[
+        bool, typer.Option("--data", help="compare the data only; those of ./bundle: build/corpus")
+    ] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="write Markdown, for a pull request")] = False,
 ) -> None:
     """Shows how two models differ: parameters, data, code, scores on the current test split, and spans."""
     require_project()
     announce(f"comparing {after} with {before}")
-    from fpplm.cli.tables import diff as table
+    from fpplm.cli import sections
+    from fpplm.cli.diff import data_sections, model_sections
+    from fpplm.promotion.data_changes import is_corpus_current
 
-    typer.echo(table(before, after, limit))
+    if data and "bundle" in (before, after) and not is_corpus_current():
+        announce("build/corpus is older than the data; to compare them as they are now, first run: dvc repro read")
+    found = data_sections(before, after, limit) if data else model_sections(before, after, limit)
+    typer.echo(sections.as_markdown(found) if as_markdown else sections.as_text(found))
 
 
 @app.command()

@@ -15,6 +15,7 @@ from fpplm.prediction.resume import remaining
 from fpplm_core.errors import FpplmError
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import SegmentedText
+from fpplm_core.serving.sketch import Sketch
 
 
 def tag_texts(
@@ -24,11 +25,12 @@ def tag_texts(
     kind: Kind,
     resume: bool = False,
     explain: bool = False,
+    sketch: Sketch | None = None,
 ) -> Iterator[int]:
     """Tags texts to a file, or to standard output for `-`; yields the number of words of each chunk once it is written.
 
     With `resume` it goes on after the last complete record of the file. With `explain` it writes explanations of words.
-    An error in `texts` is raised once all texts before it have been written.
+    A `sketch` counts what is written. An error in `texts` is raised once all texts before it have been written.
     """
     errors: list[FpplmError] = []
     texts = until_error(texts, errors)
@@ -36,7 +38,7 @@ def tag_texts(
     if goes_on:
         texts = remaining(Path(output), kind, predictor, texts)
     with _opened(output, "a" if goes_on else "w") as stream:
-        yield from _explain(predictor, texts, stream) if explain else _write(predictor, texts, stream, kind)
+        yield from _explain(predictor, texts, stream) if explain else _write(predictor, texts, stream, kind, sketch)
     if errors:
         raise errors[0]
 
@@ -49,10 +51,14 @@ def _opened(output: str, mode: str) -> Iterator[IO[str]]:
         yield stream
 
 
-def _write(predictor: Predictor, texts: Iterable[SegmentedText], stream: IO[str], kind: Kind) -> Iterator[int]:
+def _write(
+    predictor: Predictor, texts: Iterable[SegmentedText], stream: IO[str], kind: Kind, sketch: Sketch | None
+) -> Iterator[int]:
     for chunk, tagged in predictor.stream(texts):
         for text, spans in zip(chunk, tagged, strict=True):
             stream.write(record_of(text, spans, kind, predictor.labels))
+            if sketch:
+                sketch.add([word for word, _, _ in text.words], predictor.builder, spans, text.document)
         stream.flush()
         yield sum(len(text.words) for text in chunk)
 

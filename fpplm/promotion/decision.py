@@ -10,6 +10,7 @@ from fpplm.pipeline.paths import BUNDLE, CORPUS, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
 from fpplm.promotion.comparison import COMPARISON, compare
+from fpplm.promotion.data_changes import DATA_DIFF, kept_corpus, write_diff
 from fpplm.promotion.floors import open_gate, weak, worst
 from fpplm.promotion.overlap import measure_overlap
 from fpplm.registry import versions
@@ -102,13 +103,18 @@ def taken_out(incumbent: str | None) -> str | None:
 
 
 def decide_on_bundle(settings: Params, digest: str, incumbent: str | None, files: dict[str, Any]) -> Verdict:
-    """Whether ./bundle should replace the incumbent; reports/comparison.json says why. Raises as `decide` does."""
+    """Whether ./bundle should replace the incumbent; reports/comparison.json says why, reports/data_diff.json what
+    changed in the data. Raises as `decide` does.
+    """
     if incumbent is None:
         COMPARISON.unlink(missing_ok=True)
+        DATA_DIFF.unlink(missing_ok=True)
         return judge_first(settings, digest)
     if manifest_of(incumbent)["files"] == files:
         return Verdict("unchanged", [f"every file is the same as in {incumbent}"], digest, incumbent)
-    comparison = compare(BUNDLE, bundle_of(incumbent), settings, measure_overlap(incumbent))
+    with kept_corpus(incumbent) as corpus:
+        comparison = compare(BUNDLE, bundle_of(incumbent), settings, measure_overlap(corpus))
+        write_diff(corpus, incumbent, digest)
     comparison = replace(comparison, candidate=digest, incumbent=incumbent)
     write_record(COMPARISON, comparison)
     return Verdict(comparison.verdict, comparison.reasons, digest, incumbent)

@@ -106,8 +106,13 @@ def previous() -> str:
 
 
 def resolve(name: str) -> str:
-    """The full name of a version: `v1` and `1` mean v1.0.0. Raises DataError if there is no such version."""
+    """The full name of a version: `v1` and `1` mean v1.0.0, `production` the version that is there.
+
+    Raises DataError if there is no such version.
+    """
     known = versions()
+    if name == STAGE and (current := in_production()):
+        return current
     wanted = name if name.startswith("v") else f"v{name}"
     for candidate in (wanted, f"{wanted}.0", f"{wanted}.0.0"):
         if candidate in known:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
+DRIFT = "fpplm.drift"  # the event of `fpplm drift --emit`
+DRIFTED = {"prefect.resource.id": "fpplm.tagger"}  # its resource
 FLOW, NAME = "retrain", "retrain"
 FILE = Path("prefect.yaml")
 NIGHTLY = "0 3 * * *"
@@ -36,10 +38,13 @@ FIELDS = 5  # croniter would read a sixth as seconds, at the end; Quartz and Spr
 UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def schedule(cron: str | None, every: str | None, timezone: str, parameters: dict[str, Any]) -> str:
+def schedule(
+    cron: str | None, every: str | None, timezone: str, parameters: dict[str, Any], on_drift: bool = False
+) -> str:
     """Deploys prefect.yaml's retraining with this schedule instead of any earlier one; returns a description.
 
-    `parameters` are those of the flow that differ from prefect.yaml's. Without `cron` and `every` it runs each night.
+    `parameters` are those of the flow that differ from prefect.yaml's. With `on_drift` it also runs at each event of
+    `fpplm drift --emit`. Without `cron` and `every` it runs each night, with `on_drift` at these events alone.
 
     Raises:
         ParamsError: an invalid cron expression, interval, time zone or parameter.
@@ -48,23 +53,32 @@ def schedule(cron: str | None, every: str | None, timezone: str, parameters: dic
     if not FILE.exists():
         raise DataError("no such file", where=str(FILE), do="restore it with Git")
     with server() as client:
-        rule = rule_of(cron, every, timezone)
-        dates(rule)  # raises before anything is deployed
+        rule = None if on_drift and cron is None and every is None else rule_of(cron, every, timezone)
+        if rule:
+            dates(rule)  # raises before anything is deployed
         check(parameters)
         make_pool(client)
-        deploy(rule, parameters)
+        deploy(rule, on_drift, parameters)
         done = client.read_deployment_by_name(f"{FLOW}/{NAME}")
-        deployed: Any = done.schedules[0].schedule
         given = ", ".join(f"{key}={value}" for key, value in done.parameters.items() if value not in (None, []))
-        days = [f"{date.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M:%S %Z}" for date in dates(deployed)]
-        when = f"cron {deployed.cron}" if hasattr(deployed, "cron") else f"every {deployed.interval}"
-        lines = [f"scheduled  {when} ({timezone})", f"runs with  {given}", f"next       {', '.join(days)}"]
+        lines = [f"runs with  {given}"]
+        if on_drift:
+            lines.insert(0, "scheduled  at each drift that fpplm drift --emit finds")
+        for deployed in done.schedules:
+            lines = described(deployed.schedule, timezone, lines)
         pool = str(done.work_pool_name)
         if not any(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool)):
             lines.append(f"no worker  polls the pool {pool} yet: prefect worker start --pool {pool}")
         if done.parameters.get("promote") and not done.pull_steps:
             lines += refusals()
     return "\n".join(lines)
+
+
+def described(deployed: Any, timezone: str, others: list[str]) -> list[str]:
+    """These lines after that of a schedule, and before its next dates."""
+    days = [f"{date.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M:%S %Z}" for date in dates(deployed)]
+    when = f"cron {deployed.cron}" if hasattr(deployed, "cron") else f"every {deployed.interval}"
+    return [f"scheduled  {when} ({timezone})", *others, f"next       {', '.join(days)}"]
 
 
 def refusals() -> list[str]:
@@ -81,12 +95,14 @@ def unschedule() -> str:
     with server() as client:
         from prefect.exceptions import ObjectNotFound
 
-        found = []
+        found: list[Any] = []
         with suppress(ObjectNotFound):
             deployment = client.read_deployment_by_name(f"{FLOW}/{NAME}")
-            found = deployment.schedules
-        for one in found:
-            client.delete_deployment_schedule(deployment.id, one.id)
+            owner = f"prefect.deployment.{deployment.id}"
+            found = [*deployment.schedules, *client.read_resource_related_automations(owner)]
+            client.delete_resource_owned_automations(owner)
+            for one in deployment.schedules:
+                client.delete_deployment_schedule(deployment.id, one.id)
     return "no longer scheduled" if found else "nothing was scheduled"
 
 
@@ -174,15 +190,23 @@ def make_pool(client: SyncPrefectClient) -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type=ProcessWorker.type, base_job_template=template))
 
 
-def deploy(rule: CronSchedule | IntervalSchedule, parameters: dict[str, Any]) -> None:
-    """Runs `prefect deploy` on prefect.yaml; the given schedule replaces all others.
+def deploy(rule: CronSchedule | IntervalSchedule | None, on_drift: bool, parameters: dict[str, Any]) -> None:
+    """Runs `prefect deploy` on prefect.yaml; the given schedule and trigger replace all others.
 
     Raises FpplmError if it fails, with its last line.
     """
-    when = ["--cron", rule.cron] if hasattr(rule, "cron") else ["--interval", f"{rule.interval.total_seconds():.0f}"]
+    when: list[str] = []
+    if rule:
+        when = (
+            ["--cron", rule.cron] if hasattr(rule, "cron") else ["--interval", f"{rule.interval.total_seconds():.0f}"]
+        )
+        when += ["--timezone", str(rule.timezone)]
+    if on_drift:
+        trigger = {"type": "event", "posture": "Reactive", "expect": [DRIFT], "match": DRIFTED, "threshold": 1}
+        when += ["--trigger", json.dumps(trigger)]
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--prefect-file", str(FILE), "--name", NAME]
     done = subprocess.run(
-        [*command, *when, "--timezone", str(rule.timezone), "--params", json.dumps(parameters)],
+        [*command, *when, "--params", json.dumps(parameters)],
         env={**os.environ, "COLUMNS": "500", "NO_COLOR": "1"},
         capture_output=True,
         text=True,

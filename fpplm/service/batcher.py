@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 from fpplm.service.job import Answers, Job
@@ -22,7 +22,10 @@ from fpplm.service.log import log_error
 from fpplm.service.metrics import ModelMetrics
 from fpplm.service.texts import Texts
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.serving.onnx_session import cores
+from fpplm_core.serving.sketch import Sketch
+from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.windows import Window
 
 FADING = 0.9  # a batch's weight in the average speed decreases by this factor with each later batch
@@ -38,8 +41,10 @@ class Batch(NamedTuple):
 class Batcher:
     """The queue in front of a predictor, and the thread that takes requests from it."""
 
-    def __init__(self, predictor: Predictor, limits: Limits, metrics: ModelMetrics) -> None:
-        self.predictor, self.limits, self.metrics = predictor, limits, metrics
+    def __init__(
+        self, predictor: Predictor, limits: Limits, metrics: ModelMetrics, sketch: Sketch | None = None
+    ) -> None:
+        self.predictor, self.limits, self.metrics, self.sketch = predictor, limits, metrics, sketch
         self.most_pieces = CORE_PIECES * (predictor.threads or cores())
         self.changed = threading.Condition()
         # These four are accessed under the lock of `changed`: the event loop changes them too.
@@ -217,10 +222,18 @@ class Batcher:
                 self.metrics.failure(job.error)
                 answers.append((job, job.error))
             elif not job.missing:
-                found = [job.texts.entities(text, next(spans)) for text in job.sentences]
+                rows = list(islice(spans, len(job.sentences)))
+                found = [job.texts.entities(text, row) for text, row in zip(job.sentences, rows, strict=True)]
+                self._count(job.sentences, rows)
                 self.metrics.answer(sum(len(text.words) for text in job.sentences), chain.from_iterable(found))
                 answers.append((job, found))
         return answers
+
+    def _count(self, texts: Sequence[SegmentedText], spans: Sequence[Sequence[tuple[Span, float]]]) -> None:
+        """Adds answered texts to the sketch. Their documents are those of a request, so they count by their words."""
+        if self.sketch:
+            for text, row in zip(texts, spans, strict=True):
+                self.sketch.add([word for word, _, _ in text.words], self.predictor.builder, row)
 
     def _resolve(self, answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
         with self.changed:

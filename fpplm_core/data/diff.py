@@ -92,8 +92,19 @@ class DataDiff:
     sentences: list[SentenceChange]
 
     @property
+    def changed_mentions(self) -> int:
+        """How many mentions changed in sentences that both corpora have."""
+        types = (row for split in self.splits.values() for row in split.types.values())
+        return sum(row.added + row.removed + row.moved + row.to for row in types)
+
+    @property
+    def changed_sentences(self) -> int:
+        """How many sentences only one corpus has, or has in another split."""
+        return sum(split.added + split.removed + split.moved_in for split in self.splits.values())
+
+    @property
     def is_empty(self) -> bool:
-        return not any(s.added or s.removed or s.moved_in or s.moved_out or s.corrected for s in self.splits.values())
+        return not self.changed_mentions and not self.changed_sentences
 
 
 _Tally = Counter[tuple[str, ...]]  # by split and field, or by split, type and field

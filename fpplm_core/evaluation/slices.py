@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, ValidationInfo, field_validator
 
 from fpplm_core.errors import ParamsError, shown
-from fpplm_core.quality.scripts import SCRIPTS
 from fpplm_core.settings import Settings, read_yaml
+from fpplm_core.tagging.scripts import SCRIPTS
 
 SLICES = Path("slices.yaml")
 MIXED = "mixed"  # letters of several scripts

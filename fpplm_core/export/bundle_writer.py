@@ -30,6 +30,7 @@ from fpplm_core.serving.bundle import (
     GRAPHS,
     LABEL_LM,
     MANIFEST,
+    SKETCH,
     TOKENIZER,
     TOKENIZER_CONFIG,
     UNLISTED,
@@ -39,6 +40,7 @@ from fpplm_core.serving.bundle import (
 )
 from fpplm_core.serving.config import OWN_KEY, BundleConfig
 from fpplm_core.serving.files import sha256
+from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.windows import WORD_SHAPES
 
@@ -89,11 +91,13 @@ def assemble(
     examples: Sequence[Sentence],
     config: BundleConfig,
     lineage: Mapping[str, Any],
+    reference: Sketch | None = None,
 ) -> None:
     """Writes a sealed bundle with the graphs that `config` names, in place of the one before.
 
     `graphs` is the folder of the graphs and of the encoder's files, `tokenizer` a file. `lineage` goes into the
-    manifest; it has the parameters and the scores. The first `examples` become the golden sentences.
+    manifest; it has the parameters and the scores. The first `examples` become the golden sentences. `reference` is
+    the sketch of the training data.
     """
     shutil.rmtree(bundle, ignore_errors=True)
     (bundle / GRAPHS).mkdir(parents=True)
@@ -108,6 +112,8 @@ def assemble(
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
     write_text(bundle / CARD, card(lineage))
+    if reference is not None:
+        write_text(bundle / SKETCH, reference.as_text())
     write_json(bundle / BILL_OF_MATERIALS, bill_of_materials(lineage, file_facts(bundle)))
     seal(bundle, lineage)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fpplm_core.data.corpus import CorpusParts
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, span_counts, sum_counts
@@ -31,6 +32,11 @@ class TorchAnswer:
 
     parts: Parts
     logits: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, split: str, corpus: Path, predictions: Path) -> TorchAnswer:
+        """What evaluate has left of a split in two folders."""
+        return cls(CorpusParts(split, corpus), np.load(predictions / f"{split}_logits.npy", mmap_mode="r"))
 
     def __iter__(self) -> Iterator[tuple[Sequence[Sentence], Logits]]:
         """Each part with the logits (words, K) of each of its sentences. Raises FpplmError if there are more."""

@@ -1,4 +1,4 @@
-"""Scripts of letters, as Unicode names them; Hiragana and Katakana together are Kana."""
+"""Counts the letters of words by script."""
 
 from __future__ import annotations
 
@@ -8,31 +8,10 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import regex
 from numpy.typing import NDArray
 
 from fpplm_core.quality.columns import matching
-
-OTHER = "other"
-NAMES = (
-    *("Latin", "Greek", "Cyrillic", "Armenian", "Hebrew", "Arabic", "Devanagari", "Bengali", "Gurmukhi", "Gujarati"),
-    *("Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Thai", "Lao", "Tibetan", "Myanmar", "Georgian"),
-    *("Hangul", "Ethiopic", "Khmer", "Mongolian", "Han"),
-)
-_SCRIPT = regex.compile(
-    "|".join([*(rf"(?P<{name}>\p{{Script={name}}})" for name in NAMES), r"(?P<Kana>[\p{Hiragana}\p{Katakana}])"])
-)
-
-SCRIPTS = (*NAMES, "Kana", OTHER)
-
-
-@lru_cache(100_000)
-def script_of(char: str) -> str | None:
-    """The script of a letter; None for any other character."""
-    if not char.isalpha():
-        return None
-    found = _SCRIPT.match(char)
-    return OTHER if found is None else found.lastgroup
+from fpplm_core.tagging.scripts import script_of
 
 
 def letters(words: pa.StringArray) -> dict[str, NDArray[np.int64]]:

@@ -31,8 +31,8 @@ from fpplm_core.quality.columns import (
     place_of,
     tags_in_context,
 )
-from fpplm_core.quality.scripts import script_of
 from fpplm_core.tagging.schemes import OUTSIDE, SHOWN, split_tag, tag_errors, type_fault
+from fpplm_core.tagging.scripts import script_of
 from fpplm_core.tagging.words import is_invisible
 
 _TAG_CHECKS = ("malformed_tag", "illegal_transition")

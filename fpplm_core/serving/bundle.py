@@ -8,6 +8,7 @@ tokenizer_config.json   for such clients
 config.json             for such clients; under `fpplm`: labels, transition scores, window, variants by device in order
                         of preference, and their files
 golden.json             texts with the pieces and entities that they must yield
+sketch.json             optional: counts of the training data, to find drift (fpplm_core/serving/sketch.py)
 README.md               model card
 bom.cdx.json            bill of materials (CycloneDX)
 manifest.json           sha256 of every file, parameters, data hashes, commit, versions, scores; its digest
@@ -40,6 +41,7 @@ MANIFEST = "manifest.json"
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
+SKETCH = "sketch.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 CARD = "README.md"
 GRAPHS = "onnx"  # the only folder in a bundle

@@ -122,6 +122,7 @@ def test_a_model_that_was_taken_back_does_not_return_by_itself(project: Project)
     assert "v2.0.0 is in production" in project.ok("fpplm", "promote", "v2")
     changed = project.ok("fpplm", "diff", "v1", "v2")
     assert "train.epochs" in changed and "F1 difference" in changed
+    assert "same sentences and mentions in v1 and v2" in changed
     history = [line.split()[0] for line in project.ok("fpplm", "models").splitlines()]
     assert history == ["version", "v2.0.0", "v1.0.0"]
     who = project.ok("git", "config", "user.name").strip()

@@ -25,6 +25,7 @@ import psutil
 import pytest
 import yaml
 
+from tests import drifting
 from tests.project import ROOT, Project
 
 STUB = """
@@ -259,6 +260,30 @@ def test_what_would_fail_at_night_fails_now(running: Up, options: tuple[str, ...
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 2, done.stderr
     (after,) = running.ask("deployments")
     assert [after[key] for key in ("schedules", "parameters")] == [before[key] for key in ("schedules", "parameters")]
+
+
+def test_a_drift_starts_a_run_and_no_drift_starts_none(running: Up, tmp_path: Path) -> None:
+    project, bundle = running.project, drifting.write_bundle(tmp_path / "bundle")
+    said = project.ok("fpplm", "schedule", "--when", "drift", "--set", "train.lr=3e-4")
+    assert "at each drift" in said and "next" not in said
+    assert running.ask("deployments")[0]["schedules"] == []
+
+    def of_drift() -> list[dict[str, Any]]:
+        return [run for run in running.fired() if run["overrides"] == ["train.lr=3e-4"]]
+
+    for share, code in ((0.0, 0), (1.0, 10)):
+        texts = tmp_path / f"{share}.txt"
+        texts.write_text("".join(f"{line}\n" for line in drifting.lines(300, 4, share)))
+        sketch = str(tmp_path / f"{share}.json")
+        project.ok("fpplm", "predict", str(bundle), str(texts), "--sketch", sketch)
+        done = project.run("fpplm", "drift", sketch, "--bundle", str(bundle), "--emit")
+        assert done.returncode == code, done.stderr
+        assert ("fpplm.drift" in done.stdout) == (code == 10)
+    running.until(lambda: len(of_drift()) > 0)
+    assert len(of_drift()) == 1
+    assert "no longer" in project.ok("fpplm", "schedule", "--off")
+    assert running.ask("automations") == []
+    assert "nothing was scheduled" in project.ok("fpplm", "schedule", "--off")
 
 
 def test_off_leaves_nothing_to_come(running: Up) -> None:

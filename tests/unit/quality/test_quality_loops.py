@@ -18,12 +18,12 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.quality import columns, near_duplicates, token_table
 from fpplm_core.quality.document_table import documents
 from fpplm_core.quality.mention_table import mentions
-from fpplm_core.quality.scripts import script_of
 from fpplm_core.quality.sentence_table import sentences
 from fpplm_core.quality.split_table import splits
 from fpplm_core.quality.statistics import statistics
 from fpplm_core.quality.token_table import tokens
 from fpplm_core.tagging.schemes import tag_errors
+from fpplm_core.tagging.scripts import script_of
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.windows import window_bounds
 from fpplm_core.tagging.words import is_invisible
