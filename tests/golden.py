@@ -59,7 +59,7 @@ def golden(name: str, folder: Path) -> dict[str, str]:
         write_second_corpus(folder / "data")
         save_tiny_encoder(folder / "encoder")
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    for file in ("expectations.yaml", "requirements.lock", "dvc.yaml"):
+    for file in ("expectations.yaml", "slices.yaml", "requirements.lock", "dvc.yaml"):
         (folder / file).write_bytes((ROOT / file).read_bytes())
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     for stage in STAGES:

@@ -167,7 +167,15 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
         path = tmp_path_factory.mktemp("project")
         for name in ("fpplm_core", "fpplm", "tasks", "flows"):
             shutil.copytree(ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", "params.yaml", "expectations.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
+        for name in (
+            "dvc.yaml",
+            "params.yaml",
+            "expectations.yaml",
+            "slices.yaml",
+            "requirements.lock",
+            ".gitignore",
+            ".dvcignore",
+        ):
             shutil.copyfile(ROOT / name, path / name)
         shutil.copytree(tiny_encoder, path / "encoder")
         write_guard(path)

@@ -42,6 +42,7 @@ A tagger that fpplm retrains from the annotated text in `data/corpus`.
 | | |
 | --- | --- |
 | `params.yaml` | all parameters: encoder, training, severities of the checks, thresholds of the gate |
+| `slices.yaml` | parts of dev and test that are scored by themselves |
 | `dvc.yaml` | the stages, with their inputs and outputs |
 | `tasks` | one file for each stage; to add a stage, write a file and an entry in `dvc.yaml` |
 | `flows` | the Prefect flows: `fpplm retrain` runs `flows/retrain.py` |

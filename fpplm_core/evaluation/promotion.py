@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm_core.evaluation.differences import F1Difference, f1_difference, tested_differences
+from fpplm_core.evaluation.differences import F1Difference, corrected_differences, f1_difference
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.evaluation.settings import PromotionSettings
 from fpplm_core.evaluation.significance import mcnemar_p, permutation_p
@@ -109,7 +109,7 @@ def compare_taggers(
     """
     types = {kind: (counts, incumbent.counts[kind]) for kind, counts in candidate.counts.items() if kind is not None}
     slices = {name: (counts, incumbent.slices[name]) for name, counts in candidate.slices.items()}
-    by_type, by_slice = tested_differences(types, slices, settings.alpha, min_support)
+    by_type, by_slice = corrected_differences(types, slices, settings.alpha, min_support)
     whole = f1_difference(candidate.counts[None], incumbent.counts[None], settings.alpha)
     p = permutation_p(candidate.counts[None], incumbent.counts[None])
     lost_types = sorted((incumbent.types - candidate.types) & by_type.keys())

@@ -1,15 +1,15 @@
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fpplm_core.errors import GateFailed
-from fpplm_core.evaluation.gate import apply_rules
-from fpplm_core.evaluation.scores import Evaluation, SplitScores, TypeScore
+from fpplm_core.evaluation.gate import GateResult, apply_rules
+from fpplm_core.evaluation.scores import Evaluation, SliceScore, SplitScores, TypeScore, worst_slice
 from fpplm_core.evaluation.settings import GateSettings
-from fpplm_core.files import write_record
+from fpplm_core.files import read_record, write_record
 from tasks import gate as stage
 
 
@@ -71,6 +71,51 @@ def test_every_type_has_one_rule_and_its_own_floor_wins():
     assert bounds["test F1 of PER"] == (0.1, 0.3)
     assert bounds["test F1 of LOC"] == (0.2, 0.4)
     assert bounds["test F1 of ORG (not in test)"] == (0.0, 0.5)
+
+
+def with_slices(**f1: float) -> SplitScores:
+    """Slices with these F1; those of a negative one have too few mentions to decide."""
+    rows = {name: SliceScore(abs(x), 0.0, 0.0, 40, 0.0, 1.0, 50, decides=x >= 0) for name, x in f1.items()}
+    return replace(scores(), slices=rows)
+
+
+@pytest.mark.parametrize(
+    ("floors", "names", "undecided"),
+    [
+        ({}, [], 0),
+        ({"short": 0.7}, [], 0),
+        ({"short": 0.71}, ["test F1 of slice short"], 0),
+        ({"rare": 0.9}, [], 1),
+        ({"rare": 0.9, "long": 0.5}, ["test F1 of slice long"], 1),
+        ({"gone": 0.1}, ["test F1 of slice gone (not in slices.yaml)"], 0),
+    ],
+)
+def test_a_slice_stops_the_gate_below_its_floor_if_it_decides(floors, names, undecided):
+    test = with_slices(short=0.7, long=0.4, rare=-0.2)
+    assert failed(test, slice_f1=floors) == names
+    result = apply_rules(test, 0, settings(slice_f1=floors))
+    assert len(result.undecided) == undecided
+    assert all(line.startswith("slice rare: 40 mentions in test are too few") for line in result.undecided)
+
+
+def test_the_worst_slice_is_one_that_decides():
+    expected = "worst of 2 slices, long: test F1 0.4000 [0.0000, 1.0000] on 40 mentions"
+    assert worst_slice(with_slices(short=0.7, long=0.4, rare=-0.2)) == [expected]
+    assert worst_slice(with_slices(rare=-0.2)) == worst_slice(scores()) == []
+
+
+def test_metrics_of_an_earlier_version_are_read_and_slices_come_back(project):
+    path = project / "metrics/evaluate.json"
+    test = with_slices(short=0.7, rare=-0.2)
+    write_record(path, Evaluation(dev=test, test=test))
+    assert read_record(path, Evaluation).test == test
+    old = json.loads(path.read_text())
+    for split in old.values():
+        del split["slices"]
+    path.write_text(json.dumps(old))
+    assert read_record(path, Evaluation).test.slices == {}
+    (project / "metrics/gate.json").write_text('{"passed": true, "rules": []}')
+    assert read_record(project / "metrics/gate.json", GateResult).undecided == []
 
 
 @pytest.fixture
