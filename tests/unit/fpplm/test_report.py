@@ -355,7 +355,8 @@ def test_the_trends_show_each_model_with_what_is_known_of_it(tmp_path):
     source = (tmp_path / "runs.html").read_text(encoding="utf-8")
     text = Page(source).text["trends"]
     assert "v1.0.0 promoted 2026-01-01 02:03 – – – –" in text
-    assert "hold, in production 2026-01-02 02:03 0.490 [0.440, 0.540] 0.500 [0.450, 0.550] 1234 57" in text and HOSTILE in text
+    assert "hold, in production 2026-01-02 02:03 0.490 [0.440, 0.540] 0.500 [0.450, 0.550] 1234 57" in text
+    assert HOSTILE in text
     assert source.count("data-chart") > 3
     render_trend([POINT], tmp_path / "runs.html")
     assert "trends begin with the second" in (tmp_path / "runs.html").read_text(encoding="utf-8")
