@@ -49,7 +49,7 @@ function points(rows, keys, place, label) {
 }
 
 const color = (keys) => ({ domain: keys, range: COLORS.slice(0, keys.length) });
-const grid = { stroke: "var(--line)", strokeOpacity: 1 };
+const grid = (ticks) => ({ stroke: "var(--line)", strokeOpacity: 1, ticks });
 const whole = (values) => (values.length > 8 ? undefined : values);
 
 const KINDS = {
@@ -68,7 +68,7 @@ const KINDS = {
       x: { domain: [0, 1], grid: false, label: null, ticks: 5 },
       y: { domain: data.map((row) => row.y), label: null, tickSize: 0, tickFormat: (name) => (name.length > 18 ? name.slice(0, 17) + "…" : name) },
       marks: [
-        Plot.gridX(grid),
+        Plot.gridX(grid(5)),
         Plot.link(data, { x1: "low", x2: "high", y1: "y", y2: "y", stroke: COLORS[0], strokeOpacity: 0.35, strokeWidth: 7, strokeLinecap: "round" }),
         Plot.dot(data, { x: "x", y: "y", r: 5, fill: COLORS[0] }),
         Plot.text(data, { x: 1, y: "y", text: (row) => row.x.toFixed(3), textAnchor: "start", dx: 10, fill: "var(--ink)" }),
@@ -88,7 +88,7 @@ const KINDS = {
       x: { domain: [0.7, rows.length + 0.3], label: null, ticks: shown.map((row) => row.index), tickFormat: (n) => (byIndex.get(n) ?? "").replace(/\.0\.0$/, "").slice(0, 8) },
       y: { label: null, nice: true, zero: !intervals.length, ticks: 5 },
       marks: [
-        Plot.gridY(grid),
+        Plot.gridY(grid(5)),
         Plot.ruleX(intervals, { x: "x", y1: "low", y2: "high", stroke: "series", strokeOpacity: 0.35, strokeWidth: 5, strokeLinecap: "round" }),
         Plot.line(data, { x: "x", y: "y", stroke: "series", strokeWidth: 2 }),
         Plot.dot(data, { x: "x", y: "y", fill: "series", r: 4 }),
@@ -103,7 +103,7 @@ const KINDS = {
     return {
       data, height: 170,
       x: { label: null, ticks: 4 }, y: { label: null, zero: true, ticks: 4, nice: true, tickFormat: "~g" },
-      marks: [Plot.gridY(grid), Plot.line(data, { x: "x", y: "y", stroke: COLORS[0], strokeWidth: 1.8 })],
+      marks: [Plot.gridY(grid(4)), Plot.line(data, { x: "x", y: "y", stroke: COLORS[0], strokeWidth: 1.8 })],
     };
   },
   // One value by epoch, the first of the highest marked.
@@ -115,7 +115,7 @@ const KINDS = {
       data, height: 170, insetTop: 16,
       x: { label: null, ticks: whole(data.map((row) => row.x)), tickFormat: "d" }, y: { label: null, ticks: 4, nice: true },
       marks: [
-        Plot.gridY(grid),
+        Plot.gridY(grid(4)),
         Plot.line(data, { x: "x", y: "y", stroke: COLORS[0], strokeWidth: 2 }),
         Plot.dot(data, { x: "x", y: "y", fill: COLORS[0], r: 3 }),
         Plot.dot([top], { x: "x", y: "y", r: 6, fill: "var(--card)", stroke: "rgb(var(--good))", strokeWidth: 3 }),
@@ -131,7 +131,7 @@ const KINDS = {
       data, height: 260,
       x: { domain: [0, 1], label: "score", labelArrow: false, ticks: 5 }, y: { domain: [0, 1], label: null, ticks: 5 },
       marks: [
-        Plot.gridX(grid), Plot.gridY(grid),
+        Plot.gridX(grid(5)), Plot.gridY(grid(5)),
         Plot.line([[0, 0], [1, 1]], { stroke: "var(--soft)", strokeDasharray: "4 4" }),
         Plot.ruleX(data, { x: "x", y1: "low", y2: "high", stroke: COLORS[0], strokeOpacity: 0.35, strokeWidth: 6, strokeLinecap: "round" }),
         Plot.line(data, { x: "x", y: "y", stroke: COLORS[0], strokeWidth: 1.5 }),
@@ -148,7 +148,7 @@ const KINDS = {
       data, height: 260, color: color(keys),
       x: { domain: [0, 1], label: "score at least", labelArrow: false, ticks: 5 }, y: { domain: [0, 1], label: null, ticks: 5 },
       marks: [
-        Plot.gridX(grid), Plot.gridY(grid),
+        Plot.gridX(grid(5)), Plot.gridY(grid(5)),
         Plot.line(data, { x: "x", y: "y", stroke: "series", strokeWidth: 2 }),
         Plot.dot(data, { x: "x", y: "y", fill: "series", r: 3.5 }),
       ],
