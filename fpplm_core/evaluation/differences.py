@@ -48,7 +48,7 @@ def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: f
 
 
 def slice_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
-    """As `f1_difference`, a hundred times as fast, for there may be a thousand slices. *Shape:* (sentences, 3) both."""
+    """As `f1_difference`, twenty times as fast, for there may be a thousand slices. *Shape:* (sentences, 3) both."""
     after, before = (float(f1_of_sums(side.sum(axis=0))) for side in (candidate, incumbent))
     rows = Counter(map(tuple, np.hstack([candidate, incumbent]).tolist()))
     low = high = 0.0
