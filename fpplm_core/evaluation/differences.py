@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.evaluation.resampling import f1_of_sums, resampled_sums
 from fpplm_core.evaluation.significance import difference, holm, mean_f1, permutation_p
 
 RESAMPLES = 10_000  # of a permutation test
+DIFFERENCES = 2_000  # resamples for an interval, as in `significance.difference`
 FEW_HITS = 10  # of the resamples; with fewer, p is too coarse for a correction over many tests
 
 Pairs = Mapping[str, tuple[SentenceCounts, SentenceCounts]]  # of the candidate and the incumbent
@@ -42,6 +47,18 @@ def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: f
     return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
 
 
+def slice_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
+    """As `f1_difference`, twenty times as fast, for there may be a thousand slices. *Shape:* (sentences, 3) both."""
+    after, before = (float(f1_of_sums(side.sum(axis=0))) for side in (candidate, incumbent))
+    rows = Counter(map(tuple, np.hstack([candidate, incumbent]).tolist()))
+    low = high = 0.0
+    if rows:
+        sums = resampled_sums(rows, DIFFERENCES, seed=0)
+        gains = f1_of_sums(sums[:, :3]) - f1_of_sums(sums[:, 3:])
+        low, high = np.quantile(gains, [alpha / 2, 1 - alpha / 2]).tolist()
+    return F1Difference(before, after, after - before, low, high, int(candidate[:, [0, 2]].sum()))
+
+
 def corrected_differences(
     types: Pairs, slices: Pairs, alpha: float, min_support: int
 ) -> tuple[dict[str, F1Difference], dict[str, F1Difference]]:
@@ -49,9 +66,8 @@ def corrected_differences(
 
     All tests are one family. *Shape:* (sentences, 3) both counts of a pair.
     """
-    by_type, by_slice = (
-        {name: f1_difference(*pair, alpha) for name, pair in pairs.items()} for pairs in (types, slices)
-    )
+    by_type = {name: f1_difference(*pair, alpha) for name, pair in types.items()}
+    by_slice = {name: slice_difference(*pair, alpha) for name, pair in slices.items()}
     tested = [(by_type, name, pair) for name, pair in types.items()]
     tested += [(by_slice, name, pair) for name, pair in slices.items() if by_slice[name].support >= min_support]
     corrected = holm([fine_p(*pair, level=alpha / len(tested)) for _, _, pair in tested])

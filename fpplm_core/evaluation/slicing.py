@@ -16,13 +16,13 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, mention, span_counts
+from fpplm_core.evaluation.resampling import f1_of_sums, resampled_sums
 from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, SliceScore, Spans, type_score
 from fpplm_core.evaluation.slices import MIXED, SLICES, Column, Slice, Slices
 from fpplm_core.quality.columns import ends, join_words, matching, sums_of_lists
 from fpplm_core.quality.scripts import letters
 from fpplm_core.tagging.spans import Span
 
-DRAWN = 1_000_000  # numbers drawn at a time
 Columns = dict[Column, Values]
 Members = NDArray[np.bool_]  # (sentences,)
 Mentions = set[tuple[str, str]]
@@ -174,18 +174,9 @@ def _score(rows: Counter[tuple[int, ...]], min_support: int) -> SliceScore:
 
 
 def resampled_f1(rows: Counter[tuple[int, ...]], resamples: int, confidence: float, seed: int) -> tuple[float, float]:
-    """The percentile interval of `metrics.bootstrap_f1`, from how often each row of counts occurs.
-
-    To draw as many sentences as there are, with replacement, is to draw how often each distinct row occurs.
-    """
+    """The percentile interval of `metrics.bootstrap_f1`, from how often each row of counts occurs."""
     if not rows:
         return 0.0, 0.0
-    table, times = np.array(sorted(rows)), np.array([rows[row] for row in sorted(rows)])
-    random = np.random.default_rng(seed)
-    scores = []
-    for start in range(0, resamples, step := max(1, DRAWN // len(table))):
-        drawn = random.multinomial(rows.total(), times / rows.total(), size=min(step, resamples - start))
-        tp, fp, fn = (drawn @ table).T
-        scores.append(2 * tp / np.maximum(1, 2 * tp + fp + fn))
-    low, high = np.quantile(np.concatenate(scores), [(1 - confidence) / 2, (1 + confidence) / 2])
+    scores = f1_of_sums(resampled_sums(rows, resamples, seed))
+    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
