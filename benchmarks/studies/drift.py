@@ -34,7 +34,7 @@ from fpplm_core.tagging.spans import Span
 
 FILE = RESULTS / "drift.json"
 CACHE = Path("build/drift")
-CORPORA = {"wikigold": "wnut17", "gum_open": "wnut17", "ncbi_disease": "gum_open", "wnut17": "ncbi_disease"}
+CORPORA = {"wikigold": "wnut17", "wnut17": "ncbi_disease", "ncbi_disease": "gum_open", "gum_open": "wnut17"}
 MOST = 2500  # sentences of a corpus
 SIZES = (100, 300, 1000)
 SEEDS = 20

@@ -22,10 +22,8 @@ from fpplm.service.log import log_error
 from fpplm.service.metrics import ModelMetrics
 from fpplm.service.texts import Texts
 from fpplm_core.serving import Predictor
-from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.serving.onnx_session import cores
 from fpplm_core.serving.sketch import Sketch
-from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.windows import Window
 
 FADING = 0.9  # a batch's weight in the average speed decreases by this factor with each later batch
@@ -224,16 +222,12 @@ class Batcher:
             elif not job.missing:
                 rows = list(islice(spans, len(job.sentences)))
                 found = [job.texts.entities(text, row) for text, row in zip(job.sentences, rows, strict=True)]
-                self._count(job.sentences, rows)
+                if self.sketch:  # by their words: a document is one of a request, and its number no other's
+                    for text, row in zip(job.sentences, rows, strict=True):
+                        self.sketch.add([word for word, _, _ in text.words], self.predictor.builder, row)
                 self.metrics.answer(sum(len(text.words) for text in job.sentences), chain.from_iterable(found))
                 answers.append((job, found))
         return answers
-
-    def _count(self, texts: Sequence[SegmentedText], spans: Sequence[Sequence[tuple[Span, float]]]) -> None:
-        """Adds answered texts to the sketch. Their documents are those of a request, so they count by their words."""
-        if self.sketch:
-            for text, row in zip(texts, spans, strict=True):
-                self.sketch.add([word for word, _, _ in text.words], self.predictor.builder, row)
 
     def _resolve(self, answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
         with self.changed:

@@ -111,8 +111,13 @@ def _compare(
     quantiles = np.quantile(divergences, [(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2])
     distance, low, high = (float(np.sqrt(max(0.0, 2 * divergence - one))) for one in (divergences.mean(), *quantiles))
     mean = (before + after) / 2
+    noise = [rows - share for rows, share in zip(resampled, (before, after), strict=True)]
+    # Per count, live texts vary at least as much as those of the reference: their documents are often unknown, and the
+    # texts of one are alike.
+    spread = [float(_squares(rows, mean).mean()) * side.sum() for rows, side in zip(noise, counts, strict=True)]
+    noise[1] *= np.sqrt(max(1.0, spread[0] / spread[1])) if spread[1] else 1.0
     scale = BLOCKS / (BLOCKS - 1)  # resamples of few blocks vary less than new texts would
-    chance = scale * _squares(resampled[1] - after - resampled[0] + before, mean)
+    chance = scale * _squares(noise[1] - noise[0], mean)
     larger = np.count_nonzero(chance >= _squares((after - before)[None], mean))
     order = np.argsort(-np.abs(after - before), kind="stable")[:SHOWN]
     changes = [BinChange(bins[used[n]], float(before[n]), float(after[n])) for n in order]
