@@ -28,6 +28,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.harness.machine import RESULTS
+from fpplm.prediction.formats import of_sentence
+from fpplm.queue import candidates as queue
+from fpplm.queue.candidates import Pool
+from fpplm.queue.selection import choose
 from fpplm_core.data.formats import get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -132,6 +136,7 @@ class Study:
         for split in (self.train, self.dev, self.test):
             found += split.replace_pieces(self.encoder, sum(map(len, found)))
         self.table = torch.cat(found)
+        self.starts: dict[int, Trained] = {}  # by seed, the tagger that all arms begin with
 
     def upper_encoder(self) -> Any:
         """The encoder's upper blocks, which read States."""
@@ -177,8 +182,10 @@ class Study:
         """The result of each training of an arm."""
         order = np.random.default_rng(seed).permutation(len(self.train.words)).tolist()
         chosen, pool = order[:START], order[START : START + POOL]
+        if seed not in self.starts:
+            self.starts = {seed: self.fit(chosen, seed)}
+        trained = self.starts[seed]
         while True:
-            trained = self.fit(chosen, seed)
             test = trained.decoder.spans(logits_of(trained.model, self.test.windows, self.test.words))
             yield {
                 "sentences": len(chosen),
@@ -189,12 +196,21 @@ class Study:
             }
             picked = self.choose(arm, pool, trained)
             chosen, pool = chosen + picked, [n for n in pool if n not in set(picked)]
+            trained = self.fit(chosen, seed)
 
     def choose(self, arm: str, pool: list[int], trained: Trained) -> list[int]:
         """Sentences of the pool to annotate next."""
         if arm == "random":
             return pool[:STEP]  # the pool is in random order
-        raise NotImplementedError
+        logits = logits_of(trained.model, self.train.of(pool), [self.train.words[n] for n in pool])
+        spans = trained.decoder.scored_spans(logits)
+        numbers, rated = {}, Pool(queue.POOL * STEP)
+        for number, own, values in zip(pool, spans, logits, strict=True):
+            candidate = queue.rate(of_sentence(self.train.sentences[number]), own, values, self.blueprint.labels)
+            numbers[candidate] = number
+            rated.add(candidate)
+        found = choose(rated.best(), STEP) if arm == "queue" else rated.best()[:STEP]
+        return [numbers[candidate] for candidate in found]
 
 
 def logits_of(model: Tagger, windows: Sequence[Window], words: Sequence[Sequence[str]]) -> Logits:

@@ -156,7 +156,7 @@ def distinct(sentences: Sequence[Sentence]) -> list[int]:
     """The places of the sentences that are like none before them which is kept; short ones only have to differ."""
     index = HeldOut(sentences)
     numbers = {tokens: number for number, tokens in enumerate(index.tokens)}
-    candidates = index._candidates(index.tokens)
+    candidates = index._candidates(index.tokens) if index.tokens else {}
     kept: dict[int, int] = {}
     for place, sentence in enumerate(sentences):
         number = numbers[tokens_of(sentence.words)]
