@@ -1,9 +1,9 @@
 """Rates texts by the errors that the tagger probably makes in them, and keeps the most uncertain ones.
 
 The tagger's own probabilities tell how many errors to expect. A span of score s is wrong with probability 1 - s, and a
-word outside of all spans belongs to a missed one with the probability that its label is not O (the most doubtful part
-decides in least confidence, Culotta & McCallum 2005; here all parts count). The sum grows with the text, and so does
-the work of annotating it; it is divided by the square root of the number of words, between both.
+word outside all spans belongs to a missed one with the probability that its label is not O. The sum of both grows with
+the length of a text, and so does the work of annotating it; the mean prefers the shortest texts. Uncertainty is between
+the two: the sum divided by the square root of the number of words.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import SegmentedText, chunks_of
 from fpplm_core.tagging.spans import Span
 from fpplm_core.tagging.viterbi import softmax
+from fpplm_core.tagging.words import is_invisible
 
 LONGEST = 10_000  # characters: longer texts are whole documents, which nobody annotates in one task
 POOL = 10  # candidates that are kept for each text to choose; twice as many are in memory
@@ -32,8 +33,8 @@ ScoredSpans = list[tuple[Span, float]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A text as it was tagged. `score` is the probability of its least certain part; `doubts` sum up to twice
-    `uncertainty`, once over words and once over types."""
+    """A tagged text. `score` is the probability of its least certain span or O, in [0, 1]; the `doubts` of its words,
+    and those of its types, add up to its `uncertainty`."""
 
     text: SegmentedText
     spans: ScoredSpans
@@ -43,19 +44,17 @@ class Candidate:
 
 
 def rate(text: SegmentedText, spans: ScoredSpans, logits: NDArray[np.float32], labels: list[str]) -> Candidate:
-    """A text with the errors to expect in it. *Shape:* logits (words, K); `labels` K, O first."""
+    """A text of one word or more, with the errors to expect in it. *Shape:* logits (words, K); `labels` K, O first."""
     chances = softmax(logits)
-    wrong = 1.0 - chances[:, 0].astype(float)  # that an O is wrong
-    likely = chances[:, 1:].argmax(axis=1) + 1
-    kinds = [labels[label][2:] for label in likely.tolist()]
-    worst = 0.0
-    for span, score in spans:
-        wrong[span.start : span.end] = (1.0 - score) / (span.end - span.start)
-        kinds[span.start : span.end] = [span.type] * (span.end - span.start)
+    wrong = 1.0 - chances[:, 0].astype(float)  # as labels of a word outside all spans
+    kinds = [labels[label][2:] for label in (chances[:, 1:].argmax(axis=1) + 1).tolist()]
     outside = np.ones(len(wrong), dtype=bool)
-    for span, _ in spans:
-        outside[span.start : span.end] = False
-    worst = max([1.0 - score for _, score in spans] + wrong[outside].tolist(), default=0.0)
+    for span, score in spans:
+        words = slice(span.start, span.end)
+        wrong[words] = (1.0 - score) / (span.end - span.start)
+        kinds[words] = [span.type] * (span.end - span.start)
+        outside[words] = False
+    worst = max([*(1.0 - score for _, score in spans), *wrong[outside].tolist()])
     scale = len(wrong) ** -0.5
     doubts: Doubts = defaultdict(float)
     for (word, _, _), kind, doubt in zip(text.words, kinds, wrong.tolist(), strict=True):
@@ -99,7 +98,7 @@ def fill(
         known = annotated.find(map(sentence_of, chunk))
         for text, spans, values, (_, same) in zip(chunk, tagged, logits, known, strict=True):
             place = repr(text.text[:40])
-            if not text.words:
+            if all(is_invisible(word) for word, _, _ in text.words):
                 notes.add("texts without a word are left out", place)
             elif len(text.text) > LONGEST:
                 notes.add(f"texts of more than {LONGEST:,} characters are left out; split them", place)

@@ -1,10 +1,10 @@
 """Chooses among uncertain texts so that they differ: each text counts for what those before it have not covered.
 
-A set of texts is worth the sum, over words and over types, of the square root of the errors expected there. So a second
-text with the same doubtful words is worth less than one with others, and a type of which few texts are chosen yet more
-than one of which there are many. The sum of concave functions is submodular, and the greedy choice reaches 1 - 1/e of
-the best possible worth (Nemhauser, Wolsey & Fisher 1978; as a criterion for data, Wei, Iyer & Bilmes 2015). Gains only
-fall, so that most need not be computed again (Minoux 1978).
+A set of texts is worth the sum, over words and over types, of the square root of the errors expected there. So a text
+with doubtful words that are new is worth more than one that repeats them, and a type with few texts more than one with
+many. This sum is submodular (a criterion for training data in Wei, Iyer & Bilmes 2015), so the greedy choice reaches at
+least 1 - 1/e of the best worth (Nemhauser, Wolsey & Fisher 1978), and since gains only fall, few have to be computed
+again (Minoux 1978).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +35,7 @@ TOOLS: tuple[Tool, ...] = get_args(Tool)
 LABELS = ["O", "S-PER", "S-LOC"]
 WORDS = ["mira", "holt", "saw", "the", "old", "harbour", "of", "quarl", "in", "june"]
 HOSTILE = [
-    "Otto\nLindau\r\n\tmet </script><b onclick=\"x('y')\">Mira</b> &amp; \\u0041 \\ \"",
+    'Otto\nLindau\r\n\tmet </script><b onclick="x(\'y\')">Mira</b> &amp; \\u0041 \\ "',
     "\u202eאנה גרה בתל אביב\u202c ועובדת ב-IBM",
     "👩‍👩‍👧 Zoë ﬁlmed 𝔐𝔦𝔯𝔞 in \u2028 São\u00a0Paulo \u200b!",
     "=cmd|'/c calc'!A1, @SUM(1) \x1b[31m -+ ;",
@@ -283,9 +285,7 @@ def test_texts_like_annotated_ones_are_left_out(bundle: Path, tmp_path: Path) ->
     assert sorted(queue(bundle, source, "--annotated", train)) == sorted([SENTENCES[1], SENTENCES[3]])
 
 
-def test_in_a_project_the_corpus_is_annotated(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_project_the_corpus_is_annotated(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fpplm_core.data.corpus import SPLITS, write_corpus
 
     (tmp_path / "build/corpus").mkdir(parents=True)
@@ -330,6 +330,15 @@ def test_the_output_is_no_input_and_no_folder(bundle: Path, tmp_path: Path) -> N
         result = run(bundle, source, "--out", out, "--to", "jsonl")
         assert message in str(result.exception)
     assert source.read_text() == "B C D"
+
+
+def test_it_needs_no_package_that_a_service_lacks(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("B C D")
+    missing = ("torch", "transformers", "pyarrow", "pydantic", "pandas", "ruamel", "prefect", "dvc", "scipy", "rensa")
+    code = f"import sys; sys.modules |= dict.fromkeys({missing}); from fpplm.cli.start import start; start()"
+    command = [sys.executable, "-c", code, "queue", "in.txt", "--to", "doccano", "--out", "out", "--bundle", str(bundle)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "out: 1 texts for doccano (of 200: no more differ)\n"), done.stderr
 
 
 def test_what_comes_back_goes_into_train(
