@@ -13,6 +13,7 @@ import typer
 from fpplm.cli.bundle import AllowLinks, Device, Digest, Segmentation, Variant, load_segmenter
 from fpplm.cli.predict import progress
 from fpplm.cli.reading import naming_options
+from fpplm_core.escaping import printable
 
 if TYPE_CHECKING:
     from fpplm_core.data.records import Sentence
@@ -78,7 +79,8 @@ def queue(
     write_tasks(chosen, out, to, predictor.bundle.manifest["digest"][:12])
     for line in notes.lines():
         print(line, file=sys.stderr)
-    typer.echo(f"{out}: {len(chosen):,} texts for {to}" + (f" (of {n:,}: no more differ)" if len(chosen) < n else ""))
+    less = f" of {n:,}; no other text is new" if len(chosen) < n else ""
+    typer.echo(printable(f"{out}: {len(chosen):,} texts for {to}{less}"))
 
 
 def corpus_here() -> Iterator[Sentence]:
