@@ -10,7 +10,7 @@ a list of names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -150,6 +150,21 @@ class HeldOut:
             token = row[step : step + number]
             codes, inside = codes * max(2, len(self._vocabulary)) + token, inside & (token >= 0)
         return codes[inside]
+
+
+def distinct(sentences: Sequence[Sentence]) -> list[int]:
+    """The places of the sentences that are like none before them which is kept; short ones only have to differ."""
+    index = HeldOut(sentences)
+    numbers = {tokens: number for number, tokens in enumerate(index.tokens)}
+    candidates = index._candidates(index.tokens) if index.tokens else {}
+    kept: dict[int, int] = {}
+    for place, sentence in enumerate(sentences):
+        number = numbers[tokens_of(sentence.words)]
+        tokens = index.tokens[number]
+        others = (index.tokens[other] for other in candidates.get(number, ()) if other in kept)
+        if number not in kept and not any(likeness(tokens, other) >= ALIKE for other in others):
+            kept[number] = place
+    return list(kept.values())
 
 
 def _pieces_of(sentence: Sentence, tokens: Tokens) -> set[Tokens]:

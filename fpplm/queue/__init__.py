@@ -1,0 +1,1 @@
+"""Picks the texts to annotate next, and writes them for an annotation tool."""
