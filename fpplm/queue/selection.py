@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Sequence
+from math import sqrt
 
 from fpplm.queue.candidates import Candidate, Doubts
 
@@ -35,4 +36,4 @@ def choose(candidates: Sequence[Candidate], number: int) -> list[Candidate]:
 
 def gain(doubts: Doubts, covered: Counter[tuple[str, str]]) -> float:
     """What a text adds to the worth of those that have covered so much."""
-    return sum((covered[key] + doubt) ** 0.5 - covered[key] ** 0.5 for key, doubt in doubts.items())
+    return sum(sqrt(covered[key] + doubt) - sqrt(covered[key]) for key, doubt in doubts.items())

@@ -334,10 +334,12 @@ def test_the_output_is_no_input_and_no_folder(bundle: Path, tmp_path: Path) -> N
 
 def test_it_needs_no_package_that_a_service_lacks(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("B C D")
-    missing = ("torch", "transformers", "pyarrow", "pydantic", "pandas", "ruamel", "prefect", "dvc", "scipy", "rensa")
+    missing = ("torch", "transformers", "pyarrow", "pandas", "ruamel", "prefect", "dvc", "scipy", "rensa")
     code = f"import sys; sys.modules |= dict.fromkeys({missing}); from fpplm.cli.start import start; start()"
-    command = [sys.executable, "-c", code, "queue", "in.txt", "--to", "doccano", "--out", "out", "--bundle", str(bundle)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    arguments = ["queue", "in.txt", "--to", "doccano", "--out", "out", "--bundle", str(bundle)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "out: 1 texts for doccano of 200; no other text is new\n"), done.stderr
 
 
