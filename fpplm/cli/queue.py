@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fpplm.cli.bundle import AllowLinks, Device, Digest, Segmentation, Variant, load_segmenter
-from fpplm.cli.predict import progress
+from fpplm.cli.predict import report_speed
 from fpplm.cli.reading import naming_options
+from fpplm.terminal.progress import show_progress
 from fpplm_core.escaping import printable
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def queue(
         found = read_all(names, kind, reading_options(predictor.word_ranges, notes=notes), encoding)
         return accepted(found, on_error == "skip")
 
-    with naming_options(context):
+    with naming_options(context), show_progress("queue"):
         known = HeldOut(chain(corpus_here(), map(sentence_of, texts(annotated or [], "auto", Notes()))))
-        progress(fill(pool, predictor, texts(inputs, input_format, notes), known, notes))
+        report_speed(fill(pool, predictor, texts(inputs, input_format, notes), known, notes))
     chosen = choose(pool.best(), n)
     write_tasks(chosen, out, to, predictor.bundle.manifest["digest"][:12])
     for line in notes.lines():
