@@ -52,7 +52,7 @@ app.add_typer(copies, name="bundle", help="Writes copies of a bundle for other s
 NewFolder = Annotated[Path, typer.Argument(help="new or empty folder")]
 
 
-@copies.command()
+@copies.command(epilog="Example: fpplm bundle triton bundle models/")
 def triton(
     bundle: BundlePath,
     folder: NewFolder,
@@ -67,7 +67,7 @@ def triton(
     typer.echo(f"{folder}: the models {name} (texts) and {name}_graph (pieces)")
 
 
-@copies.command()
+@copies.command(epilog="Example: fpplm bundle export bundle hub/ --to hf")
 def export(
     bundle: BundlePath,
     folder: NewFolder,
@@ -82,7 +82,7 @@ def export(
     typer.echo(f"{folder}: upload it with hf upload, or git push")
 
 
-@app.command()
+@app.command(epilog="Example: fpplm evaluate bundle data/wikigold/test.conll")
 def evaluate(
     context: typer.Context,
     bundle: BundlePath,

@@ -37,7 +37,7 @@ def make_folder(path: Path) -> None:
         raise DataError(f"cannot be a folder ({error.strerror})", where=str(path), do="name another") from None
 
 
-@app.command()
+@app.command(epilog="Example: fpplm check train.conll --dev dev.conll --docs pages/")
 def check(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="annotated files, which together form the training split")],
@@ -81,7 +81,7 @@ def check(
         raise CheckFailed(f"{report.errors} check(s) found errors", where=", ".join(map(str, files)))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm convert export.json train.conll --from label_studio")
 def convert(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="annotated file, or a brat folder")],
@@ -118,7 +118,7 @@ def convert(
         typer.echo(line)
 
 
-@app.command()
+@app.command(epilog="Example: fpplm review --folds 3")
 def review(
     folds: Annotated[int, typer.Option(min=0, help="0: review dev and test only; N: also train, with N trainings")] = 0,
     shown: Annotated[int, typer.Option(min=0, help="number of lines to show")] = 20,

@@ -32,7 +32,7 @@ Alpha = Annotated[float, typer.Option(min=0.001, max=0.5, help="chance of an ala
 Emit = Annotated[bool, typer.Option("--emit", help="tell Prefect's server, where `fpplm schedule --when drift` waits")]
 
 
-@app.command()
+@app.command(epilog="Example: fpplm drift monday.json --bundle production")
 def drift(
     sketches: Sketches,
     bundle: BundleName = Path("bundle"),

@@ -17,7 +17,7 @@ from fpplm.cli.reading import naming_options
 from fpplm.pipeline.failures import exit_on_error
 from fpplm_core.escaping import printable
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 for group in (pipeline, versions, proof, schedule, data, predict, queue, bundle, serve, drift):
     app.add_typer(group.app)
 
@@ -39,7 +39,7 @@ def options(
         os.environ["FPPLM_DEBUG"] = "1"
 
 
-@app.command()
+@app.command(epilog="Example: fpplm init ~/tagger train.conll --test test.conll")
 def init(
     context: typer.Context,
     directory: Annotated[Path, typer.Argument(help="new or empty folder")],
@@ -64,7 +64,7 @@ def init(
     typer.echo(printable(f"{directory} is ready; next: cd {shlex.quote(place)} && fpplm retrain"))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm update")
 def update() -> None:
     """Updates the files that `fpplm init` copied to the installed version of fpplm; keeps those that you edited."""
     require_project()
@@ -76,7 +76,7 @@ def update() -> None:
         typer.echo("\n".join(update_project()))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm gc --yes")
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="remove these files; the default only lists them")] = False,
 ) -> None:
@@ -97,7 +97,7 @@ def gc(
         typer.echo(f"{total / 1e6:>10,.1f} MB  {done}" if found else "nothing to remove")
 
 
-@app.command()
+@app.command(epilog="Example: fpplm doctor")
 def doctor() -> None:
     """Checks the installation and the project; each line says ok, or what to do."""
     from fpplm.cli.doctor import lines

@@ -19,7 +19,7 @@ Overrides = Annotated[
 Notify = Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")]
 
 
-@app.command()
+@app.command(epilog="Example: fpplm retrain --promote --set train.epochs=10")
 def retrain(
     overrides: Overrides = None,
     data: Annotated[str | None, typer.Option(help="data folder, instead of data.path in params.yaml")] = None,
@@ -71,7 +71,7 @@ def require_ready(promote: bool) -> None:
         raise
 
 
-@app.command()
+@app.command(epilog="Example: fpplm why train")
 def why(stage: Annotated[str, typer.Argument(help="stage in dvc.yaml, such as train")]) -> None:
     """Lists what has changed since the last recorded run of a stage: code, packages, parameters, data."""
     require_project()
@@ -84,7 +84,7 @@ def why(stage: Annotated[str, typer.Argument(help="stage in dvc.yaml, such as tr
     typer.echo("\n".join(lines(stage, find_changes(stage, load()))))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm gate --write")
 def gate(
     write: Annotated[bool, typer.Option("--write", help="write those that params.yaml does not set yet")] = False,
 ) -> None:
@@ -113,7 +113,7 @@ Cluster = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Example: fpplm ablate --workers 2")
 def ablate(
     plan: Annotated[Path, typer.Argument(help="file that lists arms, corpora and seeds")] = Path(
         "benchmarks/studies/main.yaml"
@@ -137,7 +137,7 @@ def ablate(
     typer.echo(write_outcome(plan, results))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm tune --trials 10 --write")
 def tune(
     trials: Annotated[int, typer.Option(min=1, help="random trials, in addition to params.yaml as it is")] = 10,
     write: Annotated[bool, typer.Option("--write", help="write the best values to params.yaml")] = False,
@@ -173,7 +173,10 @@ def cluster_argument(cluster: str | None) -> dict[str, str]:
     return {} if cluster is None else {"cluster": cluster}
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: fpplm bench predict --rounds 3",
+)
 def bench(
     context: typer.Context,
     what: Annotated[

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fpplm predict bundle texts.txt --output entities.jsonl")
 def predict(
     context: typer.Context,
     bundle: BundlePath,

@@ -21,7 +21,7 @@ PrivateKey = Annotated[Path, typer.Option("--key", help="PEM file of a private k
 PublicKey = Annotated[Path | None, typer.Option("--public-key", help="PEM file of the public key to trust")]
 
 
-@app.command()
+@app.command(epilog="Example: fpplm sign v3 --key private.pem")
 def sign(
     model: Model,
     key: PrivateKey,
@@ -40,7 +40,7 @@ def sign(
     typer.echo(printable(f"{signature or default} signs {model}, digest {bundle.manifest['digest']}"))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm verify-signature v3 --public-key public.pem")
 def verify_signature(
     model: Model,
     public_key: PublicKey = None,
@@ -58,7 +58,7 @@ def verify_signature(
     typer.echo(printable(f"{model} is as it was signed; to load no other: --digest {bundle.manifest['digest']}"))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm certify v3 --key private.pem")
 def certify(
     version: Annotated[str, typer.Argument(help="registered version, such as v1")],
     out: Annotated[Path | None, typer.Option(help="file to write; default: such as v1.0.0.intoto.json")] = None,
@@ -88,7 +88,7 @@ def certify(
     )
 
 
-@app.command()
+@app.command(epilog="Example: fpplm verify-certificate v3.0.0.intoto.json --public-key public.pem")
 def verify_certificate(
     file: Annotated[Path, typer.Argument(help="certificate, as fpplm certify writes it")],
     bundle: Annotated[Path | None, typer.Option(help="bundle to compare with; default: the version's in DVC")] = None,

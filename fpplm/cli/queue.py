@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog="Example: fpplm queue texts.txt --n 200 --to label-studio --out tasks.json")
 def queue(
     context: typer.Context,
     inputs: Annotated[list[str], typer.Argument(help="files of texts, as `fpplm predict` reads them; - reads stdin")],

@@ -12,7 +12,7 @@ from fpplm.cli.pipeline import Notify, Overrides
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog='Example: fpplm schedule --cron "0 3 * * 1"')
 def schedule(
     cron: Annotated[
         str | None,
@@ -55,7 +55,7 @@ def schedule(
     typer.echo(deployment.schedule(cron, every, timezone, changed, on_drift=when is not None))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm up")
 def up(
     host: Annotated[
         str,

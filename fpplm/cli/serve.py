@@ -21,7 +21,7 @@ Watch = Annotated[bool, typer.Option("--watch", help="change to a new version wh
 Report = Annotated[Path | None, typer.Option(help="JSON file for the differences and latencies of both models")]
 
 
-@app.command()
+@app.command(epilog="Example: fpplm serve bundle --port 8080")
 def serve(
     bundle: Annotated[Path, typer.Argument(help="bundle folder, or `production` for this project's version there")],
     host: Host = "127.0.0.1",

@@ -16,7 +16,7 @@ app = typer.Typer()
 Because = Annotated[str, typer.Option("--because", help="why, for fpplm models --history")]
 
 
-@app.command()
+@app.command(epilog="Example: fpplm models --history")
 def models(
     history: Annotated[bool, typer.Option("--history", help="show what was in production: when, who, why")] = False,
 ) -> None:
@@ -27,7 +27,7 @@ def models(
     typer.echo(tables.production() if history else tables.models())
 
 
-@app.command()
+@app.command(epilog="Example: fpplm runs --last 5")
 def runs(
     last: Annotated[int, typer.Option(min=1, help="number of retrainings to show")] = 20,
     html: Annotated[
@@ -49,7 +49,7 @@ def runs(
     typer.echo(table(last))
 
 
-@app.command()
+@app.command(epilog='Example: fpplm promote v3 --because "holds on the new test split"')
 def promote(
     version: Annotated[
         str | None, typer.Argument(help="registered version, such as v2; default: the model in ./bundle")
@@ -72,7 +72,7 @@ def promote(
         typer.echo(f"{decision.promote_by_hand(settings, version, because)} is in production")
 
 
-@app.command()
+@app.command(epilog='Example: fpplm rollback --to v2 --because "v3 misses street names"')
 def rollback(
     to: Annotated[str | None, typer.Option(help="registered version, such as v3; default: the one before")] = None,
     because: Because = "",
@@ -88,7 +88,7 @@ def rollback(
     typer.echo(f"{now} is back in production, instead of {before}")
 
 
-@app.command()
+@app.command(epilog="Example: fpplm diff v1 v2")
 def diff(
     before: Annotated[str, typer.Argument(help="registered version, such as v1 or production, or bundle folder")],
     after: Annotated[str, typer.Argument(help="version or bundle folder to compare with it")] = "bundle",
@@ -111,7 +111,7 @@ def diff(
     typer.echo(sections.as_markdown(found) if as_markdown else sections.as_text(found))
 
 
-@app.command()
+@app.command(epilog="Example: fpplm reproduce v1")
 def reproduce(version: Annotated[str, typer.Argument(help="registered version, such as v1")]) -> None:
     """Retrains a version from its code, parameters and data, and compares the result with the registered model."""
     require_project()
