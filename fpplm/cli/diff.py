@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from fpplm.cli.sections import Section
 from fpplm.promotion.data_changes import diff_data
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import bundle_of, resolve
+from fpplm.terminal.tables import Section
 from fpplm_core.data.diff import DataDiff
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.params import load

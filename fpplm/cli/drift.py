@@ -12,7 +12,7 @@ import typer
 
 from fpplm.cli.bundle import AllowLinks, Digest
 from fpplm.cli.flow import require_project
-from fpplm.cli.sections import Section, as_text
+from fpplm.terminal.tables import Section, as_text
 from fpplm_core.errors import CheckFailed
 
 if TYPE_CHECKING:

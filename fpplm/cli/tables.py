@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fpplm.cli.sections import table
 from fpplm.promotion import history
 from fpplm.registry.git import git
 from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import STAGE, assignments, in_production, metrics_at, versions
 from fpplm.report.scores import interval, served
+from fpplm.terminal.tables import table
 
 
 def models() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fpplm.cli.diff import changes_of, cut
-from fpplm.cli.sections import Section, as_markdown, as_text
+from fpplm.terminal.tables import Section, as_markdown, as_text
 from fpplm_core.data.diff import DataDiff, MentionChange, SentenceChange, SplitDiff, TypeDiff
 from fpplm_core.tagging.spans import Span
 

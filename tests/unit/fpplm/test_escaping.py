@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from fpplm.checks.console import findings, show
-from fpplm.cli.sections import table
 from fpplm.report.console import gate_table
 from fpplm.report.run import ChangesSince, RunChange, RunSummary, as_markdown, markdown_table
+from fpplm.terminal.tables import table
 from fpplm_core.data.notes import Notes
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.escaping import markdown, printable
