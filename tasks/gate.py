@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from fpplm.pipeline import paths, stage
-from fpplm.report.console import gate_table
+from fpplm.report.console import gate_section
 from fpplm.report.page import render
+from fpplm.terminal.tables import show
 from fpplm_core.errors import GateFailed
 from fpplm_core.evaluation.gate import apply_rules
 from fpplm_core.evaluation.scores import Evaluation
@@ -18,9 +17,7 @@ def gate(gate: GateSettings) -> None:
     scores = read_record(paths.METRICS / "evaluate.json", Evaluation)
     result = apply_rules(scores.test, read_json(paths.METRICS / "check.json")["warnings"], gate)
     write_record(paths.METRICS / "gate.json", result)
-    Console().print(gate_table(result))
-    for line in result.undecided:
-        print(line)
+    show(gate_section(result))
     print(f"report: {render()}")
     if not result.passed:
         failed = [rule.name for rule in result.rules if not rule.passed]

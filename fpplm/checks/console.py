@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from fpplm.terminal import tables
+from fpplm.terminal.tables import Section
 from fpplm_core.escaping import printable
 from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.quality.report import CheckReport, CheckResult
@@ -15,19 +13,15 @@ from fpplm_core.quality.report import CheckReport, CheckResult
 
 def show(report: CheckReport) -> None:
     """Prints a table of the checks that found something, the first rows of each with advice, and how many are clean."""
-    console = Console()
     found = {name: result for name, result in report.checks.items() if result.found}
-    table = Table(title="data check", title_justify="left")
-    for column in ("check", "severity", "found", "of rows"):
-        table.add_column(column, justify="left" if column in ("check", "severity") else "right")
-    for name, result in found.items():
-        style = {"error": "bold red", "warning": "yellow"}[result.severity] if result.failed else "dim"
-        table.add_row(Text(printable(name)), result.severity, str(result.found), str(result.rows), style=style)
     if found:
-        console.print(table)
-    for line in findings(report.checks, shown=5):
-        console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(report.checks) - len(found)} of {len(report.checks)} checks found nothing")
+        rows = [
+            (name, f"{result.found:,}", f"{result.rows:,}", result.severity if result.failed else "tolerated")
+            for name, result in found.items()
+        ]
+        tables.show(Section("data check", ("check", "found", "of rows", "severity"), rows))
+    print(*findings(report.checks, shown=5), sep="\n")
+    print(f"{len(report.checks) - len(found)} of {len(report.checks)} checks found nothing")
 
 
 def findings(checks: Mapping[str, CheckResult], shown: int) -> Iterator[str]:

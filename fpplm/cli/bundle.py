@@ -20,7 +20,6 @@ from fpplm.cli.reading import (
     as_column,
     naming_options,
 )
-from fpplm_core.escaping import printable
 from fpplm_core.tagging.words import Segmenter
 
 app = typer.Typer()
@@ -108,6 +107,7 @@ def evaluate(
     announce(f"scoring {bundle} on {file}")
     from fpplm.prediction.evaluation import read_gold
     from fpplm.terminal.progress import show_progress
+    from fpplm.terminal.tables import table
     from fpplm_core.data.options import Options
     from fpplm_core.evaluation.scorer import score_spans
     from fpplm_core.evaluation.scores import TypeScore
@@ -130,8 +130,10 @@ def evaluate(
     for line in notes:
         typer.echo(line)
     micro = TypeScore(scores.f1, scores.precision, scores.recall, sum(map(len, gold)))
-    typer.echo(f"{'type':<16}{'precision':>10}{'recall':>10}{'F1':>10}{'mentions':>10}")
-    for name, row in {**scores.types, "all (micro)": micro}.items():
-        typer.echo(f"{printable(name):<16}{row.precision:>10.4f}{row.recall:>10.4f}{row.f1:>10.4f}{row.support:>10}")
+    rows = [
+        (name, f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}", f"{row.support:,}")
+        for name, row in {**scores.types, "all (micro)": micro}.items()
+    ]
+    typer.echo(table(("type", "precision", "recall", "F1", "mentions"), rows))
     interval = f"micro F1 interval [{scores.f1_low:.4f}, {scores.f1_high:.4f}]"
     typer.echo(f"{interval}, token accuracy {scores.token_accuracy:.4f}, {predictor.variant}")

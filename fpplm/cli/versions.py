@@ -101,14 +101,14 @@ def diff(
     """Shows how two models differ: parameters, data, code, scores on the current test split, and spans."""
     require_project()
     announce(f"comparing {after} with {before}")
-    from fpplm.cli import sections
     from fpplm.cli.diff import data_sections, model_sections
     from fpplm.promotion.data_changes import is_corpus_current
+    from fpplm.terminal import tables
 
     if data and "bundle" in (before, after) and not is_corpus_current():
         announce("build/corpus is older than the data; to compare them as they are now, first run: dvc repro read")
     found = data_sections(before, after, limit) if data else model_sections(before, after, limit)
-    typer.echo(sections.as_markdown(found) if as_markdown else sections.as_text(found))
+    typer.echo(tables.as_markdown(found) if as_markdown else tables.as_text(found))
 
 
 @app.command(epilog="Example: fpplm reproduce v1")

@@ -11,12 +11,11 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from rich import table
-from rich.console import Console
-from rich.text import Text
 
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import word_rates
+from fpplm.terminal import tables
+from fpplm.terminal.tables import Section
 from fpplm_core.data.corpus import load_corpus, stream_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.escaping import printable
@@ -101,14 +100,8 @@ def size_of(tagger: Predictor) -> int:
 
 
 def show(comparison: Comparison) -> None:
-    colours = {"pass": "green", "hold": "yellow", "reject": "bold red"}
-    rows = table.Table(title=f"verdict: {comparison.verdict}", title_justify="left")
-    for column in ("rule", "value", "bound", "outcome"):
-        rows.add_column(column, justify="right" if column in ("value", "bound") else "left")
-    for rule in comparison.rules:
-        outcome = f"[{colours[rule.outcome]}]{rule.outcome}[/]"
-        rows.add_row(Text(printable(rule.name)), f"{rule.value:.4g}", f"{rule.bound:.4g}", outcome)
-    Console().print(rows)
+    rows = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
+    tables.show(Section(f"verdict: {comparison.verdict}", ("rule", "value", "bound", "outcome"), rows))
     print(*map(printable, comparison.reasons), sep="\n")
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from rich.table import Table
-from rich.text import Text
-
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing
 from fpplm.report.scores import interval, served
+from fpplm.terminal.tables import Section
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.scores import Evaluation, worst_slice
@@ -18,15 +16,14 @@ from fpplm_core.export.verdicts import ClientF1, VariantVerdict
 from fpplm_core.files import read_json, read_record
 
 
-def gate_table(result: GateResult) -> Table:
-    table = Table(title="gate: the trained model", title_justify="left")
-    for column in ("rule", "value", "required", "verdict"):
-        table.add_column(column, justify="right" if column == "value" else "left", overflow="fold")
-    for rule in result.rules:
-        verdict = Text("pass", "green") if rule.passed else Text("FAIL", "bold red")
-        cells = (printable(rule.name), f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}")
-        table.add_row(*map(Text, cells), verdict)  # as they are: the name of a type may look like markup
-    return table
+def gate_section(result: GateResult) -> Section:
+    """The rules of the gate, and the slices that were too small to be judged."""
+    rows = [
+        (rule.name, f"{rule.value:.4g}", f"{rule.relation} {rule.bound:.4g}", "pass" if rule.passed else "FAIL")
+        for rule in result.rules
+    ]
+    head = ("rule", "value", "required", "verdict")
+    return Section("gate: the trained model", head, rows, "\n".join(map(printable, result.undecided)))
 
 
 def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timing]) -> Iterator[str]:

@@ -11,8 +11,9 @@ from prefect.artifacts import create_markdown_artifact
 
 from fpplm.pipeline import paths
 from fpplm.report.page import render
-from fpplm.report.run import PAGES, RunSummary, as_markdown, markdown_table
+from fpplm.report.run import PAGES, RunSummary, as_markdown
 from fpplm.report.scores import both_f1
+from fpplm.terminal.tables import markdown_table
 from fpplm_core.escaping import markdown
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.promotion import Comparison

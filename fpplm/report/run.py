@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fpplm.report.scores import ModelScores
+from fpplm.terminal.tables import markdown_table
 from fpplm_core.errors import RegistryError
 from fpplm_core.escaping import markdown
 
@@ -111,9 +112,3 @@ def changes_lines(one: ChangesSince) -> Iterator[str]:
         yield markdown_table(("", "", "before", "after"), [(c.kind, c.name, c.before, c.after) for c in one.changes])
     else:
         yield "Its bundle cannot be read." if one.changes is None else "None."
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table that shows its cells as they are, whatever is in them."""
-    lines = [f"| {' | '.join(markdown(str(cell)) for cell in row)} |" for row in (head, *rows)]
-    return "\n".join([lines[0], f"|{' --- |' * len(head)}", *lines[1:]])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from rich.console import Console
 
 from fpplm.checks.console import show
-from fpplm.report.console import gate_table
+from fpplm.report.console import gate_section
+from fpplm.terminal import tables
 from fpplm_core.evaluation.gate import GateResult, at_least
 from fpplm_core.quality.report import CheckReport, CheckResult
 
@@ -14,11 +14,9 @@ NAMES = ["a[/b]", "[red]x", "[link=file:///etc/passwd]y[/link]", ":smile:", "[[x
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_table_of_the_gate_shows_the_name_of_a_type_as_it_is(name: str) -> None:
-    console = Console(width=160)
-    with console.capture() as said:
-        console.print(gate_table(GateResult(False, [at_least(f"test F1 of {name}", 0.1, 0.5)])))
-    assert f"test F1 of {name} " in said.get()
+def test_the_table_of_the_gate_shows_the_name_of_a_type_as_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    tables.show(gate_section(GateResult(False, [at_least(f"test F1 of {name}", 0.1, 0.5)])))
+    assert f"test F1 of {name}  " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", NAMES)
