@@ -80,8 +80,8 @@ def queue(
     write_tasks(chosen, out, to, predictor.bundle.manifest["digest"][:12])
     for line in notes.lines():
         print(line, file=sys.stderr)
-    less = f" of {n:,}; no other text is new" if len(chosen) < n else ""
-    typer.echo(printable(f"{out}: {len(chosen):,} texts for {to}{less}"))
+    said = f"{len(chosen):,} texts" if len(chosen) == n else f"{len(chosen):,} of {n:,} texts (no other is new)"
+    typer.echo(printable(f"{out}: {said} for {to}"))
 
 
 def corpus_here() -> Iterator[Sentence]:

@@ -263,7 +263,7 @@ def test_all_texts_are_chosen_once_where_there_are_fewer_than_asked_for(bundle: 
     near = SENTENCES[0].replace("June", "July").upper()
     source.write_text("\n".join(["", *SENTENCES, " ", *SENTENCES, near, "\u200b", "x" * (LONGEST + 1)]))
     result = run(bundle, source, "--out", tmp_path / "out.json", "--to", "label-studio")
-    assert "4 texts for label-studio of 200; no other text is new" in result.output
+    assert "4 of 200 texts (no other is new) for label-studio" in result.output
     assert "texts of more than 10,000 characters are left out" in result.output
     assert sorted(queue(bundle, source)) == sorted([*SENTENCES[1:], max(SENTENCES[0], near)])
     assert queue(bundle, source, "--n", "2") == queue(bundle, source)[:2]
@@ -340,7 +340,7 @@ def test_it_needs_no_package_that_a_service_lacks(bundle: Path, tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (0, "out: 1 texts for doccano of 200; no other text is new\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "out: 1 of 200 texts (no other is new) for doccano\n"), done.stderr
 
 
 def test_what_comes_back_goes_into_train(
