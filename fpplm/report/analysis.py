@@ -1,4 +1,4 @@
-"""What the predictions on test show beyond the scores: intervals of each type, borders, and what scores are worth."""
+"""What the predictions on test show beyond the scores: intervals by type, boundaries, and what scores are worth."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 
 BINS = 10  # of the score, for the reliability
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-REACH = 2  # words by which a border is off; farther ones count as this far
-BORDER_WORDS = 8
+REACH = 2  # words by which a boundary is off; farther ones count as this far
+BOUNDARY_WORDS = 8
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
-class Borders:
-    """The wrong borders: where spans begin and end, and the (word, count) that were most often left out or added."""
+class Boundaries:
+    """The wrong boundaries: where spans begin and end, and the (word, count) that were most often left out or added."""
 
     offsets: HeatMap
     left_out: list[tuple[str, int]]
@@ -90,21 +90,21 @@ def heat_map(table: Mapping[str, Mapping[str, int]], columns: Sequence[str]) -> 
     return HeatMap([*columns], rows)
 
 
-def borders(errors: Sequence[tuple[SentencePrediction, Error]]) -> Borders:
-    """Of the errors with wrong borders: where the prediction begins and ends, in words from the gold span."""
+def boundaries(errors: Sequence[tuple[SentencePrediction, Error]]) -> Boundaries:
+    """Of the errors with wrong boundaries: where the prediction begins and ends, in words from the gold span."""
     names = offset_names()
     cells, left_out, added = Counter[tuple[str, str]](), Counter[str](), Counter[str]()
     for sentence, error in errors:
         gold, predicted = error.gold, error.predicted
-        if error.kind != "wrong borders" or gold is None or predicted is None:
+        if error.kind != "wrong boundaries" or gold is None or predicted is None:
             continue
         cells[names[clip(predicted.start - gold.start)], names[clip(predicted.end - gold.end)]] += 1
         inside, found = set(range(gold.start, gold.end)), set(range(predicted.start, predicted.end))
         left_out.update(sentence.words[n].lower() for n in inside - found)
         added.update(sentence.words[n].lower() for n in found - inside)
     table = {start: {end: cells[start, end] for end in names.values()} for start in names.values()}
-    return Borders(
-        heat_map(table, [*names.values()]), left_out.most_common(BORDER_WORDS), added.most_common(BORDER_WORDS)
+    return Boundaries(
+        heat_map(table, [*names.values()]), left_out.most_common(BOUNDARY_WORDS), added.most_common(BOUNDARY_WORDS)
     )
 
 

@@ -12,7 +12,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from fpplm.pipeline import paths
 from fpplm.pipeline.timing import Timing, TimingReport
-from fpplm.report.analysis import Borders, Calibration, HeatMap, borders, calibration, type_confusion, type_intervals
+from fpplm.report.analysis import (
+    Boundaries,
+    Calibration,
+    HeatMap,
+    boundaries,
+    calibration,
+    type_confusion,
+    type_intervals,
+)
 from fpplm.report.run import RunSummary, TrendPoint
 from fpplm.report.tagging_errors import ErrorTable, all_errors, error_table
 from fpplm.report.training import Curves, GroupRow, Technique, group_rows, read_columns, read_curves, techniques
@@ -98,7 +106,7 @@ class ReportData:
     types: list[TypeRow]
     slices: list[tuple[str, SliceScore]]
     confusion: HeatMap | None
-    borders: Borders | None
+    boundaries: Boundaries | None
     calibration: Calibration | None
     errors: ErrorTable | None
     curves: Curves
@@ -138,7 +146,7 @@ class ReportData:
             types=type_rows(results.evaluate, sentences) if results.evaluate else [],
             slices=worst_first(results.evaluate.test.slices) if results.evaluate else [],
             confusion=type_confusion(results.evaluate.test.confusion) if results.evaluate else None,
-            borders=None if sentences is None else borders([*all_errors(sentences)]),
+            boundaries=None if sentences is None else boundaries([*all_errors(sentences)]),
             calibration=calibration(sentences or []),
             errors=None if sentences is None else error_table(sentences),
             curves=curves,

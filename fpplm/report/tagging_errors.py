@@ -11,7 +11,7 @@ from fpplm_core.escaping import printable
 from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
 
-ERROR_KINDS = ("wrong type", "wrong borders", "spurious", "missed")
+ERROR_KINDS = ("wrong type", "wrong boundaries", "spurious", "missed")
 BROWSED = 1_800_000  # characters of all sentences in the browser: a page should stay under 3 MB
 
 
@@ -39,7 +39,7 @@ class ErrorTable:
 def classify_errors(sentence: SentencePrediction) -> list[Error]:
     """One error for each wrong predicted span of a sentence, and one for each gold span that no prediction touches.
 
-    So spurious spans and spans with a wrong type or wrong borders together are the false positives.
+    So spurious spans and spans with a wrong type or wrong boundaries together are the false positives.
     """
     gold, predicted = sentence.gold, sentence.predicted
     errors = []
@@ -48,7 +48,7 @@ def classify_errors(sentence: SentencePrediction) -> list[Error]:
         if near is None:
             errors.append(Error("spurious", None, span))
         elif near != span:
-            errors.append(Error("wrong type" if near[:2] == span[:2] else "wrong borders", near, span))
+            errors.append(Error("wrong type" if near[:2] == span[:2] else "wrong boundaries", near, span))
     return errors + [Error("missed", g, None) for g in gold if not any(shared_words(g, span) for span in predicted)]
 
 

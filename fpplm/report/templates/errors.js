@@ -123,7 +123,7 @@ function browse({ kinds, types, files, rows }) {
       missed: () => ["gold ", ...quote(row, gold), " was not found"],
       spurious: () => ["predicted ", ...quote(row, predicted), ", where no entity is"],
       "wrong type": () => [...quote(row, predicted), " is ", element("b", {}, types[gold[2]]), " in gold"],
-      "wrong borders": () => ["predicted ", ...quote(row, predicted), ", gold ", ...quote(row, gold)],
+      "wrong boundaries": () => ["predicted ", ...quote(row, predicted), ", gold ", ...quote(row, gold)],
     }[kinds[kind]]();
     const novelty = seen === null ? [] : [element("span", { className: "soft" }, seen ? " · seen in train" : " · new to train")];
     return element("li", {}, element("span", { className: "badge" }, kinds[kind]), ...said, ...novelty);

@@ -198,13 +198,13 @@ def test_the_search_finds_words_places_and_hostile_text(page: Page, site: Simple
 
 
 def test_a_sentence_shows_its_marks_its_place_and_what_is_wrong(page: Page) -> None:
-    page.select_option("#by-kind", label="wrong borders")
+    page.select_option("#by-kind", label="wrong boundaries")
     first = page.locator("#sentences article").first
     assert first.locator(".place").inner_text() == "data/part 1.conll:31 · document 1"
     assert first.locator(".place a").get_attribute("href") == "../data/part%201.conll#L31"
     assert first.locator("mark.gold").count() == 1 and first.locator("mark.right").count() == 1
     assert 1 <= first.locator("mark.predicted").count() <= 2, "a span that overlaps another is cut in two"
-    assert "wrong borders" in first.inner_text() and "gold" in first.inner_text()
+    assert "wrong boundaries" in first.inner_text() and "gold" in first.inner_text()
 
 
 def test_errors_are_sorted_by_the_scores_of_the_wrong_spans(page: Page, site: SimpleNamespace) -> None:

@@ -1,4 +1,4 @@
-"""What the page finds in predictions: kinds of error, borders, intervals, and what scores are worth."""
+"""What the page finds in predictions: kinds of error, boundaries, intervals, and what scores are worth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm.report.analysis import borders, calibration, heat_map, type_confusion, type_intervals
+from fpplm.report.analysis import boundaries, calibration, heat_map, type_confusion, type_intervals
 from fpplm.report.tagging_errors import ERROR_KINDS, all_errors, classify_errors, error_table
 from fpplm_core.evaluation.metrics import micro_f1
 from fpplm_core.evaluation.predictions import SentencePrediction
@@ -31,13 +31,13 @@ def row(gold, predicted, words=9, line=1, **more):
         ([], [], []),
         ([[0, 2, "A"], [2, 3, "B"]], [[0, 2, "A"], [2, 3, "B"]], []),
         ([[0, 2, "A"]], [[0, 2, "B"]], ["wrong type"]),
-        ([[0, 3, "A"]], [[1, 3, "A"]], ["wrong borders"]),
-        ([[0, 3, "A"]], [[2, 4, "B"]], ["wrong borders"]),
+        ([[0, 3, "A"]], [[1, 3, "A"]], ["wrong boundaries"]),
+        ([[0, 3, "A"]], [[2, 4, "B"]], ["wrong boundaries"]),
         ([], [[1, 2, "A"]], ["spurious"]),
         ([[1, 2, "A"]], [], ["missed"]),
         ([[0, 2, "A"]], [[2, 4, "A"]], ["spurious", "missed"]),  # side by side, not touching
-        ([[0, 4, "A"]], [[0, 1, "A"], [1, 4, "B"]], ["wrong borders", "wrong borders"]),  # cut in two
-        ([[0, 2, "A"], [2, 4, "B"]], [[0, 4, "A"]], ["wrong borders"]),  # two in one: neither is missed
+        ([[0, 4, "A"]], [[0, 1, "A"], [1, 4, "B"]], ["wrong boundaries", "wrong boundaries"]),  # cut in two
+        ([[0, 2, "A"], [2, 4, "B"]], [[0, 4, "A"]], ["wrong boundaries"]),  # two in one: neither is missed
         ([[0, 2, "A"], [4, 5, "B"]], [[0, 2, "A"], [6, 7, "B"]], ["spurious", "missed"]),
     ],
 )
@@ -118,14 +118,14 @@ def test_an_empty_matrix_divides_by_nothing():
     assert heat_map({"a": {}}, ["b"]).rows == [("a", 0, [(0, 0.0)])]
 
 
-def test_borders_say_where_a_span_begins_and_ends_and_which_words_that_costs():
+def test_boundaries_say_where_a_span_begins_and_ends_and_which_words_that_costs():
     sentences = [
         row([[2, 5, "A"]], [[3, 5, "A"]]),  # w2 left out
         row([[2, 5, "A"]], [[3, 5, "B"]]),
         row([[2, 3, "A"]], [[0, 9, "A"]]),  # far to both sides
-        row([[2, 3, "A"]], [[2, 3, "B"]]),  # right borders
+        row([[2, 3, "A"]], [[2, 3, "B"]]),  # right boundaries
     ]
-    found = borders([*all_errors(sentences)])
+    found = boundaries([*all_errors(sentences)])
     cells = {
         (name, column): count
         for name, _, counts in found.offsets.rows
