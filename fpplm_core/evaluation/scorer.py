@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,11 +33,12 @@ from fpplm_core.evaluation.scores import (
     SplitScores,
     type_score,
 )
-from fpplm_core.evaluation.slices import Slices
-from fpplm_core.evaluation.slicing import SliceScorer
 from fpplm_core.tagging.schemes import INNER_SCHEME, legal
 from fpplm_core.tagging.spans import tags_from_spans
 from fpplm_core.tagging.viterbi import softmax
+
+if TYPE_CHECKING:  # it needs pyarrow, which whoever only evaluates a bundle lacks
+    from fpplm_core.evaluation.slicing import SliceScorer
 
 
 class SpanScorer:
@@ -103,7 +105,7 @@ class SplitScorer:
 
     def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str], slices: SliceScorer | None = None) -> None:
         self.spans = SpanScorer(seen)
-        self.slices = slices or SliceScorer(Slices(), seen, {})
+        self.slices = slices
         self.labels = labels
         self.illegal = self.words_in_windows = 0
         self.gaps = np.zeros(BINS)
@@ -118,7 +120,8 @@ class SplitScorer:
         *Shape:* logits (words, K) by sentence.
         """
         counts = self.spans.add(sentences, gold, predicted)
-        self.slices.add(sentences, gold, predicted)
+        if self.slices:
+            self.slices.add(sentences, gold, predicted)
         compare_with_seqeval(sentences, gold, predicted, counts.f1)
         index = {label: number for number, label in enumerate(self.labels)}
         tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
@@ -136,7 +139,7 @@ class SplitScorer:
             calibration_error=calibration_error(self.gaps, spans.words),
             coverage=self.words_in_windows / max(1, spans.words),
             words_without_pieces=words_without_pieces,
-            slices=self.slices.scores(),
+            slices=self.slices.scores() if self.slices else {},
         )
 
 

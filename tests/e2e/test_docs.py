@@ -19,7 +19,8 @@ import yaml
 from markdown_it import MarkdownIt
 
 from fpplm.cli.main import app
-from fpplm_core.params import load
+from fpplm_core.evaluation.slices import read_slices
+from fpplm_core.params import Params, load
 from fpplm_core.settings import read_yaml
 from tests.conftest import ROOT
 from tests.project import SETTINGS, Project, write_guard
@@ -159,6 +160,10 @@ def test_yaml_is_what_its_reader_accepts(
         pointer = tmp_path / f"train{POINTER}"
         pointer.write_text(block.code, encoding="utf-8")
         assert detect(pointer)[0] == "hugging_face" and set(values) <= {"dataset", "revision", "split"}
+    elif "slices" in values:
+        assert read_slices(tmp_path / "block.yaml").slices.keys() == values["slices"].keys()
+    elif values.keys() <= (params := read_yaml(ROOT / "params.yaml")).keys():
+        Params.parse({name: {**section, **values.get(name, {})} for name, section in params.items()}, name(page))
     else:
         from fpplm.studies.tuning import write_plan
 
