@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fpplm.promotion import history
+from fpplm.proof.cost import cpu_seconds_of
 from fpplm.registry.git import git
 from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import STAGE, assignments, in_production, metrics_at, versions
@@ -19,7 +20,7 @@ def models() -> str:
     rows = []
     for name, tag in reversed(versions().items()):
         stage, registered = STAGE if name == production else "", history.minute(tag.date)
-        cpu = sum(history.cpu_seconds_of(digests[name]).values()) if name in digests else 0
+        cpu = sum(cpu_seconds_of(digests[name]).values()) if name in digests else 0
         cells = (*scores_at(tag.commit), data_at(tag.commit), f"{cpu:,.0f} s" if cpu else "not measured")
         rows.append((name, stage, registered, *cells))
     if not rows:

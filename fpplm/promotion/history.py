@@ -170,19 +170,6 @@ def trend(records: Sequence[RunRecord]) -> list[TrendPoint]:
     return with_versions([record.point for record in records if record.model and record.verdict in JUDGED])
 
 
-def cpu_seconds_of(model: str) -> dict[str, float]:
-    """The CPU seconds of each stage when it last ran before this model, named by its digest, was first decided on.
-
-    It is empty if this folder's ledger does not know them all.
-    """
-    found: dict[str, float] = {}
-    for run in runs():
-        found |= {name: seconds for name, seconds in run.cpu_seconds.items() if run.ran.get(name)}
-        if run.model == model:
-            return found if "train" in found else {}
-    return {}
-
-
 def last_finished(without: str) -> RunRecord | None:
     """The last run that came to its end with a verdict, except this one; killed and failed runs do not count."""
     found = [run for run in runs() if run.run != without and run.facts and run.verdict in FINISHED]

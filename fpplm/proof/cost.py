@@ -6,7 +6,7 @@ from typing import Any
 
 from fpplm.pipeline.paths import BUNDLE, REPORTS
 from fpplm.pipeline.timing import TimingReport
-from fpplm.promotion.history import cpu_seconds_of
+from fpplm.promotion.history import runs
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_record
 from fpplm_core.serving.bundle import open_bundle
@@ -24,6 +24,19 @@ def cost_of(digest: str) -> dict[str, Any]:
         "cpuSecondsPerMillionWords": serving_cost(digest) or NOT_MEASURED,
         "energy": NOT_MEASURED,
     }
+
+
+def cpu_seconds_of(model: str) -> dict[str, float]:
+    """The CPU seconds of each stage when it last ran before this model, named by its digest, was first decided on.
+
+    It is empty if this folder's ledger does not know them all.
+    """
+    found: dict[str, float] = {}
+    for run in runs():
+        found |= {name: seconds for name, seconds in run.cpu_seconds.items() if run.ran.get(name)}
+        if run.model == model:
+            return found if "train" in found else {}
+    return {}
 
 
 def serving_cost(digest: str) -> dict[str, float]:
