@@ -71,6 +71,7 @@ def sections_of(found: Drift) -> Iterator[Section]:
 
 
 def row_of(one: FeatureDrift) -> tuple[str, ...]:
-    changes = ", ".join(f"{change.bin} {change.before:.1%} to {change.after:.1%}" for change in one.changes)
+    shares = [(change.bin, f"{change.before:.1%}", f"{change.after:.1%}") for change in one.changes]
+    changes = ", ".join(f"{name} {before} to {after}" for name, before, after in shares if before != after)
     interval, mark = f"[{one.low:.3f}, {one.high:.3f}]", "drifted" if one.matters else ""
     return one.feature, f"{one.distance:.3f}", interval, f"{one.p:.4f}", mark, changes
