@@ -27,6 +27,7 @@ from fpplm_core.params import load
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 DRIFT = "fpplm.drift"  # the event of `fpplm drift --emit`
@@ -59,7 +60,12 @@ def schedule(
         check(parameters)
         make_pool(client)
         deploy(rule, on_drift, parameters)
-        done = client.read_deployment_by_name(f"{FLOW}/{NAME}")
+        found = client.read_deployment_by_name(f"{FLOW}/{NAME}")  # prefect deploy leaves what its options do not name
+        if rule is None:
+            remove_schedules(client, found)
+        if not on_drift:
+            client.delete_resource_owned_automations(owner_of(found))
+        done = client.read_deployment(found.id)
         given = ", ".join(f"{key}={value}" for key, value in done.parameters.items() if value not in (None, []))
         lines = [f"runs with  {given}"]
         if on_drift:
@@ -98,12 +104,20 @@ def unschedule() -> str:
         found: list[Any] = []
         with suppress(ObjectNotFound):
             deployment = client.read_deployment_by_name(f"{FLOW}/{NAME}")
-            owner = f"prefect.deployment.{deployment.id}"
-            found = [*deployment.schedules, *client.read_resource_related_automations(owner)]
-            client.delete_resource_owned_automations(owner)
-            for one in deployment.schedules:
-                client.delete_deployment_schedule(deployment.id, one.id)
+            found = [*deployment.schedules, *client.read_resource_related_automations(owner_of(deployment))]
+            client.delete_resource_owned_automations(owner_of(deployment))
+            remove_schedules(client, deployment)
     return "no longer scheduled" if found else "nothing was scheduled"
+
+
+def owner_of(deployment: DeploymentResponse) -> str:
+    """The name by which Prefect's automations know a deployment."""
+    return f"prefect.deployment.{deployment.id}"
+
+
+def remove_schedules(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
+    for one in deployment.schedules:
+        client.delete_deployment_schedule(deployment.id, one.id)
 
 
 @contextmanager
@@ -131,6 +145,7 @@ def server() -> Iterator[SyncPrefectClient]:
 
 def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:
     """Raises ParamsError if Prefect cannot read it."""
+    from prefect.client.schemas.responses import DeploymentResponse
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
     from pydantic import ValidationError
 
@@ -191,7 +206,7 @@ def make_pool(client: SyncPrefectClient) -> None:
 
 
 def deploy(rule: CronSchedule | IntervalSchedule | None, on_drift: bool, parameters: dict[str, Any]) -> None:
-    """Runs `prefect deploy` on prefect.yaml; the given schedule and trigger replace all others.
+    """Runs `prefect deploy` on prefect.yaml; a given schedule or trigger replaces the earlier ones of its kind.
 
     Raises FpplmError if it fails, with its last line.
     """

@@ -352,6 +352,7 @@ def test_a_clock_that_was_set_back(trained: Project, tmp_path: Path) -> None:
     assert runs[-1].started < runs[-2].started, "the clock was back"
     assert runs[-1].ran and not any(runs[-1].ran.values())
     project.set(gate={"min_type_f1": 0.0}, verify={"max_f1_loss": 0.9})
-    project.ok("fpplm", "promote", "v1", LD_PRELOAD=str(library))
     project.ok("fpplm", "retrain", LD_PRELOAD=str(library))
+    again = project.run("fpplm", "promote", "v1", LD_PRELOAD=str(library))
+    assert again.returncode == 3 and "it is in production" in again.stderr
     assert "v1.0.0" in project.ok("fpplm", "models")

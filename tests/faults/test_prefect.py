@@ -60,7 +60,7 @@ def test_flow_on_a_server_leaves_runs_and_artifacts(project: Project, server: st
     assert set(ran) == {"Completed"} and set(states.values()) == {"Cached"} and len(states) == 6
     every = ask(server, "artifacts")  # with those of the first run, on a temporary server with the same database
     artifacts = {row["key"]: row for row in every if row["flow_run_id"] == run["id"]}
-    assert artifacts.keys() == {"check", "scores", "types", "gate", "retraining", "report"}
+    assert artifacts.keys() == {"check", "scores", "types", "slices", "gate", "retraining", "report"}
     assert {row["key"] for row in every} == artifacts.keys() | {"graphs"}
     assert "file:" not in json.dumps(every), "no browser follows such a link"
     assert (
