@@ -145,7 +145,6 @@ def server() -> Iterator[SyncPrefectClient]:
 
 def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:
     """Raises ParamsError if Prefect cannot read it."""
-    from prefect.client.schemas.responses import DeploymentResponse
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
     from pydantic import ValidationError
 
