@@ -15,6 +15,7 @@ PREFECT = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # errors reach the terminal once, as our one line
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the temporary server starts slowly on busy machines
 }
+DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
 def require_project() -> None:
@@ -34,14 +35,18 @@ def load_flow(name: str) -> Any:
     What the flow starts ends with this process. Raises DataError if the project has no such flow, or one for another
     version of fpplm.
     """
-    for variable, value in PREFECT.items():
-        os.environ.setdefault(variable, value)
     if not Path(f"flows/{name}.py").exists():
         raise DataError(
             "no such flow here", where=f"flows/{name}.py", do="restore the project's copies with fpplm update"
         )
     from fpplm.pipeline.guard import guard
+    from fpplm.pipeline.paths import SCRATCH
 
+    # In the home directory another project's newer Prefect would upgrade the database beyond what this one reads.
+    own = {} if "PREFECT_HOME" in os.environ else {DATABASE: f"sqlite+aiosqlite:///{SCRATCH.resolve() / 'prefect.db'}"}
+    for variable, value in {**PREFECT, **own}.items():
+        os.environ.setdefault(variable, value)
+    SCRATCH.mkdir(exist_ok=True)
     guard()
     sys.path.insert(0, str(Path.cwd()))
     try:

@@ -89,3 +89,12 @@ def test_hub_encoder_without_network_is_one_line(project: Project) -> None:
     assert done.returncode == 4 and "nobody/no-such-encoder" in done.stderr
     assert "Traceback" not in done.stderr
     assert time.monotonic() - start < 120, "nothing hangs"
+
+
+def test_the_temporary_servers_database_is_the_projects_own(trained: Project, tmp_path: Path) -> None:
+    """One in the home directory would serve all projects, and be upgraded by whichever has the newest Prefect."""
+    project = trained.copy(tmp_path / "project")
+    home = tmp_path / "home"
+    home.mkdir()
+    project.ok("env", "-u", "PREFECT_HOME", f"HOME={home}", "fpplm", "retrain")
+    assert (project.path / ".fpplm/prefect.db").exists() and not list(home.rglob("*.db"))
