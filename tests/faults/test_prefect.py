@@ -91,9 +91,8 @@ def test_hub_encoder_without_network_is_one_line(project: Project) -> None:
     assert time.monotonic() - start < 120, "nothing hangs"
 
 
-def test_the_temporary_servers_database_is_the_projects_own(trained: Project, tmp_path: Path) -> None:
+def test_the_temporary_servers_database_is_the_projects_own(project: Project, tmp_path: Path) -> None:
     """One in the home directory would serve all projects, and be upgraded by whichever has the newest Prefect."""
-    project = trained.copy(tmp_path / "project")
     home = tmp_path / "home"
     home.mkdir()
     project.ok("env", "-u", "PREFECT_HOME", f"HOME={home}", "fpplm", "retrain")
