@@ -70,7 +70,8 @@ class RunRecord:
         scores = TypeAdapter(ModelScores).validate_python(self.scores) if self.scores else None
         words = self.statistics["train"]["words"] if self.statistics else None
         seconds = round(sum(self.seconds.values()), 1)
-        return TrendPoint(self.version or self.run, self.started, self.state, scores, words, seconds)
+        cpu_seconds = round(sum(self.cpu_seconds.values()), 1) if self.cpu_seconds else None
+        return TrendPoint(self.version or self.run, self.started, self.state, scores, words, seconds, cpu_seconds)
 
     @property
     def state(self) -> str:

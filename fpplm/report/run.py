@@ -61,7 +61,8 @@ class TrendPoint:
     """A model that was judged by a run of this folder, or registered by another clone, for the trends.
 
     `name` is its version, or the name of the run; `date` is ISO 8601; `words` are those of the training split;
-    `seconds` is what the stages of the run took. What nobody recorded is None.
+    `seconds` is what the stages of the run took, `cpu_seconds` the time of all cores together. What nobody recorded is
+    None.
     """
 
     name: str
@@ -70,6 +71,7 @@ class TrendPoint:
     scores: ModelScores | None = None
     words: int | None = None
     seconds: float | None = None
+    cpu_seconds: float | None = None
     in_production: bool = False
 
 

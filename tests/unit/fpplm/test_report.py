@@ -350,12 +350,12 @@ POINT = TrendPoint("v1.0.0", "2026-01-01T02:03:04+00:00", "promoted", None, None
 
 def test_the_trends_show_each_model_with_what_is_known_of_it(tmp_path):
     scores = ModelScores(F1(0.5, 0.45, 0.55), F1(0.49, 0.44, 0.54))
-    new = TrendPoint(HOSTILE, "2026-01-02T02:03:04+02:00", "hold", scores, 1234, 56.7, True)
+    new = TrendPoint(HOSTILE, "2026-01-02T02:03:04+02:00", "hold", scores, 1234, 56.7, 89.1, True)
     render_trend([POINT, new], tmp_path / "runs.html")
     source = (tmp_path / "runs.html").read_text(encoding="utf-8")
     text = Page(source).text["trends"]
-    assert "v1.0.0 promoted 2026-01-01 02:03 – – – –" in text
-    assert "hold, in production 2026-01-02 02:03 0.490 [0.440, 0.540] 0.500 [0.450, 0.550] 1234 57" in text
+    assert "v1.0.0 promoted 2026-01-01 02:03 – – – – –" in text
+    assert "hold, in production 2026-01-02 02:03 0.490 [0.440, 0.540] 0.500 [0.450, 0.550] 1234 57 89" in text
     assert HOSTILE in text
     assert source.count("data-chart") > 3
     render_trend([POINT], tmp_path / "runs.html")

@@ -59,7 +59,7 @@ def trend(models: int) -> list[TrendPoint]:
         f1 = 0.5 + 0.4 * n / models
         values = ModelScores(F1(f1, f1 - 0.03, f1 + 0.03), F1(f1 - 0.01, f1 - 0.04, f1 + 0.02) if n % 3 else None)
         date = f"2026-01-{n:02}T03:00:00+00:00"
-        points.append(TrendPoint(f"v{n}.0.0", date, "promoted", values, 1000 * n, 50.0 + n, n == models))
+        points.append(TrendPoint(f"v{n}.0.0", date, "promoted", values, 1000 * n, 50.0 + n, 90.0 + n, n == models))
     return points
 
 
