@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fpplm.checks.console import findings
-from fpplm.checks.validation import LISTED, check_corpus
 from fpplm_core.data.corpus import SPLITS, TagBigram, open_corpus, sentences_of, tag_bigrams_in, write_corpus
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.data.notes import Notes
@@ -57,6 +56,8 @@ class Known(NamedTuple):
 
 def screen(path: Path, drops: Path, known: Known, settings: Params) -> Screening:
     """Checks a file as `fpplm check` does, in the corpus's tag scheme, and against its types, dev and test."""
+    from fpplm.checks.validation import LISTED, check_corpus  # takes seconds; most runs have nothing to screen
+
     if fault := name_fault(path):
         return Screening(0, [fault])
     # These say nothing about a drop by itself.

@@ -135,7 +135,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
         DataError: this folder's parameters or data differ from those of the bundle.
         RegistryError: Git, DVC or a remote has refused.
     """
-    from fpplm.intake import dvc_import  # takes seconds
+    from fpplm.intake import dvc_import  # imports DVC
 
     manifest = open_bundle(BUNDLE, allow_links=True).manifest
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
