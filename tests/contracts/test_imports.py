@@ -97,7 +97,11 @@ NEEDED = {
     "tasks.read": set(),
     "tasks.encode": {"torch", "transformers"},
     "tasks.check": HEAVY - {"datasets", "onnxruntime", "onnx", "prefect"},
-    "flows.retrain": {"prefect", "pandas"},  # each of the others would add seconds to a run with nothing new
+    "flows.retrain": {
+        "prefect",
+        "pandas",
+        "onnxruntime",
+    },  # each of the others would add seconds to a run with nothing new
 }
 
 
