@@ -11,9 +11,10 @@ retrain: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts tests/e2e benchmarks/tests
 
-# Kills, full disks, servers that go, schedules, promotions; and the counts of the contracts in full.
+# Kills, full disks, servers that go, schedules, promotions; and the counts of the contracts in full. Three processes on
+# two cores, because many of these tests wait for a server or a clock.
 test-faults: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults/test_operations.py tests/faults \
+	$(BIN)/python -m pytest -n 3 --dist worksteal --full --durations 25 tests/faults/test_operations.py tests/faults \
 	  tests/e2e/test_init.py tests/e2e/test_docs.py tests/contracts/test_formats.py tests/contracts/test_encoders.py
 
 lint: $(READY)

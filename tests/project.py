@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from fpplm_core.settings import read_yaml
 
@@ -112,7 +113,8 @@ class Project:
 
     def copy(self, path: Path) -> Project:
         """The same project, history and DVC cache included, in another folder."""
-        return Project(Path(shutil.copytree(self.path, path, symlinks=True)))
+        half_written = shutil.ignore_patterns("*.pyc.*")  # by a process that runs in the project for another test
+        return Project(Path(shutil.copytree(self.path, path, symlinks=True, ignore=half_written)))
 
     def set(self, **sections: dict[str, Any]) -> None:
         """Changes values of params.yaml."""
@@ -195,12 +197,17 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
 
 
 @pytest.fixture(scope="session")
-def trained(make_project: Callable[[], Project]) -> Project:
-    """A project after its first `fpplm retrain`; tests may read it and change copies of it."""
-    project = make_project()
-    output = project.ok("fpplm", "retrain")
-    (project.path / "retrain.log").write_text(output)
-    return project
+def trained(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project after its first `fpplm retrain`, for all test processes; tests may read it and change copies of it."""
+    own = tmp_path_factory.getbasetemp()
+    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "trained"
+    with FileLock(f"{place}.lock"):
+        if not place.exists():
+            project = make_project()
+            output = project.ok("fpplm", "retrain")
+            (project.path / "retrain.log").write_text(output)
+            place.symlink_to(project.path)
+    return Project(place.resolve())
 
 
 @pytest.fixture(scope="session", autouse=True)
