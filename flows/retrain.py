@@ -15,9 +15,9 @@ from prefect.states import Completed
 
 from fpplm.intake import dvc_import
 from fpplm.pipeline.dvc import require_readable
+from fpplm.pipeline.dvc_cache import repair_cache
 from fpplm.pipeline.flow import end_on_sigterm, retry_policy
 from fpplm.pipeline.paths import METRICS
-from fpplm.project.dvc_cache import repair_cache
 from fpplm.project.lock import Busy, project_lock
 from fpplm.project.overrides import with_overrides
 from fpplm.project.repair import repair_workspace
