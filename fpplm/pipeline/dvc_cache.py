@@ -16,19 +16,21 @@ from dvc.stage import PipelineStage
 from fpplm.pipeline.dvc import open_repo
 
 
-def repair_cache() -> list[str]:
-    """Removes cached files that do not match dvc.lock, which DVC then makes again; returns one line for each.
+def repair_cache(commit: str | None = None) -> list[str]:
+    """Removes cached files that do not match dvc.lock, of a commit if one is given; returns one line for each.
+
+    DVC then makes them again, or fetches them from its remote.
 
     Raises ParamsError if DVC cannot read the project.
     """
-    with open_repo() as repo:
+    with open_repo(commit) as repo:
         outs = [out for one in repo.index.stages if isinstance(one, PipelineStage) for out in one.outs]
         objects = {name for out in outs if out.use_cache and out.hash_info for name in _objects(out)}
         files = {name: Path(repo.cache.local.oid_to_path(name)) for name in sorted(objects)}
     damaged = [file for name, file in files.items() if file.exists() and _md5(file) != name.removesuffix(".dir")]
     for file in damaged:
         file.unlink()
-    return [f"{file} was damaged; it is made again" for file in damaged]
+    return [f"{file} was damaged and is removed" for file in damaged]
 
 
 def _objects(out: Any) -> Iterator[str]:

@@ -164,7 +164,7 @@ def test_damaged_files_of_the_cache_are_made_again(trained: Project, tmp_path: P
     shutil.rmtree(project.path / "build/model")
     shutil.rmtree(project.path / "bundle")
     output = project.ok("fpplm", "retrain")
-    assert output.count("was damaged; it is made again") == 2
+    assert output.count("was damaged and is removed") == 2
     assert digests(project) == digests(trained)
     assert [cached(project, file) for file in (MODEL, Path("bundle/onnx/model_quantized.onnx"))] == files
     assert "repaired" not in project.ok("fpplm", "retrain")

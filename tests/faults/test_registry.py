@@ -349,15 +349,28 @@ def test_without_remotes_it_works_in_the_folder_alone(place: Place) -> None:
     assert in_production() == "v2.0.0"
 
 
+def damage(store: Path) -> None:
+    (damaged,) = (file for file in store.rglob("*") if file.is_file() and file.read_bytes() == b"one")
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"0ne")
+
+
+def test_what_the_cache_has_damaged_comes_from_the_remote(place: Place) -> None:
+    promote("first", ["text.txt"])
+    place.train("two")
+    promote("second", ["text.txt"])
+    damage(place.path / ".dvc/cache")
+    assign("v1.0.0")
+    assert in_production() == "v1.0.0" and (bundle_of("v1.0.0") / "model.txt").read_text() == "one"
+
+
 def test_a_bundle_that_dvc_has_damaged_is_refused(place: Place) -> None:
     """A file of the cache and of the remote with other bytes: the manifest tells."""
     promote("first", ["text.txt"])
     place.train("two")
     promote("second", ["text.txt"])
     for store in (place.path / ".dvc/cache", place.root / "store"):
-        (damaged,) = (file for file in store.rglob("*") if file.is_file() and file.read_bytes() == b"one")
-        damaged.chmod(0o644)
-        damaged.write_bytes(b"0ne")
+        damage(store)
     with pytest.raises((BundleError, RegistryError)):
         assign("v1.0.0")
     assert in_production() == "v2.0.0"
