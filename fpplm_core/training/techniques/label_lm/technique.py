@@ -30,8 +30,9 @@ from torch.nn import functional as F
 
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import AgreedShare, Finding, SecondGraph, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; all words after them share the last position
