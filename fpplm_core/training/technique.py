@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fpplm_core.errors import FpplmError
+from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged, without_gradient
@@ -97,6 +98,7 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
+Axes = tuple[Sequence[str], ...]  # names along the first axes of a tensor
 Finding = float | dict[str, float] | list[dict[str, str | int | float]]
 
 
@@ -116,6 +118,13 @@ class Technique:
 
     def rates(self) -> dict[str, float]:
         """Learning rates of its modules as multiples of the head's rate, by name; 1 for those that it does not name."""
+        return {}
+
+    def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
+        """The names of rows, and of columns, that belong to labels or types, by `module.parameter` of its modules.
+
+        A warm start finds an earlier run's rows by these names. It takes other parameters whole, and no other buffers.
+        """
         return {}
 
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
