@@ -65,7 +65,7 @@ def fill(folder: Path, version: str | None, cold_every: int | None) -> tuple[str
         if not (folder / ORIGIN).exists():
             why = f"an earlier fpplm made {version}"
         elif cold_every and len(read_json(folder / ORIGIN)["starts"]) + 1 >= cold_every:
-            why = f"as every {cold_every}th model"
+            why = f"as one of {cold_every} models does"
         else:
             chosen = version
     if not chosen:

@@ -22,7 +22,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def settings(name: str, revision: str | None = None) -> Params:
-    model, data = SimpleNamespace(encoder=name, revision=revision), SimpleNamespace(unlabelled=None)
+    model, data = SimpleNamespace(encoder=name, revision=revision, start=None), SimpleNamespace(unlabelled=None)
     return cast(Params, SimpleNamespace(model=model, data=data))
 
 

@@ -41,7 +41,7 @@ stages:
     outs: [build/model]
 """
 PARAMS = "data: {path: data}\nmodel: {encoder: encoder}\ntrain: {lr: 0.0003, layers: [1, 2]}\n"
-MODEL = SimpleNamespace(encoder="encoder", revision=None)
+MODEL = SimpleNamespace(encoder="encoder", revision=None, start=None)
 SETTINGS = cast(Params, SimpleNamespace(model=MODEL, data=SimpleNamespace(unlabelled="text")))
 
 
