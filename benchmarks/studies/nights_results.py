@@ -36,10 +36,8 @@ def lines_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Rows]]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Test F1 on average and after the last night, that of the type that gets rare, and the seconds of training."""
-    lines = [
-        "| corpus, seed | nights | arm | test F1, mean | - cold | test F1, last night | rare type, last night | s a night |",
-        "| --- " * 8 + "|",
-    ]
+    head = "corpus, seed", "nights", "arm", "test F1, mean", "- cold", "last night", "rare type then", "s a night"
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for name, arms in lines_of(rows).items():
         for arm, own in arms.items():
             nights = own[1:]  # night 0 is the same for all
@@ -50,16 +48,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             gain = str(Mean.of((f1 - cold).tolist())) if arm != "cold" else ""
             last, seconds = nights[-1], float(np.mean([row["seconds"] for row in nights]))
             rare = f"{last['rare_f1']} ({CORPORA.get(last['corpus'], '')})"
-            cells = [
-                name,
-                str(len(nights)),
-                arm,
-                f"{f1.mean():.2f}",
-                gain,
-                str(last["test_f1"]),
-                rare,
-                f"{seconds:.0f}",
-            ]
+            means = f"{f1.mean():.2f}", gain, str(last["test_f1"]), rare, f"{seconds:.0f}"
+            cells = [name, str(len(nights)), arm, *means]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
