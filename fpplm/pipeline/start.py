@@ -7,7 +7,7 @@ version, or with that file alone, for a cold start. DVC tracks the folder, so a 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fpplm_core.errors import DataError
 from fpplm_core.files import read_json
@@ -42,8 +42,8 @@ def start_folder(model: ModelSettings) -> Path | None:
 
 def pinned_version(folder: Path) -> str | None:
     """The version in a folder that `pin_start` filled, "" if it chose a cold start; None for any other folder."""
-    file = folder / VERSION
-    return str(read_json(file)["version"] or "") if file.exists() else None
+    pinned = _read(folder / VERSION)
+    return str(pinned["version"] or "") if "version" in pinned else None
 
 
 def start_facts(model: ModelSettings) -> dict[str, str]:
@@ -54,6 +54,11 @@ def start_facts(model: ModelSettings) -> dict[str, str]:
     folder = start_folder(model)
     if folder is None:
         return {}
-    origin = read_json(folder / ORIGIN) if (folder / ORIGIN).exists() else {}  # train refuses such a start
     version = pinned_version(folder)
-    return ({"version": version} if version else {}) | {"model_sha256": str(origin.get("model_sha256"))}
+    return ({"version": version} if version else {}) | {"model_sha256": str(_read(folder / ORIGIN).get("model_sha256"))}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The content of a JSON file; nothing if there is no such file, or it has none: train then refuses the start."""
+    found = read_json(file) if file.exists() else {}
+    return found if isinstance(found, dict) else {}

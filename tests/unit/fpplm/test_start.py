@@ -72,6 +72,15 @@ def test_a_folder_of_the_users_own_has_no_version() -> None:
     assert external.start(settings("models/news")) != before
 
 
+@pytest.mark.parametrize("content", ["[]", "null", '"version"', "3", "{}"])
+def test_strange_files_of_a_folder_are_for_train_to_refuse(content: str) -> None:
+    folder = write(Path("models/news"), pinned=False)
+    for name in ("origin.json", "version.json"):
+        (folder / name).write_text(content)
+    assert start_folder(model("models/news")) == folder
+    assert start_facts(model("models/news")) == {"model_sha256": "None"}
+
+
 def test_a_missing_folder_says_how_to_get_it() -> None:
     with pytest.raises(DataError, match=r"model\.start: no such folder, got models/gone; name build/model of a"):
         start_folder(model("models/gone"))
