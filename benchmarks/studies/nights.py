@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,12 +130,12 @@ class Study:
 
 
 def ordered(sentences: list[Sentence], rare: str, seed: int) -> list[Sentence]:
-    """The sentences in random order, but those with a mention of the type `rare` in the first half alone."""
+    """The sentences in random order, those with a mention of the type `rare` in the first half; without documents."""
     places = np.random.default_rng(seed).permutation(len(sentences)).astype(float)
     for number, sentence in enumerate(sentences):
         if any(span.type == rare for span in spans_from_tags(sentence.tags)):
             places[number] /= 2
-    return [sentences[number] for number in np.argsort(places, kind="stable")]
+    return [replace(sentences[number], document=None) for number in np.argsort(places, kind="stable")]
 
 
 def run(stage: str, folder: Path) -> None:
