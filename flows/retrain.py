@@ -27,6 +27,7 @@ from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, drift, summarise
 from fpplm.promotion.notification import notify as send
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import require_promotable, require_remote
+from fpplm.registry.start import pin_start
 from fpplm.report.prefect import ignore_server_errors, publish_run, publish_stage
 from fpplm.report.run import Verdict
 from fpplm.report.scores import model_scores
@@ -67,6 +68,7 @@ def retrain(
     busy: Busy = "wait",
     stage_hours: float = 24,
     notify: str | None = None,
+    cold_every: int | None = None,
 ) -> tuple[Run, Verdict]:
     """From new data to a verdict: takes in drops, runs all stages, compares, promotes; renders the report in any case.
 
@@ -77,6 +79,7 @@ def retrain(
         busy: what to do where another retraining is at work in this folder: wait, skip, fail.
         stage_hours: after which a stage counts as hanging, is ended and tried again.
         notify: a Prefect notification block, such as `slack-webhook/ops`, told of every verdict but `unchanged`.
+        cold_every: with model.start production: of so many models in a row, one starts cold; None = never.
 
     Raises:
         StageError, or another FpplmError.
@@ -89,7 +92,7 @@ def retrain(
             for repair in (*repair_workspace(), *repair_cache()):
                 print(f"repaired: {repair}", flush=True)
             with with_overrides(values):
-                verdict = run_pipeline(run, promote, stage_hours)
+                verdict = run_pipeline(run, promote, stage_hours, cold_every)
     except WorkspaceBusy as error:
         verdict = Verdict("skipped", [str(error)])
         if busy == "fail":
@@ -103,7 +106,7 @@ def retrain(
     return run, verdict
 
 
-def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
+def run_pipeline(run: Run, promote: bool, stage_hours: float, cold_every: int | None) -> Verdict:
     """What `retrain` does once the folder is its own. Raises as it does."""
     require_readable()
     settings = load()  # a wrong key is reported before anything starts
@@ -113,6 +116,8 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float) -> Verdict:
     verdict, refused = INTERRUPTED_VERDICT, list[str]()
     try:
         refused = dvc_import.take_in(settings, commit=promote)
+        if chosen := pin_start(settings, promote, cold_every):
+            print(chosen, flush=True)
         run.note(facts=asdict(Lineage.of(settings)))
         timed = stage.with_options(timeout_seconds=3600 * stage_hours)
         for name in stage_names():

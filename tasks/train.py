@@ -13,6 +13,7 @@ from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import load_pretrained
 from fpplm_core.training.result import finish_run
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
+from fpplm_core.training.start import write_origin
 
 
 def train(model: ModelSettings, encode: EncodeSettings, train: TrainSettings, technique: TechniqueSettings) -> None:
@@ -30,6 +31,14 @@ def train(model: ModelSettings, encode: EncodeSettings, train: TrainSettings, te
         result = finish_run(run, history, checkpoint.best(), untrained, paths.MODEL)
         write_json(CURVES / "findings.json", result.findings.to_dict())
         write_record(paths.METRICS / "train.json", result.metrics)
+        write_origin(
+            paths.MODEL,
+            paths.CORPUS,
+            paths.ENCODED / "tokenizer.json",
+            run.start,
+            encoder_sha256=run.encoder_sha256,
+            model_sha256=result.metrics.model_sha256,
+        )
         checkpoint.remove()
 
 

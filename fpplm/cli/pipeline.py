@@ -16,6 +16,10 @@ app = typer.Typer()
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: train.lr=1e-4")
 ]
+ColdEvery = Annotated[
+    int | None,
+    typer.Option(min=1, help="with model.start production: start one of so many models in a row cold; 1 = this one"),
+]
 Notify = Annotated[str | None, typer.Option(help="Prefect notification block, such as slack-webhook/ops")]
 
 
@@ -30,6 +34,7 @@ def retrain(
         str, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
     ] = "wait",
     notify: Notify = None,
+    cold_every: ColdEvery = None,
 ) -> None:
     """Runs the stages whose inputs changed, and shows scores, verdict, bundle and report."""
     require_project()
@@ -42,7 +47,8 @@ def retrain(
 
     require_ready(promote)  # before Prefect has started, which takes seconds
     flow = load_flow("retrain")
-    run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify)
+    more = {} if cold_every is None else {"cold_every": cold_every}  # a project's older flow does not take it
+    run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify, **more)
     if run.ran:
         typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
         typer.echo(summary())

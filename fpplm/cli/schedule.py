@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from fpplm.cli.flow import announce, require_project
-from fpplm.cli.pipeline import Notify, Overrides
+from fpplm.cli.pipeline import ColdEvery, Notify, Overrides
 
 app = typer.Typer()
 
@@ -36,6 +36,7 @@ def schedule(
         str | None, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
     ] = None,
     notify: Notify = None,
+    cold_every: ColdEvery = None,
     off: Annotated[bool, typer.Option("--off", help="remove the schedule")] = False,
 ) -> None:
     """Schedules the retraining on the server and worker of `fpplm up`; replaces an earlier schedule."""
@@ -50,7 +51,13 @@ def schedule(
         return
     load()  # otherwise a mistake in params.yaml would surface only at night
     require_readable()
-    given = {"overrides": overrides, "promote": False if only_report else None, "busy": busy, "notify": notify}
+    given = {
+        "overrides": overrides,
+        "promote": False if only_report else None,
+        "busy": busy,
+        "notify": notify,
+        "cold_every": cold_every,
+    }
     changed = {key: value for key, value in given.items() if value is not None}
     typer.echo(deployment.schedule(cron, every, timezone, changed, on_drift=when is not None))
 

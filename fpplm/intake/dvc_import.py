@@ -8,6 +8,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from fpplm.intake import incoming
+from fpplm.pipeline.start import tracked_folder
 from fpplm.registry.git import is_repository, save
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.escaping import printable
@@ -18,7 +19,7 @@ from fpplm_core.settings import read_yaml
 def take_in(settings: Params, commit: bool) -> list[str]:
     """Takes in new data as a new version of data.path, in DVC if it tracks that folder, else in Git.
 
-    A new version of data.unlabelled is recorded too if DVC tracks that folder.
+    A new version of data.unlabelled, or of the model to start from, is recorded too if DVC tracks that folder.
     Returns one line for each file that was quarantined. Dev and test are never touched: drops go to the training split.
     Raises DataError, RegistryError.
     """
@@ -51,8 +52,9 @@ def take_in(settings: Params, commit: bool) -> list[str]:
 
 
 def folders(settings: Params) -> list[str]:
-    """The data folders: data.path and, if it is set, data.unlabelled."""
-    return list(filter(None, (settings.data.path, settings.data.unlabelled)))
+    """The data folders: data.path and, if they are set, data.unlabelled and the model to start from."""
+    found = settings.data.path, settings.data.unlabelled, tracked_folder(settings.model)
+    return [str(folder) for folder in found if folder]
 
 
 def pointer_of(folder: str) -> Path:

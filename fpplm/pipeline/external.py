@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fpplm.pipeline.code import write_changed
 from fpplm.pipeline.hashes import hash_files
+from fpplm.pipeline.start import tracked_folder
 from fpplm_core.model.source import encoder_source
 
 if TYPE_CHECKING:
@@ -42,9 +43,16 @@ def unlabelled(params: Params) -> Parts:
     return hash_files(Path(folder)) if folder and Path(folder).is_dir() else {}
 
 
+def start(params: Params) -> Parts:
+    """The hash of each file of the model to start from; none without such a folder, which the stage train reports."""
+    folder = tracked_folder(params.model)
+    return hash_files(folder) if folder and folder.is_dir() else {}
+
+
 INPUT: dict[str, Callable[[Params], Parts]] = {
     "encoder": encoder,
     "unlabelled": unlabelled,
+    "start": start,
 }
 
 

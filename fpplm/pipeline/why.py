@@ -67,6 +67,17 @@ def why(stage: str, params: Params) -> list[Change]:
         return [change for one in chain for change in _changes(repo, one, params)]
 
 
+def source_changes(stage: str, params: Params) -> list[Change]:
+    """Those changes that no stage has made: of code, packages, parameters, data and other inputs.
+
+    Missing outputs are no such change, since a clone lacks them. Raises as `why` does.
+    """
+    with open_repo() as repo:
+        made = {str(out.def_path) for one in repo.index.stages if one.cmd for out in one.outs}
+    found = why(stage, params)
+    return [one for one in found if one.kind != "output" and one.name.partition(" (")[0] not in made]
+
+
 def lines(stage: str, changes: list[Change]) -> list[str]:
     """The changes as text: the stage's own, then those of the stages before it."""
     own = [str(change) for change in changes if change.stage == stage]

@@ -142,7 +142,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
         do = "the run after it produced no bundle; see the report"
         raise DataError("the bundle is older than metrics/", where=str(BUNDLE), do=do)
     made_of = Lineage.from_manifest(manifest).diff(Lineage.of(settings))
-    if other := [change.name for change in made_of if change.kind in ("parameters", "data")]:
+    if other := [change.name for change in made_of if change.kind in ("parameters", "data", "start")]:
         do = "restore them (fpplm diff shows them), run fpplm retrain, then fpplm promote"
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
     version = versions.promote(f"{both_f1()}; {verdict.reasons[0]}", dvc_import.tracked(settings))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from fpplm.pipeline.paths import CORPUS
-from fpplm_core.data.corpus import UNLABELLED, stream_corpus
+from fpplm_core.data.corpus import stream_corpus, training_sentences
 from fpplm_core.data.overlap import HeldOut
-from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.promotion import SplitOverlap
 
 SHOWN = 3  # places
@@ -28,9 +25,3 @@ def measure_overlap(incumbent: Path | None) -> SplitOverlap:
         new=len(new),
         places=[test.places[number] for number in sorted(new or found)[:SHOWN]],
     )
-
-
-def training_sentences(corpus: Path) -> Iterator[Sentence]:
-    """All sentences that a model learns from, those of a second task and unlabelled ones included."""
-    names = [name for name in ("train", "second", UNLABELLED) if (corpus / f"{name}.parquet").exists()]
-    return chain.from_iterable(stream_corpus(name, corpus) for name in names)

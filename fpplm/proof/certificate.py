@@ -51,7 +51,8 @@ def statement_of(version: str, bundle: Bundle, claims: Claims) -> dict[str, Any]
     subjects[MANIFEST] = sha256_of_manifest(bundle)
     gate = read_committed(commit, GATE)
     packages = [{"uri": package_url(name, version)} for name, version in sorted(manifest["packages"].items())]
-    inputs = {"encoder": manifest["encoder_sha256"], **manifest["data"]}
+    start = manifest.get("start", {}).get("model_sha256")
+    inputs = {"encoder": manifest["encoder_sha256"], **({"start": start} if start else {}), **manifest["data"]}
     locks = ["dvc.lock", *(["requirements.lock"] if manifest["lock_sha256"] else [])]
     return {
         "_type": STATEMENT,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import fpplm_core
 from fpplm.pipeline.fingerprint import Fingerprint, fingerprints, modules_of, union
 from fpplm.pipeline.paths import METRICS
+from fpplm.pipeline.start import start_facts
 from fpplm.registry.git import try_git
 from fpplm.registry.sources import in_repository, last_commit, uncommitted
 from fpplm_core.evaluation.scores import Evaluation
@@ -25,7 +26,7 @@ SHOWN = 12  # characters of a hash shown in a change
 
 
 class LineageChange(NamedTuple):
-    """`kind` is parameters, data, packages, code or environment; `before` and `after` describe it, or are a dash."""
+    """`kind` is parameters, data, start, packages, code or environment; `before` and `after` may be a dash."""
 
     kind: str
     name: str
@@ -37,12 +38,14 @@ class LineageChange(NamedTuple):
 class Lineage:
     """The inputs and environment of a run, under the same names as in a bundle's manifest.
 
-    `data` maps files to sha256, `code` the modules that the stages import to hashes of their syntax trees.
+    `data` maps files to sha256, `code` the modules that the stages import to hashes of their syntax trees. `start` has
+    the version and the weights' digest of the model that the training started from; it is empty for a cold start.
     """
 
     commit: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    start: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     lock_sha256: str | None = None
     python: str | None = None
@@ -61,6 +64,7 @@ class Lineage:
             commit=try_git("rev-parse", "HEAD"),
             parameters=params.model_dump(exclude={"promotion"}),  # no part of a model
             data={str(path): sha256(path) for path in files},
+            start=start_facts(params.model),
         )
 
     @classmethod
@@ -86,12 +90,13 @@ class Lineage:
         sides = self, after
         changes = []
         comparable = self.code and after.code and _minor(self.python) == _minor(after.python)
-        for kind in ("parameters", "data", "packages", *(["code"] if comparable else [])):
+        for kind in ("parameters", "data", "start", "packages", *(["code"] if comparable else [])):
             old, new = (dict(_flat(getattr(side, kind))) for side in sides)
             names = old.keys() & new.keys() if kind == "packages" else old.keys() | new.keys()
             for name in sorted(names):
                 if old.get(name) != new.get(name):
-                    values = (_shown(side.get(name), whole=kind not in ("data", "code")) for side in (old, new))
+                    hashed = kind in ("data", "start", "code")
+                    values = (_shown(side.get(name), whole=not hashed) for side in (old, new))
                     changes.append(LineageChange(kind, name, *values))
         for name in ("commit", "lock_sha256", "python"):
             was, now = (getattr(side, name) for side in sides)
@@ -112,7 +117,7 @@ def manifest_facts(params: Params) -> dict[str, Any]:
         "fpplm": fpplm_core.__version__,
         "commit": last_commit(paths),
         "uncommitted_changes": bool(uncommitted(paths)),
-        **{name: lineage[name] for name in ("parameters", "data", "code", "lock_sha256")},
+        **{name: lineage[name] for name in ("parameters", "data", "start", "code", "lock_sha256")},
         "encoder_sha256": trained["encoder_sha256"],
         "model_sha256": trained["model_sha256"],
         "python": lineage["python"],

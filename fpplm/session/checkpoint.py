@@ -56,10 +56,10 @@ def training_lock(rank: int) -> AbstractContextManager[object]:
 
 
 def run_inputs(*sections: Settings) -> dict[str, str]:
-    """The digests of what a run depends on: settings, encoded data with the encoder, code with libraries."""
+    """The digests of what a run depends on: settings, encoded data with encoder and start, code with libraries."""
     settings = "\n".join(section.model_dump_json() for section in sections)
     data = hashlib.sha256()
-    for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json")]):
+    for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json"), *INPUTS.glob("start.json")]):
         data.update(str(path).encode() + b"\0")
         with path.open("rb") as content:
             while block := content.read(BLOCK):

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 import torch
 
 from fpplm.pipeline.paths import CORPUS, ENCODED
+from fpplm.pipeline.start import start_folder
 from fpplm.session.checkpoint import Checkpoint
 from fpplm.session.memory import keep_freed_memory
 from fpplm.session.precision import choose_precision
@@ -25,6 +26,7 @@ from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import TrainingRun, prepare_run, train_epochs
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
+from fpplm_core.training.start import load_weights, new_labels, read_start, require_same_encoder, require_unseen
 
 
 def fit(
@@ -51,6 +53,9 @@ def fit(
     if first:
         threads = torch.get_num_threads()
         print(f"device {device.type}, {parallel.size()} × {threads} threads, {run.loop.precision}")
+        if run.start:
+            fresh = ", ".join(new_labels(run.start, run.data.blueprint))
+            print(f"starts from {run.start.folder}" + (f"; new labels: {fresh}" if fresh else ""))
         print(f"{len(run.data.epochs)} epochs, {run.loop.steps} steps, warm-up in the first {run.loop.warmup:.0%}")
     train_and_save(run, checkpoint, history)
     return run, history
@@ -65,21 +70,28 @@ def start(
 ) -> TrainingRun:
     """Prepares this process's run on a device, from the outputs of read and encode.
 
-    If `bfloat16` is None, measures which number format is faster. Raises DataError and EncoderError.
+    If `bfloat16` is None, measures which number format is faster. Raises DataError, also for a model.start that does
+    not fit, and EncoderError.
     """
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     # Filling only matters to code that reads uninitialised memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    data = load_data(train, CORPUS, ENCODED)
+    folder = start_folder(model)
+    warm = read_start(folder) if folder else None
+    data = load_data(train, CORPUS, ENCODED, warm=warm is not None)
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})
     tagger = initialise(encoder, data.blueprint, model, train.seed).to(device)
+    if warm:
+        require_same_encoder(warm, encoder_sha256, ENCODED / "tokenizer.json")
+        require_unseen(warm, CORPUS)
+        load_weights(warm, tagger)
     data = restrict_vocabulary(tagger, data)
     if bfloat16 is None:
         bfloat16 = choose_precision(train, tagger, data)
-    return prepare_run(tagger, data, train, technique, bfloat16=bfloat16, encoder_sha256=encoder_sha256)
+    return prepare_run(tagger, data, train, technique, bfloat16=bfloat16, encoder_sha256=encoder_sha256, start=warm)
 
 
 def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory) -> None:

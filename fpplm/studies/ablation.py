@@ -62,8 +62,9 @@ class Cell(NamedTuple):
         return digest_of([settings, code_of(PREPARE), *self._data()])
 
     def _data(self) -> list[Any]:
-        data, encoder = self.settings["data"], self.settings["model"]["encoder"]
-        contents = [content(path) for path in (data["path"], data.get("unlabelled"), encoder) if path]
+        data, model = self.settings["data"], self.settings["model"]
+        paths = data["path"], data.get("unlabelled"), model["encoder"], model.get("start")
+        contents = [content(path) for path in paths if path]
         return [self.final, self.train_sentences, self.dev_sentences, self.noise, *contents]
 
     @property

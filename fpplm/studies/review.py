@@ -100,6 +100,7 @@ def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Senten
     write_json(folder / CORPUS / "corpus.json", read_json(CORPUS / "corpus.json"))
     values = settings.model_dump()
     values["technique"]["active"] = []
+    values["model"]["start"] = None  # it may have learned from the held-out sentences
     if (encoder := Path(settings.model.encoder)).is_dir():
         values["model"]["encoder"] = str(encoder.resolve())
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")

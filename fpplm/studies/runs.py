@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PREDICTIONS, REPORTS
+from fpplm.pipeline.start import PRODUCTION
 from fpplm.studies.ablation import PREPARE, ROOT, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
 from fpplm.studies.search import falls_behind
@@ -93,7 +94,9 @@ def prepared(cell: Cell, threads: int | None) -> Path:
 def write_params(cell: Cell, folder: Path) -> None:
     """Writes the cell's params.yaml, with absolute paths of its folders."""
     settings = copy.deepcopy(cell.settings)
-    for section, name in (("data", "path"), ("data", "unlabelled"), ("model", "encoder")):
+    if settings["model"].get("start") == PRODUCTION:  # what a study compares does not change with what is promoted
+        settings["model"]["start"] = None
+    for section, name in (("data", "path"), ("data", "unlabelled"), ("model", "encoder"), ("model", "start")):
         path = ROOT / str(settings[section].get(name))
         if path.is_dir():  # otherwise not set, or the name of a package or of a model on the hub
             settings[section][name] = str(path.resolve())

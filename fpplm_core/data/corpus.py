@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,12 @@ def open_corpus(split: str, folder: Path) -> ParquetFile:
 def stream_corpus(split: str, folder: Path) -> Iterator[Sentence]:
     """The sentences of a split, one after another. Raises DataError if it is missing."""
     return sentences_of(open_corpus(split, folder))
+
+
+def training_sentences(folder: Path) -> Iterator[Sentence]:
+    """All sentences that a model learns from, those of a second task and unlabelled ones included."""
+    names = [name for name in ("train", "second", UNLABELLED) if (folder / f"{name}.parquet").exists()]
+    return chain.from_iterable(stream_corpus(name, folder) for name in names)
 
 
 def sentences_of(data: ParquetFile) -> Iterator[Sentence]:

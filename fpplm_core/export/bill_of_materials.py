@@ -85,6 +85,9 @@ def materials(lineage: Facts) -> Iterator[dict[str, Any]]:
     """What the model was made from: the encoder, the data, the packages that the stages import, the lock file."""
     encoder = lineage["parameters"]["model"]["encoder"]
     yield component("machine-learning-model", "encoder", encoder, lineage["encoder_sha256"])
+    if start := lineage.get("start"):
+        name = start.get("version", lineage["parameters"]["model"]["start"])
+        yield component("machine-learning-model", "start", name, start["model_sha256"])
     for path, digest in lineage["data"].items():
         yield component("data", f"data:{path}", path, digest) | {"data": [{"type": "dataset", "name": path}]}
     for name, version in sorted(lineage["packages"].items()):

@@ -80,12 +80,15 @@ class TrainingData:
         return self.unlabelled[number] if number >= 0 and self.unlabelled else None
 
 
-def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingData:
-    """The data of all epochs from the folders that read and encode have written. Raises DataError."""
+def load_data(settings: TrainSettings, corpus: Path, encoded: Path, warm: bool = False) -> TrainingData:
+    """The data of all epochs from the folders that read and encode have written. Raises DataError.
+
+    `warm` if the run continues from an earlier run's model.
+    """
     tables = [open_windows("train", encoded)]
     lengths = piece_counts(tables[0])
     first = epoch_batches(lengths, settings.batch_pieces, settings.seed, 0)
-    more = range(1, epochs_of(settings, len(first)))
+    more = range(1, epochs_of(settings, len(first), warm))
     epochs = [first, *(epoch_batches(lengths, settings.batch_pieces, settings.seed, number) for number in more)]
     if windows_file(encoded, "second").exists():
         tables.append(open_windows("second", encoded))

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 STEPS = 750  # of a run, approximately
 EPOCHS = (6, 40)  # least and most
+WARM_SHARE = 1 / 3  # of these epochs after a warm start (decision 39)
 WARMUP_STEPS = 60
 WARMUP = (0.1, 0.3)  # least and most, as shares of all steps
 PATIENCE = 4  # least epochs
 PATIENCE_SHARE = 1 / 3  # of all epochs: dev F1 may rise late, when the learning rate has fallen
 
 
-def epochs_of(settings: TrainSettings, steps: int) -> int:
-    """The epochs of a run, given the steps of one epoch."""
+def epochs_of(settings: TrainSettings, steps: int, warm: bool = False) -> int:
+    """The epochs of a run, given the steps of one epoch; `warm` if it continues from an earlier run's model."""
     if settings.epochs != "auto":
         return settings.epochs
     least, most = EPOCHS
-    return min(most, max(least, round(STEPS / steps)))
+    epochs = min(most, max(least, round(STEPS / steps)))
+    return max(1, round(WARM_SHARE * epochs)) if warm else epochs
 
 
 def warmup_of(settings: TrainSettings, steps: int) -> float:

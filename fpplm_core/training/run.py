@@ -19,6 +19,7 @@ from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.length import patience_of, warmup_of
 from fpplm_core.training.loop import StepReport, read_gradient_shares, read_losses, train_steps
 from fpplm_core.training.selection import evaluate_on_dev
+from fpplm_core.training.start import Start, load_modules
 from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
 from fpplm_core.training.technique import Technique, build
 
@@ -29,7 +30,10 @@ READ_EVERY = 20  # steps whose losses are read from a GPU together, because read
 
 
 class TrainingRun(NamedTuple):
-    """A run before its first step; `encoder_sha256` is the digest of the pretrained encoder's weights."""
+    """A run before its first step; `encoder_sha256` is the digest of the pretrained encoder's weights.
+
+    `start` is the model that it continues from, if any.
+    """
 
     data: TrainingData
     state: TrainingState
@@ -37,6 +41,7 @@ class TrainingRun(NamedTuple):
     settings: TrainSettings
     loop: LoopSettings
     encoder_sha256: str
+    start: Start | None = None
 
 
 class Progress(NamedTuple):
@@ -55,8 +60,9 @@ def prepare_run(
     *,
     bfloat16: bool,
     encoder_sha256: str,
+    start: Start | None = None,
 ) -> TrainingRun:
-    """A run of a new tagger on its device, with the vocabulary of `data`."""
+    """A run of a new tagger on its device, with the vocabulary of `data`; it already has the weights of `start`."""
     numbers, steps = settings.model_dump(include=set(LoopSettings.__dataclass_fields__)), data.steps
     loop = LoopSettings(**{**numbers, "warmup": warmup_of(settings, steps)}, steps=steps, bfloat16=bfloat16)
     techniques = build(technique.blocks())
@@ -64,7 +70,9 @@ def prepare_run(
         techniques[self_training.NAME] = self_training.SelfTraining(**dict(settings.self_training))
     pairs = count_label_pairs(data.tags, len(data.blueprint.labels))
     state = initial_state(tagger, techniques, loop, pairs, unlabelled=bool(data.unlabelled))
-    return TrainingRun(data, state, techniques, settings, loop, encoder_sha256)
+    if start:
+        load_modules(start, state, techniques)
+    return TrainingRun(data, state, techniques, settings, loop, encoder_sha256, start)
 
 
 def train_epochs(run: TrainingRun, history: TrainingHistory, interrupted: threading.Event) -> Iterator[Progress]:

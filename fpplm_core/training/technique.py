@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fpplm_core.errors import FpplmError
+from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged, without_gradient
@@ -97,25 +98,7 @@ class SecondGraph(NamedTuple):
     inputs: dict[str, Tensor]
 
 
-class AgreedShare(nn.Module):
-    """The running share of the words in entities whose pseudo-label a technique trusts.
-
-    Words with the pseudo-label O do not count, because on nearly all of them everyone agrees.
-    """
-
-    share: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("share", torch.ones(()))
-
-    def update(self, trusted: Tensor, labels: Tensor) -> None:
-        """Updates the share. *Shape:* trusted (bool) and labels (batch, words)."""
-        entities = labels > 0
-        agreed = (trusted & entities).sum() / entities.sum().clamp(min=1)
-        self.share.lerp_(torch.where(entities.any(), agreed, self.share), 0.02)
-
-
+Axes = tuple[Sequence[str], ...]  # names along the first axes of a tensor
 Finding = float | dict[str, float] | list[dict[str, str | int | float]]
 
 
@@ -135,6 +118,13 @@ class Technique:
 
     def rates(self) -> dict[str, float]:
         """Learning rates of its modules as multiples of the head's rate, by name; 1 for those that it does not name."""
+        return {}
+
+    def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
+        """The names of rows, and of columns, that belong to labels or types, by `module.parameter` of its modules.
+
+        A warm start finds an earlier run's rows by these names. It takes other parameters whole, and no other buffers.
+        """
         return {}
 
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:

@@ -289,3 +289,27 @@ def test_a_schedule_that_runs_backwards_is_an_error_that_names_its_ends(name, bl
     with pytest.raises(ParamsError, match=rf"technique\.{name}\b") as caught:
         tiny.build([name], **{name: block})
     assert all(key in str(caught.value) for key in block)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tensor_with_a_row_for_each_label_names_its_rows(name, tiny_encoder):
+    """Otherwise a warm start with other labels would lose what it learned, or with a new order mix it up."""
+    shapes = {}
+    for types in (["X", "Y"], ["X", "Y", "Z"]):
+        labels = tiny.label_list(types)
+        model = tiny.tagger(tiny_encoder)
+        model.blueprint = tiny.Blueprint(labels, tiny.FIRST_SHAPE, 4, ["a", *types])
+        technique = tiny.build([name], multi_task={"second": 0.5})[name]
+        pairs = torch.zeros(len(labels), len(labels))
+        modules = technique.modules(model, pairs) | technique.unlabelled_modules(model)
+        tensors = torch.nn.ModuleDict(modules).state_dict(keep_vars=True)
+        axes = technique.label_axes(model.blueprint)
+        for key, names in axes.items():
+            if key in tensors:
+                assert tuple(map(len, names)) == tuple(tensors[key].shape[: len(names)]), key
+                assert all(len(set(own)) == len(own) for own in names), key
+        shapes[len(types)] = {
+            key: tensor.shape for key, tensor in tensors.items() if isinstance(tensor, torch.nn.Parameter)
+        }
+    assert shapes[2].keys() == shapes[3].keys()
+    assert {key for key in shapes[2] if shapes[2][key] != shapes[3][key]} == {key for key in axes if key in shapes[3]}

@@ -22,7 +22,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def settings(name: str, revision: str | None = None) -> Params:
-    model, data = SimpleNamespace(encoder=name, revision=revision), SimpleNamespace(unlabelled=None)
+    model, data = SimpleNamespace(encoder=name, revision=revision, start=None), SimpleNamespace(unlabelled=None)
     return cast(Params, SimpleNamespace(model=model, data=data))
 
 
@@ -152,8 +152,8 @@ def test_an_input_that_is_not_set_is_none_and_a_file_that_is_right_keeps_its_tim
     (INPUTS / "gone.json").write_text("{}")
     read()
     files = sorted(INPUTS.iterdir())
-    assert [file.name for file in files] == ["another.json", "encoder.json", "unlabelled.json"]
-    assert [file.read_text() for file in (files[0], files[2])] == ['"none"\n'] * 2
+    assert [file.name for file in files] == ["another.json", "encoder.json", "start.json", "unlabelled.json"]
+    assert [file.read_text() for file in files if file.stem != "encoder"] == ['"none"\n'] * 3
     for file in files:
         os.utime(file, ns=(1, 1))
     overwrite(folder / "config.json", "{}")
@@ -172,8 +172,8 @@ def test_unlabelled_text_is_its_files(folder: Path) -> None:
         Path("text", name).write_text(name)
 
     def read_text(place: str | None) -> Any:
-        data, model = SimpleNamespace(unlabelled=place), SimpleNamespace(encoder="encoders/small", revision=None)
-        write_inputs(cast(Params, SimpleNamespace(data=data, model=model)))
+        given = settings("encoders/small")
+        write_inputs(cast(Params, SimpleNamespace(data=SimpleNamespace(unlabelled=place), model=given.model)))
         return json.loads((INPUTS / "unlabelled.json").read_text())
 
     assert read_text(None) == read_text("nowhere") == "none"

@@ -17,7 +17,7 @@ from dvc.repo import Repo
 
 from fpplm.pipeline.code import write_code
 from fpplm.pipeline.external import write_inputs
-from fpplm.pipeline.why import UNKNOWN, lines, why
+from fpplm.pipeline.why import UNKNOWN, lines, source_changes, why
 from fpplm_core.errors import DataError
 from fpplm_core.params import Params
 from tests.unit.fpplm.conftest import FILES, enter
@@ -41,7 +41,7 @@ stages:
     outs: [build/model]
 """
 PARAMS = "data: {path: data}\nmodel: {encoder: encoder}\ntrain: {lr: 0.0003, layers: [1, 2]}\n"
-MODEL = SimpleNamespace(encoder="encoder", revision=None)
+MODEL = SimpleNamespace(encoder="encoder", revision=None, start=None)
 SETTINGS = cast(Params, SimpleNamespace(model=MODEL, data=SimpleNamespace(unlabelled="text")))
 
 
@@ -194,3 +194,12 @@ def test_what_is_told_is_what_dvc_would_run(project: Path) -> None:
     assert "build/code/train.json" in shown
     assert "build/code/read.json" not in shown
     assert [change.stage for change in why("train", SETTINGS)] == ["train", "train"]
+
+
+def test_what_a_clone_lacks_is_no_change_of_a_source(project: Path) -> None:
+    shutil.rmtree("build/corpus")
+    Path("build/model").unlink()
+    assert "output: build/model (deleted)" in told()
+    assert source_changes("train", SETTINGS) == []
+    edit("data/corpus.txt", "b\n")
+    assert [str(change) for change in source_changes("train", SETTINGS)] == ["data: data"]

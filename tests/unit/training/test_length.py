@@ -51,6 +51,12 @@ def test_patience_does_not_cut_a_long_run_early_by_accident():
     assert history.best_epoch == len(curve)
 
 
+@given(st.integers(1, 100_000))
+def test_a_warm_start_takes_a_share_of_the_epochs(steps):
+    assert epochs_of(AUTO, steps, warm=True) == max(1, round(length.WARM_SHARE * epochs_of(AUTO, steps)))
+    assert epochs_of(FIXED, steps, warm=True) == FIXED.epochs
+
+
 def test_numbers_are_taken_as_they_are():
     assert (epochs_of(FIXED, 3), warmup_of(FIXED, 3), patience_of(FIXED, 40)) == (7, 0.25, 2)
 

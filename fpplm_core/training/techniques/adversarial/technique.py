@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
-from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Axes, Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 from fpplm_core.training.techniques.adversarial.unlabelled import SecondOpinion, perturbation, virtual_attack
 
@@ -33,6 +34,11 @@ SURE = 0.9  # the teacher's probability of another label from which it corrects
 class Adversarial(AdversarialSettings, Technique):
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"rival": Rival(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
+
+    def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
+        last = {"rival": 2, "opinion": 3}  # layer
+        parts = ("weight", "bias")
+        return {f"{name}.layers.{at}.{part}": (blueprint.labels,) for name, at in last.items() for part in parts}
 
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"opinion": SecondOpinion(model.width, len(model.blueprint.labels))} if self.rival_budget else {}

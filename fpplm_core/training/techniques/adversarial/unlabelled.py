@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import Batch
-from fpplm_core.training.technique import AgreedShare
 
 XI = 0.1  # length of the first step, in median embedding norms, where the divergence is still quadratic
 

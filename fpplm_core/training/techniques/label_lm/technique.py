@@ -28,10 +28,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import Tagger
+from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.batch import IGNORED
-from fpplm_core.training.technique import AgreedShare, Finding, SecondGraph, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Axes, Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; all words after them share the last position
@@ -44,12 +46,17 @@ class LabelLm(LabelLmSettings, Technique):
     def modules(self, model: Tagger, pairs: Tensor) -> dict[str, nn.Module]:
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
 
+    def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
+        rows = ("decoder.labels", "decoder.write.weight", "decoder.write.bias")
+        return dict.fromkeys(rows, (blueprint.labels,)) | {"decoder.gathered": ()}
+
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"agreed": AgreedShare()}
 
     def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
-        modules["decoder"].gather(hidden, labels)
-        modules["decoder"].gathered.fill_(INIT_STEPS)
+        if not modules["decoder"].gathered:  # a warm start keeps the labels that the earlier run has learned
+            modules["decoder"].gather(hidden, labels)
+            modules["decoder"].gathered.fill_(INIT_STEPS)
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
@@ -116,13 +123,10 @@ class LabelLm(LabelLmSettings, Technique):
         )
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
-        found = dict(modules["decoder"].summary())
-        agreed = (
-            {"entities' words of text on which it agrees": float(modules["agreed"].share)}
-            if "agreed" in modules
-            else {}
-        )
-        return found | agreed
+        found: dict[str, Finding] = dict(modules["decoder"].summary())
+        if "agreed" in modules:
+            found["entities' words of text on which it agrees"] = float(modules["agreed"].share)
+        return found
 
 
 def feedback(taught: Tensor, own: Tensor, gold: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class Presence(nn.Module):
 
     def __init__(self, width: int, labels: Sequence[str]) -> None:
         super().__init__()
-        types, of_label = _types(labels)
+        types, of_label = types_of_labels(labels)
         self.query = nn.Linear(width, 1)
         self.head = nn.Linear(width, len(types))
         table = F.one_hot(torch.from_numpy(of_label), len(types) + 1)[:, 1:].float()  # O has no type
@@ -117,7 +117,7 @@ class PrefixAndType(nn.Module):
 
     def __init__(self, width: int, labels: Sequence[str]) -> None:
         super().__init__()
-        types, of_label = _types(labels)
+        types, of_label = types_of_labels(labels)
         self.sizes = [len(PREFIXES), len(types) + 1]
         self.head = nn.Linear(width, sum(self.sizes))
         prefixes = [PREFIXES.index(split_tag(label)[0]) for label in labels]
@@ -179,7 +179,7 @@ class Anchor(nn.Module):
         return {name: self.get_buffer(f"w{index}") for index, name in enumerate(self.names) if name in parameters}
 
 
-def _types(labels: Sequence[str]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
+def types_of_labels(labels: Sequence[str]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
     """The entity types, sorted, and each label's number among them counted from 1; 0 for O."""
     kinds = [split_tag(label)[1] for label in labels]
     types = sorted({kind for label, kind in zip(labels, kinds, strict=True) if label != OUTSIDE})

@@ -27,10 +27,12 @@ import torch
 from torch import Tensor, nn
 
 from fpplm_core.errors import ParamsError
+from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import tag_loss
-from fpplm_core.training.technique import Finding, StepContext, StepOutputs, Technique
+from fpplm_core.training.technique import Axes, Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.multi_task.losses import (
+    PREFIXES,
     Anchor,
     MaskedLm,
     Pairs,
@@ -39,6 +41,7 @@ from fpplm_core.training.techniques.multi_task.losses import (
     log_odds,
     neighbour_loss,
     second_loss,
+    types_of_labels,
 )
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
@@ -80,6 +83,14 @@ class MultiTask(MultiTaskSettings, Technique):
         if self.weights == "uncertainty":
             made["uncertainty"] = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in ["tag", *on]})
         return made
+
+    def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
+        labels, types = blueprint.labels, types_of_labels(blueprint.labels)[0]
+        both = [f"{place} {label}" for place in ("before", "after") for label in labels]
+        apart = [*PREFIXES, "no type", *(f"type {kind}" for kind in types)]
+        rows = {"presence.head": types, "neighbours": both, "boundary.head": apart, "second": blueprint.second}
+        axes: dict[str, Axes] = {f"{name}.{part}": (own,) for name, own in rows.items() for part in ("weight", "bias")}
+        return axes | {"pair.scores": (labels, labels)}
 
     def rates(self) -> dict[str, float]:
         return {"pair": PAIR_RATE} if self.pair else {}

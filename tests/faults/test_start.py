@@ -1,0 +1,122 @@
+"""Nights with model.start: production: what they start from, what they leave alone, what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import Project, head, model_digest
+
+TRAIN = "data/wikigold/train.conll"
+
+
+def night(project: Project, *options: str) -> str:
+    return project.ok("fpplm", "retrain", "--promote", *options)
+
+
+def manifest(project: Project) -> dict[str, Any]:
+    return dict(json.loads((project.path / "bundle/manifest.json").read_text()))
+
+
+def add_data(project: Project, sentences: int) -> None:
+    """A train split of more sentences than before."""
+    source = Path(__file__).parents[2] / TRAIN
+    head(source, project.path / TRAIN, sentences)
+
+
+@pytest.fixture(scope="module")
+def first(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The first night: a cold start, v1.0.0 is in production."""
+    project = trained.copy(tmp_path_factory.mktemp("nights") / "project")
+    project.set(
+        model={"start": "production"},
+        promotion={"margin": 1, "max_type_loss": 1, "max_slice_loss": 1, "alpha": 0.001, "max_overlap": 1},
+    )
+    project.commit()
+    output = night(project)
+    assert "start: cold, nothing is in production" in output and "v1.0.0 is in production" in output
+    assert manifest(project)["start"] == {}
+    return project
+
+
+@pytest.fixture(scope="module")
+def second(first: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A night with new data: v2.0.0 starts from v1.0.0."""
+    project = first.copy(tmp_path_factory.mktemp("nights") / "project")
+    add_data(project, 90)
+    output = night(project)
+    assert "start: v1.0.0" in output and "starts from data/start" in output, output
+    assert "v2.0.0 is in production" in output, output
+    return project
+
+
+def test_a_night_without_data_trains_nothing(first: Project, second: Project) -> None:
+    for project, version in ((first, "v1.0.0"), (second, "v2.0.0")):
+        before, commit = model_digest(project), project.ok("git", "rev-parse", "HEAD")
+        output = night(project)
+        assert "0 of 9 stages ran" in output and "start:" not in output and "verdict  unchanged" in output, output
+        assert model_digest(project) == before and project.ok("git", "rev-parse", "HEAD") == commit
+        assert not project.ok("git", "status", "--porcelain").strip()
+        assert f"{version}   production" in project.ok("fpplm", "models")
+
+
+def test_lock_and_manifest_name_the_version_that_it_started_from(first: Project, second: Project) -> None:
+    start = {"version": "v1.0.0", "model_sha256": manifest(first)["model_sha256"]}
+    assert manifest(second)["start"] == start
+    assert "data/start" not in str(manifest(second)["data"]), "it is no training data"
+    lock = second.ok("git", "show", "HEAD:dvc.lock")
+    assert "build/inputs/start.json" in lock and second.ok("git", "show", "HEAD:data/start.dvc")
+    changes = second.ok("fpplm", "diff", "v1", "v2")
+    assert "model_sha256" in changes and "v1.0.0" in changes
+    origin = json.loads((second.path / "build/model/origin.json").read_text())
+    assert origin["starts"] == [start["model_sha256"]]
+
+
+def test_the_run_is_reproduced_from_the_same_start(second: Project) -> None:
+    assert "identical" in second.ok("fpplm", "reproduce", "v2")
+
+
+def test_dvc_repro_does_not_follow_what_is_promoted(second: Project, tmp_path: Path) -> None:
+    project = second.copy(tmp_path / "project")
+    before = (project.path / "data/start/version.json").read_bytes()
+    project.set(train={"seed": 2})
+    project.ok("dvc", "repro", "train")
+    assert (project.path / "data/start/version.json").read_bytes() == before
+    assert json.loads((project.path / "build/model/origin.json").read_text())["starts"] == [
+        manifest(second)["start"]["model_sha256"]
+    ]
+
+
+def test_a_cold_start_now_and_then(second: Project, tmp_path: Path) -> None:
+    project = second.copy(tmp_path / "project")
+    add_data(project, 95)
+    output = night(project, "--cold-every", "2")
+    assert "start: cold, as one of 2 models does" in output and "starts from" not in output, output
+    assert manifest(project)["start"] == {}
+    assert "0 of 9 stages ran" in night(project, "--cold-every", "2")
+
+
+def test_a_sentence_of_test_that_the_start_learned_is_refused(second: Project, tmp_path: Path) -> None:
+    project = second.copy(tmp_path / "project")
+    sentences = (project.path / TRAIN).read_text().split("\n\n")
+    moved = max(sentences, key=len)
+    (project.path / TRAIN).write_text("\n\n".join(s for s in sentences if s != moved))
+    with (project.path / "data/wikigold/test.conll").open("a") as test:
+        test.write(f"{moved.strip()}\n\n")
+    done = project.run("fpplm", "retrain", "--promote")
+    assert done.returncode == 3
+    assert "model.start: it was trained on sentences of dev or test, got data/start: 1, such as" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "start: cold" in night(project, "--cold-every", "1"), "what the message says helps"
+
+
+def test_a_start_that_was_not_pulled_is_named(second: Project, tmp_path: Path) -> None:
+    project = second.copy(tmp_path / "project")
+    for file in (project.path / "data/start").iterdir():
+        file.unlink()
+    (project.path / "data/start").rmdir()
+    done = project.run("dvc", "repro", "train")
+    assert "no such folder, got data/start; dvc pull data/start.dvc" in done.stderr + done.stdout
