@@ -75,7 +75,7 @@ def start(
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})
-    tagger = initialise(encoder, data.blueprint, model, train.seed).to(device)
+    tagger = initialise(encoder, data.blueprint, model, train.seed, data.descriptions).to(device)
     data = restrict_vocabulary(tagger, data)
     if bfloat16 is None:
         bfloat16 = choose_precision(train, tagger, data)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fpplm_core.errors import EncoderError
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.groups import Group, top_modules
 from fpplm_core.model.word_shapes import add_shapes
@@ -148,16 +149,24 @@ class Tagger(nn.Module):
         )
 
 
-def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
-    """A tagger whose head depends on `seed` alone; leaves the global random state as it was."""
+def initialise(
+    encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int, descriptions: Descriptions = NONE
+) -> Tagger:
+    """A tagger whose head depends on `seed` and `descriptions` alone; leaves the global random state as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Tagger(encoder, blueprint, settings)
+        tagger = Tagger(encoder, blueprint, settings)
+    if descriptions:
+        add_descriptions(tagger.head, blueprint.labels, encode_descriptions(encoder, descriptions))
+    return tagger
 
 
-def load_pretrained(blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
+def load_pretrained(
+    blueprint: Blueprint, settings: ModelSettings, seed: int, descriptions: Descriptions = NONE
+) -> Tagger:
     """The tagger before training: the pretrained encoder and a new head. Raises EncoderError."""
-    return initialise(pretrained.load_encoder(settings.encoder, settings.revision), blueprint, settings, seed)
+    encoder = pretrained.load_encoder(settings.encoder, settings.revision)
+    return initialise(encoder, blueprint, settings, seed, descriptions)
 
 
 def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:

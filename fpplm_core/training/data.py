@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ class TrainingData:
     """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev.
 
     `unlabelled` has the rows of unlabelled text for each of the last steps; their windows have no labels.
+    `descriptions` are the windows of the descriptions of entity types.
     """
 
     blueprint: Blueprint
@@ -58,6 +59,7 @@ class TrainingData:
     epochs: list[Batches]
     dev: Dev
     unlabelled: Sequence[list[int]] = ()
+    descriptions: Mapping[str, Sequence[Window]] = field(default_factory=dict)
 
     @cached_property
     def epoch_ends(self) -> list[int]:
@@ -108,6 +110,7 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path) -> TrainingD
         epochs=epochs,
         dev=load_dev(corpus, encoded, settings.seed),
         unlabelled=unlabelled,
+        descriptions=info.descriptions,
     )
 
 
