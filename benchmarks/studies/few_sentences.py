@@ -1,4 +1,4 @@
-"""Taggers trained plainly on few sentences of a corpus, for STEPS steps.
+"""Taggers trained on few sentences of a corpus, for STEPS steps.
 
 The encoder's lower blocks are frozen, so that their states are computed once: a training takes seconds.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,7 @@ from fpplm_core.tagging.windows import Window, WindowBuilder
 from fpplm_core.tagging.word_logits import batch_windows, word_logits
 from fpplm_core.training.averaging import averaged
 from fpplm_core.training.data import TrainingData
+from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import prepare_run, train_epochs
 from fpplm_core.training.selection import Dev, evaluate_on_dev
@@ -128,8 +129,14 @@ class Study:
         encoder.encoder._modules = {"layer": copy.deepcopy(self.blocks)}
         return encoder
 
-    def fit(self, chosen: Sequence[int], seed: int) -> Trained:
-        """A tagger trained on these sentences of train."""
+    def fit(
+        self,
+        chosen: Sequence[int],
+        seed: int,
+        begin: Callable[[Tagger], None] | None = None,
+        active: Sequence[str] = (),
+    ) -> Trained:
+        """A tagger trained on these sentences of train, with the techniques `active`; `begin` changes its start."""
         index = {label: number for number, label in enumerate(self.blueprint.labels)}
         rows = [
             [index[tag] for tag in tags_from_spans(self.train.gold[n], len(self.train.words[n]), INNER_SCHEME)]
@@ -147,12 +154,17 @@ class Study:
             Dev(self.dev.windows, [len(words) for words in self.dev.words], self.dev.gold),
         )
         model = initialise(self.upper_encoder(), self.blueprint, self.params.model, seed)
-        plain = self.params.technique.model_copy(update={"active": []})
-        run = prepare_run(model, data, settings, plain, bfloat16=False, encoder_sha256="")
-        for _ in train_epochs(run, TrainingHistory(), threading.Event()):
+        if begin:
+            begin(model)
+        technique = self.params.technique.model_copy(update={"active": list(active)})
+        run, history = (
+            prepare_run(model, data, settings, technique, bfloat16=False, encoder_sha256=""),
+            TrainingHistory(),
+        )
+        for _ in (*train_frozen(run, history), *train_epochs(run, history, threading.Event())):
             pass
         with averaged(run.state.average, model):
-            dev = evaluate_on_dev(run.state, {}, data.dev, settings, bfloat16=False)
+            dev = evaluate_on_dev(run.state, run.techniques, data.dev, settings, bfloat16=False)
         for name, parameter in model.named_parameters():
             parameter.data = run.state.average[name]
         return Trained(model.eval(), dev.decoder, dev.f1)
