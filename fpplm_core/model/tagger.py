@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 SHAPE_DROPOUT = 0.1  # share of training windows without shapes
 
 
+def new_head(width: int, labels: int, settings: ModelSettings) -> nn.Module:
+    """A random head, from states (..., width) to logits (..., labels)."""
+    head: nn.Module = nn.Linear(width, labels)
+    if settings.head == "mlp":
+        head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), Dropout(settings.dropout), head)
+    for layer in head.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+    return head
+
+
 class Tagger(nn.Module):
     """Encoder, dropout, head.
 
@@ -42,15 +54,7 @@ class Tagger(nn.Module):
         self.shape_dropout = SHAPE_DROPOUT
         self.width = int(cast(Any, encoder).config.hidden_size)
         self.dropout = Dropout(settings.dropout)
-        self.head: nn.Module = nn.Linear(self.width, len(blueprint.labels))
-        if settings.head == "mlp":
-            self.head = nn.Sequential(
-                nn.Linear(self.width, self.width), nn.ReLU(), Dropout(settings.dropout), self.head
-            )
-        for layer in self.head.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        self.head = new_head(self.width, len(blueprint.labels), settings)
         for module in encoder.modules():
             if type(module) is nn.Dropout:
                 module.__class__ = Dropout  # same rate and mode, cheaper draws

@@ -143,12 +143,17 @@ def interleave_second_corpus(
     return [Batches(rows + [first + row for row in next(own)] for rows in epoch) for epoch in epochs]
 
 
-def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
+def restrict_vocabulary(model: Tagger, *data: TrainingData) -> list[TrainingData]:
     """Removes the embeddings of pieces that occur neither in train nor in dev; returns the data with the new ids."""
-    pieces = used_pieces(itertools.chain(data.windows, data.dev.windows), data.blueprint.mask_id)
+    windows = (window for one in data for window in itertools.chain(one.windows, one.dev.windows))
+    pieces = used_pieces(windows, model.blueprint.mask_id)
     model.keep_pieces(torch.from_numpy(pieces).to(next(model.parameters()).device))
-    dev = data.dev._replace(windows=RenumberedWindows(data.dev.windows, pieces))
-    return replace(data, windows=RenumberedWindows(data.windows, pieces), dev=dev)
+
+    def renumbered(one: TrainingData) -> TrainingData:
+        dev = one.dev._replace(windows=RenumberedWindows(one.dev.windows, pieces))
+        return replace(one, windows=RenumberedWindows(one.windows, pieces), dev=dev)
+
+    return [renumbered(one) for one in data]
 
 
 def count_label_pairs(tags: Iterable[Sequence[int]], count: int) -> Tensor:
