@@ -55,11 +55,14 @@ class CorpusRecord:
 
 @dataclass(frozen=True)
 class PretrainingRecord:
-    """The content of pretraining.json beside an encoder: what it was made from."""
+    """The content of pretraining.json beside an encoder: what it was made from.
 
-    encoder: str
-    encoder_sha256: str
-    pretrained_sha256: str
+    `base` is the encoder before, as model.encoder named it; the digests are those of the weights before and after.
+    """
+
+    base: str
+    base_sha256: str
+    sha256: str
     seed: int
     steps: int
     precision: str
