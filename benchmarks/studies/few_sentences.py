@@ -1,4 +1,4 @@
-"""Taggers trained on few sentences of a corpus, for STEPS steps.
+"""Taggers trained on few sentences of a corpus.
 
 The encoder's lower blocks are frozen, so that their states are computed once: a training takes seconds.
 """
@@ -37,8 +37,8 @@ from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import prepare_run, train_epochs
 from fpplm_core.training.selection import Dev, evaluate_on_dev
 
-STEPS = 150  # of a training
-FROZEN = 4  # the lower blocks of the encoder
+STEPS = 150  # of a training, unless a study has another number
+FROZEN = 4  # the lower blocks of the encoder, likewise
 PIECES = 1024  # of a batch without a gradient
 
 
@@ -100,8 +100,8 @@ class Trained(NamedTuple):
 class Study:
     """A corpus, and what all trainings on it share."""
 
-    def __init__(self, folder: Path) -> None:
-        self.params = load()
+    def __init__(self, folder: Path, frozen: int = FROZEN, steps: int = STEPS) -> None:
+        self.params, self.steps = load(), steps
         settings = self.params.model
         tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
         builder = WindowBuilder(tokenizer.backend_tokenizer, 256, 64, 0, choose_shapes(settings, tokenizer))
@@ -112,7 +112,7 @@ class Study:
         self.blueprint = Blueprint(labels, builder.first_shape_type, tokenizer.mask_token_id, [])
         self.encoder = pretrained.load_encoder(settings.encoder, settings.revision).eval()
         blocks = self.encoder.encoder.layer
-        self.encoder.encoder.layer, self.blocks = blocks[:FROZEN], blocks[FROZEN:]
+        self.encoder.encoder.layer, self.blocks = blocks[:frozen], blocks[frozen:]
         found: list[Tensor] = []
         for split in (self.train, self.dev, self.test):
             found += split.replace_pieces(self.encoder, sum(map(len, found)))
@@ -150,7 +150,7 @@ class Study:
             windows,
             [[rows[window.sentence][word] for word in window.owned_words] for window in windows],
             [[]] * len(windows),
-            [Batches(islice(batch_stream(lengths, settings.batch_pieces, seed), STEPS))],
+            [Batches(islice(batch_stream(lengths, settings.batch_pieces, seed), self.steps))],
             Dev(self.dev.windows, [len(words) for words in self.dev.words], self.dev.gold),
         )
         model = initialise(self.upper_encoder(), self.blueprint, self.params.model, seed)

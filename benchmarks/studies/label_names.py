@@ -1,6 +1,6 @@
 """What `data.describe` is worth: dev F1 of taggers trained on few mentions of each type, by where their head starts.
 
-    python -m benchmarks.studies.label_names FOLDER [--seeds N]
+    python -m benchmarks.studies.label_names FOLDER [--corpus NAME] [--seeds N]
 
 FOLDER/NAME has train.conll, dev.conll and test.conll, for each corpus of CORPORA; test is not used. A seed draws
 sentences of train until each type has the wanted number of mentions (or no sentence is left). The head's rows start
@@ -39,6 +39,7 @@ from fpplm_core.tagging.batches import collate
 from fpplm_core.tagging.windows import WindowBuilder
 
 FILE = RESULTS / "label-names.jsonl"
+FROZEN, STEPS = 5, 100  # of the encoder's six blocks; of a training
 MENTIONS = (5, 10, 20, 50)  # of each type
 ARMS = ("off", "names", "descriptions", "prototypes")
 TRAININGS = {"plain": (), "frozen phase": ("fuzzy_regions",)}
@@ -68,7 +69,7 @@ class FewMentions(Study):
     """A corpus, and what the heads of its taggers may start at."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        super().__init__(folder, FROZEN, STEPS)
         settings = self.params.model
         encoder = pretrained.load_encoder(settings.encoder, settings.revision)
         tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision).backend_tokenizer
@@ -140,15 +141,16 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--corpus", action="append", choices=CORPORA)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    done = {(r["corpus"], r["seed"], r["training"], r["mentions"], r["arm"]) for r in results()}
-    for corpus in CORPORA:
+    done = {(r["corpus"], r["training"], r["seed"], r["mentions"], r["arm"]) for r in results()}
+    for corpus in given.corpus or CORPORA:
         study = FewMentions(given.folder / corpus)
-        for place in itertools.product(range(1, given.seeds + 1), TRAININGS, MENTIONS, ARMS):
+        for place in itertools.product(TRAININGS, range(1, given.seeds + 1), MENTIONS, ARMS):
             if (corpus, *place) not in done:
-                seed, training, mentions, arm = place
+                training, seed, mentions, arm = place
                 row = {"corpus": corpus, "seed": seed, "training": training, "mentions": mentions, "arm": arm}
                 row |= study.result(arm, training, mentions, seed)
                 print(row, flush=True)
