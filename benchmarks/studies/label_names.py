@@ -145,12 +145,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    done = {(r["corpus"], r["training"], r["seed"], r["mentions"], r["arm"]) for r in results()}
+    done = {(r["corpus"], r["training"], r["mentions"], r["seed"], r["arm"]) for r in results()}
     for corpus in given.corpus or CORPORA:
         study = FewMentions(given.folder / corpus)
-        for place in itertools.product(TRAININGS, range(1, given.seeds + 1), MENTIONS, ARMS):
+        for place in itertools.product(TRAININGS, MENTIONS, range(1, given.seeds + 1), ARMS):
             if (corpus, *place) not in done:
-                training, seed, mentions, arm = place
+                training, mentions, seed, arm = place
                 row = {"corpus": corpus, "seed": seed, "training": training, "mentions": mentions, "arm": arm}
                 row |= study.result(arm, training, mentions, seed)
                 print(row, flush=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fpplm.pipeline.paths import CORPUS, ENCODED
+from fpplm.registry.lineage import Lineage
 from fpplm.session.training import start
 from fpplm_core.data import windows
 from fpplm_core.data.reading import read_corpus
@@ -44,3 +45,11 @@ def test_the_head_of_a_run_starts_at_the_descriptions(
         name for name, value in plain.state.tensors().items() if not torch.equal(value, described.state.tensors()[name])
     }
     assert moved == {"model.head.weight", "average.head.weight"}
+
+
+def test_a_description_is_a_parameter_of_the_lineage_by_its_name() -> None:
+    without, described = (
+        Lineage(parameters={"data": {"describe": values}}) for values in ({}, {"creative-work": "films, books"})
+    )
+    changes = [(one.kind, one.name, one.before, one.after) for one in without.diff(described)]
+    assert changes == [("parameters", "data.describe.creative-work", "–", "films, books")]
