@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fpplm.pipeline import paths, stage
-from fpplm_core.data import corpus, windows
+from fpplm_core.data import windows
 from fpplm_core.data.settings import EncodeSettings
-from fpplm_core.files import read_record, write_record
+from fpplm_core.files import write_record
 from fpplm_core.model import pretrained
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.word_shapes import choose_shapes
@@ -19,8 +19,7 @@ def encode(model: ModelSettings, encode: EncodeSettings) -> None:
     paths.ENCODED.mkdir(parents=True, exist_ok=True)
     backend.save(str(paths.ENCODED / "tokenizer.json"))
     builder = WindowBuilder(backend, encode.window, encode.stride, encode.context, choose_shapes(model, tokenizer))
-    scheme = read_record(paths.CORPUS / corpus.INFO, corpus.CorpusInfo).scheme
-    info = windows.encode_corpus(paths.CORPUS, paths.ENCODED, builder, tokenizer.mask_token_id, scheme)
+    info = windows.encode_corpus(paths.CORPUS, paths.ENCODED, builder, tokenizer.mask_token_id)
     for split, counts in info.counts.items():
         print(f"{split}: {counts.windows} windows, {counts.pieces} pieces")
     write_record(paths.ENCODED / windows.INFO, info)

@@ -27,7 +27,7 @@ def train(model: ModelSettings, encode: EncodeSettings, train: TrainSettings, te
             run, history = fit(model, train, technique, checkpoint, device)
         if own_rank():
             return
-        untrained = load_pretrained(run.data.blueprint, model, train.seed)
+        untrained = load_pretrained(run.data.blueprint, model, train.seed, run.data.descriptions)
         result = finish_run(run, history, checkpoint.best(), untrained, paths.MODEL)
         write_json(CURVES / "findings.json", result.findings.to_dict())
         write_record(paths.METRICS / "train.json", result.metrics)

@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 import fpplm_core
-from fpplm.cli import bundle, data, drift, pipeline, predict, proof, queue, schedule, serve, versions
+from fpplm.cli import bundle, data, drift, pipeline, predict, pretrain, proof, queue, schedule, serve, versions
 from fpplm.cli.flow import announce, require_project
 from fpplm.cli.reading import naming_options
 from fpplm.pipeline.failures import exit_on_error
 from fpplm_core.escaping import printable
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-for group in (pipeline, versions, proof, schedule, data, predict, queue, bundle, serve, drift):
+for group in (pipeline, versions, proof, schedule, data, predict, queue, bundle, serve, drift, pretrain):
     app.add_typer(group.app)
 
 

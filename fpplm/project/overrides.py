@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_origin
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
@@ -16,12 +16,23 @@ from fpplm.pipeline.paths import SCRATCH
 from fpplm_core.data.segmenter import RULES
 from fpplm_core.errors import ParamsError
 from fpplm_core.files import write_text
+from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
 PARAMS = Path("params.yaml")
 # What a deployment may set: whole sections, and of `data` how files are read and which ones.
 OPEN_SECTIONS = ("encode", "train", "technique", "export")
-OPEN_DATA = ("format", "word_column", "tag_column", "separator", "scheme", "repair", "misaligned", "overlap")
+OPEN_DATA = (
+    "format",
+    "word_column",
+    "tag_column",
+    "separator",
+    "scheme",
+    "describe",
+    "repair",
+    "misaligned",
+    "overlap",
+)
 DATA_FILES = ("path", "train", "dev", "test")
 BEFORE, DURING = SCRATCH / "params.before.yaml", SCRATCH / "params.during.yaml"
 
@@ -60,7 +71,7 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
         copy = Path(folder) / "params.json"
         copy.write_text(json.dumps(read_yaml(file), default=str), encoding="utf-8")
         try:
-            apply_overrides(str(copy), list(settings))
+            apply_overrides(str(copy), [_addable(setting) for setting in settings])
         except InvalidArgumentError as error:
             wrong = str(error.__cause__ or error).splitlines()[0]
             raise ParamsError(
@@ -68,6 +79,19 @@ def set_values(file: Path, settings: Sequence[str]) -> None:
             ) from None
         wanted = json.loads(copy.read_text(encoding="utf-8"))
     write_values(file, wanted)
+
+
+def _addable(setting: str) -> str:
+    """The setting with `++` before a mapping that may have any key, such as data.describe: Hydra refuses new keys."""
+    kind: Any = Params
+    for part in setting.partition("=")[0].split("."):
+        field = getattr(kind, "model_fields", {}).get(part)
+        if field is None:
+            return setting
+        kind = field.annotation
+        if get_origin(kind) is dict:
+            return f"++{setting}"
+    return setting
 
 
 def set_chosen(file: Path, chosen: dict[str, Any]) -> None:
@@ -95,7 +119,7 @@ def set_values_of_deployment(file: Path, settings: Sequence[str]) -> None:
     after = read_yaml(file)
     for key, value in _changed(before, after, ""):
         section, _, name = key.partition(".")
-        if section in OPEN_SECTIONS or (section == "data" and name in OPEN_DATA):
+        if section in OPEN_SECTIONS or (section == "data" and name.partition(".")[0] in OPEN_DATA):
             continue
         if section == "data" and name == "segmentation" and value in list(RULES):
             continue

@@ -73,25 +73,30 @@ def start(
     If `bfloat16` is None, measures which number format is faster. Raises DataError, also for a model.start that does
     not fit, and EncoderError.
     """
-    keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
-    # Filling only matters to code that reads uninitialised memory.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    set_up_torch()
     folder = start_folder(model)
     warm = read_start(folder) if folder else None
     data = load_data(train, CORPUS, ENCODED, warm=warm is not None)
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})
-    tagger = initialise(encoder, data.blueprint, model, train.seed).to(device)
+    tagger = initialise(encoder, data.blueprint, model, train.seed, data.descriptions).to(device)
     if warm:
         require_same_encoder(warm, encoder_sha256, ENCODED / "tokenizer.json")
         require_unseen(warm, CORPUS)
         load_weights(warm, tagger)
-    data = restrict_vocabulary(tagger, data)
+    [data] = restrict_vocabulary(tagger, data)
     if bfloat16 is None:
         bfloat16 = choose_precision(train, tagger, data)
     return prepare_run(tagger, data, train, technique, bfloat16=bfloat16, encoder_sha256=encoder_sha256, start=warm)
+
+
+def set_up_torch() -> None:
+    """Makes training deterministic, and keeps its memory from one step to the next."""
+    keep_freed_memory()
+    torch.use_deterministic_algorithms(True)
+    # Filling only matters to code that reads uninitialised memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHistory) -> None:

@@ -45,12 +45,16 @@ class Change:
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """Facts about a corpus: its tag scheme with the evidence, notes for the user, and changes by kind."""
+    """Facts about a corpus: its tag scheme with the evidence, notes for the user, and changes by kind.
+
+    `descriptions` are the words of data.describe by entity type.
+    """
 
     scheme: str
     evidence: str
     notes: list[str]
     changes: dict[str, Change]
+    descriptions: dict[str, list[str]]
 
 
 def tag_bigrams_in(data: ParquetFile) -> Counter[TagBigram]:

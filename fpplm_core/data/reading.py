@@ -31,6 +31,7 @@ from fpplm_core.data.corpus import (
     tag_bigrams_in,
     write_corpus,
 )
+from fpplm_core.data.descriptions import describe_types
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.overlap import HeldOut
 from fpplm_core.data.records import Sentence
@@ -40,7 +41,7 @@ from fpplm_core.data.unlabelled import read_texts, sample
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_record, write_table
 from fpplm_core.tagging.schemes import Detected, detect_scheme
-from fpplm_core.tagging.spans import repair
+from fpplm_core.tagging.spans import repair, types_of
 
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
 LEFT_OUT = "incoming sentences that dev or test have, left out of train"
@@ -50,7 +51,7 @@ UNFINISHED = (".partial", ".tmp")
 
 
 def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
-    """Writes the splits and corpus.json to a folder. Raises DataError."""
+    """Writes the splits and corpus.json to a folder. Raises DataError, and ParamsError for a wrong data.describe."""
     seen = Notes()
     notes = write_splits(settings, folder, seen) + add_drops(settings, folder, seen)
     notes += add_unlabelled(settings, folder, seen)
@@ -68,9 +69,10 @@ def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
         if tag_bigrams_in(second) == first:
             raise same_task()
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
+    descriptions = describe_types(settings, types_of([distinct_tags(open_corpus("train", folder))]))
     notes += seen.lines()
     changes = {kind: Change(number, seen.places[kind]) for kind, number in seen.counts.items()}
-    info = CorpusInfo(scheme, evidence, notes, changes)
+    info = CorpusInfo(scheme, evidence, notes, changes, descriptions)
     write_record(folder / INFO, info)
     return info
 

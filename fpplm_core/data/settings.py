@@ -14,6 +14,8 @@ from fpplm_core.data.segmenter import RENAMED, RULES, segmentation
 from fpplm_core.settings import Cut, Settings
 from fpplm_core.tagging.words import OWN
 
+LONGEST_DESCRIPTION = 200  # characters of the description of a type
+
 
 class SecondSettings(Settings):
     """The source of a second task's labels; None means the same as for the first task."""
@@ -35,6 +37,7 @@ class DataSettings(Settings):
     separator: Separator
     scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
     types: list[Annotated[str, Field(min_length=1)]]
+    describe: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_DESCRIPTION)]]
     repair: Literal["refuse", "conlleval", "discard"]
     segmentation: str
     misaligned: Misaligned
@@ -60,6 +63,13 @@ class DataSettings(Settings):
         if name not in RULES and not re.fullmatch(r"[\w.]+:\w+", name):
             raise ValueError(f"use {', '.join(RULES)} or MODULE:FUNCTION")
         return name
+
+    @field_validator("describe")
+    @classmethod
+    def _told_apart(cls, descriptions: dict[str, str]) -> dict[str, str]:
+        if len(descriptions) == 1:
+            raise ValueError("describe at least two types, or none: descriptions tell types apart")
+        return descriptions
 
     @property
     def segmentation_rule(self) -> str:

@@ -11,13 +11,22 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from fpplm_core.data.corpus import BATCH, SPLITS, UNLABELLED, distinct_tags, open_corpus, stream_corpus
+from fpplm_core.data.corpus import (
+    BATCH,
+    SPLITS,
+    UNLABELLED,
+    CorpusInfo,
+    distinct_tags,
+    open_corpus,
+    stream_corpus,
+)
+from fpplm_core.data.corpus import INFO as CORPUS_INFO
 from fpplm_core.data.encoded import FIELDS, LABELS, SCHEMA, windows_file
 from fpplm_core.data.records import Sentence
 from fpplm_core.files import read_record, write_mapped_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
-from fpplm_core.tagging.windows import WindowBuilder
+from fpplm_core.tagging.windows import Window, WindowBuilder
 from fpplm_core.tracking import track
 
 T = TypeVar("T")
@@ -39,24 +48,29 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class EncodingInfo:
-    """The labels of the tags and of the second task, the token type of the first word shape, and the mask piece."""
+    """The labels of the tags and of the second task, the token type of the first word shape, and the mask piece.
+
+    `descriptions` are the windows of data.describe by entity type.
+    """
 
     labels: list[str]
     first_shape: int | None
     mask_id: int
     second: list[str]
     counts: dict[str, WindowCounts]
+    descriptions: dict[str, list[Window]]
 
 
-def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None, scheme: str) -> EncodingInfo:
+def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None) -> EncodingInfo:
     """Writes the windows of every split of a corpus to a folder; those of train with labels.
 
     A second task's labels go beside train's if they come from the same file, else into a file of their own.
     `mask_id` is the piece that hides a word; None, for an encoder without one (GPT-2), takes the builder's filler.
-    `scheme` is the corpus's. Raises DataError if a split is missing.
+    Raises DataError if a split or corpus.json is missing.
     """
+    info = read_record(corpus / CORPUS_INFO, CorpusInfo)
     labels = label_list(
-        types_of([distinct_tags(open_corpus("train", corpus))]), scheme if scheme == "TAGS" else INNER_SCHEME
+        types_of([distinct_tags(open_corpus("train", corpus))]), info.scheme if info.scheme == "TAGS" else INNER_SCHEME
     )
     second = sorted(distinct_tags(open_corpus("second", corpus))) if (corpus / "second.parquet").exists() else []
     separate = bool(second) and _file_of("second", corpus) != _file_of("train", corpus)
@@ -79,9 +93,9 @@ def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: i
         index = {label: number for number, label in enumerate(second)}
         rows = ((s, {"second": [index[tag] for tag in s.tags]}) for s in stream_corpus("second", corpus))
         write_windows(windows_file(folder, "second"), rows, builder, ("second",))
-    return EncodingInfo(
-        labels, builder.first_shape_type, builder.filler if mask_id is None else mask_id, second, counts
-    )
+    mask = builder.filler if mask_id is None else mask_id
+    descriptions = {kind: builder.windows([words]) for kind, words in info.descriptions.items()}
+    return EncodingInfo(labels, builder.first_shape_type, mask, second, counts, descriptions)
 
 
 def read_encoding(folder: Path) -> EncodingInfo:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fpplm_core.errors import EncoderError
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.groups import Group, top_modules
 from fpplm_core.model.word_shapes import add_shapes
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
     from fpplm_core.model.settings import ModelSettings
 
 SHAPE_DROPOUT = 0.1  # share of training windows without shapes
+
+
+def new_head(width: int, labels: int, settings: ModelSettings) -> nn.Module:
+    """A random head, from states (..., width) to logits (..., labels)."""
+    head: nn.Module = nn.Linear(width, labels)
+    if settings.head == "mlp":
+        head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), Dropout(settings.dropout), head)
+    for layer in head.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+    return head
 
 
 class Tagger(nn.Module):
@@ -41,15 +54,7 @@ class Tagger(nn.Module):
         self.shape_dropout = SHAPE_DROPOUT
         self.width = int(cast(Any, encoder).config.hidden_size)
         self.dropout = Dropout(settings.dropout)
-        self.head: nn.Module = nn.Linear(self.width, len(blueprint.labels))
-        if settings.head == "mlp":
-            self.head = nn.Sequential(
-                nn.Linear(self.width, self.width), nn.ReLU(), Dropout(settings.dropout), self.head
-            )
-        for layer in self.head.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        self.head = new_head(self.width, len(blueprint.labels), settings)
         for module in encoder.modules():
             if type(module) is nn.Dropout:
                 module.__class__ = Dropout  # same rate and mode, cheaper draws
@@ -148,16 +153,24 @@ class Tagger(nn.Module):
         )
 
 
-def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
-    """A tagger whose head depends on `seed` alone; leaves the global random state as it was."""
+def initialise(
+    encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int, descriptions: Descriptions = NONE
+) -> Tagger:
+    """A tagger whose head depends on `seed` and `descriptions` alone; leaves the global random state as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Tagger(encoder, blueprint, settings)
+        tagger = Tagger(encoder, blueprint, settings)
+    if descriptions:
+        add_descriptions(tagger.head, blueprint.labels, encode_descriptions(encoder, descriptions))
+    return tagger
 
 
-def load_pretrained(blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
+def load_pretrained(
+    blueprint: Blueprint, settings: ModelSettings, seed: int, descriptions: Descriptions = NONE
+) -> Tagger:
     """The tagger before training: the pretrained encoder and a new head. Raises EncoderError."""
-    return initialise(pretrained.load_encoder(settings.encoder, settings.revision), blueprint, settings, seed)
+    encoder = pretrained.load_encoder(settings.encoder, settings.revision)
+    return initialise(encoder, blueprint, settings, seed, descriptions)
 
 
 def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:

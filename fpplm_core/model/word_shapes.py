@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from fpplm_core.model.settings import ModelSettings
 
 
+FIRST_SHAPE = "fpplm_first_shape"  # key of config.json in an encoder that was pretrained with shapes
+
+
 def add_shapes(encoder: nn.Module, first_shape: int) -> None:
     """Adds a token type for each word shape, with the row of type 0: at first the encoder computes the same."""
     table = _type_table(encoder)
@@ -23,6 +26,8 @@ def add_shapes(encoder: nn.Module, first_shape: int) -> None:
             "no table of token types found", where="model.shapes", got=type(encoder).__name__, do="set it to off"
         )
     old = table.weight.detach()
+    if len(old) == first_shape + len(WORD_SHAPES):
+        return  # pretrained with shapes, by `fpplm pretrain`
     table.weight = nn.Parameter(torch.cat([old[:first_shape], old[:1].expand(len(WORD_SHAPES), -1)]))
     table.num_embeddings = len(table.weight)
 
@@ -37,7 +42,8 @@ def choose_shapes(settings: ModelSettings, tokenizer: Any) -> int | None:
 
     Raises ParamsError if `shapes` is on and the encoder has no token types.
     """
-    count = pretrained.type_count(pretrained.load_config(settings.encoder, settings.revision))
+    config = pretrained.load_config(settings.encoder, settings.revision)
+    count = getattr(config, FIRST_SHAPE, None) or pretrained.type_count(config)
     if settings.shapes == "on" and not count:
         raise ParamsError(
             "the encoder has no token types to carry shapes", where="model.shapes", got="on", do="set it to auto or off"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ class TrainingData:
     """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev.
 
     `unlabelled` has the rows of unlabelled text for each of the last steps; their windows have no labels.
+    `descriptions` are the windows of the descriptions of entity types.
     """
 
     blueprint: Blueprint
@@ -58,6 +59,7 @@ class TrainingData:
     epochs: list[Batches]
     dev: Dev
     unlabelled: Sequence[list[int]] = ()
+    descriptions: Mapping[str, Sequence[Window]] = field(default_factory=dict)
 
     @cached_property
     def epoch_ends(self) -> list[int]:
@@ -111,6 +113,7 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path, warm: bool =
         epochs=epochs,
         dev=load_dev(corpus, encoded, settings.seed),
         unlabelled=unlabelled,
+        descriptions=info.descriptions,
     )
 
 
@@ -143,12 +146,17 @@ def interleave_second_corpus(
     return [Batches(rows + [first + row for row in next(own)] for rows in epoch) for epoch in epochs]
 
 
-def restrict_vocabulary(model: Tagger, data: TrainingData) -> TrainingData:
+def restrict_vocabulary(model: Tagger, *data: TrainingData) -> list[TrainingData]:
     """Removes the embeddings of pieces that occur neither in train nor in dev; returns the data with the new ids."""
-    pieces = used_pieces(itertools.chain(data.windows, data.dev.windows), data.blueprint.mask_id)
+    windows = (window for one in data for window in itertools.chain(one.windows, one.dev.windows))
+    pieces = used_pieces(windows, model.blueprint.mask_id)
     model.keep_pieces(torch.from_numpy(pieces).to(next(model.parameters()).device))
-    dev = data.dev._replace(windows=RenumberedWindows(data.dev.windows, pieces))
-    return replace(data, windows=RenumberedWindows(data.windows, pieces), dev=dev)
+
+    def renumbered(one: TrainingData) -> TrainingData:
+        dev = one.dev._replace(windows=RenumberedWindows(one.dev.windows, pieces))
+        return replace(one, windows=RenumberedWindows(one.windows, pieces), dev=dev)
+
+    return [renumbered(one) for one in data]
 
 
 def count_label_pairs(tags: Iterable[Sequence[int]], count: int) -> Tensor:

@@ -41,6 +41,8 @@ FREE = [
     "data.scheme=IOB1",
     "data.segmentation=characters",
     "data={path: data/new, train: a.conll}",
+    "data.describe={PER: names of persons, creative-work: 'films, books and songs'}",
+    "data.describe.PER=names of persons",
 ]
 
 CLOSED = [
@@ -66,6 +68,7 @@ CLOSED = [
     "model.encoder=package:antigravity/x",
     "model.revision=main",
     "check.severity={leakage: off}",
+    "check.severity.leakage=off",
     "++check.severity.leakage=off",
     "gate.min_f1=0",
     "gate={min_f1: 0}",
@@ -94,6 +97,18 @@ def test_a_deployment_sets_nothing_else(setting: str) -> None:
         pytest.fail("the run has begun")
     assert PARAMS.read_bytes() == before and "\n" not in str(caught.value)
     assert str(Path.home()) not in str(caught.value)
+
+
+def test_a_mapping_takes_keys_of_the_users_own(project: Path) -> None:
+    before = read_yaml(PARAMS)
+    set_values(PARAMS, ["data.describe.PER=names of persons", "data.describe={creative-work: '电影, books: songs'}"])
+    set_values(PARAMS, ["data.describe.LOC=names of places", "check.severity={leakage: off}", "gate.type_f1.PER=0.5"])
+    after = read_yaml(PARAMS)
+    described = {"PER": "names of persons", "creative-work": "电影, books: songs", "LOC": "names of places"}
+    assert after["data"] == before["data"] | {"describe": described}
+    assert (after["check"]["severity"], after["gate"]["type_f1"]) == ({"leakage": "off"}, {"PER": 0.5})
+    with pytest.raises(ParamsError, match="cannot be set"):
+        set_values(PARAMS, ["train.describe.PER=names of persons"])
 
 
 @pytest.mark.parametrize("setting", ["data.segmentation=os:system", "gate.min_f1=0.1", "data.path=/etc"])

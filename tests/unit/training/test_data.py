@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
     write_windows(tmp_path, "dev", 4000, ())
     dev = [Sentence((f"w{n}",), ("B-X" if n % 2 else "O",), "f", (n + 1,)) for n in range(SIZES["dev"])]
     write_corpus(tmp_path / "dev.parquet", dev)
-    write_record(tmp_path / INFO, EncodingInfo(["O", "S-X", "S-Y"], None, 4, ["a", "b", "c"], {}))
+    write_record(tmp_path / INFO, EncodingInfo(["O", "S-X", "S-Y"], None, 4, ["a", "b", "c"], {}, {}))
     return tmp_path
 
 
