@@ -68,14 +68,22 @@ def why(stage: str, params: Params) -> list[Change]:
 
 
 def source_changes(stage: str, params: Params) -> list[Change]:
-    """Those changes that no stage has made: of code, packages, parameters, data and other inputs.
+    """What is new for a stage whatever lies in the workspace: code, packages, parameters, data, other inputs.
 
-    Missing outputs are no such change, since a clone lacks them. Raises as `why` does.
+    An output of an earlier stage is new if dvc.lock has another hash for it there than here, as after a run that
+    failed in between; it may be missing or of another commit, since a clone lacks outputs. Raises as `why` does.
     """
-    with open_repo() as repo:
-        made = {str(out.def_path) for one in repo.index.stages if one.cmd for out in one.outs}
     found = why(stage, params)
-    return [one for one in found if one.kind != "output" and one.name.partition(" (")[0] not in made]
+    with open_repo() as repo:
+        made = {str(out.def_path): out.hash_info for one in repo.index.stages if one.cmd for out in one.outs}
+        taken = [
+            (one.name, str(dependency.def_path), dependency.hash_info)
+            for one in repo.stage.collect(stage, with_deps=True)
+            for dependency in one.deps
+            if Path(dependency.def_path).parent not in (CODE, external.INPUTS)  # `why` compares their contents
+        ]
+    sources = [one for one in found if one.kind != "output" and one.name.partition(" (")[0] not in made]
+    return sources + [Change(one, "data", path) for one, path, known in taken if path in made and known != made[path]]
 
 
 def lines(stage: str, changes: list[Change]) -> list[str]:

@@ -203,3 +203,15 @@ def test_what_a_clone_lacks_is_no_change_of_a_source(project: Path) -> None:
     assert source_changes("train", SETTINGS) == []
     edit("data/corpus.txt", "b\n")
     assert [str(change) for change in source_changes("train", SETTINGS)] == ["data: data"]
+
+
+def test_what_a_stage_before_has_made_anew_is_a_change_of_a_source(project: Path) -> None:
+    """As after a training that failed: `read` has run for the new data, `train` has not."""
+    edit("data/corpus.txt", "b\n")
+    with Repo() as repo:
+        repo.reproduce("read", single_item=True)
+    for _ in range(2):  # in a clone too, which has no outputs
+        assert [str(change) for change in source_changes("train", SETTINGS)] == ["data: build/corpus"]
+        shutil.rmtree("build/corpus", ignore_errors=True)
+    run()
+    assert source_changes("train", SETTINGS) == []
