@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.intake import incoming, screening
+from fpplm.checks import validation
+from fpplm.intake import incoming
 from fpplm_core.data import reading
 from fpplm_core.data.corpus import CorpusInfo, stream_corpus
 from fpplm_core.data.notes import Notes
@@ -441,7 +442,7 @@ def found(corpus, *_):
 @pytest.mark.parametrize("other_device", [False, True])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_kill_at_any_point_changes_nothing_in_the_end(project, monkeypatch, after, other_device):
-    monkeypatch.setattr(screening, "check_corpus", found)
+    monkeypatch.setattr(validation, "check_corpus", found)
     if other_device:
         on_another_device(monkeypatch)
     files = {"a": GOOD, "b": "bad\tB-PER\n", "c": GOOD, "d": GOOD + GOOD.replace("Eve", "Zoe")}

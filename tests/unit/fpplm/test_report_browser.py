@@ -140,7 +140,7 @@ def test_a_page_of_5000_errors_is_small(site: SimpleNamespace) -> None:
 def test_every_chart_is_drawn_and_every_table_behind_is_closed(page: Page) -> None:
     charts = page.locator("figure[data-chart]")
     drawn = page.locator("figure[data-chart] > svg[role=img][aria-label]")
-    assert charts.count() == drawn.count() == 11
+    assert charts.count() == drawn.count() == 12
     assert page.locator("details.behind[open]").count() == 0 and page.locator("details.behind").count() == 6
     text = page.locator("figure").all_inner_texts()
     assert not any("NaN" in one or "undefined" in one for one in text)
@@ -310,7 +310,7 @@ def test_without_scripts_scores_and_tables_stand(opened: Open, site: SimpleNames
 
 def test_the_trends_of_all_models(opened: Open, site: SimpleNamespace) -> None:
     page = opened(site.runs, **PHONE)
-    assert page.locator("figure > svg").count() == 3
+    assert page.locator("figure > svg").count() == 4
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.click("summary")
     assert page.locator("#trend-table tbody tr").count() == 30
