@@ -28,8 +28,8 @@ def require_readable() -> None:
 
 
 @contextmanager
-def open_repo(commit: str | None = None) -> Iterator[Repo]:
-    """The DVC repository of this folder, with all its stages read: those of a commit, if one is given.
+def open_repo() -> Iterator[Repo]:
+    """The DVC repository of this folder, with all its stages read.
 
     Raises ParamsError naming file and line if DVC cannot read its configuration, dvc.yaml, dvc.lock or a .dvc file.
     """
@@ -37,7 +37,7 @@ def open_repo(commit: str | None = None) -> Iterator[Repo]:
     from dvc.repo import Repo
 
     try:
-        repo = Repo(rev=commit)
+        repo = Repo()
         _ = repo.index.graph  # reads all files
     except DvcException as error:
         raise _unreadable(error) from None

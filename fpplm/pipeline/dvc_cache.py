@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def repair_cache(commit: str | None = None) -> list[str]:
 
     Raises ParamsError if DVC cannot read the project.
     """
-    with open_repo(commit) as repo:
+    with open_repo() as repo, repo.switch(commit) if commit else nullcontext():
         outs = [out for one in repo.index.stages if isinstance(one, PipelineStage) for out in one.outs]
         objects = {name for out in outs if out.use_cache and out.hash_info for name in _objects(out)}
         files = {name: Path(repo.cache.local.oid_to_path(name)) for name in sorted(objects)}
