@@ -5,6 +5,7 @@ The flow is a stub with the real one's parameters, so that what takes time here 
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import shutil
@@ -37,7 +38,8 @@ from fpplm.project.overrides import with_overrides
 
 @flow(name="retrain")
 def retrain(overrides: list[str] | None = None, data: str | None = None, promote: bool = True,
-            busy: Literal["wait", "skip", "fail"] = "wait", stage_hours: float = 24, notify: str | None = None):
+            busy: Literal["wait", "skip", "fail"] = "wait", stage_hours: float = 24, notify: str | None = None,
+            cold_every: int | None = None):
     told = {"cwd": os.getcwd(), "python": sys.executable, "overrides": overrides, "promote": promote, "busy": busy}
     with with_overrides(overrides or []), open("fired.log", "a") as log:
         log.write(json.dumps(told) + "\\n")
@@ -183,6 +185,8 @@ def test_prefect_yaml_has_the_flows_parameters() -> None:
     (deployment,) = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     flow = {key: one.default for key, one in inspect.signature(retrain.fn).parameters.items()}
     assert {key: value or None for key, value in deployment["parameters"].items()} == flow
+    stub = next(node for node in ast.parse(STUB).body if isinstance(node, ast.FunctionDef))
+    assert [argument.arg for argument in stub.args.args] == list(flow)
 
 
 def test_without_a_server_it_says_what_to_start(project: Project) -> None:
