@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 STEPS = 750  # of a run, approximately
 EPOCHS = (6, 40)  # least and most
-WARM_SHARE = 1 / 3  # of these epochs after a warm start (decision 39)
+WARM_SHARE = 1 / 3  # of these epochs after a warm start; not chosen by measurement (decision 39)
 WARMUP_STEPS = 60
 WARMUP = (0.1, 0.3)  # least and most, as shares of all steps
 PATIENCE = 4  # least epochs
