@@ -9,11 +9,11 @@ from fpplm.session.progress import CURVES
 from fpplm.session.training import fit
 from fpplm_core.data.settings import EncodeSettings
 from fpplm_core.files import write_json, write_record
+from fpplm_core.model.pretrained import load_encoder
 from fpplm_core.model.settings import ModelSettings
-from fpplm_core.model.tagger import load_pretrained
 from fpplm_core.training.result import finish_run
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
-from fpplm_core.training.start import write_origin
+from fpplm_core.training.start import untrained_tagger, write_origin
 
 
 def train(model: ModelSettings, encode: EncodeSettings, train: TrainSettings, technique: TechniqueSettings) -> None:
@@ -27,7 +27,8 @@ def train(model: ModelSettings, encode: EncodeSettings, train: TrainSettings, te
             run, history = fit(model, train, technique, checkpoint, device)
         if own_rank():
             return
-        untrained = load_pretrained(run.data.blueprint, model, train.seed, run.data.descriptions)
+        encoder = load_encoder(model.encoder, model.revision)
+        untrained = untrained_tagger(encoder, run.data.blueprint, model, train.seed, run.data.descriptions, run.start)
         result = finish_run(run, history, checkpoint.best(), untrained, paths.MODEL)
         write_json(CURVES / "findings.json", result.findings.to_dict())
         write_record(paths.METRICS / "train.json", result.metrics)

@@ -8,8 +8,9 @@ that the type gets rare. Dev and test stay as they are. Each night runs the stag
 plain fine-tuning, or with --techniques those of params.yaml.
 
 An arm is the number of nights after which it starts from the encoder again: cold 1, warm never. Results are appended to
-benchmarks/results/nights.jsonl, a line for each training; those that are there already are not made again, unless a
-model is missing that a later night starts from. `python -m benchmarks.studies.nights_results` makes table and figure.
+benchmarks/results/nights.jsonl, a line for each night of an arm; those that are there already are not made again,
+unless a later night starts from a model that is missing. `python -m benchmarks.studies.nights_results` makes table and
+figure.
 """
 
 from __future__ import annotations
@@ -58,23 +59,22 @@ class Study:
 
     def play(self, arm: str, nights: int) -> None:
         """Every night of an arm that has no result yet."""
-        start: Path | None = None
         for night in range(nights + 1):
-            every = ARMS[arm]
-            if night == 0 or (every and night % every == 0):
-                start = None
-            # What starts cold does not depend on the arm.
-            name = "cold" if start is None else arm
-            folder = self.folder / f"{name}-{night}"
             row = {"corpus": self.corpus, "techniques": self.techniques, "seed": self.seed, "arm": arm, "night": night}
-            if not (folder / "result.json").exists():
-                self.train(folder, night, start)
-            if not any(row.items() <= other.items() for other in results()):
-                row |= read_json(folder / "result.json")
-                print(row, flush=True)
-                with FILE.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(row) + "\n")
-            start = folder / "build/model"
+            if any(row.items() <= other.items() for other in results()):
+                continue
+            every = ARMS[arm]
+            row |= read_json(self.trained(night - night % every if every else 0, night) / "result.json")
+            print(row, flush=True)
+            with FILE.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+
+    def trained(self, first: int, night: int) -> Path:
+        """The folder of the night's training in the chain that started cold on night `first`; arms share it."""
+        folder = self.folder / f"{first}-{night}"
+        if not (folder / "result.json").exists():
+            self.train(folder, night, self.trained(first, night - 1) / "build/model" if night > first else None)
+        return folder
 
     def train(self, folder: Path, night: int, start: Path | None) -> None:
         """Trains and scores; writes `result.json`."""

@@ -44,10 +44,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             if not nights:
                 continue
             f1 = np.array([row["test_f1"] for row in nights])
-            cold = np.array([row["test_f1"] for row in arms.get("cold", own)[1:]])
-            gain = str(Mean.of((f1 - cold).tolist())) if arm != "cold" else ""
+            gain = ""
+            if "cold" in arms and arm != "cold" and len(nights) > 1:
+                gain = str(Mean.of((f1 - [row["test_f1"] for row in arms["cold"][1:]]).tolist()))
             last, seconds = nights[-1], float(np.mean([row["seconds"] for row in nights]))
-            rare = f"{last['rare_f1']} ({CORPORA.get(last['corpus'], '')})"
+            rare = "" if last["rare_f1"] is None else f"{last['rare_f1']} ({CORPORA[last['corpus']]})"
             means = f"{f1.mean():.2f}", gain, str(last["test_f1"]), rare, f"{seconds:.0f}"
             cells = [name, str(len(nights)), arm, *means]
             lines.append(f"| {' | '.join(cells)} |")

@@ -8,8 +8,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from fpplm.intake import incoming
-from fpplm.pipeline.start import tracked_folder
-from fpplm.registry.git import is_repository, save
+from fpplm.pipeline.start import POINTER, PRODUCTION, tracked_folder
+from fpplm.registry.git import is_repository, save, try_git
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.escaping import printable
 from fpplm_core.params import Params
@@ -21,8 +21,12 @@ def take_in(settings: Params, commit: bool) -> list[str]:
 
     A new version of data.unlabelled, or of the model to start from, is recorded too if DVC tracks that folder.
     Returns one line for each file that was quarantined. Dev and test are never touched: drops go to the training split.
-    Raises DataError, RegistryError.
+
+    Raises:
+        DataError: drops cannot be added to an imported folder.
+        RegistryError: Git or DVC refuses; with `commit`, as `tracked` does.
     """
+    paths = tracked(settings) if commit and is_repository() else []
     pointer, *others = (pointer_of(folder) for folder in folders(settings))
     imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
     if imported and settings.data.incoming:
@@ -45,16 +49,19 @@ def take_in(settings: Params, commit: bool) -> list[str]:
                     repo.add([str(one.with_suffix(""))])
         except (DvcException, OSError) as error:
             raise RegistryError("DVC cannot update the data", where=str(one), got=str(error)) from None
-    if commit and is_repository():
+    if paths:
         taken = [drop.name for drop in drops if drop.accepted]
-        save(tracked(settings), f"Data: {', '.join(taken) or settings.data.path}")
+        save(paths, f"Data: {', '.join(taken) or settings.data.path}")
     return [f"{drop.name} was quarantined: {drop.reason}" for drop in drops if not drop.accepted]
 
 
 def folders(settings: Params) -> list[str]:
-    """The data folders: data.path and, if they are set, data.unlabelled and the model to start from."""
-    found = settings.data.path, settings.data.unlabelled, tracked_folder(settings.model)
-    return [str(folder) for folder in found if folder]
+    """The folders of a user's data: data.path and, if they are set, data.unlabelled and the model to start from.
+
+    Not data/start, which `registry.start.pin_start` fills and records.
+    """
+    start = None if settings.model.start == PRODUCTION else tracked_folder(settings.model)
+    return [str(folder) for folder in (settings.data.path, settings.data.unlabelled, start) if folder]
 
 
 def pointer_of(folder: str) -> Path:
@@ -63,7 +70,17 @@ def pointer_of(folder: str) -> Path:
 
 
 def tracked(settings: Params) -> list[str]:
-    """The paths in Git that identify the data."""
-    pointers = [pointer for folder in folders(settings) if (pointer := pointer_of(folder)).exists()]
-    own = [] if pointer_of(settings.data.path) in pointers else [settings.data.path]
-    return own + [str(path) for pointer in pointers for path in (pointer, pointer.with_name(".gitignore"))]
+    """The paths in Git that identify the data, and the model to start from: .dvc files, or the folders themselves.
+
+    Raises RegistryError if unlabelled text or a start is in neither DVC nor Git, so that no clone could train on it.
+    """
+    paths = list[str]()
+    for folder in folders(settings):
+        if (pointer := pointer_of(folder)).exists():
+            paths += map(str, (pointer, pointer.with_name(".gitignore")))
+        elif folder == settings.data.path or try_git("ls-files", "--", folder):
+            paths.append(folder)
+        else:
+            do = f"put it into the project and run: dvc add {folder}"
+            raise RegistryError("neither DVC nor Git has it, so nobody could reproduce the model", where=folder, do=do)
+    return paths + [str(path) for path in (POINTER, POINTER.with_name(".gitignore")) if POINTER.exists()]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fpplm_core.errors import DataError
+from fpplm.pipeline.paths import MODEL
+from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.files import read_json
 
 if TYPE_CHECKING:
@@ -22,8 +23,17 @@ VERSION, ORIGIN = "version.json", "origin.json"
 
 
 def tracked_folder(model: ModelSettings) -> Path | None:
-    """The folder that model.start names, whether it is there or not; None if it names none."""
-    return None if model.start is None else START if model.start == PRODUCTION else Path(model.start)
+    """The folder that model.start names, whether it is there or not; None if it names none.
+
+    Raises ParamsError for a folder that DVC empties before the training.
+    """
+    if model.start is None:
+        return None
+    folder = START if model.start == PRODUCTION else Path(model.start)
+    if folder.resolve().is_relative_to(MODEL.parent.resolve()):
+        do = f"copy it out of {MODEL.parent}/, for instance to models/news"
+        raise ParamsError("names what this training writes", where="model.start", got=str(folder), do=do)
+    return folder
 
 
 def start_folder(model: ModelSettings) -> Path | None:
@@ -32,7 +42,7 @@ def start_folder(model: ModelSettings) -> Path | None:
     Raises DataError if it is missing.
     """
     folder = tracked_folder(model)
-    if folder is None or (folder == START and not START.is_dir() and not POINTER.exists()):
+    if folder is None or (model.start == PRODUCTION and not START.is_dir() and not POINTER.exists()):
         return None  # nothing was in production yet
     if not folder.is_dir():
         do = f"dvc pull {POINTER}" if folder == START else "name build/model of a finished run, or set it to null"
@@ -54,11 +64,14 @@ def start_facts(model: ModelSettings) -> dict[str, str]:
     folder = start_folder(model)
     if folder is None:
         return {}
-    version = pinned_version(folder)
-    return ({"version": version} if version else {}) | {"model_sha256": str(_read(folder / ORIGIN).get("model_sha256"))}
+    facts = {"version": pinned_version(folder), "model_sha256": _read(folder / ORIGIN).get("model_sha256")}
+    return {name: str(value) for name, value in facts.items() if value}
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """The content of a JSON file; nothing if there is no such file, or it has none: train then refuses the start."""
-    found = read_json(file) if file.exists() else {}
+    """The content of a JSON file; nothing if it is missing or damaged: train then refuses the start."""
+    try:
+        found = read_json(file)
+    except (DataError, OSError):
+        return {}
     return found if isinstance(found, dict) else {}

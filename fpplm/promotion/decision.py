@@ -133,7 +133,7 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
 
     Raises:
         DataError: this folder's parameters or data differ from those of the bundle.
-        RegistryError: Git, DVC or a remote has refused.
+        RegistryError: Git, DVC or a remote has refused, or as `dvc_import.tracked` does.
     """
     from fpplm.intake import dvc_import  # imports DVC
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import fpplm_core
 from fpplm.pipeline.fingerprint import Fingerprint, fingerprints, modules_of, union
 from fpplm.pipeline.paths import METRICS
-from fpplm.pipeline.start import start_facts
+from fpplm.pipeline.start import start_facts, tracked_folder
 from fpplm.registry.git import try_git
 from fpplm.registry.sources import in_repository, last_commit, uncommitted
 from fpplm_core.evaluation.scores import Evaluation
@@ -110,8 +110,8 @@ def manifest_facts(params: Params) -> dict[str, Any]:
     """The facts about the model in a bundle's manifest: its inputs and its scores, but no timestamps."""
     lineage, trained = asdict(Lineage.of(params)), read_json(METRICS / "train.json")
     scores = asdict(read_record(METRICS / "evaluate.json", Evaluation))
-    texts = [Path(params.data.unlabelled)] if params.data.unlabelled else []
-    inside = [path for path in texts if path.resolve().is_relative_to(Path.cwd())]  # Git refuses others
+    others = filter(None, (params.data.unlabelled, tracked_folder(params.model)))
+    inside = [path for path in map(Path, others) if path.resolve().is_relative_to(Path.cwd())]  # Git refuses others
     paths = [*in_repository(code_of_stages()), Path(params.data.path), *inside, *map(Path, MADE_FROM)]
     return {
         "fpplm": fpplm_core.__version__,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,21 +24,28 @@ from fpplm_core.params import Params
 
 
 def pin_start(settings: Params, commit: bool, cold_every: int | None = None) -> str | None:
-    """Fills data/start with the model in production, and says so in a line; changes nothing if train has nothing new.
+    """Fills data/start with the model in production if the training has to run anyway, and says so in a line.
 
-    So a start changes only together with data, code or parameters, and all later steps see one fixed folder. Of
-    `cold_every` models, each made from the one before, one starts cold. With `commit`, Git and the remote repository
-    take part. Does nothing, and returns None, if model.start is not `production`.
+    So a start changes only together with the data, code or parameters of train or a stage before it, and all later
+    steps see one fixed folder; without such a change, it is what data/start.dvc says. Of `cold_every` models, each made
+    from the one before, one starts cold. With `commit`, Git and the remote repository take part. Does nothing, and
+    returns None, if model.start is not `production`.
 
     Raises:
-        ParamsError: data.path contains data/start.
+        ParamsError: data.path contains data/start, or `cold_every` is given for a start that is not `production`.
         RegistryError: Git or DVC cannot fetch the model in production.
     """
-    if settings.model.start != PRODUCTION or not is_repository():
+    if settings.model.start != PRODUCTION:
+        if cold_every:
+            do = "leave out --cold-every, or set model.start to production"
+            raise ParamsError("--cold-every has no effect", where="model.start", got=repr(settings.model.start), do=do)
         return None
-    if START.is_relative_to(settings.data.path):
+    if not is_repository():
+        return "start: cold, no Git repository here"
+    if START.resolve().is_relative_to(Path(settings.data.path).resolve()):
         do = "name a folder beside it, such as data/corpus"
         raise ParamsError(f"contains {START}", where="data.path", got=settings.data.path, do=do)
+    restore()
     changes = source_changes("train", settings)
     if all(change.kind == "input" and change.name.startswith("start") for change in changes):
         return None
@@ -47,14 +56,27 @@ def pin_start(settings: Params, commit: bool, cold_every: int | None = None) -> 
         shutil.rmtree(START, ignore_errors=True)
         START.parent.mkdir(parents=True, exist_ok=True)
         (Path(scratch) / START.name).rename(START)
-    try:
-        with Repo() as repo:
-            repo.add([str(START)])
-    except (DvcException, OSError) as error:
-        raise RegistryError("DVC cannot track the start", where=str(START), got=str(error)) from None
+    with _dvc("track") as repo:
+        repo.add([str(START)])
     if commit:
         save([str(POINTER), str(POINTER.with_name(".gitignore"))], f"Start: {version or 'cold'}")
     return f"start: {version}" if version else f"start: cold, {why}"
+
+
+def restore() -> None:
+    """Makes data/start what data/start.dvc says, which may come from a clone or a pull. Raises RegistryError."""
+    if POINTER.exists():
+        with _dvc("fetch") as repo:
+            repo.pull([str(POINTER)], force=True)
+
+
+@contextmanager
+def _dvc(what: str) -> Iterator[Repo]:
+    try:
+        with Repo() as repo:
+            yield repo
+    except (DvcException, OSError) as error:
+        raise RegistryError(f"DVC cannot {what} the start", where=str(START), got=str(error)) from None
 
 
 def fill(folder: Path, version: str | None, cold_every: int | None) -> tuple[str | None, str]:
@@ -65,7 +87,7 @@ def fill(folder: Path, version: str | None, cold_every: int | None) -> tuple[str
         if not (folder / ORIGIN).exists():
             why = f"an earlier fpplm made {version}"
         elif cold_every and len(read_json(folder / ORIGIN)["starts"]) + 1 >= cold_every:
-            why = f"as one of {cold_every} models does"
+            why = f"as one of {cold_every} promoted models does"
         else:
             chosen = version
     if not chosen:

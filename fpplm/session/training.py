@@ -20,13 +20,12 @@ from fpplm.session.progress import Display
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.settings import ModelSettings
-from fpplm_core.model.tagger import initialise
 from fpplm_core.training.data import load_data, restrict_vocabulary
 from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import TrainingRun, prepare_run, train_epochs
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
-from fpplm_core.training.start import load_weights, new_labels, read_start, require_same_encoder, require_unseen
+from fpplm_core.training.start import new_labels, read_start, require_same_encoder, require_unseen, untrained_tagger
 
 
 def fit(
@@ -80,11 +79,10 @@ def start(
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})
-    tagger = initialise(encoder, data.blueprint, model, train.seed, data.descriptions).to(device)
     if warm:
         require_same_encoder(warm, encoder_sha256, ENCODED / "tokenizer.json")
         require_unseen(warm, CORPUS)
-        load_weights(warm, tagger)
+    tagger = untrained_tagger(encoder, data.blueprint, model, train.seed, data.descriptions, warm).to(device)
     [data] = restrict_vocabulary(tagger, data)
     if bfloat16 is None:
         bfloat16 = choose_precision(train, tagger, data)

@@ -42,8 +42,8 @@ def encode_descriptions(encoder: nn.Module, descriptions: Descriptions) -> dict[
 
 
 @torch.no_grad()
-def add_descriptions(head: nn.Module, labels: Sequence[str], encodings: Mapping[str, Tensor]) -> None:
-    """Adds the direction in which a type's encoding differs from the others to the row of each of its labels.
+def add_descriptions(head: nn.Module, rows: Mapping[str, int], encodings: Mapping[str, Tensor]) -> None:
+    """Adds the direction in which a type's encoding differs from the others to the row of each of its labels in `rows`.
 
     The random rows stay, and tell the labels of a type (B-, I-, E-, S-) from each other. In an mlp head, the encodings
     pass through its first layer.
@@ -55,6 +55,6 @@ def add_descriptions(head: nn.Module, labels: Sequence[str], encodings: Mapping[
         states = head.eval()[:-1](states)
         head.train(training)
     directions = dict(zip(encodings, F.normalize(states - states.mean(0), dim=1), strict=True))
-    for number, label in enumerate(labels):
+    for label, number in rows.items():
         if (direction := directions.get(split_tag(label)[1])) is not None:
             last.weight[number] += STRENGTH * last.weight[number].norm() * direction

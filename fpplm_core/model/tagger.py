@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from fpplm_core.errors import EncoderError
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.blueprint import Blueprint
-from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.groups import Group, top_modules
 from fpplm_core.model.word_shapes import add_shapes
@@ -153,24 +152,11 @@ class Tagger(nn.Module):
         )
 
 
-def initialise(
-    encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int, descriptions: Descriptions = NONE
-) -> Tagger:
-    """A tagger whose head depends on `seed` and `descriptions` alone; leaves the global random state as it was."""
+def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
+    """A tagger whose head depends on `seed` alone; leaves the global random state as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        tagger = Tagger(encoder, blueprint, settings)
-    if descriptions:
-        add_descriptions(tagger.head, blueprint.labels, encode_descriptions(encoder, descriptions))
-    return tagger
-
-
-def load_pretrained(
-    blueprint: Blueprint, settings: ModelSettings, seed: int, descriptions: Descriptions = NONE
-) -> Tagger:
-    """The tagger before training: the pretrained encoder and a new head. Raises EncoderError."""
-    encoder = pretrained.load_encoder(settings.encoder, settings.revision)
-    return initialise(encoder, blueprint, settings, seed, descriptions)
+        return Tagger(encoder, blueprint, settings)
 
 
 def load_trained(weights: Path, blueprint: Blueprint, settings: ModelSettings) -> Tagger:

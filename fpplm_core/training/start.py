@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -26,16 +26,21 @@ from fpplm_core.data.seen import sentence_hash, sentence_hashes
 from fpplm_core.errors import DataError, shown
 from fpplm_core.files import read_record, write_record, write_tensors
 from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
-from fpplm_core.model.tagger import Tagger
+from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.serving.files import sha256
 from fpplm_core.training.state import TrainingState
 from fpplm_core.training.technique import Axes, Technique
+
+if TYPE_CHECKING:
+    from fpplm_core.model.settings import ModelSettings
 
 WEIGHTS, EXTRAS, BLUEPRINT = "model.safetensors", "extras.safetensors", "blueprint.json"
 ORIGIN, SEEN = "origin.json", "seen.safetensors"
 SHOWN = 3  # sentences in a message
 WHERE = "model.start"
+COLD = "start cold: model.start null, or with production: fpplm retrain --cold-every 1"
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def read_start(folder: Path) -> Start:
 
 def require_same_encoder(start: Start, encoder_sha256: str, tokenizer: Path) -> None:
     """Raises DataError if the start was made with another pretrained encoder or another tokenizer."""
-    do = "set model.encoder to that of the start, or model.start to null"
+    do = f"set model.encoder to that of the start, or {COLD}"
     for name, own, other in (
         ("encoder", encoder_sha256, start.origin.encoder_sha256),
         ("tokenizer", sha256(tokenizer), start.origin.tokenizer_sha256),
@@ -110,17 +115,36 @@ def require_unseen(start: Start, corpus: Path) -> None:
             "it was trained on sentences of dev or test",
             where=WHERE,
             got=f"{start.folder}: {len(found)}, such as {', '.join(found[:SHOWN])}",
-            do="start from a model that has not seen them, or train without: fpplm retrain --cold-every 1, "
-            "or model.start: null",
+            do=f"start from a model that has not seen them, or {COLD}",
         )
+
+
+def untrained_tagger(
+    encoder: nn.Module,
+    blueprint: Blueprint,
+    settings: ModelSettings,
+    seed: int,
+    descriptions: Descriptions = NONE,
+    start: Start | None = None,
+) -> Tagger:
+    """The tagger before the first step, with its whole vocabulary: the pretrained encoder, or the weights of `start`.
+
+    Rows of the head that the start lacks are random, and hold the descriptions of their types if there are any. Raises
+    DataError if the weights of the two differ in names or shapes, but for the labels.
+    """
+    tagger = initialise(encoder, blueprint, settings, seed)
+    if start:
+        load_weights(start, tagger)
+    known = start.blueprint.labels if start else ()
+    fresh = {label: row for row, label in enumerate(blueprint.labels) if label not in known}
+    if descriptions and fresh:
+        add_descriptions(tagger.head, fresh, encode_descriptions(tagger.encoder, descriptions))
+    return tagger
 
 
 @torch.no_grad()
 def load_weights(start: Start, tagger: Tagger) -> None:
-    """Copies the encoder, and the head by the names of its labels; the tagger has its whole vocabulary.
-
-    Raises DataError if the weights of the two differ in names or shapes, but for the labels.
-    """
+    """Copies the encoder, and the head by the names of its labels. Raises DataError as `untrained_tagger` does."""
     own = tagger.state_dict()
     layers = [name for name, layer in tagger.head.named_modules() if isinstance(layer, nn.Linear)]
     prefix = ".".join(filter(None, ("head", layers[-1])))
@@ -131,7 +155,7 @@ def load_weights(start: Start, tagger: Tagger) -> None:
         axes, others = ((tagger.blueprint.labels,), (start.blueprint.labels,)) if rows else ((), ())
         same &= copy_by_name(tensor, axes, start.weights[name], others)
     if not same:
-        do = "set model.encoder, model.head and model.shapes as for the start, or model.start to null"
+        do = f"set model.encoder, model.head and model.shapes as for the start, or {COLD}"
         raise DataError("its weights have other names or shapes", where=WHERE, got=str(start.folder), do=do)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.project import Project, head, model_digest
 
@@ -67,8 +70,14 @@ def test_lock_and_manifest_name_the_version_that_it_started_from(first: Project,
     start = {"version": "v1.0.0", "model_sha256": manifest(first)["model_sha256"]}
     assert manifest(second)["start"] == start
     assert "data/start" not in str(manifest(second)["data"]), "it is no training data"
-    lock = second.ok("git", "show", "HEAD:dvc.lock")
-    assert "build/inputs/start.json" in lock and second.ok("git", "show", "HEAD:data/start.dvc")
+    lock = YAML(typ="safe").load(second.ok("git", "show", "HEAD:dvc.lock"))
+    recorded = {dep["path"]: dep["md5"] for dep in lock["stages"]["train"]["deps"]}
+    inputs = (second.path / "build/inputs/start.json").read_bytes()
+    assert recorded["build/inputs/start.json"] == hashlib.md5(inputs).hexdigest()
+    weights = second.path / "data/start/model.safetensors"
+    assert json.loads(inputs)["model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert json.loads((second.path / "data/start/version.json").read_text()) == {"version": "v1.0.0"}
+    assert second.ok("git", "show", "HEAD:data/start.dvc")
     changes = second.ok("fpplm", "diff", "v1", "v2")
     assert "model_sha256" in changes and "v1.0.0" in changes
     origin = json.loads((second.path / "build/model/origin.json").read_text())
@@ -94,7 +103,7 @@ def test_a_cold_start_now_and_then(second: Project, tmp_path: Path) -> None:
     project = second.copy(tmp_path / "project")
     add_data(project, 95)
     output = night(project, "--cold-every", "2")
-    assert "start: cold, as one of 2 models does" in output and "starts from" not in output, output
+    assert "start: cold, as one of 2 promoted models does" in output and "starts from" not in output, output
     assert manifest(project)["start"] == {}
     assert "0 of 9 stages ran" in night(project, "--cold-every", "2")
 
@@ -111,6 +120,37 @@ def test_a_sentence_of_test_that_the_start_learned_is_refused(second: Project, t
     assert "model.start: it was trained on sentences of dev or test, got data/start: 1, such as" in done.stderr
     assert "Traceback" not in done.stderr
     assert "start: cold" in night(project, "--cold-every", "1"), "what the message says helps"
+
+
+def test_a_night_restores_the_start_that_git_names(second: Project, tmp_path: Path) -> None:
+    """After a clone or a pull, data/start is missing, or that of another machine's last night."""
+    project = second.copy(tmp_path / "project")
+    pointer = (project.path / "data/start.dvc").read_bytes()
+    for content in (None, '{"version": "v0.0.1"}'):
+        shutil.rmtree(project.path / "data/start")
+        if content:
+            (project.path / "data/start").mkdir()
+            (project.path / "data/start/version.json").write_text(content)
+        output = night(project)
+        assert "0 of 9 stages ran" in output and "start:" not in output, output
+        assert (project.path / "data/start.dvc").read_bytes() == pointer
+        assert json.loads((project.path / "data/start/version.json").read_text()) == {"version": "v1.0.0"}
+    assert not project.ok("git", "status", "--porcelain").strip()
+
+
+def test_no_version_is_made_from_a_start_that_no_clone_can_get(second: Project, tmp_path: Path) -> None:
+    project = second.copy(tmp_path / "project")
+    shutil.copytree(project.path / "build/model", project.path / "models/news")
+    shutil.copytree(project.path / "build/model", tmp_path / "elsewhere")
+    for folder in ("models/news", "../elsewhere"):
+        project.set(model={"start": folder})
+        done = project.run("fpplm", "retrain", "--promote")
+        assert done.returncode == 12 and f"{folder}: neither DVC nor Git has it" in done.stderr, done.stderr
+    project.set(model={"start": "models/news"})
+    project.ok("dvc", "add", "models/news")
+    night(project)
+    assert "models/news.dvc" in project.ok("git", "ls-files")
+    assert "identical" in project.ok("fpplm", "reproduce", "production")
 
 
 def test_a_start_that_was_not_pulled_is_named(second: Project, tmp_path: Path) -> None:

@@ -72,13 +72,13 @@ def test_a_folder_of_the_users_own_has_no_version() -> None:
     assert external.start(settings("models/news")) != before
 
 
-@pytest.mark.parametrize("content", ["[]", "null", '"version"', "3", "{}"])
+@pytest.mark.parametrize("content", ["[]", "null", '"version"', "3", "{}", "", '{"model_sha', "\xff"])
 def test_strange_files_of_a_folder_are_for_train_to_refuse(content: str) -> None:
     folder = write(Path("models/news"), pinned=False)
     for name in ("origin.json", "version.json"):
         (folder / name).write_text(content)
     assert start_folder(model("models/news")) == folder
-    assert start_facts(model("models/news")) == {"model_sha256": "None"}
+    assert start_facts(model("models/news")) == {}
 
 
 def test_a_missing_folder_says_how_to_get_it() -> None:
@@ -121,7 +121,7 @@ def test_of_so_many_models_one_starts_cold(
     fetched(monkeypatch, (OWN,) * starts)
     version, why = registry.fill(tmp_path / "start", "v3.0.0", every)
     assert version == (None if cold else "v3.0.0")
-    assert not cold or why == f"as one of {every} models does"
+    assert not cold or why == f"as one of {every} promoted models does"
     kept = {path.name for path in (tmp_path / "start").iterdir()}
     assert kept == {"version.json"} | (set() if cold else {"model.safetensors", "origin.json"})
     assert json.loads((tmp_path / "start/version.json").read_text()) == {"version": version}
@@ -157,9 +157,37 @@ def test_a_start_alone_is_no_reason_to_choose_another(monkeypatch: pytest.Monkey
     assert pin(monkeypatch, changes, settings()) is None and not START.exists()
 
 
+def test_what_a_training_writes_is_no_start(tmp_path: Path) -> None:
+    """DVC empties it before the training."""
+    write(Path("build/model"), pinned=False)
+    (tmp_path / "link").symlink_to("build/model")
+    for name in ("build/model", "./build/model/", "build", str(tmp_path / "build/model"), "link", "x/../build/model"):
+        with pytest.raises(ParamsError, match=r"model\.start: names what this training writes, got .*; copy it out of"):
+            start_facts(model(name))
+        with pytest.raises(ParamsError):
+            external.start(settings(name))
+
+
+def test_a_start_by_its_path_must_exist() -> None:
+    with pytest.raises(DataError, match=r"model\.start: no such folder, got data/start"):
+        start_folder(model("data/start"))
+
+
+def test_cold_every_without_production_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given in (None, "models/news"):
+        with pytest.raises(ParamsError, match=r"model\.start: --cold-every has no effect, got .*; leave out"):
+            registry.pin_start(settings(given), commit=False, cold_every=2)
+
+
+def test_without_git_the_start_is_cold_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "is_repository", lambda: False)
+    assert registry.pin_start(settings(), commit=False) == "start: cold, no Git repository here"
+
+
 def test_other_settings_choose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     changes = [Change("read", "data", "data/corpus")]
     assert pin(monkeypatch, changes, settings(None)) is None and pin(monkeypatch, changes, settings("models/x")) is None
-    with pytest.raises(ParamsError, match=r"data\.path: contains data/start, got data; name a folder beside it"):
-        pin(monkeypatch, changes, settings(path="data"))
+    for path in ("data", "./data", str(Path("data").resolve()), f"../{Path.cwd().name}/data", "."):
+        with pytest.raises(ParamsError, match=r"data\.path: contains data/start, got .*; name a folder beside it"):
+            pin(monkeypatch, changes, settings(path=path))
     assert not START.exists()

@@ -24,6 +24,7 @@ from fpplm_core.files import write_record, write_tensors
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training.start import (
     Start,
     copy_by_name,
@@ -33,6 +34,7 @@ from fpplm_core.training.start import (
     read_start,
     require_same_encoder,
     require_unseen,
+    untrained_tagger,
     write_origin,
 )
 from fpplm_core.training.state import TrainingState, initial_state
@@ -108,10 +110,7 @@ def test_the_same_labels_take_every_weight_and_no_counter(tiny_encoder: Path, ea
         assert torch.equal(parameter, start.extras[name]), name
         assert torch.equal(state.average[f"extras.{name}"], parameter), name
     for name, buffer in state.technique_modules.named_buffers():
-        if name == "label_lm.decoder.gathered":
-            assert torch.equal(buffer, start.extras[name])
-        else:
-            assert torch.equal(buffer, counters[name]), name
+        assert torch.equal(buffer, counters[name]), name
 
 
 @pytest.mark.parametrize("types", [["Y", "X"], ["X", "Y", "Z"], ["Y"], ["Z", "A"], ["A", "X", "Z"]])
@@ -153,6 +152,36 @@ def test_rows_are_found_by_the_names_of_labels(tiny_encoder: Path, earlier: Path
         start.weights["encoder.encoder.layer.0.output.dense.weight"],
     )
     assert new_labels(start, state.model.blueprint) == [label for label in labels if label not in known]
+
+
+def test_every_label_of_the_label_lm_starts_at_its_centroid(tiny_encoder: Path, earlier: Path) -> None:
+    """Of the states of the encoder that the start has, which a new label has as well."""
+    labels = ["O", *(f"{prefix}-{kind}" for kind in "XZ" for prefix in "SEIB")]
+    warm, cold, techniques = state_of(tiny_encoder, labels), state_of(tiny_encoder, labels), tiny.build(NAMES)
+    load_modules(read_start(earlier), warm, techniques)
+    hidden, gold = tiny.normal(1, 40, warm.model.width), torch.arange(40) % len(labels)
+    for state in (warm, cold):
+        techniques["label_lm"].initialise(hidden, gold, state.modules("label_lm"))
+    embeddings = [state.modules("label_lm")["decoder"].labels for state in (warm, cold)]
+    assert embeddings[0].norm(dim=1).allclose(torch.ones(len(labels)))
+    assert torch.equal(*embeddings)
+
+
+def test_a_description_moves_new_labels_alone(tiny_encoder: Path, earlier: Path) -> None:
+    from fpplm_core.model.pretrained import load_encoder, load_tokenizer
+
+    start, builder = read_start(earlier), WindowBuilder(load_tokenizer(str(tiny_encoder)).backend_tokenizer, 64, 16)
+    labels = ["O", *(f"{prefix}-{kind}" for kind in "XZ" for prefix in "SEIB")]
+    blueprint = Blueprint(labels, tiny.FIRST_SHAPE, 4)
+    described = {kind: builder.windows([text.split()]) for kind, text in (("X", "old towns"), ("Z", "tall trees"))}
+    without, moved = (
+        untrained_tagger(load_encoder(str(tiny_encoder)), blueprint, tiny.MODEL, 1, given, start)
+        for given in ({}, described)
+    )
+    differs = (without.state_dict()["head.weight"] != moved.state_dict()["head.weight"]).any(1)
+    assert [label for label, one in zip(labels, differs.tolist(), strict=True) if one] == labels[5:]
+    known = [start.blueprint.labels.index(label) for label in labels[:5]]
+    assert torch.equal(moved.state_dict()["head.weight"][:5], start.weights["head.weight"][known])
 
 
 @given(st.permutations("abcdef"), st.lists(st.sampled_from("abcdefgh"), unique=True), st.booleans())

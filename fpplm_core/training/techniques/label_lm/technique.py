@@ -47,16 +47,14 @@ class LabelLm(LabelLmSettings, Technique):
         return {"decoder": LabelDecoder(model.width, len(model.blueprint.labels), self.width)}
 
     def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
-        rows = ("decoder.labels", "decoder.write.weight", "decoder.write.bias")
-        return dict.fromkeys(rows, (blueprint.labels,)) | {"decoder.gathered": ()}
+        return dict.fromkeys(("decoder.labels", "decoder.write.weight", "decoder.write.bias"), (blueprint.labels,))
 
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"agreed": AgreedShare()}
 
     def initialise(self, hidden: Tensor, labels: Tensor, modules: Mapping[str, Any]) -> None:
-        if not modules["decoder"].gathered:  # a warm start keeps the labels that the earlier run has learned
-            modules["decoder"].gather(hidden, labels)
-            modules["decoder"].gathered.fill_(INIT_STEPS)
+        modules["decoder"].gather(hidden, labels)
+        modules["decoder"].gathered.fill_(INIT_STEPS)
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]

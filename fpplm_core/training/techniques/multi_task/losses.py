@@ -167,7 +167,7 @@ class MaskedLm(nn.Module):
 
 
 class Anchor(nn.Module):
-    """The encoder's weights as they were; made anew from the pretrained ones in a resumed run, so not saved."""
+    """The encoder's weights before the first step; a resumed run makes them anew, so they are not saved."""
 
     def __init__(self, model: Tagger) -> None:
         super().__init__()

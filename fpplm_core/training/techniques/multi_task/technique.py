@@ -12,7 +12,7 @@ context   what the sentence around a word holds: the types present in it (attent
 second    the labels of another task (another column, or another corpus) by a head of its own (Caruana 1997).
 masked_lm what a word was, where its first piece is hidden, by the encoder's own pretrained head (1810.04805), which
           stays as it is.
-anchor    decoupled pull towards the pretrained weights (L2-SP, 1802.01483): θ ← θ − p_t (θ − θ0), proportional to the
+anchor    decoupled pull towards the first weights θ0 (L2-SP, 1802.01483): θ ← θ − p_t (θ − θ0), proportional to the
           learning rate, in all 1 − Π (1 − p_t) = anchor.
 weights   fixed, or learned by homoscedastic uncertainty (1705.07115): exp(−s_k) L_k / c_k + s_k / 2.
 """
