@@ -26,7 +26,14 @@ from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
 from fpplm_core.training.run import TrainingRun, prepare_run, train_epochs
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
-from fpplm_core.training.start import load_weights, new_labels, read_start, require_same_encoder, require_unseen
+from fpplm_core.training.start import (
+    load_weights,
+    new_labels,
+    read_start,
+    require_same_encoder,
+    require_unseen,
+    require_unseen_by_encoder,
+)
 
 
 def fit(
@@ -71,9 +78,10 @@ def start(
     """Prepares this process's run on a device, from the outputs of read and encode.
 
     If `bfloat16` is None, measures which number format is faster. Raises DataError, also for a model.start that does
-    not fit, and EncoderError.
+    not fit or an encoder that has seen dev or test, and EncoderError.
     """
     set_up_torch()
+    require_unseen_by_encoder(model.encoder, CORPUS)
     folder = start_folder(model)
     warm = read_start(folder) if folder else None
     data = load_data(train, CORPUS, ENCODED, warm=warm is not None)

@@ -27,6 +27,7 @@ from fpplm_core.errors import DataError, shown
 from fpplm_core.files import read_record, write_record, write_tensors
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.digest import weights_sha256
+from fpplm_core.model.source import encoder_source
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.serving.files import sha256
 from fpplm_core.training.state import TrainingState
@@ -36,6 +37,7 @@ WEIGHTS, EXTRAS, BLUEPRINT = "model.safetensors", "extras.safetensors", "bluepri
 ORIGIN, SEEN = "origin.json", "seen.safetensors"
 SHOWN = 3  # sentences in a message
 WHERE = "model.start"
+UNREADABLE = (DataError, SafetensorError, OSError, KeyError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,16 @@ def read_start(folder: Path) -> Start:
             what = "not the model of a finished run" if missing.name != ORIGIN else "made by an earlier fpplm"
         raise DataError(what, where=WHERE, got=f"{folder} without {missing.name}", do=do)
     try:
-        weights, extras, seen = (safetensors.torch.load_file(folder / name) for name in (WEIGHTS, EXTRAS, SEEN))
+        weights, extras = (safetensors.torch.load_file(folder / name) for name in (WEIGHTS, EXTRAS))
         origin = read_record(folder / ORIGIN, Origin)
         blueprint = read_record(folder / BLUEPRINT, Blueprint)
-        hashes = seen["sentences"].numpy().astype(np.int64, casting="safe").reshape(-1)
-    except (DataError, SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
+        seen = _load_seen(folder / SEEN)
+    except UNREADABLE as error:
         got = f"{folder}: {error.what if isinstance(error, DataError) else shown(str(error))}"
         raise DataError("cannot be read", where=WHERE, got=got, do=do) from None
     if weights_sha256(weights) != origin.model_sha256:
         raise DataError("not the weights that its run wrote", where=WHERE, got=str(folder / WEIGHTS), do=do)
-    return Start(folder, origin, blueprint, weights, extras, hashes)
+    return Start(folder, origin, blueprint, weights, extras, seen)
 
 
 def require_same_encoder(start: Start, encoder_sha256: str, tokenizer: Path) -> None:
@@ -102,17 +104,25 @@ def require_unseen(start: Start, corpus: Path) -> None:
 
     Those that train has too are a matter of the data check and of promotion.max_overlap.
     """
-    foreign = set(np.setdiff1d(start.seen, sentence_hashes(training_sentences(corpus))).tolist())
+    do = "start from a model that has not seen them, or train without: fpplm retrain --cold-every 1, or "
+    _require_unseen(start.seen, corpus, WHERE, str(start.folder), f"{do}{WHERE}: null")
+
+
+def require_unseen_by_encoder(encoder: str, corpus: Path) -> None:
+    """As `require_unseen`, for an encoder as model.encoder names it, if `write_seen` wrote a file beside it."""
+    seen = seen_by_encoder(encoder)
+    if len(seen):
+        do = "pretrain it anew (fpplm pretrain leaves out dev and test), or name another encoder"
+        _require_unseen(seen, corpus, "model.encoder", encoder, do)
+
+
+def _require_unseen(seen: NDArray[np.int64], corpus: Path, where: str, name: str, do: str) -> None:
+    foreign = set(np.setdiff1d(seen, sentence_hashes(training_sentences(corpus))).tolist())
     held_out = chain.from_iterable(stream_corpus(split, corpus) for split in ("dev", "test"))
     found = [one.place for one in held_out if foreign and sentence_hash(tokens_of(one.words)) in foreign]
     if found:
-        raise DataError(
-            "it was trained on sentences of dev or test",
-            where=WHERE,
-            got=f"{start.folder}: {len(found)}, such as {', '.join(found[:SHOWN])}",
-            do="start from a model that has not seen them, or train without: fpplm retrain --cold-every 1, "
-            "or model.start: null",
-        )
+        got = f"{name}: {len(found)}, such as {', '.join(found[:SHOWN])}"
+        raise DataError("it was trained on sentences of dev or test", where=where, got=got, do=do)
 
 
 @torch.no_grad()
@@ -183,8 +193,32 @@ def write_origin(
     seen = sentence_hashes(training_sentences(corpus))
     if start:
         seen = np.union1d(seen, start.seen)
-    write_tensors(folder / SEEN, {"sentences": torch.from_numpy(seen)})
+    write_seen(folder, seen)
     write_record(folder / ORIGIN, Origin(encoder_sha256, sha256(tokenizer), model_sha256, starts))
+
+
+def write_seen(folder: Path, seen: NDArray[np.int64]) -> None:
+    """Writes `sentence_hashes` of what a model or an encoder learned from beside it."""
+    write_tensors(folder / SEEN, {"sentences": torch.from_numpy(seen)})
+
+
+def seen_by_encoder(encoder: str) -> NDArray[np.int64]:
+    """What `write_seen` wrote beside an encoder, as model.encoder names it; empty if it wrote nothing.
+
+    Raises DataError if the file cannot be read, and EncoderError if the encoder's package is missing.
+    """
+    file = Path(encoder_source(encoder), SEEN)
+    if not file.is_file():
+        return np.zeros(0, dtype=np.int64)
+    try:
+        return _load_seen(file)
+    except UNREADABLE as error:
+        do = "pretrain the encoder anew"
+        raise DataError("cannot be read", where=str(file), got=shown(str(error)), do=do) from None
+
+
+def _load_seen(file: Path) -> NDArray[np.int64]:
+    return safetensors.torch.load_file(file)["sentences"].numpy().astype(np.int64, casting="safe").reshape(-1)
 
 
 def new_labels(start: Start, blueprint: Blueprint) -> list[str]:

@@ -33,7 +33,9 @@ from fpplm_core.training.start import (
     read_start,
     require_same_encoder,
     require_unseen,
+    require_unseen_by_encoder,
     write_origin,
+    write_seen,
 )
 from fpplm_core.training.state import TrainingState, initial_state
 from tests import tiny
@@ -238,6 +240,21 @@ def test_a_leak_through_the_start_of_a_start_is_refused(tiny_encoder: Path, toke
     assert set(third.seen.tolist()) == set(first.seen.tolist())
     with pytest.raises(DataError, match="trained on sentences of dev or test"):
         require_unseen(third, own)
+
+
+def test_an_encoder_that_saw_dev_or_test_is_refused(tmp_path: Path) -> None:
+    """As a start is; an encoder of which nothing is known passes, such as one on the hub."""
+    encoder, own = tmp_path / "encoder", write_splits(tmp_path / "own", TRAIN)
+    write_seen(encoder, sentence_hashes(map(sentence, [TRAIN[0], "A sentence that this project lacks as a whole"])))
+    require_unseen_by_encoder(str(encoder), own)
+    write_seen(encoder, sentence_hashes(map(sentence, [*TRAIN, TEST[0].upper()])))
+    with pytest.raises(DataError, match=f"model.encoder: it was trained on .* got {encoder}: 1, such as x.conll:1; "):
+        require_unseen_by_encoder(str(encoder), own)
+    require_unseen_by_encoder(str(encoder), write_splits(tmp_path / "both", [*TRAIN, TEST[0]]))
+    require_unseen_by_encoder("somebody/some-encoder", own)
+    (encoder / "seen.safetensors").write_bytes(b"{}")
+    with pytest.raises(DataError, match="safetensors: cannot be read"):
+        require_unseen_by_encoder(str(encoder), own)
 
 
 def test_short_sentences_and_strange_words_are_no_leak(tiny_encoder: Path, tokenizer: Path, tmp_path: Path) -> None:
