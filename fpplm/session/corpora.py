@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,17 +10,20 @@ from typing import Any, NamedTuple
 from fpplm_core.data.corpus import SPLITS, load_corpus, stream_corpus, write_corpus
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.overlap import HeldOut
-from fpplm_core.data.reading import read_corpus, without_held_out
+from fpplm_core.data.reading import DROPS, finished_files, read_corpus, without_held_out
 from fpplm_core.data.settings import DataSettings
-from fpplm_core.data.splits import read_file
+from fpplm_core.data.splits import read_file, write_splits
 from fpplm_core.data.windows import INFO, encode_corpus
 from fpplm_core.errors import DataError
+from fpplm_core.escaping import printable
 from fpplm_core.files import write_record
 from fpplm_core.model import pretrained
 from fpplm_core.model.word_shapes import choose_shapes
 from fpplm_core.params import Params
+from fpplm_core.tagging.schemes import OUTSIDE
 from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training.data import TrainingData, load_data
+from fpplm_core.training.start import require_unseen_by_encoder
 
 # Each corpus has a format, types and tags of its own: what the project says about its data holds for none of them.
 OWN: dict[str, Any] = {
@@ -31,12 +34,26 @@ OWN: dict[str, Any] = {
 
 
 class Corpus(NamedTuple):
-    """A corpus that was read: its files, the folder of its splits, and its sentences of train, kept and left out."""
+    """A corpus that was read: its folder as given, the files that were read, the folder of its splits in one form, and
+    the number of train's sentences that are kept, and of those that are left out."""
 
+    name: Path
     files: list[Path]
-    folder: Path
+    splits: Path
     kept: int
     left_out: int
+
+
+def find_corpora(names: Sequence[Path], held_out: Sequence[Path]) -> dict[Path, dict[str, Path]]:
+    """The files of the corpora in these folders, by split. Raises DataError, also if a held-out file is missing."""
+    known: dict[Path, Path] = {}
+    for name in names:
+        if (folder := name.resolve()) in known:
+            raise DataError("the same corpus twice", where=str(name), got=str(known[folder]), do="name it once")
+        known[folder] = name
+    if missing := next((file for file in held_out if not file.exists()), None):
+        raise DataError("no such file", where="--held-out", got=str(missing), do="name an annotated file")
+    return {name: files_of(name) for name in names}
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -53,33 +70,51 @@ def files_of(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_corpora(data: DataSettings, names: Sequence[Path], held_out: Sequence[Path], scratch: Path) -> list[Corpus]:
-    """Reads the corpora in these folders into `scratch`; their train splits lack what is like held-out sentences.
+def held_out_files(data: DataSettings, given: Sequence[Path]) -> list[Path]:
+    """The files that the project's dev and test come from, and the given ones, with all files of those in folders."""
+    own = [Path(data.path) / (name or data.train) for name in (data.dev, data.test)]
+    return [
+        file for path in dict.fromkeys([*own, *given]) for file in (path, *sorted(path.rglob("*"))) if file.is_file()
+    ]
 
-    Held out are the dev and test splits of all corpora, and the sentences of the files `held_out`. Raises DataError.
+
+def read_corpora(
+    params: Params, found: Mapping[Path, Mapping[str, Path]], held_out: Sequence[Path], scratch: Path
+) -> list[Corpus]:
+    """Reads the corpora into `scratch`; their train splits lack what is like held-out sentences.
+
+    Held out are dev and test of the project, which the stage read makes of params.data, those of all corpora, and the
+    sentences of the files `held_out`. Raises DataError, also if params.model.encoder has seen dev or test.
     """
-    files = [files_of(name) for name in names]
-    folders = [scratch / str(number) for number in range(len(names))]
-    for folder, name, found in zip(folders, names, files, strict=True):
-        print(f"{name}:")
+    data, project = params.data, scratch / "project"
+    write_splits(data, project, Notes())
+    require_unseen_by_encoder(params.model.encoder, project)
+    given = [sentence for file in held_out for sentence in read_file(file, data, Notes())]
+    folders = [scratch / str(number) for number in range(len(found))]
+    for folder, (name, files) in zip(folders, found.items(), strict=True):
+        print(printable(f"{name}:"))
         folder.mkdir()
-        splits = {split: found[split].name if split in found else None for split in SPLITS}
+        splits = {split: files[split].name if split in files else None for split in SPLITS}
         read_corpus(data.model_copy(update={**OWN, "path": str(name), **splits}), folder)
-    own = (stream_corpus(split, folder) for folder in folders for split in ("dev", "test"))
-    given = (read_file(file, data.model_copy(update=OWN), Notes()) for file in held_out)
+    own = (stream_corpus(split, folder) for folder in [project, *folders] for split in ("dev", "test"))
     known = chain.from_iterable(stream_corpus("train", folder) for folder in folders)
-    index = HeldOut(chain(*own, *given), known)
-    return [leave_out([*found.values()], folder, index) for found, folder in zip(files, folders, strict=True)]
+    index = HeldOut(chain(given, *own), known)
+    return [
+        leave_out(name, [*files.values()], folder, index)
+        for folder, (name, files) in zip(folders, found.items(), strict=True)
+    ]
 
 
-def leave_out(files: list[Path], folder: Path, held_out: HeldOut) -> Corpus:
-    """Removes the sentences of train that are like held-out ones. Raises DataError if no other is left."""
+def leave_out(name: Path, files: list[Path], folder: Path, held_out: HeldOut) -> Corpus:
+    """Removes the sentences of train that are like held-out ones. Raises DataError if no entity is left."""
     train = load_corpus("train", folder)
     kept = list(without_held_out(train, held_out, Notes()))
     if not kept:
-        raise DataError("dev, test or --held-out have every sentence of train", where=str(files[0]))
+        raise DataError("dev, test or --held-out have every sentence of train", where=str(name))
+    if not any(tag != OUTSIDE for sentence in kept for tag in sentence.tags):
+        raise DataError("train has no entity to learn from", where=str(name), do="leave this corpus out")
     write_corpus(folder / "train.parquet", kept)
-    return Corpus(files, folder, len(kept), len(train) - len(kept))
+    return Corpus(name, [*files, *finished_files(name / DROPS)], folder, len(kept), len(train) - len(kept))
 
 
 def encode_corpora(params: Params, corpora: Sequence[Corpus]) -> list[TrainingData]:
@@ -91,6 +126,6 @@ def encode_corpora(params: Params, corpora: Sequence[Corpus]) -> list[TrainingDa
     sizes = params.encode.window, params.encode.stride, params.encode.context
     builder = WindowBuilder(tokenizer.backend_tokenizer, *sizes, choose_shapes(params.model, tokenizer))
     for corpus in corpora:
-        info = encode_corpus(corpus.folder, corpus.folder, builder, tokenizer.mask_token_id)
-        write_record(corpus.folder / INFO, info)
-    return [load_data(params.train, corpus.folder, corpus.folder) for corpus in corpora]
+        info = encode_corpus(corpus.splits, corpus.splits, builder, tokenizer.mask_token_id)
+        write_record(corpus.splits / INFO, info)
+    return [load_data(params.train, corpus.splits, corpus.splits) for corpus in corpora]
