@@ -13,7 +13,7 @@ from fpplm_core.escaping import printable
 app = typer.Typer()
 
 
-@app.command(epilog="Example: fpplm pretrain ../corpora/wnut17 ../corpora/gum --out encoders/ner")
+@app.command(epilog="Example: fpplm pretrain ../corpora/wnut17 ../corpora/gum --out models/ner")
 def pretrain(
     corpora: Annotated[
         list[Path], typer.Argument(help="folders of annotated corpora: train.*, and dev.* and test.* if there are any")
@@ -21,7 +21,7 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="new folder for the encoder, which model.encoder can name")],
     held_out: Annotated[
         list[Path] | None,
-        typer.Option(help="annotated file that the encoder must not learn from, such as the test of your own corpus"),
+        typer.Option(help="annotated file that the encoder must not learn from, besides the project's dev and test"),
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="steps of train.batch_pieces pieces")] = 3000,
 ) -> None:
