@@ -33,19 +33,25 @@ OWN: dict[str, Any] = {
 }
 
 
-class Corpus(NamedTuple):
-    """A corpus that was read: its folder as given, the files that were read, the folder of its splits in one form, and
-    the number of train's sentences that are kept, and of those that are left out."""
+class Source(NamedTuple):
+    """A corpus as given: its folder, its file of each split, and all its files."""
 
-    name: Path
-    files: list[Path]
-    splits: Path
+    folder: Path
+    splits: Mapping[str, Path]
+    files: Sequence[Path]
+
+
+class Corpus(NamedTuple):
+    """A corpus that was read: the folder of its splits, and how many sentences of train are kept and left out."""
+
+    source: Source
+    folder: Path
     kept: int
     left_out: int
 
 
-def find_corpora(names: Sequence[Path], held_out: Sequence[Path]) -> dict[Path, dict[str, Path]]:
-    """The files of the corpora in these folders, by split. Raises DataError, also if a held-out file is missing."""
+def find_corpora(names: Sequence[Path], held_out: Sequence[Path]) -> list[Source]:
+    """The corpora in these folders. Raises DataError, also if a held-out file is missing."""
     known: dict[Path, Path] = {}
     for name in names:
         if (folder := name.resolve()) in known:
@@ -53,7 +59,8 @@ def find_corpora(names: Sequence[Path], held_out: Sequence[Path]) -> dict[Path, 
         known[folder] = name
     if missing := next((file for file in held_out if not file.exists()), None):
         raise DataError("no such file", where="--held-out", got=str(missing), do="name an annotated file")
-    return {name: files_of(name) for name in names}
+    found = [(name, files_of(name)) for name in names]
+    return [Source(name, files, [*files.values(), *finished_files(name / DROPS)]) for name, files in found]
 
 
 def files_of(folder: Path) -> dict[str, Path]:
@@ -78,9 +85,7 @@ def held_out_files(data: DataSettings, given: Sequence[Path]) -> list[Path]:
     ]
 
 
-def read_corpora(
-    params: Params, found: Mapping[Path, Mapping[str, Path]], held_out: Sequence[Path], scratch: Path
-) -> list[Corpus]:
+def read_corpora(params: Params, found: Sequence[Source], held_out: Sequence[Path], scratch: Path) -> list[Corpus]:
     """Reads the corpora into `scratch`; their train splits lack what is like held-out sentences.
 
     Held out are dev and test of the project, which the stage read makes of params.data, those of all corpora, and the
@@ -91,30 +96,27 @@ def read_corpora(
     require_unseen_by_encoder(params.model.encoder, project)
     given = [sentence for file in held_out for sentence in read_file(file, data, Notes())]
     folders = [scratch / str(number) for number in range(len(found))]
-    for folder, (name, files) in zip(folders, found.items(), strict=True):
-        print(printable(f"{name}:"))
+    for source, folder in zip(found, folders, strict=True):
+        print(printable(f"{source.folder}:"))
         folder.mkdir()
-        splits = {split: files[split].name if split in files else None for split in SPLITS}
-        read_corpus(data.model_copy(update={**OWN, "path": str(name), **splits}), folder)
+        splits = {split: source.splits[split].name if split in source.splits else None for split in SPLITS}
+        read_corpus(data.model_copy(update={**OWN, "path": str(source.folder), **splits}), folder)
     own = (stream_corpus(split, folder) for folder in [project, *folders] for split in ("dev", "test"))
     known = chain.from_iterable(stream_corpus("train", folder) for folder in folders)
     index = HeldOut(chain(given, *own), known)
-    return [
-        leave_out(name, [*files.values()], folder, index)
-        for folder, (name, files) in zip(folders, found.items(), strict=True)
-    ]
+    return [leave_out(source, folder, index) for source, folder in zip(found, folders, strict=True)]
 
 
-def leave_out(name: Path, files: list[Path], folder: Path, held_out: HeldOut) -> Corpus:
+def leave_out(source: Source, folder: Path, held_out: HeldOut) -> Corpus:
     """Removes the sentences of train that are like held-out ones. Raises DataError if no entity is left."""
-    train = load_corpus("train", folder)
+    train, where = load_corpus("train", folder), str(source.folder)
     kept = list(without_held_out(train, held_out, Notes()))
     if not kept:
-        raise DataError("dev, test or --held-out have every sentence of train", where=str(name))
+        raise DataError("dev, test or --held-out have every sentence of train", where=where)
     if not any(tag != OUTSIDE for sentence in kept for tag in sentence.tags):
-        raise DataError("train has no entity to learn from", where=str(name), do="leave this corpus out")
+        raise DataError("train has no entity to learn from", where=where, do="leave this corpus out")
     write_corpus(folder / "train.parquet", kept)
-    return Corpus(name, [*files, *finished_files(name / DROPS)], folder, len(kept), len(train) - len(kept))
+    return Corpus(source, folder, len(kept), len(train) - len(kept))
 
 
 def encode_corpora(params: Params, corpora: Sequence[Corpus]) -> list[TrainingData]:
@@ -126,6 +128,6 @@ def encode_corpora(params: Params, corpora: Sequence[Corpus]) -> list[TrainingDa
     sizes = params.encode.window, params.encode.stride, params.encode.context
     builder = WindowBuilder(tokenizer.backend_tokenizer, *sizes, choose_shapes(params.model, tokenizer))
     for corpus in corpora:
-        info = encode_corpus(corpus.splits, corpus.splits, builder, tokenizer.mask_token_id)
-        write_record(corpus.splits / INFO, info)
-    return [load_data(params.train, corpus.splits, corpus.splits) for corpus in corpora]
+        info = encode_corpus(corpus.folder, corpus.folder, builder, tokenizer.mask_token_id)
+        write_record(corpus.folder / INFO, info)
+    return [load_data(params.train, corpus.folder, corpus.folder) for corpus in corpora]

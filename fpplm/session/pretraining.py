@@ -22,6 +22,7 @@ from fpplm.session.precision import choose_precision
 from fpplm.session.training import set_up_torch
 from fpplm_core.data.corpus import stream_corpus
 from fpplm_core.data.seen import sentence_hashes
+from fpplm_core.data.windows import INFO
 from fpplm_core.errors import DataError
 from fpplm_core.files import whole_folder, write_record
 from fpplm_core.model import pretrained
@@ -93,8 +94,8 @@ def pretrain(
         encoder = pretrained.load_encoder(base, revision)
         before = weights_sha256(encoder)
         corpora = read_corpora(params, found, held_out, Path(scratch))
-        digests = [{str(file.relative_to(one.name)): hash_file(file) for file in one.files} for one in corpora]
-        others = {str(file): hash_file(file) for file in held_out_files(params.data, held_out)}
+        files = [*(one.source.files for one in corpora), held_out_files(params.data, held_out)]
+        *digests, others = [{str(file): hash_file(file) for file in own} for own in files]
         data = encode_corpora(params, corpora)
         checkpoint = checkpoint_of(params, before, corpora, steps)
         blueprints, device = [one.blueprint for one in data], choose_device(params.train.device)
@@ -103,13 +104,13 @@ def pretrain(
         lengths = [[len(window.ids) for window in one.windows] for one in data]
         drawn = draw_steps(lengths, params.train.batch_pieces, steps, params.train.seed)
         pretrained.load_tokenizer(base, revision).save_pretrained(folder)
-        learned = chain.from_iterable(stream_corpus("train", corpus.splits) for corpus in corpora)
+        learned = chain.from_iterable(stream_corpus("train", corpus.folder) for corpus in corpora)
         write_seen(folder, np.union1d(sentence_hashes(learned), seen_by_encoder(base)))
         state, loop = train(params, tagger, data, drawn, checkpoint)
         with averaged(state.average, tagger):
             own, scores = Counter(step.corpus for step in drawn), dev_scores(params, state, data, loop.bfloat16)
             rows = [
-                CorpusRecord(str(one.name), digests[n], one.kept, one.left_out, own[n], scores[n])
+                CorpusRecord(str(one.source.folder), digests[n], one.kept, one.left_out, own[n], scores[n])
                 for n, one in enumerate(corpora)
             ]
             tagger.restore_vocabulary()
@@ -132,7 +133,8 @@ def require_new(out: Path) -> None:
 def checkpoint_of(params: Params, base: str, corpora: Sequence[Corpus], steps: int) -> Checkpoint:
     """The checkpoint of the pretraining of this encoder on these encoded corpora with these settings and this code."""
     settings = "\n".join(section.model_dump_json() for section in (params.model, params.encode, params.train))
-    data = [hash_file(file) for corpus in corpora for file in sorted(corpus.splits.iterdir())]
+    encoded = (file for corpus in corpora for file in (*sorted(corpus.folder.glob("*.arrow")), corpus.folder / INFO))
+    data = map(hash_file, encoded)
     inputs = hashlib.sha256("\n".join([settings, base, *data, str(steps)]).encode()).hexdigest()
     return Checkpoint.of({"pretraining": inputs, "code": code_digest([fingerprint("fpplm.session.pretraining")])})
 

@@ -95,7 +95,7 @@ def test_the_encoder_learns_and_its_folder_is_one_that_training_takes(corpora, p
     record = json.loads(Path("new/pretraining.json").read_text())
     assert [row["name"] for row in record["corpora"]] == list(map(str, corpora)) and f"{corpora[1]}: 1" in result.output
     assert sum(row["steps"] for row in record["corpora"]) == record["steps"] == 12
-    assert set(record["corpora"][0]["files"]) == {"train.conll", "dev.conll", "test.conll"}
+    assert {Path(file).name for file in record["corpora"][0]["files"]} == {f"{split}.conll" for split in SPLITS}
     before, after = weights(tiny_encoder), weights(Path("new"))
     changed = [name for name, value in after.items() if not torch.equal(value, before[name])]
     assert any("layer.1" in name for name in changed) and "embeddings.word_embeddings.weight" in changed
@@ -142,7 +142,7 @@ def read(params: Params, corpora: list[Path], held_out: list[Path], scratch: Pat
 
 
 def words_of(corpus: Corpus) -> set[tuple[str, ...]]:
-    return {s.words for s in load_corpus("train", corpus.splits)}
+    return {s.words for s in load_corpus("train", corpus.folder)}
 
 
 def test_nothing_is_learned_from_what_is_held_out(corpora, project, tmp_path):
@@ -161,11 +161,11 @@ def test_nothing_is_learned_from_what_is_held_out(corpora, project, tmp_path):
 
 
 def test_the_projects_own_files_are_read_with_its_own_columns(corpora, project, tmp_path):
-    """A number before and a lemma after each word would be the word, or the tag, of a file that is read by itself."""
+    """The first of their columns would count as the words of a file that is read by itself."""
     trained = blocks(corpora[0] / "train.conll")
 
     def in_columns(*chosen: str) -> str:
-        lines = (f"{n} {line} lemma" if line else "" for n, line in enumerate("\n\n".join(chosen).split("\n")))
+        lines = (f"w{n} {line}" if line else "" for n, line in enumerate("\n\n".join(chosen).split("\n")))
         return "\n".join(lines) + "\n"
 
     columns = {"format": "conll", "word_column": 1, "tag_column": 2, "separator": "blank"}
@@ -219,7 +219,7 @@ def test_files_that_were_added_to_a_corpus_are_in_the_record_and_the_checkpoint(
     monkeypatch.setattr(Checkpoint, "remove", lambda _: None)
     assert project(*corpora, "--out", "new", "--steps", "2").exit_code == 0
     record = json.loads(Path("new/pretraining.json").read_text())
-    assert set(record["corpora"][1]["files"]) == {"train.conll", "drops/new.conll"}
+    assert set(record["corpora"][1]["files"]) == {f"{corpora[1]}/{name}.conll" for name in ("train", "drops/new")}
     write_text(corpora[1] / "drops/new.conll", sentences("creative-work", 4, 10))
     assert "resumed" not in project(*corpora, "--out", "other", "--steps", "2").output
     assert "resumed" in project(*corpora, "--out", "same", "--steps", "2").output
