@@ -7,12 +7,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fpplm_core.data import formats
 from fpplm_core.data.corpus import SPLITS, load_corpus, stream_corpus, write_corpus
+from fpplm_core.data.gazetteer import label_entries, read_gazetteers
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.overlap import HeldOut
-from fpplm_core.data.reading import DROPS, finished_files, read_corpus, without_held_out
+from fpplm_core.data.reading import DROPS, MOST_TEXTS, finished_files, read_corpus, text_files, without_held_out
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import read_file, write_splits
+from fpplm_core.data.unlabelled import read_texts, sample
 from fpplm_core.data.windows import INFO, encode_corpus
 from fpplm_core.errors import DataError
 from fpplm_core.escaping import printable
@@ -85,6 +88,21 @@ def held_out_files(data: DataSettings, given: Sequence[Path]) -> list[Path]:
     ]
 
 
+def label_texts(data: DataSettings, gazetteers: Sequence[tuple[str, Path]], texts: Path, folder: Path) -> Source:
+    """Writes a corpus to `folder`: sentences of plain text with the entries of gazetteers as entities.
+
+    Gazetteers are pairs of a type and a file, `texts` is a file or a folder. Raises DataError.
+    """
+    options, files = data.options(Notes()), text_files(texts, "--text") if texts.is_dir() else [texts]
+    entries = read_gazetteers(gazetteers, options)
+    labelled = label_entries(chain.from_iterable(read_texts(file, options) for file in files), entries)
+    if not (drawn := sample(labelled, MOST_TEXTS, data.split_seed)):
+        raise DataError("no sentence has an entry of the gazetteers", where="--text", got=str(texts))
+    train = folder / "train.jsonl"
+    formats.get("jsonl").write(drawn, train)
+    return Source(texts, {"train": train}, [*files, *(file for _, file in gazetteers)])
+
+
 def read_corpora(params: Params, found: Sequence[Source], held_out: Sequence[Path], scratch: Path) -> list[Corpus]:
     """Reads the corpora into `scratch`; their train splits lack what is like held-out sentences.
 
@@ -100,7 +118,8 @@ def read_corpora(params: Params, found: Sequence[Source], held_out: Sequence[Pat
         print(printable(f"{source.folder}:"))
         folder.mkdir()
         splits = {split: source.splits[split].name if split in source.splits else None for split in SPLITS}
-        read_corpus(data.model_copy(update={**OWN, "path": str(source.folder), **splits}), folder)
+        path = str(source.splits["train"].parent)
+        read_corpus(data.model_copy(update={**OWN, "path": path, **splits}), folder)
     own = (stream_corpus(split, folder) for folder in [project, *folders] for split in ("dev", "test"))
     known = chain.from_iterable(stream_corpus("train", folder) for folder in folders)
     index = HeldOut(chain(given, *own), known)

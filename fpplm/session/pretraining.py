@@ -17,7 +17,7 @@ from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.hashes import hash_file
 from fpplm.session.checkpoint import Checkpoint, training_lock
-from fpplm.session.corpora import Corpus, encode_corpora, find_corpora, held_out_files, read_corpora
+from fpplm.session.corpora import Corpus, encode_corpora, find_corpora, held_out_files, label_texts, read_corpora
 from fpplm.session.precision import choose_precision
 from fpplm.session.training import set_up_torch
 from fpplm_core.data.corpus import stream_corpus
@@ -78,13 +78,19 @@ class PretrainingRecord:
 
 
 def pretrain(
-    params: Params, names: Sequence[Path], held_out: Sequence[Path], steps: int, out: Path
+    params: Params,
+    names: Sequence[Path],
+    held_out: Sequence[Path],
+    steps: int,
+    out: Path,
+    gazetteers: Sequence[tuple[str, Path]] = (),
+    texts: Path | None = None,
 ) -> PretrainingRecord:
     """Pretrains params.model.encoder on the corpora in these folders and writes it to `out`.
 
-    What is like the project's dev and test, or the files `held_out`, is left out. A run that was killed continues from
-    its last checkpoint. Raises DataError, EncoderError and ParamsError, and FpplmError if the loss is not finite or
-    another training runs in the project.
+    `texts`, which the gazetteers label, are one more corpus (`label_texts`). What is like the project's dev and test,
+    or the files `held_out`, is left out. A run that was killed continues from its last checkpoint. Raises DataError,
+    EncoderError and ParamsError, and FpplmError if the loss is not finite or another training runs in the project.
     """
     found = find_corpora(names, held_out)
     require_new(out)
@@ -93,6 +99,8 @@ def pretrain(
         base, revision = params.model.encoder, params.model.revision
         encoder = pretrained.load_encoder(base, revision)
         before = weights_sha256(encoder)
+        if texts:
+            found.append(label_texts(params.data, gazetteers, texts, Path(scratch)))
         corpora = read_corpora(params, found, held_out, Path(scratch))
         files = [*(one.source.files for one in corpora), held_out_files(params.data, held_out)]
         *digests, others = [{str(file): hash_file(file) for file in own} for own in files]

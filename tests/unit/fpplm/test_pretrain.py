@@ -214,6 +214,27 @@ def test_train_refuses_the_encoder_once_dev_or_test_have_what_it_learned(corpora
     assert "it was trained on sentences of dev or test, got new: 60" in str(again.exception)
 
 
+def test_plain_text_with_gazetteers_is_one_more_corpus_without_what_is_held_out(corpora, project):
+    write_text(Path("more.conll"), sentences("LOC", 20, 30))
+    both = [block.splitlines() for file in ("data/test.conll", "more.conll") for block in blocks(Path(file))]
+    rows = [[line.split() for line in lines] for lines in both]
+    write_text(Path("texts/a.txt"), "\n".join([*(" ".join(word for word, _ in row) for row in rows), "no name here"]))
+    write_text(Path("places"), "\n".join(word for row in rows for word, tag in row if tag != "O"))
+    arguments = ["--gazetteer", "LOC=places", "--text", "texts", "--steps", "12"]
+    result = project(corpora[1], "--out", "new", *arguments)
+    assert result.exit_code == 0, result.output
+    row = json.loads(Path("new/pretraining.json").read_text())["corpora"][1]
+    assert row["name"] == "texts" and set(row["files"]) == {"texts/a.txt", "places"}
+    assert 0 < row["left_out"] <= 6 and row["sentences"] + row["left_out"] == 17 and row["steps"] > 0
+    for wrong, message in (
+        (["--text", "texts"], "--text: text and gazetteers go together"),
+        (["--gazetteer", "LOC=places"], "--text: text and gazetteers go together"),
+        (["--gazetteer", "LOC=place", "--text", "texts"], "--gazetteer: not the type and the file of a gazetteer"),
+        (["--gazetteer", "LOC=params.yaml", "--text", "texts"], "--text: no sentence has an entry"),
+    ):
+        assert message in str(project(corpora[1], "--out", "newer", *wrong).exception)
+
+
 def test_files_that_were_added_to_a_corpus_are_in_the_record_and_the_checkpoint(corpora, project, monkeypatch):
     write_text(corpora[1] / "drops/new.conll", sentences("creative-work", 4, 9))
     monkeypatch.setattr(Checkpoint, "remove", lambda _: None)
