@@ -218,7 +218,8 @@ def seen_by_encoder(encoder: str) -> NDArray[np.int64]:
 
 
 def _load_seen(file: Path) -> NDArray[np.int64]:
-    return safetensors.torch.load_file(file)["sentences"].numpy().astype(np.int64, casting="safe").reshape(-1)
+    hashes: NDArray[np.int64] = safetensors.torch.load_file(file)["sentences"].numpy().astype(np.int64, casting="safe")
+    return hashes.reshape(-1)
 
 
 def new_labels(start: Start, blueprint: Blueprint) -> list[str]:
