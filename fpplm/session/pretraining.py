@@ -17,7 +17,15 @@ from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.hashes import hash_file
 from fpplm.session.checkpoint import Checkpoint, training_lock
-from fpplm.session.corpora import Corpus, encode_corpora, find_corpora, held_out_files, label_texts, read_corpora
+from fpplm.session.corpora import (
+    Corpus,
+    Source,
+    encode_corpora,
+    find_corpora,
+    held_out_files,
+    label_texts,
+    read_corpora,
+)
 from fpplm.session.precision import choose_precision
 from fpplm.session.training import set_up_torch
 from fpplm_core.data.corpus import stream_corpus
@@ -93,42 +101,51 @@ def pretrain(
     EncoderError and ParamsError, and FpplmError if the loss is not finite or another training runs in the project.
     """
     found = find_corpora(names, held_out)
-    require_new(out)
-    with training_lock(0), whole_folder(out.resolve()) as folder, TemporaryDirectory() as scratch:
-        set_up_torch()
-        base, revision = params.model.encoder, params.model.revision
-        encoder = pretrained.load_encoder(base, revision)
-        before = weights_sha256(encoder)
-        if texts:
-            found.append(label_texts(params.data, gazetteers, texts, Path(scratch)))
-        corpora = read_corpora(params, found, held_out, Path(scratch))
-        files = [*(one.source.files for one in corpora), held_out_files(params.data, held_out)]
-        *digests, others = [{str(file): hash_file(file) for file in own} for own in files]
-        data = encode_corpora(params, corpora)
-        checkpoint = checkpoint_of(params, before, corpora, steps)
-        blueprints, device = [one.blueprint for one in data], choose_device(params.train.device)
-        tagger = tagger_of_corpora(encoder, blueprints, params.model, params.train.seed).to(device)
-        data = restrict_vocabulary(tagger, *data)
-        lengths = [[len(window.ids) for window in one.windows] for one in data]
-        drawn = draw_steps(lengths, params.train.batch_pieces, steps, params.train.seed)
-        pretrained.load_tokenizer(base, revision).save_pretrained(folder)
-        learned = chain.from_iterable(stream_corpus("train", corpus.folder) for corpus in corpora)
-        write_seen(folder, np.union1d(sentence_hashes(learned), seen_by_encoder(base)))
-        state, loop = train(params, tagger, data, drawn, checkpoint)
-        with averaged(state.average, tagger):
-            own, scores = Counter(step.corpus for step in drawn), dev_scores(params, state, data, loop.bfloat16)
-            rows = [
-                CorpusRecord(str(one.source.folder), digests[n], one.kept, one.left_out, own[n], scores[n])
-                for n, one in enumerate(corpora)
-            ]
-            tagger.restore_vocabulary()
-            mark_shapes(encoder, tagger.blueprint.first_shape)
-            seed, after = params.train.seed, weights_sha256(encoder)
-            record = PretrainingRecord(base, before, after, seed, steps, loop.precision, others, rows)
-            encoder.to("cpu").save_pretrained(folder)
-            write_record(folder / RECORD, record)
-    checkpoint.remove()
+    with training_lock(0):
+        require_new(out)
+        with whole_folder(out.resolve()) as folder, TemporaryDirectory() as scratch:
+            if texts:
+                found.append(label_texts(params.data, gazetteers, texts, Path(scratch)))
+            record, checkpoint = write_encoder(params, found, held_out, steps, folder, Path(scratch))
+        checkpoint.remove()
     return record
+
+
+def write_encoder(
+    params: Params, found: Sequence[Source], held_out: Sequence[Path], steps: int, folder: Path, scratch: Path
+) -> tuple[PretrainingRecord, Checkpoint]:
+    """Pretrains as `pretrain` does and writes the encoder to an empty folder; returns the checkpoint to be removed."""
+    set_up_torch()
+    base, revision = params.model.encoder, params.model.revision
+    encoder = pretrained.load_encoder(base, revision)
+    before = weights_sha256(encoder)
+    corpora = read_corpora(params, found, held_out, scratch)
+    files = [*(one.source.files for one in corpora), held_out_files(params.data, held_out)]
+    *digests, others = [{str(file): hash_file(file) for file in own} for own in files]
+    data = encode_corpora(params, corpora)
+    checkpoint = checkpoint_of(params, before, corpora, steps)
+    blueprints, device = [one.blueprint for one in data], choose_device(params.train.device)
+    tagger = tagger_of_corpora(encoder, blueprints, params.model, params.train.seed).to(device)
+    data = restrict_vocabulary(tagger, *data)
+    lengths = [[len(window.ids) for window in one.windows] for one in data]
+    drawn = draw_steps(lengths, params.train.batch_pieces, steps, params.train.seed)
+    pretrained.load_tokenizer(base, revision).save_pretrained(folder)
+    learned = chain.from_iterable(stream_corpus("train", corpus.folder) for corpus in corpora)
+    write_seen(folder, np.union1d(sentence_hashes(learned), seen_by_encoder(base)))
+    state, loop = train(params, tagger, data, drawn, checkpoint)
+    with averaged(state.average, tagger):
+        own, scores = Counter(step.corpus for step in drawn), dev_scores(params, state, data, loop.bfloat16)
+        rows = [
+            CorpusRecord(str(one.source.folder), digests[n], one.kept, one.left_out, own[n], scores[n])
+            for n, one in enumerate(corpora)
+        ]
+        tagger.restore_vocabulary()
+        mark_shapes(encoder, tagger.blueprint.first_shape)
+        seed, after = params.train.seed, weights_sha256(encoder)
+        record = PretrainingRecord(base, before, after, seed, steps, loop.precision, others, rows)
+        encoder.to("cpu").save_pretrained(folder)
+        write_record(folder / RECORD, record)
+    return record, checkpoint
 
 
 def require_new(out: Path) -> None:
