@@ -13,4 +13,5 @@ BUNDLE = Path("bundle")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
 SCRATCH = Path(".fpplm")
+TRAIN_LOCK = SCRATCH / "train.lock"  # held while a process trains in this project
 LAST_ERROR = SCRATCH / "error.txt"

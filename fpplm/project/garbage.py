@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from filelock import FileLock, Timeout
 
-from fpplm.pipeline.paths import SCRATCH
+from fpplm.pipeline.paths import SCRATCH, TRAIN_LOCK
 from fpplm_core.errors import RegistryError
 
 logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of commits before the first run, which name no outputs
@@ -35,8 +36,7 @@ class Garbage(NamedTuple):
 def find_garbage() -> list[Garbage]:
     """All that may go. The caller holds the project's lock. Raises RegistryError if DVC cannot tell what is used."""
     found = [Garbage(f"{path}, a clone of fpplm reproduce", [path]) for path in _inside("reproduce")]
-    stale = sorted(_inside("checkpoints"), key=lambda path: path.stat().st_mtime)[:-1]
-    found += [Garbage(f"{path}, an older unfinished training", [path]) for path in stale]
+    found += [Garbage(f"{path}, an older unfinished training", [path]) for path in stale_checkpoints()]
     objects = unused_objects()
     return found + ([Garbage(f"DVC's cache, {len(objects)} files that no commit names", objects)] if objects else [])
 
@@ -44,6 +44,16 @@ def find_garbage() -> list[Garbage]:
 def remove_garbage(found: list[Garbage]) -> None:
     for path in (path for one in found for path in one.paths):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def stale_checkpoints() -> list[Path]:
+    """All but the newest one; none while a process trains, which may use any of them."""
+    stale = sorted(_inside("checkpoints"), key=lambda path: path.stat().st_mtime)[:-1]
+    try:
+        with FileLock(TRAIN_LOCK).acquire(timeout=0):
+            return stale
+    except Timeout:
+        return []
 
 
 def unused_objects() -> list[Path]:

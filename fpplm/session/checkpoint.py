@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from fpplm.pipeline.external import INPUTS
 from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
-from fpplm.pipeline.paths import ENCODED, SCRATCH
+from fpplm.pipeline.paths import ENCODED, SCRATCH, TRAIN_LOCK
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors
 from fpplm_core.model.digest import weights_sha256
@@ -45,14 +45,12 @@ def training_lock(rank: int) -> AbstractContextManager[object]:
     if rank:
         return nullcontext()
     SCRATCH.mkdir(exist_ok=True)
-    lock = FileLock(SCRATCH / "train.lock")
     try:
-        lock.acquire(timeout=WAIT)
+        return FileLock(TRAIN_LOCK).acquire(timeout=WAIT)
     except Timeout:
         raise FpplmError(
-            "another process is training in this project", where=lock.lock_file, do="wait until it ends, or stop it"
+            "another process is training in this project", where=str(TRAIN_LOCK), do="wait until it ends, or stop it"
         ) from None
-    return lock
 
 
 def run_inputs(*sections: Settings) -> dict[str, str]:

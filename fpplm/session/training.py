@@ -23,9 +23,16 @@ from fpplm_core.model.settings import ModelSettings
 from fpplm_core.training.data import load_data, restrict_vocabulary
 from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
+from fpplm_core.training.leakage import require_unseen_by_encoder
 from fpplm_core.training.run import TrainingRun, prepare_run, train_epochs
 from fpplm_core.training.settings import TechniqueSettings, TrainSettings
-from fpplm_core.training.start import new_labels, read_start, require_same_encoder, require_unseen, untrained_tagger
+from fpplm_core.training.start import (
+    new_labels,
+    read_start,
+    require_same_encoder,
+    require_unseen_by_start,
+    untrained_tagger,
+)
 
 
 def fit(
@@ -70,9 +77,10 @@ def start(
     """Prepares this process's run on a device, from the outputs of read and encode.
 
     If `bfloat16` is None, measures which number format is faster. Raises DataError, also for a model.start that does
-    not fit, and EncoderError.
+    not fit or an encoder that has seen dev or test, and EncoderError.
     """
     set_up_torch()
+    require_unseen_by_encoder(model.encoder, CORPUS)
     folder = start_folder(model)
     warm = read_start(folder) if folder else None
     data = load_data(train, CORPUS, ENCODED, warm=warm is not None)
@@ -81,7 +89,7 @@ def start(
     require_same_inputs({"encoder": encoder_sha256})
     if warm:
         require_same_encoder(warm, encoder_sha256, ENCODED / "tokenizer.json")
-        require_unseen(warm, CORPUS)
+        require_unseen_by_start(warm, CORPUS)
     tagger = untrained_tagger(encoder, data.blueprint, model, train.seed, data.descriptions, warm).to(device)
     [data] = restrict_vocabulary(tagger, data)
     if bfloat16 is None:

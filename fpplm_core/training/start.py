@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,19 +16,18 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from fpplm_core.data.corpus import stream_corpus, training_sentences
-from fpplm_core.data.likeness import tokens_of
-from fpplm_core.data.seen import sentence_hash, sentence_hashes
+from fpplm_core.data.corpus import training_sentences
+from fpplm_core.data.seen import sentence_hashes
 from fpplm_core.errors import DataError, shown
-from fpplm_core.files import read_record, write_record, write_tensors
+from fpplm_core.files import read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.serving.files import sha256
+from fpplm_core.training.leakage import SEEN, UNREADABLE, load_seen, require_unseen, write_seen
 from fpplm_core.training.state import TrainingState
 from fpplm_core.training.technique import Axes, Technique
 
@@ -37,8 +35,7 @@ if TYPE_CHECKING:
     from fpplm_core.model.settings import ModelSettings
 
 WEIGHTS, EXTRAS, BLUEPRINT = "model.safetensors", "extras.safetensors", "blueprint.json"
-ORIGIN, SEEN = "origin.json", "seen.safetensors"
-SHOWN = 3  # sentences in a message
+ORIGIN = "origin.json"
 WHERE = "model.start"
 COLD = "start cold: model.start null, or with production: fpplm retrain --cold-every 1"
 
@@ -78,16 +75,16 @@ def read_start(folder: Path) -> Start:
             what = "not the model of a finished run" if missing.name != ORIGIN else "made by an earlier fpplm"
         raise DataError(what, where=WHERE, got=f"{folder} without {missing.name}", do=do)
     try:
-        weights, extras, seen = (safetensors.torch.load_file(folder / name) for name in (WEIGHTS, EXTRAS, SEEN))
+        weights, extras = (safetensors.torch.load_file(folder / name) for name in (WEIGHTS, EXTRAS))
         origin = read_record(folder / ORIGIN, Origin)
         blueprint = read_record(folder / BLUEPRINT, Blueprint)
-        hashes = seen["sentences"].numpy().astype(np.int64, casting="safe").reshape(-1)
-    except (DataError, SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
+        seen = load_seen(folder)
+    except UNREADABLE as error:
         got = f"{folder}: {error.what if isinstance(error, DataError) else shown(str(error))}"
         raise DataError("cannot be read", where=WHERE, got=got, do=do) from None
     if weights_sha256(weights) != origin.model_sha256:
         raise DataError("not the weights that its run wrote", where=WHERE, got=str(folder / WEIGHTS), do=do)
-    return Start(folder, origin, blueprint, weights, extras, hashes)
+    return Start(folder, origin, blueprint, weights, extras, seen)
 
 
 def require_same_encoder(start: Start, encoder_sha256: str, tokenizer: Path) -> None:
@@ -102,21 +99,10 @@ def require_same_encoder(start: Start, encoder_sha256: str, tokenizer: Path) -> 
             raise DataError(f"made with another {name}", where=WHERE, got=got, do=do)
 
 
-def require_unseen(start: Start, corpus: Path) -> None:
-    """Raises DataError if the start learned from sentences of dev or test that the training data here lack.
-
-    Those that train has too are a matter of the data check and of promotion.max_overlap.
-    """
-    foreign = set(np.setdiff1d(start.seen, sentence_hashes(training_sentences(corpus))).tolist())
-    held_out = chain.from_iterable(stream_corpus(split, corpus) for split in ("dev", "test"))
-    found = [one.place for one in held_out if foreign and sentence_hash(tokens_of(one.words)) in foreign]
-    if found:
-        raise DataError(
-            "it was trained on sentences of dev or test",
-            where=WHERE,
-            got=f"{start.folder}: {len(found)}, such as {', '.join(found[:SHOWN])}",
-            do=f"start from a model that has not seen them, or {COLD}",
-        )
+def require_unseen_by_start(start: Start, corpus: Path) -> None:
+    """Raises DataError if the start learned from sentences of dev or test that the training data here lack."""
+    do = f"start from a model that has not seen them, or {COLD}"
+    require_unseen(start.seen, corpus, where=WHERE, name=str(start.folder), do=do)
 
 
 def untrained_tagger(
@@ -207,7 +193,7 @@ def write_origin(
     seen = sentence_hashes(training_sentences(corpus))
     if start:
         seen = np.union1d(seen, start.seen)
-    write_tensors(folder / SEEN, {"sentences": torch.from_numpy(seen)})
+    write_seen(folder, seen)
     write_record(folder / ORIGIN, Origin(encoder_sha256, sha256(tokenizer), model_sha256, starts))
 
 

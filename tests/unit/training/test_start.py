@@ -25,6 +25,7 @@ from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.tagging.windows import WindowBuilder
+from fpplm_core.training.leakage import require_unseen_by_encoder, write_seen
 from fpplm_core.training.start import (
     Start,
     copy_by_name,
@@ -33,7 +34,7 @@ from fpplm_core.training.start import (
     new_labels,
     read_start,
     require_same_encoder,
-    require_unseen,
+    require_unseen_by_start,
     untrained_tagger,
     write_origin,
 )
@@ -253,8 +254,10 @@ def test_a_start_that_saw_dev_or_test_is_refused(
     own = write_splits(tmp_path / "own", TRAIN)
     write_model(tmp_path / "m", state_of(tiny_encoder), write_splits(tmp_path / "other", [*TRAIN, leaked]), tokenizer)
     with pytest.raises(DataError, match=r"it was trained on sentences of dev or test, got .*: 1, such as x\.conll:1"):
-        require_unseen(read_start(tmp_path / "m"), own)
-    require_unseen(read_start(tmp_path / "m"), write_splits(tmp_path / "own", [*TRAIN, leaked]))  # train has it itself
+        require_unseen_by_start(read_start(tmp_path / "m"), own)
+    require_unseen_by_start(
+        read_start(tmp_path / "m"), write_splits(tmp_path / "own", [*TRAIN, leaked])
+    )  # train has it itself
 
 
 def test_a_leak_through_the_start_of_a_start_is_refused(tiny_encoder: Path, tokenizer: Path, tmp_path: Path) -> None:
@@ -266,13 +269,28 @@ def test_a_leak_through_the_start_of_a_start_is_refused(tiny_encoder: Path, toke
     assert third.origin.starts == [second.origin.model_sha256, first.origin.model_sha256]
     assert set(third.seen.tolist()) == set(first.seen.tolist())
     with pytest.raises(DataError, match="trained on sentences of dev or test"):
-        require_unseen(third, own)
+        require_unseen_by_start(third, own)
+
+
+def test_an_encoder_that_saw_dev_or_test_is_refused(tmp_path: Path) -> None:
+    """As a start is; an encoder of which nothing is known passes, such as one on the hub."""
+    encoder, own = tmp_path / "encoder", write_splits(tmp_path / "own", TRAIN)
+    write_seen(encoder, sentence_hashes(map(sentence, [TRAIN[0], "A sentence that this project lacks as a whole"])))
+    require_unseen_by_encoder(str(encoder), own)
+    write_seen(encoder, sentence_hashes(map(sentence, [*TRAIN, TEST[0].upper()])))
+    with pytest.raises(DataError, match=f"model.encoder: it was trained on .* got {encoder}: 1, such as x.conll:1; "):
+        require_unseen_by_encoder(str(encoder), own)
+    require_unseen_by_encoder(str(encoder), write_splits(tmp_path / "both", [*TRAIN, TEST[0]]))
+    require_unseen_by_encoder("somebody/some-encoder", own)
+    (encoder / "seen.safetensors").write_bytes(b"{}")
+    with pytest.raises(DataError, match="safetensors: cannot be read"):
+        require_unseen_by_encoder(str(encoder), own)
 
 
 def test_short_sentences_and_strange_words_are_no_leak(tiny_encoder: Path, tokenizer: Path, tmp_path: Path) -> None:
     strange = ["Ulm", "\x1b \u202e \ud800 ! … , ;", "北京 是 中国 的 首都 城市"]
     write_model(tmp_path / "m", state_of(tiny_encoder), write_splits(tmp_path / "a", [*TRAIN, strange[0]]), tokenizer)
-    require_unseen(read_start(tmp_path / "m"), write_splits(tmp_path / "own", TRAIN, [strange[0], strange[2]]))
+    require_unseen_by_start(read_start(tmp_path / "m"), write_splits(tmp_path / "own", TRAIN, [strange[0], strange[2]]))
     assert len(sentence_hashes(map(sentence, strange))) == 2  # one of signs alone counts by its signs
     assert len(sentence_hashes([])) == 0
 
@@ -280,7 +298,7 @@ def test_short_sentences_and_strange_words_are_no_leak(tiny_encoder: Path, token
 def test_no_training_sentence_at_all(tiny_encoder: Path, tokenizer: Path, tmp_path: Path) -> None:
     start = read_start(write_model(tmp_path / "m", state_of(tiny_encoder), write_splits(tmp_path, ["Ulm"]), tokenizer))
     assert start.seen.shape == (0,)
-    require_unseen(start, tmp_path)
+    require_unseen_by_start(start, tmp_path)
 
 
 @pytest.mark.parametrize(
