@@ -1,4 +1,4 @@
-"""What a model or an encoder has learned from, as hashes of sentences beside it, and whether dev or test are among them."""
+"""What a model or an encoder has learned from, as hashes of sentences beside it; refuses those of dev and test."""
 
 from __future__ import annotations
 
