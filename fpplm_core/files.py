@@ -25,9 +25,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The path of a temporary file to write, which replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    yield partial
     partial.replace(path)
 
 
@@ -50,15 +57,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
     """Writes a safetensors file atomically. Raises StorageError."""
     import safetensors.torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
-    except Exception as error:  # safetensors reports a full disk as its own error
-        raise StorageError(
-            f"cannot be written ({error})", where=str(path), do="free some space or choose another disk"
-        ) from None
-    partial.replace(path)
+    with whole_file(path) as partial:
+        try:
+            safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
+        except Exception as error:  # safetensors reports a full disk as its own error
+            do = "free some space or choose another disk"
+            raise StorageError(f"cannot be written ({error})", where=str(path), do=do) from None
 
 
 def read_json(path: Path) -> Any:
@@ -100,24 +104,18 @@ def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema
     """Writes a Parquet file atomically, with one row group per batch."""
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
-    partial.replace(path)
 
 
 def write_mapped_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
     """Writes an Arrow file atomically, uncompressed, for `open_mapped_table`."""
     import pyarrow as pa
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with whole_file(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-    partial.replace(path)
 
 
 def open_mapped_table(path: Path) -> pa.Table:
