@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,6 +64,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
         except Exception as error:  # safetensors reports a full disk as its own error
             do = "free some space or choose another disk"
             raise StorageError(f"cannot be written ({error})", where=str(path), do=do) from None
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's content, which is read in chunks. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:
