@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -80,6 +81,28 @@ def read_json(path: Path) -> Any:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON ({shown(str(error))})", where=str(path), do="run: dvc repro") from None
+
+
+def append_json_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Appends a JSON object and syncs the file; a line that a kill has cut short is ended first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1))
+        begin = b"" if stream.read() in (b"", b"\n") else b"\n"
+        stream.write(begin + json.dumps(values, ensure_ascii=False).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects that `append_json_line` wrote, without lines that were cut short; none if there is no file."""
+    found = list[dict[str, Any]]()
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
+        with suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                found.append(value)
+    return found
 
 
 def write_record(path: Path, record: Any) -> None:
