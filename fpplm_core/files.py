@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,9 +27,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The path of a temporary file to write, which replaces `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    yield partial
     partial.replace(path)
 
 
@@ -50,15 +59,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, st
     """Writes a safetensors file atomically. Raises StorageError."""
     import safetensors.torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
-    except Exception as error:  # safetensors reports a full disk as its own error
-        raise StorageError(
-            f"cannot be written ({error})", where=str(path), do="free some space or choose another disk"
-        ) from None
-    partial.replace(path)
+    with whole_file(path) as partial:
+        try:
+            safetensors.torch.save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
+        except Exception as error:  # safetensors reports a full disk as its own error
+            do = "free some space or choose another disk"
+            raise StorageError(f"cannot be written ({error})", where=str(path), do=do) from None
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's content, which is read in chunks. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_json(path: Path) -> Any:
@@ -69,6 +81,28 @@ def read_json(path: Path) -> Any:
         raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON ({shown(str(error))})", where=str(path), do="run: dvc repro") from None
+
+
+def append_json_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Appends a JSON object and syncs the file; a line that a kill has cut short is ended first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1))
+        begin = b"" if stream.read() in (b"", b"\n") else b"\n"
+        stream.write(begin + json.dumps(values, ensure_ascii=False).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects that `append_json_line` wrote, without lines that were cut short; none if there is no file."""
+    found = list[dict[str, Any]]()
+    for line in path.read_bytes().split(b"\n") if path.exists() else []:
+        with suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                found.append(value)
+    return found
 
 
 def write_record(path: Path, record: Any) -> None:
@@ -100,24 +134,18 @@ def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema
     """Writes a Parquet file atomically, with one row group per batch."""
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(batch)
-    partial.replace(path)
 
 
 def write_mapped_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
     """Writes an Arrow file atomically, uncompressed, for `open_mapped_table`."""
     import pyarrow as pa
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with whole_file(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-    partial.replace(path)
 
 
 def open_mapped_table(path: Path) -> pa.Table:

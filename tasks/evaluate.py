@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.trained import load_model
 from fpplm_core.data.corpus import CorpusParts, stream_corpus
@@ -16,10 +14,10 @@ from fpplm_core.evaluation.scores import Evaluation, SplitScores, gold_spans, me
 from fpplm_core.evaluation.slices import read_slices
 from fpplm_core.evaluation.slicing import SliceScorer, open_columns
 from fpplm_core.files import write_record
+from fpplm_core.model.blueprint import load_decoder
 from fpplm_core.model.device import choose_device
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import batch_logits
-from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.word_logits import word_logits
 from fpplm_core.training.settings import TrainSettings
 
@@ -29,7 +27,7 @@ def evaluate(data: DataSettings, model: ModelSettings, train: TrainSettings) -> 
     columns = open_columns(slices, data)
     blueprint, tagger = load_model(model)
     tagger = tagger.to(choose_device(train.device))
-    decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
+    decoder = load_decoder(paths.MODEL)
     seen = mentions(stream_corpus("train", paths.CORPUS))
     counts = read_encoding(paths.ENCODED).counts
     scores: dict[str, SplitScores] = {}

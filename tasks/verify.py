@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
 from fpplm.pipeline import paths, stage
 from fpplm.pipeline.timing import Timing, TimingReport, machine, measure
 from fpplm.registry.lineage import manifest_facts
@@ -18,16 +16,14 @@ from fpplm_core.export.generic_client import measure_clients
 from fpplm_core.export.parity import TorchAnswer, served_f1, try_label_lm, verify_graphs, with_documents
 from fpplm_core.export.reference import reference_sketch
 from fpplm_core.export.verdicts import VerifyReport, require_fp32
-from fpplm_core.files import read_record, write_record
-from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.files import write_record
+from fpplm_core.model.blueprint import load_decoder, read_blueprint
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
-from fpplm_core.tagging.decoder import SpanDecoder
 
 
 def verify(params: Params) -> None:
-    blueprint = read_record(paths.MODEL / "blueprint.json", Blueprint)
-    decoder = SpanDecoder(blueprint.labels, np.load(paths.MODEL / "transitions.npy"))
+    blueprint, decoder = read_blueprint(paths.MODEL), load_decoder(paths.MODEL)
     dev, test = (TorchAnswer.of(split, paths.CORPUS, paths.PREDICTIONS) for split in ("dev", "test"))
     sizes = graph_sizes(paths.GRAPHS)
     config = make_config(decoder, blueprint.first_shape, params.data, params.encode, params.export, sizes)

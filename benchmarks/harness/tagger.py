@@ -22,7 +22,7 @@ from fpplm_core.export.bundle_writer import (
 )
 from fpplm_core.files import read_json, write_json
 from fpplm_core.model import pretrained
-from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.blueprint import read_blueprint
 from fpplm_core.model.source import encoder_source
 from fpplm_core.model.tagger import load_trained
 from fpplm_core.params import load
@@ -46,7 +46,7 @@ def prepare(folder: Path) -> int:
     sentences = [s.words for split in ("dev", "test") for s in load_corpus(split, CORPUS)]
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")
     settings = load().model
-    blueprint = Blueprint(**read_json(MODEL / "blueprint.json"))
+    blueprint = read_blueprint(MODEL)
     trained = load_trained(MODEL / "model.safetensors", blueprint, settings)
     source = encoder_source(settings.encoder)
     labels = dict(enumerate(blueprint.labels))

@@ -22,7 +22,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger, batch_logits, initialise
-from fpplm_core.model.word_shapes import choose_shapes
+from fpplm_core.model.windows import load_window_builder
 from fpplm_core.params import load
 from fpplm_core.tagging.batches import Batches, batch_stream, collate
 from fpplm_core.tagging.decoder import Logits, SpanDecoder
@@ -103,13 +103,12 @@ class Study:
     def __init__(self, folder: Path, frozen: int = FROZEN, steps: int = STEPS) -> None:
         self.params, self.steps = load(), steps
         settings = self.params.model
-        tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
-        builder = WindowBuilder(tokenizer.backend_tokenizer, 256, 64, 0, choose_shapes(settings, tokenizer))
+        builder, mask_id = load_window_builder(settings, 256, 64, 0)
         self.train, self.dev, self.test = (
             Split(folder / f"{name}.conll", builder) for name in ("train", "dev", "test")
         )
         labels = label_list(types_of(sentence.tags for sentence in self.train.sentences), INNER_SCHEME)
-        self.blueprint = Blueprint(labels, builder.first_shape_type, tokenizer.mask_token_id, [])
+        self.blueprint = Blueprint(labels, builder.first_shape_type, mask_id, [])
         self.encoder = pretrained.load_encoder(settings.encoder, settings.revision).eval()
         blocks = self.encoder.encoder.layer
         self.encoder.encoder.layer, self.blocks = blocks[:frozen], blocks[frozen:]

@@ -15,13 +15,13 @@ CODE = Path("build/code")
 SHOWN = 3  # names shown in a message
 
 
-def write_code(folder: Path = CODE) -> dict[str, Fingerprint]:
-    """Writes the fingerprints that have changed to `folder/STAGE.json`; returns the fingerprints of all stages.
+def write_code() -> dict[str, Fingerprint]:
+    """Writes the fingerprints that have changed to build/code/STAGE.json; returns the fingerprints of all stages.
 
     Raises FpplmError if a file of code has a syntax error.
     """
     by_stage = {module.rpartition(".")[2]: code for module, code in fingerprints(modules_of("tasks")).items()}
-    write_changed(folder, {stage: code.to_json() for stage, code in by_stage.items()})
+    write_changed(CODE, {stage: code.to_json() for stage, code in by_stage.items()})
     return by_stage
 
 
@@ -37,9 +37,9 @@ def write_changed(folder: Path, texts: dict[str, str]) -> None:
             path.unlink()
 
 
-def read_code(stage: str, folder: Path = CODE) -> Fingerprint:
+def read_code(stage: str) -> Fingerprint:
     """What `write_code` wrote for a stage. Raises DataError if it is missing."""
-    return Fingerprint.from_json(read_json(folder / f"{stage}.json"))
+    return Fingerprint.from_json(read_json(CODE / f"{stage}.json"))
 
 
 def check_code(stage: str) -> None:

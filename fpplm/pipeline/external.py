@@ -56,10 +56,10 @@ INPUT: dict[str, Callable[[Params], Parts]] = {
 }
 
 
-def write_inputs(params: Params, folder: Path = INPUTS) -> dict[str, Parts]:
-    """Writes `folder/NAME.json` for every input that has changed; returns all inputs by name."""
+def write_inputs(params: Params) -> dict[str, Parts]:
+    """Writes build/inputs/NAME.json for every input that has changed; returns all inputs by name."""
     found = {name: parts_of(params) for name, parts_of in INPUT.items()}
-    write_changed(folder, {name: input_json(parts) for name, parts in found.items()})
+    write_changed(INPUTS, {name: input_json(parts) for name, parts in found.items()})
     return found
 
 

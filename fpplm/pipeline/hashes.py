@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.pipeline.paths import SCRATCH
+from fpplm_core.files import file_sha256
 
 CODE, FILES = "code.json", "hashes.json"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -63,7 +64,7 @@ def hash_files(folder: Path) -> dict[str, str]:
         status = file.stat()
         key = f"{file.resolve()} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
         if not isinstance(known.get(key), str):
-            new[key] = hash_file(file)
+            new[key] = file_sha256(file)
         hashes[file.name] = new.get(key) or known[key]
     if new:
         keep(FILES, known | new)
@@ -103,7 +104,7 @@ class CodeHashes:
         """The hashes of the files in a package's folder that are neither Python nor prose."""
         if folder not in self.files:
             self.files[folder] = {
-                f"{package.replace('.', '/')}/{file.name}": hash_file(file)
+                f"{package.replace('.', '/')}/{file.name}": file_sha256(file)
                 for file in folder.iterdir()
                 if file.is_file() and not file.name.startswith(".") and file.suffix not in (".py", ".pyc", ".md")
             }

@@ -11,6 +11,7 @@ from fpplm.prediction.outputs import tag_texts
 from fpplm.prediction.records import Kind, without_unwritable
 from fpplm_core.data.notes import Notes
 from fpplm_core.errors import ParamsError
+from fpplm_core.files import whole_file
 from fpplm_core.serving import Predictor
 
 
@@ -40,12 +41,11 @@ def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind, resum
     The output is named TARGET.partial until it is complete. With `resume` an earlier TARGET.partial is gone on with.
     Raises DataError if the file cannot be read, or if the earlier output is not of this file.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial, notes = target.with_name(f"{target.name}.partial"), Notes()
+    notes = Notes()
     found = read(str(source), "auto", reading_options(predictor.word_ranges, notes=notes))
     texts = accepted(without_unwritable(found, kind), skip=False)
-    words = sum(tag_texts(predictor, texts, str(partial), kind, resume))
-    partial.replace(target)
+    with whole_file(target) as partial:
+        words = sum(tag_texts(predictor, texts, str(partial), kind, resume))
     for line in notes.lines():
         print(f"{target}: {line}", file=sys.stderr)
     return words

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from fpplm.prediction.lines import TEXT_LIMIT, UTF8, lines_of, local_file
-from fpplm_core.data.alignment import places_of_joined
+from fpplm_core.data.alignment import text_of
 from fpplm_core.data.formats import get
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
@@ -128,8 +128,6 @@ def cut(text: str, options: Options) -> SegmentedText:
 
 def of_sentence(sentence: Sentence) -> SegmentedText:
     """A sentence's text, or else its words joined by blanks."""
-    offsets, text = sentence.offsets, sentence.text
-    if offsets is None or text is None:
-        offsets, text = tuple(places_of_joined(sentence.words)), " ".join(sentence.words)
-    words = [(word, *place) for word, place in zip(sentence.words, offsets, strict=True)]
+    text, places = text_of(sentence)
+    words = [(word, *place) for word, place in zip(sentence.words, places, strict=True)]
     return SegmentedText(text, words, sentence.document)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError, ParamsError
 
 STDIN = "-"
@@ -68,7 +69,7 @@ def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | 
                 else:
                     yield number, line.rstrip("\r\n")
     except OSError as error:
-        raise unreadable(name, error) from None
+        raise unreadable(name, error, do="") from None
     except UnicodeError as error:
         raise _undecodable(name, number + 1, encoding, error) from None
 
@@ -79,21 +80,12 @@ def count_lines(path: Path) -> int:
         with path.open("rb") as stream:
             return sum(block.count(b"\n") for block in iter(partial(stream.read, 1 << 20), b""))
     except OSError as error:
-        raise unreadable(str(path), error) from None
+        raise unreadable(path, error, do="") from None
 
 
 def _undecodable(name: str, line: int, encoding: str, error: UnicodeError) -> DataError:
     """The reason why a decoder gives up, such as a missing byte order mark."""
     return DataError(f"not valid {encoding}", where=f"{name}:{line}", got=str(error), do="name another with --encoding")
-
-
-def unreadable(name: str, error: OSError) -> DataError:
-    """The reason why a file cannot be read."""
-    if isinstance(error, FileNotFoundError):
-        return DataError("no such file", where=name)
-    if isinstance(error, IsADirectoryError):
-        return DataError("a folder, expected a file", where=name, do="name the file")
-    return DataError(f"cannot be read ({error.strerror or error})", where=name)
 
 
 def _open(name: str, encoding: str) -> io.TextIOWrapper:
@@ -124,7 +116,7 @@ def local_file(name: str, encoding: str) -> Iterator[Path]:
                             raise DataError(f"not valid {encoding}", where=f"{name}:{number}", got=got)
                         out.write(line)
         except OSError as error:
-            raise unreadable(name, error) from None
+            raise unreadable(name, error, do="") from None
         except UnicodeError as error:
             raise _undecodable(name, 1, encoding, error) from None
         yield copy

@@ -20,11 +20,12 @@ from pyarrow.fs import FileSystem, LocalFileSystem
 
 from fpplm.prediction.formats import Placed
 from fpplm.prediction.inputs import of_row, read, reading_options
-from fpplm.prediction.lines import UTF8, unreadable
+from fpplm.prediction.lines import UTF8
 from fpplm.prediction.outputs import tag_texts
 from fpplm.prediction.records import rows_of_entities
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
+from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import CHUNK, SegmentedText
@@ -80,7 +81,7 @@ def parts_of(sources: Sequence[str]) -> list[Part]:
             found = row_groups(source) if kind == "parquet" else lines(source, kind)
             parts += [Part(number, source, kind, *place) for number, place in enumerate(found, start=len(parts))]
         except OSError as error:
-            raise unreadable(source, error) from None
+            raise unreadable(source, error, do="") from None
     return parts
 
 

@@ -14,9 +14,8 @@ from tempfile import TemporaryDirectory
 
 import fpplm
 import fpplm_core
-from fpplm.pipeline.hashes import hash_file
 from fpplm.project.overrides import set_values
-from fpplm_core.files import read_json, write_json
+from fpplm_core.files import file_sha256, read_json, write_json
 from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
@@ -50,7 +49,7 @@ def template_files() -> dict[str, Path]:
 
 def template_lock() -> TemplateLock:
     """The content of template.lock in an up-to-date project."""
-    return TemplateLock(fpplm_core.__version__, {name: hash_file(file) for name, file in template_files().items()})
+    return TemplateLock(fpplm_core.__version__, {name: file_sha256(file) for name, file in template_files().items()})
 
 
 def read_lock() -> TemplateLock | None:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fpplm.pipeline.hashes import hash_file
 from fpplm.project.creation import refuse_own_modules
 from fpplm.project.overrides import write_values
 from fpplm.project.template import PARAMS, TemplateLock, read_lock, template_files, template_lock, write_lock
 from fpplm.registry.git import try_git
 from fpplm_core.data.segmenter import RENAMED
 from fpplm_core.errors import ParamsError
+from fpplm_core.files import file_sha256
 from fpplm_core.params import MOVED, load
 from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.settings import read_yaml
@@ -66,7 +66,7 @@ def bring_up_to_date(name: str, before: TemplateLock | None, after: TemplateLock
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, file)
         return f"{name}: added"
-    if hash_file(file) == after.files[name]:
+    if file_sha256(file) == after.files[name]:
         return ""
     if is_as_copied(file, before):
         shutil.copyfile(source, file)
@@ -92,7 +92,7 @@ def is_as_copied(file: Path, before: TemplateLock | None) -> bool:
     Without template.lock, as in a project made by fpplm 0.1, compares the file with the Git commit that added it.
     """
     if before is not None:
-        return hash_file(file) == before.files.get(file.as_posix())
+        return file_sha256(file) == before.files.get(file.as_posix())
     commit = try_git("log", "-1", "--diff-filter=A", "--format=%H", "--", str(file))
     return bool(commit) and try_git("rev-parse", f"{commit}:./{file.as_posix()}") == try_git("hash-object", str(file))
 

@@ -16,9 +16,8 @@ from fpplm.pipeline.start import start_facts, tracked_folder
 from fpplm.registry.git import try_git
 from fpplm.registry.sources import in_repository, last_commit, uncommitted
 from fpplm_core.evaluation.scores import Evaluation
-from fpplm_core.files import read_json, read_record
+from fpplm_core.files import file_sha256, read_json, read_record
 from fpplm_core.params import Params
-from fpplm_core.serving.files import sha256
 
 MADE_FROM = ("params.yaml", "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
@@ -63,7 +62,7 @@ class Lineage:
             packages={name: version for name, version in stages.packages.items() if version},
             commit=try_git("rev-parse", "HEAD"),
             parameters=params.model_dump(exclude={"promotion"}),  # no part of a model
-            data={str(path): sha256(path) for path in files},
+            data={str(path): file_sha256(path) for path in files},
             start=start_facts(params.model),
         )
 
@@ -72,7 +71,7 @@ class Lineage:
         """The lineage of the installed environment only."""
         lock = Path("requirements.lock")
         return cls(
-            lock_sha256=sha256(lock) if lock.exists() else None,
+            lock_sha256=file_sha256(lock) if lock.exists() else None,
             python=platform.python_version(),
             packages={"torch": metadata.version("torch")},
         )

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 import zlib
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.files import append_json_line, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -47,20 +45,11 @@ class LedgerRow:
 
 def read_ledger(ledger: Path) -> list[LedgerRow]:
     """The finished runs, without lines that were cut short when an ablation was killed."""
-    rows = []
-    for line in ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []:
-        with suppress(json.JSONDecodeError):
-            rows.append(LedgerRow(**json.loads(line)))
-    return rows
+    return [LedgerRow(**values) for values in read_json_lines(ledger)]
 
 
 def append_row(ledger: Path, row: LedgerRow) -> None:
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    values = {name: value for name, value in asdict(row).items() if value is not None}
-    with ledger.open("a+b") as stream:
-        stream.seek(max(0, stream.seek(0, os.SEEK_END) - 1))
-        begin = b"" if stream.read() in (b"", b"\n") else b"\n"  # after a line that was cut short
-        stream.write(begin + json.dumps(values, ensure_ascii=False).encode() + b"\n")
+    append_json_line(ledger, {name: value for name, value in asdict(row).items() if value is not None})
 
 
 def packed(counts: SentenceCounts) -> str:

@@ -30,6 +30,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, FpplmError
 from fpplm_core.escaping import printable
 from fpplm_core.files import read_json, write_json, write_text
+from fpplm_core.model.blueprint import read_blueprint
 from fpplm_core.params import Params, load
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.spans import spans_from_tags
@@ -57,9 +58,9 @@ def review(folds: int) -> list[Doubt]:
     document, which leaves nothing to train on.
     """
     settings = load()
-    doubts: list[Doubt] = []
+    doubts, labels = list[Doubt](), read_blueprint(MODEL).labels
     for split in ("dev", "test"):
-        doubts += doubtful(load_corpus(split, CORPUS), PREDICTIONS / f"{split}_logits.npy", read_labels(Path()))
+        doubts += doubtful(load_corpus(split, CORPUS), PREDICTIONS / f"{split}_logits.npy", labels)
     train = load_corpus("train", CORPUS) if folds else []
     part = fold_of(train, folds)
     if len(set(part)) == 1:
@@ -70,15 +71,11 @@ def review(folds: int) -> list[Doubt]:
         folder = SCRATCH / "review" / f"{number}"
         held = [s for s, own in zip(train, part, strict=True) if own == number]
         train_without(folder, [s for s, own in zip(train, part, strict=True) if own != number], held, settings)
-        doubts += doubtful(held, folder / PREDICTIONS / "test_logits.npy", read_labels(folder))
+        doubts += doubtful(held, folder / PREDICTIONS / "test_logits.npy", read_blueprint(folder / MODEL).labels)
         shutil.rmtree(folder)
     doubts.sort(key=lambda doubt: doubt.score)
     write_text(OUTPUT, "".join(json.dumps(doubt._asdict(), ensure_ascii=False) + "\n" for doubt in doubts))
     return doubts
-
-
-def read_labels(folder: Path) -> list[str]:
-    return list(read_json(folder / MODEL / "blueprint.json")["labels"])
 
 
 def fold_of(sentences: Sequence[Sentence], folds: int) -> list[int]:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fpplm_core.evaluation.metrics import SentenceCounts
+from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_sums
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -34,12 +33,6 @@ class Spread(NamedTuple):
 Pair = tuple[SentenceCounts, SentenceCounts]  # candidate, baseline: (seeds, units, 3) of the same seeds and units
 
 
-def f1_of(counts: NDArray[np.float64] | SentenceCounts) -> NDArray[np.float64]:
-    """Micro F1 of tp, fp and fn, 0 where all are 0. *Shape:* (..., 3) to (...)."""
-    tp, fp, fn = np.moveaxis(counts, -1, 0)
-    return np.asarray(2 * tp / np.maximum(1e-12, 2 * tp + fp + fn))
-
-
 def effect(pairs: Sequence[Pair], resamples: int = RESAMPLES, seed: int = 0) -> Effect:
     """The mean difference, candidate − baseline, over corpora; each pair has the counts on one corpus.
 
@@ -54,7 +47,7 @@ def effect(pairs: Sequence[Pair], resamples: int = RESAMPLES, seed: int = 0) -> 
         if candidate.shape != baseline.shape:
             raise ValueError(f"arms must share seeds and units, got {candidate.shape} and {baseline.shape}")
         seeds, units, _ = candidate.shape
-        means.append(float(np.mean(f1_of(candidate.sum(axis=1)) - f1_of(baseline.sum(axis=1)))))
+        means.append(float(np.mean(f1_of_sums(candidate.sum(axis=1)) - f1_of_sums(baseline.sum(axis=1)))))
         of_seeds, of_units = variances(candidate, baseline, resamples, random)
         total += of_seeds + of_units
         precision += of_seeds**2 / max(1, seeds - 1) + of_units**2 / max(1, units - 1)
@@ -79,11 +72,11 @@ def variances(
     seeds, units, _ = candidate.shape
     drawn = random.multinomial(max(1, units - 1), np.full(units, 1 / units), resamples).astype(np.float64)
     rows = random.multinomial(max(1, seeds - 1), np.full(seeds, 1 / seeds), resamples) / max(1, seeds - 1)
-    new, old = (f1_of(np.tensordot(drawn, arm.astype(np.float64), (1, 1))) for arm in (candidate, baseline))
+    new, old = (f1_of_sums(np.tensordot(drawn, arm.astype(np.float64), (1, 1))) for arm in (candidate, baseline))
     of_units = float(np.var((new - old).mean(axis=1), ddof=1))
     if seeds == 1:
         return 0.0, of_units
-    by_seed = f1_of(candidate.sum(axis=1)) - f1_of(baseline.sum(axis=1))
+    by_seed = f1_of_sums(candidate.sum(axis=1)) - f1_of_sums(baseline.sum(axis=1))
     of_seeds = float(np.var(by_seed, ddof=1)) / seeds
     crossed = float(np.var(((new - old) * rows).sum(axis=1), ddof=1))
     of_both = max(0.0, crossed - of_seeds - of_units)

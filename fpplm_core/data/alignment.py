@@ -58,16 +58,21 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
 
 
 def to_annotated_text(sentence: Sentence) -> AnnotatedText:
-    """A sentence's text, or else its words joined by blanks, with its entities as mentions."""
-    text, words = sentence.text, sentence.offsets
-    if text is None or words is None:
-        text, words = " ".join(sentence.words), tuple(places_of_joined(sentence.words))
+    """The `text_of` a sentence with its entities as mentions."""
+    text, words = text_of(sentence)
     mentions = []
     for first, end, kind in spans_from_tags(sentence.tags):
         place = f"{sentence.file}:{sentence.lines[first]}"
         mentions.append(Mention(words[first][0], words[end - 1][1], kind, place))
     line = sentence.lines[0] if sentence.lines else 1
     return AnnotatedText(text, tuple(mentions), sentence.file, line, sentence.document, words)
+
+
+def text_of(sentence: Sentence) -> tuple[str, tuple[Range, ...]]:
+    """A sentence's text, or else its words joined by blanks; and the (start, end) of each word in it."""
+    if sentence.text is not None and sentence.offsets is not None:
+        return sentence.text, sentence.offsets
+    return " ".join(sentence.words), tuple(places_of_joined(sentence.words))
 
 
 def places_of_joined(words: Iterable[str]) -> list[Range]:

@@ -33,12 +33,17 @@ def read_lines(path: Path | str) -> Iterator[str]:
             lines = stream if is_short else _bounded(stream, path)
             for number, raw in enumerate(lines, start=1):  # bytes split only at newlines, str also elsewhere
                 yield _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
-    except FileNotFoundError:
-        raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
-    except IsADirectoryError:
-        raise DataError("a folder, expected a file", where=str(path), do="name the file") from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path | str, error: OSError, do: str = "check the path in params.yaml (data.*)") -> DataError:
+    """The reason why a file cannot be read; `do` is for a missing one."""
+    if isinstance(error, FileNotFoundError):
+        return DataError("no such file", where=str(path), do=do)
+    if isinstance(error, IsADirectoryError):
+        return DataError("a folder, expected a file", where=str(path), do="name the file")
+    return DataError(f"cannot be read ({error.strerror or error})", where=str(path))
 
 
 def _bounded(stream: BinaryIO, path: Path) -> Iterator[bytes]:

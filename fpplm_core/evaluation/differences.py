@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fpplm_core.evaluation.metrics import SentenceCounts
-from fpplm_core.evaluation.resampling import f1_of_sums, resampled_sums
-from fpplm_core.evaluation.significance import difference, holm, mean_f1, permutation_p
+from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_counts, f1_of_sums
+from fpplm_core.evaluation.resampling import resampled_sums
+from fpplm_core.evaluation.significance import difference, holm, permutation_p
 
 RESAMPLES = 10_000  # of a permutation test
 DIFFERENCES = 2_000  # resamples for an interval, as in `significance.difference`
@@ -42,14 +42,17 @@ class F1Difference:
 
 def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
     """*Shape:* (sentences, 3) both."""
-    gain = difference(candidate[None], incumbent[None], confidence=1 - alpha)
+    gain = difference(candidate, incumbent, confidence=1 - alpha)
     support = int(candidate[:, [0, 2]].sum())
-    return F1Difference(mean_f1(incumbent[None]), mean_f1(candidate[None]), gain.mean, gain.low, gain.high, support)
+    return F1Difference(f1_of_counts(incumbent), f1_of_counts(candidate), *gain, support)
 
 
 def slice_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
-    """As `f1_difference`, twenty times as fast, for there may be a thousand slices. *Shape:* (sentences, 3) both."""
-    after, before = (float(f1_of_sums(side.sum(axis=0))) for side in (candidate, incumbent))
+    """As `f1_difference`, but faster where few rows are distinct: there may be a thousand slices.
+
+    *Shape:* (sentences, 3) both.
+    """
+    after, before = f1_of_counts(candidate), f1_of_counts(incumbent)
     rows = Counter(map(tuple, np.hstack([candidate, incumbent]).tolist()))
     low = high = 0.0
     if rows:

@@ -66,7 +66,7 @@ class Drift:
         return [one for one in self.features if one.matters]
 
 
-def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha: float, seed: int = 0) -> Drift:
+def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha: float) -> Drift:
     """Compares what a tagger has seen with its reference.
 
     Raises DataError for fewer than MIN_TEXTS texts, for few documents, or if the sketches are of different types.
@@ -77,7 +77,7 @@ def compare_sketches(reference: Sketch, live: Sketch, min_distance: float, alpha
     if live.texts < MIN_TEXTS:
         do = f"collect at least {MIN_TEXTS}: from fewer, drift and chance look alike"
         raise DataError("too few texts in the sketch", got=str(live.texts), do=do)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     draws = [random.multinomial(BLOCKS, [1 / BLOCKS] * BLOCKS, RESAMPLES).astype(float) for _ in range(2)]
     found, skipped = list[FeatureDrift](), list[str]()
     for feature, bins in reference.bins.items():

@@ -55,17 +55,25 @@ def micro_f1(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]
     return sum_counts(span_counts(g, p) for g, p in zip(gold, predicted, strict=True)).f1
 
 
+def f1_of_sums(sums: NDArray[Any]) -> NDArray[np.float64]:
+    """Micro F1 of whole numbers; 0 where there is nothing to find and nothing found. *Shape:* (..., 3) to (...)."""
+    tp, fp, fn = np.moveaxis(sums, -1, 0)
+    return np.asarray(2 * tp / np.maximum(1, 2 * tp + fp + fn))
+
+
+def f1_of_counts(counts: SentenceCounts) -> float:
+    """Micro F1 over all sentences. *Shape:* (sentences, 3)."""
+    return float(f1_of_sums(counts.sum(axis=0)))
+
+
 def bootstrap_f1(
     counts: Sequence[Counts] | SentenceCounts, resamples: int, confidence: float, seed: int
 ) -> tuple[float, float]:
     """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012)."""
     table: SentenceCounts = np.array(counts, dtype=np.int64).reshape(-1, 3)
     random = np.random.default_rng(seed)
-    scores = np.empty(resamples)
-    for index in range(resamples):
-        tp, fp, fn = table[random.integers(0, len(table), len(table))].sum(axis=0)
-        scores[index] = 2 * tp / max(1, 2 * tp + fp + fn)
-    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
+    sums = np.array([table[random.integers(0, len(table), len(table))].sum(axis=0) for _ in range(resamples)])
+    low, high = np.quantile(f1_of_sums(sums), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
@@ -121,14 +129,12 @@ def calibration_error(gaps: NDArray[np.float64], words: int) -> float:
     return float(np.abs(gaps).sum() / max(1, words))
 
 
-def calibration_gaps(
-    probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]], bins: int = BINS
-) -> NDArray[np.float64]:
+def calibration_gaps(probabilities: NDArray[np.floating[Any]], gold: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """For each bin of confidence, how many of the likeliest labels are right, less the sum of their probabilities.
 
     The gaps of parts of a corpus add up to those of the whole. *Shape:* probabilities (words, K); gold (words,), a
-    negative number where no label is right; the result (bins,).
+    negative number where no label is right; the result (BINS,).
     """
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == gold
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    return np.asarray(np.bincount(place, correct, bins) - np.bincount(place, confidence, bins))
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return np.asarray(np.bincount(place, correct, BINS) - np.bincount(place, confidence, BINS))

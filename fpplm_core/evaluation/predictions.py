@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import mention, span_counts
 from fpplm_core.evaluation.scores import Logits, SliceScore, Spans, SpanScores
-from fpplm_core.files import write_text
+from fpplm_core.files import whole_file, write_text
 from fpplm_core.tagging.spans import Span
 
 
@@ -93,16 +93,13 @@ def prediction_writer(path: Path) -> Iterator[Callable[[Iterable[SentencePredict
 
     The file appears when the block ends without an error.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as stream:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
 
         def write(predictions: Iterable[SentencePrediction]) -> None:
             rows = ({key: value for key, value in asdict(p).items() if value is not None} for p in predictions)
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
         yield write
-    partial.replace(path)
 
 
 @contextmanager
@@ -111,10 +108,8 @@ def logits_writer(path: Path, labels: int) -> Iterator[Callable[[Logits], None]]
 
     The file appears when the block ends without an error. *Shape:* logits (words, labels) by sentence.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     words = 0
-    with partial.open("wb") as stream:
+    with whole_file(path) as partial, partial.open("wb") as stream:
 
         def write_header() -> None:  # numpy leaves room in it for a longer first axis
             facts = {"descr": "<f4", "fortran_order": False, "shape": (words, labels)}
@@ -130,7 +125,6 @@ def logits_writer(path: Path, labels: int) -> Iterator[Callable[[Logits], None]]
         yield write
         stream.seek(0)
         write_header()
-    partial.replace(path)
 
 
 def read_predictions(path: Path) -> list[SentencePrediction]:

@@ -23,9 +23,3 @@ def resampled_sums(rows: Counter[tuple[int, ...]], resamples: int, seed: int) ->
     random, step = np.random.default_rng(seed), max(1, DRAWN // len(distinct))
     sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
     return np.concatenate([random.multinomial(times.sum(), times / times.sum(), size=n) @ table for n in sizes])
-
-
-def f1_of_sums(sums: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Micro F1; 0 where there is nothing to find and nothing found. *Shape:* sums (..., 3): tp, fp, fn."""
-    tp, fp, fn = np.moveaxis(sums, -1, 0)
-    return np.asarray(2 * tp / np.maximum(1, 2 * tp + fp + fn))

@@ -15,8 +15,8 @@ from fpplm_core.data.columns import Values, open_column
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
-from fpplm_core.evaluation.metrics import Counts, SentenceCounts, mention, span_counts
-from fpplm_core.evaluation.resampling import f1_of_sums, resampled_sums
+from fpplm_core.evaluation.metrics import Counts, SentenceCounts, f1_of_sums, mention, span_counts
+from fpplm_core.evaluation.resampling import resampled_sums
 from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, SliceScore, Spans, type_score
 from fpplm_core.evaluation.slices import MIXED, SLICES, Column, Slice, Slices
 from fpplm_core.quality.columns import ends, join_words, matching, sums_of_lists

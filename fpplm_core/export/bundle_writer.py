@@ -21,7 +21,7 @@ from fpplm_core.export.cased import CasedPieces, keep_capitals
 from fpplm_core.export.golden import write_golden
 from fpplm_core.export.portable import make_portable, piece_roles, portable_labels
 from fpplm_core.export.settings import ExportSettings, Variant
-from fpplm_core.files import read_json, write_json, write_text
+from fpplm_core.files import file_sha256, read_json, write_json, write_text
 from fpplm_core.serving.bundle import (
     BILL_OF_MATERIALS,
     CARD,
@@ -39,7 +39,6 @@ from fpplm_core.serving.bundle import (
     scan,
 )
 from fpplm_core.serving.config import OWN_KEY, BundleConfig
-from fpplm_core.serving.files import sha256
 from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.windows import WORD_SHAPES
@@ -180,7 +179,7 @@ def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
 def file_facts(bundle: Path) -> dict[str, dict[str, Any]]:
     """The sha256 and bytes of each file that belongs into the manifest. Raises BundleError as `seal` does."""
     return {
-        name: {"sha256": sha256(bundle / name), "bytes": (bundle / name).stat().st_size}
+        name: {"sha256": file_sha256(bundle / name), "bytes": (bundle / name).stat().st_size}
         for name in sorted(scan(bundle))
         if name not in UNLISTED
     }

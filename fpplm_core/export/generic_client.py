@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from fpplm_core.data.alignment import text_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import Counts, span_counts, sum_counts
 from fpplm_core.evaluation.scores import gold_spans
@@ -99,15 +100,6 @@ def client_f1(
                 counts += (span_counts(g, r.entities) for g, r in zip(gold, readings, strict=True))
         scores.append(sum_counts(counts).f1)
     return ClientF1(file, *scores)
-
-
-def text_of(sentence: Sentence) -> tuple[str, Sequence[Range]]:
-    """The text of a sentence, or if it has none, its words joined by spaces; and the (start, end) of each word."""
-    if sentence.text is not None and sentence.offsets is not None:
-        return sentence.text, sentence.offsets
-    ends = np.cumsum([len(word) + 1 for word in sentence.words]).tolist()
-    ranges = [(end - 1 - len(word), end - 1) for word, end in zip(sentence.words, ends, strict=True)]
-    return " ".join(sentence.words), ranges
 
 
 def over_characters(spans: Sequence[Span], words: Sequence[Range]) -> list[Span]:

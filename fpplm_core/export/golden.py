@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fpplm_core.data.alignment import text_of
 from fpplm_core.data.records import Sentence
-from fpplm_core.export.generic_client import GenericClient, text_of
+from fpplm_core.export.generic_client import GenericClient
 from fpplm_core.files import write_json
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import GOLDEN

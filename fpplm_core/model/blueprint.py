@@ -1,9 +1,17 @@
-"""The parts of a tagger besides its encoder."""
+"""The parts of a tagger besides its encoder, and the folder that holds them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fpplm_core.files import read_record
+from fpplm_core.tagging.decoder import SpanDecoder
+
+BLUEPRINT, TRANSITIONS = "blueprint.json", "transitions.npy"
 
 
 @dataclass(frozen=True)
@@ -19,3 +27,13 @@ class Blueprint:
     first_shape: int | None
     mask_id: int
     second: Sequence[str] = ()
+
+
+def read_blueprint(model: Path) -> Blueprint:
+    """The blueprint in the folder of a trained tagger. Raises DataError if it is missing."""
+    return read_record(model / BLUEPRINT, Blueprint)
+
+
+def load_decoder(model: Path) -> SpanDecoder:
+    """The decoder in the folder of a trained tagger. Raises DataError if its blueprint is missing."""
+    return SpanDecoder(read_blueprint(model).labels, np.load(model / TRANSITIONS))

@@ -46,13 +46,13 @@ class _Untagged(NamedTuple):
     text: str
 
 
-def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE) -> pd.DataFrame:
+def mentions(corpus: Corpus, scheme: str) -> pd.DataFrame:
     """One row per distinct mention in all splits, in order of first occurrence; no rows for the scheme TAGS.
 
     The index has the mention's text, and how often it is tagged.
 
-    A reading (a type, or no tag) is in doubt if another reading has at least `conflict_share` of all readings, in
-    ]0.5, 1]: no reading of a truly ambiguous mention has that much.
+    A reading (a type, or no tag) is in doubt if another reading has at least CONFLICT_SHARE of all readings: no reading
+    of a truly ambiguous mention has that much.
     """
     if scheme == "TAGS":
         return pd.DataFrame({}, _index([], []), check_names("mentions"), dtype=object)
@@ -62,7 +62,7 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE
     readings = readings.reset_index().rename(columns={"words": "number"})
     of_mention = readings.groupby("text", sort=False)["number"]
     most, total = of_mention.transform("max"), of_mention.transform("sum")
-    doubted = readings[(most < total) & (most >= conflict_share * total)]
+    doubted = readings[(most < total) & (most >= CONFLICT_SHARE * total)]
     doubted = doubted.sort_values("number", ascending=False, kind="stable")
     table = every.drop_duplicates("text", ignore_index=True)
     row_of = {text: row for row, text in enumerate(table["text"].tolist())}
@@ -80,7 +80,7 @@ def mentions(corpus: Corpus, scheme: str, conflict_share: float = CONFLICT_SHARE
     missing = {}
     for text, (places, mention) in untagged.items():
         row = row_of[text]
-        if tagged[row] >= conflict_share * (tagged[row] + times[text]):
+        if tagged[row] >= CONFLICT_SHARE * (tagged[row] + times[text]):
             where = f"{files[table['file'][row]]}:{table['line'][row]}"
             others = f", also {', '.join(places[1:])}" if places[1:] else ""
             description = (

@@ -43,13 +43,12 @@ def sentences(
     room: int,
     leakage_words: int,
     near: float,
-    max_word: int = MAX_WORD,
 ) -> pd.DataFrame:
     """One row per sentence of every split; the index has its split, its number of words and its number of pieces.
 
     `piece_counts` gives the number of pieces of each word; `room` is the number of pieces that a window holds. A
     sentence of fewer than `leakage_words` words may be in train by chance; `near` is the share of word pairs that two
-    sentences must have in common, in ]0, 1]; `max_word` is the most characters that a word may have.
+    sentences must have in common, in ]0, 1].
     """
     order, files, scripts = list(corpus), list[str](), Counter[str]()
     long_words: dict[int, str] = {}
@@ -59,7 +58,7 @@ def sentences(
     for split, batch in batches(corpus, ["words", "tags", "file", "lines"]):
         part = _summary(batch, piece_counts, files, scripts).assign(split=np.int8(order.index(split)))
         sketches.append(sketch(batch["words"].filter(pa.array(_compared(part["words"], leakage_words))), near))
-        long_words |= {rows + number: text for number, text in _long_words(batch, max_word).items()}
+        long_words |= {rows + number: text for number, text in _long_words(batch).items()}
         rows += len(part)
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
@@ -172,12 +171,12 @@ def _compared(words: pd.Series[int], leakage_words: int) -> NDArray[np.bool_]:
     return words.to_numpy() >= max(2, leakage_words)
 
 
-def _long_words(batch: pa.RecordBatch, longest: int) -> dict[int, str]:
+def _long_words(batch: pa.RecordBatch) -> dict[int, str]:
     """By sentence, its first word that is too long, with its place."""
     words = batch["words"].flatten()
     place, last = place_of(batch), ends(batch["words"])
     found: dict[int, str] = {}
-    for row in np.flatnonzero(pc.utf8_length(words).to_numpy() > longest).tolist():
+    for row in np.flatnonzero(pc.utf8_length(words).to_numpy() > MAX_WORD).tolist():
         text = words[row].as_py()
         if not _ADDRESS.match(text):
             description = f"{place(row)}: a word of {len(text)} characters: {text[:20]!r}…"

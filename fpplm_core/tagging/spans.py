@@ -16,21 +16,10 @@ class Span(NamedTuple):
     type: str
 
 
-def strict_spans_from_tags(tags: Sequence[str], scheme: str) -> list[Span]:
-    """The entities of a sentence, left to right.
-
-    Raises ValueError at the first error: a sequence that violates its scheme has no agreed reading.
-    """
-    bad = tag_errors(tags, scheme)
-    if bad:
-        raise ValueError(f"word {bad[0].word + 1}: {bad[0].reason}")
-    return spans_from_tags(tags)
-
-
 def spans_from_tags(tags: Sequence[str]) -> list[Span]:
     """The entities of any sequence, read as the conlleval script does: an I or E without a beginning begins one.
 
-    Malformed tags count as O. Equal to `spans` on every legal sequence of every scheme.
+    Malformed tags count as O. A sequence without `tag_errors` reads the same in every scheme.
     """
     found: list[Span] = []
     open_type = ""

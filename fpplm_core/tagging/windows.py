@@ -41,7 +41,7 @@ WORD_SHAPES = ("lower", "Title", "UPPER", "Initial", "miXed", "digit", "other")
 
 
 def word_shape(word: str) -> int:
-    """The index in SHAPES of how a word is written: what an encoder that lower-cases its input cannot see."""
+    """The index in WORD_SHAPES of how a word is written: what an encoder that lower-cases its input cannot see."""
     return _known_shape(word) if len(word) <= LONGEST_CACHED else _shape(word)
 
 
@@ -70,7 +70,7 @@ class WindowBuilder:
     `pieceless` counts such words. A word longer than a window keeps its leading pieces; `cut_words` counts those.
 
     `context` is the number of pieces of neighbouring sentences on each side, `first_shape_type` the token type of the
-    first of SHAPES, None if token types do not encode shapes.
+    first of WORD_SHAPES, None if token types do not encode shapes.
     """
 
     def __init__(

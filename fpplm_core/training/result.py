@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fpplm_core.files import write_record, write_tensors
+from fpplm_core.model.blueprint import BLUEPRINT, TRANSITIONS
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged
@@ -98,8 +99,8 @@ def finish_run(
         write_tensors(folder / "model.safetensors", model.state_dict())
         write_tensors(folder / "extras.safetensors", state.technique_modules.state_dict())
         model_sha256 = weights_sha256(model)
-    write_record(folder / "blueprint.json", blueprint)
-    np.save(folder / "transitions.npy", dev.decoder.scores)
+    write_record(folder / BLUEPRINT, blueprint)
+    np.save(folder / TRANSITIONS, dev.decoder.scores)
     return TrainingResult(
         _metrics(run, history, dev, corrected, model_sha256),
         TrainingFindings(findings, phases_of(run), movement, _frozen_phase(history), history.mean_gradient_shares()),

@@ -16,6 +16,7 @@ from fpplm_core.data.alignment import to_sentence
 from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
+from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError, ParamsError
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
@@ -98,10 +99,8 @@ def _head(path: Path) -> str:
             return ""
         with path.open("rb") as stream:
             return stream.read(HEAD).decode("utf-8-sig", "replace")
-    except FileNotFoundError:
-        raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise unreadable(path, error) from None
 
 
 def read_sentences(path: Path, name: str, options: Options) -> Iterator[Sentence]:

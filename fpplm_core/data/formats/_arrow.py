@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError
 
 BATCH = 1000  # rows in memory at a time
@@ -68,10 +69,8 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
             return reader.schema, (reader.get_batch(number) for number in range(reader.num_record_batches))
         reader = stack.enter_context(pa.ipc.open_stream(stream))
         return reader.schema, iter(reader)
-    except FileNotFoundError:
-        raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
-    except IsADirectoryError:
-        raise DataError("a folder, expected a file", where=str(path), do="name the file") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise unreadable(path, error) from None
     except DataError:
         raise
     except Exception as error:  # whatever the library makes of damaged bytes

@@ -29,7 +29,7 @@ from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import piece
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.data.text_files import read_lines
+from fpplm_core.data.text_files import read_lines, unreadable
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.words import Range
 
@@ -77,7 +77,7 @@ def _names(path: Path, options: Options) -> list[Path]:
     """The files of the pairs without their suffix, in order."""
     if not path.is_dir():
         if not path.exists():
-            raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)")
+            raise unreadable(path, FileNotFoundError())
         if path.suffix not in SUFFIXES:
             raise DataError("not a brat folder", where=str(path), do="give a folder, NAME.txt or NAME.ann")
         return [path.with_suffix("")]
@@ -89,7 +89,7 @@ def _names(path: Path, options: Options) -> list[Path]:
             else:
                 options.notes.add("files and folders that are neither .txt nor .ann are not read", str(entry))
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise unreadable(path, error) from None
     return [path / name for name in sorted(names)]
 
 
@@ -98,7 +98,7 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise unreadable(path, error) from None
     try:
         if b"\0" not in raw:
             return raw.decode("utf-8")

@@ -21,6 +21,7 @@ from fpplm_core.data.formats import Holding
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
+from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.words import Range, is_edge, segment
 
@@ -54,10 +55,8 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     _, doc_bin, _, vocab = _spacy(path)
     try:
         raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError("no such file", where=str(path), do="check the path in params.yaml (data.*)") from None
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})", where=str(path)) from None
+        raise unreadable(path, error) from None
     number = 0
     try:
         docs = doc_bin().from_bytes(raw).get_docs(vocab())

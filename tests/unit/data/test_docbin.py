@@ -123,7 +123,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, mentions, words, said
 def test_what_is_no_docbin_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         list(docbin.read(tmp_path / "none", Options()))
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="a folder, expected a file"):
         list(docbin.read(tmp_path, Options()))
     with pytest.raises(DataError, match="no text in the file"):
         list(docbin.read(save(tmp_path / "a"), Options()))

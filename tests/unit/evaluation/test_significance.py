@@ -5,29 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.evaluation.metrics import Counts, sum_counts
-from fpplm_core.evaluation.significance import difference, holm, mcnemar_p, mean_f1, permutation_p
+from fpplm_core.evaluation.metrics import f1_of_counts
+from fpplm_core.evaluation.significance import difference, holm, mcnemar_p, permutation_p
 
 
-def table(*seeds: list[tuple[int, int, int]]) -> np.ndarray:
-    return np.array(seeds, dtype=np.int64)
-
-
-def drawn(random: np.random.Generator, right: float, seeds: int = 5, sentences: int = 300) -> np.ndarray:
+def drawn(random: np.random.Generator, right: float, sentences: int = 1500) -> np.ndarray:
     """Sentences of two entities, each found with this chance; a missed one is also a false positive."""
-    found = random.binomial(2, right, (seeds, sentences))
+    found = random.binomial(2, right, sentences)
     return np.stack([found, 2 - found, 2 - found], axis=-1)
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 5)] * 3), min_size=1, max_size=6))
-def test_the_score_of_one_seed_is_micro_f1(rows):
-    assert mean_f1(table(rows)) == pytest.approx(sum_counts(Counts(*row) for row in rows).f1)
-
-
-def test_an_arm_against_itself_is_zero():
-    arm = drawn(np.random.default_rng(1), 0.7)
-    outcome = difference(arm, arm, resamples=200)
-    assert (outcome.mean, outcome.low, outcome.high, outcome.p) == (0.0, 0.0, 0.0, 1.0)
+def test_a_tagger_against_itself_is_zero():
+    tagger = drawn(np.random.default_rng(1), 0.7)
+    assert difference(tagger, tagger, resamples=200) == (0.0, 0.0, 0.0)
 
 
 def test_a_clear_difference_is_found_with_its_sign():
@@ -36,32 +26,26 @@ def test_a_clear_difference_is_found_with_its_sign():
     one, other = difference(good, bad, 500), difference(bad, good, 500)
     assert one.mean == pytest.approx(0.2, abs=0.03) and other.mean == -one.mean
     assert 0.1 < one.low < one.mean < one.high < 0.3
-    assert one.p == other.p == 2 / 500  # no resample beyond zero: the least that can be said
 
 
 def test_intervals_hold_what_they_promise():
-    """Of many experiments with a true difference of 0, about a twentieth exclude it; two-way resampling is careful."""
+    """Of many experiments with a true difference of 0, about a twentieth exclude it."""
     random = np.random.default_rng(2)
     misses = 0
-    for number in range(60):
-        outcome = difference(drawn(random, 0.7, 3, 60), drawn(random, 0.7, 3, 60), 200, seed=number)
+    for _ in range(200):
+        outcome = difference(drawn(random, 0.7, 60), drawn(random, 0.7, 60), 200)
         misses += not outcome.low <= 0 <= outcome.high
-    assert misses <= 6
+    assert 3 <= misses <= 18
 
 
 def test_pairing_narrows_the_interval():
     random = np.random.default_rng(3)
     base = drawn(random, 0.7)
     better = base.copy()
-    better[:, ::10] = [2, 0, 0]  # the same but for every tenth sentence
+    better[::10] = [2, 0, 0]  # the same but for every tenth sentence
     strangers = drawn(random, 0.73)
     paired, unpaired = difference(better, base, 500), difference(strangers, base, 500)
     assert paired.high - paired.low < 0.8 * (unpaired.high - unpaired.low)
-
-
-def test_arms_that_are_not_paired_are_an_error():
-    with pytest.raises(ValueError, match="share seeds and sentences"):
-        difference(np.zeros((2, 5, 3), int), np.zeros((3, 5, 3), int))
 
 
 def test_golden_holm():
@@ -80,11 +64,11 @@ def test_holm_keeps_the_order_and_never_lowers(values):
 
 def every_swap_p(one: np.ndarray, other: np.ndarray) -> float:
     """The share of all 2^n ways to swap the counts of sentences that give at least the gap that was seen."""
-    seen = abs(mean_f1(one[None]) - mean_f1(other[None]))
+    seen = abs(f1_of_counts(one) - f1_of_counts(other))
     gaps = []
     for swap in product([False, True], repeat=len(one)):
         mask = np.array(swap)[:, None]
-        gaps.append(abs(mean_f1(np.where(mask, other, one)[None]) - mean_f1(np.where(mask, one, other)[None])))
+        gaps.append(abs(f1_of_counts(np.where(mask, other, one)) - f1_of_counts(np.where(mask, one, other))))
     return float(np.mean(np.array(gaps) >= seen - 1e-12))
 
 
@@ -114,19 +98,20 @@ def test_sentences_in_which_two_taggers_agree_have_no_say():
 
 def test_a_clear_difference_has_the_least_p_that_can_be_said():
     random = np.random.default_rng(1)
-    (good,), (bad,) = drawn(random, 0.8, 1), drawn(random, 0.6, 1)
+    good, bad = drawn(random, 0.8, 300), drawn(random, 0.6, 300)
     assert permutation_p(good, bad, 999) == 1 / 1000
 
 
 def test_of_taggers_that_are_alike_few_are_told_apart():
     random = np.random.default_rng(2)
-    values = [permutation_p(*drawn(random, 0.7, 2, 60), 500, seed) for seed in range(200)]
+    values = [permutation_p(drawn(random, 0.7, 60), drawn(random, 0.7, 60), 500) for _ in range(200)]
     assert 0.01 < np.mean(np.array(values) < 0.05) < 0.1
 
 
 def test_what_cannot_be_paired_or_is_empty():
-    with pytest.raises(ValueError, match="share sentences"):
-        permutation_p(np.zeros((2, 3), int), np.zeros((3, 3), int))
+    for compare in (difference, permutation_p):
+        with pytest.raises(ValueError, match="share sentences"):
+            compare(np.zeros((2, 3), int), np.zeros((3, 3), int))
     empty = np.zeros((0, 3), int)
     assert permutation_p(empty, empty) == permutation_p(np.zeros((4, 3), int), np.zeros((4, 3), int)) == 1.0
 

@@ -12,9 +12,10 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from clients.transformers_pipeline import tag
+from fpplm_core.data.alignment import text_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.export import bundle_writer
-from fpplm_core.export.generic_client import GenericClient, client_f1, text_of
+from fpplm_core.export.generic_client import GenericClient, client_f1
 from fpplm_core.export.hub import write_encoder_files
 from fpplm_core.export.onnx import export_fp32
 from fpplm_core.export.variants import derive_fp16, derive_int8

@@ -83,8 +83,8 @@ def test_it_does_not_matter_where_the_folder_is_nor_when_it_was_made(folder: Pat
 
 def test_an_unchanged_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = hashes.hash_file
-    monkeypatch.setattr(hashes, "hash_file", lambda file: seen.append(file.name) or real(file))
+    real = hashes.file_sha256
+    monkeypatch.setattr(hashes, "file_sha256", lambda file: seen.append(file.name) or real(file))
     before = read()
     assert seen == ["config.json", "model.safetensors"]
     assert read() == before

@@ -18,7 +18,7 @@ from fpplm_core.quality.split_table import drift, splits
 from fpplm_core.quality.statistics import statistics
 from fpplm_core.quality.token_table import tokens
 
-ROOM, STRIDE, LEAKAGE_WORDS, NEAR, MAX_WORD, SHARE, DRIFT = 8, 2, 3, 0.8, 30, 0.75, 0.2
+ROOM, STRIDE, LEAKAGE_WORDS, NEAR, DRIFT = 8, 2, 3, 0.8, 0.2
 LEAST = {"min_sentences": 3, "min_examples": 2, "min_test_examples": 0}
 CLEAN = {
     "train": ["EU/B-ORG rejects/O German/B-MISC call/O", "Paris/B-LOC and/O New/B-LOC York/I-LOC", "Ann/B-PER met/O"],
@@ -207,7 +207,7 @@ DAMAGES = [
         "201 words, the median is 2.5",
         "long_sentence",
     ),
-    ("long_word", word("dev", 0, 1, "ab" * 16), "dev:2", "a word of 32 characters: 'abababababababababab'…"),
+    ("long_word", word("dev", 0, 1, "ab" * 51), "dev:2", "a word of 102 characters: 'abababababababababab'…"),
     (
         "foreign_script",
         together(more("train", "abcdefghijklmnopq#/O", 60), add("dev", "где/O он/O")),
@@ -230,15 +230,15 @@ DAMAGES = [
     ),
     (
         "conflicting_mention",
-        together(more("dev", "#/O in/O Bonn/B-LOC", 3), add("dev", "Bonn/B-PER")),
+        together(more("dev", "#/O in/O Bonn/B-LOC", 4), add("dev", "Bonn/B-PER")),
         "dev:100",
-        "'Bonn' is LOC 3 times (dev.conll:102), PER 1 times (dev.conll:100)",
+        "'Bonn' is LOC 4 times (dev.conll:102), PER 1 times (dev.conll:100)",
     ),
     (
         "untagged_mention",
-        together(more("dev", "#/O Bad/B-LOC Ems/I-LOC", 3), add("dev", "at/O Bad/O Ems/O")),
+        together(more("dev", "#/O Bad/B-LOC Ems/I-LOC", 4), add("dev", "at/O Bad/O Ems/O")),
         "dev:101",
-        "'Bad Ems' is untagged 1 times, and tagged 3 times (dev.conll:101)",
+        "'Bad Ems' is untagged 1 times, and tagged 4 times (dev.conll:101)",
     ),
     ("empty_split", drop("dev"), "dev:1", "dev has no sentence"),
     ("empty_split", untag("test"), "test:1", "test has no entity"),
@@ -279,9 +279,9 @@ def tables(
     sizes = statistics(data, pieces, ROOM, STRIDE)
     return {
         "tokens": list(tokens(data, scheme, unknown)),
-        "sentences": [sentence_table.sentences(data, pieces, ROOM, LEAKAGE_WORDS, NEAR, MAX_WORD)],
+        "sentences": [sentence_table.sentences(data, pieces, ROOM, LEAKAGE_WORDS, NEAR)],
         "documents": [document_table.documents(data, LEAKAGE_WORDS)],
-        "mentions": [mentions(data, scheme, SHARE)],
+        "mentions": [mentions(data, scheme)],
         "splits": [splits(data, sizes, scheme, **LEAST | least, drift=DRIFT)],
     }
 

@@ -17,7 +17,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.quality import columns, near_duplicates, token_table
 from fpplm_core.quality.document_table import documents
-from fpplm_core.quality.mention_table import mentions
+from fpplm_core.quality.mention_table import CONFLICT_SHARE, mentions
 from fpplm_core.quality.sentence_table import sentences
 from fpplm_core.quality.split_table import splits
 from fpplm_core.quality.statistics import statistics
@@ -31,7 +31,6 @@ from tests.unit.quality.test_quality import (
     LEAKAGE_WORDS,
     NEAR,
     ROOM,
-    SHARE,
     STRIDE,
     Corpus,
     found_in,
@@ -114,7 +113,7 @@ def slow_mentions(corpus: Corpus) -> list[dict[str, str | None]]:
         text, number, total = " ".join(words), len(words), sum(map(len, kinds.values()))
         order = sorted(kinds.items(), key=lambda item: -len(item[1]))
         said = ", ".join(f"{kind} {len(places)} times ({places[0]})" for kind, places in order)
-        doubted = len(kinds) > 1 and len(order[0][1]) >= SHARE * total
+        doubted = len(kinds) > 1 and len(order[0][1]) >= CONFLICT_SHARE * total
         bare = [
             f"{s.file}:{s.lines[i]}"
             for s in every
@@ -122,7 +121,7 @@ def slow_mentions(corpus: Corpus) -> list[dict[str, str | None]]:
             if s.words[i : i + number] == words and set(s.tags[i : i + number]) == {"O"}
         ]
         sought = total >= 2 and number <= 6 and (number > 1 or re.search(r"[\p{Lu}\p{Lt}\p{Nd}]", text))
-        missing = bare and sought and total >= SHARE * (total + len(bare))
+        missing = bare and sought and total >= CONFLICT_SHARE * (total + len(bare))
         first = next(iter(kinds.values()))[0]
         others = f", also {', '.join(bare[1:20])}" if bare[1:] else ""
         times = f"{text!r} is untagged {len(bare)} times{others}, and tagged {total} times ({first})"
