@@ -45,12 +45,6 @@ def keep(name: str, values: dict[str, Any]) -> None:
             Path(partial).unlink(missing_ok=True)
 
 
-def hash_file(file: Path) -> str:
-    """The sha256 of a file's content, read in chunks."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def hash_files(folder: Path) -> dict[str, str]:
     """The sha256 of each file directly in a folder, except hidden ones.
 

@@ -12,14 +12,14 @@ from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.evaluation.scores import Evaluation, worst_slice
 from fpplm_core.evaluation.settings import GateSettings
 from fpplm_core.files import read_record
-from fpplm_core.model.blueprint import Blueprint
+from fpplm_core.model.blueprint import read_blueprint
 from fpplm_core.settings import read_yaml
 from fpplm_core.tagging.spans import types_of
 
 
 def known_types() -> list[str]:
     """The types that the trained model knows."""
-    return types_of([read_record(MODEL / "blueprint.json", Blueprint).labels])
+    return types_of([read_blueprint(MODEL).labels])
 
 
 def open_gate(gate: GateSettings) -> list[str]:

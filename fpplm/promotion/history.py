@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -25,6 +24,7 @@ from fpplm.report.run import ChangesSince, RunChange, RunSummary, TrendPoint, Ve
 from fpplm.report.scores import ModelScores
 from fpplm_core.errors import FpplmError
 from fpplm_core.escaping import printable
+from fpplm_core.files import append_json_line, read_json_lines
 
 LEDGER = SCRATCH / "runs.jsonl"
 
@@ -139,29 +139,15 @@ def cpu_of_children() -> float:
 
 def add(run: str, **facts: Any) -> None:
     """Appends an event of a run; it is on the disk when this returns."""
-    LEDGER.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"run": run, **facts}, ensure_ascii=False)
-    with LEDGER.open("ab+") as stream:
-        stream.seek(0, os.SEEK_END)
-        if stream.tell():
-            stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":  # a run was killed in the middle of its line
-                line = "\n" + line
-        stream.write(line.encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_json_line(LEDGER, {"run": run, **facts})
 
 
 def runs(path: Path = LEDGER) -> list[RunRecord]:
     """All runs, in the order in which they began."""
     by_run: dict[str, dict[str, Any]] = {}
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                event = json.loads(line)
-                by_run.setdefault(event["run"], {}).update(event)
-            except (ValueError, KeyError, TypeError):
-                continue  # truncated by a kill
+    for event in read_json_lines(path):
+        if isinstance(name := event.get("run"), str):
+            by_run.setdefault(name, {}).update(event)
     known = {fact.name for fact in fields(RunRecord)}  # another version of fpplm may have noted more
     return [RunRecord(**{key: value for key, value in run.items() if key in known}) for run in by_run.values()]
 

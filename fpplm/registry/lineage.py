@@ -109,8 +109,8 @@ def manifest_facts(params: Params) -> dict[str, Any]:
     """The facts about the model in a bundle's manifest: its inputs and its scores, but no timestamps."""
     lineage, trained = asdict(Lineage.of(params)), read_json(METRICS / "train.json")
     scores = asdict(read_record(METRICS / "evaluate.json", Evaluation))
-    others = filter(None, (params.data.unlabelled, tracked_folder(params.model)))
-    inside = [path for path in map(Path, others) if path.resolve().is_relative_to(Path.cwd())]  # Git refuses others
+    others = [Path(folder) for folder in (params.data.unlabelled, tracked_folder(params.model)) if folder]
+    inside = [path for path in others if path.resolve().is_relative_to(Path.cwd())]  # Git refuses others
     paths = [*in_repository(code_of_stages()), Path(params.data.path), *inside, *map(Path, MADE_FROM)]
     return {
         "fpplm": fpplm_core.__version__,

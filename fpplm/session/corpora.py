@@ -20,11 +20,9 @@ from fpplm_core.data.windows import INFO, encode_corpus
 from fpplm_core.errors import DataError
 from fpplm_core.escaping import printable
 from fpplm_core.files import write_record
-from fpplm_core.model import pretrained
-from fpplm_core.model.word_shapes import choose_shapes
+from fpplm_core.model.windows import load_window_builder
 from fpplm_core.params import Params
 from fpplm_core.tagging.schemes import OUTSIDE
-from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training.data import TrainingData, load_data
 from fpplm_core.training.leakage import require_unseen_by_encoder
 
@@ -140,13 +138,9 @@ def leave_out(source: Source, folder: Path, held_out: HeldOut) -> Corpus:
 
 def encode_corpora(params: Params, corpora: Sequence[Corpus]) -> list[TrainingData]:
     """The windows of the corpora, as training reads them. Raises EncoderError and ParamsError."""
-    tokenizer = pretrained.load_tokenizer(params.model.encoder, params.model.revision)
-    pretrained.check_window(
-        params.encode.window, pretrained.load_config(params.model.encoder, params.model.revision), tokenizer
-    )
     sizes = params.encode.window, params.encode.stride, params.encode.context
-    builder = WindowBuilder(tokenizer.backend_tokenizer, *sizes, choose_shapes(params.model, tokenizer))
+    builder, mask_id = load_window_builder(params.model, *sizes)
     for corpus in corpora:
-        info = encode_corpus(corpus.folder, corpus.folder, builder, tokenizer.mask_token_id)
+        info = encode_corpus(corpus.folder, corpus.folder, builder, mask_id)
         write_record(corpus.folder / INFO, info)
     return [load_data(params.train, corpus.folder, corpus.folder) for corpus in corpora]

@@ -15,7 +15,6 @@ import torch
 
 from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
-from fpplm.pipeline.hashes import hash_file
 from fpplm.session.checkpoint import Checkpoint, training_lock
 from fpplm.session.corpora import (
     Corpus,
@@ -32,7 +31,7 @@ from fpplm_core.data.corpus import stream_corpus
 from fpplm_core.data.seen import sentence_hashes
 from fpplm_core.data.windows import INFO
 from fpplm_core.errors import DataError
-from fpplm_core.files import whole_folder, write_record
+from fpplm_core.files import file_sha256, whole_folder, write_record
 from fpplm_core.model import pretrained
 from fpplm_core.model.device import choose_device
 from fpplm_core.model.digest import weights_sha256
@@ -121,7 +120,7 @@ def write_encoder(
     before = weights_sha256(encoder)
     corpora = read_corpora(params, found, held_out, scratch)
     files = [*(one.source.files for one in corpora), held_out_files(params.data, held_out)]
-    *digests, others = [{str(file): hash_file(file) for file in own} for own in files]
+    *digests, others = [{str(file): file_sha256(file) for file in own} for own in files]
     data = encode_corpora(params, corpora)
     checkpoint = checkpoint_of(params, before, corpora, steps)
     blueprints, device = [one.blueprint for one in data], choose_device(params.train.device)
@@ -159,7 +158,7 @@ def checkpoint_of(params: Params, base: str, corpora: Sequence[Corpus], steps: i
     """The checkpoint of the pretraining of this encoder on these encoded corpora with these settings and this code."""
     settings = "\n".join(section.model_dump_json() for section in (params.model, params.encode, params.train))
     encoded = (file for corpus in corpora for file in (*sorted(corpus.folder.glob("*.arrow")), corpus.folder / INFO))
-    data = map(hash_file, encoded)
+    data = map(file_sha256, encoded)
     inputs = hashlib.sha256("\n".join([settings, base, *data, str(steps)]).encode()).hexdigest()
     return Checkpoint.of({"pretraining": inputs, "code": code_digest([fingerprint("fpplm.session.pretraining")])})
 

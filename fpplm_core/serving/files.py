@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -59,12 +58,6 @@ def read_limited(stream: BufferedReader, file: Path, limit: int) -> bytes:
     if len(raw) > limit:
         raise BundleError("too large", where=str(file), got=f"more than {limit:,} bytes", do=FETCH)
     return raw
-
-
-def sha256(file: Path) -> str:
-    """Raises BundleError where `open_regular` does; the caller made the file, so links do not matter."""
-    with open_regular(file, allow_links=True) as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def parse_json(raw: bytes, where: str) -> dict[str, Any]:

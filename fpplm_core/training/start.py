@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from fpplm_core.data.corpus import training_sentences
 from fpplm_core.data.seen import sentence_hashes
 from fpplm_core.errors import DataError, shown
-from fpplm_core.files import read_record, write_record
+from fpplm_core.files import file_sha256, read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
-from fpplm_core.serving.files import sha256
 from fpplm_core.training.leakage import SEEN, UNREADABLE, load_seen, require_unseen, write_seen
 from fpplm_core.training.state import TrainingState
 from fpplm_core.training.technique import Axes, Technique
@@ -92,7 +91,7 @@ def require_same_encoder(start: Start, encoder_sha256: str, tokenizer: Path) -> 
     do = f"set model.encoder to that of the start, or {COLD}"
     for name, own, other in (
         ("encoder", encoder_sha256, start.origin.encoder_sha256),
-        ("tokenizer", sha256(tokenizer), start.origin.tokenizer_sha256),
+        ("tokenizer", file_sha256(tokenizer), start.origin.tokenizer_sha256),
     ):
         if own != other:
             got = f"{start.folder}: sha256 {other[:12]} instead of {own[:12]}"
@@ -194,7 +193,7 @@ def write_origin(
     if start:
         seen = np.union1d(seen, start.seen)
     write_seen(folder, seen)
-    write_record(folder / ORIGIN, Origin(encoder_sha256, sha256(tokenizer), model_sha256, starts))
+    write_record(folder / ORIGIN, Origin(encoder_sha256, file_sha256(tokenizer), model_sha256, starts))
 
 
 def new_labels(start: Start, blueprint: Blueprint) -> list[str]:
