@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -29,11 +30,10 @@ def announce(what: str) -> None:
     print(f"{what} …", file=sys.stderr, flush=True)
 
 
-def load_flow(name: str) -> Any:
-    """Imports the module flows/NAME.py of the project in this folder by name, as DVC does to run its stages.
+def run_flow(name: str, **arguments: Any) -> Any:
+    """Runs the flow NAME in flows/NAME.py of the project in this folder; what it starts ends with this process.
 
-    What the flow starts ends with this process. Raises DataError if the project has no such flow, or one for another
-    version of fpplm.
+    Raises DataError if the project has no such flow, or one for another version of fpplm.
     """
     if not Path(f"flows/{name}.py").exists():
         raise DataError(
@@ -50,10 +50,19 @@ def load_flow(name: str) -> Any:
     guard()
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return importlib.import_module(f"flows.{name}")
+        flow = getattr(importlib.import_module(f"flows.{name}"), name)
     except ImportError as error:
         if not (error.name or "").startswith("fpplm"):
             raise
-        raise DataError(
-            "made for another version of fpplm", where=f"flows/{name}.py", got=str(error), do="run: fpplm update"
-        ) from None
+        raise outdated(name, error) from None
+    try:
+        inspect.signature(flow).bind(**arguments)
+    except TypeError as error:
+        raise outdated(name, error) from None
+    return flow(**arguments)
+
+
+def outdated(name: str, error: Exception) -> DataError:
+    """A flow for another version of fpplm."""
+    got = str(error).removeprefix("got an ")
+    return DataError("made for another version of fpplm", where=f"flows/{name}.py", got=got, do="run: fpplm update")

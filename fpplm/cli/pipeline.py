@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce, load_flow, require_project
+from fpplm.cli.flow import announce, require_project, run_flow
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 
 app = typer.Typer()
@@ -26,7 +26,6 @@ Notify = Annotated[str | None, typer.Option(help="Prefect notification block, su
 @app.command(epilog="Example: fpplm retrain --promote --set train.epochs=10")
 def retrain(
     overrides: Overrides = None,
-    data: Annotated[str | None, typer.Option(help="data folder, instead of data.path in params.yaml")] = None,
     promote: Annotated[
         bool, typer.Option("--promote", help="promote the new model to production if it passes the promotion rules")
     ] = False,
@@ -46,9 +45,9 @@ def retrain(
     from fpplm.report.console import summary
 
     require_ready(promote)  # before Prefect has started, which takes seconds
-    flow = load_flow("retrain")
-    more = {} if cold_every is None else {"cold_every": cold_every}  # a project's older flow does not take it
-    run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify, **more)
+    run, verdict = run_flow(
+        "retrain", overrides=overrides, promote=promote, busy=busy, notify=notify, cold_every=cold_every
+    )
     if run.ran:
         typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
         typer.echo(summary())
@@ -139,7 +138,7 @@ def ablate(
     from fpplm.studies.outcome import write_outcome
 
     if not only_report:
-        load_flow("ablate").ablate(plan, results, workers, final, **cluster_argument(cluster))
+        run_flow("ablate", plan=plan, results=results, workers=workers, final=final, cluster=cluster)
     typer.echo(write_outcome(plan, results))
 
 
@@ -163,7 +162,7 @@ def tune(
     from fpplm_core.settings import read_yaml
 
     plan = write_plan(load(), trials, read_yaml(space) if space else None)
-    load_flow("ablate").ablate(plan, FOLDER, workers, **cluster_argument(cluster))
+    run_flow("ablate", plan=plan, results=FOLDER, workers=workers, cluster=cluster)
     found = tuned()
     typer.echo("\n".join(lines(found)))
     if write and found.best.values:
@@ -172,11 +171,6 @@ def tune(
         typer.echo("written to params.yaml; next: dvc repro")
     elif found.best.values:
         typer.echo("to set them: the same command with --write")
-
-
-def cluster_argument(cluster: str | None) -> dict[str, str]:
-    """The argument of the flow, which a project's older copy of it does not take."""
-    return {} if cluster is None else {"cluster": cluster}
 
 
 @app.command(

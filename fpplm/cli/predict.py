@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
-from fpplm.cli.flow import load_flow, require_project
+from fpplm.cli.flow import require_project, run_flow
 from fpplm.cli.reading import SeparatorOption, TagColumn, WordColumn, as_column, name_options, naming_options
 from fpplm.terminal.progress import duration, show_progress
 from fpplm_core.errors import DataError, ParamsError
@@ -102,8 +102,8 @@ def predict(
     if folder is not None:
         require_alone(context, "--folder", {"to", "device", "resume"})
         require_project()
-        further = {"resume": True} if resume else {}  # which a project's older copy of the flow does not take
-        load_flow("predict").predict(bundle, [Path(name) for name in inputs], Path(folder), to, device, **further)
+        sources = [Path(name) for name in inputs]
+        run_flow("predict", bundle=bundle, sources=sources, folder=Path(folder), kind=to, device=device, resume=resume)
         return
     if resume and (output == "-" or explain):
         raise ParamsError(
