@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fpplm.promotion import history
 from fpplm.proof.cost import cpu_seconds_of
-from fpplm.registry.git import git
+from fpplm.registry.git import read_committed
 from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import STAGE, assignments, in_production, metrics_at, versions
 from fpplm.report.scores import interval, served
@@ -47,8 +47,8 @@ def data_at(commit: str) -> str:
     from ruamel.yaml import YAML
 
     reader = YAML(typ="safe", pure=True)
-    path = str(reader.load(git("show", f"{commit}:./params.yaml"))["data"]["path"])
-    stages = reader.load(git("show", f"{commit}:./dvc.lock"))["stages"]
+    path = str(reader.load(read_committed(commit, "params.yaml"))["data"]["path"])
+    stages = reader.load(read_committed(commit, "dvc.lock"))["stages"]
     return f"{path} " + next(str(dep["md5"]) for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
 
 

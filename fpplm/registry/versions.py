@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fpplm.pipeline.paths import BUNDLE, SCRATCH
+from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.registry.copies import copy_of
-from fpplm.registry.git import REMOTE, git, has_remote, identity, save
+from fpplm.registry.git import REMOTE, git, has_remote, identity, read_committed, save
 from fpplm.registry.repository import RECORDS, artifact, fetch, require_promotable
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.escaping import printable
@@ -70,7 +70,7 @@ def commit_of(version: str) -> str:
 
 def metrics_at(commit: str, stage: str) -> Any:
     """The content of metrics/STAGE.json at a commit. Raises RegistryError if the commit has none."""
-    return json.loads(git("show", f"{commit}:./metrics/{stage}.json"))
+    return json.loads(read_committed(commit, f"{METRICS}/{stage}.json"))
 
 
 def assignments() -> list[Assignment]:
