@@ -1,4 +1,4 @@
-"""What commands share: the project in the working directory, its flows by name, and a first line."""
+"""What commands share: the project in the working directory, its flows and bundles by name, and a first line."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def require_project() -> None:
     """Raises DataError if the working directory is not a project."""
     if not Path("dvc.yaml").exists():
         raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run this in the project's folder")
+
+
+def bundle_named(name: str) -> Path:
+    """The bundle in a folder or, if there is no such folder, of a version of this project, such as v1 or production.
+
+    Raises DataError, RegistryError, BundleError.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if not Path("dvc.yaml").exists():
+        do = "name the bundle's folder, such as ./bundle, or run this in the project's folder"
+        raise DataError("no such folder, and no project here that has versions", where=name, do=do)
+    from fpplm.registry.versions import bundle_of, resolve
+
+    return bundle_of(resolve(name))
 
 
 def announce(what: str) -> None:
