@@ -194,8 +194,8 @@ def put_back(version: str, why: str) -> str:
 
     Raises DataError if it is in production, RegistryError and BundleError.
     """
-    from fpplm.service.golden import require_golden
     from fpplm_core.serving import Predictor
+    from fpplm_core.serving.golden import require_golden
 
     if version == in_production():
         raise DataError("it is in production", got=version, do="see: fpplm models")
