@@ -8,6 +8,7 @@ from dataclasses import astuple
 from fpplm.cli.flow import bundle_named
 from fpplm.promotion.data_changes import diff_data
 from fpplm.registry.lineage import Lineage
+from fpplm.report.console import comparison_section
 from fpplm.terminal.tables import Section
 from fpplm_core.data.diff import DataDiff
 from fpplm_core.errors import DataError, RegistryError
@@ -37,9 +38,8 @@ def model_sections(before: str, after: str, limit: int) -> Iterator[Section]:
         yield Section(f"the data were not compared: {error}")
     comparison = compare(new.path, old.path, settings)
     f1 = f"{before} {comparison.f1['incumbent']:.4f}, {after} {comparison.f1['candidate']:.4f}"
-    rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
-    head = (f"rule, {after} for {before}", "value", "bound", "outcome")
-    yield Section(f"served F1 on the current test split: {f1}", head, rules)
+    title, rule = f"served F1 on the current test split: {f1}", f"rule, {after} for {before}"
+    yield comparison_section(title, comparison, rule)
     if comparison.examples:
         examples = [
             (*(in_words(one.words, *spans) for spans in (one.gold, one.before, one.after)), " ".join(one.words))
