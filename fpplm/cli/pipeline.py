@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from fpplm.cli.flow import announce, require_project, run_flow
-from fpplm_core.errors import DataError, FpplmError, ParamsError
+from fpplm.project.lock import Busy
+from fpplm_core.errors import DataError, FpplmError
 
 app = typer.Typer()
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: train.lr=1e-4")
 ]
+BusyOption = Annotated[Busy, typer.Option("--busy", help="what to do while another retraining runs here")]
 ColdEvery = Annotated[
     int | None,
     typer.Option(min=1, help="with model.start production: start one of so many models in a row cold; 1 = this one"),
@@ -29,16 +31,12 @@ def retrain(
     promote: Annotated[
         bool, typer.Option("--promote", help="promote the new model to production if it passes the promotion rules")
     ] = False,
-    busy: Annotated[
-        str, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
-    ] = "wait",
+    busy: BusyOption = "wait",
     notify: Notify = None,
     cold_every: ColdEvery = None,
 ) -> None:
     """Runs the stages whose inputs changed, and shows scores, verdict, bundle and report."""
     require_project()
-    if busy not in ("wait", "skip", "fail"):
-        raise ParamsError("unknown choice", where="--busy", got=repr(busy), do="use wait, skip or fail")
     announce("retraining")
     start = time.perf_counter()
     from fpplm.promotion.history import verdict_line

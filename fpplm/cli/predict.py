@@ -12,7 +12,16 @@ import typer
 
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
 from fpplm.cli.flow import require_project, run_flow
-from fpplm.cli.reading import SeparatorOption, TagColumn, WordColumn, as_column, name_options, naming_options
+from fpplm.cli.reading import (
+    EncodingOption,
+    OnErrorOption,
+    SeparatorOption,
+    TagColumn,
+    WordColumn,
+    as_column,
+    name_options,
+    naming_options,
+)
 from fpplm.terminal.progress import duration, show_progress
 from fpplm_core.errors import DataError, ParamsError
 
@@ -38,11 +47,8 @@ def predict(
     word_column: WordColumn = None,
     tag_column: TagColumn = None,
     separator: SeparatorOption = "auto",
-    encoding: Annotated[str, typer.Option(help="encoding of the input, such as latin-1 or utf-16")] = "utf-8",
-    on_error: Annotated[
-        Literal["stop", "skip"],
-        typer.Option(help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
-    ] = "stop",
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     to: Annotated[Literal["jsonl", "conll"], typer.Option(help="output format")] = "jsonl",
     output: Annotated[str, typer.Option("--output", "-o", help="output file; - writes to standard output")] = "-",
     device: Device = "auto",

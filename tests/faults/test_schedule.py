@@ -267,7 +267,6 @@ WRONG = [
     (("--set", "data.segmentation=os:system"), "a scheduled run may not set this"),
     (("--set", "data.path=/etc"), "a scheduled run may not set this"),
     (("--set", "train.device=${oc.env:HOME}"), "may not use ${...}"),
-    (("--busy", "maybe"), "'maybe'"),
     (("--notify", "slack-webhook/nobody"), "--notify"),
 ]
 
