@@ -153,8 +153,9 @@ def tune(
     """Searches learning rates, warm-up, epochs and batch size on dev; an interrupted search continues."""
     require_project()
     announce("tuning")
+    from fpplm.pipeline.paths import PARAMS
     from fpplm.project.lock import project_lock
-    from fpplm.project.overrides import PARAMS, set_chosen
+    from fpplm.project.overrides import set_chosen
     from fpplm.studies.tuning import FOLDER, lines, tuned, write_plan
     from fpplm_core.params import load
     from fpplm_core.settings import read_yaml

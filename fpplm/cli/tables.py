@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fpplm.pipeline.paths import PARAMS
 from fpplm.pipeline.start import PRODUCTION
 from fpplm.promotion import history
 from fpplm.proof.cost import cpu_seconds_of
@@ -48,7 +49,7 @@ def data_at(commit: str) -> str:
     from ruamel.yaml import YAML
 
     reader = YAML(typ="safe", pure=True)
-    path = str(reader.load(read_committed(commit, "params.yaml"))["data"]["path"])
+    path = str(reader.load(read_committed(commit, str(PARAMS)))["data"]["path"])
     stages = reader.load(read_committed(commit, "dvc.lock"))["stages"]
     return f"{path} " + next(str(dep["md5"]) for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
 

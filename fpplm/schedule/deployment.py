@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from fpplm.pipeline.paths import PARAMS
 from fpplm.project.overrides import set_values_of_deployment
 from fpplm.registry.repository import require_promotable
 from fpplm.schedule.access import AUTH, log_in
@@ -180,7 +181,7 @@ def check(parameters: dict[str, Any]) -> None:
     from prefect.blocks.core import Block
 
     with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copyfile("params.yaml", Path(folder, "params.yaml"))
+        copy = shutil.copyfile(PARAMS, Path(folder, PARAMS))
         set_values_of_deployment(copy, parameters.get("overrides", []))
         load(copy)
     if notify := parameters.get("notify"):
