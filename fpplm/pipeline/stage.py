@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from fpplm.pipeline.failures import exit_on_error
-from fpplm.pipeline.inputs import unchanged_inputs
 from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import PARAMS
+from fpplm.pipeline.unchanged import unchanged_inputs
 from fpplm.terminal.progress import show_progress
 from fpplm_core.settings import Settings, read_yaml
 
