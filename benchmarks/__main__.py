@@ -89,8 +89,9 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def techniques(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("multi_task", "resampling", "fuzzy_regions", "filter_pooling", "label_lm", "adversarial")
-    on = {"plain": [], **{name: [name] for name in names}, "all six": None}
+    from fpplm_core.training.techniques import names
+
+    on = {"plain": [], **{name: [name] for name in names()}, "all six": None}
     base = {"device": options.device, "batch_pieces": 256, "precision": "auto"}
     script = HERE / "arms/fpplm_train.py"
     running = start({name: (sys.executable, script, base | {"techniques": which}) for name, which in on.items()})

@@ -1,11 +1,13 @@
 """Prepares the pages of the site in build/docs: `python docs/site.py`; `make docs` builds the site from them.
 
-It fills in what the code decides (parameters, commands, the list of decisions), draws the diagrams, adds the pages
-outside docs/, and adapts links: pages link to each other as they lie in the repository, so that they work there too.
+It fills in what the code decides (parameters, commands, the API, the list of decisions), draws the diagrams, adds the
+pages outside docs/, and adapts links: pages link to each other as they lie in the repository, so that they work there
+too.
 """
 
 from __future__ import annotations
 
+import ast
 import os.path
 import re
 import shutil
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import mmdr
+from griffe import GriffeLoader
 from typer.cli import get_docs_for_click
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -24,6 +27,7 @@ from fpplm_core.settings import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "build/docs"
+PACKAGES = ("fpplm", "fpplm_core")
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "clients/README.md")
 SHOWN = {".png", ".svg", ".css"}  # files that the site contains besides pages
 LINK = re.compile(r"\[([^\]\n]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)")
@@ -159,12 +163,57 @@ def written(value: Any) -> str:
     return names[value] if value is None or isinstance(value, bool) else str(value)
 
 
+def api() -> str:
+    """What tasks/ and flows/ import from the packages, what it means, and which file uses it."""
+    users: dict[str, list[str]] = {}
+    for file in sorted([*ROOT.glob("tasks/*.py"), *ROOT.glob("flows/*.py")]):
+        for name in imported(file.read_text(encoding="utf-8")):
+            users.setdefault(name, []).append(f"`{file.relative_to(ROOT).with_suffix('')}`")
+    loader = GriffeLoader(search_paths=[ROOT])
+    for package in PACKAGES:
+        loader.load(package)
+    rows = [(name, meaning(loader.modules_collection[name]), ", ".join(users[name])) for name in sorted(users)]
+    return "\n".join(
+        ["| name | meaning | used by |", "| --- | --- | --- |", *(f"| `{n}` | {m} | {u} |" for n, m, u in rows)]
+    )
+
+
+def imported(source: str) -> set[str]:
+    """The full names of what a file takes from the packages; of a module, what is read from it, or else the module."""
+    tree = ast.parse(source)
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            base = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            names = {one.asname or one.name: f"{base}{one.name}" for one in node.names}
+            aliases |= {name: full for name, full in names.items() if full.partition(".")[0] in PACKAGES}
+    read: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            read.setdefault(node.value.id, set()).add(f"{aliases[node.value.id]}.{node.attr}")
+    found = (read.get(name, {full}) if is_module(full) else {full} for name, full in aliases.items())
+    return set().union(*found)
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def meaning(found: Any) -> str:
+    """The first paragraph of a docstring; a constant's value; of what has no docstring, that of its module."""
+    if found.is_attribute:
+        return f"`{found.value}`"
+    text = (found.docstring or found.module.docstring).value
+    return escaped(" ".join(text.partition("\n\n")[0].split()))
+
+
 def escaped(text: str) -> str:
-    """Text for a cell of a table."""
-    return re.sub(r"([|*_<>\[\]{}])", r"\\\1", text)
+    """Text for a cell of a table; code in it stays as it is."""
+    return re.sub(r"(`[^`]*`)|([|*_<>\[\]{}])", lambda found: found[1] or f"\\{found[2]}", text)
 
 
-PARTS = {"parameters": parameters, "commands": commands, "decisions": decisions}
+PARTS = {"parameters": parameters, "commands": commands, "api": api, "decisions": decisions}
 
 if __name__ == "__main__":
     main()

@@ -21,7 +21,8 @@ from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from fpplm.pipeline.flow import end_on_sigterm
-from fpplm.registry.git import commit_of, try_git
+from fpplm.registry.git import try_git
+from fpplm.registry.sources import require_committed
 from fpplm.studies.ablation import Cell, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
@@ -39,7 +40,7 @@ def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False, clu
 
     Raises RegistryError for final runs if the plan, the choices or params.yaml are not committed as they are.
     """
-    choices = commit_of(used_files(plan, results)) if final else None
+    choices = require_committed(used_files(plan, results)) if final else None
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     run_all = run_missing.with_options(task_runner=runner)
     if cluster is None:

@@ -63,7 +63,6 @@ def decide(settings: Params, promote: bool) -> Verdict:
 @flow(name="retrain", log_prints=False)
 def retrain(
     overrides: list[str] | None = None,
-    data: str | None = None,
     promote: bool = True,
     busy: Busy = "wait",
     stage_hours: float = 24,
@@ -74,7 +73,6 @@ def retrain(
 
     Args:
         overrides: values of params.yaml for this run, such as `train.lr=1e-4`.
-        data: the same for data.path.
         promote: commit, register and put into production what earns it; otherwise only say so.
         busy: what to do where another retraining is at work in this folder: wait, skip, fail.
         stage_hours: after which a stage counts as hanging, is ended and tried again.
@@ -85,7 +83,7 @@ def retrain(
         StageError, or another FpplmError.
     """
     end_on_sigterm()
-    values = [*(overrides or []), *([f"data.path={data}"] if data else [])]
+    values = overrides or []
     run, verdict = Run.begin(overrides=values, promote=promote), INTERRUPTED_VERDICT
     try:
         with project_lock(busy):

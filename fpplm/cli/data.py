@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from fpplm.cli.flow import announce
+from fpplm.cli.pipeline import Overrides
 from fpplm.cli.reading import (
     MisalignedOption,
     OverlapOption,
@@ -24,9 +25,6 @@ from fpplm.cli.reading import (
 from fpplm_core.errors import DataError
 
 app = typer.Typer()
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: data.scheme=IOB1")
-]
 
 
 def make_folder(path: Path) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
-from pathlib import Path
 
+from fpplm.cli.flow import bundle_named
 from fpplm.promotion.data_changes import diff_data
 from fpplm.registry.lineage import Lineage
-from fpplm.registry.versions import bundle_of, resolve
+from fpplm.report.console import comparison_section
 from fpplm.terminal.tables import Section
 from fpplm_core.data.diff import DataDiff
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.params import load
-from fpplm_core.serving.bundle import Bundle, open_bundle
+from fpplm_core.serving.bundle import open_bundle
 from fpplm_core.tagging.spans import Span
 
 MENTIONS = ("before", "after", "added", "removed", "moved", "re-typed to", "re-typed from", "arrived", "left")
@@ -25,7 +25,7 @@ def model_sections(before: str, after: str, limit: int) -> Iterator[Section]:
     from fpplm.promotion.comparison import compare
 
     settings = load()
-    old, new = open_model(before), open_model(after)
+    old, new = (open_bundle(bundle_named(name), allow_links=True) for name in (before, after))
     changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
     if changes:
         head = ("what", "", before, after)
@@ -38,9 +38,8 @@ def model_sections(before: str, after: str, limit: int) -> Iterator[Section]:
         yield Section(f"the data were not compared: {error}")
     comparison = compare(new.path, old.path, settings)
     f1 = f"{before} {comparison.f1['incumbent']:.4f}, {after} {comparison.f1['candidate']:.4f}"
-    rules = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
-    head = (f"rule, {after} for {before}", "value", "bound", "outcome")
-    yield Section(f"served F1 on the current test split: {f1}", head, rules)
+    title, rule = f"served F1 on the current test split: {f1}", f"rule, {after} for {before}"
+    yield comparison_section(title, comparison, rule)
     if comparison.examples:
         examples = [
             (*(in_words(one.words, *spans) for spans in (one.gold, one.before, one.after)), " ".join(one.words))
@@ -95,8 +94,3 @@ def cut(rows: Sequence[tuple[str, ...]], limit: int) -> tuple[Sequence[tuple[str
 
 def missing(rows: int) -> str:
     return f"… and {rows:,} more; fpplm diff --limit 0 shows all" if rows else ""
-
-
-def open_model(name: str) -> Bundle:
-    """Opens the bundle of a version or in a folder. Raises DataError, RegistryError, BundleError."""
-    return open_bundle(name if Path(name).is_dir() else bundle_of(resolve(name)), allow_links=True)

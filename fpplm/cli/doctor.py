@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 
+from fpplm.pipeline.hashes import version_of
+from fpplm.pipeline.paths import PARAMS
 from fpplm_core.errors import FpplmError
 
 PACKAGES = ("torch", "transformers", "datasets", "prefect", "dvc", "seqeval", "great-expectations", "onnx")
@@ -18,19 +19,19 @@ Line = tuple[str, str, str | None]  # name, finding, advice (None if all is well
 
 def lines() -> Iterator[Line]:
     yield _python()
-    if not any(map(_version, PACKAGES)):  # a service: fpplm[serve]
+    if not any(map(version_of, PACKAGES)):  # a service: fpplm[serve]
         yield "pipeline", "not installed; to train: pip install 'fpplm[pipeline]'", None
         yield _runtime()
         return
     for package in PACKAGES:
         yield _package(package)
     yield _runtime()
-    yield "ray", _version("ray") or "not installed; to use a cluster: pip install 'fpplm[ray]'", None
+    yield "ray", version_of("ray") or "not installed; to use a cluster: pip install 'fpplm[ray]'", None
     yield _devices()
     yield _tool("git", "apt-get install git, or https://git-scm.com")
-    if Path("params.yaml").exists():
+    if PARAMS.exists():
         yield from _template()
-        yield _guarded("params.yaml", _params)
+        yield _guarded(str(PARAMS), _params)
         yield _guarded("encoder", _encoder)
         yield _guarded("data", _data)
     else:
@@ -44,20 +45,13 @@ def _python() -> Line:
     return "python", found, None if good else "make PYTHON=python3.11 retrain"
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _package(package: str) -> Line:
-    found = _version(package)
+    found = version_of(package)
     return package, found or "not installed", None if found else "pip install 'fpplm[pipeline]' -c requirements.lock"
 
 
 def _runtime() -> Line:
-    found = [f"{name} {version}" for name in RUNTIMES if (version := _version(name))]
+    found = [f"{name} {version}" for name in RUNTIMES if (version := version_of(name))]
     if not found:
         return "onnxruntime", "not installed", "pip install 'fpplm[serve]'"
     if len(found) > 1:

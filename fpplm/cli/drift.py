@@ -1,4 +1,4 @@
-"""`fpplm drift`: it needs a bundle, and no project."""
+"""`fpplm drift`: it needs a bundle, and a project only for a version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fpplm.cli.bundle import AllowLinks, Digest
-from fpplm.cli.flow import require_project
+from fpplm.cli.flow import bundle_named
 from fpplm.terminal.tables import Section, as_text
 from fpplm_core.errors import CheckFailed
 
@@ -25,7 +25,7 @@ Sketches = Annotated[
     list[Path], typer.Argument(help="files of fpplm predict --sketch or fpplm serve --sketches; several add up")
 ]
 BundleName = Annotated[
-    Path, typer.Option(help="the bundle that tagged these texts, or `production` for this project's version there")
+    str, typer.Option(help="bundle that tagged these texts: folder, or registered version, such as v1 or production")
 ]
 MinDistance = Annotated[float, typer.Option(min=0, max=1, help="smallest Jensen-Shannon distance that matters")]
 Alpha = Annotated[float, typer.Option(min=0.001, max=0.5, help="chance of an alarm where nothing has drifted")]
@@ -35,7 +35,7 @@ Emit = Annotated[bool, typer.Option("--emit", help="tell Prefect's server, where
 @app.command(epilog="Example: fpplm drift monday.json --bundle production")
 def drift(
     sketches: Sketches,
-    bundle: BundleName = Path("bundle"),
+    bundle: BundleName = "bundle",
     min_distance: MinDistance = MIN_DISTANCE,
     alpha: Alpha = ALPHA,
     emit: Emit = False,
@@ -43,13 +43,11 @@ def drift(
     allow_links: AllowLinks = False,
 ) -> None:
     """Compares the texts that a tagger saw with its training data; exit code 10 if a difference matters."""
-    from fpplm.service.sources import Production, source_of
     from fpplm_core.evaluation.drift import compare_sketches
     from fpplm_core.serving.bundle import open_bundle
     from fpplm_core.serving.sketch import read_reference, read_sketch
 
-    source = source_of(bundle, require_project)
-    opened = open_bundle(source.path(), digest, allow_links or isinstance(source, Production))
+    opened = open_bundle(bundle_named(bundle), digest, allow_links or not Path(bundle).is_dir())
     live = reduce(add, map(read_sketch, sketches))
     found = compare_sketches(read_reference(opened, live), live, min_distance, alpha)
     typer.echo(as_text(sections_of(found)))

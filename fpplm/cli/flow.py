@@ -1,8 +1,9 @@
-"""What commands share: the project in the working directory, its flows by name, and a first line."""
+"""What commands share: the project in the working directory, its flows and bundles by name, and a first line."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -24,16 +25,30 @@ def require_project() -> None:
         raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run this in the project's folder")
 
 
+def bundle_named(name: str) -> Path:
+    """The bundle in a folder or, if there is no such folder, of a version of this project, such as v1 or production.
+
+    Raises DataError, RegistryError, BundleError.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if not Path("dvc.yaml").exists():
+        do = "name the bundle's folder, such as ./bundle, or run this in the project's folder"
+        raise DataError("no such folder, and no project here that has versions", where=name, do=do)
+    from fpplm.registry.versions import bundle_of, resolve
+
+    return bundle_of(resolve(name))
+
+
 def announce(what: str) -> None:
     """Says on stderr what begins: what a slow command imports takes seconds, and its first line is to come at once."""
     print(f"{what} …", file=sys.stderr, flush=True)
 
 
-def load_flow(name: str) -> Any:
-    """Imports the module flows/NAME.py of the project in this folder by name, as DVC does to run its stages.
+def run_flow(name: str, **arguments: Any) -> Any:
+    """Runs the flow NAME in flows/NAME.py of the project in this folder; what it starts ends with this process.
 
-    What the flow starts ends with this process. Raises DataError if the project has no such flow, or one for another
-    version of fpplm.
+    Raises DataError if the project has no such flow, or one for another version of fpplm.
     """
     if not Path(f"flows/{name}.py").exists():
         raise DataError(
@@ -50,10 +65,19 @@ def load_flow(name: str) -> Any:
     guard()
     sys.path.insert(0, str(Path.cwd()))
     try:
-        return importlib.import_module(f"flows.{name}")
+        flow = getattr(importlib.import_module(f"flows.{name}"), name)
     except ImportError as error:
         if not (error.name or "").startswith("fpplm"):
             raise
-        raise DataError(
-            "made for another version of fpplm", where=f"flows/{name}.py", got=str(error), do="run: fpplm update"
-        ) from None
+        raise outdated(name, error) from None
+    try:
+        inspect.signature(flow).bind(**arguments)
+    except TypeError as error:
+        raise outdated(name, error) from None
+    return flow(**arguments)
+
+
+def outdated(name: str, error: Exception) -> DataError:
+    """A flow for another version of fpplm."""
+    got = str(error).removeprefix("got an ")
+    return DataError("made for another version of fpplm", where=f"flows/{name}.py", got=got, do="run: fpplm update")

@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce, load_flow, require_project
-from fpplm_core.errors import DataError, FpplmError, ParamsError
+from fpplm.cli.flow import announce, require_project, run_flow
+from fpplm.project.lock import Busy
+from fpplm_core.errors import DataError, FpplmError
 
 app = typer.Typer()
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", "-S", help="override a value of params.yaml: train.lr=1e-4")
 ]
+BusyOption = Annotated[Busy, typer.Option("--busy", help="what to do while another retraining runs here")]
 ColdEvery = Annotated[
     int | None,
     typer.Option(min=1, help="with model.start production: start one of so many models in a row cold; 1 = this one"),
@@ -26,29 +28,24 @@ Notify = Annotated[str | None, typer.Option(help="Prefect notification block, su
 @app.command(epilog="Example: fpplm retrain --promote --set train.epochs=10")
 def retrain(
     overrides: Overrides = None,
-    data: Annotated[str | None, typer.Option(help="data folder, instead of data.path in params.yaml")] = None,
     promote: Annotated[
         bool, typer.Option("--promote", help="promote the new model to production if it passes the promotion rules")
     ] = False,
-    busy: Annotated[
-        str, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
-    ] = "wait",
+    busy: BusyOption = "wait",
     notify: Notify = None,
     cold_every: ColdEvery = None,
 ) -> None:
     """Runs the stages whose inputs changed, and shows scores, verdict, bundle and report."""
     require_project()
-    if busy not in ("wait", "skip", "fail"):
-        raise ParamsError("unknown choice", where="--busy", got=repr(busy), do="use wait, skip or fail")
     announce("retraining")
     start = time.perf_counter()
     from fpplm.promotion.history import verdict_line
     from fpplm.report.console import summary
 
     require_ready(promote)  # before Prefect has started, which takes seconds
-    flow = load_flow("retrain")
-    more = {} if cold_every is None else {"cold_every": cold_every}  # a project's older flow does not take it
-    run, verdict = flow.retrain(overrides or [], data, promote, busy, notify=notify, **more)
+    run, verdict = run_flow(
+        "retrain", overrides=overrides, promote=promote, busy=busy, notify=notify, cold_every=cold_every
+    )
     if run.ran:
         typer.echo(f"\n{sum(run.ran.values())} of {len(run.ran)} stages ran, {time.perf_counter() - start:.0f} s\n")
         typer.echo(summary())
@@ -139,7 +136,7 @@ def ablate(
     from fpplm.studies.outcome import write_outcome
 
     if not only_report:
-        load_flow("ablate").ablate(plan, results, workers, final, **cluster_argument(cluster))
+        run_flow("ablate", plan=plan, results=results, workers=workers, final=final, cluster=cluster)
     typer.echo(write_outcome(plan, results))
 
 
@@ -156,14 +153,15 @@ def tune(
     """Searches learning rates, warm-up, epochs and batch size on dev; an interrupted search continues."""
     require_project()
     announce("tuning")
+    from fpplm.pipeline.paths import PARAMS
     from fpplm.project.lock import project_lock
-    from fpplm.project.overrides import PARAMS, set_chosen
+    from fpplm.project.overrides import set_chosen
     from fpplm.studies.tuning import FOLDER, lines, tuned, write_plan
     from fpplm_core.params import load
     from fpplm_core.settings import read_yaml
 
     plan = write_plan(load(), trials, read_yaml(space) if space else None)
-    load_flow("ablate").ablate(plan, FOLDER, workers, **cluster_argument(cluster))
+    run_flow("ablate", plan=plan, results=FOLDER, workers=workers, cluster=cluster)
     found = tuned()
     typer.echo("\n".join(lines(found)))
     if write and found.best.values:
@@ -172,11 +170,6 @@ def tune(
         typer.echo("written to params.yaml; next: dvc repro")
     elif found.best.values:
         typer.echo("to set them: the same command with --write")
-
-
-def cluster_argument(cluster: str | None) -> dict[str, str]:
-    """The argument of the flow, which a project's older copy of it does not take."""
-    return {} if cluster is None else {"cluster": cluster}
 
 
 @app.command(

@@ -6,18 +6,24 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
-from fpplm.cli.flow import load_flow, require_project
-from fpplm.cli.reading import SeparatorOption, TagColumn, WordColumn, as_column, name_options, naming_options
-from fpplm.terminal.progress import duration, show_progress
+from fpplm.cli.flow import require_project, run_flow
+from fpplm.cli.reading import (
+    EncodingOption,
+    OnErrorOption,
+    SeparatorOption,
+    TagColumn,
+    WordColumn,
+    as_column,
+    name_options,
+    naming_options,
+)
+from fpplm.terminal.progress import show_progress
 from fpplm_core.errors import DataError, ParamsError
-
-if TYPE_CHECKING:
-    from fpplm.prediction.cluster import Tagged
 
 app = typer.Typer()
 
@@ -38,11 +44,8 @@ def predict(
     word_column: WordColumn = None,
     tag_column: TagColumn = None,
     separator: SeparatorOption = "auto",
-    encoding: Annotated[str, typer.Option(help="encoding of the input, such as latin-1 or utf-16")] = "utf-8",
-    on_error: Annotated[
-        Literal["stop", "skip"],
-        typer.Option(help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
-    ] = "stop",
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     to: Annotated[Literal["jsonl", "conll"], typer.Option(help="output format")] = "jsonl",
     output: Annotated[str, typer.Option("--output", "-o", help="output file; - writes to standard output")] = "-",
     device: Device = "auto",
@@ -97,13 +100,21 @@ def predict(
         from fpplm.prediction.cluster import Options, tag_on_cluster
 
         options = Options.of(bundle, device, variant, digest, allow_links, threads, on_error == "skip")
-        progress_of_parts(tag_on_cluster(cluster, inputs, folder, options, resume))
+        with show_progress("predict"):
+            report_speed(tag_on_cluster(cluster, inputs, folder, options, resume))
         return
     if folder is not None:
         require_alone(context, "--folder", {"to", "device", "resume"})
         require_project()
-        further = {"resume": True} if resume else {}  # which a project's older copy of the flow does not take
-        load_flow("predict").predict(bundle, [Path(name) for name in inputs], Path(folder), to, device, **further)
+        run_flow(
+            "predict",
+            bundle=bundle,
+            sources=[Path(name) for name in inputs],
+            folder=Path(folder),
+            kind=to,
+            device=device,
+            resume=resume,
+        )
         return
     if resume and (output == "-" or explain):
         raise ParamsError(
@@ -169,19 +180,3 @@ def require_alone(context: typer.Context, option: str, allowed: set[str]) -> Non
             others.append(parameter.opts[0])
     if others:
         raise ParamsError("these options do not go with it", where=option, got=", ".join(others), do="omit them")
-
-
-def progress_of_parts(steps: Iterable[Tagged]) -> None:
-    """Reports finished parts, words per second and the time left on stderr, in place on a terminal."""
-    start, words, before = time.perf_counter(), 0, None
-    live = sys.stderr.isatty()
-    for step in steps:
-        before = step.parts if before is None else before
-        words += step.words
-        taken = max(1e-9, time.perf_counter() - start)
-        left = taken / max(1, step.parts - before) * (step.of - step.parts)
-        eta = f", about {duration(left)} left" if before < step.parts < step.of else ""
-        line = f"{step.parts:,} of {step.of:,} parts, {words:,} words, {words / taken:,.0f} words/s{eta}"
-        print(f"\r{line}\x1b[K" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
-    if live:
-        print(file=sys.stderr)

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce, require_project
+from fpplm.cli.flow import announce, bundle_named, require_project
 from fpplm_core.errors import ParamsError
 from fpplm_core.escaping import printable
 
 app = typer.Typer()
-Model = Annotated[str, typer.Argument(help="bundle folder, or registered version, such as v1")]
+Model = Annotated[str, typer.Argument(help="bundle folder, or registered version, such as v1 or production")]
 SignatureFile = Annotated[
     Path | None, typer.Option("--signature", help="file of the signature; default: FOLDER.sig, or such as v1.0.0.sig")
 ]
@@ -109,11 +109,8 @@ def verify_certificate(
 
 def locate(model: str) -> tuple[Path, Path]:
     """The folder of a bundle or version, and the default place of its signature. Raises DataError, RegistryError."""
-    if Path(model).is_dir():
-        folder = Path(model) if Path(model).name else Path(model).resolve()
-        return folder, folder.with_name(f"{folder.name}.sig")
-    require_project()
-    from fpplm.registry.versions import bundle_of, resolve
-
-    version = resolve(model)
-    return bundle_of(version), Path(f"{version}.sig")
+    folder = bundle_named(model)
+    if not Path(model).is_dir():
+        return folder, Path(f"{folder.name}.sig")
+    folder = folder if folder.name else folder.resolve()
+    return folder, folder.with_name(f"{folder.name}.sig")

@@ -12,7 +12,7 @@ import typer
 
 from fpplm.cli.bundle import AllowLinks, Device, Digest, Segmentation, Variant, load_segmenter
 from fpplm.cli.predict import report_speed
-from fpplm.cli.reading import naming_options
+from fpplm.cli.reading import EncodingOption, OnErrorOption, naming_options
 from fpplm.terminal.progress import show_progress
 from fpplm_core.escaping import printable
 
@@ -38,11 +38,8 @@ def queue(
         typer.Option(help="file of texts that are annotated already; in a project, those of train, dev and test are"),
     ] = None,
     input_format: Annotated[str, typer.Option("--format", help="format of the texts, as of `fpplm predict`")] = "auto",
-    encoding: Annotated[str, typer.Option(help="encoding of the texts, such as latin-1 or utf-16")] = "utf-8",
-    on_error: Annotated[
-        Literal["stop", "skip"],
-        typer.Option(help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
-    ] = "stop",
+    encoding: EncodingOption = "utf-8",
+    on_error: OnErrorOption = "stop",
     device: Device = "auto",
     variant: Variant = "auto",
     segmenter: Segmentation = None,

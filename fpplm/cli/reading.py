@@ -1,4 +1,4 @@
-"""What the commands that read annotated files share: their options, and errors that name these options."""
+"""What the commands that read files share: their options, and errors that name these options."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ MisalignedOption = Annotated[
     Misaligned, typer.Option("--misaligned", help="how to treat mentions that begin or end inside a word")
 ]
 OverlapOption = Annotated[Overlap, typer.Option("--overlap", help="how to treat overlapping mentions")]
+EncodingOption = Annotated[str, typer.Option("--encoding", help="encoding of the input, such as latin-1 or utf-16")]
+OnErrorOption = Annotated[
+    Literal["stop", "skip"],
+    typer.Option("--on-error", help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
+]
 Repair = Literal["refuse", "conlleval", "discard"]
 RepairOption = Annotated[Repair, typer.Option("--repair", help="how to treat illegal tag transitions")]
 Problem = TypeVar("Problem", bound=FpplmError)

@@ -8,6 +8,7 @@ import typer
 
 from fpplm.cli.flow import announce, require_project
 from fpplm.cli.pipeline import ColdEvery, Notify, Overrides
+from fpplm.project.lock import Busy
 
 app = typer.Typer()
 
@@ -32,9 +33,7 @@ def schedule(
     only_report: Annotated[
         bool, typer.Option("--only-report", help="report only; never promote to production")
     ] = False,
-    busy: Annotated[
-        str | None, typer.Option(help="what to do while another retraining runs here: wait, skip or fail")
-    ] = None,
+    busy: Annotated[Busy | None, typer.Option(help="what to do while another retraining runs here")] = None,
     notify: Notify = None,
     cold_every: ColdEvery = None,
     off: Annotated[bool, typer.Option("--off", help="remove the schedule")] = False,

@@ -58,8 +58,8 @@ def serve(
     announce(f"loading {bundle}")
     from functools import partial
 
-    from fpplm.schedule.access import listening_address, url
     from fpplm.service import sources, watching
+    from fpplm.service.address import listening_address, url
     from fpplm.service.app import Service
     from fpplm.service.metrics import Metrics
     from fpplm.service.model import load_model

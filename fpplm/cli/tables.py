@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fpplm.pipeline.paths import PARAMS
+from fpplm.pipeline.start import PRODUCTION
 from fpplm.promotion import history
 from fpplm.proof.cost import cpu_seconds_of
-from fpplm.registry.git import git
+from fpplm.registry.git import read_committed
 from fpplm.registry.repository import fetch, require_registry
-from fpplm.registry.versions import STAGE, assignments, in_production, metrics_at, versions
+from fpplm.registry.versions import assignments, in_production, metrics_at, versions
 from fpplm.report.scores import interval, served
 from fpplm.terminal.tables import table
 
@@ -19,7 +21,7 @@ def models() -> str:
     digests = {run.version: run.model for run in history.runs() if run.version and run.model}
     rows = []
     for name, tag in reversed(versions().items()):
-        stage, registered = STAGE if name == production else "", history.minute(tag.date)
+        stage, registered = PRODUCTION if name == production else "", history.minute(tag.date)
         cpu = sum(cpu_seconds_of(digests[name]).values()) if name in digests else 0
         cells = (*scores_at(tag.commit), data_at(tag.commit), f"{cpu:,.0f} s" if cpu else "not measured")
         rows.append((name, stage, registered, *cells))
@@ -47,8 +49,8 @@ def data_at(commit: str) -> str:
     from ruamel.yaml import YAML
 
     reader = YAML(typ="safe", pure=True)
-    path = str(reader.load(git("show", f"{commit}:./params.yaml"))["data"]["path"])
-    stages = reader.load(git("show", f"{commit}:./dvc.lock"))["stages"]
+    path = str(reader.load(read_committed(commit, str(PARAMS)))["data"]["path"])
+    stages = reader.load(read_committed(commit, "dvc.lock"))["stages"]
     return f"{path} " + next(str(dep["md5"]) for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
 
 

@@ -90,7 +90,7 @@ def rollback(
 
 @app.command(epilog="Example: fpplm diff v1 v2")
 def diff(
-    before: Annotated[str, typer.Argument(help="registered version, such as v1 or production, or bundle folder")],
+    before: Annotated[str, typer.Argument(help="bundle folder, or registered version, such as v1 or production")],
     after: Annotated[str, typer.Argument(help="version or bundle folder to compare with it")] = "bundle",
     limit: Annotated[int, typer.Option(min=0, help="number of rows to show of each list; 0 shows all")] = 20,
     data: Annotated[

@@ -107,7 +107,7 @@ class CodeHashes:
     def versions(self, package: str) -> dict[str, str | None]:
         """The version of each distribution that provides an importable package."""
         if package not in self.packages:
-            self.packages[package] = {name: _version(name) for name in self.distributions.get(package, [package])}
+            self.packages[package] = {name: version_of(name) for name in self.distributions.get(package, [package])}
         return self.packages[package]
 
     def keep(self) -> None:
@@ -121,7 +121,8 @@ class CodeHashes:
             keep(CODE, now)
 
 
-def _version(distribution: str) -> str | None:
+def version_of(distribution: str) -> str | None:
+    """The installed version; None if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

@@ -1,9 +1,10 @@
-"""Where the stages' files stand in a project."""
+"""Where parameters and the stages' files stand in a project."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+PARAMS = Path("params.yaml")
 CORPUS = Path("build/corpus")
 ENCODED = Path("build/encoded")
 MODEL = Path("build/model")

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from fpplm.pipeline.failures import exit_on_error
-from fpplm.pipeline.inputs import unchanged_inputs
 from fpplm.pipeline.parent import WATCHED
+from fpplm.pipeline.paths import PARAMS
+from fpplm.pipeline.unchanged import unchanged_inputs
 from fpplm.terminal.progress import show_progress
 from fpplm_core.settings import Settings, read_yaml
-
-PARAMS = "params.yaml"
 
 
 def run(stage: Callable[..., None]) -> None:
@@ -42,5 +41,5 @@ def arguments(stage: Callable[..., None], values: Any) -> dict[str, Settings]:
 def section(name: str, values: Any) -> tuple[Any, str]:
     """The values of a section, and the place to name in errors."""
     if name == "params" or not isinstance(values, dict):
-        return values, PARAMS
+        return values, str(PARAMS)
     return values.get(name), f"{PARAMS}: {name}"

@@ -23,6 +23,7 @@ from pyarrow.fs import FileSelector
 from fpplm.prediction.parts import Part, locate, parts_of, tag_part
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.serving import Predictor, open_bundle
+from fpplm_core.tracking import track
 
 REACHED = 5.0  # seconds to reach a cluster
 RUN = "_run.json"  # in the output folder: what its parts were made of; readers of Parquet folders ignore `_`
@@ -46,14 +47,6 @@ class Options(NamedTuple):
         """With the digest of the bundle, as every actor opens it by its path. Raises BundleError."""
         found = open_bundle(bundle, digest, allow_links).manifest["digest"]
         return cls(str(bundle.resolve()), device, variant, found, allow_links, threads, skip)
-
-
-class Tagged(NamedTuple):
-    """Finished parts, of how many, and the words of the last one."""
-
-    parts: int
-    of: int
-    words: int
 
 
 class PartTagger:
@@ -135,8 +128,8 @@ def errors_in_one_line() -> Iterator[None]:
         ) from None
 
 
-def tag_on_cluster(address: str, sources: list[str], folder: str, options: Options, resume: bool) -> Iterator[Tagged]:
-    """Tags every part that has no output in the folder, in a `session`; yields the progress.
+def tag_on_cluster(address: str, sources: list[str], folder: str, options: Options, resume: bool) -> Iterator[int]:
+    """Tags every part that has no output in the folder, in a `session`; yields the words of each finished part.
 
     Raises:
         DataError: a source cannot be read.
@@ -146,19 +139,16 @@ def tag_on_cluster(address: str, sources: list[str], folder: str, options: Optio
     parts = parts_of(sources)
     done = claim(folder, sources, options, resume)
     todo = [part for part in parts if part.output not in done]
-    finished = len(parts) - len(todo)
-    yield Tagged(finished, len(parts), 0)
     if not todo:
         return
     with session(address), errors_in_one_line():
-        for row in rows_of(todo, folder, options):
+        for row in track(rows_of(todo, folder, options), "parts", len(todo), lambda _: 1):
             if row["error"]:
                 what, where, got, do = row["error"]
                 raise DataError(what, where=where, got=got, do=do)
             for note in row["notes"]:
                 print(f"{parts[row['part']].output}: {note}", file=sys.stderr)
-            finished += 1
-            yield Tagged(finished, len(parts), row["words"])
+            yield int(row["words"])
 
 
 def rows_of(parts: list[Part], folder: str, options: Options) -> Iterator[dict[str, Any]]:

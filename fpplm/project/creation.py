@@ -11,8 +11,9 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from fpplm.pipeline.paths import PARAMS
 from fpplm.project.overrides import set_values
-from fpplm.project.template import PARAMS, copy_template, template_lock, write_lock
+from fpplm.project.template import copy_template, template_lock, write_lock
 from fpplm.registry.git import git, is_repository, save, try_git
 from fpplm.registry.repository import check_new_project
 from fpplm_core.data.formats import POINTER, detect

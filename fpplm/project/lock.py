@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
 from fpplm.pipeline.paths import SCRATCH
 from fpplm_core.errors import WorkspaceBusy
 from fpplm_core.files import write_text
@@ -31,6 +29,8 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
     Raises:
         WorkspaceBusy: another run holds it, and `busy` is not "wait".
     """
+    from filelock import FileLock, Timeout
+
     SCRATCH.mkdir(exist_ok=True)
     lock = FileLock(LOCK)
     announced = False

@@ -12,14 +12,13 @@ from typing import Any, get_origin
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
-from fpplm.pipeline.paths import SCRATCH
+from fpplm.pipeline.paths import PARAMS, SCRATCH
 from fpplm_core.data.segmenter import RULES
 from fpplm_core.errors import ParamsError
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
-PARAMS = Path("params.yaml")
 # What a deployment may set: whole sections, and of `data` how files are read and which ones.
 OPEN_SECTIONS = ("encode", "train", "technique", "export")
 OPEN_DATA = (

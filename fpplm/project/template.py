@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import fpplm
 import fpplm_core
+from fpplm.pipeline.paths import PARAMS
 from fpplm.project.overrides import set_values
 from fpplm_core.files import file_sha256, read_json, write_json
 from fpplm_core.params import Params
@@ -21,7 +22,7 @@ from fpplm_core.settings import read_yaml
 
 INSTALLED = Path(fpplm.__file__).with_name("template")
 CHECKOUT = Path(fpplm.__file__).parents[1]
-PARAMS, LOCK = Path("params.yaml"), Path("template.lock")
+LOCK = Path("template.lock")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def settings_here(overrides: list[str]) -> Params:
     if not overrides or not isinstance(values, dict):
         return Params.parse(values, str(source))
     with TemporaryDirectory() as folder:
-        copy = Path(folder) / "params.yaml"
+        copy = Path(folder) / PARAMS
         shutil.copyfile(source, copy)
         set_values(copy, overrides)
         return Params.parse(read_yaml(copy), str(source))

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fpplm.pipeline.paths import PARAMS
 from fpplm.project.creation import refuse_own_modules
 from fpplm.project.overrides import write_values
-from fpplm.project.template import PARAMS, TemplateLock, read_lock, template_files, template_lock, write_lock
+from fpplm.project.template import TemplateLock, read_lock, template_files, template_lock, write_lock
 from fpplm.registry.git import try_git
 from fpplm_core.data.segmenter import RENAMED
 from fpplm_core.errors import ParamsError

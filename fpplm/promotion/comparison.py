@@ -5,20 +5,16 @@ This is not a stage of dvc.yaml, because a model does not depend on what is in p
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
-from fpplm.pipeline import paths, stage
+from fpplm.pipeline import paths
 from fpplm.pipeline.timing import word_rates
-from fpplm.terminal import tables
-from fpplm.terminal.tables import Section
 from fpplm_core.data.corpus import load_corpus, stream_corpus
 from fpplm_core.data.records import Sentence
-from fpplm_core.escaping import printable
 from fpplm_core.evaluation.metrics import SentenceCounts, span_counts
 from fpplm_core.evaluation.promotion import (
     ChangedSentence,
@@ -30,7 +26,6 @@ from fpplm_core.evaluation.promotion import (
 from fpplm_core.evaluation.scores import Spans, gold_spans, mentions
 from fpplm_core.evaluation.slices import read_slices
 from fpplm_core.evaluation.slicing import members_of, open_columns, slice_counts
-from fpplm_core.files import write_record
 from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
 from fpplm_core.tagging.spans import types_of
@@ -38,17 +33,6 @@ from fpplm_core.tagging.spans import types_of
 COMPARISON = paths.REPORTS / "comparison.json"
 TIMED = 500  # sentences in a speed measurement
 EXAMPLES = 20
-
-
-def main(params: Params) -> None:
-    parser = ArgumentParser(prog="python -m fpplm.promotion.comparison", description=__doc__)
-    parser.add_argument("candidate", type=Path, help="folder of the new bundle")
-    parser.add_argument("incumbent", type=Path, help="folder of the bundle in production")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    given = parser.parse_args()
-    comparison = compare(given.candidate, given.incumbent, params)
-    write_record(COMPARISON, comparison)
-    show(comparison)
 
 
 def compare(candidate: Path, incumbent: Path, params: Params, overlap: SplitOverlap | None = None) -> Comparison:
@@ -97,13 +81,3 @@ def rates(taggers: Sequence[Predictor], sentences: Sequence[Sentence]) -> list[f
 
 def size_of(tagger: Predictor) -> int:
     return int(tagger.bundle.manifest["files"][tagger.bundle.config.graphs[tagger.variant]]["bytes"])
-
-
-def show(comparison: Comparison) -> None:
-    rows = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
-    tables.show(Section(f"verdict: {comparison.verdict}", ("rule", "value", "bound", "outcome"), rows))
-    print(*map(printable, comparison.reasons), sep="\n")
-
-
-if __name__ == "__main__":
-    stage.run(main)

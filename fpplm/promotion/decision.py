@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from fpplm.promotion.data_changes import DATA_DIFF, kept_corpus, write_diff
 from fpplm.promotion.floors import open_gate, weak, worst
 from fpplm.promotion.overlap import measure_overlap
 from fpplm.registry import versions
-from fpplm.registry.git import git, is_repository
+from fpplm.registry.git import is_repository
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import fetch, require_promotable, require_registry, require_remote
 from fpplm.registry.versions import (
@@ -24,6 +23,7 @@ from fpplm.registry.versions import (
     commit_of,
     in_production,
     manifest_of,
+    metrics_at,
     previous,
     resolve,
 )
@@ -96,8 +96,7 @@ def taken_out(incumbent: str | None) -> str | None:
     """The version with this folder's model if it was in production earlier, but no longer is."""
     model = read_json(METRICS / "train.json")["model_sha256"]
     for name in {one.version for one in assignments()} - {incumbent}:
-        trained = json.loads(git("show", f"{commit_of(name)}:./{METRICS}/train.json"))
-        if trained["model_sha256"] == model:
+        if metrics_at(commit_of(name), "train")["model_sha256"] == model:
             return name
     return None
 
@@ -195,8 +194,8 @@ def put_back(version: str, why: str) -> str:
 
     Raises DataError if it is in production, RegistryError and BundleError.
     """
-    from fpplm.service.golden import require_golden
     from fpplm_core.serving import Predictor
+    from fpplm_core.serving.golden import require_golden
 
     if version == in_production():
         raise DataError("it is in production", got=version, do="see: fpplm models")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fpplm.pipeline.paths import METRICS, MODEL, PREDICTIONS
-from fpplm.project.overrides import PARAMS, write_values
+from fpplm.pipeline.paths import METRICS, MODEL, PARAMS, PREDICTIONS
+from fpplm.project.overrides import write_values
 from fpplm_core.errors import DataError, GateFailed
 from fpplm_core.evaluation.floors import Floors, missing_floors, propose_floors, weak_types
 from fpplm_core.evaluation.predictions import read_predictions

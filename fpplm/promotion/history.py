@@ -17,9 +17,10 @@ import psutil
 from pydantic import TypeAdapter
 
 from fpplm.pipeline.paths import SCRATCH
+from fpplm.pipeline.start import PRODUCTION
 from fpplm.promotion.trend import with_versions
 from fpplm.registry.lineage import Lineage
-from fpplm.registry.versions import STAGE, assignments, manifest_of
+from fpplm.registry.versions import assignments, manifest_of
 from fpplm.report.run import ChangesSince, RunChange, RunSummary, TrendPoint, Verdict
 from fpplm.report.scores import ModelScores
 from fpplm_core.errors import FpplmError
@@ -199,7 +200,7 @@ def since_production(now: Lineage, verdict: Verdict) -> Iterator[ChangesSince]:
     if version is None:
         return
     dates = {one.version: one.date for one in assigned}  # the last one of each
-    since = f"{version}, put into {STAGE} {minute(dates[version])}"
+    since = f"{version}, put into {PRODUCTION} {minute(dates[version])}"
     try:
         made = Lineage.from_manifest(manifest_of(version))
     except FpplmError:

@@ -14,7 +14,7 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 import fpplm_core
-from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
+from fpplm.pipeline.paths import BUNDLE, METRICS, PARAMS, SCRATCH
 from fpplm.project.overrides import set_values
 from fpplm.registry.git import git, try_git
 from fpplm.registry.lineage import Lineage
@@ -41,9 +41,7 @@ def reproduce(version: str) -> str:
         if change.kind in ("environment", "packages"):
             print(f"the environment differs: {change.name} was {change.before}, is {change.after}", flush=True)
     trained = read_json(folder / METRICS / "train.json")
-    set_values(
-        folder / "params.yaml", [f"train.precision={trained['precision']}"]
-    )  # it may have been chosen by measurement
+    set_values(folder / PARAMS, [f"train.precision={trained['precision']}"])  # it may have been chosen by measurement
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "dvc", "repro", "--quiet", "--force", "--no-run-cache"]  # the stages speak
     threads = str(trained["threads"])  # sums round differently with another number of threads

@@ -55,14 +55,6 @@ def try_git(*arguments: str) -> str | None:
         return None
 
 
-def commit_of(files: Sequence[Path]) -> str:
-    """The last commit that changed any of these files. Raises RegistryError if one is not committed as it is now."""
-    names = [str(file) for file in files]
-    if changed := git("status", "--porcelain", "--ignored", "--", *names):
-        raise RegistryError("not committed", where=", ".join(names), got=changed, do="commit them first")
-    return git("log", "-1", "--format=%H", "--", *names)
-
-
 def is_repository() -> bool:
     """Whether this folder is in a Git repository; False without Git.
 

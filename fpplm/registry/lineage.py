@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import fpplm_core
 from fpplm.pipeline.fingerprint import Fingerprint, fingerprints, modules_of, union
-from fpplm.pipeline.paths import METRICS
+from fpplm.pipeline.paths import METRICS, PARAMS
 from fpplm.pipeline.start import start_facts, tracked_folder
 from fpplm.registry.git import try_git
 from fpplm.registry.sources import in_repository, last_commit, uncommitted
@@ -19,7 +19,7 @@ from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.files import file_sha256, read_json, read_record
 from fpplm_core.params import Params
 
-MADE_FROM = ("params.yaml", "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
+MADE_FROM = (str(PARAMS), "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
 SHOWN = 12  # characters of a hash shown in a change
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import chdir
 from pathlib import Path
 
-from fpplm.pipeline.paths import METRICS
+from fpplm.pipeline.paths import METRICS, PARAMS
 from fpplm.registry.git import REMOTE, git, has_remote, is_repository, try_git
 from fpplm.registry.lineage import code_of_stages
 from fpplm.registry.sources import in_repository, uncommitted
 from fpplm_core.errors import DataError, RegistryError
 
 ARTIFACT = "tagger"  # in dvc.yaml
-RECORDS = ("dvc.lock", str(METRICS), "params.yaml")  # what a version's commit holds, besides its data
+RECORDS = ("dvc.lock", str(METRICS), str(PARAMS))  # what a version's commit holds, besides its data
 CONFIGURATION = ("flows", "dvc.yaml", "requirements.lock")  # besides code; params.yaml is committed with the version
 UNFINISHED = {  # what Git keeps while an operation waits for the user
     "MERGE_HEAD": "merge",

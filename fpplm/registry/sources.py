@@ -1,13 +1,14 @@
-"""Which part of a fingerprint's code lies in this Git repository, and whether it is committed."""
+"""Which files, of code or others, lie in this Git repository, and whether they are committed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fpplm.pipeline.fingerprint import Fingerprint, sources
 from fpplm.registry.git import git, try_git
+from fpplm_core.errors import RegistryError
 
 
 def in_repository(code: Fingerprint) -> list[Path]:
@@ -36,3 +37,11 @@ def last_commit(paths: Iterable[Path]) -> str | None:
     """The last commit that changed one of these files; None if there is none."""
     names = [str(path) for path in paths]
     return try_git("log", "-1", "--format=%H", "--", *names) or None if names else None
+
+
+def require_committed(paths: Sequence[Path]) -> str:
+    """The last commit that changed one of these files. Raises RegistryError if one is not committed as it is now."""
+    unknown = {path for path in paths if last_commit([path]) is None}  # Git's status names no file that it ignores
+    if wrong := sorted({*unknown, *uncommitted(paths)}):
+        raise RegistryError("not committed", where=", ".join(map(str, wrong)), do="commit them first")
+    return git("log", "-1", "--format=%H", "--", *map(str, paths))

@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fpplm.pipeline.paths import BUNDLE, SCRATCH
+from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
+from fpplm.pipeline.start import PRODUCTION
 from fpplm.registry.copies import copy_of
-from fpplm.registry.git import REMOTE, git, has_remote, identity, save
+from fpplm.registry.git import REMOTE, git, has_remote, identity, read_committed, save
 from fpplm.registry.repository import RECORDS, artifact, fetch, require_promotable
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.escaping import printable
 from fpplm_core.serving.bundle import open_bundle
 
-STAGE = "production"
 SUBJECT = "%(contents:subject)"
 COPIES = SCRATCH / "versions"
 
@@ -70,23 +70,23 @@ def commit_of(version: str) -> str:
 
 def metrics_at(commit: str, stage: str) -> Any:
     """The content of metrics/STAGE.json at a commit. Raises RegistryError if the commit has none."""
-    return json.loads(git("show", f"{commit}:./metrics/{stage}.json"))
+    return json.loads(read_committed(commit, f"{METRICS}/{stage}.json"))
 
 
 def assignments() -> list[Assignment]:
     """The changes of production, the last one last."""
     names = {tag.commit: name for name, tag in versions().items()}
     found: list[Assignment] = []
-    for tag in _tags(f"#{STAGE}#*"):
+    for tag in _tags(f"#{PRODUCTION}#*"):
         before, version = found[-1].version if found else None, names.get(tag.commit, tag.commit)
-        _, _, why = tag.message.partition(f" into {STAGE}: ")
+        _, _, why = tag.message.partition(f" into {PRODUCTION}: ")
         found.append(Assignment(tag.date, tag.who, before, version, why))
     return found
 
 
 def last_assignment() -> str | None:
     """The name of the tag that changed production last, which is another one after each promotion and rollback."""
-    found = _tags(f"#{STAGE}#*")
+    found = _tags(f"#{PRODUCTION}#*")
     return found[-1].name if found else None
 
 
@@ -110,9 +110,11 @@ def resolve(name: str) -> str:
 
     Raises DataError if there is no such version.
     """
+    if name == PRODUCTION:
+        if current := in_production():
+            return current
+        raise DataError("no version is in production", do="see: fpplm models")
     known = versions()
-    if name == STAGE and (current := in_production()):
-        return current
     wanted = name if name.startswith("v") else f"v{name}"
     for candidate in (wanted, f"{wanted}.0", f"{wanted}.0.0"):
         if candidate in known:
@@ -237,7 +239,7 @@ def _assignment(version: str, why: str) -> tuple[str, str]:
     names = git("for-each-ref", "--format=%(refname)", f"refs/tags/{artifact()}#*").splitlines()
     numbers = (name.rsplit("#", 1)[1] for name in names)
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
-    return f"{artifact()}#{STAGE}#{number}", f"{version} into {STAGE}" + (f": {why}" if why else "")
+    return f"{artifact()}#{PRODUCTION}#{number}", f"{version} into {PRODUCTION}" + (f": {why}" if why else "")
 
 
 def one_line(text: str) -> str:

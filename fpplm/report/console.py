@@ -11,6 +11,7 @@ from fpplm.report.scores import interval, served
 from fpplm.terminal.tables import Section
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.gate import GateResult
+from fpplm_core.evaluation.promotion import Comparison
 from fpplm_core.evaluation.scores import Evaluation, worst_slice
 from fpplm_core.export.verdicts import ClientF1, VariantVerdict
 from fpplm_core.files import read_json, read_record
@@ -24,6 +25,12 @@ def gate_section(result: GateResult) -> Section:
     ]
     head = ("rule", "value", "required", "verdict")
     return Section("gate: the trained model", head, rows, "\n".join(map(printable, result.undecided)))
+
+
+def comparison_section(title: str, comparison: Comparison, rule: str = "rule") -> Section:
+    """The rules of promotion; `rule` is the head of their names."""
+    rows = [(one.name, f"{one.value:.4g}", f"{one.bound:.4g}", one.outcome) for one in comparison.rules]
+    return Section(title, (rule, "value", "bound", "outcome"), rows)
 
 
 def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timing]) -> Iterator[str]:

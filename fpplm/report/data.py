@@ -33,7 +33,6 @@ from fpplm_core.export.verdicts import VariantVerdict, VerifyReport
 from fpplm_core.files import read_json
 from fpplm_core.settings import read_yaml
 
-STAGES = ("check", "train", "evaluate", "gate", "verify")
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
 SOURCES = {  # hashes: the key in the manifest or in metrics/train.json, and its name on the page
     "commit": "commit",
@@ -67,8 +66,8 @@ class StageResults:
             "verify": self.verify is not None and "fp32" in self.verify.refused,
         }
         return {
-            stage: NOT_RUN if getattr(self, stage) is None else FAILED if failed.get(stage) else PASSED
-            for stage in STAGES
+            stage: NOT_RUN if result is None else FAILED if failed.get(stage) else PASSED
+            for stage, result in vars(self).items()
         }
 
 
@@ -131,7 +130,7 @@ class ReportData:
         reports, train = root / paths.REPORTS, results.train
         bundled = manifest if results.verify else None
         findings = (if_there(reports / "training" / "findings.json") or {}) if train else {}
-        predictions, settings = root / paths.PREDICTIONS / "test.jsonl", root / "params.yaml"
+        predictions, settings = root / paths.PREDICTIONS / "test.jsonl", root / paths.PARAMS
         sentences = read_predictions(predictions) if results.evaluate and predictions.exists() else None
         comparison = record_if_there(reports / "comparison.json", Comparison)
         compared = comparison if manifest and comparison and comparison.candidate == manifest["digest"] else None

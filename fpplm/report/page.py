@@ -18,7 +18,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fpplm.checks.page import environment
-from fpplm.pipeline import paths, stage
+from fpplm.pipeline import paths
 from fpplm.report.data import ReportData
 from fpplm.report.run import TrendPoint
 from fpplm_core import __version__
@@ -33,10 +33,6 @@ LIBRARIES = {
 }
 STYLES = ("templates/page.css", "templates/sections.css")
 LICENCES = ("vendor/d3.LICENSE", "vendor/plot.LICENSE")
-
-
-def main() -> None:
-    print(render())
 
 
 def render(root: Path = Path()) -> Path:
@@ -74,7 +70,3 @@ def write_page(path: Path, template: str, scripts: Sequence[str], **values: Any)
 def hash_of(script: str) -> str:
     """The hash of an inline script as a Content Security Policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-if __name__ == "__main__":
-    stage.run(main)

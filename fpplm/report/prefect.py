@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prefect.artifacts import create_markdown_artifact
 
 from fpplm.pipeline import paths
+from fpplm.report.console import comparison_section, gate_section
 from fpplm.report.page import render
 from fpplm.report.run import PAGES, RunSummary, as_markdown
 from fpplm.report.scores import both_f1
-from fpplm.terminal.tables import markdown_table
+from fpplm.terminal.tables import Section, markdown_table
 from fpplm_core.escaping import markdown
 from fpplm_core.evaluation.gate import GateResult
 from fpplm_core.evaluation.promotion import Comparison
@@ -41,9 +42,7 @@ def publish_run(summary: RunSummary) -> None:
     with ignore_server_errors():
         create_markdown_artifact(text, key="retraining", description="what changed, and the verdict")
         if comparison and (comparison.candidate, comparison.incumbent) == (summary.model, summary.against):
-            rows = [(rule.name, f"{rule.value:.4g}", f"{rule.bound:.4g}", rule.outcome) for rule in comparison.rules]
-            head = ("rule", "value", "bound", "outcome")
-            publish_table("comparison", f"compared with {comparison.incumbent}", head, rows)
+            publish_table("comparison", comparison_section(f"compared with {comparison.incumbent}", comparison))
         link = f"[report.html]({os.environ[PAGES]}/{page.name})\n\n" if PAGES in os.environ else ""
         create_markdown_artifact(f"{link}{markdown(str(page))}", key="report", description="the run on one page")
 
@@ -52,52 +51,57 @@ def publish_stage(name: str) -> None:
     """Publishes what a finished stage found, as tables: data check, scores and scores by type, gate, graphs."""
     if name == "check":
         checks = read_json(paths.METRICS / "check.json")["checks"].items()
-        rows: list[Sequence[object]] = [(key, row["severity"], row["found"], row["rows"]) for key, row in checks]
-        publish_table("check", "data check", ("check", "severity", "found", "of rows"), rows)
+        rows = [(key, row["severity"], str(row["found"]), str(row["rows"])) for key, row in checks]
+        publish_table("check", Section("data check", ("check", "severity", "found", "of rows"), rows))
     elif name == "evaluate":
         scores = vars(read_record(paths.METRICS / "evaluate.json", Evaluation))
-        keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
-        rows = [(split, *(f"{getattr(row, key):.4f}" for key in keys)) for split, row in scores.items()]
-        publish_table("scores", "span scores of the trained model, seqeval strict", ("split", *keys), rows)
-        rows = [
-            (split, kind, *(f"{value:.4f}" for value in (one.f1, one.precision, one.recall)), one.support)
-            for split, row in scores.items()
-            for kind, one in row.types.items()
-        ]
-        publish_table(
-            "types",
-            "scores of the trained model by type",
-            ("split", "type", "F1", "precision", "recall", "support"),
-            rows,
-        )
-        publish_slices(scores)
+        publish_table("scores", scores_section(scores))
+        publish_table("types", types_section(scores))
+        publish_table("slices", slices_section(scores))
     elif name == "gate":
-        rules = read_record(paths.METRICS / "gate.json", GateResult).rules
-        rows = [
-            (r.name, f"{r.value:.4g}", f"{r.relation} {r.bound:.4g}", "pass" if r.passed else "FAIL") for r in rules
-        ]
-        publish_table("gate", "gate", ("rule", "value", "required", "verdict"), rows)
+        publish_table("gate", gate_section(read_record(paths.METRICS / "gate.json", GateResult)))
     elif name == "verify":
         report = read_record(paths.METRICS / "verify.json", VerifyReport)
-        rows = [
-            (graph, f"{one.dev_f1:.4f}", f"{one.dev_f1_loss:.4f}", f"{one.max_logit_delta:.2g}", one.accepted)
+        graphs = [
+            (graph, f"{one.dev_f1:.4f}", f"{one.dev_f1_loss:.4f}", f"{one.max_logit_delta:.2g}", str(one.accepted))
             for graph, one in report.variants.items()
         ]
         head = ("graph", "dev F1", "loss", "max Δlogit", "kept")
-        publish_table("graphs", f"bundle {paths.BUNDLE.resolve()}", head, rows)
+        publish_table("graphs", Section(f"bundle {paths.BUNDLE.resolve()}", head, graphs))
 
 
-def publish_slices(scores: Mapping[str, SplitScores]) -> None:
-    """The scores of each slice and split."""
+def scores_section(scores: Mapping[str, SplitScores]) -> Section:
+    keys = ("f1", "f1_low", "f1_high", "precision", "recall", "macro_f1", "coverage")
+    rows = [(split, *(f"{getattr(row, key):.4f}" for key in keys)) for split, row in scores.items()]
+    return Section("span scores of the trained model, seqeval strict", ("split", *keys), rows)
+
+
+def types_section(scores: Mapping[str, SplitScores]) -> Section:
     rows = [
-        (split, name, f"{one.f1:.4f}", f"{one.f1_low:.4f}", f"{one.f1_high:.4f}", one.sentences, one.support)
+        (split, kind, *(f"{value:.4f}" for value in (one.f1, one.precision, one.recall)), str(one.support))
+        for split, row in scores.items()
+        for kind, one in row.types.items()
+    ]
+    head = ("split", "type", "F1", "precision", "recall", "support")
+    return Section("scores of the trained model by type", head, rows)
+
+
+def slices_section(scores: Mapping[str, SplitScores]) -> Section:
+    rows = [
+        (
+            split,
+            name,
+            *(f"{value:.4f}" for value in (one.f1, one.f1_low, one.f1_high)),
+            *map(str, (one.sentences, one.support)),
+        )
         for split, row in scores.items()
         for name, one in row.slices.items()
     ]
     head = ("split", "slice", "F1", "low", "high", "sentences", "support")
-    publish_table("slices", "scores of the trained model by slice (slices.yaml)", head, rows)
+    return Section("scores of the trained model by slice (slices.yaml)", head, rows)
 
 
-def publish_table(key: str, description: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def publish_table(key: str, section: Section) -> None:
     """A table as Markdown: Prefect renders the cells of its own table artifacts as Markdown too, and unescaped."""
-    create_markdown_artifact(markdown_table(head, rows), key=key, description=markdown(description))
+    table = markdown_table(section.head, section.rows)
+    create_markdown_artifact(table, key=key, description=markdown(section.title))

@@ -27,7 +27,7 @@ class Error(NamedTuple):
 class ErrorTable:
     """The sentences with errors as the browser reads them, and how many there are of each kind.
 
-    `data` is what page.js documents; it has `shown` of the `sentences` with errors, from all over the split.
+    `data` is what errors.js documents; it has `shown` of the `sentences` with errors, from all over the split.
     """
 
     counts: Counter[str]

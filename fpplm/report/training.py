@@ -6,17 +6,14 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
+from fpplm_core.training.techniques import settings
+
 DRAWN_ROWS = 120  # of a table of curves: each row is a mean over as many steps as that takes
-ABOUT = {
-    "adversarial": "Attacks the word embeddings and the logits; a rival learns the tagger's errors and adds to them.",
-    "filter_pooling": "Fills the encodings of some words from the words around them, and hides some words altogether.",
-    "fuzzy_regions": "Trains everything but the encoder first; then the groups of the encoder open one by one.",
-    "label_lm": "A small language model over labels learns to mend them, and teaches the tagger while it is ahead.",
-    "multi_task": "Adds losses for pairs of labels, types in the sentence, neighbouring labels and boundaries.",
-    "resampling": "Late in training, updates a share of the encoder's blocks at a time, drawn by their gradients.",
+ABOUT = {name: getdoc(kind) or "" for name, kind in settings().items()} | {
     "self_training": "Trains on the tagger's own confident predictions on unlabelled text.",
 }
 WHOLE = "training as a whole"  # what belongs to no technique

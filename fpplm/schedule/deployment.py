@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from fpplm.project.lock import Busy
+from fpplm.pipeline.paths import PARAMS
 from fpplm.project.overrides import set_values_of_deployment
 from fpplm.registry.repository import require_promotable
 from fpplm.schedule.access import AUTH, log_in
@@ -181,11 +181,9 @@ def check(parameters: dict[str, Any]) -> None:
     from prefect.blocks.core import Block
 
     with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copyfile("params.yaml", Path(folder, "params.yaml"))
+        copy = shutil.copyfile(PARAMS, Path(folder, PARAMS))
         set_values_of_deployment(copy, parameters.get("overrides", []))
         load(copy)
-    if (busy := parameters.get("busy", "wait")) not in get_args(Busy):
-        raise ParamsError("unknown choice", where="--busy", got=repr(busy), do="use wait, skip or fail")
     if notify := parameters.get("notify"):
         try:
             Block.load(notify)

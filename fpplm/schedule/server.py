@@ -23,6 +23,7 @@ from fpplm.pipeline.guard import guard, started_by  # first: it switches telemet
 from fpplm.pipeline.paths import SCRATCH
 from fpplm.report.run import PAGES
 from fpplm.schedule import access, pages
+from fpplm.service.address import listening_address, url
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text
 
@@ -74,8 +75,8 @@ def up(host: str, port: int) -> None:
     Raises:
         FpplmError: the port is taken, other machines would need no password, or server or worker has ended by itself.
     """
-    place, here_only = access.listening_address(host, port)
-    origin = access.url(place, port)
+    place, here_only = listening_address(host, port)
+    origin = url(place, port)
     address = f"{origin}/api"
     check_free(place, port, address)
     os.environ["PREFECT_API_URL"] = address

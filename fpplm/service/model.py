@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fpplm.service.batcher import Batcher
-from fpplm.service.golden import require_golden
 from fpplm.service.limits import Limits
 from fpplm.service.metrics import Metrics, ModelMetrics
 from fpplm.service.sketches import SketchFile
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.golden import require_golden
 from fpplm_core.serving.sketch import Sketch
 
 

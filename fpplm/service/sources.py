@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol
 
-PRODUCTION = "production"
+from fpplm.pipeline.start import PRODUCTION
 
 
 class Source(Protocol):
@@ -57,13 +57,9 @@ class Production:
 
 
 def _production() -> Path:
-    from fpplm.registry.versions import bundle_of, in_production
-    from fpplm_core.errors import DataError
+    from fpplm.registry.versions import bundle_of, resolve
 
-    version = in_production()
-    if version is None:
-        raise DataError("no version is in production", do="see: fpplm models")
-    return bundle_of(version).absolute()
+    return bundle_of(resolve(PRODUCTION)).absolute()
 
 
 def source_of(name: Path, require_project: Callable[[], None]) -> Source:

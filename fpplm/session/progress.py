@@ -1,4 +1,4 @@
-"""Shows the progress of training on the terminal, in dvclive and TensorBoard, and in two tables of curves."""
+"""Shows the progress of training on the terminal, in dvclive, and in two tables of curves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 from dvclive.live import Live
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from fpplm.pipeline.paths import REPORTS
 from fpplm_core.files import write_text
@@ -17,7 +16,7 @@ CURVES = REPORTS / "training"
 
 
 class Display:
-    """Shows progress: a bar on a terminal, plain lines elsewhere, and curves for DVC and TensorBoard."""
+    """Shows progress: a bar on a terminal, plain lines elsewhere, and curves for DVC."""
 
     def __init__(self, steps: int, history: TrainingHistory) -> None:
         self.history, self.shown = history, len(history.losses)
@@ -27,7 +26,6 @@ class Display:
         self.task = self.bar.add_task("training", total=steps, completed=history.step)
         shutil.rmtree(CURVES, ignore_errors=True)
         self.live = Live(str(CURVES / "dvclive"), save_dvc_exp=False, dvcyaml=None, report=None)
-        self.board = SummaryWriter(str(CURVES / "tensorboard"))
 
     def __enter__(self) -> Display:
         self.bar.start()
@@ -36,12 +34,10 @@ class Display:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
         self.live.end()  # type: ignore[no-untyped-call]
-        self.board.close()
         self._write_curves()
 
     def frozen(self, score: DevScore) -> None:
         """Shows an evaluation in the frozen phase."""
-        self.board.add_scalar("frozen/dev_f1", score.f1, score.step)
         self.bar.console.print(f"frozen phase, step {score.step}: dev F1 {score.f1:.4f}", highlight=False)
 
     def steps(self, speed: float) -> None:
@@ -62,7 +58,6 @@ class Display:
         self.live.step = step
         for name, value in values.items():
             self.live.log_metric(name, value)
-            self.board.add_scalar(name, value, step)
 
     def _write_curves(self) -> None:
         """Writes the curves without times, so that equal runs give equal files."""

@@ -105,7 +105,7 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
     The order is trial by trial, or seed by seed, so that the arms of an unfinished ablation are already paired. Raises
     ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing.
     """
-    search, base = None if final else plan.search, read_yaml(ROOT / "params.yaml")
+    search, base = None if final else plan.search, read_yaml(ROOT / paths.PARAMS)
     draws = draw(search) if search else [{}]
     rounds = [(number, plan.seeds[0]) for number in range(len(draws))] if search else [(None, n) for n in plan.seeds]
     for number, seed in rounds:

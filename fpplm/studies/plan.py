@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from fpplm.pipeline.paths import PARAMS
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import Params
 from fpplm_core.settings import Settings, read_yaml
@@ -76,7 +77,7 @@ def choosing(plan: Path) -> str | None:
 def used_files(plan: Path, results: Path) -> list[Path]:
     """The files that determine the final runs of a plan."""
     name = choosing(plan)
-    return [plan, Path("params.yaml"), *([choices_file(name, results)] if name else [])]
+    return [plan, PARAMS, *([choices_file(name, results)] if name else [])]
 
 
 def read_choices(plan: Path, results: Path) -> Choices:

@@ -24,7 +24,7 @@ import yaml
 from numpy.typing import NDArray
 
 from fpplm.pipeline.parent import WATCHED
-from fpplm.pipeline.paths import CORPUS, MODEL, PREDICTIONS, REPORTS, SCRATCH
+from fpplm.pipeline.paths import CORPUS, MODEL, PARAMS, PREDICTIONS, REPORTS, SCRATCH
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, FpplmError
@@ -100,7 +100,7 @@ def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Senten
     values["model"]["start"] = None  # it may have learned from the held-out sentences
     if (encoder := Path(settings.model.encoder)).is_dir():
         values["model"]["encoder"] = str(encoder.resolve())
-    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    (folder / PARAMS).write_text(yaml.safe_dump(values), encoding="utf-8")
     environment = {**os.environ, WATCHED: str(os.getpid()), "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     for stage in STAGES:
         command = [sys.executable, "-m", f"tasks.{stage}"]

@@ -21,7 +21,7 @@ import yaml
 from filelock import FileLock
 
 from fpplm.pipeline.parent import WATCHED
-from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PREDICTIONS, REPORTS
+from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PARAMS, PREDICTIONS, REPORTS
 from fpplm.pipeline.start import PRODUCTION
 from fpplm.studies.ablation import PREPARE, ROOT, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
@@ -100,7 +100,7 @@ def write_params(cell: Cell, folder: Path) -> None:
         path = ROOT / str(settings[section].get(name))
         if path.is_dir():  # otherwise not set, or the name of a package or of a model on the hub
             settings[section][name] = str(path.resolve())
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    (folder / PARAMS).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:

@@ -80,6 +80,28 @@ def test_each_command_and_option_is_there(site: ModuleType) -> None:
             assert all(option in section[1] for option in parameter.opts), f"{name} {parameter.opts}"
 
 
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("from fpplm.pipeline import paths, stage\nstage.run(paths.CORPUS)", {"paths.CORPUS", "stage.run"}),
+        ("from fpplm.pipeline import parent as parent", {"parent"}),
+        ("def f():\n    from fpplm.pipeline.paths import MODEL as M\n    return M.name", {"paths.MODEL"}),
+        ("import numpy\nfrom prefect import flow\nfrom tasks import read", set()),
+    ],
+)
+def test_names_are_found_however_they_are_imported(site: ModuleType, source: str, names: set[str]) -> None:
+    assert site.imported(source) == {f"fpplm.pipeline.{name}" for name in names}
+
+
+def test_each_name_that_stages_and_flows_import_has_a_meaning(site: ModuleType) -> None:
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*) \| (`.*`) \|$", site.api(), re.MULTILINE)
+    assert len(rows) > 100 and all(meaning for _, meaning, _ in rows)
+    found = {name: (meaning, users) for name, meaning, users in rows}
+    assert found["fpplm.pipeline.paths.MODEL"][0] == "`Path('build/model')`"
+    meaning, users = found["fpplm_core.files.write_record"]
+    assert meaning.startswith("Writes a dataclass as JSON") and "`tasks/evaluate`" in users
+
+
 def test_the_pages_load_nothing_from_elsewhere(built: Path) -> None:
     pages = list((built / "build/site").rglob("*.html"))
     assert len(pages) > 20

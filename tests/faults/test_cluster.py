@@ -37,8 +37,8 @@ from fpplm.prediction.cluster import Options, tag_on_cluster
 parts.ROWS = 40
 address, folder, source, bundle, digest = sys.argv[1:]
 options = Options(bundle, "cpu", "auto", digest, False, 1, False)
-for step in tag_on_cluster(address, [source], folder, options, resume=False):
-    if step.parts == 2:
+for number, _ in enumerate(tag_on_cluster(address, [source], folder, options, resume=False), start=1):
+    if number == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -84,16 +84,17 @@ def joined(folder: Path) -> bytes:
 
 
 def test_an_actor_that_is_killed_is_replaced_and_no_text_is_lost_or_doubled(cluster, bundle, source, whole, tmp_path):
-    killed = 0
-    for step in tag_on_cluster(cluster.address, [str(source)], str(tmp_path / "out"), options(bundle), resume=False):
-        if step.parts == 2:
+    killed = number = 0
+    tagged = tag_on_cluster(cluster.address, [str(source)], str(tmp_path / "out"), options(bundle), resume=False)
+    for number, _ in enumerate(tagged, start=1):
+        if number == 2:
             actors = [
                 p for p in psutil.Process().children(recursive=True) if "PartTagger" in p.name() + " ".join(p.cmdline())
             ]
             killed = len(actors)
             for actor in actors:
                 actor.kill()
-    assert killed and (step.parts, step.of) == (10, 10)
+    assert killed and number == 10
     assert joined(tmp_path / "out") == whole
 
 
@@ -110,8 +111,7 @@ def test_a_driver_that_is_killed_is_resumed(cluster, bundle, source, whole, tmp_
     other = given._replace(variant="fp32")
     with pytest.raises(ParamsError, match="holds a tagging of other inputs, got variant"):
         list(tag_on_cluster(cluster.address, [str(source)], str(out), other, resume=True))
-    steps = list(tag_on_cluster(cluster.address, [str(source)], str(out), given, resume=True))
-    assert steps[0].parts >= len(before) and steps[-1].parts == 10
+    assert len(list(tag_on_cluster(cluster.address, [str(source)], str(out), given, resume=True))) <= 10 - len(before)
     assert all((out / name).stat().st_mtime_ns == time for name, time in before.items())
     assert joined(out) == whole
 
@@ -124,7 +124,7 @@ def test_a_node_that_joins_is_used_and_an_error_names_its_line(cluster, bundle, 
     steps = list(
         tag_on_cluster(cluster.address, [str(tmp_path / "in.parquet")], str(tmp_path / "out"), options(bundle), False)
     )
-    assert steps[-1].parts == 8
+    assert len(steps) == 8
     broken = tmp_path / "broken.txt"
     broken.write_bytes(source.read_bytes() + b"\xff\n")
     with pytest.raises(DataError, match=f"^{broken}:401: not valid"):

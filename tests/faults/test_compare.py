@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -95,16 +94,3 @@ def test_a_damaged_bundle_is_an_error_that_names_the_file(place: Path, settings:
     other = {"bundle": "damaged", "damaged": "bundle"}[candidate]
     with pytest.raises(BundleError, match=r"damaged/onnx/model\.onnx"):
         compare(place / candidate, place / other, settings)
-
-
-def test_as_a_command(trained: Project, tmp_path: Path) -> None:
-    project = trained.copy(tmp_path / "project")
-    project.set(promotion={"min_speed": 0.0})
-    out = project.ok("python", "-m", "fpplm.promotion.comparison", "bundle", "bundle")
-    assert "verdict: promote" in out and "graph bytes, ratio" in out and "+0.0000" in out
-    written = json.loads((project.path / "reports/comparison.json").read_text())
-    assert (written["verdict"], written["candidate"], written["incumbent"]) == ("promote", "bundle", "bundle")
-    assert "promotion" not in json.loads((project.path / "bundle/manifest.json").read_text())["parameters"]
-    done = project.run("python", "-m", "fpplm.promotion.comparison", "bundle", "nowhere")
-    assert done.returncode == BundleError.exit_code and "nowhere/manifest.json: missing from the bundle" in done.stderr
-    assert project.run("python", "-m", "fpplm.promotion.comparison", "bundle").returncode == 2

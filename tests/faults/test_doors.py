@@ -44,7 +44,8 @@ def first(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 WRITE = """
 import json, sys
-from fpplm.project.overrides import PARAMS, write_values
+from fpplm.pipeline.paths import PARAMS
+from fpplm.project.overrides import write_values
 write_values(PARAMS, json.loads(sys.argv[1]))
 """
 

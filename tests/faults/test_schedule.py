@@ -37,7 +37,7 @@ from prefect import flow
 from fpplm.project.overrides import with_overrides
 
 @flow(name="retrain")
-def retrain(overrides: list[str] | None = None, data: str | None = None, promote: bool = True,
+def retrain(overrides: list[str] | None = None, promote: bool = True,
             busy: Literal["wait", "skip", "fail"] = "wait", stage_hours: float = 24, notify: str | None = None,
             cold_every: int | None = None):
     told = {"cwd": os.getcwd(), "python": sys.executable, "overrides": overrides, "promote": promote, "busy": busy}
@@ -267,7 +267,6 @@ WRONG = [
     (("--set", "data.segmentation=os:system"), "a scheduled run may not set this"),
     (("--set", "data.path=/etc"), "a scheduled run may not set this"),
     (("--set", "train.device=${oc.env:HOME}"), "may not use ${...}"),
-    (("--busy", "maybe"), "'maybe'"),
     (("--notify", "slack-webhook/nobody"), "--notify"),
 ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.project import overrides
+from fpplm.pipeline.paths import PARAMS
 from fpplm.promotion import floors as promotion
 from fpplm_core.evaluation.floors import Floors, missing_floors, propose_floors, weak_types
 from fpplm_core.evaluation.metrics import bootstrap_f1
@@ -66,11 +66,11 @@ def test_floors_are_written_where_none_is_set_and_comments_stay(
     monkeypatch.chdir(tmp_path)
     before = (ROOT / "params.yaml").read_text()
     text = before.replace("min_f1: 0.60", "min_f1: 0.0").replace("type_f1: {}", "type_f1: {LOC: 0.7}")
-    overrides.PARAMS.write_text(text)
+    PARAMS.write_text(text)
     monkeypatch.setattr(promotion, "proposed", lambda: Floors(0.41, 0.05, {"LOC": 0, "ORG": 0}))
     gate = settings(**read_yaml("params.yaml")["gate"])
     assert promotion.write_floors(gate) == {"min_f1": 0.41, "type_f1": {"LOC": 0.7, "ORG": 0}}
-    after = overrides.PARAMS.read_text()
+    after = PARAMS.read_text()
     changed = [b for a, b in zip(text.splitlines(), after.splitlines(), strict=True) if a != b]
     assert [line.split("#")[0].split() for line in changed] == [
         ["min_f1:", "0.41"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from fpplm.cli.main import app
 from fpplm_core.errors import CheckFailed, DataError, FpplmError, ParamsError
 from fpplm_core.serving.sketch import read_sketch
 from tests import drifting
+
+VERSION = "tagger@v1.0.0"
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,24 @@ def test_the_same_texts_are_no_drift_others_are(bundle: Path, tmp_path: Path) ->
     with pytest.raises(CheckFailed, match=r"drifted from the training data, got types, .*shapes") as caught:
         run("drift", other, "--bundle", bundle)
     assert caught.value.exit_code == 10
+
+
+def test_a_version_is_named_as_in_other_commands(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sketch = predict(bundle, tmp_path, "texts", drifting.lines(300, 4))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="v1: no such folder, and no project here that has versions"):
+        run("drift", sketch, "--bundle", "v1")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    for command in (
+        ["init", "--quiet"],
+        ["commit", "--quiet", "--allow-empty", "-m", "x"],
+        ["tag", "-m", "x", VERSION],
+    ):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], check=True)
+    monkeypatch.setattr("fpplm.registry.versions.bundle_of", lambda version: {"v1.0.0": bundle}[version])
+    assert run("drift", sketch, "--bundle", "v1") == run("drift", sketch, "--bundle", bundle)
+    with pytest.raises(DataError, match="no version is in production"):
+        run("drift", sketch, "--bundle", "production")
 
 
 def test_shards_add_up_to_the_whole(bundle: Path, tmp_path: Path) -> None:

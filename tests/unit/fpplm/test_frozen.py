@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.pipeline.inputs import filled, unchanged_inputs, value_of
+from fpplm.pipeline.unchanged import filled, unchanged_inputs, value_of
 from fpplm_core.errors import DataError, InputsChanged
 
 PARAMS = "data: {path: corpus}\ngate: {min_f1: 0.5}\ntrain: {lr: 0.1, epochs: 2}\n"

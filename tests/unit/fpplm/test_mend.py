@@ -16,8 +16,9 @@ import torch
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
 
+from fpplm.pipeline.paths import PARAMS
 from fpplm.project.lock import SCRATCH
-from fpplm.project.overrides import PARAMS, with_overrides
+from fpplm.project.overrides import with_overrides
 from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, repair_workspace
 from fpplm.session.checkpoint import BEST, STATE, Checkpoint, _save
 from fpplm_core.training.history import DevScore, TrainingHistory

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.project.overrides import PARAMS, set_values, with_overrides
+from fpplm.pipeline.paths import PARAMS
+from fpplm.project.overrides import set_values, with_overrides
 from fpplm_core.errors import ParamsError
 from fpplm_core.settings import read_yaml
 from tests.conftest import ROOT

@@ -18,6 +18,7 @@ from fpplm.report.page import render, render_trend
 from fpplm.report.run import TrendPoint
 from fpplm.report.scores import F1, ModelScores
 from fpplm.report.tagging_errors import ERROR_KINDS, all_errors
+from fpplm.schedule.pages import serve
 from fpplm_core.evaluation.predictions import SentencePrediction, read_predictions
 from tests.unit.fpplm.test_report import FILES, HOSTILE, RUN, SLICE, scores, write
 
@@ -306,6 +307,25 @@ def test_without_scripts_scores_and_tables_stand(opened: Open, site: SimpleNames
     page = opened(site.page, java_script_enabled=False, **WIDE)
     assert page.locator("#types-table").is_visible() and page.locator("#curves-table").is_visible()
     assert page.locator("#browser").is_hidden() and "allow the page's script" in page.inner_text("#errors")
+
+
+def test_the_page_works_as_fpplm_up_serves_it(
+    browser: Browser, site: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.page.parents[1])
+    page, logged = browser.new_page(**WIDE), []
+    page.on("console", lambda message: logged.append(message.text))
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    page.goto(f"{serve(0)}/report.html")
+    assert (logged, page.locator("figure[data-chart] > svg[role=img]").count()) == ([], 12)
+    page.select_option("#by-kind", label="missed")
+    assert page.locator("#found").inner_text() == expected(site.sentences, lambda _, error: error.kind == "missed")
+    assert not logged
+    run = "document.body.append(Object.assign(document.createElement('script'), {text: `document.title = 'HIT'`}))"
+    page.evaluate(run)
+    assert page.title() != "HIT" and "script-src" in logged.pop()
+    assert page.evaluate("fetch('/report.html').catch(() => 'refused')") == "refused"
+    page.close()
 
 
 def test_the_trends_of_all_models(opened: Open, site: SimpleNamespace) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fpplm.report.training import ABOUT, DRAWN_ROWS, WHOLE, measurements, read_curves, techniques
 from fpplm_core.training.history import DevScore
 from fpplm_core.training.result import FrozenPhase, TrainingFindings
-from fpplm_core.training.settings import TechniqueSettings
+from fpplm_core.training.techniques import names
 
 
 @given(length=st.integers(1, 2000))
@@ -59,7 +59,7 @@ def test_each_technique_gets_its_phases_numbers_shares_and_losses():
 
 
 def test_every_technique_is_explained():
-    assert set(TechniqueSettings.model_fields) - {"active"} <= ABOUT.keys()
+    assert ABOUT.keys() == {*names(), "self_training"} and all(ABOUT.values())
 
 
 def test_the_frozen_phase_and_the_shares_of_the_gradient_are_measurements():

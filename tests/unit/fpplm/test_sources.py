@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fpplm.pipeline.fingerprint import fingerprint
-from fpplm.registry.sources import in_repository, last_commit, uncommitted
+from fpplm.registry.sources import in_repository, last_commit, require_committed, uncommitted
+from fpplm_core.errors import RegistryError
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,24 @@ def test_the_commit_is_the_last_one_of_this_code(code: Path) -> None:
     second = commit(".")
     assert last_commit(in_repository(fingerprint("tasks.read"))) == first
     assert last_commit(in_repository(fingerprint("tasks.train"))) == second
+
+
+def test_files_must_be_committed_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    git("init", "--quiet")
+    plan, ignored = Path("plan.yaml"), Path("choices.yaml")
+    plan.touch()
+    ignored.touch()
+    Path(".gitignore").write_text("choices.yaml\n")
+    with pytest.raises(RegistryError, match=r"plan\.yaml: not committed"):
+        require_committed([plan])
+    first = commit(".")
+    assert require_committed([plan, Path(".gitignore")]) == first
+    with pytest.raises(RegistryError, match=r"choices\.yaml: not committed"):
+        require_committed([plan, ignored])
+    plan.write_text("x")
+    with pytest.raises(RegistryError, match=r"plan\.yaml: not committed"):
+        require_committed([plan])
 
 
 def test_without_git_there_is_none(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fpplm.service.golden import require_golden
 from fpplm_core.errors import BundleError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.golden import require_golden
 
 
 def row(**values: Any) -> bytes:

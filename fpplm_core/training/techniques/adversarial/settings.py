@@ -12,6 +12,8 @@ Weight = Annotated[float, Field(ge=0, le=50)]
 
 
 class AdversarialSettings(Settings):
+    """Attacks the word embeddings and the logits; a rival learns the tagger's errors and adds to them."""
+
     epsilon: Annotated[float, Field(ge=0, le=10)]
     input_every: Annotated[int, Field(ge=1)]
     rival_budget: Annotated[float, Field(ge=0, le=10)]

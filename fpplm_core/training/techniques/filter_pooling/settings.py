@@ -10,6 +10,8 @@ from fpplm_core.settings import Settings, Share
 
 
 class FilterPoolingSettings(Settings):
+    """Fills the encodings of some words from the words around them, and hides some words altogether."""
+
     rate: Annotated[float, Field(ge=0, le=0.5)]
     cutoff: Annotated[float, Field(ge=0, le=0.5)]
     begin: Share

@@ -10,6 +10,8 @@ from fpplm_core.settings import Settings
 
 
 class FuzzyRegionsSettings(Settings):
+    """Trains everything but the encoder first; then the groups of the encoder open one by one."""
+
     frozen_steps: Annotated[int, Field(ge=0)]
     open_by: Annotated[float, Field(ge=0, le=0.9)]
     warmup: Annotated[float, Field(ge=0, le=0.5)]

@@ -12,6 +12,8 @@ Weight = Annotated[float, Field(ge=0, le=10)]
 
 
 class LabelLmSettings(Settings):
+    """A small language model over labels learns to mend them, and teaches the tagger while it is ahead."""
+
     weight: Weight
     feedback: Weight
     noise: Share

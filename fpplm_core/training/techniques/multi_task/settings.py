@@ -12,6 +12,8 @@ Weight = Annotated[float, Field(ge=0, le=10)]
 
 
 class MultiTaskSettings(Settings):
+    """Adds losses for pairs of labels, types in the sentence, neighbouring labels and boundaries."""
+
     pair: Weight
     pair_kind: Literal["pair", "crf"]
     presence: Weight

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from fpplm_core.errors import BundleError
-from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import GOLDEN
 from fpplm_core.serving.files import FETCH
+from fpplm_core.serving.predictor import Predictor
 
 PROBE = ["Angela", "Merkel", "visited", "Paris", "."]
 LARGEST = 1 << 20  # bytes

@@ -17,6 +17,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from fpplm.pipeline.code import CODE, check_code
+from fpplm.pipeline.paths import PARAMS
 from fpplm_core.errors import InputsChanged
 from fpplm_core.settings import read_yaml
 
@@ -62,7 +63,7 @@ def inputs(stage: dict[str, Any]) -> dict[str, Any]:
     A file that was only touched counts as changed: its earlier content is gone, and hashing everything beforehand
     would take as long as some stages.
     """
-    settings = read_yaml("params.yaml")
+    settings = read_yaml(PARAMS)
     found = {f"params.yaml: {key}": value_of(key, settings) for key in stage.get("params", [])}
     for dependency in stage.get("deps", []):
         for file in files(filled(dependency, settings)):
