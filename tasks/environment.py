@@ -6,7 +6,7 @@ them is reported before any work begins.
 
 from fpplm.pipeline import stage
 from fpplm.pipeline.code import write_code
-from fpplm.pipeline.external import write_inputs
+from fpplm.pipeline.inputs import write_inputs
 from fpplm_core.evaluation.slices import read_slices
 from fpplm_core.params import Params
 

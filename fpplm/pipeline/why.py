@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fpplm.pipeline import external
+from fpplm.pipeline import inputs
 from fpplm.pipeline.code import CODE
 from fpplm.pipeline.dvc import open_repo
 from fpplm.pipeline.fingerprint import Fingerprint, differences, fingerprint
@@ -80,7 +80,7 @@ def source_changes(stage: str, params: Params) -> list[Change]:
             (one.name, str(dependency.def_path), dependency.hash_info)
             for one in repo.stage.collect(stage, with_deps=True)
             for dependency in one.deps
-            if Path(dependency.def_path).parent not in (CODE, external.INPUTS)  # `why` compares their contents
+            if Path(dependency.def_path).parent not in (CODE, inputs.INPUTS)  # `why` compares their contents
         ]
     sources = [one for one in found if one.kind != "output" and one.name.partition(" (")[0] not in made]
     return sources + [Change(one, "data", path) for one, path, known in taken if path in made and known != made[path]]
@@ -116,9 +116,9 @@ def _changes(repo: Repo, stage: Stage, params: Params) -> Iterator[Change]:
                 yield Change(name, "code", UNKNOWN)
             else:
                 yield from (Change(name, *row) for row in differences(Fingerprint.from_json(old), now))
-        elif path.parent == external.INPUTS:
-            parts = external.INPUT[path.stem](params)
-            old = _recorded(repo, dependency, external.input_json(parts))
+        elif path.parent == inputs.INPUTS:
+            parts = inputs.INPUT[path.stem](params)
+            old = _recorded(repo, dependency, inputs.input_json(parts))
             yield from _input(name, path.stem, old, parts)
         else:
             yield from _on_disk(name, "data", dependency)
@@ -147,11 +147,11 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _input(stage: str, name: str, old: Any, new: external.Parts) -> Iterator[Change]:
+def _input(stage: str, name: str, old: Any, new: inputs.Parts) -> Iterator[Change]:
     if old is None:
         yield Change(stage, "input", f"{name}: {UNKNOWN}")
         return
-    before: external.Parts = {} if old == "none" else old
+    before: inputs.Parts = {} if old == "none" else old
     for part in sorted(before.keys() | new.keys()):
         if before.get(part) != new.get(part):
             yield Change(stage, "input", f"{name}/{part}", before.get(part), new.get(part))

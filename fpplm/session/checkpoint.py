@@ -17,9 +17,9 @@ import safetensors.torch
 import torch
 from filelock import FileLock, Timeout
 
-from fpplm.pipeline.external import INPUTS
 from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
+from fpplm.pipeline.inputs import INPUTS
 from fpplm.pipeline.paths import ENCODED, SCRATCH, TRAIN_LOCK
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors

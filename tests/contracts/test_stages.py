@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fpplm.pipeline.external import INPUT
 from fpplm.pipeline.fingerprint import fingerprint, modules_of
+from fpplm.pipeline.inputs import INPUT
 from fpplm_core.params import Params, load
 from tests.conftest import ROOT
 

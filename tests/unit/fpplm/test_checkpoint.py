@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fpplm.pipeline.external import INPUTS
 from fpplm.pipeline.fingerprint import Fingerprint
+from fpplm.pipeline.inputs import INPUTS
 from fpplm.pipeline.paths import ENCODED
 from fpplm.session import checkpoint
 from fpplm.session.checkpoint import Checkpoint, run_inputs

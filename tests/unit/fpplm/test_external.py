@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from fpplm.pipeline import external, hashes
-from fpplm.pipeline.external import INPUTS, Parts, encoder, write_inputs
+from fpplm.pipeline import hashes, inputs
 from fpplm.pipeline.hashes import hash_files
+from fpplm.pipeline.inputs import INPUTS, Parts, encoder, write_inputs
 from fpplm_core.errors import EncoderError
 from fpplm_core.params import Params
 
@@ -147,7 +147,7 @@ def test_an_input_that_is_not_set_is_none_and_a_file_that_is_right_keeps_its_tim
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing: Parts = {}
-    monkeypatch.setitem(external.INPUT, "another", lambda _: nothing)
+    monkeypatch.setitem(inputs.INPUT, "another", lambda _: nothing)
     INPUTS.mkdir(parents=True)
     (INPUTS / "gone.json").write_text("{}")
     read()

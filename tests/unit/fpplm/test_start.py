@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from fpplm.pipeline import external
+from fpplm.pipeline import inputs
 from fpplm.pipeline.start import POINTER, START, pinned_version, start_facts, start_folder
 from fpplm.pipeline.why import Change
 from fpplm.registry import start as registry
@@ -48,7 +48,7 @@ def write(folder: Path, version: str | None = None, starts: tuple[str, ...] = ()
 def test_without_a_start_training_is_cold() -> None:
     assert start_folder(model(None)) is None and start_facts(model(None)) == {}
     assert start_folder(model("production")) is None, "nothing is in production yet"
-    assert external.start(settings(None)) == external.start(settings()) == {}
+    assert inputs.start(settings(None)) == inputs.start(settings()) == {}
 
 
 def test_a_pinned_version_and_a_pinned_cold_start() -> None:
@@ -57,7 +57,7 @@ def test_a_pinned_version_and_a_pinned_cold_start() -> None:
         "version": "v3.0.0",
         "model_sha256": OWN,
     }
-    assert set(external.start(settings())) == {"model.safetensors", "origin.json", "version.json"}
+    assert set(inputs.start(settings())) == {"model.safetensors", "origin.json", "version.json"}
     (START / "version.json").write_text('{"version": null}')
     assert start_folder(model("production")) is None and start_facts(model("production")) == {}
     assert pinned_version(START) == ""
@@ -67,9 +67,9 @@ def test_a_folder_of_the_users_own_has_no_version() -> None:
     write(Path("models/news"), pinned=False)
     assert start_folder(model("models/news")) == Path("models/news")
     assert start_facts(model("models/news")) == {"model_sha256": OWN}
-    before = external.start(settings("models/news"))
+    before = inputs.start(settings("models/news"))
     (Path("models/news") / "model.safetensors").write_text("other weights")
-    assert external.start(settings("models/news")) != before
+    assert inputs.start(settings("models/news")) != before
 
 
 @pytest.mark.parametrize("content", ["[]", "null", '"version"', "3", "{}", "", '{"model_sha', "\xff"])
@@ -165,7 +165,7 @@ def test_what_a_training_writes_is_no_start(tmp_path: Path) -> None:
         with pytest.raises(ParamsError, match=r"model\.start: names what this training writes, got .*; copy it out of"):
             start_facts(model(name))
         with pytest.raises(ParamsError):
-            external.start(settings(name))
+            inputs.start(settings(name))
 
 
 def test_a_start_by_its_path_must_exist() -> None:

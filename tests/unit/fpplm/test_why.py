@@ -16,7 +16,7 @@ import yaml
 from dvc.repo import Repo
 
 from fpplm.pipeline.code import write_code
-from fpplm.pipeline.external import write_inputs
+from fpplm.pipeline.inputs import write_inputs
 from fpplm.pipeline.why import UNKNOWN, lines, source_changes, why
 from fpplm_core.errors import DataError
 from fpplm_core.params import Params
