@@ -163,7 +163,7 @@ def type_counts(gold: Spans, predicted: Spans) -> dict[str, Counts]:
         parts = (wanted & given, given - wanted, wanted - given)
         for counter, spans in zip(found, parts, strict=True):
             counter.update(span.type for span in spans)
-    return {kind: Counts(*(counter[kind] for counter in found)) for kind in set().union(*found)}
+    return {kind: Counts(*(counter[kind] for counter in found)) for kind in sorted(set().union(*found))}
 
 
 def compare_with_seqeval(sentences: Sequence[Sentence], gold: Spans, predicted: Spans, f1: float) -> None:

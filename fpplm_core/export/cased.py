@@ -45,7 +45,7 @@ def keep_capitals(values: dict[str, Any]) -> tuple[dict[str, Any], CasedPieces] 
     prefix = model["continuing_subword_prefix"]
     for piece, number in list(vocabulary.items()):
         mark, text = (prefix, piece.removeprefix(prefix)) if piece.startswith(prefix) else ("", piece)
-        for written in {text[:1].upper() + text[1:], text.upper()} if piece not in special else ():
+        for written in (text[:1].upper() + text[1:], text.upper()) if piece not in special else ():
             if written.lower() == text and len(written) == len(text) and mark + written not in vocabulary:
                 vocabulary[mark + written] = len(base)
                 base.append(number)

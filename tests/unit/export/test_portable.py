@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 import unicodedata
 from itertools import product
 
@@ -262,6 +265,26 @@ def test_the_graph_finds_the_shape_of_each_word(lower: dict) -> None:
     assert found[0].argmax(axis=1).tolist() == wanted
     assert found[1].argmax(axis=1).tolist() == types[1].tolist()
     assert {2 + number for number in range(len(WORD_SHAPES))} <= set(wanted)
+
+
+def test_every_process_gives_pieces_the_same_ids(lower: dict) -> None:
+    """Python draws the order of sets of strings anew in each process; a bundle must have the same bytes."""
+    code = (
+        "import json, sys; from fpplm_core.export.cased import keep_capitals; "
+        "print(json.dumps(keep_capitals(json.load(sys.stdin))[0]))"
+    )
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(lower),
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(made) == 1
 
 
 def test_only_berts_tokenizers_that_lower_case_keep_capitals(lower: dict) -> None:
