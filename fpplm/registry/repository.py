@@ -128,7 +128,10 @@ def require_remote() -> None:
 
 
 def fetch() -> None:
-    """Fetches the model's tags: the remote repository, not this folder, decides what is in production."""
+    """Fetches the model's tags: the remote repository, not this folder, decides what is in production.
+
+    Tags that only this folder has stay, even with Git's setting fetch.prune.
+    """
     if has_remote():
         own = [f"refs/tags/{artifact()}{mark}*" for mark in "@#"]
-        git("fetch", "--quiet", "--no-tags", REMOTE, *(f"+{refs}:{refs}" for refs in own))
+        git("fetch", "--quiet", "--no-tags", "--no-prune", REMOTE, *(f"+{refs}:{refs}" for refs in own))

@@ -15,6 +15,7 @@ from fpplm.registry.repository import (
     artifact,
     artifact_of,
     check_new_project,
+    fetch,
     require_promotable,
     require_registry,
     require_remote,
@@ -150,6 +151,15 @@ def test_a_remote_that_is_gone_ahead_or_forbids(remote: Path, tmp_path_factory: 
     remote.rename(remote.with_name("gone"))
     with pytest.raises(RegistryError, match=r"origin: cannot push.*does not appear to be a git repository"):
         require_remote()
+
+
+def test_versions_that_the_remote_lacks_stay_although_git_prunes(remote: Path) -> None:
+    for name in ("tagger@v1.0.0", "tagger#production#1"):
+        run("tag", "-a", "-m", "before the remote", name)
+    run("config", "fetch.prune", "true")
+    run("config", "fetch.pruneTags", "true")
+    fetch()
+    assert list(registry.versions()) == ["v1.0.0"] and registry.in_production() == "v1.0.0"
 
 
 def test_git_s_first_words_come_first_and_hints_not_at_all(project: Path, remote: Path) -> None:
