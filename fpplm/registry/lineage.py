@@ -19,7 +19,7 @@ from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.files import file_sha256, read_json, read_record
 from fpplm_core.params import Params
 
-MADE_FROM = (str(PARAMS), "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
+MADE_FROM = (str(PARAMS), "dvc.yaml", "requirements.lock", "slices.yaml", "expectations.yaml")  # beside code and data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
 SHOWN = 12  # characters of a hash shown in a change
 

@@ -48,8 +48,12 @@ def project(code: Path) -> Path:
 
 @pytest.fixture
 def remote(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare repository that is the project's origin, with its branch."""
+    """A bare repository that is the project's origin, with its branch; the project has a DVC remote too."""
     bare = tmp_path_factory.mktemp("remote") / "origin.git"
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\nremote = store\n['remote \"store\"']\nurl = /nowhere\n")
+    run("add", "-A")
+    run("commit", "-qm", "the DVC remote")
     run("init", "-q", "--bare", "-b", "main", str(bare))
     run("remote", "add", "origin", str(bare))
     run("push", "-q", "origin", "main")
@@ -139,6 +143,24 @@ def test_gits_messages_are_read_in_any_language(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LANGUAGE", "de")
     assert not is_repository()
+
+
+@pytest.mark.parametrize("left", ["", "['remote \"store\"']\nurl = /nowhere\n"], ids=["none", "no default"])
+def test_without_a_dvc_remote_others_could_not_fetch_the_model(project: Path, remote: Path, left: str) -> None:
+    (project / ".dvc/config").write_text(left)
+    run("commit", "-qam", "another configuration")
+    with pytest.raises(RegistryError, match=r"no default DVC remote.*run: dvc remote default NAME"):
+        require_promotable()
+    run("remote", "remove", "origin")
+    require_promotable()
+
+
+@pytest.mark.parametrize("name", [".dvc/config", "slices.yaml", "expectations.yaml"])
+def test_configuration_that_is_not_committed_is_refused(project: Path, remote: Path, name: str) -> None:
+    with (project / name).open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(RegistryError, match=f"uncommitted code, got {name}"):
+        require_promotable()
 
 
 def test_a_remote_that_is_gone_ahead_or_forbids(remote: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
