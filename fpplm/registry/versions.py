@@ -48,10 +48,11 @@ class Assignment(NamedTuple):
 
 
 def _tags(pattern: str) -> list[Tag]:
-    """The tags whose names match, ordered by time as in GTO and DVC."""
+    """The annotated tags whose names match, ordered by time as in GTO and DVC, which ignore others too."""
     form = "%00".join(("%(refname:strip=2)", "%(taggerdate:iso-strict)", "%(*objectname)", "%(taggername)", SUBJECT))
     found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{artifact()}{pattern}")
-    return [Tag(*line.split("\0")) for line in found.split("\n") if line]
+    tags = [Tag(*line.split("\0")) for line in found.split("\n") if line]
+    return [tag for tag in tags if tag.date]  # a lightweight tag has none
 
 
 def versions() -> dict[str, Tag]:
@@ -200,21 +201,12 @@ def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> No
     objects = {name: _tag_object(name, message, commit, moment + n) for n, (name, message) in enumerate(tags)}
     if has_remote():
         branch = [f"{commit}:refs/heads/{git('branch', '--show-current')}"] if with_branch else []
-        git(
-            "push",
-            "--quiet",
-            "--atomic",
-            REMOTE,
-            *branch,
-            *(f"{made}:refs/tags/{name}" for name, made in objects.items()),
-        )
+        pushed = (f"{made}:refs/tags/{name}" for name, made in objects.items())
+        git("push", "--quiet", "--atomic", REMOTE, *branch, *pushed)
         fetch()
     else:
-        git(
-            "update-ref",
-            "--stdin",
-            stdin="".join(f"create refs/tags/{name} {made}\n" for name, made in objects.items()),
-        )
+        created = (f"create refs/tags/{name} {made}\n" for name, made in objects.items())
+        git("update-ref", "--stdin", stdin="".join(created))
 
 
 def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
@@ -230,14 +222,19 @@ def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
 def _next_version() -> str:
     from gto.versions import SemVer
 
-    known = [SemVer(name) for name in versions()]
+    names = [name.rpartition("@")[2] for name in _names("@v*")]
+    known = [SemVer(name) for name in names if SemVer.is_valid(name)]
     return str(max(known).bump_major().version) if known else "v1.0.0"
+
+
+def _names(pattern: str) -> list[str]:
+    """The names of all tags that match, lightweight ones included: no new tag can have one of them."""
+    return git("for-each-ref", "--format=%(refname:strip=2)", f"refs/tags/{artifact()}{pattern}").splitlines()
 
 
 def _assignment(version: str, why: str) -> tuple[str, str]:
     """The tag (name, message) that assigns a version; GTO numbers all stage tags of an artifact consecutively."""
-    names = git("for-each-ref", "--format=%(refname)", f"refs/tags/{artifact()}#*").splitlines()
-    numbers = (name.rsplit("#", 1)[1] for name in names)
+    numbers = (name.rsplit("#", 1)[1] for name in _names("#*"))
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
     return f"{artifact()}#{PRODUCTION}#{number}", f"{version} into {PRODUCTION}" + (f": {why}" if why else "")
 

@@ -317,6 +317,20 @@ def test_the_verdict_of_an_error(error: FpplmError, state: str) -> None:
 HOSTILE = "evil\n\ntagger x\n\x1b[31mred\x1b[0m \t\u202e #%s into production: v9 \udcff"
 
 
+def test_a_lightweight_tag_is_no_version_and_keeps_its_name(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("v1.0.0", "v2.0.0"):
+        run("commit", "-q", "--allow-empty", "-m", name)
+        run("tag", "-a", f"tagger@{name}", "-m", name)
+    run("tag", "-f", "tagger@v2.0.0", "HEAD~1")
+    run("tag", "tagger#production#1", "HEAD")
+    assert list(registry.versions()) == ["v1.0.0"] and registry.in_production() is None
+    monkeypatch.setattr(registry, "push_bytes", lambda: None)
+    run("commit", "-q", "--allow-empty", "-m", "new")
+    assert registry.promote("third", []) == "v3.0.0"
+    assert [point.name for point in history.trend([])] == ["v1.0.0", "v3.0.0"]
+    assert registry.in_production() == "v3.0.0"
+
+
 def test_a_hostile_reason_is_one_harmless_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the tag itself too, which Git and GTO show as it is."""
     for name in ("v1.0.0", "v2.0.0"):
