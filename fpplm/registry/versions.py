@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -147,10 +147,11 @@ def manifest_of(version: str) -> dict[str, Any]:
     return open_bundle(bundle_of(version), allow_links=True).manifest
 
 
-def promote(message: str, data: Sequence[str]) -> str:
+def promote(message: str, data: Sequence[str], check: Callable[[], None] = lambda: None) -> str:
     """Registers this folder's model as the next version and puts it into production; returns the version.
 
-    `data` are the paths in Git that identify the training data. If interrupted at any point, it can be run again.
+    `data` are the paths in Git that identify the training data. `check` raises an error if what is about to be
+    committed is not what the model was made of. If interrupted at any point, `promote` can be run again.
 
     Raises:
         RegistryError: it failed, and nothing in production has changed.
@@ -159,6 +160,7 @@ def promote(message: str, data: Sequence[str]) -> str:
     require_promotable()
     fetch()
     push_bytes()
+    check()  # last of all: the user may edit files while the bytes are pushed
     save([*RECORDS, *data], f"Model: {message}")
     commit = git("rev-parse", "HEAD")
     known = {tag.commit: name for name, tag in versions().items()}

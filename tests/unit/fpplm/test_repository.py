@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fpplm.cli import tables
 from fpplm.promotion import decision, history
 from fpplm.registry import versions as registry
 from fpplm.registry.git import git, identity, is_repository, save
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import (
     artifact,
     artifact_of,
@@ -312,6 +314,19 @@ def test_a_refused_promotion_is_refused_in_the_ledger(project: Path) -> None:
 def test_the_verdict_of_an_error(error: FpplmError, state: str) -> None:
     assert Verdict.of_error(error) == Verdict(state, [str(error)])
     assert Verdict.of_error(KeyboardInterrupt()) == Verdict("failed", ["ended prematurely"])
+
+
+def test_what_changes_while_the_bytes_are_pushed_is_not_committed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_of, head = Lineage(parameters={"a": "1"}), run("rev-parse", "HEAD")
+    monkeypatch.setattr(registry, "push_bytes", lambda: Path("params.yaml").write_text("a: 2\n"))
+    monkeypatch.setattr(decision, "load", lambda: dict([Path("params.yaml").read_text().strip().split(": ")]))
+    monkeypatch.setattr(Lineage, "of", lambda parameters: Lineage(parameters=parameters))
+    decision.require_unchanged(made_of)
+    with pytest.raises(DataError, match="a: changed since the bundle was made"):
+        registry.promote("first", [], partial(decision.require_unchanged, made_of))
+    assert run("rev-parse", "HEAD") == head and not run("tag")
 
 
 HOSTILE = "evil\n\ntagger x\n\x1b[31mred\x1b[0m \t\u202e #%s into production: v9 \udcff"
