@@ -130,16 +130,17 @@ def bundle_of(version: str) -> Path:
         RegistryError: DVC cannot fetch it.
         BundleError: what DVC has is damaged.
     """
-    folder = COPIES / version
+    commit = commit_of(version)
+    folder = COPIES / commit  # a tag may have been made anew, for another model
     if folder.exists():
         try:
             return open_bundle(folder, allow_links=True).path
         except FpplmError:
             shutil.rmtree(folder)  # damaged since then: fetch it again
-    partial = folder.with_name(f"{version}.partial")
+    partial = folder.with_name(f"{commit}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    open_bundle(copy_of(BUNDLE, version, commit_of(version), partial), allow_links=True)
+    open_bundle(copy_of(BUNDLE, version, commit, partial), allow_links=True)
     return partial.rename(folder)
 
 

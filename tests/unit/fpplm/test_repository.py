@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -344,6 +345,20 @@ def test_a_lightweight_tag_is_no_version_and_keeps_its_name(project: Path, monke
     assert registry.promote("third", []) == "v3.0.0"
     assert [point.name for point in history.trend([])] == ["v1.0.0", "v3.0.0"]
     assert registry.in_production() == "v3.0.0"
+
+
+def test_a_version_that_was_made_anew_is_another_model(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy_of(path: Path, version: str, commit: str, target: Path) -> Path:
+        target.mkdir()
+        (target / "commit").write_text(commit)
+        return target
+
+    monkeypatch.setattr(registry, "copy_of", copy_of)
+    monkeypatch.setattr(registry, "open_bundle", lambda folder, allow_links: SimpleNamespace(path=folder))
+    for _ in range(2):
+        run("commit", "-q", "--allow-empty", "-m", "a model")
+        run("tag", "-f", "-a", "tagger@v1.0.0", "-m", "v1.0.0")
+        assert (registry.bundle_of("v1.0.0") / "commit").read_text() == run("rev-parse", "HEAD")
 
 
 def test_a_hostile_reason_is_one_harmless_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
