@@ -11,8 +11,9 @@ import pytest
 
 from fpplm.cli import tables
 from fpplm.promotion import decision, history
+from fpplm.registry import git as calls
 from fpplm.registry import versions as registry
-from fpplm.registry.git import git, identity, is_repository, save
+from fpplm.registry.git import git, identity, is_repository, read_committed, save
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import (
     artifact,
@@ -185,6 +186,31 @@ def test_versions_that_the_remote_lacks_stay_although_git_prunes(remote: Path) -
     run("config", "fetch.pruneTags", "true")
     fetch()
     assert list(registry.versions()) == ["v1.0.0"] and registry.in_production() == "v1.0.0"
+
+
+def test_a_remote_that_never_answers(project: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("remote", "set-url", "origin", "ssh://example.org/tagger")
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 3; true")
+    monkeypatch.setattr(calls, "PATIENCE", 0.5)
+    for reach in (require_remote, fetch):
+        with pytest.raises(RegistryError, match=r"no answer in 0\.5 s; see"):
+            reach()
+
+
+def test_another_repository_in_the_environment_is_not_touched(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of Git."""
+    other = tmp_path_factory.mktemp("other")
+    run("init", "-q", where=other)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert git("rev-parse", "--show-toplevel") == str(project)
+    assert read_committed("HEAD", "params.yaml") == b"a: 1\n"
+    git("clone", "--quiet", "--no-checkout", str(project), "clone")
+    git("-C", "clone", "checkout", "--quiet", "--detach", "HEAD")
+    assert Path("clone/params.yaml").exists() and [path.name for path in other.iterdir()] == [".git"]
 
 
 def test_git_s_first_words_come_first_and_hints_not_at_all(project: Path, remote: Path) -> None:
