@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -97,8 +98,9 @@ def taken_out(incumbent: str | None) -> str | None:
     """The version with this folder's model if it was in production earlier, but no longer is."""
     model = read_json(METRICS / "train.json")["model_sha256"]
     for name in {one.version for one in assignments()} - {incumbent}:
-        if metrics_at(commit_of(name), "train")["model_sha256"] == model:
-            return name
+        with suppress(RegistryError, ValueError, KeyError):  # a commit without such metrics: GTO assigns any
+            if metrics_at(commit_of(name), "train")["model_sha256"] == model:
+                return name
     return None
 
 

@@ -373,6 +373,19 @@ def test_a_lightweight_tag_is_no_version_and_keeps_its_name(project: Path, monke
     assert registry.in_production() == "v3.0.0"
 
 
+def test_a_version_without_metrics_is_another_model_and_listed(project: Path) -> None:
+    for name, metrics in (("v1.0.0", "{}"), ("v2.0.0", None), ("v3.0.0", '{"model_sha256": "m"}')):
+        Path("metrics/train.json").write_text(metrics) if metrics else Path("metrics/train.json").unlink()
+        run("add", "-A")
+        run("commit", "-q", "--allow-empty", "-m", name)
+        for tag in (f"tagger@{name}", f"tagger#production#{name[1]}"):
+            run("tag", "-a", "-m", name, tag)
+    assert decision.taken_out(None) == "v3.0.0"
+    Path("metrics/train.json").write_text('{"model_sha256": "new"}')
+    assert decision.taken_out("v3.0.0") is None
+    assert [line.split()[0] for line in tables.models().splitlines()] == ["version", "v3.0.0", "v2.0.0", "v1.0.0"]
+
+
 def test_a_version_that_was_made_anew_is_another_model(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def copy_of(path: Path, version: str, commit: str, target: Path) -> Path:
         target.mkdir()
