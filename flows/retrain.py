@@ -75,7 +75,7 @@ def retrain(
         overrides: values of params.yaml for this run, such as `train.lr=1e-4`.
         promote: commit, register and put into production what earns it; otherwise only say so.
         busy: what to do where another retraining is at work in this folder: wait, skip, fail.
-        stage_hours: after which a stage counts as hanging, is ended and tried again.
+        stage_hours: after which a stage, or the decision, counts as hanging, is ended and tried again.
         notify: a Prefect notification block, such as `slack-webhook/ops`, told of every verdict but `unchanged`.
         cold_every: with model.start production: of so many models in a row, one starts cold; None = never.
 
@@ -83,24 +83,26 @@ def retrain(
         StageError, or another FpplmError.
     """
     end_on_sigterm()
-    values = overrides or []
-    run, verdict = Run.begin(overrides=values, promote=promote), INTERRUPTED_VERDICT
+    values, verdict = overrides or [], INTERRUPTED_VERDICT
     try:
-        with project_lock(busy):
-            for repair in (*repair_workspace(), *repair_cache()):
-                print(f"repaired: {repair}", flush=True)
-            with with_overrides(values):
-                verdict = run_pipeline(run, promote, stage_hours, cold_every)
-    except WorkspaceBusy as error:
-        verdict = Verdict("skipped", [str(error)])
-        if busy == "fail":
+        run = Run.begin(overrides=values, promote=promote)
+        try:
+            with project_lock(busy):
+                for repair in (*repair_workspace(), *repair_cache()):
+                    print(f"repaired: {repair}", flush=True)
+                with with_overrides(values):
+                    verdict = run_pipeline(run, promote, stage_hours, cold_every)
+        except WorkspaceBusy as error:
+            verdict = Verdict("skipped", [str(error)])
+            if busy == "fail":
+                raise
+        except Exception as error:
+            verdict = Verdict.of_error(error)
             raise
-    except Exception as error:
-        verdict = Verdict.of_error(error)
-        raise
+        finally:
+            run.end(verdict)
     finally:
-        run.end(verdict)
-        send(verdict, notify)
+        send(verdict, notify)  # even if the disk is too full for the ledger
     return run, verdict
 
 
@@ -127,9 +129,11 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float, cold_every: int | 
                 run.note(statistics=read_json(METRICS / "check.json")["statistics"])
                 for change in drift(run, settings.check.drift):
                     print(f"since the last finished run: {change}", flush=True)
-        verdict = decide(settings, promote)
+        verdict = decide.with_options(timeout_seconds=3600 * stage_hours)(settings, promote)
         verdict = replace(verdict, reasons=[*verdict.reasons, *refused])
     except Exception as error:
+        for line in refused:
+            error.add_note(line)
         verdict = Verdict.of_error(error)
         raise
     finally:

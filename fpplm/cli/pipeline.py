@@ -42,7 +42,8 @@ def retrain(
     from fpplm.promotion.history import verdict_line
     from fpplm.report.console import summary
 
-    require_ready(promote)  # before Prefect has started, which takes seconds
+    if notify is None:  # otherwise the flow itself checks the same, tries an unreachable remote again, and notifies
+        require_ready(promote)  # before Prefect has started, which takes seconds
     run, verdict = run_flow(
         "retrain", overrides=overrides, promote=promote, busy=busy, notify=notify, cold_every=cold_every
     )

@@ -11,6 +11,7 @@ from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import assignments, in_production, metrics_at, versions
 from fpplm.report.scores import interval, served
 from fpplm.terminal.tables import table
+from fpplm_core.errors import RegistryError
 
 
 def models() -> str:
@@ -23,8 +24,11 @@ def models() -> str:
     for name, tag in reversed(versions().items()):
         stage, registered = PRODUCTION if name == production else "", history.minute(tag.date)
         cpu = sum(cpu_seconds_of(digests[name]).values()) if name in digests else 0
-        cells = (*scores_at(tag.commit), data_at(tag.commit), f"{cpu:,.0f} s" if cpu else "not measured")
-        rows.append((name, stage, registered, *cells))
+        try:
+            facts = (*scores_at(tag.commit), data_at(tag.commit))
+        except (RegistryError, ValueError, TypeError, LookupError, StopIteration):  # GTO registers any commit
+            facts = ("–",) * 3
+        rows.append((name, stage, registered, *facts, f"{cpu:,.0f} s" if cpu else "not measured"))
     if not rows:
         return "no version yet; fpplm retrain --promote registers the first"
     head = ("version", "stage", "registered", "served test F1", "trained test F1", "data", "CPU time")

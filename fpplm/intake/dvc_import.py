@@ -10,6 +10,7 @@ from dvc.repo import Repo
 from fpplm.intake import incoming
 from fpplm.pipeline.start import POINTER, PRODUCTION, tracked_folder
 from fpplm.registry.git import is_repository, save, try_git
+from fpplm_core.data.reading import DROPS
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.escaping import printable
 from fpplm_core.params import Params
@@ -65,22 +66,42 @@ def folders(settings: Params) -> list[str]:
 
 
 def pointer_of(folder: str) -> Path:
-    """The .dvc file of a folder, if DVC tracks that folder."""
-    return Path(f"{folder.rstrip('/')}.dvc")
+    """The .dvc file of a folder or, if DVC tracks a folder around it, of that one; it may not exist."""
+    candidates = [Path(f"{path}.dvc") for path in (Path(folder), *Path(folder).parents) if path.name]
+    return next(filter(Path.exists, candidates), Path(f"{folder.rstrip('/')}.dvc"))
 
 
 def tracked(settings: Params) -> list[str]:
     """The paths in Git that identify the data, and the model to start from: .dvc files, or the folders themselves.
 
-    Raises RegistryError if unlabelled text or a start is in neither DVC nor Git, so that no clone could train on it.
+    Raises RegistryError if one of them is in neither DVC nor Git, so that no clone could train on it.
     """
     paths = list[str]()
     for folder in folders(settings):
         if (pointer := pointer_of(folder)).exists():
             paths += map(str, (pointer, pointer.with_name(".gitignore")))
-        elif folder == settings.data.path or try_git("ls-files", "--", folder):
-            paths.append(folder)
-        else:
-            do = f"put it into the project and run: dvc add {folder}"
-            raise RegistryError("neither DVC nor Git has it, so nobody could reproduce the model", where=folder, do=do)
+            continue
+        is_data = folder == settings.data.path
+        new = ["--cached", "--others", "--exclude-standard"] if is_data else []  # the promotion commits new data
+        for path in data_files(settings) if is_data else [folder]:
+            if not (try_git("ls-files", *new, "--", path) or is_output(path)):
+                do = f"put it into the project and run: dvc add {folder}"
+                raise RegistryError("neither DVC nor Git has it, so nobody could reproduce the model", where=path, do=do)
+        paths.append(folder)
     return paths + [str(path) for path in (POINTER, POINTER.with_name(".gitignore")) if POINTER.exists()]
+
+
+def data_files(settings: Params) -> list[str]:
+    """The files or folders in data.path that read uses, and that exist."""
+    data, second = settings.data, settings.data.second
+    names = (data.train, data.dev, data.test, second and second.train, DROPS)
+    return [str(path) for path in (Path(data.path, name) for name in names if name) if path.exists()]
+
+
+def is_output(path: str) -> bool:
+    """Whether DVC has a path as an output, or in one, of any .dvc file or stage."""
+    try:
+        with Repo() as repo:
+            return bool(repo.find_outs_by_path(path, strict=False))
+    except DvcException:
+        return False

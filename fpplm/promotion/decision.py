@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fpplm.pipeline.paths import BUNDLE, CORPUS, METRICS
@@ -34,7 +36,7 @@ from fpplm_core.data.reading import LEFT_OUT
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.evaluation.promotion import overlap_rules
 from fpplm_core.files import read_json, read_record, write_record
-from fpplm_core.params import Params
+from fpplm_core.params import Params, load
 from fpplm_core.serving.bundle import open_bundle
 
 PLACES = 3  # of sentences that were left out
@@ -96,8 +98,9 @@ def taken_out(incumbent: str | None) -> str | None:
     """The version with this folder's model if it was in production earlier, but no longer is."""
     model = read_json(METRICS / "train.json")["model_sha256"]
     for name in {one.version for one in assignments()} - {incumbent}:
-        if metrics_at(commit_of(name), "train")["model_sha256"] == model:
-            return name
+        with suppress(RegistryError, ValueError, KeyError):  # a commit without such metrics: GTO assigns any
+            if metrics_at(commit_of(name), "train")["model_sha256"] == model:
+                return name
     return None
 
 
@@ -140,13 +143,18 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
         do = "the run after it produced no bundle; see the report"
         raise DataError("the bundle is older than metrics/", where=str(BUNDLE), do=do)
-    made_of = Lineage.from_manifest(manifest).diff(Lineage.of(settings))
-    if other := [change.name for change in made_of if change.kind in ("parameters", "data", "start")]:
-        do = "restore them (fpplm diff shows them), run fpplm retrain, then fpplm promote"
-        raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
-    version = versions.promote(f"{both_f1()}; {verdict.reasons[0]}", dvc_import.tracked(settings))
+    message, data = f"{both_f1()}; {verdict.reasons[0]}", dvc_import.tracked(settings)
+    version = versions.promote(message, data, partial(require_unchanged, Lineage.from_manifest(manifest)))
     keep_overrides()  # the version includes this run's values
     return version
+
+
+def require_unchanged(made_of: Lineage) -> None:
+    """Raises DataError if this folder's parameters or data, as they are now, are not those of a bundle."""
+    changes = made_of.diff(Lineage.of(load()))
+    if other := [change.name for change in changes if change.kind in ("parameters", "data", "start")]:
+        do = "restore them (fpplm diff shows them), run fpplm retrain, then fpplm promote"
+        raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
 
 
 def promote_by_hand(settings: Params, version: str | None, why: str = "") -> str:

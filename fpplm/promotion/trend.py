@@ -13,7 +13,10 @@ from fpplm_core.errors import FpplmError
 
 
 def with_versions(judged: Sequence[TrendPoint]) -> list[TrendPoint]:
-    """The judged models and the versions that are not among them, oldest first; production is marked."""
+    """The judged models and the versions that are not among them, oldest first; production is marked.
+
+    A model without a date, of a damaged ledger, is left out.
+    """
     try:
         registered, production = versions(), in_production()
     except FpplmError:  # no repository, or nothing is registered in it
@@ -23,7 +26,7 @@ def with_versions(judged: Sequence[TrendPoint]) -> list[TrendPoint]:
     points += [
         of_version(tag, known.get(name) or TrendPoint(name, tag.date, "registered")) for name, tag in registered.items()
     ]
-    points = [replace(point, in_production=point.name == production) for point in points]
+    points = [replace(point, in_production=point.name == production) for point in points if point.date]
     return sorted(points, key=lambda point: datetime.fromisoformat(point.date))
 
 

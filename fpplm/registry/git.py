@@ -11,7 +11,10 @@ from pathlib import Path
 from fpplm_core.errors import RegistryError
 
 REMOTE = "origin"
+PATIENCE = 3600.0  # seconds for a remote
 SHOWN = 600  # characters of Git's message in ours
+# A hook of Git sets them: they name its repository, not that of the folder in which we call Git.
+LOCATION = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
 NO_REPOSITORY = "not a git repository (or any"  # without "(or any", a .git file names a repository that is gone
 
 
@@ -23,12 +26,16 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
     try:
         done = subprocess.run(
             ["git", *options, *arguments],
-            env=os.environ | {"LANGUAGE": "C"},  # the messages that we look for are in English
+            env=environment(),
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE if arguments[0] in ("fetch", "push") else None,
         )
+    except subprocess.TimeoutExpired as error:
+        do = "see whether the remote answers, then run again"
+        raise RegistryError(f"git {arguments[0]} failed", got=f"no answer in {error.timeout:g} s", do=do) from None
     except FileNotFoundError:
         raise RegistryError("git is not installed", do="see: fpplm doctor") from None
     if done.returncode:
@@ -38,9 +45,15 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
     return done.stdout.rstrip("\n")
 
 
+def environment() -> dict[str, str]:
+    """The variables for Git: it finds the repository by the folder, and its messages are in English."""
+    return {name: value for name, value in os.environ.items() if name not in LOCATION} | {"LANGUAGE": "C"}
+
+
 def read_committed(commit: str, path: str) -> bytes:
     """The content of a file of this folder at a commit, byte for byte. Raises RegistryError."""
-    done = subprocess.run(["git", "cat-file", "blob", f"{commit}:./{path}"], capture_output=True, check=False)
+    command = ["git", "cat-file", "blob", f"{commit}:./{path}"]
+    done = subprocess.run(command, env=environment(), capture_output=True, check=False)
     if done.returncode:
         do = "fetch the commit: git fetch --tags"
         raise RegistryError("not in the repository", where=path, got=f"the commit {commit}", do=do)

@@ -19,7 +19,7 @@ from fpplm_core.evaluation.scores import Evaluation
 from fpplm_core.files import file_sha256, read_json, read_record
 from fpplm_core.params import Params
 
-MADE_FROM = (str(PARAMS), "dvc.yaml", "requirements.lock")  # beside the code of the stages and the data
+MADE_FROM = (str(PARAMS), "dvc.yaml", "requirements.lock", "slices.yaml", "expectations.yaml")  # beside code and data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
 SHOWN = 12  # characters of a hash shown in a change
 
@@ -109,9 +109,7 @@ def manifest_facts(params: Params) -> dict[str, Any]:
     """The facts about the model in a bundle's manifest: its inputs and its scores, but no timestamps."""
     lineage, trained = asdict(Lineage.of(params)), read_json(METRICS / "train.json")
     scores = asdict(read_record(METRICS / "evaluate.json", Evaluation))
-    others = [Path(folder) for folder in (params.data.unlabelled, tracked_folder(params.model)) if folder]
-    inside = [path for path in others if path.resolve().is_relative_to(Path.cwd())]  # Git refuses others
-    paths = [*in_repository(code_of_stages()), Path(params.data.path), *inside, *map(Path, MADE_FROM)]
+    paths = [*in_repository(code_of_stages()), *own_folders(params), *map(Path, MADE_FROM)]
     return {
         "fpplm": fpplm_core.__version__,
         "commit": last_commit(paths),
@@ -123,6 +121,12 @@ def manifest_facts(params: Params) -> dict[str, Any]:
         "packages": lineage["packages"],
         "scores": {split: {key: row[key] for key in SCORES} for split, row in scores.items()},
     }
+
+
+def own_folders(params: Params) -> list[Path]:
+    """The folders of data, text and start that lie in this project: about others, Git refuses to say anything."""
+    named = params.data.path, params.data.unlabelled, tracked_folder(params.model)
+    return [folder for folder in map(Path, filter(None, named)) if folder.resolve().is_relative_to(Path.cwd())]
 
 
 def code_of_stages() -> Fingerprint:

@@ -13,7 +13,7 @@ from fpplm_core.errors import DataError, RegistryError
 
 ARTIFACT = "tagger"  # in dvc.yaml
 RECORDS = ("dvc.lock", str(METRICS), str(PARAMS))  # what a version's commit holds, besides its data
-CONFIGURATION = ("flows", "dvc.yaml", "requirements.lock")  # besides code; params.yaml is committed with the version
+CONFIGURATION = ("flows", "dvc.yaml", ".dvc/config", "requirements.lock", "slices.yaml", "expectations.yaml")
 UNFINISHED = {  # what Git keeps while an operation waits for the user
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -91,6 +91,7 @@ def require_promotable() -> None:
         do = "edit .gitignore: a version's commit holds them"
         raise RegistryError("Git ignores files of a version", where=", ".join(ignored.splitlines()), do=do)
     require_committed_code()
+    require_store()
 
 
 def require_finished() -> None:
@@ -106,10 +107,22 @@ def require_finished() -> None:
 
 
 def require_committed_code() -> None:
-    """Raises RegistryError for code that differs from HEAD, because such a version could not be reproduced."""
+    """Raises RegistryError for code or configuration that differs from HEAD: nobody could reproduce such a version.
+
+    params.yaml may differ, because it is committed with the version.
+    """
     if changed := uncommitted([*in_repository(code_of_stages()), *map(Path, CONFIGURATION)]):
         got = ", ".join(map(str, changed[:5]))
         raise RegistryError("uncommitted code", got=got, do="commit it, then run the command again")
+
+
+def require_store() -> None:
+    """Raises RegistryError if there is a remote repository, but no DVC remote from which others get a version."""
+    from dvc.config import Config
+
+    if has_remote() and not Config.from_cwd()["core"].get("remote"):
+        do = "run: dvc remote default NAME, or dvc remote add -d NAME URL; then commit .dvc/config and run dvc push"
+        raise RegistryError("no default DVC remote, so nobody could fetch the model", where=".dvc/config", do=do)
 
 
 def require_remote() -> None:
@@ -120,7 +133,8 @@ def require_remote() -> None:
     if not has_remote():
         return
     try:
-        git("push", "--dry-run", "--no-verify", "--quiet", REMOTE, f"HEAD:refs/heads/{git('branch', '--show-current')}")
+        branch = f"HEAD:refs/heads/{git('branch', '--show-current')}"
+        git("push", "--dry-run", "--atomic", "--no-verify", "--quiet", REMOTE, branch)
     except RegistryError as error:
         is_behind = "[rejected]" in error.got
         do = "others have pushed: git pull --rebase, then run again" if is_behind else "see Git's message"
@@ -128,7 +142,10 @@ def require_remote() -> None:
 
 
 def fetch() -> None:
-    """Fetches the model's tags: the remote repository, not this folder, decides what is in production."""
+    """Fetches the model's tags: the remote repository, not this folder, decides what is in production.
+
+    Tags that only this folder has stay, even with Git's setting fetch.prune.
+    """
     if has_remote():
         own = [f"refs/tags/{artifact()}{mark}*" for mark in "@#"]
-        git("fetch", "--quiet", "--no-tags", REMOTE, *(f"+{refs}:{refs}" for refs in own))
+        git("fetch", "--quiet", "--no-tags", "--no-prune", REMOTE, *(f"+{refs}:{refs}" for refs in own))

@@ -36,7 +36,7 @@ def uncommitted(paths: Iterable[Path]) -> list[Path]:
 def last_commit(paths: Iterable[Path]) -> str | None:
     """The last commit that changed one of these files; None if there is none."""
     names = [str(path) for path in paths]
-    return try_git("log", "-1", "--format=%H", "--", *names) or None if names else None
+    return try_git("rev-list", "-1", "HEAD", "--", *names) or None if names else None
 
 
 def require_committed(paths: Sequence[Path]) -> str:
@@ -44,4 +44,4 @@ def require_committed(paths: Sequence[Path]) -> str:
     unknown = {path for path in paths if last_commit([path]) is None}  # Git's status names no file that it ignores
     if wrong := sorted({*unknown, *uncommitted(paths)}):
         raise RegistryError("not committed", where=", ".join(map(str, wrong)), do="commit them first")
-    return git("log", "-1", "--format=%H", "--", *map(str, paths))
+    return git("rev-list", "-1", "HEAD", "--", *map(str, paths))

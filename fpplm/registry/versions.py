@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,10 +48,11 @@ class Assignment(NamedTuple):
 
 
 def _tags(pattern: str) -> list[Tag]:
-    """The tags whose names match, ordered by time as in GTO and DVC."""
+    """The annotated tags whose names match, ordered by time as in GTO and DVC, which ignore others too."""
     form = "%00".join(("%(refname:strip=2)", "%(taggerdate:iso-strict)", "%(*objectname)", "%(taggername)", SUBJECT))
     found = git("for-each-ref", "--sort=taggerdate", f"--format={form}", f"refs/tags/{artifact()}{pattern}")
-    return [Tag(*line.split("\0")) for line in found.split("\n") if line]
+    tags = [Tag(*line.split("\0")) for line in found.split("\n") if line]
+    return [tag for tag in tags if tag.date]  # a lightweight tag has none
 
 
 def versions() -> dict[str, Tag]:
@@ -129,16 +130,17 @@ def bundle_of(version: str) -> Path:
         RegistryError: DVC cannot fetch it.
         BundleError: what DVC has is damaged.
     """
-    folder = COPIES / version
+    commit = commit_of(version)
+    folder = COPIES / commit  # a tag may have been made anew, for another model
     if folder.exists():
         try:
             return open_bundle(folder, allow_links=True).path
         except FpplmError:
             shutil.rmtree(folder)  # damaged since then: fetch it again
-    partial = folder.with_name(f"{version}.partial")
+    partial = folder.with_name(f"{commit}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
-    open_bundle(copy_of(BUNDLE, version, commit_of(version), partial), allow_links=True)
+    open_bundle(copy_of(BUNDLE, version, commit, partial), allow_links=True)
     return partial.rename(folder)
 
 
@@ -146,10 +148,11 @@ def manifest_of(version: str) -> dict[str, Any]:
     return open_bundle(bundle_of(version), allow_links=True).manifest
 
 
-def promote(message: str, data: Sequence[str]) -> str:
+def promote(message: str, data: Sequence[str], check: Callable[[], None] = lambda: None) -> str:
     """Registers this folder's model as the next version and puts it into production; returns the version.
 
-    `data` are the paths in Git that identify the training data. If interrupted at any point, it can be run again.
+    `data` are the paths in Git that identify the training data. `check` raises an error if what is about to be
+    committed is not what the model was made of. If interrupted at any point, `promote` can be run again.
 
     Raises:
         RegistryError: it failed, and nothing in production has changed.
@@ -158,6 +161,7 @@ def promote(message: str, data: Sequence[str]) -> str:
     require_promotable()
     fetch()
     push_bytes()
+    check()  # last of all: the user may edit files while the bytes are pushed
     save([*RECORDS, *data], f"Model: {message}")
     commit = git("rev-parse", "HEAD")
     known = {tag.commit: name for name, tag in versions().items()}
@@ -200,21 +204,12 @@ def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> No
     objects = {name: _tag_object(name, message, commit, moment + n) for n, (name, message) in enumerate(tags)}
     if has_remote():
         branch = [f"{commit}:refs/heads/{git('branch', '--show-current')}"] if with_branch else []
-        git(
-            "push",
-            "--quiet",
-            "--atomic",
-            REMOTE,
-            *branch,
-            *(f"{made}:refs/tags/{name}" for name, made in objects.items()),
-        )
+        pushed = (f"{made}:refs/tags/{name}" for name, made in objects.items())
+        git("push", "--quiet", "--atomic", REMOTE, *branch, *pushed)
         fetch()
     else:
-        git(
-            "update-ref",
-            "--stdin",
-            stdin="".join(f"create refs/tags/{name} {made}\n" for name, made in objects.items()),
-        )
+        created = (f"create refs/tags/{name} {made}\n" for name, made in objects.items())
+        git("update-ref", "--stdin", stdin="".join(created))
 
 
 def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
@@ -230,14 +225,19 @@ def _tag_object(name: str, message: str, commit: str, moment: int) -> str:
 def _next_version() -> str:
     from gto.versions import SemVer
 
-    known = [SemVer(name) for name in versions()]
+    names = [name.rpartition("@")[2] for name in _names("@v*")]
+    known = [SemVer(name) for name in names if SemVer.is_valid(name)]
     return str(max(known).bump_major().version) if known else "v1.0.0"
+
+
+def _names(pattern: str) -> list[str]:
+    """The names of all tags that match, lightweight ones included: no new tag can have one of them."""
+    return git("for-each-ref", "--format=%(refname:strip=2)", f"refs/tags/{artifact()}{pattern}").splitlines()
 
 
 def _assignment(version: str, why: str) -> tuple[str, str]:
     """The tag (name, message) that assigns a version; GTO numbers all stage tags of an artifact consecutively."""
-    names = git("for-each-ref", "--format=%(refname)", f"refs/tags/{artifact()}#*").splitlines()
-    numbers = (name.rsplit("#", 1)[1] for name in names)
+    numbers = (name.rsplit("#", 1)[1] for name in _names("#*"))
     number = max((int(one) for one in numbers if one.isdigit()), default=0) + 1
     return f"{artifact()}#{PRODUCTION}#{number}", f"{version} into {PRODUCTION}" + (f": {why}" if why else "")
 

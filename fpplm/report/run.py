@@ -35,7 +35,9 @@ class Verdict:
 
     @classmethod
     def of_error(cls, error: BaseException) -> Verdict:
-        return cls("refused" if isinstance(error, RegistryError) else "failed", [str(error) or "ended prematurely"])
+        """The verdict of a run that this error ended; notes of the error are further reasons."""
+        reasons = [str(error) or "ended prematurely", *getattr(error, "__notes__", ())]
+        return cls("refused" if isinstance(error, RegistryError) else "failed", reasons)
 
 
 @dataclass(frozen=True)

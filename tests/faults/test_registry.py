@@ -342,6 +342,7 @@ def test_killed_between_any_two_steps_production_is_the_old_or_the_new(place: Pl
 def test_without_remotes_it_works_in_the_folder_alone(place: Place) -> None:
     place("git", "remote", "remove", "origin")
     place("dvc", "remote", "remove", "store")
+    place("git", "commit", "-qam", "no remotes")
     promote("first", ["text.txt"])
     place.train("two")
     promote("second", ["text.txt"])

@@ -1,11 +1,23 @@
-"""Commands that run a flow of the project: one that is missing, or fits another version, is an error in one line."""
+"""Commands that run a flow of the project, and what the retraining tells of a failure.
+
+A flow that is missing, or fits another version, is an error in one line.
+"""
 
 from __future__ import annotations
 
+import errno
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fpplm.promotion import history
+from fpplm.registry.lineage import Lineage
+from fpplm.report.run import Verdict
+from fpplm_core.errors import DataError
 from tests.project import Project
 
 OLDER = "def predict(bundle, sources, folder, kind='jsonl', device='auto'):\n    print('ran')\n"
@@ -29,3 +41,47 @@ def test_a_flow_that_does_not_fit_is_named(tmp_path: Path, flow: str | None, sai
     done = Project(tmp_path).run("fpplm", "predict", "bundle", "texts.txt", "--folder", "out")
     assert done.returncode == 3 and done.stdout == ""
     assert said in done.stderr and "fpplm update" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[Verdict]]]:
+    """The module of the flow, whose first stage fails after a file was quarantined, and the verdicts that it sends."""
+    module, told = importlib.import_module("flows.retrain"), list[Verdict]()
+    monkeypatch.chdir(tmp_path)
+    for name in ("repair_workspace", "repair_cache"):
+        monkeypatch.setattr(module, name, lambda: ())
+    for name in ("require_readable", "end_on_sigterm", "publish_run", "pin_start", "summarise"):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(module, "load", lambda: SimpleNamespace(check=SimpleNamespace(drift=0.1)))
+    monkeypatch.setattr(module.Lineage, "of", lambda settings: Lineage())
+    monkeypatch.setattr(module.dvc_import, "take_in", lambda settings, commit: ["bad.conll was quarantined: no tags"])
+    monkeypatch.setattr(module, "stage_names", lambda: ["read"])
+    monkeypatch.setattr(module, "run_stage", fail)
+    monkeypatch.setattr(module, "send", lambda verdict, block: told.append(verdict))
+    yield module, told
+
+
+def fail(*_: object) -> None:
+    raise DataError("the stage failed")
+
+
+def test_what_was_quarantined_is_told_although_a_stage_failed(retrain: tuple[Any, list[Verdict]]) -> None:
+    module, told = retrain
+    with pytest.raises(DataError):
+        module.retrain.fn(promote=False)
+    assert told == [Verdict("failed", ["the stage failed", "bad.conll was quarantined: no tags"])]
+    assert [run.reasons for run in history.runs()] == [told[0].reasons]
+
+
+@pytest.mark.parametrize("event", ["end", "begin"])
+def test_a_failure_is_told_although_the_ledger_cannot_be_written(
+    retrain: tuple[Any, list[Verdict]], event: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    module, told = retrain
+    monkeypatch.setattr(module.Run, event, refuse)
+    with pytest.raises(OSError, match="No space left"):
+        module.retrain.fn(promote=False)
+    assert [verdict.state for verdict in told] == ["failed"]

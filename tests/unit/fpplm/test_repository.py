@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fpplm.cli import tables
 from fpplm.promotion import decision, history
+from fpplm.registry import git as calls
 from fpplm.registry import versions as registry
-from fpplm.registry.git import git, identity, is_repository, save
+from fpplm.registry.git import git, identity, is_repository, read_committed, save
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.repository import (
     artifact,
     artifact_of,
     check_new_project,
+    fetch,
     require_promotable,
     require_registry,
     require_remote,
@@ -47,8 +52,12 @@ def project(code: Path) -> Path:
 
 @pytest.fixture
 def remote(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare repository that is the project's origin, with its branch."""
+    """A bare repository that is the project's origin, with its branch; the project has a DVC remote too."""
     bare = tmp_path_factory.mktemp("remote") / "origin.git"
+    (project / ".dvc").mkdir()
+    (project / ".dvc/config").write_text("[core]\nremote = store\n['remote \"store\"']\nurl = /nowhere\n")
+    run("add", "-A")
+    run("commit", "-qm", "the DVC remote")
     run("init", "-q", "--bare", "-b", "main", str(bare))
     run("remote", "add", "origin", str(bare))
     run("push", "-q", "origin", "main")
@@ -140,6 +149,24 @@ def test_gits_messages_are_read_in_any_language(tmp_path: Path, monkeypatch: pyt
     assert not is_repository()
 
 
+@pytest.mark.parametrize("left", ["", "['remote \"store\"']\nurl = /nowhere\n"], ids=["none", "no default"])
+def test_without_a_dvc_remote_others_could_not_fetch_the_model(project: Path, remote: Path, left: str) -> None:
+    (project / ".dvc/config").write_text(left)
+    run("commit", "-qam", "another configuration")
+    with pytest.raises(RegistryError, match=r"no default DVC remote.*run: dvc remote default NAME"):
+        require_promotable()
+    run("remote", "remove", "origin")
+    require_promotable()
+
+
+@pytest.mark.parametrize("name", [".dvc/config", "slices.yaml", "expectations.yaml"])
+def test_configuration_that_is_not_committed_is_refused(project: Path, remote: Path, name: str) -> None:
+    with (project / name).open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(RegistryError, match=f"uncommitted code, got {name}"):
+        require_promotable()
+
+
 def test_a_remote_that_is_gone_ahead_or_forbids(remote: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("other")
     run("clone", "-q", str(remote), str(other))
@@ -150,6 +177,40 @@ def test_a_remote_that_is_gone_ahead_or_forbids(remote: Path, tmp_path_factory: 
     remote.rename(remote.with_name("gone"))
     with pytest.raises(RegistryError, match=r"origin: cannot push.*does not appear to be a git repository"):
         require_remote()
+
+
+def test_versions_that_the_remote_lacks_stay_although_git_prunes(remote: Path) -> None:
+    for name in ("tagger@v1.0.0", "tagger#production#1"):
+        run("tag", "-a", "-m", "before the remote", name)
+    run("config", "fetch.prune", "true")
+    run("config", "fetch.pruneTags", "true")
+    fetch()
+    assert list(registry.versions()) == ["v1.0.0"] and registry.in_production() == "v1.0.0"
+
+
+def test_a_remote_that_never_answers(project: Path, remote: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("remote", "set-url", "origin", "ssh://example.org/tagger")
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 3; true")
+    monkeypatch.setattr(calls, "PATIENCE", 0.5)
+    for reach in (require_remote, fetch):
+        with pytest.raises(RegistryError, match=r"no answer in 0\.5 s; see"):
+            reach()
+
+
+def test_another_repository_in_the_environment_is_not_touched(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of Git."""
+    other = tmp_path_factory.mktemp("other")
+    run("init", "-q", where=other)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git/index"))
+    assert git("rev-parse", "--show-toplevel") == str(project)
+    assert read_committed("HEAD", "params.yaml") == b"a: 1\n"
+    git("clone", "--quiet", "--no-checkout", str(project), "clone")
+    git("-C", "clone", "checkout", "--quiet", "--detach", "HEAD")
+    assert Path("clone/params.yaml").exists() and [path.name for path in other.iterdir()] == [".git"]
 
 
 def test_git_s_first_words_come_first_and_hints_not_at_all(project: Path, remote: Path) -> None:
@@ -282,7 +343,61 @@ def test_the_verdict_of_an_error(error: FpplmError, state: str) -> None:
     assert Verdict.of_error(KeyboardInterrupt()) == Verdict("failed", ["ended prematurely"])
 
 
+def test_what_changes_while_the_bytes_are_pushed_is_not_committed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_of, head = Lineage(parameters={"a": "1"}), run("rev-parse", "HEAD")
+    monkeypatch.setattr(registry, "push_bytes", lambda: Path("params.yaml").write_text("a: 2\n"))
+    monkeypatch.setattr(decision, "load", lambda: dict([Path("params.yaml").read_text().strip().split(": ")]))
+    monkeypatch.setattr(Lineage, "of", lambda parameters: Lineage(parameters=parameters))
+    decision.require_unchanged(made_of)
+    with pytest.raises(DataError, match="a: changed since the bundle was made"):
+        registry.promote("first", [], partial(decision.require_unchanged, made_of))
+    assert run("rev-parse", "HEAD") == head and not run("tag")
+
+
 HOSTILE = "evil\n\ntagger x\n\x1b[31mred\x1b[0m \t\u202e #%s into production: v9 \udcff"
+
+
+def test_a_lightweight_tag_is_no_version_and_keeps_its_name(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("v1.0.0", "v2.0.0"):
+        run("commit", "-q", "--allow-empty", "-m", name)
+        run("tag", "-a", f"tagger@{name}", "-m", name)
+    run("tag", "-f", "tagger@v2.0.0", "HEAD~1")
+    run("tag", "tagger#production#1", "HEAD")
+    assert list(registry.versions()) == ["v1.0.0"] and registry.in_production() is None
+    monkeypatch.setattr(registry, "push_bytes", lambda: None)
+    run("commit", "-q", "--allow-empty", "-m", "new")
+    assert registry.promote("third", []) == "v3.0.0"
+    assert [point.name for point in history.trend([])] == ["v1.0.0", "v3.0.0"]
+    assert registry.in_production() == "v3.0.0"
+
+
+def test_a_version_without_metrics_is_another_model_and_listed(project: Path) -> None:
+    for name, metrics in (("v1.0.0", "{}"), ("v2.0.0", None), ("v3.0.0", '{"model_sha256": "m"}')):
+        Path("metrics/train.json").write_text(metrics) if metrics else Path("metrics/train.json").unlink()
+        run("add", "-A")
+        run("commit", "-q", "--allow-empty", "-m", name)
+        for tag in (f"tagger@{name}", f"tagger#production#{name[1]}"):
+            run("tag", "-a", "-m", name, tag)
+    assert decision.taken_out(None) == "v3.0.0"
+    Path("metrics/train.json").write_text('{"model_sha256": "new"}')
+    assert decision.taken_out("v3.0.0") is None
+    assert [line.split()[0] for line in tables.models().splitlines()] == ["version", "v3.0.0", "v2.0.0", "v1.0.0"]
+
+
+def test_a_version_that_was_made_anew_is_another_model(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy_of(path: Path, version: str, commit: str, target: Path) -> Path:
+        target.mkdir()
+        (target / "commit").write_text(commit)
+        return target
+
+    monkeypatch.setattr(registry, "copy_of", copy_of)
+    monkeypatch.setattr(registry, "open_bundle", lambda folder, allow_links: SimpleNamespace(path=folder))
+    for _ in range(2):
+        run("commit", "-q", "--allow-empty", "-m", "a model")
+        run("tag", "-f", "-a", "tagger@v1.0.0", "-m", "v1.0.0")
+        assert (registry.bundle_of("v1.0.0") / "commit").read_text() == run("rev-parse", "HEAD")
 
 
 def test_a_hostile_reason_is_one_harmless_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

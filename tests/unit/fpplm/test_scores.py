@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 from prefect.blocks.core import Block
 
@@ -54,6 +55,17 @@ def test_a_notification_has_both_if_a_model_was_judged(monkeypatch: pytest.Monke
     notify(Verdict("hold", ["so"], "digest"), "slack/ops")
     notify(Verdict("failed", ["gate"]), "slack/ops")
     assert told == [f"so\n{BOTH}", "gate"]
+
+
+def test_the_address_of_a_webhook_stays_secret(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    request = httpx.Request("POST", "https://hooks.example.org/secret")
+
+    def refuse(body: str, subject: str) -> None:
+        httpx.Response(404, request=request).raise_for_status()
+
+    monkeypatch.setattr(Block, "load", lambda name: SimpleNamespace(notify=refuse))
+    notify(Verdict("failed", ["gate"]), "slack/ops")
+    assert capsys.readouterr().err == "warning: slack/ops cannot be reached: HTTPStatusError 404; see: prefect block ls\n"
 
 
 def test_the_table_of_versions_has_a_column_for_each(metrics: Path) -> None:

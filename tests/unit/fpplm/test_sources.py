@@ -46,6 +46,27 @@ def test_code_that_differs_from_the_last_commit_is_named(code: Path) -> None:
     assert changed("tasks.train") == [Path("smallcore/sums.py")]
 
 
+SIGNER = r"""#!/bin/sh
+cat > /dev/null
+case "$*" in
+*--verify*) echo "gpg: Good signature" >&2; echo "[GNUPG:] GOODSIG key a" ;;
+*) echo "[GNUPG:] SIG_CREATED " >&2; printf -- "-----BEGIN PGP SIGNATURE-----\n\nx\n-----END PGP SIGNATURE-----\n" ;;
+esac
+"""
+
+
+def test_the_last_commit_of_a_user_who_has_git_show_signatures(code: Path) -> None:
+    signer = code / "signer"
+    signer.write_text(SIGNER)
+    signer.chmod(0o755)
+    git("init", "--quiet")
+    for name, value in {"gpg.program": str(signer), "commit.gpgSign": "true", "log.showSignature": "true"}.items():
+        git("config", name, value)
+    signed = commit("signer")
+    assert "Good signature" in git("log", "-1")
+    assert last_commit([signer]) == require_committed([signer]) == signed
+
+
 def test_the_commit_is_the_last_one_of_this_code(code: Path) -> None:
     git("init", "--quiet")
     assert last_commit(in_repository(fingerprint("tasks.read"))) is None

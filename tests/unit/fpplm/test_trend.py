@@ -66,6 +66,13 @@ def test_judged_runs_and_versions_from_elsewhere_are_in_the_order_of_their_dates
     assert [one.in_production for one in (first, held, promoted)] == [False, False, True]
 
 
+def test_a_run_whose_start_the_ledger_lacks_is_left_out(monkeypatch) -> None:
+    register(monkeypatch, {}, None)
+    history.add("a", **asdict(Verdict("hold", ["so"], "m1")))
+    record("b", "2026-01-03T00:00:00+00:00", Verdict("hold", ["so"], "m2"))
+    assert [point.name for point in history.trend(history.runs())] == ["b"]
+
+
 def test_a_version_without_metrics_is_there_without_scores(monkeypatch) -> None:
     register(monkeypatch, {"bare": "2026-01-02T01:00:00+02:00"}, None)
     (found,) = history.trend([])
