@@ -151,13 +151,26 @@ def test_a_body_that_comes_too_slowly_is_408(start, bundle):
         assert link.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_body_after_an_offer_of_another_protocol_is_read_as_a_body(server):
+    body = b'{"texts": ["London"]}' + b" " * 99
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAEAAEAA\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
+        link.sendall(head + body[:9])
+        time.sleep(0.1)
+        link.sendall(body[9:])
+        assert link.recv(10_000).startswith(b"HTTP/1.1 200 ")
+
+
 def test_sigterm_answers_what_has_arrived(start, bundle):
-    server = start(bundle, "--wait", "1000")
+    server = start(bundle, "--wait", "4000")
     with ThreadPoolExecutor(8) as pool:
-        waiting = [
-            pool.submit(httpx.post, f"{server.client.base_url}/predict", json={"texts": ["NATO"]}) for _ in range(8)
-        ]
-        time.sleep(0.5)
+        url = f"{server.client.base_url}/predict"
+        waiting = [pool.submit(httpx.post, url, json={"texts": ["NATO"]}, timeout=20) for _ in range(8)]
+        while server.metrics()['fpplm_queue_characters{role="served"}'] < 8 * len("NATO "):
+            time.sleep(0.02)
         assert server.stop() == 0
         assert [one.result().status_code for one in waiting] == [200] * 8
     with pytest.raises(httpx.ConnectError):
