@@ -65,7 +65,7 @@ class Batcher:
         """The entities of each text.
 
         Raises Refused if they are longer than the queue, Overloaded if the queue is full or the deadline passes, and
-        BundleError if the bundle cannot tag these texts.
+        BundleError if the bundle cannot tag these texts. Whoever cancels the wait cancels the work.
         """
         job = Job(texts, time.monotonic() + self.limits.deadline)
         with self.changed:
@@ -85,6 +85,8 @@ class Batcher:
                 return await job.answer
         except TimeoutError:
             raise Overloaded(f"no answer within {self.limits.deadline:g} s", self.seconds_of_work()) from None
+        finally:
+            self._leave_queue([job])
 
     def seconds_of_work(self) -> float:
         """How long the queue will take, at the speed of the last batches."""
@@ -230,13 +232,16 @@ class Batcher:
         return answers
 
     def _resolve(self, answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
-        with self.changed:
-            for job in {job for job, _ in answers} & self.unanswered:
-                self.unanswered.remove(job)
-                self.characters -= job.texts.characters
+        self._leave_queue(job for job, _ in answers)
         for loop in {job.loop for job, _ in answers}:
             with suppress(RuntimeError):  # the loop has ended, so nobody waits
                 loop.call_soon_threadsafe(_deliver, [one for one in answers if one[0].loop is loop])
+
+    def _leave_queue(self, jobs: Iterable[Job]) -> None:
+        with self.changed:
+            for job in self.unanswered.intersection(jobs):
+                self.unanswered.remove(job)
+                self.characters -= job.texts.characters
 
 
 def _deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +20,7 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.escaping import printable
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
 CLIENT_GONE = 499  # nobody reads the answer; the number that nginx logs
 
 
@@ -55,6 +56,19 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     except TimeoutError:
         raise Refused(408, f"the body took longer than {limits.deadline:g} s") from None
     return b"".join(parts)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What the work returns or raises. Cancels it and raises ClientDisconnect if the client goes first."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())  # the body has been read
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
 
 
 def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:

@@ -146,6 +146,31 @@ def test_the_queue_is_empty_after_every_kind_of_end(predictor):
     assert batcher.characters == 0 and not batcher.active
 
 
+def test_a_cancelled_request_gives_its_characters_back_at_once_and_runs_no_further(predictor):
+    running, hold = threading.Event(), threading.Event()
+    runs: list[Any] = []
+
+    def act(windows: list[Any]) -> None:
+        runs.append(windows)
+        running.set()
+        hold.wait(5)
+
+    observe(predictor, act)
+
+    async def ends() -> None:
+        batcher = Batcher(predictor, Limits(wait=0), ModelMetrics(Metrics(), "served"))
+        task = asyncio.create_task(batcher.answer(texts("no " * 9000)))
+        await asyncio.to_thread(running.wait)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled() and batcher.characters == 0
+        hold.set()
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ends())
+    assert len(runs) == 1
+
+
 def test_a_thread_that_ends_leaves_nobody_waiting(predictor, monkeypatch, capfd):
     async def ends() -> list[Any]:
         batcher = Batcher(predictor, Limits(wait=0.05, deadline=5), ModelMetrics(Metrics(), "served"))

@@ -164,6 +164,24 @@ def test_a_body_after_an_offer_of_another_protocol_is_read_as_a_body(server):
         assert link.recv(10_000).startswith(b"HTTP/1.1 200 ")
 
 
+def test_the_work_of_a_client_that_has_gone_leaves_the_queue(start, bundle):
+    server = start(bundle, "--wait", "9000", "--deadline", "9")
+    body = b'{"texts": ["London"]}'
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    def wait_for_queue(characters: int) -> None:
+        end = time.monotonic() + 5
+        while server.metrics()['fpplm_queue_characters{role="served"}'] != characters:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
+        link.sendall(head % len(body) + body)
+        wait_for_queue(len("London "))
+    wait_for_queue(0)
+    assert server.metrics()['fpplm_requests_total{route="/predict",status="499"}'] == 1
+
+
 def test_sigterm_answers_what_has_arrived(start, bundle):
     server = start(bundle, "--wait", "4000")
     with ThreadPoolExecutor(8) as pool:
