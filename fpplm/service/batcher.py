@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import NamedTuple
 
-from fpplm.service.job import Answers, Job
+from fpplm.service.job import Answers, Job, deliver
 from fpplm.service.limits import CORE_PIECES, Limits, Overloaded, Refused
 from fpplm.service.log import log_error
 from fpplm.service.metrics import ModelMetrics
@@ -235,16 +235,10 @@ class Batcher:
         self._leave_queue(job for job, _ in answers)
         for loop in {job.loop for job, _ in answers}:
             with suppress(RuntimeError):  # the loop has ended, so nobody waits
-                loop.call_soon_threadsafe(_deliver, [one for one in answers if one[0].loop is loop])
+                loop.call_soon_threadsafe(deliver, [one for one in answers if one[0].loop is loop])
 
     def _leave_queue(self, jobs: Iterable[Job]) -> None:
         with self.changed:
             for job in self.unanswered.intersection(jobs):
                 self.unanswered.remove(job)
                 self.characters -= job.texts.characters
-
-
-def _deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
-    """Delivers these answers; the event loop calls it once for all of them, since waking the loop is expensive."""
-    for job, found in answers:
-        job.receive(found)
