@@ -22,6 +22,7 @@ from fpplm.service.log import log_error
 from fpplm.service.metrics import ModelMetrics
 from fpplm.service.texts import Texts
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.deadline import DEADLINE
 from fpplm_core.serving.onnx_session import cores
 from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.windows import Window
@@ -52,6 +53,7 @@ class Batcher:
         self.is_closing = False
         self.active: deque[Job] = deque()  # jobs with windows to run, in turn; only the thread uses it
         self.recent = (0.0, 0.0)  # characters answered and seconds that they took, of the last batches
+        self.started = math.inf  # when the present run did
         self.ended = 0.0  # when the last batch was answered
         self.expected: float = math.inf  # a batch of so many requests need not wait: the size of the last one
         self.thread = threading.Thread(target=self._work, name="fpplm batcher", daemon=True)
@@ -59,7 +61,8 @@ class Batcher:
 
     @property
     def is_alive(self) -> bool:
-        return self.thread.is_alive() and not self.is_closing
+        """Whether it answers; not if a run lasts so long that ONNX Runtime, told to end it, evidently cannot."""
+        return self.thread.is_alive() and not self.is_closing and time.monotonic() - self.started < 2 * DEADLINE
 
     async def answer(self, texts: Texts) -> Answers:
         """The entities of each text.
@@ -105,6 +108,7 @@ class Batcher:
             while batch := self._next_batch():
                 start = time.monotonic()
                 self._run(batch.rows)
+                self.started = math.inf
                 jobs = list({id(job): job for job, _ in batch.rows}.values())
                 self.expected = len(jobs)
                 answers = self._answers(jobs)
@@ -197,6 +201,7 @@ class Batcher:
     def _run(self, rows: list[tuple[Job, Window]]) -> None:
         """Runs windows together; if that fails, runs each job separately, so that no job fails because of another."""
         owners = {id(window): job for job, window in rows}
+        self.started = time.monotonic()
         try:
             batches, results = self.predictor.submit([window for _, window in rows])
             found = list(results)

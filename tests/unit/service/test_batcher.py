@@ -171,6 +171,26 @@ def test_a_cancelled_request_gives_its_characters_back_at_once_and_runs_no_furth
     assert len(runs) == 1
 
 
+def test_a_run_that_cannot_be_ended_ends_the_life_of_the_service(predictor, monkeypatch):
+    monkeypatch.setattr("fpplm.service.batcher.DEADLINE", 0.1)
+    running, hold = threading.Event(), threading.Event()
+    observe(predictor, lambda windows: running.set() or hold.wait(5))
+
+    async def ends() -> None:
+        batcher = Batcher(predictor, Limits(wait=0), ModelMetrics(Metrics(), "served"))
+        task = asyncio.create_task(batcher.answer(texts("London")))
+        await asyncio.to_thread(running.wait)
+        assert batcher.is_alive
+        await asyncio.sleep(0.3)
+        assert not batcher.is_alive
+        hold.set()
+        await task
+        assert batcher.is_alive
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ends())
+
+
 def test_a_thread_that_ends_leaves_nobody_waiting(predictor, monkeypatch, capfd):
     async def ends() -> list[Any]:
         batcher = Batcher(predictor, Limits(wait=0.05, deadline=5), ModelMetrics(Metrics(), "served"))
