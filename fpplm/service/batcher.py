@@ -92,9 +92,9 @@ class Batcher:
             self._leave_queue([job])
 
     def seconds_of_work(self) -> float:
-        """How long the queue will take, at the speed of the last batches."""
+        """How long the queue will take, at the speed of the last batches; no request waits beyond the deadline."""
         characters, seconds = self.recent
-        return self.characters * seconds / characters if characters else 1.0
+        return min(self.characters * seconds / characters, self.limits.deadline) if characters else 1.0
 
     def close(self) -> None:
         """Answers the requests in the queue, then ends the thread."""

@@ -191,6 +191,21 @@ def test_a_run_that_cannot_be_ended_ends_the_life_of_the_service(predictor, monk
     asyncio.run(ends())
 
 
+def test_a_full_queue_is_empty_after_the_deadline_at_the_latest(predictor):
+    async def refusal() -> Overloaded:
+        batcher = Batcher(predictor, Limits(queue=100, deadline=5, wait=1), ModelMetrics(Metrics(), "served"))
+        batcher.recent = (1.0, 10.0)  # 10 s for a character
+        first = asyncio.create_task(batcher.answer(texts("no " * 30)))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await batcher.answer(texts("no " * 30))
+        await first
+        await asyncio.to_thread(batcher.close)
+        return refused.value
+
+    assert asyncio.run(refusal()).retry_after == 5
+
+
 def test_a_thread_that_ends_leaves_nobody_waiting(predictor, monkeypatch, capfd):
     async def ends() -> list[Any]:
         batcher = Batcher(predictor, Limits(wait=0.05, deadline=5), ModelMetrics(Metrics(), "served"))
