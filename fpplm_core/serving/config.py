@@ -69,7 +69,7 @@ class BundleConfig:
             labels,
             read.transitions(len(labels) + 1),
             window,
-            read.integer("stride", 0, window - 1),
+            read.integer("stride", 0, (window - 1) // 2),
             read.integer("context", 0, window),
             None if read.get("first_shape") is None else read.integer("first_shape", 0, 1000),
             RENAMED.get(segmentation, segmentation),

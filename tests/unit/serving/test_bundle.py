@@ -213,7 +213,7 @@ def test_a_file_of_absurd_size_is_not_read(folder):
         ("window", -5, "an integer from 8 to 32768, got -5"),  # these two did not end
         ("window", 2, "an integer from 8 to 32768, got 2"),
         ("window", True, "an integer"),
-        ("stride", CONFIG["window"], "an integer from 0 to 31, got 32"),
+        ("stride", CONFIG["window"] // 2, "an integer from 0 to 15, got 16"),
         ("context", 33, "from 0 to 32"),
         ("first_shape", -1, "from 0 to 1000"),
         ("labels", [], "a list of 1 to"),
