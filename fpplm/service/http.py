@@ -55,7 +55,15 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                     raise too_large
     except TimeoutError:
         raise Refused(408, f"the body took longer than {limits.deadline:g} s") from None
+    request.state.has_ended = True
     return b"".join(parts)
+
+
+def close_before_body(request: Request, response: Response) -> None:
+    """Closes the connection with this response if the body has not been read: a client could send it for ever."""
+    has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+    if has_body and not hasattr(request.state, "has_ended"):
+        response.headers["Connection"] = "close"
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -87,6 +95,7 @@ def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
             log_error(failed)
             said = failed.what if isinstance(failed, FpplmError) else f"unexpected {type(failed).__name__}"
             response = error(500, said)
+        close_before_body(request, response)
         metrics.requests.labels(route, str(response.status_code)).inc()
         metrics.latency.labels(route).observe(time.perf_counter() - start)
         return response
@@ -97,4 +106,6 @@ def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
 async def refuse_route(request: Request, failed: Exception) -> Response:
     """Answers requests that no route takes: 404 and 405."""
     assert isinstance(failed, HTTPException)
-    return answer({"error": failed.detail}, failed.status_code, failed.headers)
+    response = answer({"error": failed.detail}, failed.status_code, failed.headers)
+    close_before_body(request, response)
+    return response

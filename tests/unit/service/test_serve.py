@@ -182,6 +182,39 @@ def test_the_work_of_a_client_that_has_gone_leaves_the_queue(start, bundle):
     assert server.metrics()['fpplm_requests_total{route="/predict",status="499"}'] == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        ("POST /predict HTTP/1.1\r\nContent-Type: text/plain", 415),
+        ("POST /predict HTTP/1.1\r\nContent-Type: application/json", 413),
+        ("POST /v2/models/other/infer HTTP/1.1\r\nContent-Type: application/json", 404),
+        ("POST /nowhere HTTP/1.1", 404),
+        ("POST /metrics HTTP/1.1", 405),
+        ("GET /metrics HTTP/1.1", 200),
+    ],
+)
+def test_a_body_that_is_not_wanted_is_not_accepted_to_its_end(server, first, status):
+    chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"  # more than --max-body
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
+        link.sendall(f"{first}\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk)
+        answer = link.recv(10_000)
+        assert answer.startswith(b"HTTP/1.1 %d " % status) and b"connection: close" in answer.lower()
+        with pytest.raises(OSError):
+            for _ in range(100):
+                link.sendall(chunk)
+                time.sleep(0.02)
+
+
+def test_a_client_that_sends_far_too_much_gets_its_answer(server):
+    found = server.client.post("/predict", content=b" " * 10_000_000, headers=JSON)
+    assert found.status_code == 413 and "at most 20,000 bytes" in found.json()["error"]
+
+
+def test_a_body_that_has_been_read_leaves_the_connection_open(server):
+    for body in ({"texts": ["London"]}, {"texts": 5}):
+        assert "connection" not in server.predict(**body).headers
+
+
 def test_sigterm_answers_what_has_arrived(start, bundle):
     server = start(bundle, "--wait", "4000")
     with ThreadPoolExecutor(8) as pool:
