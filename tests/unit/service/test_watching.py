@@ -226,6 +226,25 @@ def test_the_report_has_texts_only_where_that_is_switched_on(start, bundle, tmp_
         }
 
 
+def test_a_full_disk_does_not_end_the_report(bundle, tmp_path, capfd):
+    service, _ = service_of(bundle, bundle, keep_texts=False)
+    shadow, folder = service.shadow, tmp_path / "folder"
+    assert shadow is not None
+    folder.touch()  # so the report cannot be written there
+
+    async def write() -> None:
+        job = asyncio.create_task(shadow.write(folder / "report.json", 0.01))
+        await asyncio.sleep(0.1)
+        folder.unlink()
+        folder.mkdir()
+        await until((folder / "report.json").exists)
+        job.cancel()
+
+    asyncio.run(write())
+    service.close()
+    assert "was not written" in capfd.readouterr().err
+
+
 def test_production_follows_the_tags_of_the_project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = ("-c", "user.name=a", "-c", "user.email=a@b")
