@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fpplm.service import inference, openapi
-from fpplm.service.http import Endpoint, answer, counted, read_body
+from fpplm.service.http import Endpoint, answer, counted, read_body, unless_gone
 from fpplm.service.limits import Limits, Refused
 from fpplm.service.metrics import Metrics
 from fpplm.service.model import Model
@@ -73,13 +73,13 @@ class Service:
 
     async def predict(self, request: Request) -> Response:
         values = parse_object(await read_body(request, self.limits))
-        model, entities = await self.tag(texts_of(values, self.limits))
+        model, entities = await unless_gone(request, self.tag(texts_of(values, self.limits)))
         return answer({"model": model.name, "version": model.version, "entities": entities})
 
     async def infer(self, request: Request) -> Response:
         self.require_model(request)
         asked = inference.parse(parse_object(await read_body(request, self.limits)), self.limits)
-        model, entities = await self.tag(asked.texts)
+        model, entities = await unless_gone(request, self.tag(asked.texts))
         return answer(inference.response(model, asked.id, entities))
 
     async def metadata(self, request: Request) -> Response:

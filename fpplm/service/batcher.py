@@ -16,12 +16,13 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import NamedTuple
 
-from fpplm.service.job import Answers, Job
+from fpplm.service.job import Answers, Job, deliver
 from fpplm.service.limits import CORE_PIECES, Limits, Overloaded, Refused
 from fpplm.service.log import log_error
 from fpplm.service.metrics import ModelMetrics
 from fpplm.service.texts import Texts
 from fpplm_core.serving import Predictor
+from fpplm_core.serving.deadline import DEADLINE
 from fpplm_core.serving.onnx_session import cores
 from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.windows import Window
@@ -52,6 +53,7 @@ class Batcher:
         self.is_closing = False
         self.active: deque[Job] = deque()  # jobs with windows to run, in turn; only the thread uses it
         self.recent = (0.0, 0.0)  # characters answered and seconds that they took, of the last batches
+        self.started = math.inf  # when the present run did
         self.ended = 0.0  # when the last batch was answered
         self.expected: float = math.inf  # a batch of so many requests need not wait: the size of the last one
         self.thread = threading.Thread(target=self._work, name="fpplm batcher", daemon=True)
@@ -59,13 +61,14 @@ class Batcher:
 
     @property
     def is_alive(self) -> bool:
-        return self.thread.is_alive() and not self.is_closing
+        """Whether it answers; not if a run lasts so long that ONNX Runtime, told to end it, evidently cannot."""
+        return self.thread.is_alive() and not self.is_closing and time.monotonic() - self.started < 2 * DEADLINE
 
     async def answer(self, texts: Texts) -> Answers:
         """The entities of each text.
 
         Raises Refused if they are longer than the queue, Overloaded if the queue is full or the deadline passes, and
-        BundleError if the bundle cannot tag these texts.
+        BundleError if the bundle cannot tag these texts. Whoever cancels the wait cancels the work.
         """
         job = Job(texts, time.monotonic() + self.limits.deadline)
         with self.changed:
@@ -85,11 +88,13 @@ class Batcher:
                 return await job.answer
         except TimeoutError:
             raise Overloaded(f"no answer within {self.limits.deadline:g} s", self.seconds_of_work()) from None
+        finally:
+            self._leave_queue([job])
 
     def seconds_of_work(self) -> float:
-        """How long the queue will take, at the speed of the last batches."""
+        """How long the queue will take, at the speed of the last batches; no request waits beyond the deadline."""
         characters, seconds = self.recent
-        return self.characters * seconds / characters if characters else 1.0
+        return min(self.characters * seconds / characters, self.limits.deadline) if characters else 1.0
 
     def close(self) -> None:
         """Answers the requests in the queue, then ends the thread."""
@@ -103,6 +108,7 @@ class Batcher:
             while batch := self._next_batch():
                 start = time.monotonic()
                 self._run(batch.rows)
+                self.started = math.inf
                 jobs = list({id(job): job for job, _ in batch.rows}.values())
                 self.expected = len(jobs)
                 answers = self._answers(jobs)
@@ -195,6 +201,7 @@ class Batcher:
     def _run(self, rows: list[tuple[Job, Window]]) -> None:
         """Runs windows together; if that fails, runs each job separately, so that no job fails because of another."""
         owners = {id(window): job for job, window in rows}
+        self.started = time.monotonic()
         try:
             batches, results = self.predictor.submit([window for _, window in rows])
             found = list(results)
@@ -230,16 +237,13 @@ class Batcher:
         return answers
 
     def _resolve(self, answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
-        with self.changed:
-            for job in {job for job, _ in answers} & self.unanswered:
-                self.unanswered.remove(job)
-                self.characters -= job.texts.characters
+        self._leave_queue(job for job, _ in answers)
         for loop in {job.loop for job, _ in answers}:
             with suppress(RuntimeError):  # the loop has ended, so nobody waits
-                loop.call_soon_threadsafe(_deliver, [one for one in answers if one[0].loop is loop])
+                loop.call_soon_threadsafe(deliver, [one for one in answers if one[0].loop is loop])
 
-
-def _deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
-    """Delivers these answers; the event loop calls it once for all of them, since waking the loop is expensive."""
-    for job, found in answers:
-        job.receive(found)
+    def _leave_queue(self, jobs: Iterable[Job]) -> None:
+        with self.changed:
+            for job in self.unanswered.intersection(jobs):
+                self.unanswered.remove(job)
+                self.characters -= job.texts.characters

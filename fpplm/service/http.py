@@ -6,8 +6,8 @@ import asyncio
 import functools
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +20,7 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.escaping import printable
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
 CLIENT_GONE = 499  # nobody reads the answer; the number that nginx logs
 
 
@@ -54,7 +55,28 @@ async def read_body(request: Request, limits: Limits) -> bytes:
                     raise too_large
     except TimeoutError:
         raise Refused(408, f"the body took longer than {limits.deadline:g} s") from None
+    request.state.has_ended = True
     return b"".join(parts)
+
+
+def close_before_body(request: Request, response: Response) -> None:
+    """Closes the connection with this response if the body has not been read: a client could send it for ever."""
+    has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+    if has_body and not hasattr(request.state, "has_ended"):
+        response.headers["Connection"] = "close"
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What the work returns or raises. Cancels it and raises ClientDisconnect if the client goes first."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())  # the body has been read
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
 
 
 def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
@@ -73,6 +95,7 @@ def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
             log_error(failed)
             said = failed.what if isinstance(failed, FpplmError) else f"unexpected {type(failed).__name__}"
             response = error(500, said)
+        close_before_body(request, response)
         metrics.requests.labels(route, str(response.status_code)).inc()
         metrics.latency.labels(route).observe(time.perf_counter() - start)
         return response
@@ -83,4 +106,6 @@ def counted(route: str, endpoint: Endpoint, metrics: Metrics) -> Endpoint:
 async def refuse_route(request: Request, failed: Exception) -> Response:
     """Answers requests that no route takes: 404 and 405."""
     assert isinstance(failed, HTTPException)
-    return answer({"error": failed.detail}, failed.status_code, failed.headers)
+    response = answer({"error": failed.detail}, failed.status_code, failed.headers)
+    close_before_body(request, response)
+    return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,3 +58,9 @@ class Job:
             self.answer.set_exception(found)
         else:
             self.answer.set_result(found)
+
+
+def deliver(answers: Sequence[tuple[Job, Answers | Exception]]) -> None:
+    """Delivers these answers; the event loop calls it once for all of them, since waking the loop is expensive."""
+    for job, found in answers:
+        job.receive(found)

@@ -30,10 +30,10 @@ class Model(NamedTuple):
         self.batcher.metrics.serve(self.name, self.version, variant, lambda: self.batcher.characters)
 
     def close(self) -> None:
-        """Answers the requests in the queue, then ends all threads and writes the sketch."""
+        """Answers the requests in the queue, then ends all threads and writes the sketch, if it counts any text."""
         self.batcher.close()
         self.predictor.workers.shutdown()
-        if self.sketch_file:
+        if self.sketch_file and self.sketch_file.sketch.texts:  # another model may write the file of one without any
             self.sketch_file.write()
 
 

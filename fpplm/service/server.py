@@ -58,9 +58,10 @@ def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[An
     app.router.redirect_slashes = False  # to an address that the request names
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",  # callers could fill a log with warnings: each is about a request
         access_log=False,  # paths and queries are text of callers
         server_header=False,
+        http="h11",  # httptools takes the body after an offer of HTTP/2, which Java's client makes, for a request
         ws="none",
         limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=round(service.limits.deadline) + 1,

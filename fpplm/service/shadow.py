@@ -13,7 +13,7 @@ from typing import Any
 
 from fpplm.service.job import Answers
 from fpplm.service.limits import Overloaded
-from fpplm.service.log import log_error
+from fpplm.service.log import log, log_error
 from fpplm.service.metrics import Metrics
 from fpplm.service.model import Model
 from fpplm.service.texts import Texts
@@ -94,11 +94,17 @@ class Shadow:
         try:
             while True:
                 await asyncio.sleep(period)
-                write_json(file, self.report())
+                self._write(file)
         finally:
             if self.tasks:
                 await asyncio.wait(self.tasks, timeout=1)
+            self._write(file)
+
+    def _write(self, file: Path) -> None:
+        try:
             write_json(file, self.report())
+        except OSError as error:  # a full disk may be emptied
+            log(f"{file} was not written: {error.strerror or error}")
 
 
 def _summary(seconds: Sequence[float]) -> dict[str, float]:

@@ -17,16 +17,17 @@ PERIOD = 10.0  # s between two writes
 class SketchFile:
     """A model's sketch and its file, FOLDER/VERSION.json, which goes on where an earlier service has ended.
 
-    Whoever moves the file away has all texts up to then; the next file has those since.
+    Whoever moves the file away has all texts up to then; the next file has those since. Only one service may write it.
     """
 
     def __init__(self, folder: Path, sketch: Sketch, version: str) -> None:
         """Raises DataError if the file is there and is no sketch."""
         self.path, self.sketch = folder / f"{version}.json", sketch
         self._uncounted = Sketch(sketch.types, sketch.bundle)  # what the file has more, or less, than `sketch`
+        self._written: Sketch | None = None  # what of `sketch` is in the file, if there is one
         if self.path.exists():
             self._uncounted += read_sketch(self.path)
-        self._written: Sketch | None = None
+            self._written = Sketch(sketch.types, sketch.bundle)
         self._lock = Lock()
 
     def write(self) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from fpplm.service.limits import Limits, Refused
@@ -65,9 +66,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def texts_of(values: dict[str, Any], limits: Limits) -> Texts:
     """Reads {"texts": […]} or {"words": [[…], …]}, and "documents". Raises Refused, naming the place."""
-    unknown = set(values) - {"texts", "words", "documents"}
-    if unknown or ("texts" in values) == ("words" in values):
-        got = ", ".join(sorted(printable(shown(key)) for key in values)[:5]) or "nothing"
+    if values.keys() - {"texts", "words", "documents"} or ("texts" in values) == ("words" in values):
+        got = ", ".join(printable(shown(key)) for key in islice(values, 5)) or "nothing"
         raise Refused(422, f"the body must have `texts` or `words`, and may have `documents`; got {got}")
     key = "texts" if "texts" in values else "words"
     rows = rows_of(values[key], key, str if key == "texts" else list, limits)

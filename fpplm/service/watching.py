@@ -32,11 +32,12 @@ async def watch(
             if state != seen:
                 await _take(service, await asyncio.to_thread(lambda: load(source.path())))
                 seen, said = state, ""
-        except (FpplmError, OSError) as error:
+        except Exception as error:  # whatever a new version raises, the next one is to be found
             if isinstance(error, BundleError):  # the same files would fail again
                 seen = state
-            if str(error) != said:
-                said = str(error)
+            what = str(error) if isinstance(error, (FpplmError, OSError)) else f"unexpected {type(error).__name__}"
+            if what != said:
+                said = what
                 log(f"{service.model.version} stays in service: {said}")
                 service.metrics.reloads.labels("refused").inc()
 

@@ -5,6 +5,7 @@ In format 2 it has the keys of the hub's libraries, for their pipelines, and one
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ SMALLEST_WINDOW, LARGEST_WINDOW = 8, 32_768  # pieces
 MOST_LABELS, LONGEST_LABEL = 4096, 1000  # characters
 LARGEST_SCORE = 1e6  # 100 times what forbids a transition: sums stay far from the end of float32
 SHOWN = 80  # characters of a value that an error repeats
+VARIANT = re.compile(r"[A-Za-z0-9_-]{1,40}")  # terminals and metrics show it
 HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # characters that steer a terminal, are no text, or break a line
 
 
@@ -69,7 +71,7 @@ class BundleConfig:
             labels,
             read.transitions(len(labels) + 1),
             window,
-            read.integer("stride", 0, window - 1),
+            read.integer("stride", 0, (window - 1) // 2),
             read.integer("context", 0, window),
             None if read.get("first_shape") is None else read.integer("first_shape", 0, 1000),
             RENAMED.get(segmentation, segmentation),
@@ -158,8 +160,10 @@ class _Reader:
         if not isinstance(variants, dict) or "cpu" not in variants or not set(variants) <= set(DEVICES):
             raise self.refuse("variants", "the variants of cpu and cuda", variants)
         for names in variants.values():
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise self.refuse("variants", "lists of names", names)
+            if not isinstance(names, list) or not all(
+                isinstance(name, str) and VARIANT.fullmatch(name) for name in names
+            ):
+                raise self.refuse("variants", "lists of names of up to 40 letters, digits, - and _", names)
             if len(set(names)) < len(names):
                 raise self.refuse("variants", "different from each other", names)
         return {device: variants.get(device, []) for device in DEVICES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -31,6 +32,7 @@ PROVIDERS = {
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"],
 }
 BUILDING = 3600.0  # s with TensorRT, which builds engines meanwhile
+CGROUP = Path("/sys/fs/cgroup")  # in a container, its own control group
 TENSORRT_ROWS = 64  # the most in a run: an engine is built for all shapes up to a largest one
 
 
@@ -43,8 +45,22 @@ class Session(Protocol):
 
 
 def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processors that this process may use; in a container, no more than its quota of CPU time pays for."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return math.ceil(min(found, cpu_quota(CGROUP)))
+
+
+def cpu_quota(group: Path) -> float:
+    """Processors whose time a control group may use, of version 2 or 1; infinite without a limit."""
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
+        else:
+            files = (group / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+            quota, period = (file.read_text(encoding="ascii") for file in files)
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError):  # there is no such group, or its quota is "max"
+        return math.inf
 
 
 @cache

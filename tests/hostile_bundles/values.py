@@ -127,8 +127,8 @@ def sizes(folder: Path, random: Random) -> Options:
     valid = (
         type(value) is int
         and {
-            "window": 9 <= value <= 33,
-            "stride": 0 <= value < 32,
+            "window": 17 <= value <= 33,
+            "stride": 0 <= value < 16,
             "context": 0 <= value <= 32,
             "first_shape": False,
         }[key]

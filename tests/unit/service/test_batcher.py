@@ -146,6 +146,66 @@ def test_the_queue_is_empty_after_every_kind_of_end(predictor):
     assert batcher.characters == 0 and not batcher.active
 
 
+def test_a_cancelled_request_gives_its_characters_back_at_once_and_runs_no_further(predictor):
+    running, hold = threading.Event(), threading.Event()
+    runs: list[Any] = []
+
+    def act(windows: list[Any]) -> None:
+        runs.append(windows)
+        running.set()
+        hold.wait(5)
+
+    observe(predictor, act)
+
+    async def ends() -> None:
+        batcher = Batcher(predictor, Limits(wait=0), ModelMetrics(Metrics(), "served"))
+        task = asyncio.create_task(batcher.answer(texts("no " * 9000)))
+        await asyncio.to_thread(running.wait)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled() and batcher.characters == 0
+        hold.set()
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ends())
+    assert len(runs) == 1
+
+
+def test_a_run_that_cannot_be_ended_ends_the_life_of_the_service(predictor, monkeypatch):
+    monkeypatch.setattr("fpplm.service.batcher.DEADLINE", 0.1)
+    running, hold = threading.Event(), threading.Event()
+    observe(predictor, lambda windows: running.set() or hold.wait(5))
+
+    async def ends() -> None:
+        batcher = Batcher(predictor, Limits(wait=0), ModelMetrics(Metrics(), "served"))
+        task = asyncio.create_task(batcher.answer(texts("London")))
+        await asyncio.to_thread(running.wait)
+        assert batcher.is_alive
+        await asyncio.sleep(0.3)
+        assert not batcher.is_alive
+        hold.set()
+        await task
+        assert batcher.is_alive
+        await asyncio.to_thread(batcher.close)
+
+    asyncio.run(ends())
+
+
+def test_a_full_queue_is_empty_after_the_deadline_at_the_latest(predictor):
+    async def refusal() -> Overloaded:
+        batcher = Batcher(predictor, Limits(queue=100, deadline=5, wait=1), ModelMetrics(Metrics(), "served"))
+        batcher.recent = (1.0, 10.0)  # 10 s for a character
+        first = asyncio.create_task(batcher.answer(texts("no " * 30)))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await batcher.answer(texts("no " * 30))
+        await first
+        await asyncio.to_thread(batcher.close)
+        return refused.value
+
+    assert asyncio.run(refusal()).retry_after == 5
+
+
 def test_a_thread_that_ends_leaves_nobody_waiting(predictor, monkeypatch, capfd):
     async def ends() -> list[Any]:
         batcher = Batcher(predictor, Limits(wait=0.05, deadline=5), ModelMetrics(Metrics(), "served"))

@@ -12,8 +12,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from fpplm.service.app import Service
-from fpplm.service.limits import Limits
+from fpplm.service.limits import Limits, Refused
 from fpplm.service.metrics import Metrics
+from fpplm.service.texts import texts_of
 
 TEXTS = ["London and Paris", "no", ""]
 INPUT = {"name": "text", "datatype": "BYTES", "shape": [3], "data": TEXTS}
@@ -88,6 +89,14 @@ def test_a_wrong_tensor_is_422(server, tensor, said):
 def test_an_output_that_the_model_lacks_is_422(server, asked, said):
     found = server.client.post("/v2/models/tagger/infer", json={"inputs": [INPUT]} | asked)
     assert (found.status_code, said in found.json().get("error", "")) == (422 if said else 200, True), found.text
+
+
+def test_an_error_formats_no_more_keys_than_it_names(monkeypatch):
+    formatted = []
+    monkeypatch.setattr("fpplm.service.texts.shown", lambda key: formatted.append(key) or key)
+    with pytest.raises(Refused, match="got 0, 1, 2, 3, 4$"):
+        texts_of({str(number): 0 for number in range(1000)}, Limits())
+    assert len(formatted) == 5
 
 
 def test_the_openapi_document_has_the_routes_and_no_others(server):

@@ -151,13 +151,77 @@ def test_a_body_that_comes_too_slowly_is_408(start, bundle):
         assert link.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_body_after_an_offer_of_another_protocol_is_read_as_a_body(server):
+    body = b'{"texts": ["London"]}' + b" " * 99
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAEAAEAA\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
+        link.sendall(head + body[:9])
+        time.sleep(0.1)
+        link.sendall(body[9:])
+        assert link.recv(10_000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_work_of_a_client_that_has_gone_leaves_the_queue(start, bundle):
+    server = start(bundle, "--wait", "9000", "--deadline", "9")
+    body = b'{"texts": ["London"]}'
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    def wait_for_queue(characters: int) -> None:
+        end = time.monotonic() + 5
+        while server.metrics()['fpplm_queue_characters{role="served"}'] != characters:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
+        link.sendall(head % len(body) + body)
+        wait_for_queue(len("London "))
+    wait_for_queue(0)
+    assert server.metrics()['fpplm_requests_total{route="/predict",status="499"}'] == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        ("POST /predict HTTP/1.1\r\nContent-Type: text/plain", 415),
+        ("POST /predict HTTP/1.1\r\nContent-Type: application/json", 413),
+        ("POST /v2/models/other/infer HTTP/1.1\r\nContent-Type: application/json", 404),
+        ("POST /nowhere HTTP/1.1", 404),
+        ("POST /metrics HTTP/1.1", 405),
+        ("GET /metrics HTTP/1.1", 200),
+    ],
+)
+def test_a_body_that_is_not_wanted_is_not_accepted_to_its_end(server, first, status):
+    chunk = b"8000\r\n" + b" " * 0x8000 + b"\r\n"  # more than --max-body
+    with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
+        link.sendall(f"{first}\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + chunk)
+        answer = link.recv(10_000)
+        assert answer.startswith(b"HTTP/1.1 %d " % status) and b"connection: close" in answer.lower()
+        with pytest.raises(OSError):
+            for _ in range(100):
+                link.sendall(chunk)
+                time.sleep(0.02)
+
+
+def test_a_client_that_sends_far_too_much_gets_its_answer(server):
+    found = server.client.post("/predict", content=b" " * 10_000_000, headers=JSON)
+    assert found.status_code == 413 and "at most 20,000 bytes" in found.json()["error"]
+
+
+def test_a_body_that_has_been_read_leaves_the_connection_open(server):
+    for body in ({"texts": ["London"]}, {"texts": 5}):
+        assert "connection" not in server.predict(**body).headers
+
+
 def test_sigterm_answers_what_has_arrived(start, bundle):
-    server = start(bundle, "--wait", "1000")
+    server = start(bundle, "--wait", "4000")
     with ThreadPoolExecutor(8) as pool:
-        waiting = [
-            pool.submit(httpx.post, f"{server.client.base_url}/predict", json={"texts": ["NATO"]}) for _ in range(8)
-        ]
-        time.sleep(0.5)
+        url = f"{server.client.base_url}/predict"
+        waiting = [pool.submit(httpx.post, url, json={"texts": ["NATO"]}, timeout=20) for _ in range(8)]
+        while server.metrics()['fpplm_queue_characters{role="served"}'] < 8 * len("NATO "):
+            time.sleep(0.02)
         assert server.stop() == 0
         assert [one.result().status_code for one in waiting] == [200] * 8
     with pytest.raises(httpx.ConnectError):

@@ -7,12 +7,18 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fpplm.service.limits import Limits
+from fpplm.service.metrics import Metrics
+from fpplm.service.model import load_model
 from fpplm.service.sketches import SketchFile, write_sketches
+from fpplm.service.texts import Texts
 from fpplm_core.errors import DataError
+from fpplm_core.serving import Predictor
 from fpplm_core.serving.sketch import Sketch, read_sketch
 from fpplm_core.tagging.windows import WindowBuilder
 from tests.hostile_bundles.tiny import tokenizer
@@ -78,6 +84,26 @@ def test_it_goes_on_with_the_file_that_is_there(tmp_path: Path) -> None:
     SketchFile(tmp_path, first, "v").write()
     SketchFile(tmp_path, second, "v").write()
     assert read_sketch(tmp_path / "v.json").as_text() == (first + second).as_text()
+
+
+def test_a_file_that_is_taken_before_the_first_write_after_a_restart_is_counted_once(tmp_path: Path) -> None:
+    SketchFile(tmp_path, counted(Sketch(TYPES, "d"), "a"), "v").write()
+    file = SketchFile(tmp_path, counted(Sketch(TYPES, "d"), "b c", "d"), "v")
+    (tmp_path / "v.json").unlink()
+    file.write()
+    assert read_sketch(tmp_path / "v.json").texts == 2
+
+
+def test_a_model_that_never_served_writes_no_sketch(bundle: Path, tmp_path: Path) -> None:
+    load = partial(load_model, "tagger", Predictor.load, "served", bundle, Limits(), Metrics(), tmp_path)
+    first = load()
+    asyncio.run(first.batcher.answer(Texts(["London"], None, [None])))
+    first.close()
+    (file,) = tmp_path.glob("*.json")
+    again = load()
+    file.unlink()
+    again.close()
+    assert not file.exists()
 
 
 def test_a_file_of_another_bundle_is_not_overwritten(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,30 @@ def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_pa
     assert service.metrics.registry.get_sample_value("fpplm_reloads_total", {"outcome": "taken"}) == 1
 
 
+def test_the_watch_goes_on_after_any_error(bundle, tmp_path, capfd):
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    service, load = service_of(folder)
+    first, errors = service.model.version, [MemoryError(), BrokenProcessPool("a child died")]
+
+    def failing(path: Path) -> Any:
+        if errors:
+            raise errors.pop()
+        return load(path)
+
+    async def scenes() -> None:
+        source = Folder(folder)
+        task = asyncio.create_task(watch(service, source, source.state(), failing, period=0.02))
+        replace(folder, other_bundle(bundle, tmp_path / "other"))
+        await until(lambda: service.model.version != first)
+        task.cancel()
+
+    asyncio.run(scenes())
+    service.close()
+    said = capfd.readouterr().err
+    assert "unexpected BrokenProcessPool" in said and "unexpected MemoryError" in said
+    assert service.metrics.registry.get_sample_value("fpplm_reloads_total", {"outcome": "refused"}) >= 2
+
+
 def test_no_request_fails_while_the_folder_is_replaced(start, bundle, tmp_path):
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     server: Server = start(folder, "--watch")
@@ -199,6 +224,25 @@ def test_the_report_has_texts_only_where_that_is_switched_on(start, bundle, tmp_
             "served": [[11, 17, "LOC"]],
             "shadow": [[11, 17, "PER"]],
         }
+
+
+def test_a_full_disk_does_not_end_the_report(bundle, tmp_path, capfd):
+    service, _ = service_of(bundle, bundle, keep_texts=False)
+    shadow, folder = service.shadow, tmp_path / "folder"
+    assert shadow is not None
+    folder.touch()  # so the report cannot be written there
+
+    async def write() -> None:
+        job = asyncio.create_task(shadow.write(folder / "report.json", 0.01))
+        await asyncio.sleep(0.1)
+        folder.unlink()
+        folder.mkdir()
+        await until((folder / "report.json").exists)
+        job.cancel()
+
+    asyncio.run(write())
+    service.close()
+    assert "was not written" in capfd.readouterr().err
 
 
 def test_production_follows_the_tags_of_the_project(tmp_path, monkeypatch):
