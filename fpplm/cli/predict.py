@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
+from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Threads, Variant, load_segmenter
 from fpplm.cli.flow import require_project, run_flow
 from fpplm.cli.reading import (
     EncodingOption,
@@ -79,7 +79,7 @@ def predict(
         Path | None,
         typer.Option(help="write counts of these texts to this file, for fpplm drift: no text and no word"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="with --ray: CPUs of each process that tags")] = 1,
+    threads: Threads = None,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.formats import Placed
@@ -99,7 +99,7 @@ def predict(
             raise ParamsError("needs --folder, which takes one output per part", where="--ray")
         from fpplm.prediction.cluster import Options, tag_on_cluster
 
-        options = Options.of(bundle, device, variant, digest, allow_links, threads, on_error == "skip")
+        options = Options.of(bundle, device, variant, digest, allow_links, threads or 1, on_error == "skip")
         with show_progress("predict"):
             report_speed(tag_on_cluster(cluster, inputs, folder, options, resume))
         return
@@ -128,7 +128,7 @@ def predict(
     with naming_options(context):
         require_format(input_format)
     predictor = Predictor.load(
-        bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
+        bundle, device, variant, threads, load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
     require_files(inputs, output)
     require_files(inputs, str(sketch or STDIN))
