@@ -84,7 +84,7 @@ def predict(
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.formats import Placed
     from fpplm.prediction.inputs import accepted, read_all, reading_options, require_format
-    from fpplm.prediction.lines import STDIN, known_encoding, require_files
+    from fpplm.prediction.lines import STDIN, known_encoding, require_files, require_rereadable
     from fpplm.prediction.outputs import tag_texts
     from fpplm.prediction.records import without_unwritable
     from fpplm.prediction.shards import count_chunks, parse_shard, texts_of_shard
@@ -122,16 +122,15 @@ def predict(
         )
     require_whole(sketch, resume, explain)
     part = None if shard is None else parse_shard(shard)
-    if part and STDIN in inputs:
-        raise ParamsError("standard input cannot be read twice", where="--shard", do="name files")
     encoding = known_encoding(encoding)
     with naming_options(context):
         require_format(input_format)
+    require_files(inputs, output, str(sketch or STDIN))
+    if part:
+        require_rereadable(inputs, "--shard")
     predictor = Predictor.load(
         bundle, device, variant, threads, load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
-    require_files(inputs, output)
-    require_files(inputs, str(sketch or STDIN))
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     notes, skip = Notes(), on_error == "skip"
     columns = {"word_column": as_column(word_column), "tag_column": as_column(tag_column), "separator": separator}

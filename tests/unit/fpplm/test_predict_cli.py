@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fpplm.cli.main import app
+from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.serving import Predictor
 from tests.hostile_bundles.tiny import write_tiny_bundle
 
@@ -41,3 +43,18 @@ def test_threads_are_those_of_the_predictor(
     output = ["-o", tmp_path / "out"] if command == "predict" else []
     run(command, bundle, tmp_path / "in.conll", "--device", "cpu", *output, *options)
     assert made[0].threads == threads
+
+
+def test_a_sketch_never_replaces_the_output_or_an_input(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("London\n")
+    for sketch, said in (("out", "two outputs in one file"), ("in.txt", "the output is an input")):
+        with pytest.raises(DataError, match=said):
+            run("predict", bundle, tmp_path / "in.txt", "-o", tmp_path / "out", "--sketch", tmp_path / sketch)
+    assert not (tmp_path / "out").exists() and (tmp_path / "in.txt").read_text() == "London\n"
+
+
+def test_a_shard_of_what_is_read_only_once_is_refused(bundle: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("-", tmp_path / "pipe"):
+        with pytest.raises(ParamsError, match="--shard: an input that cannot be read twice"):
+            run("predict", bundle, name, "-o", tmp_path / "out", "--shard", "1/2")
