@@ -9,9 +9,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,7 @@ from fpplm_core.serving.entities import CHUNK, SegmentedText
 
 ROWS = 8 * CHUNK  # lines of a part: seconds of work, which is all that a killed process loses
 READ = 2**24  # bytes read at once to find line ends
+PARTIAL = ".partial"  # suffix of an output until it is complete
 SUFFIXES = {".txt": "text", "": "text", ".md": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 ADDED = "entities"  # the column that an output has beside those of its source
 ENTITIES = pa.list_(
@@ -136,10 +138,17 @@ def tag_part(predictor: Predictor, part: Part, folder: str, skip: bool) -> tuple
         local = Path(scratch) / part.output
         write = tag_rows if part.kind == "parquet" else tag_lines
         words = write(predictor, part, options, local, skipped)
-        with local.open("rb") as source, filesystem.open_output_stream(f"{target}.partial") as stream:
+        with local.open("rb") as source, whole_output(filesystem, target) as stream:
             shutil.copyfileobj(source, stream)
-    filesystem.move(f"{target}.partial", target)
     return words, [*(f"skipped: {error}" for error in skipped or []), *notes.lines()]
+
+
+@contextmanager
+def whole_output(filesystem: FileSystem, path: str) -> Iterator[BinaryIO]:
+    """A stream to PATH.partial, which becomes `path` if the block succeeds."""
+    with filesystem.open_output_stream(f"{path}{PARTIAL}") as stream:
+        yield stream
+    filesystem.move(f"{path}{PARTIAL}", path)
 
 
 def tag_lines(predictor: Predictor, part: Part, options: Options, target: Path, skipped: list[str] | None) -> int:
