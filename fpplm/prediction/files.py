@@ -77,9 +77,8 @@ def _record_of(target: Path) -> Path:
 
 def _origin(predictor: Predictor, source: Path) -> dict[str, Any]:
     """What an output is made of: the bundle, its variant, and the content of a file or of a folder's files."""
-    if not source.is_file() and not source.is_dir():
-        do = "name regular files or folders, or omit --folder"
-        raise DataError("no such file" if not source.exists() else "not a regular file", where=str(source), do=do)
+    if source.exists() and not source.is_file() and not source.is_dir():
+        raise DataError("not a regular file", where=str(source), do="name regular files or folders, or omit --folder")
     files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
     try:
         hashes = {path.relative_to(source.parent).as_posix(): file_sha256(path) for path in files}
