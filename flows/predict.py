@@ -17,8 +17,8 @@ from fpplm_core.serving import Predictor
 
 @task(task_run_name="{source.name}", **retry_policy([2, 20]))
 def tag(predictor: Predictor, source: Path, target: Path, kind: Kind, resume: bool) -> State[Any]:
-    """Tags one file, unless its output is newer than file and bundle. Raises DataError."""
-    if is_current(target, [source, predictor.bundle.path / "manifest.json"]):
+    """Tags one file, unless its output was made of it by the same bundle. Raises DataError."""
+    if is_current(predictor, source, target):
         return Completed(name="Cached", message="tagged before", data=0)
     words = tag_file(predictor, source, target, kind, resume)
     print(f"{target}: {words:,} words", flush=True)

@@ -118,8 +118,12 @@ export class Tagger {
 
 /** Entities with offsets in code points, as Python counts them, instead of UTF-16 units. */
 export function codePoints(text, entities) {
-  const count = (end) => Array.from(text.slice(0, end)).length;
-  return entities.map((entity) => ({ ...entity, start: count(entity.start), end: count(entity.end) }));
+  const counts = [0]; // the code points that begin before each UTF-16 unit
+  for (const character of text) {
+    const count = counts.at(-1) + 1;
+    for (let unit = 0; unit < character.length; unit++) counts.push(count);
+  }
+  return entities.map((entity) => ({ ...entity, start: counts[entity.start], end: counts[entity.end] }));
 }
 
 /** How a word is written: lower, Title, UPPER, Initial, miXed, digit or other, as a number from 0 to 6. */

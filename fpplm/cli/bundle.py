@@ -36,6 +36,10 @@ Digest = Annotated[
 AllowLinks = Annotated[
     bool, typer.Option("--allow-links", help="accept links to files, as in DVC's and the hub's caches")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads; by default all cores, or with predict --ray 1 in each process"),
+]
 BundlePath = Annotated[Path, typer.Argument(help="bundle folder, such as ./bundle")]
 
 
@@ -102,6 +106,7 @@ def evaluate(
     segmenter: Segmentation = None,
     digest: Digest = None,
     allow_links: AllowLinks = False,
+    threads: Threads = None,
 ) -> None:
     """Scores a bundle on an annotated file: seqeval's strict span scores, overall and by type."""
     announce(f"scoring {bundle} on {file}")
@@ -114,7 +119,7 @@ def evaluate(
     from fpplm_core.serving import Predictor
 
     predictor = Predictor.load(
-        bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
+        bundle, device, variant, threads, load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
     columns = as_column(word_column), as_column(tag_column)
     options = Options(*columns, separator, predictor.word_ranges, misaligned, overlap)

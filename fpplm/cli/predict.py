@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Variant, load_segmenter
+from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Threads, Variant, load_segmenter
 from fpplm.cli.flow import require_project, run_flow
 from fpplm.cli.reading import (
     EncodingOption,
@@ -79,12 +79,12 @@ def predict(
         Path | None,
         typer.Option(help="write counts of these texts to this file, for fpplm drift: no text and no word"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="with --ray: CPUs of each process that tags")] = 1,
+    threads: Threads = None,
 ) -> None:
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.formats import Placed
     from fpplm.prediction.inputs import accepted, read_all, reading_options, require_format
-    from fpplm.prediction.lines import STDIN, known_encoding, require_files
+    from fpplm.prediction.lines import STDIN, known_encoding, require_files, require_rereadable
     from fpplm.prediction.outputs import tag_texts
     from fpplm.prediction.records import without_unwritable
     from fpplm.prediction.shards import count_chunks, parse_shard, texts_of_shard
@@ -99,7 +99,7 @@ def predict(
             raise ParamsError("needs --folder, which takes one output per part", where="--ray")
         from fpplm.prediction.cluster import Options, tag_on_cluster
 
-        options = Options.of(bundle, device, variant, digest, allow_links, threads, on_error == "skip")
+        options = Options.of(bundle, device, variant, digest, allow_links, threads or 1, on_error == "skip")
         with show_progress("predict"):
             report_speed(tag_on_cluster(cluster, inputs, folder, options, resume))
         return
@@ -122,16 +122,15 @@ def predict(
         )
     require_whole(sketch, resume, explain)
     part = None if shard is None else parse_shard(shard)
-    if part and STDIN in inputs:
-        raise ParamsError("standard input cannot be read twice", where="--shard", do="name files")
     encoding = known_encoding(encoding)
     with naming_options(context):
         require_format(input_format)
+    require_files(inputs, output, str(sketch or STDIN))
+    if part:
+        require_rereadable(inputs, "--shard")
     predictor = Predictor.load(
-        bundle, device, variant, segmenter=load_segmenter(segmenter), digest=digest, allow_links=allow_links
+        bundle, device, variant, threads, load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
-    require_files(inputs, output)
-    require_files(inputs, str(sketch or STDIN))
     print(f"{predictor.variant} on {predictor.device}", file=sys.stderr)
     notes, skip = Notes(), on_error == "skip"
     columns = {"word_column": as_column(word_column), "tag_column": as_column(tag_column), "separator": separator}

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import ray
 import ray.data
 import ray.exceptions
-from pyarrow.fs import FileSelector
+from pyarrow.fs import FileSelector, FileSystem
 
-from fpplm.prediction.parts import Part, locate, parts_of, tag_part
+from fpplm.prediction.parts import PARTIAL, Part, locate, parts_of, tag_part, whole_output
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.serving import Predictor, open_bundle
 from fpplm_core.tracking import track
@@ -173,22 +173,33 @@ def claim(folder: str, sources: list[str], options: Options, resume: bool) -> se
     """Marks the folder as the output of this run; the outputs that it already holds. Raises ParamsError."""
     filesystem, root = locate(folder)
     filesystem.create_dir(root)
-    names = {info.base_name for info in filesystem.get_file_info(FileSelector(root))}
+    names = {info.base_name for info in filesystem.get_file_info(FileSelector(root))} - {f"{RUN}{PARTIAL}"}
     wanted = {"digest": options.digest, "variant": options.variant, "skip": options.skip, "sources": sizes(sources)}
     if RUN in names:
-        with filesystem.open_input_stream(f"{root}/{RUN}") as stream:
-            found = json.loads(stream.read())
         if not resume:
             raise ParamsError("holds a tagging", where=folder, do="name another folder, or continue it with --resume")
+        found = read_run(filesystem, f"{root}/{RUN}")
         if found != wanted:
             got = ", ".join(key for key in wanted if found.get(key) != wanted[key])
             raise ParamsError("holds a tagging of other inputs", where=folder, got=got, do="name another folder")
         return names
     if names:
         raise ParamsError("not empty", where=folder, do="name a new folder")
-    with filesystem.open_output_stream(f"{root}/{RUN}") as stream:
+    with whole_output(filesystem, f"{root}/{RUN}") as stream:
         stream.write(json.dumps(wanted, indent=1).encode())
     return set()
+
+
+def read_run(filesystem: FileSystem, path: str) -> dict[str, Any]:
+    """What `claim` wrote. Raises ParamsError."""
+    try:
+        with filesystem.open_input_stream(path) as stream:
+            found = json.loads(stream.read())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ParamsError("does not say what was tagged", where=path, do="name another folder")
+    return found
 
 
 def sizes(sources: list[str]) -> dict[str, int]:

@@ -122,14 +122,34 @@ def local_file(name: str, encoding: str) -> Iterator[Path]:
         yield copy
 
 
-def require_files(names: Iterable[str], output: str) -> None:
-    """Raises DataError if an input does not exist or is the output, or if the output cannot be a file."""
-    if output != STDIN and (Path(output).is_dir() or not Path(output).parent.is_dir()):
-        raise DataError("no file can be written there", where=output, do="name a file in a folder that exists")
+def require_files(names: Iterable[str], *outputs: str) -> None:
+    """Raises DataError if an input does not exist, or if an output cannot be a file, or is an input or another output.
+
+    `-` is standard input or output.
+    """
+    paths = [Path(output) for output in outputs if output != STDIN]
+    for place, output in enumerate(paths):
+        if output.is_dir() or not output.parent.is_dir():
+            raise DataError("no file can be written there", where=str(output), do="name a file in a folder that exists")
+        if any(_is_same(output, other) for other in paths[:place]):
+            raise DataError("two outputs in one file", where=str(output), do="name another output")
     for name in names:
         if name == STDIN:
             continue
         if not Path(name).exists():
             raise DataError("no such file", where=name)
-        if output != STDIN and Path(output).exists() and Path(output).samefile(name):
-            raise DataError("the output is an input", where=output, do="name another output")
+        for output in paths:
+            if _is_same(output, Path(name)):
+                raise DataError("the output is an input", where=str(output), do="name another output")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
+def require_rereadable(names: Iterable[str], option: str) -> None:
+    """Raises ParamsError for an input that can be read only once: standard input, or a pipe."""
+    for name in names:
+        if name == STDIN or not (Path(name).is_file() or Path(name).is_dir()):
+            got = "standard input" if name == STDIN else name
+            raise ParamsError("an input that cannot be read twice", where=option, got=got, do="name regular files")

@@ -9,9 +9,10 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,9 @@ from fpplm_core.serving.entities import CHUNK, SegmentedText
 
 ROWS = 8 * CHUNK  # lines of a part: seconds of work, which is all that a killed process loses
 READ = 2**24  # bytes read at once to find line ends
+PARTIAL = ".partial"  # suffix of an output until it is complete
 SUFFIXES = {".txt": "text", "": "text", ".md": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+ADDED = "entities"  # the column that an output has beside those of its source
 ENTITIES = pa.list_(
     pa.struct([("text", pa.string()), ("label", pa.string()), ("start", pa.int64()), ("end", pa.int64()),
                ("score", pa.float64())])
@@ -70,7 +73,10 @@ def locate(name: str) -> tuple[FileSystem, str]:
 
 
 def parts_of(sources: Sequence[str]) -> list[Part]:
-    """The parts of all sources, in order. Raises DataError if one cannot be read, ParamsError if it has no parts."""
+    """The parts of all sources, in order.
+
+    Raises DataError if one cannot be read or has no place for entities, ParamsError if it has no parts.
+    """
     parts: list[Part] = []
     for source in sources:
         kind = SUFFIXES.get(Path(locate(source)[1]).suffix.lower())
@@ -91,6 +97,9 @@ def row_groups(source: str) -> Iterator[tuple[int, int, int]]:
         metadata = pq.read_metadata(path, filesystem=filesystem)
     except pa.ArrowInvalid as error:
         raise DataError(f"not a Parquet file ({error})", where=source) from None
+    if ADDED in metadata.schema.to_arrow_schema().names:
+        do = "rename or remove it: the outputs have one of this name"
+        raise DataError(f"a column {ADDED} already", where=source, do=do)
     before = 0
     for group in range(metadata.num_row_groups):
         yield group, group + 1, before
@@ -129,10 +138,17 @@ def tag_part(predictor: Predictor, part: Part, folder: str, skip: bool) -> tuple
         local = Path(scratch) / part.output
         write = tag_rows if part.kind == "parquet" else tag_lines
         words = write(predictor, part, options, local, skipped)
-        with local.open("rb") as source, filesystem.open_output_stream(f"{target}.partial") as stream:
+        with local.open("rb") as source, whole_output(filesystem, target) as stream:
             shutil.copyfileobj(source, stream)
-    filesystem.move(f"{target}.partial", target)
     return words, [*(f"skipped: {error}" for error in skipped or []), *notes.lines()]
+
+
+@contextmanager
+def whole_output(filesystem: FileSystem, path: str) -> Iterator[BinaryIO]:
+    """A stream to PATH.partial, which becomes `path` if the block succeeds."""
+    with filesystem.open_output_stream(f"{path}{PARTIAL}") as stream:
+        yield stream
+    filesystem.move(f"{path}{PARTIAL}", path)
 
 
 def tag_lines(predictor: Predictor, part: Part, options: Options, target: Path, skipped: list[str] | None) -> int:
@@ -149,11 +165,11 @@ def tag_lines(predictor: Predictor, part: Part, options: Options, target: Path, 
 
 
 def tag_rows(predictor: Predictor, part: Part, options: Options, target: Path, skipped: list[str] | None) -> int:
-    """Copies the columns of a row group and adds `entities`; null where a row is skipped."""
+    """Copies the columns of a row group and adds the entities; null where a row is skipped."""
     filesystem, path = locate(part.source)
     words = 0
     with filesystem.open_input_file(path) as stream, pq.ParquetFile(stream) as file:
-        schema = file.schema_arrow.append(pa.field("entities", ENTITIES))
+        schema = file.schema_arrow.append(pa.field(ADDED, ENTITIES))
         with pq.ParquetWriter(target, schema) as writer:
             before = part.before
             for batch in file.iter_batches(CHUNK, row_groups=[part.start]):
@@ -169,12 +185,20 @@ def tag_rows(predictor: Predictor, part: Part, options: Options, target: Path, s
 
 
 def texts_of(batch: pa.RecordBatch, part: Part, before: int, options: Options) -> list[SegmentedText | DataError]:
-    """The texts of the columns `text` or `tokens`. Raises DataError if there is neither."""
+    """The texts of the columns `text` or `tokens`, or why a row has none. Raises DataError if there is no column."""
     names = [name for name in ("text", "tokens") if name in batch.schema.names]
     if not names:
         raise DataError("no column text or tokens", where=part.source, got=", ".join(batch.schema.names))
-    rows = enumerate(batch.select(names).to_pylist(), start=before + 1)
-    return [of_row(row, part.source, number, options) for number, row in rows]
+    texts: list[SegmentedText | DataError] = []
+    for row in range(len(batch)):
+        number = before + row + 1
+        try:
+            values = {name: batch.column(name)[row].as_py() for name in names}
+            texts.append(of_row(values, part.source, number, options))
+        except UnicodeDecodeError as error:
+            got = f"byte 0x{error.object[error.start]:02x}"
+            texts.append(DataError("not valid UTF-8", where=f"{part.source}:{number}", got=got, do="correct it"))
+    return texts
 
 
 def accept(item: SegmentedText | DataError, skipped: list[str] | None) -> SegmentedText | None:

@@ -24,7 +24,7 @@ class GateRule:
 class GateResult:
     """Every rule that is switched on, and whether all of them passed.
 
-    `undecided` are the slices that have a floor, but too little support to be judged.
+    `undecided` are slices and types that have a floor, but too little support to be judged.
     """
 
     passed: bool
@@ -35,11 +35,15 @@ class GateResult:
 def apply_rules(test: SplitScores, check_warnings: int, settings: GateSettings) -> GateResult:
     """Applies the rules to the scores on test and to the number of kinds of data warning."""
     rules = [at_least("coverage", test.coverage, 1.0), at_least("test F1", test.f1, settings.min_f1)]
+    undecided = []
     for kind, row in test.types.items():
-        rules.append(at_least(f"test F1 of {kind}", row.f1, settings.type_f1.get(kind, settings.min_type_f1)))
+        floor = settings.type_f1.get(kind, settings.min_type_f1)
+        if row.support or kind in settings.type_f1:
+            rules.append(at_least(f"test F1 of {kind}", row.f1, floor))
+        elif floor:
+            undecided.append(f"{kind}: test has no mention of this type, so min_type_f1 cannot decide")
     for kind in sorted(settings.type_f1.keys() - test.types.keys()):
         rules.append(at_least(f"test F1 of {kind} (not in test)", 0.0, settings.type_f1[kind]))
-    undecided = []
     for name, floor in settings.slice_f1.items():
         slice_row = test.slices.get(name)
         if slice_row is None:

@@ -45,6 +45,9 @@ def write_triton_repository(bundle: Bundle, folder: Path, name: str) -> None:
     names = parse_json(bundle.read(CONFIG), CONFIG).get("id2label")
     if not isinstance(names, dict):
         raise BundleError("no labels for other clients", where=f"{bundle.path / CONFIG}: id2label", do=FETCH)
+    if "fp32" not in bundle.config.graphs:
+        got, do = ", ".join(bundle.config.graphs), "make the bundle again: fpplm retrain"
+        raise BundleError("no float32 graph, which Triton runs", where=str(bundle.path), got=got, do=do)
     tagger, graph = folder / name, folder / f"{name}_graph"
     copy_files(bundle, tagger / "1" / BUNDLE)
     (tagger / "1" / "model.py").write_text(MODEL, encoding="utf-8")

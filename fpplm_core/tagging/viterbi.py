@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fpplm_core.tagging.batches import by_length
 
+AT_ONCE = 2**24  # scores of pairs of labels in one step of a batch: 64 MB
 FORBIDDEN = -1e4  # finite, so that sums stay finite; far below any logit
 
 
@@ -80,7 +81,11 @@ def decode(logits: Sequence[NDArray[np.float32]], scores: NDArray[np.float32]) -
     """The best label path of each sentence; sentences of like length are decoded together."""
     found: list[NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)] * len(logits)
     lengths = [len(values) for values in logits]
-    for batch in by_length(lengths, 8192):
+    most = max(1, AT_ONCE // (len(scores) - 1) ** 2)
+    batches = (
+        batch[start : start + most] for batch in by_length(lengths, 8192) for start in range(0, len(batch), most)
+    )
+    for batch in batches:
         longest = lengths[batch[0]]
         rows = [row for row in batch if lengths[row]]
         if not rows:

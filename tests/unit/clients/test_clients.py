@@ -93,6 +93,24 @@ def test_entities_of_texts_in_code_points(bundle: Path) -> None:
 
 
 @pytest.mark.usefixtures("javascript")
+def test_code_points_of_a_long_text() -> None:
+    """A megabyte, which takes many seconds if each entity counted from the beginning."""
+    script = f"""{READ}
+        import {{ codePoints }} from "{CLIENT}/tagger.mjs";
+        const [text, entities] = given, begin = performance.now();
+        const found = codePoints(text, entities);
+        console.log(JSON.stringify([found, performance.now() - begin]));"""
+    part = "a😀b\ud800 é\udc00"
+    text = part * (1_000_000 // len(part))
+    ranges = [(at, at + length) for at in range(0, len(text) - 9, 1000) for length in (1, 5)]
+    units = [0]
+    for character in text:
+        units.append(units[-1] + 1 + (character > "\uffff"))
+    found, milliseconds = run_node(script, [text, [{"start": units[a], "end": units[b]} for a, b in ranges]])
+    assert [(entity["start"], entity["end"]) for entity in found] == ranges and milliseconds < 1000
+
+
+@pytest.mark.usefixtures("javascript")
 def test_words_are_those_of_python() -> None:
     chosen = random.Random(5)
     texts = ["".join(chosen.choices(CHARACTERS, k=chosen.randint(1, 14))) for _ in range(20_000)]

@@ -73,6 +73,22 @@ def test_every_type_has_one_rule_and_its_own_floor_wins():
     assert bounds["test F1 of ORG (not in test)"] == (0.0, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("changes", "names", "undecided"),
+    [
+        ({}, [], 0),
+        ({"min_type_f1": 0.3}, [], 1),
+        ({"min_type_f1": 0.3, "type_f1": {"ORG": 0.1}}, ["test F1 of ORG"], 0),
+    ],
+)
+def test_a_type_that_test_does_not_have_fails_only_at_a_floor_of_its_own(changes, names, undecided):
+    test = scores(PER=0.7)
+    test.types["ORG"] = TypeScore(0.0, 0.0, 0.0, 0)  # one spurious mention
+    assert failed(test, **changes) == names
+    lines = apply_rules(test, 0, settings(**changes)).undecided
+    assert len(lines) == undecided and all(line.startswith("ORG: test has no mention") for line in lines)
+
+
 def with_slices(**f1: float) -> SplitScores:
     """Slices with these F1; those of a negative one have too few mentions to decide."""
     rows = {name: SliceScore(abs(x), 0.0, 0.0, 40, 0.0, 1.0, 50, decides=x >= 0) for name, x in f1.items()}

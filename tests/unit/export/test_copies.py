@@ -22,6 +22,7 @@ from fpplm_core.export.copies import write_hub_repository, write_triton_reposito
 from fpplm_core.serving import Predictor, open_bundle
 from tests.hostile_bundles.tiny import as_format_1, make_portable, write_tiny_bundle
 
+INT8 = {"int8": "onnx/model.onnx"}
 TEXTS = ["Ann met BOB in London", "", "Paris"]
 
 
@@ -141,6 +142,13 @@ def test_labels_for_other_clients_are_required(tmp_path: Path) -> None:
     (own / "config.json").write_text(json.dumps(config | {"id2label": 7}))
     seal(own, {})
     with pytest.raises(BundleError, match="no labels for other clients"):
+        write_triton_repository(open_bundle(own), tmp_path / "models", "ner")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_float32_graph_is_required_for_triton(tmp_path: Path) -> None:
+    own = make_portable(write_tiny_bundle(tmp_path / "own", variants={"cpu": ["int8"]}, graphs=INT8))
+    with pytest.raises(BundleError, match="own: no float32 graph, which Triton runs, got int8"):
         write_triton_repository(open_bundle(own), tmp_path / "models", "ner")
     assert not (tmp_path / "models").exists()
 

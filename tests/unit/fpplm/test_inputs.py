@@ -209,6 +209,13 @@ def test_nothing_is_overwritten_before_the_inputs_are_there(tmp_path: Path) -> N
         require_files([str(tmp_path / "b")], "-")
     with pytest.raises(DataError, match="the output is an input"):
         require_files([str(tmp_path / "a")], str(tmp_path / "link"))
+    (tmp_path / "hard").hardlink_to(tmp_path / "a")
+    with pytest.raises(DataError, match="hard: the output is an input"):
+        require_files([str(tmp_path / "a")], "-", str(tmp_path / "hard"))
+    (tmp_path / "again").symlink_to("new")
+    for other in ("new", "../" + tmp_path.name + "/new", "again"):
+        with pytest.raises(DataError, match="two outputs in one file"):
+            require_files([str(tmp_path / "a")], str(tmp_path / "new"), str(tmp_path / other))
     for output in (tmp_path, tmp_path / "none/out"):
         with pytest.raises(DataError, match="no file can be written there"):
             require_files([str(tmp_path / "a")], str(output))

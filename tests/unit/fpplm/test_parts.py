@@ -110,6 +110,29 @@ def test_a_parquet_file_keeps_its_columns_and_gets_entities(tmp_path: Path) -> N
     assert found["entities"].to_pylist() == [*rows[:4], None, *rows[4:]]
 
 
+@pytest.mark.parametrize("name", ["text", "tokens"])
+def test_a_row_that_is_not_utf8_is_an_error_of_its_own(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "in.parquet"
+    raw = pa.array([b"Ann", b"B\xffb", b"Cem", "né".encode()])
+    texts = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())  # as a writer that does not check leaves it
+    column = texts if name == "text" else pa.ListArray.from_arrays(pa.array(range(5), pa.int32()), texts)
+    pq.write_table(pa.table({name: column}), source)
+    with pytest.raises(DataError, match=f"^{source}:2: not valid UTF-8, got byte 0xff"):
+        in_parts(source, tmp_path / "stopped")
+    notes = in_parts(source, tmp_path / "out", skip=True)[1]
+    assert len(notes) == 1 and f"skipped: {source}:2: not valid UTF-8" in notes[0]
+    found = pa.concat_tables([pq.read_table(file) for file in sorted((tmp_path / "out").iterdir())])
+    assert [row and row[0]["text"] for row in found["entities"].to_pylist()] == ["Ann", None, "Cem", "né"]
+    assert found[name].combine_chunks().equals(pq.read_table(source)[name].combine_chunks())
+
+
+def test_a_source_that_has_entities_already_is_refused_before_anything_is_tagged(tmp_path: Path) -> None:
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"text": ["Ann"], "entities": [1]}), source)
+    with pytest.raises(DataError, match=f"{source}: a column entities already"):
+        parts_of([str(source)])
+
+
 def test_what_cannot_be_split_is_refused_before_anything_is_tagged(tmp_path: Path) -> None:
     (tmp_path / "list.jsonl").write_text('[{"text": "a"},\n{"text": "b"}]\n')
     (tmp_path / "in.conllu").write_text("1\ta\n\n")

@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import pairwise, product
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm_core.tagging import viterbi as module
 from fpplm_core.tagging.batches import Arrays
 from fpplm_core.tagging.schemes import SCHEMES, label_list, tag_errors, transitions
 from fpplm_core.tagging.viterbi import FORBIDDEN, decode, legality_scores, shift_threshold, softmax, viterbi
@@ -49,6 +51,24 @@ def test_a_padded_batch_gives_what_each_sentence_gives_alone(seed, sizes, count)
         if len(values):
             (alone,) = viterbi(values[None], np.array([len(values)]), scores)
             assert path.tolist() == alone.tolist()
+
+
+@given(seeds, st.lists(st.integers(0, 7), max_size=8), st.integers(1, 60))
+def test_smaller_batches_give_the_same_paths(seed, sizes, at_once):
+    logits, scores = random_case(seed, sizes, 3)
+    whole = decode(logits, scores)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "AT_ONCE", at_once)
+        assert [path.tolist() for path in decode(logits, scores)] == [path.tolist() for path in whole]
+
+
+def test_the_memory_of_many_texts_with_many_labels_is_bounded():
+    logits, scores = random_case(0, [2] * 1024, 300)
+    tracemalloc.start()
+    decode(logits, scores)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 150e6  # 1,024 × 300² scores of 4 bytes are 369 MB
 
 
 @given(seeds, st.integers(2, 6))

@@ -1,0 +1,60 @@
+"""What `fpplm predict` does with its options before and while it tags."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fpplm.cli.main import app
+from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.serving import Predictor
+from tests.hostile_bundles.tiny import write_tiny_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("predict") / "bundle", label_lm=None)
+
+
+def run(*arguments: object) -> None:
+    """Runs a command. Raises the error that ends it."""
+    done = CliRunner().invoke(app, [str(one) for one in arguments])
+    if done.exception:
+        raise done.exception
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize(("options", "threads"), [([], None), (["--threads", 1], 1), (["--threads", 3], 3)])
+def test_threads_are_those_of_the_predictor(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, options: list[Any], threads: int | None
+) -> None:
+    made, load = [], Predictor.load
+
+    def remember(*args: Any, **kwargs: Any) -> Predictor:
+        made.append(load(*args, **kwargs))
+        return made[0]
+
+    monkeypatch.setattr(Predictor, "load", remember)
+    (tmp_path / "in.conll").write_text("London\tB-LOC\n\n")
+    output = ["-o", tmp_path / "out"] if command == "predict" else []
+    run(command, bundle, tmp_path / "in.conll", "--device", "cpu", *output, *options)
+    assert made[0].threads == threads
+
+
+def test_a_sketch_never_replaces_the_output_or_an_input(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("London\n")
+    for sketch, said in (("out", "two outputs in one file"), ("in.txt", "the output is an input")):
+        with pytest.raises(DataError, match=said):
+            run("predict", bundle, tmp_path / "in.txt", "-o", tmp_path / "out", "--sketch", tmp_path / sketch)
+    assert not (tmp_path / "out").exists() and (tmp_path / "in.txt").read_text() == "London\n"
+
+
+def test_a_shard_of_what_is_read_only_once_is_refused(bundle: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("-", tmp_path / "pipe"):
+        with pytest.raises(ParamsError, match="--shard: an input that cannot be read twice"):
+            run("predict", bundle, name, "-o", tmp_path / "out", "--shard", "1/2")
