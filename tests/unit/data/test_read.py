@@ -348,3 +348,12 @@ def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
 
     add(1_000)
     assert add(40_000) < 1.5 * add(10_000)
+
+
+def test_labels_of_whole_texts_are_no_tags_of_words(tmp_path):
+    words = ("a good film", "dull", "a bad one")
+    rows = [Sentence(words, ("pos", "neg", "neg"), "a.tsv", (1, 2, 3))]
+    write_corpus(tmp_path / "train.parquet", rows)
+    settings = load(ROOT / "params.yaml").data
+    with pytest.raises(DataError, match="2 of 3 words consist of several words"):
+        reading.scheme_of(settings, [open_corpus("train", tmp_path)])
