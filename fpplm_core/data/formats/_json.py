@@ -39,6 +39,7 @@ def read_values(path: Path) -> Iterator[tuple[int, Any]]:
     """(1-based line on which it begins, value) for each line, or for each item if the file is one list.
 
     Lines with a list of a text and an object each, as spaCy's tuples, are values, although they begin as one list.
+    Items that share a line are counted on from it, so the numbers tell all values apart.
 
     Holds one line in memory at a time, or about twice an item that spans several. Raises DataError for invalid JSON,
     naming the line.
@@ -67,12 +68,13 @@ class _Items:
         self.place = held.index("[") + 1  # in `held`; `line` is its line in the file
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        place = 0
         if self.next_mark() != "]":
             while True:
                 if self.next_mark() == "":
                     raise self.broken("the list is not closed")
-                line = self.line
-                yield line, self.item()
+                place = max(self.line, place + 1)
+                yield place, self.item()
                 mark = self.next_mark()
                 if mark not in (",", "]"):
                     raise self.broken("a comma is missing between items" if mark else "the list is not closed")
