@@ -114,7 +114,9 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     settings = settings.model_copy(update={"format": "auto"})  # each file by itself
     held_out = held_out_of(folder)
     own = (folder / "train.parquet").rename(folder / "own.parquet")
-    numbers = count(int(documents_of(own).max(initial=-1)) + 1)
+    taken = set(documents_of(own).tolist())
+    higher = range(max(taken, default=-1) + 1, 2**31)  # what the corpus can store
+    numbers = (number for number in chain(higher, count()) if number not in taken)
     read = (without_held_out(read_file(file, settings, notes), held_out, notes) for file in files)
     added = chain.from_iterable(renumber_documents(sentences, numbers) for sentences in read)
     train = open_table(own)

@@ -306,6 +306,14 @@ def test_drops_join_a_train_beside_given_splits(project):
     assert (after["dev"], after["test"]) == (before["dev"], before["test"])
 
 
+def test_drops_find_document_numbers_beside_the_largest(project):
+    rows = [json.dumps({"tokens": [f"a{n}"], "tags": ["B-X"], "document": 2**31 - 1 - n}) for n in range(10)]
+    project("\n".join(rows), format="jsonl")
+    drop("a.jsonl", "\n".join([row("b0", 5), row("b1", 6)]))
+    train = project("\n".join(rows), format="jsonl")["train"]
+    assert len({s.document for s in train}) == len(train)
+
+
 def test_drops_have_no_labels_of_the_second_task(project):
     """Although their sentences stand in lines that train's have too."""
     before = project(text(20), second={"tag_column": 1})
