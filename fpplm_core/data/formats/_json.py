@@ -140,8 +140,10 @@ def loads(text: str, where: str) -> Any:
     try:
         value = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        got = repr(text[:60])
-        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do="correct the line") from None
+        got, do = repr(text[:60]), "correct the line"
+        if text.strip(BLANK) == "{":
+            do = "put an object over several lines in [ ], or on one line"
+        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do=do) from None
     _check(value, text, where)
     return value
 
@@ -192,9 +194,9 @@ def member(row: Any, key: str, kind: type, where: str) -> Any:
 
 
 def document_of(row: JsonObject, where: str) -> int | None:
-    """row["document"], None if it is missing. Raises DataError if it is not a valid document number."""
+    """row["document"], None if it is missing or null. Raises DataError if it is not a valid document number."""
     document = row.get("document")
-    if "document" in row and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
+    if document is not None and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
         do = f"give a whole number from 0 to {LARGEST}, or omit it"
         raise DataError("not a valid document number", where=where, got=shown(document), do=do)
     return document

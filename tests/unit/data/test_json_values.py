@@ -37,6 +37,11 @@ def test_items_over_several_lines_have_the_line_on_which_they_begin(tmp_path_fac
     assert list(read(tmp_path_factory, content)) == [(4, {"a": 1}), (8, {"b": [2]}), (10, 3), (11, "x")]
 
 
+def test_an_object_over_several_lines_is_an_error_with_advice(tmp_path_factory):
+    with pytest.raises(DataError, match="put an object over several lines in"):
+        list(read(tmp_path_factory, '{\n"a": 1\n}\n'))
+
+
 def test_items_on_one_line_are_counted(tmp_path_factory):
     assert list(read(tmp_path_factory, '[{},\n{}, {},\n\n{}, {}]')) == [(1, {}), (2, {}), (3, {}), (4, {}), (5, {})]
 
