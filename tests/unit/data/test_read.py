@@ -72,16 +72,30 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
     rest, for_test, unit = slow_cut(whole, test, random)
     train, for_dev, _ = slow_cut(rest, dev, random)
     types = [{"X"}] * len(documents)
-    part, units = assign_splits(documents, types, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    part, what = assign_splits(documents, types, {"test": test, "dev": dev}, np.random.default_rng(seed))
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
-    assert units == {"test": unit, "dev": unit}
+    assert what == unit
 
 
-@pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
+@pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0], [0, 1]])
 def test_what_is_too_small_for_two_cuts_is_an_error(documents):
     with pytest.raises(ValueError, match="one document or sentence"):
         cut(documents, [{"X"}] * len(documents))
+
+
+def test_a_sentence_outside_documents_leaves_them_whole():
+    documents = [-1, *np.repeat(np.arange(20), 5)]
+    part, what = assign_splits(np.array(documents), [{"X"}] * 101, SHARES, np.random.default_rng(0))
+    assert what == "documents and sentences outside them"
+    assert len({*zip(documents[1:], part[1:].tolist(), strict=True)}) == 20
+
+
+@pytest.mark.parametrize("documents", [[0] * 100, [0] * 50 + [1] * 50, [-1] + [0] * 99])
+def test_too_few_documents_are_cut_by_sentences(documents):
+    part, what = assign_splits(np.array(documents), [{"X"}] * 100, SHARES, np.random.default_rng(0))
+    assert what == "sentences, as documents are too few"
+    assert Counter(part.tolist()) == {"train": 64, "test": 20, "dev": 16}
 
 
 SHARES = {"test": 0.2, "dev": 0.2}
