@@ -20,6 +20,7 @@ from fpplm_core.data.formats import SUFFIXES, Format, detect, get
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
+from fpplm_core.data.text_files import require_source
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
 from fpplm_core.tagging.spans import repair, spans_from_tags, tags_from_spans
@@ -54,6 +55,7 @@ def convert(
     for path in (target, partial_target):
         if path.exists():
             raise DataError("already exists", where=str(path), do="remove it, or name another target")
+    require_source(source)
     if source_format == "auto":
         source_format, reason = detect(source)
         options.notes.add(f"read as {source_format} ({reason})", str(source))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 
+import pyarrow.compute as pc
 from pyarrow.parquet import ParquetFile
 
 from fpplm_core.data.corpus import (
@@ -113,7 +114,9 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     settings = settings.model_copy(update={"format": "auto"})  # each file by itself
     held_out = held_out_of(folder)
     own = (folder / "train.parquet").rename(folder / "own.parquet")
-    numbers = count(int(documents_of(own).max(initial=-1)) + 1)
+    taken = set(documents_of(own).tolist())
+    higher = range(max(taken, default=-1) + 1, 2**31)  # what the corpus can store
+    numbers = (number for number in chain(higher, count()) if number not in taken)
     read = (without_held_out(read_file(file, settings, notes), held_out, notes) for file in files)
     added = chain.from_iterable(renumber_documents(sentences, numbers) for sentences in read)
     train = open_table(own)
@@ -204,7 +207,21 @@ def scheme_of(settings: DataSettings, corpus: Iterable[ParquetFile]) -> Detected
     """The tag scheme that data.scheme names, or for auto the scheme detected from all tags. Raises DataError."""
     if settings.scheme != "auto":
         return Detected(settings.scheme, "set by data.scheme")
-    return detect_scheme(sum(map(tag_bigrams_in, corpus), Counter[TagBigram]()))
+    splits = list(corpus)
+    found = detect_scheme(sum(map(tag_bigrams_in, splits), Counter[TagBigram]()))
+    if found.scheme == "TAGS":
+        texts, total = (sum(counts) for counts in zip(*map(_words_with_blanks, splits), strict=True))
+        if texts > total / 2:
+            got = f"{texts} of {total} words consist of several words"
+            do = "give one word per row, or set data.scheme: TAGS if this is right"
+            raise DataError("this looks like labels of whole texts", where="data.scheme", got=got, do=do)
+    return found
+
+
+def _words_with_blanks(data: ParquetFile) -> tuple[int, int]:
+    """How many words of a split hold a blank, and how many there are."""
+    columns = [batch["words"].flatten() for batch in data.iter_batches(BATCH, columns=["words"])]
+    return sum(pc.sum(pc.match_substring(words, " ")).as_py() or 0 for words in columns), sum(map(len, columns))
 
 
 def corpus_of_files(

@@ -41,7 +41,7 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
     whole = (folder / "train.parquet").rename(folder / "whole.parquet")
     try:
         types = types_by_sentence(whole, settings.scheme)
-        part, units = assign_splits(documents_of(whole), types, shares, np.random.default_rng(settings.split_seed))
+        part, what = assign_splits(documents_of(whole), types, shares, np.random.default_rng(settings.split_seed))
     except ValueError as error:
         where, do = str(Path(settings.path) / settings.train), "add data, or name files in data.dev and data.test"
         raise DataError("too small to split off dev or test", where=where, got=str(error), do=do) from None
@@ -49,7 +49,7 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
         write_table(folder / f"{split}.parquet", selected_rows(open_table(whole), part == split), SCHEMA)
     whole.unlink()
     return [
-        f"{split} was cut from train: {share:.0%} of its {units[split]}, seed {settings.split_seed}, "
+        f"{split} was cut from train: {share:.0%} of its {what}, seed {settings.split_seed}, "
         f"{np.count_nonzero(part == split)} sentences"
         for split, share in shares.items()
     ]
@@ -60,18 +60,22 @@ def assign_splits(
     types: Sequence[Collection[str]],
     shares: Mapping[str, float],
     random: np.random.Generator,
-) -> tuple[NDArray[np.str_], dict[str, str]]:
-    """The split of each sentence, and the unit of each share: whole documents if all are marked (>= 0), else sentences.
+) -> tuple[NDArray[np.str_], str]:
+    """The split of each sentence, and what the shares are of: documents (>= 0), and sentences that are in none.
 
-    Each share is taken at random from what the previous shares left, but for units that hold the last mention of a type
-    in train. `types` are those of each sentence. Raises ValueError if nothing can be taken.
+    If these are fewer than the splits, documents are not kept whole. Each share is taken at random from what the
+    previous shares left, but for units that hold the last mention of a type in train. `types` are those of each sentence. Raises ValueError if nothing can be taken.
     """
     part = np.full(len(documents), "train")
-    unit = {}
+    marked = documents >= 0
+    places = np.arange(len(documents))
+    keys = np.where(marked, documents, int(documents.max(initial=-1)) + 1 + places)
+    what = "documents" if marked.all() else "documents and sentences outside them" if marked.any() else "sentences"
+    if len(np.unique(keys)) <= len(shares) < len(documents):
+        keys, what = places, "sentences, as documents are too few"
     for split, share in shares.items():
         rest = np.flatnonzero(part == "train")
-        by_document = bool((documents[rest] >= 0).all())
-        units, unit_of = np.unique(documents[rest] if by_document else rest, return_inverse=True)
+        units, unit_of = np.unique(keys[rest], return_inverse=True)
         if len(units) < 2:
             raise ValueError("one document or sentence")
         held: dict[int, Collection[str]] = {}
@@ -80,8 +84,7 @@ def assign_splits(
         wanted = min(len(units) - 1, max(1, round(len(units) * share)))
         taken = take_units(random.permutation(len(units)).tolist(), held, wanted)
         part[rest[np.isin(unit_of, taken)]] = split
-        unit[split] = "documents" if by_document else "sentences"
-    return part, unit
+    return part, what
 
 
 def take_units(order: Sequence[int], held: Mapping[int, Collection[str]], wanted: int) -> list[int]:

@@ -171,7 +171,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "document_leakage",
         "documents",
-        "a document of dev or test is also in train, or occurs twice, which makes the score too good",
+        "a document of dev or test is in train, wholly or in part, or occurs twice, which makes the score too good",
         "remove the document from one split",
     ),
     Check(

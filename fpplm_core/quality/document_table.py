@@ -29,6 +29,7 @@ def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
     table["text"] = [hash(tuple(texts.tolist())) for _, texts in marked["text"]]
     first = pd.Series(np.arange(len(table))).groupby(table["text"], sort=False).transform("min").to_numpy()
     leaked = (table["counted"] > 0) & ((table["known"] >= SHARE * table["counted"]) | (first != table.index))
+    cut = table.groupby(["file", "document"])["split"].transform("size").to_numpy() > 1
     kept = np.flatnonzero(table["split"] != "train")
 
     def place(i: int) -> str:
@@ -38,9 +39,11 @@ def documents(corpus: Corpus, leakage_words: int) -> pd.DataFrame:
         i = kept[row]
         if first[i] != i:
             return f"{place(i)}: the same document as at {place(first[i])}"
+        if cut[i] and not leaked[i]:
+            return f"{place(i)}: another split has other sentences of this document"
         return f"{place(i)}: train has {table['known'][i]} of this document's {table['counted'][i]} sentences"
 
-    column = finding_column(len(kept), np.flatnonzero(leaked.to_numpy()[kept]).tolist(), describe)
+    column = finding_column(len(kept), np.flatnonzero((leaked.to_numpy() | cut)[kept]).tolist(), describe)
     index = pd.MultiIndex.from_frame(table.loc[kept, ["split", "sentences"]])
     return pd.DataFrame({"document_leakage": column}, index, dtype=object)
 

@@ -16,6 +16,7 @@ TAGS   one tag per word and no entities, such as parts of speech: each word is r
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -47,6 +48,8 @@ EXAMPLES = 3  # most frequent tags that an error names
 SHOWN = 20  # characters of each
 MISSED, SPURIOUS = "(missed)", "(spurious)"  # stand for no entity where others stand for a type (confusions)
 LONGEST_TYPE = 100  # characters
+LOWER_CASE = re.compile(r"[biesolumw](?:-[^-\s]+)+")  # a tag of a scheme in lower case, such as b-per
+UNTAGGED = {"_", "-", "0", "o", "none", "null", "other", "outside"}  # in lower case: what files write in place of O
 JOINERS = str.maketrans("", "", "\u200c\u200d")  # invisible, but Persian words and joined emoji need them
 
 
@@ -106,7 +109,7 @@ def detect_scheme(pairs: TagBigrams) -> Detected:
     """The scheme that the fewest tags violate, of these the one that lacks the fewest prefixes, in DETECTED's order.
 
     It is TAGS if no tag is O or has a prefix of a scheme. Raises DataError if fewer tags have such a prefix than are
-    neither O nor have one.
+    neither O nor have one, and instead of TAGS if the tags look like those of entities, or like numbers.
     """
     prefixes: Counter[str] = Counter()
     foreign: Counter[str] = Counter()  # tags that no scheme has
@@ -118,6 +121,10 @@ def detect_scheme(pairs: TagBigrams) -> Detected:
             else:
                 foreign[tag] += number
     if foreign and not prefixes:
+        if reason := _not_tags(foreign):
+            do = "write entities as B-PER, I-PER and O, or name the tag column (data.tag_column)"
+            do += "; if each tag is a label of its word by itself, set data.scheme: TAGS"
+            raise DataError("the tags follow no known scheme", where="data.scheme", got=reason, do=do)
         return Detected("TAGS", f"{len(foreign)} different tags, none of them O or PREFIX-TYPE")
     outside = prefixes.pop(OUTSIDE, 0)
     counts = ", ".join(f"{prefixes[prefix]} {prefix}-" for prefix in sorted(prefixes)) or f"no entity in {outside} tags"
@@ -131,6 +138,19 @@ def detect_scheme(pairs: TagBigrams) -> Detected:
     scheme = min(broken, key=lambda name: (broken[name], strange[name]))
     others = ", ".join(f"{name} {number}" for name, number in broken.items() if name != scheme)
     return Detected(scheme, f"{counts}; {broken[scheme]} violate it (other schemes: {others})" if prefixes else counts)
+
+
+def _not_tags(counts: Counter[str]) -> str:
+    """Why these tags without O and prefixes are probably no labels of single words; "" if they may be."""
+    most = max(counts.values())
+    for tag, number in counts.items():
+        if LOWER_CASE.fullmatch(tag):
+            return f"{tag[:SHOWN]!r}, a tag in lower case"
+        if number == most and len(counts) > 1 and tag.lower() in UNTAGGED:
+            return f"{number} tags {tag!r}, which looks like O"
+    if all(tag.isdecimal() for tag in counts):
+        return f"only numbers, such as {', '.join(map(repr, list(counts)[:EXAMPLES]))}"
+    return ""
 
 
 def _prefix(tag: str) -> str:

@@ -16,7 +16,7 @@ from fpplm_core.data.alignment import to_sentence
 from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
-from fpplm_core.data.text_files import unreadable
+from fpplm_core.data.text_files import require_source, unreadable
 from fpplm_core.errors import DataError, ParamsError
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
@@ -78,12 +78,16 @@ def detect(path: Path) -> tuple[str, str]:
 
     Raises DataError if no format fits, or several do.
     """
+    require_source(path)
     head = _head(path)
     refuse_foreign(path, head)
     found = {name: reason for name in format_names() if (reason := get(name).recognise(path, head))}
     name = SUFFIXES.get(path.suffix) if path.suffix and path.is_file() else None
     if not found and name and not (name in ROWS and MARKUP.match(head)):
         return name, f"the name ends in {path.suffix}"  # whose reader refuses what it cannot be sure of
+    if not found and path.is_dir():
+        what, do = "a folder without .ann files or a saved dataset", "name a file, or the format (data.format)"
+        raise DataError(what, where=str(path), do=do)
     if len(found) != 1:
         what = "several formats fit" if found else "unknown format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])
@@ -108,6 +112,7 @@ def read_sentences(path: Path, name: str, options: Options) -> Iterator[Sentence
 
     Raises DataError; for refused mentions, one error at the end names them all.
     """
+    require_source(path)
     if name == "auto":
         name, reason = detect(path)
         options.notes.add(f"read as {name} ({reason})", str(path))

@@ -39,6 +39,7 @@ def read_values(path: Path) -> Iterator[tuple[int, Any]]:
     """(1-based line on which it begins, value) for each line, or for each item if the file is one list.
 
     Lines with a list of a text and an object each, as spaCy's tuples, are values, although they begin as one list.
+    Items that share a line are counted on from it, so the numbers tell all values apart.
 
     Holds one line in memory at a time, or about twice an item that spans several. Raises DataError for invalid JSON,
     naming the line.
@@ -67,12 +68,13 @@ class _Items:
         self.place = held.index("[") + 1  # in `held`; `line` is its line in the file
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        place = 0
         if self.next_mark() != "]":
             while True:
                 if self.next_mark() == "":
                     raise self.broken("the list is not closed")
-                line = self.line
-                yield line, self.item()
+                place = max(self.line, place + 1)
+                yield place, self.item()
                 mark = self.next_mark()
                 if mark not in (",", "]"):
                     raise self.broken("a comma is missing between items" if mark else "the list is not closed")
@@ -138,8 +140,10 @@ def loads(text: str, where: str) -> Any:
     try:
         value = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        got = repr(text[:60])
-        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do="correct the line") from None
+        got, do = repr(text[:60]), "correct the line"
+        if text.strip(BLANK) == "{":
+            do = "put an object over several lines in [ ], or on one line"
+        raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do=do) from None
     _check(value, text, where)
     return value
 
@@ -190,9 +194,9 @@ def member(row: Any, key: str, kind: type, where: str) -> Any:
 
 
 def document_of(row: JsonObject, where: str) -> int | None:
-    """row["document"], None if it is missing. Raises DataError if it is not a valid document number."""
+    """row["document"], None if it is missing or null. Raises DataError if it is not a valid document number."""
     document = row.get("document")
-    if "document" in row and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
+    if document is not None and (type(document) is not int or not 0 <= document <= LARGEST):  # true is an int
         do = f"give a whole number from 0 to {LARGEST}, or omit it"
         raise DataError("not a valid document number", where=where, got=shown(document), do=do)
     return document

@@ -44,11 +44,15 @@ class Layout(NamedTuple):
     header: bool = False
     notes: tuple[str, ...] = ()
 
-    def is_comment(self, cells: Row) -> bool:
-        """Whether a line that begins with # is a comment, although it has as many cells as a word has."""
+    def is_comment(self, cells: Row, separator: str) -> bool:
+        """Whether a line that begins with # is a comment, although it has as many cells as a word has.
+
+        Between tabs, #Berlin is a word, whatever its tag.
+        """
         if self.number is not None and not cells[self.number][:1].isdigit():
             return True
-        return self.tagged and not TAG_LIKE.fullmatch(cells[self.tag])
+        is_word = separator == "\t" and cells[0][1:2].strip()
+        return self.tagged and not is_word and not TAG_LIKE.fullmatch(cells[self.tag])
 
 
 def choose(

@@ -29,7 +29,7 @@ from fpplm_core.data.formats import Holding
 from fpplm_core.data.formats._json import piece
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.data.text_files import read_lines, unreadable
+from fpplm_core.data.text_files import read_lines, require_source, unreadable
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.words import Range
 
@@ -69,6 +69,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         if not annotation.is_file():
             do = f"annotate it, or remove it (no mentions: an empty {annotation.name})"
             raise DataError("a text without annotations", where=str(file), do=do)
+        require_source(file)
         text = _text(file)
         yield AnnotatedText(text, tuple(_mentions(annotation, text, options)), str(file), 1, document, plain=True)
 

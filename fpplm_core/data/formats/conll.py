@@ -115,7 +115,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
 
 
 def _is_comment(line: str, cells: list[str], separator: str, layout: Layout) -> bool:
-    return layout.is_comment(cells) or (separator == " " and _KEY.match(line) is not None)
+    return layout.is_comment(cells, separator) or (separator == " " and _KEY.match(line) is not None)
 
 
 def _cells(line: str, separator: str, path: Path, number: int) -> list[str]:
@@ -195,7 +195,7 @@ def write(sentences: Iterable[Sentence], path: Path) -> None:
         head = [*_until_word(lines, itemgetter(0)), *islice(lines, ROWS)]
         layout = _as_read([line for line, _ in head], head[-1][1])
         for line, place in chain(head, lines):
-            if line.startswith("#") and layout.is_comment(line.split("\t")):
+            if line.startswith("#") and layout.is_comment(line.split("\t"), "\t"):
                 what = "a word that begins with # and has no tag as the others have: it would be read as a comment"
                 raise DataError(what, where=place, got=repr(line[:60]), do="choose another format")
             stream.write(line + "\n")

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._columns import check, head_lines, marks, with_words, within
+from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, with_words, within
 from fpplm_core.data.formats._ud import NEWDOC, Row, blocks, check_words, is_row, numbered, sentence_of, text_comment
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -117,6 +117,9 @@ class _InMisc:
         where = f"{self.path}:{row.line}"
         pairs = [part.partition("=") for part in row.cells[MISC].split("|")]
         found = [(key, value) for key, _, value in pairs if key in ATTRIBUTES]
+        if not found and TAG.fullmatch(row.cells[MISC]):
+            do = f"name the column (data.tag_column: {MISC})"
+            raise DataError("a tag in MISC without NER=", where=where, got=repr(row.cells[MISC][:60]), do=do)
         if not found:
             return "O"
         attribute, tag = found[0]

@@ -18,6 +18,7 @@ a sentence without a document behind one that has a document.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -41,6 +42,7 @@ from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " "}
+CONLL = re.compile(r"\s*|-DOCSTART-.*|#[^\t]*")  # lines of the format conll between its rows
 TOLD_BY = 1000  # rows that tell whether a table without sentences holds words or texts
 LONGEST = 131_072  # characters of a cell, csv.field_size_limit()
 
@@ -50,6 +52,8 @@ def recognise(path: Path, head: str) -> str | None:
     separator = _separator(lines[0], "auto")
     names, *rows = ([cell.strip('" ') for cell in line.split(separator)] for line in lines)
     if "\0" in head or not has_columns(names):
+        return None
+    if separator == "\t" and not has_sentences(names) and any(map(CONLL.fullmatch, lines)):
         return None
     tags = [number for number, name in enumerate(names) if name.casefold() in NAMES["tag"]]
     # Texts with a label each (text classification) have such names, too.

@@ -5,7 +5,8 @@ tags          a list of strings of the same length, named ner_tags, tags, labels
               whose names stand in the file dataset_info.json beside this one, as `datasets` writes it
 document      a number that sentences of one document share; may be left out
 text, offsets the text as it was written and [start, end] of each token, in characters of it; read if both are there.
-              Offsets go from left to right; words that are written as one, as Spanish `del`, have the same
+              Offsets go from left to right, and the text there is the token; words that are written as one, as Spanish
+              `del`, have the same offsets
 
 `word_column` and `tag_column` name other keys; numbers mean nothing. If several keys could be meant, they must. The
 first line decides for the file. Other keys are skipped and noted. The whole words of a line have its number. Empty
@@ -127,7 +128,7 @@ def _sentence(row: JsonObject, words: tuple[str, ...], tags: tuple[str, ...], fi
     if not row.keys() >= PLACES:
         return Sentence(words, tags, file, (line,) * len(words), document)
     (text,) = _texts([row["text"]], f"{where}: text")
-    offsets = _offsets(row["offsets"], len(words), len(text), where)
+    offsets = _offsets(row["offsets"], words, text, where)
     return Sentence(words, tags, file, (line,) * len(words), document, text, offsets)
 
 
@@ -137,20 +138,26 @@ def _texts(value: list[Any], where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _offsets(value: Any, words: int, length: int, where: str) -> tuple[tuple[int, int], ...]:
+def _offsets(value: Any, words: Sequence[str], text: str, where: str) -> tuple[tuple[int, int], ...]:
     found = []
     for pair in value if isinstance(value, list) else [value]:
         if not isinstance(pair, list) or [type(place) for place in pair] != [int, int]:
             do = "give whole numbers, [[0, 3], [4, 9]]"
             raise DataError("not [start, end]", where=f"{where}: offsets", got=shown(pair), do=do)
         found.append((pair[0], pair[1]))
-    if len(found) != words:
-        got = f"{words} words and {len(found)} offsets"
+    if len(found) != len(words):
+        got = f"{len(words)} words and {len(found)} offsets"
         raise DataError("lengths differ", where=where, got=got, do="give one [start, end] per word")
     for before, after in pairwise([(0, 0), *found]):
-        if not (before == after or before[1] <= after[0] <= after[1] <= length):
-            got = f"{shown(list(after))} after {shown(list(before))}, in a text of {length} characters"
+        if not (before == after or before[1] <= after[0] <= after[1] <= len(text)):
+            got = f"{shown(list(after))} after {shown(list(before))}, in a text of {len(text)} characters"
             raise DataError("offsets out of order", where=where, got=got, do="give them from left to right")
+    shared = {pair for pair, other in pairwise(found) if pair == other}
+    for word, (start, end) in zip(words, found, strict=True):
+        if text[start:end] != word and (start, end) not in shared:
+            got = f"{shown(word)}, but the text has {shown(text[start:end])} from {start} to {end}"
+            do = "count characters (code points), not bytes or UTF-16 units"
+            raise DataError("offsets do not fit the words", where=where, got=got, do=do)
     return tuple(found)
 
 
@@ -167,6 +174,6 @@ def _row(sentence: Sentence) -> JsonObject:
         document_of(row, sentence.place)
     if sentence.text is not None and sentence.offsets is not None:
         offsets = [list(pair) for pair in sentence.offsets]
-        _offsets(offsets, len(sentence.words), len(sentence.text), sentence.place)
+        _offsets(offsets, sentence.words, sentence.text, sentence.place)
         row |= {"text": sentence.text, "offsets": offsets}
     return row

@@ -227,6 +227,11 @@ def test_a_named_column_is_an_error(read):
         read("token\ttag\n", Options(word_column="token"))
 
 
+def test_between_tabs_a_hash_tag_is_a_word_whatever_its_tag(read):
+    found = read("Ann\tB-PER\n#Berlin\tLOC\n#Bonn\tB.LOC\n# a comment\tof full width\nslept\tO\n")
+    assert [sentence.words for sentence in found] == [("Ann", "#Berlin", "#Bonn", "slept")]
+
+
 def test_comments_are_noted(read):
     options = Options()
     read("# one\na\tO\n#two\nb\tO\n#c\tO\n", options)

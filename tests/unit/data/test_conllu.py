@@ -123,6 +123,7 @@ def test_tags_stand_in_an_eleventh_column_or_in_a_named_one(read):
             2,
             "tags in several attributes, got 'ner=B-X'; keep one, as NER=",
         ),
+        (rows(("a", "B-X"), ("b", "O")), {}, 1, "a tag in MISC without NER=, got 'B-X'; name the column"),
         (rows(("a", "Entity=(person-1-giv:act-cf1*-1-coref-Ann")), {}, 1, "mentions in brackets, which are not tags"),
         (rows(("a", "_"), ("b", "Entity=1)")), {}, 2, "mentions in brackets"),
         (rows(("a", "_"), columns=12), {}, 1, "several additional columns, got 12 columns; name the column"),

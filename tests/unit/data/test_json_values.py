@@ -37,6 +37,15 @@ def test_items_over_several_lines_have_the_line_on_which_they_begin(tmp_path_fac
     assert list(read(tmp_path_factory, content)) == [(4, {"a": 1}), (8, {"b": [2]}), (10, 3), (11, "x")]
 
 
+def test_an_object_over_several_lines_is_an_error_with_advice(tmp_path_factory):
+    with pytest.raises(DataError, match="put an object over several lines in"):
+        list(read(tmp_path_factory, '{\n"a": 1\n}\n'))
+
+
+def test_items_on_one_line_are_counted(tmp_path_factory):
+    assert list(read(tmp_path_factory, '[{},\n{}, {},\n\n{}, {}]')) == [(1, {}), (2, {}), (3, {}), (4, {}), (5, {})]
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 def test_a_list_cut_at_any_byte_gives_what_stands_before_and_an_error(tmp_path_factory, indent):
     rows = [{"text": 'é😀"\\', "n": [-1.5e3, True, None]}, {}, {"deep": {"er": [[{"": "\u2028"}]]}}]
@@ -48,7 +57,7 @@ def test_a_list_cut_at_any_byte_gives_what_stands_before_and_an_error(tmp_path_f
                 found.append((line, row))
         assert [row for _, row in found] == rows[: len(found)]
         line = int(caught.value.where.rsplit(":", 1)[1])
-        assert max([1, *(line for line, _ in found)]) <= line <= content[:length].count(b"\n") + 1
+        assert 1 <= line <= content[:length].count(b"\n") + 1
 
 
 @pytest.mark.parametrize(
@@ -81,7 +90,7 @@ def test_what_is_no_json_is_an_error_with_its_line(tmp_path_factory, content, li
 
 
 def test_an_escaped_backslash_before_a_u_is_no_surrogate(tmp_path_factory):
-    assert list(read(tmp_path_factory, '["\\\\ud83d", "\\ud83d\\ude00"]')) == [(1, "\\ud83d"), (1, "😀")]
+    assert list(read(tmp_path_factory, '["\\\\ud83d", "\\ud83d\\ude00"]')) == [(1, "\\ud83d"), (2, "😀")]
 
 
 class Counting:

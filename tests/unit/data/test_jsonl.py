@@ -126,6 +126,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
             (f'{{"tokens": ["a", "b"], "tags": ["O", "O"], "text": "a b", "offsets": {offsets}}}', said)
             for offsets, said in [
                 ("[[0, 1]]", "lengths differ, got 2 words and 1 offsets"),
+                ("[[0, 1], [1, 2]]", "offsets do not fit the words, got 'b', but the text has ' ' from 1 to 2"),
                 ("[[0, 1], [2, 4]]", "offsets out of order, got [2, 4] after [0, 1], in a text of 3 characters"),
                 ("[[2, 3], [0, 1]]", "offsets out of order"),
                 ("[[0, 2], [1, 3]]", "offsets out of order"),
@@ -140,7 +141,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
         ('{"tokens": ["a"], "tags": ["O"], "text": 1, "offsets": [[0, 1]]}', "text: not a list of strings, got [1]"),
         *(
             (GOOD.replace("}", f', "document": {value}}}'), "not a valid document number")
-            for value in ('"1"', "1.0", "-1", "true", "null", "2147483648")
+            for value in ('"1"', "1.0", "-1", "true", "2147483648")
         ),
         (b'{"tokens": ["caf\xe9"], "tags": ["O"]}', "not valid UTF-8, got byte 0xe9"),
     ],
@@ -184,6 +185,11 @@ def test_a_missing_file_a_folder_and_a_binary_are_errors(tmp_path):
         list(jsonl.read(tmp_path, COLUMNS))
     with pytest.raises(DataError, match="zero bytes"):
         read(tmp_path / "a.jsonl", json.dumps("x").encode("utf-16"))
+
+
+def test_a_document_may_be_null(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"tokens": ["a"], "tags": ["O"], "document": null}\n')
+    assert next(get("jsonl").read(tmp_path / "a.jsonl", Options())).document is None
 
 
 values = st.sampled_from(["a", "", "B-PER", "\ud800", 0, -1, 1.5, True, None, [], {}, ["a", "b"], ["O"], [0]])

@@ -189,8 +189,8 @@ def test_a_task_of_json_min_has_an_item_an_annotation(tmp_path):
     path = tmp_path / "a"
     assert read("label_studio", path, content) == [
         AnnotatedText("a", (Mention(0, 1, "X"),), str(path), 1),
-        AnnotatedText("a", (), str(path), 1),
-        AnnotatedText("of another project", (), str(path), 1),
+        AnnotatedText("a", (), str(path), 3),
+        AnnotatedText("of another project", (), str(path), 4),
     ]
     assert notes_of("label_studio", path, content) == {
         "key 'sentiment' is not read": 1,

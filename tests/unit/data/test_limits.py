@@ -1,12 +1,14 @@
 """Limits of what is read: each is an error with its place, in bounded time, and no message shows a whole value."""
 
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fpplm_core.data import text_files
 from fpplm_core.data.conversion import convert
-from fpplm_core.data.formats import read_sentences
+from fpplm_core.data.formats import detect, read_sentences
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import LONGEST_WORD
 from fpplm_core.errors import LONGEST_PART, DataError
@@ -73,3 +75,28 @@ def test_a_small_parquet_file_of_very_long_lists_is_refused(tmp_path):
 def test_no_error_holds_a_whole_value():
     error = DataError("w" * 10**6, where="a:1", got="g" * 10**6, do="mend it")
     assert len(str(error)) < 2 * LONGEST_PART + 50 and str(error).endswith("mend it")
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path):
+    pipe = tmp_path / "a.conll"
+    os.mkfifo(pipe)
+    refused = pytest.raises(DataError, match=r"a.conll: neither a file nor a folder; .* can be read only once")
+    with refused:
+        detect(pipe)
+    with refused:
+        next(read_sentences(pipe, "conll", Options()))
+    with refused:
+        convert(pipe, tmp_path / "b.conll", Options(), "conll")
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xe9.conll")
+    path.write_text("a\tO\n")
+    with pytest.raises(DataError, match="not UTF-8") as caught:
+        next(read_sentences(path, "auto", Options()))
+    assert "\\udce9.conll" in str(caught.value)
+
+
+def test_a_folder_of_unknown_content_is_named_as_one(tmp_path):
+    with pytest.raises(DataError, match=r"a folder without .ann files or a saved dataset; name a file"):
+        detect(tmp_path)

@@ -72,16 +72,30 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
     rest, for_test, unit = slow_cut(whole, test, random)
     train, for_dev, _ = slow_cut(rest, dev, random)
     types = [{"X"}] * len(documents)
-    part, units = assign_splits(documents, types, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    part, what = assign_splits(documents, types, {"test": test, "dev": dev}, np.random.default_rng(seed))
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
-    assert units == {"test": unit, "dev": unit}
+    assert what == unit
 
 
-@pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0, 0], [0, 1]])
+@pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0], [0, 1]])
 def test_what_is_too_small_for_two_cuts_is_an_error(documents):
     with pytest.raises(ValueError, match="one document or sentence"):
         cut(documents, [{"X"}] * len(documents))
+
+
+def test_a_sentence_outside_documents_leaves_them_whole():
+    documents = [-1, *np.repeat(np.arange(20), 5)]
+    part, what = assign_splits(np.array(documents), [{"X"}] * 101, SHARES, np.random.default_rng(0))
+    assert what == "documents and sentences outside them"
+    assert len({*zip(documents[1:], part[1:].tolist(), strict=True)}) == 20
+
+
+@pytest.mark.parametrize("documents", [[0] * 100, [0] * 50 + [1] * 50, [-1] + [0] * 99])
+def test_too_few_documents_are_cut_by_sentences(documents):
+    part, what = assign_splits(np.array(documents), [{"X"}] * 100, SHARES, np.random.default_rng(0))
+    assert what == "sentences, as documents are too few"
+    assert Counter(part.tolist()) == {"train": 64, "test": 20, "dev": 16}
 
 
 SHARES = {"test": 0.2, "dev": 0.2}
@@ -306,6 +320,14 @@ def test_drops_join_a_train_beside_given_splits(project):
     assert (after["dev"], after["test"]) == (before["dev"], before["test"])
 
 
+def test_drops_find_document_numbers_beside_the_largest(project):
+    rows = [json.dumps({"tokens": [f"a{n}"], "tags": ["B-X"], "document": 2**31 - 1 - n}) for n in range(10)]
+    project("\n".join(rows), format="jsonl")
+    drop("a.jsonl", "\n".join([row("b0", 5), row("b1", 6)]))
+    train = project("\n".join(rows), format="jsonl")["train"]
+    assert len({s.document for s in train}) == len(train)
+
+
 def test_drops_have_no_labels_of_the_second_task(project):
     """Although their sentences stand in lines that train's have too."""
     before = project(text(20), second={"tag_column": 1})
@@ -348,3 +370,12 @@ def test_more_drops_take_no_more_memory(tmp_path, monkeypatch):
 
     add(1_000)
     assert add(40_000) < 1.5 * add(10_000)
+
+
+def test_labels_of_whole_texts_are_no_tags_of_words(tmp_path):
+    words = ("a good film", "dull", "a bad one")
+    rows = [Sentence(words, ("pos", "neg", "neg"), "a.tsv", (1, 2, 3))]
+    write_corpus(tmp_path / "train.parquet", rows)
+    settings = load(ROOT / "params.yaml").data
+    with pytest.raises(DataError, match="2 of 3 words consist of several words"):
+        reading.scheme_of(settings, [open_corpus("train", tmp_path)])

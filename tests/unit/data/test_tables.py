@@ -2,6 +2,7 @@
 
 import random
 import re
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -200,6 +201,13 @@ def test_other_text_is_no_table(tmp_path, content):
 def test_a_table_is_recognised_by_its_header(tmp_path, content):
     (tmp_path / "a.csv").write_text(content)
     assert detect(tmp_path / "a.csv")[0] == "csv"
+
+
+@pytest.mark.parametrize("between", ["", "-DOCSTART-\tO", "# a comment"])
+def test_columns_with_a_header_are_no_table_where_lines_between_rows_are_of_conll(between):
+    content = f"word\ttag\nAnn\tB-PER\n{between}\n\nBob\tB-PER\n"
+    assert csv.recognise(Path("a.tsv"), content) is None
+    assert csv.recognise(Path("a.tsv"), "sentence\t" + content)
 
 
 def test_mutated_tables_give_sentences_or_an_error_with_a_place(tmp_path):

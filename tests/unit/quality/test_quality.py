@@ -339,6 +339,12 @@ def test_a_type_too_rare_to_be_measured():
     }
 
 
+def test_a_document_cut_in_two_splits_is_a_leak():
+    parts = {split: [replace(s, file="one.conll", document=0) for s in rows] for split, rows in clean().items()}
+    found = document_table.documents(parquet(parts), LEAKAGE_WORDS)["document_leakage"].tolist()
+    assert found and all(said.endswith("another split has other sentences of this document") for said in found)
+
+
 def test_short_sentences_in_two_splits_are_no_leak():
     corpus = clean()
     add("test", "a/O German/B-MISC")(corpus)

@@ -418,6 +418,21 @@ def test_tags_of_no_scheme_are_an_error_that_shows_the_most_frequent(tags, said)
     assert all(scheme in caught.value.do for scheme in SCHEMES)
 
 
+@pytest.mark.parametrize(
+    ("tags", "got"),
+    [
+        ("b-per i-per o o", "'b-per', a tag in lower case"),
+        ("PER _", "1 tags '_', which looks like O"),
+        ("0 0 PER", "2 tags '0', which looks like O"),
+        ("1 0 2 1", "only numbers, such as '1', '0', '2'"),
+    ],
+)
+def test_entities_without_a_scheme_are_no_tags_of_single_words(tags, got):
+    with pytest.raises(DataError, match="data.scheme: TAGS") as caught:
+        detect_scheme(tag_bigrams([tags.split()]))
+    assert caught.value.got == got
+
+
 def written(source: random.Random, scheme: str) -> list[list[str]]:
     """300 sentences with entities of one to four words, some of which adjoin."""
     corpus = []
