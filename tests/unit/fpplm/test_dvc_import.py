@@ -65,7 +65,10 @@ def test_a_refused_push_leaves_the_file_for_the_next_run(settings, tmp_path, cap
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     (said,) = dvc_import.take_in(settings, commit=True)
-    assert said.startswith("new data are committed here, but not pushed: git push failed") and said in capsys.readouterr().out
+    assert (
+        said.startswith("new data are committed here, but not pushed: git push failed")
+        and said in capsys.readouterr().out
+    )
     (kept,) = arrived()
     assert kept.endswith("-new.conll") and len(list(Path("data/mine/drops").iterdir())) == 1
     hook.unlink()
