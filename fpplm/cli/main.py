@@ -84,9 +84,9 @@ def gc(
     require_project()
     announce("looking for what is no longer needed")
     from fpplm.project.garbage import find_garbage, remove_garbage
-    from fpplm.project.lock import project_lock
+    from fpplm.project.lock import project_lock, reproduction_lock
 
-    with project_lock("fail"):
+    with project_lock("fail"), reproduction_lock():
         found = find_garbage()
         for one in found:
             typer.echo(f"{one.bytes / 1e6:>10,.1f} MB  {one.name}")

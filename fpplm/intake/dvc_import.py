@@ -1,4 +1,4 @@
-"""Takes in new data before a run: from a folder of drops, or from an import that DVC updates."""
+"""Takes in new data before a run: from a folder of incoming files, or from an import that DVC updates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dvc.repo import Repo
 
 from fpplm.intake import incoming
 from fpplm.pipeline.start import POINTER, PRODUCTION, tracked_folder
-from fpplm.registry.git import is_repository, save, try_git
-from fpplm_core.data.reading import DROPS
+from fpplm.registry.git import REMOTE, git, has_remote, is_repository, save, try_git
+from fpplm_core.data.reading import DROPS, text_files
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.escaping import printable
 from fpplm_core.params import Params
@@ -20,11 +20,13 @@ from fpplm_core.settings import read_yaml
 def take_in(settings: Params, commit: bool) -> list[str]:
     """Takes in new data as a new version of data.path, in DVC if it tracks that folder, else in Git.
 
-    A new version of data.unlabelled, or of the model to start from, is recorded too if DVC tracks that folder.
-    Returns one line for each file that was quarantined. Dev and test are never touched: drops go to the training split.
+    A new version of data.unlabelled, or of the model to start from, is recorded too if DVC tracks that folder. Where
+    there is a remote repository, incoming files stay in data.incoming too until a commit with them has been pushed.
+    Returns one line for each file that was quarantined, and one if the push was refused. Dev and test are never
+    touched: incoming files go to the training split.
 
     Raises:
-        DataError: drops cannot be added to an imported folder.
+        DataError: a file of the data is missing, or incoming files cannot be added to an imported folder.
         RegistryError: Git or DVC refuses; with `commit`, as `tracked` does.
     """
     paths = tracked(settings) if commit and is_repository() else []
@@ -32,15 +34,17 @@ def take_in(settings: Params, commit: bool) -> list[str]:
     imported = pointer.exists() and bool(read_yaml(pointer).get("deps"))
     if imported and settings.data.incoming:
         raise DataError(
-            "drops cannot be added to an imported folder",
+            "incoming files cannot be added to an imported folder",
             where="data.incoming",
             got=str(pointer),
             do="set data.incoming to null",
         )
-    drops = incoming.take_in(settings)
-    for drop in drops:
-        kept = f"taken in, {drop.sentences} sentences" if drop.accepted else "quarantined"
-        print(printable("; ".join(filter(None, (f"{drop.name}: {kept}", drop.reason, drop.note)))), flush=True)
+    if not imported:
+        require_data(settings)
+    found = incoming.take_in(settings)
+    for file in found:
+        kept = f"taken in, {file.sentences} sentences" if file.accepted else "quarantined"
+        print(printable("; ".join(filter(None, (f"{file.name}: {kept}", file.reason, file.note)))), flush=True)
     for one in filter(Path.exists, (pointer, *others)):
         try:
             with Repo() as repo:
@@ -51,9 +55,41 @@ def take_in(settings: Params, commit: bool) -> list[str]:
         except (DvcException, OSError) as error:
             raise RegistryError("DVC cannot update the data", where=str(one), got=str(error)) from None
     if paths:
-        taken = [drop.name for drop in drops if drop.accepted]
+        taken = [file.name for file in found if file.accepted]
         save(paths, f"Data: {', '.join(taken) or settings.data.path}")
-    return [f"{drop.name} was quarantined: {drop.reason}" for drop in drops if not drop.accepted]
+    refused = [f"{printable(file.name)} was quarantined: {file.reason}" for file in found if not file.accepted]
+    if not (is_repository() and has_remote()):
+        incoming.release(settings)
+    elif paths and incoming.accepted_files(settings):
+        try:
+            push(pointer)
+            incoming.release(settings)
+        except RegistryError as error:
+            refused.append(f"new data are committed here, but not pushed: {error}")
+            print(printable(refused[-1]), flush=True)
+    return refused
+
+
+def require_data(settings: Params) -> None:
+    """Raises DataError if a file that data names is missing: an emptied folder must not become a version."""
+    for name in ("train", "dev", "test"):
+        file = getattr(settings.data, name)
+        if file and not (path := Path(settings.data.path, file)).exists():
+            do = f"restore it: dvc checkout, dvc pull or git restore; or correct data.{name}"
+            raise DataError("no such file", where=f"data.{name}", got=str(path), do=do)
+    if settings.data.unlabelled:
+        text_files(Path(settings.data.unlabelled), "data.unlabelled")
+
+
+def push(pointer: Path) -> None:
+    """Pushes the data, where DVC tracks them and has a remote, and then this branch. Raises RegistryError."""
+    try:
+        with Repo() as repo:
+            if pointer.exists() and repo.config["core"].get("remote"):
+                repo.push([str(pointer)])
+    except Exception as error:  # each storage library has its own
+        raise RegistryError("dvc push failed", got=str(error)) from None
+    git("push", "--quiet", REMOTE, f"HEAD:refs/heads/{git('branch', '--show-current')}")
 
 
 def folders(settings: Params) -> list[str]:

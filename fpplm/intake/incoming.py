@@ -1,20 +1,21 @@
-"""Drops: new annotated files in data.incoming. Good ones go to data.path/drops, where read adds them to train.
+"""Incoming files: new annotated files. Good ones are copied to data.path/drops, where read adds them to train.
 
-A file moves only by renames, and is copied to another file system under a temporary name first: a process killed at
-any point leaves every file in exactly one place, and the next run completes its work. One process at a time.
+A file that is accepted is renamed, then copied under a temporary name, and stays in data.incoming until `release`: a
+process or a machine that ends at any point loses no file, and the next run completes its work. One process at a time.
 """
 
 from __future__ import annotations
 
-import errno
+import filecmp
 import os
+import re
 import shutil
 import tempfile
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from fpplm.intake.screening import DIGITS, Known, digest, read_drop, screen
+from fpplm.intake.screening import LONGEST_NAME, Known, digest, screen
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.reading import DROPS, finished_files
 from fpplm_core.data.splits import write_splits
@@ -23,7 +24,7 @@ from fpplm_core.files import write_text
 from fpplm_core.params import Params
 
 QUARANTINE = "quarantine"
-ACCEPTED = ".accepted-"  # prefix of a file that is being moved to the drops
+ACCEPTED = re.compile(r"\.accepted-([0-9a-f]{8}-.+)", re.DOTALL)  # the name of an accepted file, and that of its copy
 
 
 class IncomingFile(NamedTuple):
@@ -37,7 +38,7 @@ class IncomingFile(NamedTuple):
 
 
 def take_in(settings: Params) -> list[IncomingFile]:
-    """Moves every finished file of data.incoming to data.path/drops or into quarantine, in name order.
+    """Copies every good finished file of data.incoming to data.path/drops, moves others to quarantine, in name order.
 
     Raises:
         DataError: there is no such folder, or the corpus itself cannot be read.
@@ -47,10 +48,13 @@ def take_in(settings: Params) -> list[IncomingFile]:
     incoming, drops = Path(settings.data.incoming), Path(settings.data.path) / DROPS
     if not incoming.is_dir():
         raise DataError("no such folder", where="data.incoming", got=repr(str(incoming)), do="create it, or set null")
-    done = [finish_move(claimed, drops, settings) for claimed in sorted(incoming.glob(f"{ACCEPTED}*"))]
+    return_unfinished(settings)
+    if (taken := incoming / QUARANTINE).is_file():  # the name is that of a folder
+        taken.replace(taken.with_name(f"{digest(taken)}-{QUARANTINE}"))
     files = finished_files(incoming)
     if not files:
-        return done
+        return []
+    done = []
     with tempfile.TemporaryDirectory() as folder:
         write_splits(settings.data, Path(folder), Notes())
         known = Known.of(Path(folder), settings.data)
@@ -59,48 +63,58 @@ def take_in(settings: Params) -> list[IncomingFile]:
             if verdict.against:
                 quarantine(path, verdict.against)
             else:
-                move_to_training_set(path.replace(path.with_name(f"{ACCEPTED}{digest(path)}-{path.name}")), drops)
+                target = drops / f"{digest(path)}-{path.name}"
+                copy(path.replace(path.with_name(f".accepted-{target.name}")), target)
             reason = next(iter(verdict.against), "")
             done.append(IncomingFile(path.name, not reason, verdict.sentences, reason, verdict.note))
     return done
 
 
-def finish_move(claimed: Path, drops: Path, settings: Params) -> IncomingFile:
-    """Completes the move of a file that a killed run had accepted."""
-    target = move_to_training_set(claimed, drops)
-    return IncomingFile(target.name[DIGITS + 1 :], True, sum(1 for _ in read_drop(target, settings, Notes())), "")
+def accepted_files(settings: Params) -> dict[Path, Path]:
+    """The accepted files that are still in data.incoming, each with the place of its copy."""
+    found = sorted(Path(settings.data.incoming).iterdir()) if settings.data.incoming else []
+    drops = Path(settings.data.path) / DROPS
+    return {path: drops / name[1] for path in found if (name := ACCEPTED.fullmatch(path.name))}
+
+
+def release(settings: Params) -> None:
+    """Removes accepted files from data.incoming: call it once their copies are safe."""
+    for path, copied in accepted_files(settings).items():
+        if is_copied(path, copied):
+            path.unlink()
+
+
+def return_unfinished(settings: Params) -> None:
+    """Gives accepted files without a copy, as in a new clone, their own names again: they are screened again."""
+    for path, copied in accepted_files(settings).items():
+        own = path.with_name(copied.name.partition("-")[2])
+        if not is_copied(path, copied) and not os.path.lexists(own):
+            path.replace(own)
+
+
+def is_copied(path: Path, copied: Path) -> bool:
+    return path.is_file() and copied.is_file() and filecmp.cmp(path, copied, shallow=False)
 
 
 def quarantine(path: Path, lines: list[str]) -> None:
     """Moves a file to quarantine, last of all: after a kill, it is screened and its reason written again."""
     folder = path.parent / QUARANTINE
-    names = (path.name if number == 1 else f"{number}-{path.name}" for number in count(1))
+    short = os.fsencode(path.name)[-LONGEST_NAME:].decode(errors="ignore")
+    name = path.name if len(os.fsencode(path.name)) <= LONGEST_NAME else short
+    names = (name if number == 1 else f"{number}-{name}" for number in count(1))
     target = next(place for place in map(folder.joinpath, names) if not os.path.lexists(place))
     write_text(target.with_name(f"{target.name}.reason.txt"), "\n".join(lines) + "\n")
     path.replace(target)
 
 
-def move_to_training_set(claimed: Path, drops: Path) -> Path:
-    """Moves a file whose name marks it as accepted; returns its new path."""
-    target = drops / claimed.name.removeprefix(ACCEPTED)
-    drops.mkdir(exist_ok=True)
-    move(claimed, target)
-    return target
-
-
-def move(source: Path, target: Path) -> None:
-    """Moves a file; between file systems, the source is deleted once its copy is complete and on the disk."""
-    try:
-        source.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        partial = target.with_name(f"{target.name}.partial")
-        shutil.copyfile(source, partial)
-        sync(partial)
-        partial.replace(target)
-        sync(target.parent)
-        source.unlink()
+def copy(source: Path, target: Path) -> None:
+    """Copies a file so that the target is whole and on the disk, or missing."""
+    target.parent.mkdir(exist_ok=True)
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.copyfile(source, partial)
+    sync(partial)
+    partial.replace(target)
+    sync(target.parent)
 
 
 def sync(path: Path) -> None:

@@ -28,6 +28,7 @@ from fpplm_core.tagging.spans import spans_from_tags
 
 DIGITS = 8  # of the content's hash, in the name of a drop
 SHOWN = 5  # unknown types in a reason
+LONGEST_NAME = 200  # bytes of a file's name, which has up to 255 with what is added to it
 
 
 class Screening(NamedTuple):
@@ -129,6 +130,8 @@ def name_fault(path: Path) -> str:
         return "a link; expected a file"
     if not path.name.isprintable():
         return f"unprintable characters in the file's name: {path.name!a}"
+    if (size := len(path.name.encode())) > LONGEST_NAME:
+        return f"the file's name has {size} bytes, more than {LONGEST_NAME}; shorten it"
     return ""
 
 

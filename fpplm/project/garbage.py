@@ -1,7 +1,8 @@
 """`fpplm gc`: what a project no longer needs.
 
-Nothing goes that a commit, a tag or the working copy names: so each registered version, production and the current
-dvc.lock keep their files. A cache outside the project may be other projects' too and stays as it is.
+Nothing goes that a commit, a tag, an experiment of `dvc exp` or the working copy names: so each registered version,
+production and the current dvc.lock keep their files. A cache outside the project may be other projects' too and stays
+as it is.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Garbage(NamedTuple):
 
 
 def find_garbage() -> list[Garbage]:
-    """All that may go. The caller holds the project's lock. Raises RegistryError if DVC cannot tell what is used."""
+    """All that may go. The caller holds both locks of `project.lock`.
+
+    Raises RegistryError if DVC cannot tell what is used.
+    """
     found = [Garbage(f"{path}, a clone of fpplm reproduce", [path]) for path in _inside("reproduce")]
     found += [Garbage(f"{path}, an older unfinished training", [path]) for path in stale_checkpoints()]
     objects = unused_objects()
@@ -57,7 +61,7 @@ def stale_checkpoints() -> list[Path]:
 
 
 def unused_objects() -> list[Path]:
-    """The files of the project's own DVC cache that neither a commit nor the working copy names, lists of files first.
+    """The files of the project's own DVC cache that no commit, experiment or working copy names, lists of files first.
 
     Unlike `dvc gc`, it keeps the metrics too: Git has them, but dvc.lock names them.
     """
@@ -67,8 +71,9 @@ def unused_objects() -> list[Path]:
             if not Path(cache.path).resolve().is_relative_to(Path(repo.dvc_dir).resolve()):
                 return []
             # Forced: a clone lacks the lists of files of older commits; what they name comes from the remote with them.
-            used = {info.value for infos in repo.used_objs(all_commits=True, force=True).values() for info in infos}
-            for _ in repo.brancher(all_commits=True):
+            named = repo.used_objs(all_commits=True, all_experiments=True, force=True)
+            used = {info.value for infos in named.values() for info in infos}
+            for _ in repo.brancher(all_commits=True, all_experiments=True):
                 used |= {out.hash_info.value for out in repo.index.outs if out.hash_info}
             unused = sorted((name for name in cache.all() if name not in used), key=lambda name: ".dir" not in name)
             return [Path(cache.oid_to_path(name)) for name in unused]

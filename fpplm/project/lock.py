@@ -1,4 +1,4 @@
-"""The lock of the project's folder: one retraining at a time."""
+"""The locks of the project's folder: one retraining and one reproduction at a time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fpplm_core.files import write_text
 
 Busy = Literal["wait", "skip", "fail"]
 LOCK = SCRATCH / "retrain.lock"
+REPRODUCTION_LOCK = SCRATCH / "reproduce.lock"
 OWNER = SCRATCH / "retrain.owner.json"
 LOOK = 5.0  # seconds between attempts to take the lock
 
@@ -53,6 +54,24 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
         yield
     finally:
         OWNER.unlink(missing_ok=True)
+        lock.release()
+
+
+@contextmanager
+def reproduction_lock() -> Iterator[None]:
+    """Held while a version is trained again in a clone, which shares the project's DVC cache. Raises WorkspaceBusy."""
+    from filelock import FileLock, Timeout
+
+    SCRATCH.mkdir(exist_ok=True)
+    lock = FileLock(REPRODUCTION_LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        where, do = str(Path.cwd()), "wait until it ends"
+        raise WorkspaceBusy("a version is being reproduced here", where=where, do=do) from None
+    try:
+        yield
+    finally:
         lock.release()
 
 

@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedSeq
 from fpplm.pipeline.paths import PARAMS, SCRATCH
 from fpplm_core.data.segmenter import RULES
 from fpplm_core.errors import ParamsError
-from fpplm_core.files import write_text
+from fpplm_core.files import whole_file, write_text
 from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
 
@@ -150,14 +150,14 @@ def _is_inside(folder: Any, name: str, value: Any) -> bool:
 
 
 def write_values(file: Path, values: dict[str, Any]) -> None:
-    """Sets the values of a YAML file, and keeps its comments, order and layout."""
+    """Sets the values of a YAML file atomically, and keeps its comments, order and layout."""
     yaml = YAML()
     yaml.width = 10_000
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     document = yaml.load(file.read_text(encoding="utf-8"))
     _set(document, values)
-    with file.open("w", encoding="utf-8") as stream:
-        yaml.dump(document, stream)
+    with whole_file(file) as partial:
+        yaml.dump(document, partial)
 
 
 def _set(own: Any, wanted: dict[str, Any]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from fpplm_core.errors import ParamsError
 from fpplm_core.files import write_text
 from fpplm_core.settings import read_yaml
 
+AGE = 60.0  # seconds after which a lock file of Git may be one that was left behind
 LOCK_FILE, KEPT = Path("dvc.lock"), SCRATCH / "dvc.lock"
 
 
@@ -90,12 +92,41 @@ def _is_running(pid: int, command: str) -> bool:
 
 
 def _git_locks() -> list[Path]:
-    """The lock files of this repository, which may be larger than the project; none while a `git` runs there."""
+    """The lock files of this repository, which may be larger than the project, that no living Git holds.
+
+    None while a `git` runs in one of its worktrees, or in a folder that this user may not see. One in a container or on
+    another machine cannot be seen: it has AGE to end.
+    """
     if not is_repository():
         return []
-    top, folder = Path(git("rev-parse", "--show-toplevel")), Path(git("rev-parse", "--git-dir"))
+    folder = Path(git("rev-parse", "--git-dir"))
+    locks = {lock: _changed(lock) for lock in (*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock"))}
+    if not locks or _git_runs():
+        return []
+    if (wait := AGE - max(0.0, time.time() - max(locks.values()))) > 0:
+        print(f"waiting for a Git that may hold {', '.join(map(str, locks))}", file=sys.stderr, flush=True)
+        time.sleep(wait)
+    return [lock for lock, before in locks.items() if _changed(lock) == before]
+
+
+def _changed(lock: Path) -> float:
+    """When the file was written; 0 if it is gone."""
+    try:
+        return lock.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _git_runs() -> bool:
+    """Whether a `git` runs in a worktree of this repository, or in a folder that this user may not see."""
+    lines = git("worktree", "list", "--porcelain").splitlines()
+    tops = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
     for process in psutil.process_iter(["name"]):
-        with suppress(psutil.Error, OSError):
-            if process.info["name"] == "git" and Path(process.cwd()).is_relative_to(top):
-                return []
-    return [*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")]
+        try:
+            if process.info["name"] == "git" and any(Path(process.cwd()).is_relative_to(top) for top in tops):
+                return True
+        except psutil.AccessDenied:
+            return True
+        except (psutil.Error, OSError):  # it has ended
+            continue
+    return False

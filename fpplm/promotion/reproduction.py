@@ -15,6 +15,7 @@ from dvc.repo import Repo
 
 import fpplm_core
 from fpplm.pipeline.paths import BUNDLE, METRICS, PARAMS, SCRATCH
+from fpplm.project.lock import reproduction_lock
 from fpplm.project.overrides import set_values
 from fpplm.registry.git import git, try_git
 from fpplm.registry.lineage import Lineage
@@ -30,8 +31,14 @@ def reproduce(version: str) -> str:
 
     Raises:
         RegistryError: its code, data or bundle cannot be fetched, or it needs another version of fpplm.
-        FpplmError: a stage failed, or the scores differ from the registered ones.
+        FpplmError: a stage failed, the scores differ from the registered ones, or another reproduction is running.
     """
+    with reproduction_lock():
+        return reproduce_locked(version)
+
+
+def reproduce_locked(version: str) -> str:
+    """As `reproduce`, whose lock the caller holds."""
     fetch()
     name = resolve(version)
     wanted = manifest_of(name)
@@ -57,7 +64,7 @@ def reproduce(version: str) -> str:
 def require_stages(version: str, made_by: str) -> None:
     """Raises RegistryError if a version's commit has no stages: fpplm 0.1 ran those of the installed package."""
     if try_git("cat-file", "-e", f"{commit_of(version)}:./tasks/train.py") is None:
-        do = f"pip install fpplm=={made_by} in a new environment, then reproduce it there"
+        do = f"install fpplm {made_by} in a new environment, then reproduce it there"
         raise RegistryError(f"made by fpplm {made_by} and needs the stages of that version", where=version, do=do)
     if made_by != fpplm_core.__version__:
         print(f"the fpplm version differs: was {made_by}, is {fpplm_core.__version__}", flush=True)

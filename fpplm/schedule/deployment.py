@@ -21,9 +21,10 @@ from fpplm.pipeline.paths import PARAMS
 from fpplm.project.overrides import set_values_of_deployment
 from fpplm.registry.repository import require_promotable
 from fpplm.schedule.access import AUTH, log_in
-from fpplm.schedule.server import DEFAULT, POOL, api_url, own_address
+from fpplm.schedule.server import DEFAULT, POOL, api_url, folder_of, own_address
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.params import load
+from fpplm_core.settings import read_yaml
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -49,7 +50,7 @@ def schedule(
 
     Raises:
         ParamsError: an invalid cron expression, interval, time zone or parameter.
-        FpplmError: there is no server, or Prefect failed.
+        FpplmError: there is no server, another project's schedule is on it, or Prefect failed.
     """
     if not FILE.exists():
         raise DataError("no such file", where=str(FILE), do="restore it with Git")
@@ -75,7 +76,7 @@ def schedule(
         pool = str(done.work_pool_name)
         if not any(worker.status == "ONLINE" for worker in client.read_workers_for_work_pool(pool)):
             lines.append(f"no worker  polls the pool {pool} yet: prefect worker start --pool {pool}")
-        if done.parameters.get("promote") and not done.pull_steps:
+        if done.parameters.get("promote") and folder_of(done):
             lines += refusals()
     return "\n".join(lines)
 
@@ -97,7 +98,7 @@ def refusals() -> list[str]:
 
 
 def unschedule() -> str:
-    """Removes the schedule and its future runs. Raises FpplmError if there is no server."""
+    """Removes the schedule and its future runs. Raises FpplmError if there is no server, or it is another project's."""
     with server() as client:
         from prefect.exceptions import ObjectNotFound
 
@@ -121,8 +122,12 @@ def remove_schedules(client: SyncPrefectClient, deployment: DeploymentResponse) 
 
 
 @contextmanager
-def server() -> Iterator[SyncPrefectClient]:
-    """A client of the project's Prefect server. Raises FpplmError if no server answers, or a request fails."""
+def server(named_may_be_shared: bool = False) -> Iterator[SyncPrefectClient]:
+    """A client of the project's Prefect server; with `named_may_be_shared`, PREFECT_API_URL may name another project's.
+
+    Raises FpplmError if no server answers, it has another project's deployment, or a request fails.
+    """
+    is_named = "PREFECT_API_URL" in os.environ
     address = api_url()
     if address is None:
         raise FpplmError("no Prefect server", where=DEFAULT, do="start one: fpplm up; or name one in PREFECT_API_URL")
@@ -136,11 +141,27 @@ def server() -> Iterator[SyncPrefectClient]:
             do = "start it, correct PREFECT_API_URL, or unset it and run: fpplm up"
             raise FpplmError("the Prefect server does not answer", where=address, got=str(problem), do=do)
         try:
+            if not (is_named and named_may_be_shared):
+                require_own(client, address)
             yield client
         except httpx.HTTPError as error:
             got = str(error).splitlines()[0]
             do = f"set PREFECT_API_AUTH_STRING to the {AUTH} of fpplm up" if "401" in got else ""
             raise FpplmError("the Prefect server refused the request", where=address, got=got, do=do) from None
+
+
+def require_own(client: SyncPrefectClient, address: str) -> None:
+    """Raises FpplmError if the server has the deployment of another folder, whose name is the same."""
+    from prefect.exceptions import ObjectNotFound
+
+    prefect_yaml = read_yaml(FILE) if FILE.exists() else {}
+    if any(part.get("pull") for part in (prefect_yaml, *prefect_yaml.get("deployments", []))):
+        return  # its runs work where these steps say
+    with suppress(ObjectNotFound):
+        folder = folder_of(client.read_deployment_by_name(f"{FLOW}/{NAME}"))
+        if folder not in (None, str(Path.cwd())):
+            do = "run fpplm up --port 4300 here, with another PREFECT_HOME if it is set (docs/schedule.md)"
+            raise FpplmError("this Prefect server is another project's", where=address, got=str(folder), do=do)
 
 
 def rule_of(cron: str | None, every: str | None, timezone: str) -> CronSchedule | IntervalSchedule:

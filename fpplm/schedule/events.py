@@ -11,7 +11,7 @@ def emit_drift(drift: Drift, digest: str) -> str:
 
     The event has the features and their distances, nothing of the texts. Raises FpplmError if there is no server.
     """
-    with server() as client:
+    with server(named_may_be_shared=True) as client:
         from prefect.events import Event, Resource
 
         distances = {one.feature: round(one.distance, 4) for one in drift.matters}

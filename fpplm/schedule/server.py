@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
-from typing import BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 import psutil
@@ -27,12 +28,16 @@ from fpplm.service.address import listening_address, url
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.responses import DeploymentResponse
+
 POOL = "fpplm"
 HOME = SCRATCH / "prefect"  # Prefect's database and logs, unless PREFECT_HOME is set
 ADDRESS = HOME / "api"
 LOG = HOME / "server.log"
 DEFAULT = "http://127.0.0.1:4200/api"
 LOOK = 0.3  # seconds between checks of the processes
+FOLDER_STEP = "prefect.deployments.steps.set_working_directory"  # `prefect deploy` adds it where nothing is fetched
 GRACE = 45.0  # seconds for processes to end: the worker gives its runs 30
 
 
@@ -163,7 +168,8 @@ def stop(running: Mapping[str, subprocess.Popen[bytes]], received: list[int]) ->
 def mark_crashed(reason: str) -> None:
     """Marks the running runs of the pool as crashed when no worker is left, which Prefect's worker does not do.
 
-    Such a run would otherwise occupy the only slot forever, and every later run would be skipped.
+    Such a run would otherwise occupy the only slot forever, and every later run would be skipped. Runs of other folders
+    stay as they are: their worker may live, as several projects can share Prefect's database (PREFECT_HOME).
     """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas import filters
@@ -174,8 +180,17 @@ def mark_crashed(reason: str) -> None:
     runs = filters.FlowRunFilter(state=filters.FlowRunFilterState(type=active))
     pool = filters.WorkPoolFilter(name=filters.WorkPoolFilterName(any_=[POOL]))
     with get_client(sync_client=True) as client:
+        elsewhere = {one.id for one in client.read_deployments() if folder_of(one) not in (None, str(Path.cwd()))}
         for run in client.read_flow_runs(flow_run_filter=runs, work_pool_filter=pool):
+            if run.deployment_id in elsewhere:
+                continue
             client.set_flow_run_state(run.id, Crashed(message=reason), force=True)
+
+
+def folder_of(deployment: DeploymentResponse) -> str | None:
+    """The folder in which a deployment's runs work; None if they fetch the project first."""
+    steps = deployment.pull_steps or []
+    return steps[0][FOLDER_STEP]["directory"] if len(steps) == 1 and FOLDER_STEP in steps[0] else None
 
 
 def end(process: subprocess.Popen[bytes], received: list[int]) -> None:

@@ -123,7 +123,7 @@ def add_drops(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:
     write_table(folder / "train.parquet", chain(train.iter_batches(BATCH), batches(added)), SCHEMA)
     own.unlink()
     more = open_corpus("train", folder).metadata.num_rows - train.metadata.num_rows
-    return [f"{DROPS}: {more} sentences of {len(files)} file(s) were added to train"]
+    return [f"incoming files: {more} sentences of {len(files)} file(s) were added to train"]
 
 
 def add_unlabelled(settings: DataSettings, folder: Path, notes: Notes) -> list[str]:

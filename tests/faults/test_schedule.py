@@ -306,6 +306,10 @@ def test_a_drift_starts_a_run_and_no_drift_starts_none(running: Up, tmp_path: Pa
     assert "nothing was scheduled" in project.ok("fpplm", "schedule", "--off")
 
 
+def test_a_repository_that_is_not_ready_is_reported(running: Up) -> None:
+    assert "not ready" in running.project.ok("fpplm", "schedule", "--every", "7d"), "the stub is not committed"
+
+
 def test_off_leaves_nothing_to_come(running: Up) -> None:
     running.project.ok("fpplm", "schedule", "--every", "1h")
     scheduled = {"state": {"type": {"any_": ["SCHEDULED"]}}}
@@ -322,6 +326,17 @@ def test_second_up_says_that_one_is_there(running: Up, tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").touch()
     elsewhere = Project(tmp_path).run("fpplm", "up", "--port", str(running.port))
     assert elsewhere.returncode == 1 and "another Prefect server" in elsewhere.stderr
+
+
+def test_another_project_leaves_the_schedule_of_this_one(running: Up, tmp_path: Path) -> None:
+    running.project.ok("fpplm", "schedule", "--every", "7d")
+    before = running.ask("deployments")
+    other = running.project.copy(tmp_path / "other")
+    shutil.rmtree(other.path / ".fpplm")
+    for options in (("--every", "1h"), ("--off",)):
+        done = other.run("fpplm", "schedule", *options, PREFECT_API_URL=f"http://127.0.0.1:{running.port}/api")
+        assert done.returncode == 1 and "another project's" in done.stderr and str(running.project.path) in done.stderr
+        assert running.ask("deployments") == before
 
 
 def test_port_in_use_is_one_line(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_an_import_follows_its_source(project: Project, tmp_path: Path) -> None:
     project.set(data={"incoming": "incoming"})
     (project.path / "incoming").mkdir()
     done = project.run("python", "-c", TAKE_IN)
-    assert "drops cannot be added to an imported folder" in done.stderr
+    assert "incoming files cannot be added to an imported folder" in done.stderr
 
 
 def test_drops_make_a_new_version_of_a_folder_under_dvc(project: Project) -> None:

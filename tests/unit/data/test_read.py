@@ -301,7 +301,7 @@ def test_drops_follow_train_and_leave_dev_and_test_alone(project, capsys, docume
     assert {s.file for s in added} == {f"data/drops/{name}" for name in ("a.conll", "a.jsonl", "b.jsonl")}
     first = 1 + max((s.document for s in own if s.document is not None), default=-1)
     assert [None if s.document is None else s.document - first for s in added] == [0, 0, 1, 1, 2, 3, 3, None, 4, 3]
-    assert "drops: 10 sentences of 3 file(s) were added to train" in capsys.readouterr().out
+    assert "incoming files: 10 sentences of 3 file(s) were added to train" in capsys.readouterr().out
     assert sorted(path.name for path in CORPUS.iterdir()) == [
         "corpus.json",
         *(f"{s}.parquet" for s in ("dev", "test", "train")),

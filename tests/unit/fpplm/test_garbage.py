@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from typer.testing import CliRunner
 
+from fpplm.cli.main import app
 from fpplm.project.garbage import find_garbage, remove_garbage, unused_objects
+from fpplm.project.lock import reproduction_lock
+from fpplm.promotion.reproduction import reproduce
+from fpplm_core.errors import WorkspaceBusy
 
 STAGE = """
 stages:
@@ -77,6 +82,26 @@ def test_what_a_commit_or_the_working_copy_names_stays(project: Path) -> None:
             repo.checkout(force=True)
             assert not repo.status()
         assert Path("data.txt").read_text() == Path("out/part.txt").read_text()
+
+
+def test_what_an_experiment_names_stays(project: Path) -> None:
+    write("experiment")
+    git("stash", "--quiet")
+    git("update-ref", f"refs/exps/ab/{'c' * 38}/exp-1", "stash@{0}")  # as `dvc exp run` names a commit
+    git("stash", "drop", "--quiet")
+    write("working copy")
+    assert contents(unused_objects()) == {"nobody"}
+
+
+def test_gc_leaves_the_clone_of_a_running_reproduction(project: Path) -> None:
+    clone = Path(".fpplm/reproduce/v1.0.0/build")
+    clone.mkdir(parents=True)
+    with reproduction_lock():
+        done = CliRunner().invoke(app, ["gc", "--yes"])
+        assert isinstance(done.exception, WorkspaceBusy) and clone.exists()
+        with pytest.raises(WorkspaceBusy, match="is being reproduced"):
+            reproduce("v1")
+    assert CliRunner().invoke(app, ["gc", "--yes"]).exit_code == 0 and not clone.exists()
 
 
 def test_clones_go_and_of_the_checkpoints_all_but_the_last(project: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from ruamel.yaml import YAML
 from fpplm.pipeline.paths import PARAMS
 from fpplm.project.lock import SCRATCH
 from fpplm.project.overrides import with_overrides
-from fpplm.project.repair import KEPT, LOCK_FILE, keep_lock_file, repair_workspace
+from fpplm.project.repair import AGE, KEPT, LOCK_FILE, keep_lock_file, repair_workspace
 from fpplm.session.checkpoint import BEST, STATE, Checkpoint, _save
 from fpplm_core.training.history import DevScore, TrainingHistory
 
@@ -151,11 +152,17 @@ def git(*arguments: str) -> None:
 LEFT = (".git/index.lock", ".git/HEAD.lock", ".git/packed-refs.lock", ".git/refs/heads/main.lock")
 
 
+def leave(lock: Path, seconds: float = AGE + 1) -> None:
+    """A lock file that was left behind so many seconds ago."""
+    lock.touch()
+    os.utime(lock, (time.time() - seconds,) * 2)
+
+
 def test_locks_of_a_git_that_is_gone() -> None:
     git("init", "-q", "-b", "main")
     git("commit", "-q", "--allow-empty", "-m", "first")
     for name in LEFT:
-        Path(name).touch()
+        leave(Path(name))
     with pytest.raises(subprocess.CalledProcessError):
         git("commit", "-q", "--allow-empty", "-m", "second")
     assert sorted(said.split()[0] for said in repair_workspace()) == sorted(LEFT)
@@ -165,21 +172,55 @@ def test_locks_of_a_git_that_is_gone() -> None:
 def test_locks_of_a_repository_that_is_larger_than_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     git("init", "-q", "-b", "main")
     lock = Path(".git/index.lock").resolve()
-    lock.touch()
+    leave(lock)
     Path("models/ner").mkdir(parents=True)
     monkeypatch.chdir("models/ner")
     (said,) = repair_workspace()
     assert "index.lock" in said and not lock.exists()
 
 
-def test_locks_of_a_git_at_work_stay() -> None:
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_locks_of_a_git_at_work_stay(folder: Path, is_linked: bool) -> None:
+    linked = folder.with_name(f"{folder.name}-linked")
     git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    git("worktree", "add", "-q", str(linked))
+    with subprocess.Popen(
+        ["git", "cat-file", "--batch"], stdin=subprocess.PIPE, cwd=linked if is_linked else folder
+    ) as busy:
+        while psutil.Process(busy.pid).name() != "git":
+            pass
+        leave(Path(LEFT[0]))
+        assert repair_workspace() == []
+        assert Path(LEFT[0]).exists()
+
+
+def test_locks_of_a_git_that_cannot_be_seen_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: object) -> str:
+        raise psutil.AccessDenied
+
+    git("init", "-q", "-b", "main")
+    leave(Path(LEFT[0]))
     with subprocess.Popen(["git", "cat-file", "--batch"], stdin=subprocess.PIPE) as busy:
         while psutil.Process(busy.pid).name() != "git":
             pass
-        Path(LEFT[0]).touch()
+        monkeypatch.setattr(psutil.Process, "cwd", denied)
         assert repair_workspace() == []
-        assert Path(LEFT[0]).exists()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_new_lock_has_time_to_go(monkeypatch: pytest.MonkeyPatch, alive: bool) -> None:
+    def pass_time(seconds: float) -> None:
+        waited.append(seconds)
+        if alive:  # the Git has ended, and another one has begun
+            leave(lock, 0)
+
+    git("init", "-q", "-b", "main")
+    lock, waited = Path(LEFT[0]), list[float]()
+    leave(lock, 20)
+    monkeypatch.setattr(time, "sleep", pass_time)
+    assert len(repair_workspace()) == (not alive) and lock.exists() == alive
+    assert waited == [pytest.approx(AGE - 20, abs=5)]
 
 
 OWN = "train:  # mine\n  seed: 1\n"

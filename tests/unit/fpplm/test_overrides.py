@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from fpplm.pipeline.paths import PARAMS
 from fpplm.project.overrides import set_values, with_overrides
@@ -118,3 +120,15 @@ def test_the_person_at_the_keyboard_sets_anything(setting: str) -> None:
     set_values(expected, [setting])
     with with_overrides([setting]):
         assert read_yaml(PARAMS) == read_yaml(expected)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = PARAMS.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(YAML, "dump", full)
+    with pytest.raises(OSError, match="No space"):
+        set_values(PARAMS, ["train.lr=1e-4"])
+    assert PARAMS.read_bytes() == before
