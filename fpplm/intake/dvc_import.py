@@ -121,8 +121,8 @@ def tracked(settings: Params) -> list[str]:
         new = ["--cached", "--others", "--exclude-standard"] if is_data else []  # the promotion commits new data
         for path in data_files(settings) if is_data else [folder]:
             if not (try_git("ls-files", *new, "--", path) or is_output(path)):
-                do = f"put it into the project and run: dvc add {folder}"
-                raise RegistryError("neither DVC nor Git has it, so nobody could reproduce the model", where=path, do=do)
+                what = "neither DVC nor Git has it, so nobody could reproduce the model"
+                raise RegistryError(what, where=path, do=f"put it into the project and run: dvc add {folder}")
         paths.append(folder)
     return paths + [str(path) for path in (POINTER, POINTER.with_name(".gitignore")) if POINTER.exists()]
 

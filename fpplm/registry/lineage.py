@@ -126,7 +126,8 @@ def manifest_facts(params: Params) -> dict[str, Any]:
 def own_folders(params: Params) -> list[Path]:
     """The folders of data, text and start that lie in this project: about others, Git refuses to say anything."""
     named = params.data.path, params.data.unlabelled, tracked_folder(params.model)
-    return [folder for folder in map(Path, filter(None, named)) if folder.resolve().is_relative_to(Path.cwd())]
+    folders = [Path(folder) for folder in named if folder]
+    return [folder for folder in folders if folder.resolve().is_relative_to(Path.cwd())]
 
 
 def code_of_stages() -> Fingerprint:
