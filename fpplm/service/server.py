@@ -12,7 +12,10 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from fpplm.service.address import is_loopback
 from fpplm.service.app import Service
 from fpplm.service.http import refuse_route
 from fpplm.service.log import log_error
@@ -54,7 +57,15 @@ def run(service: Service, listener: socket.socket, beside: Sequence[Coroutine[An
         except Exception as error:  # it would end in silence
             log_error(error)
 
-    app = Starlette(routes=service.routes(), exception_handlers={HTTPException: refuse_route}, lifespan=lifespan)
+    address = listener.getsockname()[0]
+    # A web page whose host name an attacker resolves to this machine must not reach what only this machine reaches.
+    hosts = ["localhost", "127.0.0.1", "[::1]", address] if is_loopback(address) else ["*"]
+    app = Starlette(
+        routes=service.routes(),
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        exception_handlers={HTTPException: refuse_route},
+        lifespan=lifespan,
+    )
     app.router.redirect_slashes = False  # to an address that the request names
     config = uvicorn.Config(
         app,

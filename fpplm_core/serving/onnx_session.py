@@ -132,6 +132,8 @@ def open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not has_vnni():  # exact products of 8 bits, at the price of speed
         options.add_session_config_entry("session.x64quantprecision", "1")
+    if threads is None and cpu_quota(CGROUP) < math.inf:  # ONNX Runtime does not know it
+        threads = cores()
     if threads is not None:
         options.intra_op_num_threads = threads
     seconds = BUILDING if device == "tensorrt" else DEADLINE

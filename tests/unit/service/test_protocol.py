@@ -94,7 +94,7 @@ def test_an_output_that_the_model_lacks_is_422(server, asked, said):
 def test_an_error_formats_no_more_keys_than_it_names(monkeypatch):
     formatted = []
     monkeypatch.setattr("fpplm.service.texts.shown", lambda key: formatted.append(key) or key)
-    with pytest.raises(Refused, match="got 0, 1, 2, 3, 4$"):
+    with pytest.raises(Refused, match=r"got 0, 1, 2, 3, 4$"):
         texts_of({str(number): 0 for number in range(1000)}, Limits())
     assert len(formatted) == 5
 

@@ -146,7 +146,7 @@ def test_a_body_that_comes_too_slowly_is_408(start, bundle):
     server = start(bundle, "--deadline", "0.3")
     with socket.create_connection(("127.0.0.1", server.client.base_url.port), timeout=10) as link:
         link.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         )
         assert link.recv(100).startswith(b"HTTP/1.1 408 ")
 
@@ -213,6 +213,19 @@ def test_a_client_that_sends_far_too_much_gets_its_answer(server):
 def test_a_body_that_has_been_read_leaves_the_connection_open(server):
     for body in ({"texts": ["London"]}, {"texts": 5}):
         assert "connection" not in server.predict(**body).headers
+
+
+def test_on_the_loopback_only_names_of_this_machine_are_answered(server):
+    port = server.client.base_url.port
+    for host in ("localhost", f"127.0.0.1:{port}", f"[::1]:{port}", f"LOCALHOST:{port}"):
+        assert server.client.get("/v2", headers={"Host": host}).status_code == 200
+    for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example", "127.0.0.1@evil.example", ""):
+        assert server.client.get("/v2", headers={"Host": host}).status_code == 400
+
+
+def test_on_all_addresses_every_name_is_answered(start, bundle):
+    server = start(bundle, "--host", "0.0.0.0")
+    assert server.client.get("/v2", headers={"Host": "tagger.example"}).status_code == 200
 
 
 def test_sigterm_answers_what_has_arrived(start, bundle):

@@ -77,6 +77,16 @@ def test_a_container_uses_no_more_cores_than_its_quota(
     assert onnx_session.cores() == wanted
 
 
+def test_a_session_has_no_more_threads_than_the_quota(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_session, "CGROUP", tmp_path)
+    assert open_session(graph.read_bytes(), "cpu").session.get_session_options().intra_op_num_threads == 0  # its choice
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert open_session(graph.read_bytes(), "cpu").session.get_session_options().intra_op_num_threads == 1
+    assert open_session(graph.read_bytes(), "cpu", 2).session.get_session_options().intra_op_num_threads == 2
+
+
 @pytest.mark.parametrize("vnni", [True, False])
 def test_without_vnni_products_of_8_bits_are_exact(graph: Path, monkeypatch: pytest.MonkeyPatch, vnni: bool) -> None:
     monkeypatch.setattr(onnx_session, "has_vnni", lambda: vnni)
