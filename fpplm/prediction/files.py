@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.prediction.inputs import accepted, read, reading_options
+from fpplm.prediction.lines import is_pipe
 from fpplm.prediction.outputs import tag_texts
 from fpplm.prediction.records import Kind, without_unwritable
 from fpplm_core.data.notes import Notes
@@ -77,7 +78,7 @@ def _record_of(target: Path) -> Path:
 
 def _origin(predictor: Predictor, source: Path) -> dict[str, Any]:
     """What an output is made of: the bundle, its variant, and the content of a file or of a folder's files."""
-    if source.exists() and not source.is_file() and not source.is_dir():
+    if is_pipe(str(source)):
         raise DataError("not a regular file", where=str(source), do="name regular files or folders, or omit --folder")
     files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
     try:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.prediction.formats import Placed, cut, of_sentence, read_format
-from fpplm.prediction.lines import STDIN, TEXT_LIMIT, UTF8, count_lines, lines_of
+from fpplm.prediction.lines import STDIN, TEXT_LIMIT, UTF8, count_lines, is_pipe, lines_of
 from fpplm_core.data.formats import detect, get, jsonl
 from fpplm_core.data.formats._json import BLANK, LARGEST, loads, values_of
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.errors import DataError, FpplmError, shown
+from fpplm_core.errors import DataError, FpplmError, ParamsError, shown
 from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.tagging.words import Range
 from fpplm_core.tracking import track
@@ -112,6 +112,8 @@ def _told(name: str, notes: Notes) -> str:
         return "text"
     if suffix in (".jsonl", ".ndjson"):
         return "jsonl"
+    if is_pipe(name):
+        raise ParamsError("the format of a pipe cannot be detected", where=name, do="name it with --format")
     kind, reason = detect(Path(name))
     notes.add(f"read as {kind} ({reason})", name)
     return kind

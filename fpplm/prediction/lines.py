@@ -41,6 +41,12 @@ def known_encoding(name: str) -> str:
         raise ParamsError("unknown encoding", where="--encoding", got=repr(name[:60]), do=do) from None
 
 
+def is_pipe(name: str) -> bool:
+    """Whether an input can be read only once: standard input, or what is neither a file nor a folder."""
+    path = Path(name)
+    return name == STDIN or (path.exists() and not path.is_file() and not path.is_dir())
+
+
 def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | DataError]]:
     """(1-based number, line without its end, or why it is no text) for each line of a file, `-` being standard input.
 
@@ -89,24 +95,27 @@ def _undecodable(name: str, line: int, encoding: str, error: UnicodeError) -> Da
 
 
 def _open(name: str, encoding: str) -> io.TextIOWrapper:
-    raw = open(0 if name == STDIN else name, "rb", closefd=name != STDIN)  # noqa: SIM115
-    return io.TextIOWrapper(raw, encoding, errors="fpplm.mark", newline="\n")
+    return io.TextIOWrapper(_open_bytes(name), encoding, errors="fpplm.mark", newline="\n")
+
+
+def _open_bytes(name: str) -> io.BufferedReader:
+    return open(0 if name == STDIN else name, "rb", closefd=name != STDIN)
 
 
 @contextmanager
 def local_file(name: str, encoding: str) -> Iterator[Path]:
     """A path whose content is UTF-8 or binary, as the formats read it: the file itself, or else a temporary copy.
 
-    Standard input is copied, and a file of another encoding is converted. Raises DataError, naming the line.
+    A pipe is copied, and a file of another encoding is converted. Raises DataError, naming the line.
     """
-    if name != STDIN and encoding == UTF8:
+    if encoding == UTF8 and not is_pipe(name):
         yield Path(name)
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"copy{Path(name).suffix}"
         try:
             if encoding == UTF8:
-                with open(0, "rb", closefd=False) as source, copy.open("wb") as target:
+                with _open_bytes(name) as source, copy.open("wb") as target:
                     shutil.copyfileobj(source, target)
             else:
                 with _open(name, encoding) as stream, copy.open("w", encoding="utf-8", newline="\n") as out:
@@ -148,8 +157,8 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def require_rereadable(names: Iterable[str], option: str) -> None:
-    """Raises ParamsError for an input that can be read only once: standard input, or a pipe."""
+    """Raises ParamsError for an input that can be read only once."""
     for name in names:
-        if name == STDIN or not (Path(name).is_file() or Path(name).is_dir()):
+        if is_pipe(name):
             got = "standard input" if name == STDIN else name
             raise ParamsError("an input that cannot be read twice", where=option, got=got, do="name regular files")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ def test_a_sketch_never_replaces_the_output_or_an_input(bundle: Path, tmp_path: 
 
 def test_a_shard_of_what_is_read_only_once_is_refused(bundle: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for name in ("-", tmp_path / "pipe"):
+    for name in ("-", tmp_path / "pipe"):  # which would wait for a writer
         with pytest.raises(ParamsError, match="--shard: an input that cannot be read twice"):
             run("predict", bundle, name, "-o", tmp_path / "out", "--shard", "1/2")
+
+
+def test_a_pipe_is_read_as_the_file_is(bundle: Path, tmp_path: Path) -> None:
+    """A bad sentence makes the reader begin anew."""
+    source, pipe = tmp_path / "in.conll", tmp_path / "pipe.conll"
+    source.write_text("London\tO\n\nParis O\n\nParis\tO\n\n")
+    run("predict", bundle, source, "-o", tmp_path / "of_file", "--format", "conll", "--on-error", "skip")
+    os.mkfifo(pipe)
+    with pytest.raises(ParamsError, match="the format of a pipe cannot be detected; name it with --format"):
+        run("predict", bundle, pipe, "-o", tmp_path / "out")
+    writer = threading.Thread(target=pipe.write_bytes, args=[source.read_bytes()], daemon=True)
+    writer.start()
+    run("predict", bundle, pipe, "-o", tmp_path / "out", "--format", "conll", "--on-error", "skip")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "of_file").read_bytes() != b""
