@@ -428,7 +428,7 @@ def test_tags_of_no_scheme_are_an_error_that_shows_the_most_frequent(tags, said)
     ],
 )
 def test_entities_without_a_scheme_are_no_tags_of_single_words(tags, got):
-    with pytest.raises(DataError, match="data.scheme: TAGS") as caught:
+    with pytest.raises(DataError, match=r"data.scheme: TAGS") as caught:
         detect_scheme(tag_bigrams([tags.split()]))
     assert caught.value.got == got
 
