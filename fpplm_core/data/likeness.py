@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -29,20 +30,34 @@ def _tokens(word: str) -> Tokens:
     return tuple(_TOKEN.findall("".join(c for c in plain if unicodedata.category(c) not in ("Mn", "Me", "Cf"))))
 
 
-def likeness(one: Tokens, other: Tokens) -> float:
-    """The share of the shorter text's tokens that a stretch of the longer one has in the same order.
+def are_alike(one: Tokens, other: Tokens) -> bool:
+    """Whether a stretch of the longer text has at least ALIKE of the shorter text's tokens, in the same order.
 
     The stretch has the shorter text's length and room for 1 - ALIKE more tokens at each end. Only stretches that share
-    two neighbouring tokens are compared.
+    two neighbouring tokens are compared, those that share most of them first.
     """
     short, long = sorted((one, other), key=len)
-    room = allowed(len(short))
+    size, room = len(short), allowed(len(short))
     places: dict[Tokens, list[int]] = {}
-    for place in range(len(short) - 1):
+    for place in range(size - 1):
         places.setdefault(short[place : place + 2], []).append(place)
-    begins = {there - here for there in range(len(long) - 1) for here in places.get(long[there : there + 2], ())}
-    stretches = ((max(0, begin - room), begin + len(short) + room) for begin in begins)
-    return max((common(short, long[begin:end]) for begin, end in stretches), default=0) / max(1, len(short))
+    pairs = ((there, here) for there in range(len(long) - 1) for here in places.get(long[there : there + 2], ()))
+    begins = Counter(there - here for there, here in pairs)
+
+    def one_has_enough(begins: list[int]) -> bool:
+        """Whether one of the stretches that begin at these places, in order, has enough.
+
+        Where they lie close, the part of the text that holds them all, which has no less than each, is compared first.
+        """
+        first, last = max(0, begins[0] - room), begins[-1] + size + room
+        close = len(begins) == 1 or last - first < len(begins) * (size + 2 * room)
+        if close and common(short, long[first:last]) < ALIKE * size:
+            return False
+        half = len(begins) // 2
+        return not half or one_has_enough(begins[:half]) or one_has_enough(begins[half:])
+
+    likely = [begin for begin, _ in begins.most_common(1)]
+    return bool(likely) and (one_has_enough(likely) or one_has_enough(sorted(begins)))
 
 
 def allowed(tokens: int) -> int:

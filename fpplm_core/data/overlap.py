@@ -1,6 +1,6 @@
 """Finds sentences of dev and test in training data, also if they were cut, joined, or changed in a few words.
 
-Tags are not compared. Two sentences of SHORT or more tokens overlap if their `likeness` is at least ALIKE.
+Tags are not compared. Two sentences of SHORT or more tokens overlap if they `are_alike`.
 
 A shorter sentence (a name, a date, a score) recurs by chance, and so does a mention. Such a piece overlaps only if dev
 or test have it as it is (as a mention, as a whole sentence or, from two tokens on, inside a sentence) and the `known`
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm_core.data.likeness import ALIKE, Tokens, allowed, likeness, tokens_of
+from fpplm_core.data.likeness import ALIKE, Tokens, allowed, are_alike, tokens_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.tagging.spans import spans_from_tags
 
@@ -55,7 +55,7 @@ class HeldOut:
             self._known |= {piece for piece in pieces if len(piece) < SHORT}
             for piece in pieces:
                 self._pieces.pop(piece, None)
-        self._longest = max(map(len, self._pieces), default=0)
+        self._sizes = sorted(set(map(len, self._pieces)), reverse=True)
         self._vocabulary = {token: n for n, token in enumerate(sorted({t for row in self.tokens for t in row}))}
         rows = [self._numbers(tokens) for tokens in self.tokens]
         self._grams = {size: self._index(rows, size) for size in range(2, SHORT)}
@@ -80,14 +80,15 @@ class HeldOut:
         while rows := [tokens_of(sentence.words) for sentence in islice(stream, _AT_ONCE)]:
             for number, others in self._candidates(rows).items():
                 new = (other for other in others if other not in found)
-                found |= {other for other in new if likeness(rows[number], self.tokens[other]) >= ALIKE}
+                found |= {other for other in new if are_alike(rows[number], self.tokens[other])}
         return found
 
     def _match(self, tokens: Tokens, candidates: list[int]) -> int | None:
         if len(tokens) < SHORT:
             return self._match_short(tokens)
-        alike = (other for other in candidates if likeness(tokens, self.tokens[other]) >= ALIKE)
-        return next(alike, self._match_list(tokens))
+        alike = (other for other in candidates if are_alike(tokens, self.tokens[other]))
+        found = next(alike, None)
+        return self._match_list(tokens) if found is None else found
 
     def _match_short(self, tokens: Tokens) -> int | None:
         """The sentence of dev or test that has this short one, unless it is known."""
@@ -103,14 +104,14 @@ class HeldOut:
         """The sentence of the first piece in these tokens if most of them belong to pieces."""
         owners, place = list[int](), 0
         while place < len(tokens):
-            sizes = range(min(self._longest, len(tokens) - place), 0, -1)
+            sizes = (size for size in self._sizes if size <= len(tokens) - place)
             size = next((size for size in sizes if tokens[place : place + size] in self._pieces), 0)
             owners += [self._pieces[tokens[place : place + size]]] * size if size else []
             place += size or 1
         return owners[0] if len(owners) >= ALIKE * len(tokens) else None
 
     def _candidates(self, rows: list[Tokens]) -> dict[int, list[int]]:
-        """For each row, the sentences with as many of its pairs of tokens as likeness needs, the most first."""
+        """For each row, the sentences with as many of its pairs of tokens as `are_alike` needs, the most first."""
         codes = [self._codes(self._numbers(row), 2) if len(row) >= SHORT else np.zeros(0, np.int64) for row in rows]
         wanted, grams = np.concatenate(codes), self._grams[2]
         low = np.searchsorted(grams.codes, wanted, "left")
@@ -162,7 +163,7 @@ def distinct(sentences: Sequence[Sentence]) -> list[int]:
         number = numbers[tokens_of(sentence.words)]
         tokens = index.tokens[number]
         others = (index.tokens[other] for other in candidates.get(number, ()) if other in kept)
-        if number not in kept and not any(likeness(tokens, other) >= ALIKE for other in others):
+        if number not in kept and not any(are_alike(tokens, other) for other in others):
             kept[number] = place
     return list(kept.values())
 

@@ -37,7 +37,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.overlap import HeldOut
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
-from fpplm_core.data.splits import documents_of, read_file, write_splits
+from fpplm_core.data.splits import check_number_of_types, documents_of, read_file, write_splits
 from fpplm_core.data.unlabelled import read_texts, sample
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_record, write_table
@@ -67,6 +67,7 @@ def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
     if settings.second is not None:
         write_corpus(folder / "second.parquet", read_second(settings, corpus["train"], seen))
         second = open_corpus("second", folder)
+        check_number_of_types(second, settings.scheme)
         if tag_bigrams_in(second) == first:
             raise same_task()
         notes.append(f"second task: {second.metadata.num_rows} sentences, {len(distinct_tags(second))} labels")
@@ -205,9 +206,11 @@ def read_second(settings: DataSettings, train: ParquetFile, notes: Notes) -> Ite
 
 def scheme_of(settings: DataSettings, corpus: Iterable[ParquetFile]) -> Detected:
     """The tag scheme that data.scheme names, or for auto the scheme detected from all tags. Raises DataError."""
+    splits = list(corpus)
+    for data in splits:
+        check_number_of_types(data, settings.scheme)
     if settings.scheme != "auto":
         return Detected(settings.scheme, "set by data.scheme")
-    splits = list(corpus)
     found = detect_scheme(sum(map(tag_bigrams_in, splits), Counter[TagBigram]()))
     if found.scheme == "TAGS":
         texts, total = (sum(counts) for counts in zip(*map(_words_with_blanks, splits), strict=True))

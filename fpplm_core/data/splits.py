@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow.parquet import ParquetFile
 
-from fpplm_core.data.corpus import BATCH, SCHEMA, write_corpus
+from fpplm_core.data.corpus import BATCH, SCHEMA, distinct_tags, write_corpus
 from fpplm_core.data.formats import read_sentences
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Sentence
@@ -19,6 +19,8 @@ from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_table
 from fpplm_core.tagging.schemes import OUTSIDE, ROLES
+
+MOST_TYPES = 2_000  # the largest sets of tags, of parts of speech with all their features, have some 1,500
 
 
 def given_splits(settings: DataSettings, notes: Notes) -> dict[str, Iterator[Sentence]]:
@@ -64,7 +66,8 @@ def assign_splits(
     """The split of each sentence, and what the shares are of: documents (>= 0), and sentences that are in none.
 
     If these are fewer than the splits, documents are not kept whole. Each share is taken at random from what the
-    previous shares left, but for units that hold the last mention of a type in train. `types` are those of each sentence. Raises ValueError if nothing can be taken.
+    previous shares left, but for units that hold the last mention of a type in train. `types` are those of each
+    sentence. Raises ValueError if nothing can be taken.
     """
     part = np.full(len(documents), "train")
     marked = documents >= 0
@@ -126,6 +129,14 @@ def type_in(tag: str, scheme: str) -> str:
     if scheme == "TAGS":
         return tag
     return "" if tag == OUTSIDE else kind if prefix in ROLES else tag
+
+
+def check_number_of_types(data: ParquetFile, scheme: str) -> None:
+    """Raises DataError if a split has so many types that words or identifiers were probably read as tags."""
+    types = {type_in(tag, scheme) for tag in distinct_tags(data)}
+    if len(types) > MOST_TYPES:
+        got, do = f"{len(types)}, at most {MOST_TYPES} are read", "is this the tag column? Name it: data.tag_column"
+        raise DataError("very many types", where="data.tag_column", got=got, do=do)
 
 
 def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:

@@ -134,12 +134,13 @@ def batch_entities(contexts: list[TagContext], context: Numbers) -> Entities:
     """The entities of a batch, read as `spans_from_tags` does, which looks back at one tag only."""
     kinds = [_inside(before, tag) for before, tag, _ in contexts]
     names = sorted({kind for kind, _ in kinds if kind is not None})
+    numbers = {name: number for number, name in enumerate(names)}
     starts = np.array([begins for _, begins in kinds], dtype=bool)[context]
     goes_on = np.array([kind is not None and not begins for kind, begins in kinds], dtype=bool)[context]
     start = np.flatnonzero(starts)
     more = np.concatenate([[0], np.cumsum(goes_on)])
     length = 1 + more[np.append(start[1:], len(context))] - more[start] if len(start) else start
-    kind = np.array([-1 if kind is None else names.index(kind) for kind, _ in kinds], dtype=np.intp)[context]
+    kind = np.array([-1 if kind is None else numbers[kind] for kind, _ in kinds], dtype=np.intp)[context]
     return Entities(start, start + length, kind[start], names)
 
 

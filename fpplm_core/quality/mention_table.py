@@ -56,8 +56,10 @@ def mentions(corpus: Corpus, scheme: str) -> pd.DataFrame:
     """
     if scheme == "TAGS":
         return pd.DataFrame({}, _index([], []), check_names("mentions"), dtype=object)
-    kinds, files = list[str](), list[str]()
-    every = pd.concat([_summary(batch, kinds, files) for _, batch in batches(corpus, _COLUMNS)], ignore_index=True)
+    kind_numbers, file_numbers = dict[str, int](), dict[str, int]()
+    parts = [_summary(batch, kind_numbers, file_numbers) for _, batch in batches(corpus, _COLUMNS)]
+    every = pd.concat(parts, ignore_index=True)
+    kinds, files = list(kind_numbers), list(file_numbers)
     readings = every.groupby(["text", "kind"], sort=False).agg({"words": "size", "file": "first", "line": "first"})
     readings = readings.reset_index().rename(columns={"words": "number"})
     of_mention = readings.groupby("text", sort=False)["number"]
@@ -96,14 +98,15 @@ def _index(texts: list[str], counts: list[int]) -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([texts, counts], names=["mention", "count"])
 
 
-def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.DataFrame:
-    """The stored data of every mention; appends to both lists the names behind its numbers."""
+def _summary(batch: pa.RecordBatch, kinds: dict[str, int], files: dict[str, int]) -> pd.DataFrame:
+    """The stored data of every mention; adds to both the numbers of new names."""
     words, word = distinct(batch["words"].flatten())
     own = hashes(words)[word]
     spans = batch_entities(*tags_in_context(batch["tags"]))
-    kinds += [name for name in spans.names if name not in kinds]
     names, name = distinct(batch["file"])
-    files += [file for file in names.to_pylist() if file not in files]
+    for numbers, found in ((kinds, spans.names), (files, names.to_pylist())):
+        for one in found:
+            numbers.setdefault(one, len(numbers))
     sentence = np.searchsorted(ends(batch["words"]), spans.start, side="right")
     length = spans.end - spans.start
     written = np.concatenate([[0], np.cumsum(matching(words, _WRITTEN)[word])])
@@ -113,8 +116,8 @@ def _summary(batch: pa.RecordBatch, kinds: list[str], files: list[str]) -> pd.Da
             "first": own[spans.start],
             "words": length.astype(np.int32),
             "written": (written[spans.end] > written[spans.start]) | (length > 1),
-            "kind": np.array([kinds.index(kind) for kind in spans.names], dtype=np.int32)[spans.kind],
-            "file": np.array([files.index(file) for file in names.to_pylist()], dtype=np.int32)[name[sentence]],
+            "kind": np.array([kinds[kind] for kind in spans.names], dtype=np.int32)[spans.kind],
+            "file": np.array([files[file] for file in names.to_pylist()], dtype=np.int32)[name[sentence]],
             "line": batch["lines"].flatten().to_numpy()[spans.start],
         }
     )

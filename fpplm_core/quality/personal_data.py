@@ -15,7 +15,7 @@ Only the first two characters of a find are shown, because reports are kept and 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -46,10 +46,11 @@ def find(words: list[str]) -> Iterator[tuple[int, str]]:
     """The first word (from 0) and the kind of each find. Of overlapping finds, the first in the list above counts."""
     text = " ".join(words)
     starts = [0, *accumulate(len(word) + 1 for word in words)]
-    taken: list[tuple[int, int]] = []
+    taken: list[tuple[int, int]] = []  # in order, none overlaps another
     for start, end, what in _all(text):
-        if not any(start < other and end > one for one, other in taken):
-            taken.append((start, end))
+        place = bisect_left(taken, (start, end))
+        if not any(start < other and end > one for one, other in taken[max(0, place - 1) : place + 1]):
+            taken.insert(place, (start, end))
             yield bisect_right(starts, start) - 1, f"{what} ({text[start : start + 2]}…)"
 
 

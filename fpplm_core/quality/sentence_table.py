@@ -50,7 +50,7 @@ def sentences(
     sentence of fewer than `leakage_words` words may be in train by chance; `near` is the share of word pairs that two
     sentences must have in common, in ]0, 1].
     """
-    order, files, scripts = list(corpus), list[str](), Counter[str]()
+    order, files, scripts = list(corpus), dict[str, int](), Counter[str]()
     long_words: dict[int, str] = {}
     parts: list[pd.DataFrame] = []
     sketches: list[Sketches] = []
@@ -65,7 +65,7 @@ def sentences(
     parts.clear()
     split_of, size, pieces = (table[name].to_numpy() for name in ("split", "words", "pieces"))
     trained = split_of == order.index("train")
-    place = _places(table, files)
+    place = _places(table, list(files))
 
     def column(finds: Any, describe: Callable[[int], str]) -> NDArray[np.object_]:
         rows = np.flatnonzero(finds).tolist()
@@ -135,17 +135,18 @@ def _places(table: pd.DataFrame, files: list[str]) -> Callable[[int], str]:
 def _summary(
     batch: pa.RecordBatch,
     piece_counts: Callable[[list[str]], Sequence[int]],
-    files: list[str],
+    files: dict[str, int],
     scripts: Counter[str],
 ) -> pd.DataFrame:
     """The stored data of every sentence.
 
-    Appends to `files` the names behind the numbers in `file`, and adds the letters of each script to `scripts`.
+    Adds to `files` the numbers in `file` by name, and adds the letters of each script to `scripts`.
     """
     words, word = distinct(batch["words"].flatten())
     last = ends(batch["words"])
     names, name = distinct(batch["file"])
-    files += [file for file in names.to_pylist() if file not in files]
+    for file in names.to_pylist():
+        files.setdefault(file, len(files))
     by_script = {script: sums_of_lists(number[word], last) for script, number in letters(words).items()}
     scripts.update({script: int(number.sum()) for script, number in by_script.items()})
     total = sum(by_script.values(), np.zeros(len(batch), dtype=np.int64))
@@ -154,7 +155,7 @@ def _summary(
         most[2 * number > total] = script
     return pd.DataFrame(
         {
-            "file": np.array([files.index(file) for file in names.to_pylist()], dtype=np.int32)[name],
+            "file": np.array([files[file] for file in names.to_pylist()], dtype=np.int32)[name],
             "line": pc.list_element(batch["lines"], 0).to_numpy(),
             "words": batch["words"].value_lengths().to_numpy(),
             "pieces": sums_of_lists(np.array(piece_counts(words.to_pylist()), dtype=np.int32)[word], last),

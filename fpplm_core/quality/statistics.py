@@ -65,9 +65,10 @@ def _of_split(
         spans = batch_entities(contexts, context)
         sentence = np.searchsorted(last, spans.start, side="right")
         holding += len(np.unique(sentence))
-        for number, name in enumerate(spans.names):
-            found[name] += int(np.count_nonzero(spans.kind == number))
-            held[name] += len(np.unique(sentence[spans.kind == number]))
+        types = len(spans.names)
+        kinds_with = np.unique(sentence * max(1, types) + spans.kind) % max(1, types)  # once a sentence
+        for counts, kind in ((found, spans.kind), (held, kinds_with)):
+            counts.update(dict(zip(spans.names, np.bincount(kind, minlength=types).tolist(), strict=True)))
         times = np.bincount(word, minlength=len(words))
         scripts.update({script: int(number @ times) for script, number in letters(words).items()})
         marked = batch.filter(pc.is_valid(batch["document"]))

@@ -49,6 +49,7 @@ SHOWN = 20  # characters of each
 MISSED, SPURIOUS = "(missed)", "(spurious)"  # stand for no entity where others stand for a type (confusions)
 LONGEST_TYPE = 100  # characters
 LOWER_CASE = re.compile(r"[biesolumw](?:-[^-\s]+)+")  # a tag of a scheme in lower case, such as b-per
+TAG_AS_TYPE = re.compile(r"I-[A-Z]\S*|B-[A-Z]{3,}")  # not B-cell
 UNTAGGED = {"_", "-", "0", "o", "none", "null", "other", "outside"}  # in lower case: what files write in place of O
 JOINERS = str.maketrans("", "", "\u200c\u200d")  # invisible, but Persian words and joined emoji need them
 
@@ -79,6 +80,8 @@ def type_fault(kind: str, scheme: str) -> str:
     """Why this may not be the name of a type; "" if it may. Reports, tables and terminals show names as they are."""
     if kind in (MISSED, SPURIOUS) or (kind == OUTSIDE and scheme != "TAGS"):
         return f"{kind} stands for no entity, so it cannot be a type"
+    if scheme != "TAGS" and TAG_AS_TYPE.fullmatch(kind):
+        return f"{kind} is a tag of a word, not a type"
     shown = kind.translate(JOINERS)
     if shown.strip() and shown.isprintable() and len(kind) <= LONGEST_TYPE:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import unicodedata
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm_core.data.likeness import ALIKE, common, likeness, tokens_of
+from fpplm_core.data.likeness import ALIKE, allowed, are_alike, common, tokens_of
 from fpplm_core.data.overlap import SHORT, HeldOut
 from fpplm_core.data.records import Sentence
 
@@ -127,6 +128,25 @@ def test_the_bit_vectors_give_the_longest_common_subsequence(one: list[str], oth
     assert common(tuple(one), tuple(other)) == table[-1][-1]
 
 
+@given(words, words)
+def test_texts_are_alike_if_any_stretch_has_enough(one: list[str], other: list[str]) -> None:
+    short, long = sorted((tuple(one), tuple(other)), key=len)
+    room = allowed(len(short))
+    starts = [(i, j) for i, a in enumerate(pairwise(long)) for j, b in enumerate(pairwise(short)) if a == b]
+    stretches = (long[max(0, i - j - room) : i - j + len(short) + room] for i, j in starts)
+    wanted = any(common(short, stretch) >= ALIKE * len(short) for stretch in stretches)
+    assert are_alike(tuple(one), tuple(other)) == wanted
+
+
+def test_long_texts_are_compared_in_little_time() -> None:
+    dice = random.Random(0)
+    one, other = (tuple(f"w{int(dice.paretovariate(1))}" for _ in range(5_000)) for _ in range(2))
+    begin = time.process_time()
+    assert not are_alike(one, other)
+    assert are_alike(one, one[:2_000] + other[:500] + one[2_000:])
+    assert time.process_time() - begin < 5
+
+
 @given(st.integers(0, 2**32), st.integers(SHORT, 30))
 def test_the_index_finds_every_sentence_with_a_quarter_of_its_words_changed(seed: int, size: int) -> None:
     dice = random.Random(seed)
@@ -139,7 +159,7 @@ def test_the_index_finds_every_sentence_with_a_quarter_of_its_words_changed(seed
         train.append(" ".join(row))
     indexed = HeldOut(map(sentence, test))
     assert indexed.contained(map(sentence, train)) == set(range(len(indexed.tokens)))
-    assert all(likeness(tokens_of(a.split()), tokens_of(b.split())) >= ALIKE for a, b in zip(test, train, strict=True))
+    assert all(are_alike(tokens_of(a.split()), tokens_of(b.split())) for a, b in zip(test, train, strict=True))
 
 
 def test_parts_that_are_held_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

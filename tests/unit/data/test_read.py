@@ -379,3 +379,12 @@ def test_labels_of_whole_texts_are_no_tags_of_words(tmp_path):
     settings = load(ROOT / "params.yaml").data
     with pytest.raises(DataError, match="2 of 3 words consist of several words"):
         reading.scheme_of(settings, [open_corpus("train", tmp_path)])
+
+
+@pytest.mark.parametrize("scheme", ["auto", "IOB2", "TAGS"])
+def test_very_many_types_are_refused(tmp_path, scheme):
+    rows = [Sentence(("a",), (f"B-{number}",), "a.conll", (number,)) for number in range(splits.MOST_TYPES + 1)]
+    write_corpus(tmp_path / "train.parquet", rows)
+    settings = load(ROOT / "params.yaml").data.model_copy(update={"scheme": scheme})
+    with pytest.raises(DataError, match=r"very many types, got 2001, .* is this the tag column"):
+        reading.scheme_of(settings, [open_corpus("train", tmp_path)])

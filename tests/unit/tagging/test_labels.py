@@ -428,9 +428,20 @@ def test_tags_of_no_scheme_are_an_error_that_shows_the_most_frequent(tags, said)
     ],
 )
 def test_entities_without_a_scheme_are_no_tags_of_single_words(tags, got):
-    with pytest.raises(DataError, match="data.scheme: TAGS") as caught:
+    with pytest.raises(DataError, match=r"data.scheme: TAGS") as caught:
         detect_scheme(tag_bigrams([tags.split()]))
     assert caught.value.got == got
+
+
+@pytest.mark.parametrize("kind", ["B-PER", "I-PER", "I-Disease"])
+def test_a_tag_is_no_type(kind):
+    assert type_fault(kind, "IOB2") == f"{kind} is a tag of a word, not a type"
+    assert type_fault(kind, "TAGS") == ""
+
+
+@pytest.mark.parametrize("kind", ["B-cell", "B-Cell", "E-mail", "U-Boot", "X-Y", "I-95"])
+def test_a_type_may_have_a_hyphen(kind):
+    assert type_fault(kind, "IOB2") == ""
 
 
 def written(source: random.Random, scheme: str) -> list[list[str]]:
