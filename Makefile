@@ -48,4 +48,5 @@ lock: $(READY)
 	  --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:
+	@[ ! -e .fpplm/retrain.lock ] || flock --nonblock .fpplm/retrain.lock true || { echo "a retraining is running here"; exit 1; }
 	rm -rf .venv build bundle reports .fpplm

@@ -20,13 +20,13 @@ Line = tuple[str, str, str | None]  # name, finding, advice (None if all is well
 def lines() -> Iterator[Line]:
     yield _python()
     if not any(map(version_of, PACKAGES)):  # a service: fpplm[serve]
-        yield "pipeline", "not installed; to train: pip install 'fpplm[pipeline]'", None
+        yield "pipeline", "not installed; to train, install the extra pipeline of fpplm", None
         yield _runtime()
         return
     for package in PACKAGES:
         yield _package(package)
     yield _runtime()
-    yield "ray", version_of("ray") or "not installed; to use a cluster: pip install 'fpplm[ray]'", None
+    yield "ray", version_of("ray") or "not installed; to use a cluster, install the extra ray of fpplm", None
     yield _devices()
     yield _tool("git", "apt-get install git, or https://git-scm.com")
     if PARAMS.exists():
@@ -47,13 +47,14 @@ def _python() -> Line:
 
 def _package(package: str) -> Line:
     found = version_of(package)
-    return package, found or "not installed", None if found else "pip install 'fpplm[pipeline]' -c requirements.lock"
+    do = "install the extra pipeline of fpplm, with -c requirements.lock"
+    return package, found or "not installed", None if found else do
 
 
 def _runtime() -> Line:
     found = [f"{name} {version}" for name in RUNTIMES if (version := version_of(name))]
     if not found:
-        return "onnxruntime", "not installed", "pip install 'fpplm[serve]'"
+        return "onnxruntime", "not installed", "install the extra serve of fpplm"
     if len(found) > 1:
         return "onnxruntime", ", ".join(found), "they overwrite each other: pip uninstall both, then install one"
     from fpplm_core.serving.onnx_session import is_available
@@ -89,7 +90,7 @@ def _guarded(name: str, look: Callable[[], str]) -> Line:
     except FpplmError as error:
         return name, str(error), error.do or "see docs/errors.md"
     except ModuleNotFoundError as error:
-        return name, f"needs the Python package {error.name}", "pip install 'fpplm[pipeline]'"
+        return name, f"needs the Python package {error.name}", "install the extra pipeline of fpplm"
 
 
 def _params() -> str:

@@ -66,10 +66,14 @@ def promote(
     settings = load()  # before imports that take seconds
     from fpplm.promotion import decision
 
-    with project_lock("fail"):
-        for repair in repair_workspace():
-            typer.echo(f"repaired: {repair}")
-        typer.echo(f"{decision.promote_by_hand(settings, version, because)} is in production")
+    if version is None:
+        with project_lock("fail"):
+            for repair in repair_workspace():
+                typer.echo(f"repaired: {repair}")
+            promoted = decision.promote_by_hand(settings, None, because)
+    else:  # moves a tag, also while a retraining runs
+        promoted = decision.promote_by_hand(settings, version, because)
+    typer.echo(f"{promoted} is in production")
 
 
 @app.command(epilog='Example: fpplm rollback --to v2 --because "v3 misses street names"')
@@ -80,11 +84,9 @@ def rollback(
     """Puts an earlier version back into production, once it has found the spans of its golden sentences here."""
     require_project()
     announce("rolling back")
-    from fpplm.project.lock import project_lock
     from fpplm.promotion import decision
 
-    with project_lock("fail"):
-        now, before = decision.roll_back(to, because)
+    now, before = decision.roll_back(to, because)
     typer.echo(f"{now} is back in production, instead of {before}")
 
 

@@ -55,9 +55,9 @@ def as_fpplm_error(error: Exception) -> FpplmError | None:
         return error
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in OWN:
         package = error.name.partition(".")[0]
-        alone = ", or 'fpplm[serve]' to use bundles alone" if package == "typer" else ""  # without any extra
+        alone = ", or serve to use bundles alone" if package == "typer" else ""  # without any extra
         extra = "http" if package in HTTP else "ray" if package == "ray" else "pipeline"
-        return FpplmError(f"this needs the Python package {package}", do=f"pip install 'fpplm[{extra}]'{alone}")
+        return FpplmError(f"this needs the Python package {package}", do=f"install the extra {extra} of fpplm{alone}")
     causes = {errno.ENOSPC: "the disk is full", errno.EROFS: "read-only", errno.EACCES: "permission denied",
               errno.EDQUOT: "the disk quota is used up", errno.EPERM: "operation not permitted"}  # fmt: skip
     number = getattr(error, "errno", None)

@@ -47,7 +47,7 @@ A tagger that fpplm retrains from the annotated text in `data/corpus`.
 | `dvc.yaml` | the stages, with their inputs and outputs |
 | `tasks` | one file for each stage; to add a stage, write a file and an entry in `dvc.yaml` |
 | `flows` | the Prefect flows: `fpplm retrain` runs `flows/retrain.py` |
-| `data/corpus` | the data; after a change, run `dvc add data/corpus` and commit `data/corpus.dvc` |
+| `data/corpus` | the data; `fpplm retrain` records a change of it in DVC, with `--promote` also in Git |
 | `reports/report.html` | the report of the last run |
 | `bundle` | the tagger: `echo "…" \\| fpplm predict bundle -` |
 

@@ -84,7 +84,7 @@ def require_extra() -> None:
         import model_signing  # noqa: F401
         import securesystemslib  # noqa: F401
     except ModuleNotFoundError as error:
-        raise FpplmError(f"this needs the Python package {error.name}", do="pip install 'fpplm[sign]'") from None
+        raise FpplmError(f"this needs the Python package {error.name}", do="install the extra sign of fpplm") from None
 
 
 @contextmanager

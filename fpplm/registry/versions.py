@@ -8,6 +8,7 @@ remote repository). `gto show`, `gto history` and `dvc artifacts get --stage pro
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -137,10 +138,13 @@ def bundle_of(version: str) -> Path:
             return open_bundle(folder, allow_links=True).path
         except FpplmError:
             shutil.rmtree(folder)  # damaged since then: fetch it again
-    partial = folder.with_name(f"{commit}.partial")
+    partial = folder.with_name(f"{commit}.{os.getpid()}.partial")  # a rollback may fetch it while a retraining does
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     open_bundle(copy_of(BUNDLE, version, commit, partial), allow_links=True)
+    if folder.exists():  # another process was faster
+        shutil.rmtree(partial)
+        return folder
     return partial.rename(folder)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -21,7 +23,7 @@ from fpplm_core.export.cased import CasedPieces, keep_capitals
 from fpplm_core.export.golden import write_golden
 from fpplm_core.export.portable import make_portable, piece_roles, portable_labels
 from fpplm_core.export.settings import ExportSettings, Variant
-from fpplm_core.files import file_sha256, read_json, write_json, write_text
+from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.serving.bundle import (
     BILL_OF_MATERIALS,
     CARD,
@@ -39,6 +41,7 @@ from fpplm_core.serving.bundle import (
     scan,
 )
 from fpplm_core.serving.config import OWN_KEY, BundleConfig
+from fpplm_core.serving.files import open_regular
 from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.windows import WORD_SHAPES
@@ -178,8 +181,9 @@ def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
 
 def file_facts(bundle: Path) -> dict[str, dict[str, Any]]:
     """The sha256 and bytes of each file that belongs into the manifest. Raises BundleError as `seal` does."""
-    return {
-        name: {"sha256": file_sha256(bundle / name), "bytes": (bundle / name).stat().st_size}
-        for name in sorted(scan(bundle))
-        if name not in UNLISTED
-    }
+    facts = {}
+    for name in sorted(set(scan(bundle)) - set(UNLISTED)):
+        with open_regular(bundle / name, allow_links=True) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            facts[name] = {"sha256": digest, "bytes": os.fstat(stream.fileno()).st_size}
+    return facts

@@ -41,7 +41,7 @@ is [{test["f1_low"]:.4f}, {test["f1_high"]:.4f}].{served(lineage)}
 ## Use
 
 ```python
-from fpplm_core.serving import Predictor  # pip install 'fpplm[serve]'
+from fpplm_core.serving import Predictor  # the extra serve of fpplm
 
 Predictor.load("bundle").predict("…")
 ```

@@ -88,7 +88,7 @@ def test_the_command_without_any_extra_is_one_line():
     code = BLOCKED.replace("MODULE", "fpplm.cli.start").replace("ALLOWED = {", 'ALLOWED = {"fpplm", ')
     code += "\nfpplm.cli.start.start()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    said = "error: this needs the Python package typer; pip install 'fpplm[pipeline]', or 'fpplm[serve]' "
+    said = "error: this needs the Python package typer; install the extra pipeline of fpplm, or serve "
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}to use bundles alone\n")
 
 

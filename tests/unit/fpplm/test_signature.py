@@ -176,5 +176,5 @@ def test_the_commands_name_the_digest_to_load(own: Path, monkeypatch: pytest.Mon
 
 def test_without_the_extra_it_says_what_to_install(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model_signing", None)
-    with pytest.raises(FpplmError, match=r"pip install 'fpplm\[sign\]'"):
+    with pytest.raises(FpplmError, match=r"install the extra sign of fpplm"):
         verify(own)

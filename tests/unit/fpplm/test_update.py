@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,11 @@ def test_the_template_of_this_checkout_is_what_the_wheel_gets() -> None:
     names = set(template.template_files())
     assert {"dvc.yaml", "params.yaml", ".gitignore", "tasks/read.py", "flows/retrain.py"} <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith("fpplm")]
+
+
+def test_docker_gets_every_file_of_the_template() -> None:
+    wheel = tomllib.loads((template.CHECKOUT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    allowed = (template.CHECKOUT / ".dockerignore").read_text().split()
+    assert {f"!{name}" for name in wheel["force-include"]} <= set(allowed)
