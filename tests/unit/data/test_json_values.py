@@ -43,7 +43,7 @@ def test_an_object_over_several_lines_is_an_error_with_advice(tmp_path_factory):
 
 
 def test_items_on_one_line_are_counted(tmp_path_factory):
-    assert list(read(tmp_path_factory, '[{},\n{}, {},\n\n{}, {}]')) == [(1, {}), (2, {}), (3, {}), (4, {}), (5, {})]
+    assert list(read(tmp_path_factory, "[{},\n{}, {},\n\n{}, {}]")) == [(1, {}), (2, {}), (3, {}), (4, {}), (5, {})]
 
 
 @pytest.mark.parametrize("indent", [None, 1])
