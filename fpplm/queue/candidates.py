@@ -95,12 +95,14 @@ def fill(
     for chunk in chunks_of(texts):
         logits = predictor.logits([[word for word, _, _ in text.words] for text in chunk], [t.document for t in chunk])
         tagged = predictor.decoder.scored_spans(logits)
-        known = annotated.find(map(sentence_of, chunk))
-        for text, spans, values, (_, same) in zip(chunk, tagged, logits, known, strict=True):
+        known = annotated.find(sentence_of(text) for text in chunk if len(text.text) <= LONGEST)
+        for text, spans, values in zip(chunk, tagged, logits, strict=True):
+            too_long = len(text.text) > LONGEST
+            same = None if too_long else next(known)[1]
             place = repr(text.text[:40])
             if all(is_invisible(word) for word, _, _ in text.words):
                 notes.add("texts without a word are left out", place)
-            elif len(text.text) > LONGEST:
+            elif too_long:
                 notes.add(f"texts of more than {LONGEST:,} characters are left out; split them", place)
             elif same is not None:
                 notes.add("texts like annotated ones are left out", place)

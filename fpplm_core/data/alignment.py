@@ -38,7 +38,7 @@ def to_sentence(record: AnnotatedText, options: Options) -> Sentence:
     words = options.segment(record.text) if record.words is None else _given(record.words, record, options)
     mentions = _once(_trimmed(words, record, options), record, options)
     if options.misaligned == "expand":
-        mentions = [_widened(mention, words, record, options) for mention in mentions]
+        mentions = _once([_widened(mention, words, record, options) for mention in mentions], record, options)
     mentions = _apart(mentions, record, options)
     if options.misaligned == "split":
         words = _split_words_at(words, mentions, record, options)

@@ -55,7 +55,7 @@ def read_texts(path: Path, options: Options) -> Iterator[Sentence]:
 
 def _lines(path: Path, options: Options) -> Iterator[Sentence]:
     for number, line in enumerate(read_lines(path), start=1):
-        yield _sentence(line[: 2 * LONGEST], path, number, options)
+        yield _sentence(line, path, number, options)
 
 
 def _objects(path: Path, options: Options) -> Iterator[Sentence]:
@@ -67,9 +67,10 @@ def _objects(path: Path, options: Options) -> Iterator[Sentence]:
 
 def _text(row: Any, where: str) -> str:
     text: str = member(row, "text", str, where)
-    return text[: 2 * LONGEST]
+    return text
 
 
 def _sentence(text: str, path: Path, number: int, options: Options) -> Sentence:
-    words = tuple(text[start:end] for start, end in options.segment(text))
+    ranges = options.segment(text) if len(text) <= 2 * LONGEST else [(0, len(text))]  # too long to be worth cutting
+    words = tuple(text[start:end] for start, end in ranges)
     return Sentence(words, ("O",) * len(words), str(path), (number,) * len(words))

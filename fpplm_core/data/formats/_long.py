@@ -100,10 +100,18 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
     document: int | None = None
     numbered = False  # whether documents are numbers
     empty = True
+
+    def ended() -> Sentence:
+        text, inside = "".join(sentence.split()), "".join(words)
+        if len(sentence.split()) > 1 and inside != text and inside == text * (len(inside) // len(text)):
+            where, do = f"{path}:{lines[0]}", "number the sentences, as equal neighbours cannot be told apart"
+            raise DataError("a sentence cell with a text that repeats", where=where, got=repr(sentence[:60]), do=do)
+        return Sentence(tuple(words), tuple(tags), str(path), tuple(lines), document)
+
     for line, cells in rows:
         if not any(cells):
             if columns.sentence is None and words:
-                yield Sentence(tuple(words), tuple(tags), str(path), tuple(lines), document)
+                yield ended()
                 words, tags, lines = [], [], []
             continue
         where = f"{path}:{line}"
@@ -115,7 +123,7 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
         new_document = "" if columns.document is None else cells[columns.document]
         next_document = bool(new_document) and new_document != document_cell
         if words and (next_document or (new_sentence and new_sentence != sentence)):
-            yield Sentence(tuple(words), tuple(tags), str(path), tuple(lines), document)
+            yield ended()
             words, tags, lines = [], [], []
         if next_document:
             if document is None:
@@ -129,7 +137,7 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
         lines.append(line)
         empty = False
     if words:
-        yield Sentence(tuple(words), tuple(tags), str(path), tuple(lines), document)
+        yield ended()
     if empty:
         raise DataError("no sentence in the file", where=str(path), do="put one word and its tag in each row")
 

@@ -157,6 +157,8 @@ def test_what_stays_is_what_brute_force_keeps_and_the_rest_is_counted(record, ov
             whole = met(mention, words)
             mentions[number] = mention._replace(start=whole[0][0], end=whole[-1][1])
             notes[WIDENED] += mentions[number] != mention
+        notes[TWICE] += len(mentions) - len(once(mentions))
+        mentions = once(mentions)
     assert apart(found)
     assert plain(found) == plain(kept(mentions, overlap))
     notes[OUT[overlap]] = len(mentions) - len(found)
@@ -170,7 +172,7 @@ def test_what_overlaps_or_is_misaligned_is_refused_at_its_place(record, misalign
     words = to_sentence(replace(record, mentions=()), options).offsets
     mentions = once(bare(record, words))
     whole = [mention._replace(start=met(mention, words)[0][0], end=met(mention, words)[-1][1]) for mention in mentions]
-    made = whole if misaligned == "expand" else mentions
+    made = once(whole) if misaligned == "expand" else mentions
     wrong = {m.place for m, n in zip(made, whole, strict=True) if m != n} if misaligned == "refuse" else set()
     meeting = {m.place for m in made if not all(apart([m, n]) for n in made if n is not m)}
     if not meeting and not wrong:
@@ -416,3 +418,8 @@ def test_the_same_mention_given_twice_is_read_once_and_two_labels_overlap():
     assert options.notes.places[TWICE] == ["a:7: PER 'Mira Holt', 0 to 9", "a:1: PER 'Mira Holt', 0 to 9"]
     with pytest.raises(DataError, match="two mentions overlap"):
         to_sentence(AnnotatedText(text, (*copies, Mention(0, 9, "ORG")), "a", 1), Options())
+
+
+def test_mentions_that_widening_makes_equal_are_one():
+    record = AnnotatedText("Grossberlin", (Mention(0, 5, "LOC"), Mention(5, 11, "LOC")), "a", 1)
+    assert to_sentence(record, Options(misaligned="expand")).tags == ("B-LOC",)

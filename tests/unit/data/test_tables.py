@@ -95,6 +95,11 @@ def test_columns_are_named_or_numbered_and_others_noted(tmp_path):
         ("word,tag,doc\na,O,1\n\na,O,b\n", ":4", "not a valid document number, got 'b'"),
         ("word,tag,doc\na,O,1\n\na,O,9999999999\n", ":4", "not a valid document number"),
         ("word,tag\n", "", "no sentence in the file"),
+        (
+            "sentence,word,tag\n" + "Ann slept,Ann,O\nAnn slept,slept,O\n" * 2,
+            ":2",
+            "a sentence cell with a text that repeats, got 'Ann slept'; number the sentences",
+        ),
         ("word,tag\n,\n\n", "", "no sentence in the file"),
         ("", ":1", "no column has a known name"),
         (

@@ -121,7 +121,7 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path, name, content, said):
 
 @pytest.mark.parametrize("kind", ["a.txt", "a.jsonl", "b.jsonl"])
 def test_a_line_that_is_too_long_is_left_out_and_noted(tmp_path, kind):
-    texts = ["ab " * LONGEST, "short"]
+    texts = ["ab " * LONGEST, "中 " * (LONGEST + LONGEST // 2), "short"]
     values = {"a.jsonl": [{"text": text} for text in texts], "b.jsonl": [{"words": text.split()} for text in texts]}
     lines = [json.dumps(row) for row in values.get(kind, [])] or texts
     (tmp_path / kind).write_text("\n".join(lines))
