@@ -57,8 +57,8 @@ def mentions(corpus: Corpus, scheme: str) -> pd.DataFrame:
     if scheme == "TAGS":
         return pd.DataFrame({}, _index([], []), check_names("mentions"), dtype=object)
     kind_numbers, file_numbers = dict[str, int](), dict[str, int]()
-    parts = [_summary(batch, kind_numbers, file_numbers) for _, batch in batches(corpus, _COLUMNS)]
-    every = pd.concat(parts, ignore_index=True)
+    summaries = [_summary(batch, kind_numbers, file_numbers) for _, batch in batches(corpus, _COLUMNS)]
+    every = pd.concat(summaries, ignore_index=True)
     kinds, files = list(kind_numbers), list(file_numbers)
     readings = every.groupby(["text", "kind"], sort=False).agg({"words": "size", "file": "first", "line": "first"})
     readings = readings.reset_index().rename(columns={"words": "number"})
