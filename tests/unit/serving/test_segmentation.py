@@ -95,8 +95,9 @@ def test_a_bundle_that_names_code_is_refused_and_imports_nothing(bundle, trap, n
     with pytest.raises(BundleError, match=r"names code, which serving does not import.*segmenter=FUNCTION") as caught:
         Predictor.load(folder)
     assert "\n" not in str(caught.value)
+    (folder.parent / "some.conll").write_text("Paris B-LOC\n")
     for command in ("predict", "evaluate"):
-        assert fpplm(command, str(folder), "no.conll") == BundleError.exit_code
+        assert fpplm(command, str(folder), str(folder.parent / "some.conll")) == BundleError.exit_code
     assert "Traceback" not in capsys.readouterr().err
     assert not trap.exists() and "trap_module" not in sys.modules
 
