@@ -128,7 +128,7 @@ def test_an_update_has_nothing_to_do_until_the_template_is_another(project: Inst
         (("taggers/mine", "my train.txt"), "taggers/mine: not empty"),
         (("my dev.txt", "my train.txt"), "my dev.txt: not empty"),
         (("new", "nowhere.txt"), "nowhere.txt: no such file"),
-        (("new", "guard"), "guard: unknown format"),
+        (("new", "guard"), "guard: a folder without .ann files or a saved dataset"),
         (("new", "my train.txt", "--dev", "guard/sitecustomize.py"), "sitecustomize.py: unknown format"),
         (("new", "one.ann"), "one.ann: half of a pair of files"),
         (("own", "my train.txt"), "own/tasks.py: the project's package tasks would hide it"),
