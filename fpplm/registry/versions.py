@@ -26,6 +26,7 @@ from fpplm_core.serving.bundle import open_bundle
 
 SUBJECT = "%(contents:subject)"
 COPIES = SCRATCH / "versions"
+SHOWN = 12  # characters of a commit in the name of a copy
 
 
 class Tag(NamedTuple):
@@ -132,13 +133,15 @@ def bundle_of(version: str) -> Path:
         BundleError: what DVC has is damaged.
     """
     commit = commit_of(version)
-    folder = COPIES / commit  # a tag may have been made anew, for another model
+    folder = COPIES / f"{version}-{commit[:SHOWN]}"  # a tag may have been made anew, for another model
     if folder.exists():
         try:
             return open_bundle(folder, allow_links=True).path
         except FpplmError:
             shutil.rmtree(folder)  # damaged since then: fetch it again
-    partial = folder.with_name(f"{commit}.{os.getpid()}.partial")  # a rollback may fetch it while a retraining does
+    partial = folder.with_name(
+        f"{folder.name}.{os.getpid()}.partial"
+    )  # a rollback may fetch it while a retraining does
     shutil.rmtree(partial, ignore_errors=True)
     partial.parent.mkdir(parents=True, exist_ok=True)
     open_bundle(copy_of(BUNDLE, version, commit, partial), allow_links=True)

@@ -44,7 +44,7 @@ def make_folder(path: Path) -> None:
 FILES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "missing file": (remove, ["train.conll", "no such file"]),
     "empty file": (write(TRAIN, ""), ["train.conll", "no sentence"]),
-    "a directory": (make_folder, ["train.conll", "unknown format"]),
+    "a directory": (make_folder, ["train.conll", "a folder without .ann files"]),
     "binary file": (write(TRAIN, b"\x7fELF\0\0\1"), ["train.conll", "text"]),
     "not UTF-8": (write(TRAIN, GOOD.encode() + b"caf\xe9\tO\n"), ["train.conll:4", "UTF-8"]),
     "wrong column count": (write(TRAIN, GOOD + "one\ttwo\tO\n"), ["train.conll:4", "columns"]),

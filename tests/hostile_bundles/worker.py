@@ -17,6 +17,7 @@ from typing import Any
 
 from fpplm_core.errors import BundleError
 from fpplm_core.serving import Predictor, deadline, onnx_session
+from fpplm_core.serving.onnx_session import CGROUP
 
 TEXTS = ["Ann met BOB in London and Paris.", "", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "Zürich 東京 word " * 30]
 MEMORY = 3 << 30  # bytes of address space, of which an idle worker has 1 GB
@@ -52,7 +53,7 @@ class Audit:
             writes = bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) or (mode or "r")[0] not in "rb"
             if isinstance(place, int):
                 return
-            own = (Path(self.folder), Path(self.folder, "onnx"))
+            own = (Path(self.folder), Path(self.folder, "onnx"), CGROUP, CGROUP / "cpu")
             if writes or Path(os.fsdecode(place)).parent not in own:
                 self.noted.append(f"open {place!r}")
         elif event == "import" and arguments[0] not in sys.modules:
