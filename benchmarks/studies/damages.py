@@ -23,7 +23,10 @@ from great_expectations.expectations.metrics.map_metric_provider import column_m
 
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies import debug_data
-from benchmarks.studies.damaging import APART, INSIDE, UNREADABLE, Damage, Row, damaged, files_of
+from benchmarks.studies.damaging.apart import APART
+from benchmarks.studies.damaging.corpus import Damage, Row, damaged, files_of
+from benchmarks.studies.damaging.inside import INSIDE
+from benchmarks.studies.damaging.unreadable import UNREADABLE
 from fpplm.checks import validation
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.reading import corpus_of_files

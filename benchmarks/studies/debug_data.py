@@ -19,18 +19,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from benchmarks.studies.damaging import (
-    APART,
-    INSIDE,
-    SEED,
-    UNREADABLE,
-    Corpus,
-    Damage,
-    damaged,
-    files_of,
-    is_document,
-    type_gone,
-)
+from benchmarks.studies.damaging.apart import APART, type_gone
+from benchmarks.studies.damaging.corpus import SEED, Corpus, Damage, damaged, files_of, is_document
+from benchmarks.studies.damaging.inside import INSIDE
+from benchmarks.studies.damaging.unreadable import UNREADABLE
 from fpplm_core.data.conversion import convert
 from fpplm_core.data.options import Options
 from fpplm_core.errors import DataError

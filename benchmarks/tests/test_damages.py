@@ -5,7 +5,9 @@ import re
 import pytest
 
 from benchmarks.studies import damages
-from benchmarks.studies.damaging import APART, INSIDE, UNREADABLE
+from benchmarks.studies.damaging.apart import APART
+from benchmarks.studies.damaging.inside import INSIDE
+from benchmarks.studies.damaging.unreadable import UNREADABLE
 from benchmarks.studies.debug_data import SPACY_CHECKS
 from fpplm_core.params import load
 from fpplm_core.quality.checks import CHECKS
