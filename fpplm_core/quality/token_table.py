@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from itertools import groupby
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from ftfy import fix_encoding
-from ftfy.badness import is_bad
 from numpy.typing import NDArray
 
 from fpplm_core.errors import shown
@@ -31,9 +26,8 @@ from fpplm_core.quality.columns import (
     place_of,
     tags_in_context,
 )
+from fpplm_core.quality.word_faults import mojibake, normal_form, word_faults
 from fpplm_core.tagging.schemes import OUTSIDE, SHOWN, split_tag, tag_errors, type_fault
-from fpplm_core.tagging.scripts import script_of
-from fpplm_core.tagging.words import is_invisible
 
 _TAG_CHECKS = ("malformed_tag", "illegal_transition")
 _WORD_CHECKS = (
@@ -49,15 +43,9 @@ _WORD_CHECKS = (
 )
 ROWS = 500_000  # rows of one table, or a few more
 
-# C0 and C1 controls, the replacement character, and noncharacters.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
-_MARK = "\ufeff"
-_ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064]")
 # What the first byte of a UTF-8 character, and the following bytes, become when read as Windows-1252.
 _LEAD = "[Â-ô]$"
 _FOLLOWING = "^[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-_LATIN_ALIKE = set("AaBCcEeHKMOoPpTXxy")  # Latin letters that look like Cyrillic or Greek ones
-_ALIKE = {"Cyrillic": set("АаВСсЕеНКМОоРрТХхуІіЈјЅѕ"), "Greek": set("ΑΒΕΖΗΙΚΜΝΟοΡΤΥΧ")}
 
 
 def tokens(corpus: Corpus, scheme: str, unknown: Callable[[list[str]], Sequence[bool]]) -> Iterator[pd.DataFrame]:
@@ -88,7 +76,7 @@ def _judged(
 
     texts = words.to_pylist()
     odd = np.flatnonzero(~matching(words, "^[!-~]+$")).tolist()  # printable ASCII has no fault
-    of_words = {number: _word_faults(texts[number], form) for number in odd}
+    of_words = {number: word_faults(texts[number], form) for number in odd}
     for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
         known = of_words.get(number, {})
         if not known.keys() & {"empty_word", "invisible_word"}:
@@ -113,50 +101,12 @@ def _normal_form(corpus: Corpus) -> str:
         words, word = distinct(batch["words"].flatten())
         times = np.bincount(word, minlength=len(words))
         for number in np.flatnonzero(matching(words, "[^\\x00-\\x7f]")).tolist():
-            counts[_form(words[number].as_py())] += int(times[number])
+            counts[normal_form(words[number].as_py())] += int(times[number])
     return "NFD" if counts["NFD"] > counts["NFC"] else "NFC"
 
 
-@lru_cache(100_000)
-def _form(word: str) -> str:
-    """NFC or NFD if the word is in that form only, "mixed" if it is in neither, "" if the forms are the same."""
-    composed, decomposed = unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word)
-    if composed == decomposed:
-        return ""
-    return {composed: "NFC", decomposed: "NFD"}.get(word, "mixed")
-
-
-@lru_cache(100_000)
-def _word_faults(word: str, form: str) -> dict[str, str]:
-    """The faults of a word by check, in a corpus of this normal form."""
-    if not word.strip():
-        return {"empty_word": "a word without a visible character"}
-    found = {}
-    if _CONTROL.search(word):
-        found["control_character"] = f"control or replacement character: {word!a}"
-    if is_invisible(word):
-        return found | {"invisible_word": f"only invisible characters: {word!a}"}
-    if _MARK in word:
-        found["byte_order_mark"] = f"byte order mark: {word!a}"
-    elif _ZERO_WIDTH.search(word):
-        found["zero_width"] = f"zero-width character: {word!a}"
-    if "control_character" not in found and (reason := _mojibake(word)):
-        found["mojibake"] = reason
-    if _form(word) not in ("", form):
-        found["not_normalised"] = f"{word!a} is not in {form}, unlike most words"
-    if reason := _mixed(word):
-        found["mixed_script"] = reason
-    return found
-
-
-def _mojibake(text: str) -> str:
-    """Why a text looks wrongly decoded; "" if it does not."""
-    mended = fix_encoding(text) if is_bad(text) else text
-    return f"{shown(text)} looks like {shown(mended)} decoded wrongly" if mended != text else ""
-
-
 def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:
-    """As `_mojibake`, for a damaged character that was split into several words, by the first of them."""
+    """As `mojibake`, for a damaged character that was split into several words, by the first of them."""
     lead, following = matching(words, _LEAD)[word], matching(words, _FOLLOWING)[word]
     found = {}
     last = ends(batch["words"])
@@ -164,25 +114,9 @@ def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray
         end = int(last[np.searchsorted(last, row, side="right")])
         parts = [words[number].as_py() for number in word[row : min(row + 3, end)].tolist()]
         parts = parts[:2] if len(parts) < 3 or not following[row + 2] else parts
-        if len(parts) > 1 and (reason := _mojibake("".join(parts))):
+        if len(parts) > 1 and (reason := mojibake("".join(parts))):
             found[row] = reason
     return found
-
-
-def _mixed(word: str) -> str:
-    """Describes look-alike letters of another script in a word; "" if there are none."""
-    for is_letters, group in groupby(word, str.isalpha):
-        run = "" if not is_letters else "".join(group)
-        if run.isascii():
-            continue
-        scripts = [script_of(char) for char in run]
-        for other, alike in _ALIKE.items():
-            few = "Latin" if 3 <= scripts.count(other) > scripts.count("Latin") else other
-            odd = {char for char, script in zip(run, scripts, strict=True) if script == few}
-            if {"Latin", other} <= set(scripts) and odd <= (_LATIN_ALIKE if few == "Latin" else alike):
-                chars = ", ".join(f"{char} U+{ord(char):04X}" for char in sorted(odd))
-                return f"{few} letters in a {other if few == 'Latin' else 'Latin'} word: {shown(word)} ({chars})"
-    return ""
 
 
 def _tag_fault(before: str | None, tag: str, after: str | None, scheme: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fpplm_core.data.formats import read_sentences
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.quality import columns, near_duplicates, token_table
+from fpplm_core.quality import columns, near_duplicates, token_table, word_faults
 from fpplm_core.quality.document_table import documents
 from fpplm_core.quality.mention_table import CONFLICT_SHARE, mentions
 from fpplm_core.quality.sentence_table import sentences
@@ -57,12 +57,12 @@ def slow_tokens(corpus: Corpus, scheme: str) -> list[dict[str, str | None]]:
                     "illegal_transition": None if bad_tag else reason,
                     "empty_word": None if shown else "a word without a visible character",
                     "control_character": f"control or replacement character: {word!a}"
-                    if shown and token_table._CONTROL.search(word)
+                    if shown and word_faults._CONTROL.search(word)
                     else None,
                     "invisible_word": f"only invisible characters: {word!a}" if hidden else None,
                     "byte_order_mark": f"byte order mark: {word!a}" if visible and "\ufeff" in word else None,
                     "zero_width": f"zero-width character: {word!a}"
-                    if visible and "\ufeff" not in word and token_table._ZERO_WIDTH.search(word)
+                    if visible and "\ufeff" not in word and word_faults._ZERO_WIDTH.search(word)
                     else None,
                     "unknown_pieces": f"the encoder has no known piece for {word!r}"
                     if visible and "qq" in word
