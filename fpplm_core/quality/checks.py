@@ -87,7 +87,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "not_normalised",
         "tokens",
-        "the same letters are written in two forms (NFC and NFD), which are different words to a model",
+        "the same letters are written in two forms (such as NFC and NFD), which are different words to a model",
         "convert all text to one form with unicodedata.normalize('NFC', text)",
     ),
     Check(

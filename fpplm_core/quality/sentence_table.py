@@ -100,12 +100,13 @@ def _copies(
     """The columns of the checks that compare sentences with each other."""
     number = pd.Series(np.arange(len(table)))
     split_of, size = table["split"].to_numpy(), table["words"].to_numpy()
-    # The first sentence with the same text in the split, anywhere, and in train (-1 if there is none).
+    # The first sentence with the same text in the split, anywhere (by words), and in train (-1 if there is none).
     in_split = number.groupby([table["split"], table["text"]], sort=False).transform("min").to_numpy()
-    anywhere = number.groupby(table["text"], sort=False).transform("min").to_numpy()
+    divided = [table["text"], table["words"]]  # sentences that are divided into the same words
+    anywhere = number.groupby(divided, sort=False).transform("min").to_numpy()
     first = number[trained].groupby(table["text"][trained], sort=False).min()
     in_train = table["text"].map(first).fillna(-1).to_numpy(dtype=np.intp)
-    readings = table.groupby("text", sort=False)["tags"]
+    readings = table["tags"].groupby(divided, sort=False)
     ambiguous = readings.transform("min") != readings.transform("max")
     leaked = ~trained & (in_train >= 0) & (size >= leakage_words)
     compared = np.flatnonzero(_compared(table["words"], leakage_words))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow.parquet import ParquetFile
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
 
 from fpplm_core.quality.checks import check_names
-from fpplm_core.quality.columns import Corpus
+from fpplm_core.quality.columns import Corpus, batch_entities, batches, place_of, tags_in_context
 from fpplm_core.quality.statistics import SplitStatistics
 
 MIN_TEST_EXAMPLES = 10  # entities of a type in dev or test
@@ -51,6 +53,13 @@ def splits(
         def cell(description: str | None, file: str = file) -> str | None:
             return f"{file}:1: {description}" if description else None
 
+        @cache
+        def places(split: str = split, data: ParquetFile = data) -> dict[str, str]:
+            return _first_places(split, data, len(counts[split]))
+
+        def cell_of(kind: str, description: str | None, places: Any = places, file: str = file) -> str | None:
+            return f"{places().get(kind, f'{file}:1')}: {description}" if description else None
+
         what = "no sentence" if first is None else "no entity" if not counts[split] else None
         few = split == "train" and 0 < number < min_sentences
         everywhere = number and scheme != "TAGS" and not always and sizes[split].sentences_with_entities == number
@@ -75,21 +84,35 @@ def splits(
             keys.append((split, kind, here))
             rows.append(
                 {
-                    "always_present": cell(_always(split, number, kind) if kind in always else None),
-                    "unknown_type": cell(unknown),
-                    "unlisted_type": cell(
-                        f"{kind!r}: {here} in {split}, but not one of {', '.join(admitted)}" if foreign else None
+                    "always_present": cell_of(kind, _always(split, number, kind) if kind in always else None),
+                    "unknown_type": cell_of(kind, unknown),
+                    "unlisted_type": cell_of(
+                        kind,
+                        f"{kind!r}: {here} in {split}, but not one of {', '.join(admitted)}" if foreign else None,
                     ),
-                    "few_examples": cell(
-                        f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None
+                    "few_examples": cell_of(
+                        kind, f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None
                     ),
-                    "few_test_examples": cell(
-                        f"{kind}: {here} in {split}, at least {min_test_examples} wanted" if unsure else None
+                    "few_test_examples": cell_of(
+                        kind, f"{kind}: {here} in {split}, at least {min_test_examples} wanted" if unsure else None
                     ),
                 }
             )
     index = pd.MultiIndex.from_tuples(keys, names=["split", "type", "count"])
     return pd.DataFrame(rows, index, check_names("splits"), dtype=object)
+
+
+def _first_places(split: str, data: ParquetFile, types: int) -> dict[str, str]:
+    """file:line of the first entity of each of the split's types, of which there are `types`."""
+    found: dict[str, str] = {}
+    for _, batch in batches({split: data}, ["tags", "file", "lines"]):
+        spans, place = batch_entities(*tags_in_context(batch["tags"])), place_of(batch)
+        kinds, firsts = np.unique(spans.kind, return_index=True)
+        for kind, first in zip(kinds.tolist(), firsts.tolist(), strict=True):
+            found.setdefault(spans.names[kind], place(int(spans.start[first])))
+        if len(found) == types:
+            break
+    return found
 
 
 def _always(split: str, number: int, what: str) -> str:

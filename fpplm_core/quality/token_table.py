@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -50,10 +51,10 @@ _FOLLOWING = "^[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•�
 
 def tokens(corpus: Corpus, scheme: str, unknown: Callable[[list[str]], Sequence[bool]]) -> Iterator[pd.DataFrame]:
     """One row per word, in tables of about ROWS rows; `unknown` tells which words have no known piece."""
-    form = _normal_form(corpus)
+    form, twins = _normal_form(corpus)
     held: list[pd.DataFrame] = []
     for _, batch in batches(corpus, ["words", "tags", "file", "lines"]):
-        held.append(_judged(batch, scheme, form, unknown))
+        held.append(_judged(batch, scheme, form, twins, unknown))
         if sum(map(len, held)) >= ROWS:
             yield pd.concat(held, ignore_index=True)
             held = []
@@ -62,7 +63,11 @@ def tokens(corpus: Corpus, scheme: str, unknown: Callable[[list[str]], Sequence[
 
 
 def _judged(
-    batch: pa.RecordBatch, scheme: str, form: str, unknown: Callable[[list[str]], Sequence[bool]]
+    batch: pa.RecordBatch,
+    scheme: str,
+    form: str,
+    twins: frozenset[str],
+    unknown: Callable[[list[str]], Sequence[bool]],
 ) -> pd.DataFrame:
     words, word = distinct(batch["words"].flatten())
     contexts, context = tags_in_context(batch["tags"])
@@ -76,7 +81,7 @@ def _judged(
 
     texts = words.to_pylist()
     odd = np.flatnonzero(~matching(words, "^[!-~]+$")).tolist()  # printable ASCII has no fault
-    of_words = {number: word_faults(texts[number], form) for number in odd}
+    of_words = {number: word_faults(texts[number], form, twins) for number in odd}
     for number in np.flatnonzero(np.array(unknown(texts), dtype=bool)).tolist():
         known = of_words.get(number, {})
         if not known.keys() & {"empty_word", "invisible_word"}:
@@ -94,15 +99,29 @@ def _judged(
     return pd.DataFrame(columns, dtype=object)
 
 
-def _normal_form(corpus: Corpus) -> str:
-    """NFC or NFD, whichever more of the words that differ between the two are in."""
+def _normal_form(corpus: Corpus) -> tuple[str, frozenset[str]]:
+    """NFC or NFD, whichever more of the words that differ between the two are in, and the twins.
+
+    A twin is a word of the corpus that also occurs in a third form, neither NFC nor NFD, which are the same: with marks
+    in another order, or a letter that both forms replace.
+    """
     counts: Counter[str] = Counter()
+    replaced: set[str] = set()
+    for words, times in _beyond_ascii(corpus):
+        for word, number in zip(words, times, strict=True):
+            counts[normal_form(word)] += number
+            if normal_form(word) == "replaced":
+                replaced.add(unicodedata.normalize("NFC", word))
+    twins = {word for words, _ in _beyond_ascii(corpus) for word in words if word in replaced} if replaced else ()
+    return "NFD" if counts["NFD"] > counts["NFC"] else "NFC", frozenset(twins)
+
+
+def _beyond_ascii(corpus: Corpus) -> Iterator[tuple[list[str], list[int]]]:
+    """The distinct words of each batch that are not ASCII, and how often each occurs there."""
     for _, batch in batches(corpus, ["words"]):
         words, word = distinct(batch["words"].flatten())
-        times = np.bincount(word, minlength=len(words))
-        for number in np.flatnonzero(matching(words, "[^\\x00-\\x7f]")).tolist():
-            counts[normal_form(words[number].as_py())] += int(times[number])
-    return "NFD" if counts["NFD"] > counts["NFC"] else "NFC"
+        chosen = matching(words, "[^\\x00-\\x7f]")
+        yield words.filter(pa.array(chosen)).to_pylist(), np.bincount(word, minlength=len(words))[chosen].tolist()
 
 
 def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:

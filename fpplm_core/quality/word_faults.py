@@ -7,6 +7,7 @@ import unicodedata
 from functools import lru_cache
 from itertools import groupby
 
+import regex
 from ftfy import fix_encoding
 from ftfy.badness import is_bad
 
@@ -17,23 +18,36 @@ from fpplm_core.tagging.words import is_invisible
 # C0 and C1 controls, the replacement character, and noncharacters.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
 _MARK = "\ufeff"
-_ZERO_WIDTH = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064]")
+# What shows nothing, but for marks such as variation selectors, the tags of flags, and joiners where words need them:
+# between letters of a cursive script (Persian), after a virama (Malayalam), and within an emoji.
+_ZERO_WIDTH = regex.compile(
+    r"""
+    [\p{Default_Ignorable_Code_Point}--[\p{L}\p{M}\u200c\u200d\U000e0020-\U000e007f]]
+    | (?<!\p{ccc=9}) [\u200c\u200d]
+      (?<! [[\p{L}\p{M}]--[\p{Latin}\p{Greek}\p{Cyrillic}]] [\u200c\u200d] (?=[\p{L}\p{M}])
+         | [\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f] \u200d (?=\p{Extended_Pictographic}) )
+    """,
+    regex.V1 | regex.VERBOSE,
+)
 _LATIN_ALIKE = set("AaBCcEeHKMOoPpTXxy")  # Latin letters that look like Cyrillic or Greek ones
 _ALIKE = {"Cyrillic": set("АаВСсЕеНКМОоРрТХхуІіЈјЅѕ"), "Greek": set("ΑΒΕΖΗΙΚΜΝΟοΡΤΥΧ")}
 
 
 @lru_cache(100_000)
 def normal_form(word: str) -> str:
-    """NFC or NFD if the word is in that form only, "mixed" if it is in neither, "" if the forms are the same."""
+    """NFC or NFD if the word is in that form only, "mixed" if it is in neither.
+
+    If both forms are the same, "" if the word is in them, else "replaced".
+    """
     composed, decomposed = unicodedata.normalize("NFC", word), unicodedata.normalize("NFD", word)
     if composed == decomposed:
-        return ""
+        return "" if word == composed else "replaced"
     return {composed: "NFC", decomposed: "NFD"}.get(word, "mixed")
 
 
 @lru_cache(100_000)
-def word_faults(word: str, form: str) -> dict[str, str]:
-    """The faults of a word by check, in a corpus of this normal form."""
+def word_faults(word: str, form: str, twins: frozenset[str]) -> dict[str, str]:
+    """The faults of a word by check, in a corpus of this normal form with these twins."""
     if not word.strip():
         return {"empty_word": "a word without a visible character"}
     found = {}
@@ -47,7 +61,10 @@ def word_faults(word: str, form: str) -> dict[str, str]:
         found["zero_width"] = f"zero-width character: {word!a}"
     if "control_character" not in found and (reason := mojibake(word)):
         found["mojibake"] = reason
-    if normal_form(word) not in ("", form):
+    if normal_form(word) == "replaced":
+        if (twin := unicodedata.normalize(form, word)) in twins:
+            found["not_normalised"] = f"{word!a} is another form of {twin!a}, which occurs too"
+    elif normal_form(word) not in ("", form):
         found["not_normalised"] = f"{word!a} is not in {form}, unlike most words"
     if reason := _mixed(word):
         found["mixed_script"] = reason

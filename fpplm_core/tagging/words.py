@@ -82,6 +82,8 @@ _PLAIN_WORD = re.compile(_RULE_1, re.VERBOSE)
 _STRETCH = re.compile(rf"(?P<plain>(?:[{_PLAIN}]++(?!\S)\s*+)++)|\S+")
 _UNSEEN = regex.compile(rf"[\p{{Cc}}{_FORMAT}[\p{{Default_Ignorable_Code_Point}}--\p{{L}}]]", regex.V1)
 
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters of Hangul that fill a place, and a Braille cell without dots
+
 _NO_SPACE = re.compile(r"\S+")
 _CHARACTER = re.compile(rf"\S[{_MARKS}]*")
 # The name carries a version: a rule that splits differently gets a new name, and old bundles keep theirs.
@@ -163,5 +165,5 @@ def is_edge(char: str) -> bool:
 
 
 def is_invisible(word: str) -> bool:
-    """Whether a word shows nothing: it has only control, format, separator or unassigned characters."""
-    return all(unicodedata.category(char)[0] in "CZ" for char in word)
+    """Whether a word shows nothing. Characters for private use, or of a later Unicode, may show something."""
+    return all(is_edge(char) or char in _BLANK for char in word)

@@ -245,9 +245,9 @@ DAMAGES = [
     ("few_sentences", keep("train", 2), "train:1", "2 sentences in train, at least 3 wanted", *FEW),
     ("label_drift", more("dev", "#/B-MISC", 40), "dev:1", "types in dev against train: MISC 22% to 95%, PER 33% to 2%"),
     ("always_present", keep("dev", 2), "dev:1", "every one of the 2 sentences of dev has an entity"),
-    ("always_present", together(keep("dev", 1)), "dev:1", "every one of the 1 sentences of dev has LOC"),
-    ("unknown_type", tag("test", 1, 1, "B-creative-work"), "test:1", "creative-work: 1 in test, none in train"),
-    ("few_examples", add("train", "a/O b/B-RARE"), "train:1", "RARE: 1 in train, at least 2 wanted"),
+    ("always_present", together(keep("dev", 1)), "dev:3", "every one of the 1 sentences of dev has LOC"),
+    ("unknown_type", tag("test", 1, 1, "B-creative-work"), "test:6", "creative-work: 1 in test, none in train"),
+    ("few_examples", add("train", "a/O b/B-RARE"), "train:101", "RARE: 1 in train, at least 2 wanted"),
 ]
 CHECKS = sorted({*(name for name, *_ in DAMAGES), "few_test_examples", "unlisted_type"})
 
@@ -325,7 +325,7 @@ def test_a_type_that_is_not_admitted():
     corpus = clean()
     tag("test", 1, 1, "B-per")(corpus)
     found = found_in(tables(corpus, admitted=("LOC", "MISC", "ORG", "PER")))
-    assert found["unlisted_type"] == ["test.conll:1: 'per': 1 in test, but not one of LOC, MISC, ORG, PER"]
+    assert found["unlisted_type"] == ["test.conll:6: 'per': 1 in test, but not one of LOC, MISC, ORG, PER"]
     assert "unlisted_type" not in found_in(tables(corpus)), "without a list, all are admitted"
 
 
@@ -343,6 +343,16 @@ def test_a_document_cut_in_two_splits_is_a_leak():
     parts = {split: [replace(s, file="one.conll", document=0) for s in rows] for split, rows in clean().items()}
     found = document_table.documents(parquet(parts), LEAKAGE_WORDS)["document_leakage"].tolist()
     assert found and all(said.endswith("another split has other sentences of this document") for said in found)
+
+
+def test_a_sentence_divided_into_other_words_is_not_tagged_differently():
+    corpus = clean()
+    first = corpus["train"][0]
+    words = (f"{first.words[0]} {first.words[1]}", *first.words[2:])
+    corpus["train"].append(replace(first, words=words, tags=("O",) * len(words), lines=first.lines[1:]))
+    found = found_in(tables(corpus))
+    assert set(found) >= {"duplicate"}
+    assert "conflicting_duplicate" not in found
 
 
 def test_short_sentences_in_two_splits_are_no_leak():

@@ -89,6 +89,63 @@ def test_marks_that_belong_to_an_entity(entity):
     assert found_in({"tokens": list(tokens(parquet(corpus), "IOB2", unknown))}) == {}
 
 
+def found_in_words(*words: str) -> dict[str, list[str]]:
+    corpus = {"train": sentences("f", [" ".join(f"{word}/O" for word in words)])}
+    return found_in({"tokens": list(tokens(parquet(corpus), "IOB2", unknown))})
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "نوری\u200cزاده",  # Persian
+        "क्\u200dष",  # Devanagari, a half form
+        "ന്\u200d",  # Malayalam, a final consonant in its older spelling
+        "👨\u200d👩\u200d👧",
+        "👩🏽\u200d🚀",
+        "❤\ufe0f\u200d🔥",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",  # the flag of England
+        "葛\U000e0100",
+    ],
+)
+def test_joiners_and_selectors_where_words_need_them(word):
+    assert found_in_words(word) == {}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "m\u200dat",
+        "Auf\u200clage",
+        "نوری\u200c",
+        "\u200dक",
+        "👨\u200da",
+        "👨\u200d",
+        "a\u061cb",
+        "\u2066abc\u2069",
+        "x\u180ey",
+    ],
+)
+def test_characters_without_a_shape_elsewhere(word):
+    assert set(found_in_words(word)) == {"zero_width"}
+
+
+@pytest.mark.parametrize(
+    ("canonical", "other"),
+    [
+        ("\u0915\u093c", "\u0958"),  # a letter of Hindi, which NFC takes apart too
+        ("ש\u05bc\u05c1", "ש\u05c1\u05bc"),
+        ("م\u064e\u0651", "م\u0651\u064e"),
+        ("豈", "\uf900"),
+    ],
+)
+def test_a_word_in_two_forms_of_which_neither_is_the_rarer_normal_form(canonical, other):
+    canonical = unicodedata.normalize("NFC", canonical)
+    assert found_in_words(canonical, other, "x") == {
+        "not_normalised": [f"f:2: {other!a} is another form of {canonical!a}, which occurs too"]
+    }
+    assert found_in_words(other, "x") == {}, "the only form in this corpus"
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_a_corpus_in_one_normal_form_is_right_and_the_rarer_form_is_not(form):
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
