@@ -25,7 +25,7 @@ from fpplm_core.training.state import LoopSettings, TrainingState, update_averag
 from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 T = TypeVar("T")
-MEASURE_EVERY = 50  # steps from one measurement of the losses' gradients to the next
+MEASURE_EVERY = 47  # steps between measurements of the losses' gradients; a prime, so that they meet each n-th step too
 COMPARE_EVERY = 50  # steps from one comparison of the processes' weights to the next
 
 

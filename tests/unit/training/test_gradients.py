@@ -100,6 +100,10 @@ def test_shares_add_up_and_a_loss_without_weight_has_none(tiny_encoder, monkeypa
         assert own["b.x"] == 0.0 < own["tag"] and own["c.x"] == pytest.approx(2 * own["a.x"], rel=1e-4)
 
 
+def test_a_loss_of_every_nth_step_is_measured_in_its_share_of_the_measurements():
+    assert all(math.gcd(loop.MEASURE_EVERY, every) == 1 for every in range(2, 26))
+
+
 @pytest.mark.parametrize("names", [[], sorted(tiny.SECTION["active"])], ids=["plain", "all"])
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_measuring_changes_no_bit(tiny_encoder, monkeypatch, names, bfloat16):
