@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import torch
 
-from fpplm.pipeline.paths import CORPUS, ENCODED
+from fpplm.pipeline.paths import CORPUS, ENCODED, SCRATCH
 from fpplm.pipeline.start import start_folder
 from fpplm.session.checkpoint import Checkpoint
 from fpplm.session.memory import keep_freed_memory
@@ -115,7 +115,8 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
         print(f"resumed at step {history.step} of {steps}", flush=True)
     try:
         with Display(steps, history) if first else nullcontext() as display:
-            for score in train_frozen(run, history):
+            SCRATCH.mkdir(exist_ok=True)
+            for score in train_frozen(run, history, SCRATCH):
                 if display:
                     display.frozen(score)
                 if parallel.any_process(terminated.is_set()):
