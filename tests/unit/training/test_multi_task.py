@@ -514,9 +514,10 @@ def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
     assert float(losses[-1]["tag"]) < float(losses[0]["tag"])
 
 
-def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encoder):
+@pytest.mark.parametrize("kind", ["pair", "crf"])
+def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encoder, kind):
     """All techniques, on: the losses of the first task are those of a batch without such a window."""
-    active = tiny.build(["multi_task", "label_lm"], multi_task={"second": 1.0})
+    active = tiny.build(["multi_task", "label_lm"], multi_task={"second": 1.0, "pair_kind": kind})
     found = []
     for rows in (3, 2):
         state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)

@@ -71,7 +71,7 @@ def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     for word in range(1, logits.shape[1]):
         onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1) + logits[:, word]
         reached = torch.where(counted[:, word, None], onward, reached)
-    return (torch.logsumexp(reached, dim=1) - (path * counted).sum(1)).sum() / counted.sum()
+    return (torch.logsumexp(reached, dim=1) * counted[:, 0] - (path * counted).sum(1)).sum() / counted.sum()
 
 
 def neighbour_loss(guesses: Tensor, labels: Tensor) -> Tensor:
