@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.technique import StepContext, StepOutputs
@@ -49,6 +50,21 @@ def test_the_prediction_changes_more_along_the_direction_than_along_others(learn
     assert abs(none) < 1e-6
     assert along > 2 * max(around)
     assert half == pytest.approx(along / 4, rel=0.3), "the divergence is quadratic around the prediction"
+
+
+@pytest.mark.parametrize("number", [50, 51])
+def test_the_direction_in_bfloat16_is_that_of_a_tiny_step_in_float32(learned, monkeypatch, number):
+    batch = batch_of(number)
+    plain = learned.embed(batch.ids).detach()
+
+    def direction(bfloat16: bool) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            clean = clean_of(learned, batch)
+            return virtual_direction(learned, batch, plain, clean, 0.5, generator()).flatten(1)
+
+    found = direction(True)
+    monkeypatch.setattr(unlabelled, "XI", 0.01)
+    assert nn.functional.cosine_similarity(found, direction(False)).min() > 0.95
 
 
 def test_it_has_the_gradient_of_the_moved_prediction_alone(learned, monkeypatch):
