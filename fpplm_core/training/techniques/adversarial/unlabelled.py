@@ -21,8 +21,8 @@ from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import Batch
 
-XI = 1.0  # length of the first step, in median embedding norms: the divergence is still about quadratic, and its gradient
-# is well above the rounding of bfloat16
+XI = 1.0  # length of the first step, in median embedding norms: the divergence is about quadratic up to it, and its
+# gradient is well above the rounding of bfloat16
 
 
 def virtual_attack(model: Tagger, batch: Batch, epsilon: float, generator: torch.Generator) -> Tensor:
