@@ -25,6 +25,7 @@ from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
 from fpplm_core.training.state import initial_state
 from fpplm_core.training.technique import StepContext
+from fpplm_core.training.techniques.multi_task import losses
 from fpplm_core.training.techniques.multi_task.losses import (
     FORBIDDEN,
     Anchor,
@@ -98,6 +99,43 @@ def test_the_chain_loss_is_the_one_by_enumeration(seed, sizes, scale):
         total += logsumexp([score(path) for path in product(range(5), repeat=len(gold))]) - score(gold)
         words += len(gold)
     assert float(chain_loss(logits, labels, scores)) == pytest.approx(total / words, rel=1e-4, abs=1e-4)
+
+
+def many_labels(kinds: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits of 3 × 20 words and scores for so many types, which want gradients, and legal labels."""
+    labels = label_list([f"T{n}" for n in range(kinds)])
+    count = len(labels)
+    rows = torch.tensor([[labels.index(label) for label in ("O", "B-T0", "E-T0", "S-T1") * 5]] * 3)
+    rows[1, 13:] = IGNORED
+    legal_pairs = Pairs(labels, torch.zeros(count, count)).legal
+    logits, scores = normal(1, 3, 20, count, scale=5.0), normal(2, count, count).masked_fill(~legal_pairs, FORBIDDEN)
+    return logits.requires_grad_(), scores.requires_grad_(), rows
+
+
+@pytest.mark.parametrize("loss", [pair_loss, chain_loss])
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_many_labels_have_the_loss_and_gradients_of_few(monkeypatch, loss, bfloat16):
+    found = []
+    for most in (losses.MANY_LABELS, 1000):
+        monkeypatch.setattr(losses, "MANY_LABELS", most)
+        logits, scores, labels = many_labels(25)
+        assert len(scores) == 101
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            value = loss(logits, labels, scores)
+        found.append([value.detach(), *torch.autograd.grad(value, [logits, scores])])
+    for many, few in zip(*found, strict=True):
+        assert torch.allclose(many, few, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [pair_loss, chain_loss])
+def test_many_labels_keep_no_table_for_each_word(loss):
+    kept = []
+    logits, scores, labels = many_labels(125)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda value: kept.append(value.numel()) or value, lambda value: value
+    ):
+        loss(logits, labels, scores).backward()
+    assert max(kept) <= 501 * 501
 
 
 @given(seeds, sizes)

@@ -22,6 +22,7 @@ FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
 PREFIXES = "OBIES"
 HIDDEN_WORDS = 0.15
 SHRINK = 5.0  # pairs added to the observed and to the expected count
+MANY_LABELS = 100  # with more, a table of all pairs for each word would take gigabytes
 
 
 class Pairs(nn.Module):
@@ -56,9 +57,17 @@ def log_odds(pairs: Tensor) -> Tensor:
 def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     """−mean log p(y_t, y_t+1) over adjacent words that both count. *Shape:* logits (batch, words, K), scores (K, K)."""
     both = (labels[:, :-1] != IGNORED) & (labels[:, 1:] != IGNORED)
-    joint = logits[:, :-1][both].unsqueeze(2) + logits[:, 1:][both].unsqueeze(1) + scores
-    gold = labels[:, :-1][both] * scores.shape[0] + labels[:, 1:][both]
-    return F.cross_entropy(joint.flatten(1), gold, reduction="sum") / max(1, len(gold))
+    first, second = logits[:, :-1][both], logits[:, 1:][both]
+    gold = labels[:, :-1][both], labels[:, 1:][both]
+    if len(scores) > MANY_LABELS:
+        own = (table.gather(1, label.unsqueeze(1)) for table, label in zip((first, second), gold, strict=True))
+        total = (
+            torch.logsumexp(first + log_sums(second, scores), 1).sum() - torch.cat([*own]).sum() - scores[gold].sum()
+        )
+    else:
+        joint = first.unsqueeze(2) + second.unsqueeze(1) + scores
+        total = F.cross_entropy(joint.flatten(1), gold[0] * len(scores) + gold[1], reduction="sum")
+    return total / max(1, len(gold[0]))
 
 
 def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
@@ -69,9 +78,24 @@ def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     path = path + F.pad(scores[gold[:, :-1], gold[:, 1:]], (1, 0))
     reached = logits[:, 0]
     for word in range(1, logits.shape[1]):
-        onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1) + logits[:, word]
-        reached = torch.where(counted[:, word, None], onward, reached)
+        if len(scores) > MANY_LABELS:
+            onward = log_sums(reached, scores.T)
+        else:
+            onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1)
+        reached = torch.where(counted[:, word, None], onward + logits[:, word], reached)
     return (torch.logsumexp(reached, dim=1) * counted[:, 0] - (path * counted).sum(1)).sum() / counted.sum()
+
+
+def log_sums(values: Tensor, scores: Tensor) -> Tensor:
+    """log Σ_b exp(scores[a, b] + values[n, b]) for each n and a, as a product of matrices in float32.
+
+    Terms that are e^87 times smaller than the largest may be missing. *Shape:* values and result (n, K), scores (K, K).
+    """
+    with torch.autocast(values.device.type, enabled=False):
+        values = values.float()
+        most, row = values.detach().amax(1, keepdim=True), scores.detach().amax(1)
+        sums = (values - most).exp() @ (scores - row.unsqueeze(1)).exp().T
+        return sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + most + row
 
 
 def neighbour_loss(guesses: Tensor, labels: Tensor) -> Tensor:
