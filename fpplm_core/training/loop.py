@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -17,7 +18,7 @@ from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.gradients import clip_gradients, exchange_gradients, gradient_norms
+from fpplm_core.training.gradients import clip_factor, clip_gradients, exchange_gradients, gradient_norms
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.schedules import SCHEDULES, layerwise
 from fpplm_core.training.self_training import unlabelled_losses
@@ -129,6 +130,8 @@ def train_steps(
         report = StepReport(number, detached, settings.lr * factor, norms, gradients)
         if device.type == "cpu":
             read_losses([report])
+        clip = clip_factor(norms["model"]) if "model" in norms else 1.0
+        contexts = {name: replace(context, clip=clip) for name, context in contexts.items()}
         for name, technique in techniques.items():
             technique.before_update(parameters, contexts[name])
         state.optimizer.step()

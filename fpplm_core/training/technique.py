@@ -34,7 +34,8 @@ class StepContext:
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
     gave them. In a `frozen` step (of the frozen phase) the hidden states are cached ones, and the encoder does not run:
-    a technique may return only losses on hidden states and logits.
+    a technique may return only losses on hidden states and logits. `clip` is what clipping multiplied the model's
+    gradients by, known in `before_update` and `after_update` alone.
     """
 
     step: int
@@ -44,6 +45,7 @@ class StepContext:
     rate: float = 1.0
     modules: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
+    clip: Tensor | float = 1.0
 
     @property
     def progress(self) -> float:
