@@ -108,7 +108,7 @@ def test_labels_count_only_where_b_gives_them_too():
     own = opinion(states).argmax(-1)
     others = (own + torch.tensor([[0, 1, 0, 2, 0, 0], [3, 0, 0, 0, 1, 0]])) % len(LABELS)
     assert torch.equal(opinion.agrees(states, others), own == others)
-    assert 0 < opinion.agreed.share < 1
+    assert 0 < opinion.agreed.share() < 1
 
 
 def test_b_learns_and_sends_no_gradient_to_a():

@@ -110,4 +110,4 @@ class SecondOpinion(nn.Module):
         return same
 
     def summary(self) -> dict[str, float]:
-        return {"entities' words of text on which the second opinion agrees": float(self.agreed.share)}
+        return {"entities' words of text on which the second opinion agrees": self.agreed.share()}
