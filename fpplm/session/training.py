@@ -33,6 +33,7 @@ from fpplm_core.training.start import (
     require_unseen_by_start,
     untrained_tagger,
 )
+from fpplm_core.training.technique import build
 
 
 def fit(
@@ -83,7 +84,8 @@ def start(
     require_unseen_by_encoder(model.encoder, CORPUS)
     folder = start_folder(model)
     warm = read_start(folder) if folder else None
-    data = load_data(train, CORPUS, ENCODED, warm=warm is not None)
+    text = any(active.learns_text() for active in build(technique.blocks()).values())
+    data = load_data(train, CORPUS, ENCODED, warm=warm is not None, text=text)
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})

@@ -133,6 +133,10 @@ class Technique:
         """Further modules that it has in a run with unlabelled text."""
         return {}
 
+    def learns_text(self) -> bool:
+        """Whether it learns from unlabelled text even if self-training has the weight 0."""
+        return False
+
     def frozen_phase(self) -> int:
         """Most steps of the frozen phase before step 0, in which everything but the encoder trains; 0 = none."""
         return 0

@@ -130,6 +130,12 @@ def test_b_learns_and_sends_no_gradient_to_a():
     assert found == {"opinion_of_text": 0.0}
 
 
+def test_only_the_virtual_attack_asks_for_text_without_self_training():
+    assert tiny.technique(Adversarial).learns_text()
+    for off in ({"virtual": 0}, {"epsilon": 0}):
+        assert not tiny.technique(Adversarial, **off).learns_text()
+
+
 def test_b_and_the_virtual_attack_exist_only_where_there_is_text(tiny_encoder):
     adversarial, model = tiny.technique(Adversarial), tiny.tagger(tiny_encoder)
     assert list(adversarial.modules(model, tiny.PAIRS)) == ["rival"] and list(

@@ -44,6 +44,9 @@ class Adversarial(AdversarialSettings, Technique):
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"opinion": SecondOpinion(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
 
+    def learns_text(self) -> bool:
+        return bool(self.virtual and self.epsilon)
+
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         if "opinion" in context.modules:
