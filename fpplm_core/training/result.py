@@ -92,11 +92,11 @@ def finish_run(
     """
     state, model, blueprint = run.state, run.state.model, run.data.blueprint
     state.average = {name: value.to(state.device) for name, value in best.items()}
-    findings = {name: technique.findings(state.modules(name)) for name, technique in run.techniques.items()}
     with averaged(state.average, model, state.technique_modules):
         dev = evaluate_on_dev(state, run.techniques, run.data.dev, run.settings, run.loop.bfloat16)
         dev, corrected = correct_bias(model, run.techniques, run.data.dev, dev)
         model.restore_vocabulary()
+        findings = {name: technique.findings(state.modules(name)) for name, technique in run.techniques.items()}
         movement = group_movement(model, untrained)
         write_tensors(folder / "model.safetensors", model.state_dict())
         write_tensors(folder / "extras.safetensors", state.technique_modules.state_dict())
