@@ -147,13 +147,15 @@ def train_steps(
 def all_losses(
     step: StepOutputs, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
 ) -> dict[str, Tensor]:
-    """The label loss ("tag") and the losses of the techniques, by name."""
+    """The label loss ("tag") and the losses of the techniques, by name; what one adds to the label loss is in that."""
     losses = {"tag": tag_loss(step.logits, step.batch.labels)}
     for name, technique in techniques.items():
         context = contexts[name]
         with seeded(step.logits.device, derive_seed(context.seed, context.step, f"{name}/dropout")):
             own = technique.losses(step, context)
-        losses |= {f"{name}.{key}": value for key, value in own.items()}
+        losses |= {f"{name}.{key}": value for key, value in own.items() if key != "tag"}
+        if "tag" in own:
+            losses["tag"] = losses["tag"] + own["tag"]
     return losses
 
 

@@ -156,7 +156,7 @@ class Technique:
         return None
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
-        """Scalars to add to the loss, by name."""
+        """Scalars to add to the loss, by name; the loop reports one named "tag" as a part of the label loss."""
         return {}
 
     def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch:

@@ -120,7 +120,7 @@ class MultiTask(MultiTaskSettings, Technique):
         scores = {name: s.clamp(-2, 2) for name, s in own["uncertainty"].items()}
         weighted = {name: torch.exp(-scores[name]) * value + scores[name] / 2 for name, value in raw.items()}
         # The loop adds the label loss once by itself: what is missing to its weighted form.
-        return weighted | {"tag_weight": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
+        return weighted | {"tag": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
 
     @torch.no_grad()
     def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:
