@@ -581,6 +581,20 @@ def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
     assert all(value.isfinite().all() for value in state.tensors().values())
 
 
+@pytest.mark.parametrize("kind", ["pair", "crf"])
+def test_with_a_single_label_all_losses_are_numbers(tiny_encoder, kind):
+    """A corpus without entities, for which the check was switched off."""
+    model = initialise(
+        pretrained.load_encoder(str(tiny_encoder)), dataclasses.replace(tiny.BLUEPRINT, labels=["O"]), tiny.MODEL, 1
+    )
+    active = tiny.build(["multi_task"], multi_task={"pair_kind": kind})
+    state = initial_state(model, active, SETTINGS)
+    for report in train_steps(
+        state, lambda n: batch_of(n)._replace(labels=batch_of(n).labels.clamp(max=0)), active, SETTINGS
+    ):
+        assert all(value.isfinite() for value in report.losses.values())
+
+
 @pytest.mark.parametrize(("weight", "labels"), [(0.5, ()), (0, SECOND)])
 def test_a_second_task_without_labels_or_weight_is_an_error(tiny_encoder, weight, labels):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=labels)

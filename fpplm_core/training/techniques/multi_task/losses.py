@@ -39,8 +39,13 @@ class Pairs(nn.Module):
         """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `StepOutputs`."""
         scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
         if kind == "crf":
-            return chain_loss(logits, labels, scores) / math.log(len(scores))
-        return pair_loss(logits, labels, scores) / math.log(int(self.legal.sum()))
+            return chain_loss(logits, labels, scores) / uniform_loss(len(scores))
+        return pair_loss(logits, labels, scores) / uniform_loss(int(self.legal.sum()))
+
+
+def uniform_loss(count: int) -> float:
+    """The cross-entropy of a uniform guess; that of two classes where there is only one, whose cross-entropy is 0."""
+    return math.log(max(2, count))
 
 
 def log_odds(pairs: Tensor) -> Tensor:
@@ -130,6 +135,8 @@ class Presence(nn.Module):
         guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
         present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
         seen = counted.any(1)
+        if not guesses.shape[1]:
+            return guesses.sum()  # no types
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
@@ -153,7 +160,7 @@ class PrefixAndType(nn.Module):
         chosen = labels[counted]
         prefix, kind = self.head(hidden[counted]).float().split(self.sizes, dim=-1)
         losses = [
-            F.cross_entropy(guess, table[chosen]) / math.log(size)
+            F.cross_entropy(guess, table[chosen]) / uniform_loss(size)
             for guess, table, size in zip((prefix, kind), (self.prefix, self.kind), self.sizes, strict=True)
         ]
         return torch.stack(losses).mean()
@@ -164,7 +171,7 @@ def second_loss(guesses: Tensor, labels: Tensor | None) -> Tensor:
     if labels is None:
         return guesses.sum() * 0.0
     total = F.cross_entropy(guesses.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / ((labels != IGNORED).sum().clamp(min=1) * math.log(max(2, guesses.shape[-1])))
+    return total / ((labels != IGNORED).sum().clamp(min=1) * uniform_loss(guesses.shape[-1]))
 
 
 class MaskedLm(nn.Module):

@@ -42,6 +42,7 @@ from fpplm_core.training.techniques.multi_task.losses import (
     neighbour_loss,
     second_loss,
     types_of_labels,
+    uniform_loss,
 )
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
@@ -107,7 +108,7 @@ class MultiTask(MultiTaskSettings, Technique):
             raw["presence"] = own["presence"](step.hidden, step.batch.labels)
         if "neighbours" in on:
             guesses = own["neighbours"](step.hidden).float()
-            raw["neighbours"] = neighbour_loss(guesses, step.batch.labels) / math.log(count)
+            raw["neighbours"] = neighbour_loss(guesses, step.batch.labels) / uniform_loss(count)
         if "boundary" in on:
             raw["boundary"] = own["boundary"](step.hidden, step.batch.labels)
         if "second" in on:
