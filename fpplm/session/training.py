@@ -123,7 +123,7 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
                     display.frozen(score)
                 if parallel.any_process(terminated.is_set()):
                     terminated.set()  # the signal may have reached another process alone
-                    break  # nothing to save: the phase takes seconds, and a resumed run repeats it
+                    break  # nothing to save: a resumed run repeats the phase
             else:
                 _train_and_save_epochs(run, checkpoint, history, display, terminated)
     finally:

@@ -31,7 +31,7 @@ from fpplm_core.training.run import TrainingRun
 from fpplm_core.training.selection import decode_dev
 from fpplm_core.training.technique import StepContext, StepOutputs
 
-MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, and encoded in seconds
+MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, however large train is
 BATCH_WORDS = 512  # with padding
 HEAD_RATE = 5.0  # the head's learning rate, in units of train.head_lr: a high rate cannot damage the frozen encoder
 WARMUP = 20  # steps
