@@ -25,5 +25,5 @@ class AgreedShare(nn.Module):
 
     def share(self) -> float:
         """The share; 0 if no word of an entity had a pseudo-label. Waits for the device."""
-        agreed, all_of_them = self.recent.means().tolist()
-        return agreed / max(all_of_them, 1e-30)
+        agreed, words = self.recent.means()
+        return float(agreed / words.clamp(min=1e-30))

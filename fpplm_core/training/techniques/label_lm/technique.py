@@ -236,8 +236,8 @@ class LabelDecoder(nn.Module):
 
     def ahead(self) -> Tensor:
         """1 if its running log-likelihood on hidden slots is higher than the tagger's, otherwise 0. *Shape:* ()."""
-        written, own = self.recent.averages[:2]
-        return (written > own).float()
+        averages = self.recent.averages
+        return (averages[0] > averages[1]).float()
 
     def summary(self) -> dict[str, float]:
         names = ("the label LM", "the tagger", "the most frequent label")

@@ -135,8 +135,8 @@ class Presence(nn.Module):
         guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
         present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
         seen = counted.any(1)
-        if not guesses.shape[1]:
-            return guesses.sum()  # no types
+        if not guesses.shape[1]:  # no types
+            return hidden.new_zeros(())
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
