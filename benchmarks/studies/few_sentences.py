@@ -160,7 +160,7 @@ class Study:
             prepare_run(model, data, settings, technique, bfloat16=False, encoder_sha256=""),
             TrainingHistory(),
         )
-        for _ in (*train_frozen(run, history), *train_epochs(run, history, threading.Event())):
+        for _ in (*train_frozen(run, history, Path()), *train_epochs(run, history, threading.Event())):
             pass
         with averaged(run.state.average, model):
             dev = evaluate_on_dev(run.state, run.techniques, data.dev, settings, bfloat16=False)

@@ -25,7 +25,7 @@ def main() -> None:
     print(f"{len(run.data.windows)} windows, {run.loop.steps} steps")
     most = own_memory_mb()
     for _ in itertools.chain(
-        train_frozen(run, history), itertools.islice(train_epochs(run, history, threading.Event()), STEPS)
+        train_frozen(run, history, Path()), itertools.islice(train_epochs(run, history, threading.Event()), STEPS)
     ):
         most = max(most, own_memory_mb())
     print(most)

@@ -17,6 +17,10 @@ ABOUT = {name: getdoc(kind) or "" for name, kind in settings().items()} | {
     "self_training": "Trains on the tagger's own confident predictions on unlabelled text.",
 }
 WHOLE = "training as a whole"  # what belongs to no technique
+GRADIENT = {
+    "gradient_share": "share of the gradient in steps with it",
+    "gradient_steps": "share of the measured steps with it",
+}
 OWNERS = {"frozen_phase": "fuzzy_regions", "learning rate": WHOLE, "tag": WHOLE}
 
 Json = Mapping[str, Any]
@@ -110,9 +114,9 @@ def techniques(findings: Json, losses: Sequence[str]) -> list[Technique]:
     for name, phases in findings.get("phases", {}).items():
         of(name).phases += [(named(name, phase), *span) for phase, span in phases.items() if span[0] < span[1]]
     for name, what, value in measurements(findings):
-        if name == "gradient_share":
+        if name in GRADIENT:
             owner, _, loss = what.partition(".")
-            of(owner).numbers.append((f"share of the gradient: {loss or owner}", value))
+            of(owner).numbers.append((f"{loss or owner}: {GRADIENT[name]}", value))
         else:
             of(name).numbers.append((named(name, what), value))
     for name in losses:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from fpplm.pipeline.fingerprint import digest as code_digest
 from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.inputs import INPUTS
-from fpplm.pipeline.paths import ENCODED, SCRATCH, TRAIN_LOCK
+from fpplm.pipeline.paths import CORPUS, ENCODED, SCRATCH, TRAIN_LOCK
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_tensors
 from fpplm_core.model.digest import weights_sha256
@@ -54,17 +54,21 @@ def training_lock(rank: int) -> AbstractContextManager[object]:
 
 
 def run_inputs(*sections: Settings) -> dict[str, str]:
-    """The digests of what a run depends on: settings, encoded data with encoder and start, code with libraries."""
+    """The digests of what a run depends on: settings, data with encoder and start, code with libraries.
+
+    The windows contain train's labels; dev's are in the corpus alone.
+    """
     settings = "\n".join(section.model_dump_json() for section in sections)
     data = hashlib.sha256()
-    for path in sorted([*ENCODED.iterdir(), *INPUTS.glob("encoder.json"), *INPUTS.glob("start.json")]):
+    inputs = [INPUTS / "encoder.json", INPUTS / "start.json", CORPUS / "dev.parquet"]
+    for path in sorted([*ENCODED.iterdir(), *filter(Path.exists, inputs)]):
         data.update(str(path).encode() + b"\0")
         with path.open("rb") as content:
             while block := content.read(BLOCK):
                 data.update(block)
     return {
         "settings": hashlib.sha256(settings.encode()).hexdigest(),
-        "encoded data": data.hexdigest(),
+        "data": data.hexdigest(),
         "code": code_digest([fingerprint("tasks.train")]),
     }
 

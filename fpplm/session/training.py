@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import torch
 
-from fpplm.pipeline.paths import CORPUS, ENCODED
+from fpplm.pipeline.paths import CORPUS, ENCODED, SCRATCH
 from fpplm.pipeline.start import start_folder
 from fpplm.session.checkpoint import Checkpoint
 from fpplm.session.memory import keep_freed_memory
@@ -33,6 +33,7 @@ from fpplm_core.training.start import (
     require_unseen_by_start,
     untrained_tagger,
 )
+from fpplm_core.training.technique import build
 
 
 def fit(
@@ -83,7 +84,8 @@ def start(
     require_unseen_by_encoder(model.encoder, CORPUS)
     folder = start_folder(model)
     warm = read_start(folder) if folder else None
-    data = load_data(train, CORPUS, ENCODED, warm=warm is not None)
+    text = any(active.learns_text() for active in build(technique.blocks()).values())
+    data = load_data(train, CORPUS, ENCODED, warm=warm is not None, text=text)
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})
@@ -115,12 +117,13 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
         print(f"resumed at step {history.step} of {steps}", flush=True)
     try:
         with Display(steps, history) if first else nullcontext() as display:
-            for score in train_frozen(run, history):
+            SCRATCH.mkdir(exist_ok=True)
+            for score in train_frozen(run, history, SCRATCH):
                 if display:
                     display.frozen(score)
                 if parallel.any_process(terminated.is_set()):
                     terminated.set()  # the signal may have reached another process alone
-                    break  # nothing to save: the phase takes seconds, and a resumed run repeats it
+                    break  # nothing to save: a resumed run repeats the phase
             else:
                 _train_and_save_epochs(run, checkpoint, history, display, terminated)
     finally:

@@ -82,10 +82,13 @@ class TrainingData:
         return self.unlabelled[number] if number >= 0 and self.unlabelled else None
 
 
-def load_data(settings: TrainSettings, corpus: Path, encoded: Path, warm: bool = False) -> TrainingData:
+def load_data(
+    settings: TrainSettings, corpus: Path, encoded: Path, warm: bool = False, text: bool = False
+) -> TrainingData:
     """The data of all epochs from the folders that read and encode have written. Raises DataError.
 
-    `warm` if the run continues from an earlier run's model.
+    `warm` if the run continues from an earlier run's model; `text` if a technique learns from unlabelled text even
+    without self-training.
     """
     tables = [open_windows("train", encoded)]
     lengths = piece_counts(tables[0])
@@ -96,7 +99,7 @@ def load_data(settings: TrainSettings, corpus: Path, encoded: Path, warm: bool =
         tables.append(open_windows("second", encoded))
         epochs = interleave_second_corpus(epochs, piece_counts(tables[1]), settings, len(tables[0]))
     unlabelled = Batches([])
-    if windows_file(encoded, UNLABELLED).exists() and settings.self_training.weight:
+    if windows_file(encoded, UNLABELLED).exists() and (text or settings.self_training.weight):
         texts = open_windows(UNLABELLED, encoded)
         drawn = draw_unlabelled(piece_counts(texts), settings, sum(map(len, epochs)))
         shown = np.unique(drawn.rows)  # others would only enlarge the vocabulary

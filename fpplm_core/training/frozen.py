@@ -13,7 +13,6 @@ import itertools
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from fpplm_core.training.run import TrainingRun
 from fpplm_core.training.selection import decode_dev
 from fpplm_core.training.technique import StepContext, StepOutputs
 
-MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, and encoded in seconds
+MOST_WINDOWS = 4096  # of train, drawn by the seed: enough for a head, however large train is
 BATCH_WORDS = 512  # with padding
 HEAD_RATE = 5.0  # the head's learning rate, in units of train.head_lr: a high rate cannot damage the frozen encoder
 WARMUP = 20  # steps
@@ -40,11 +39,12 @@ EVALUATE_EVERY = 50  # steps
 PATIENCE = 3  # evaluations without a better dev F1 after which the phase ends
 
 
-def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScore]:
+def train_frozen(run: TrainingRun, history: TrainingHistory, folder: Path) -> Iterator[DevScore]:
     """Runs the frozen phase if a technique asks for one and training has not begun; yields every evaluation on dev.
 
     At its end, the techniques' modules, the direction of the head and their averages are those with the best dev F1.
-    A caller that stops before that must prepare the run again. Raises FpplmError if a loss is not finite.
+    The states are on the disk of `folder`, in files without a name. A caller that stops before the end must prepare the
+    run again. Raises FpplmError if a loss is not finite, and OSError.
     """
     steps = max((technique.frozen_phase() for technique in run.techniques.values()), default=0)
     if not steps or history.step:
@@ -55,16 +55,16 @@ def train_frozen(run: TrainingRun, history: TrainingHistory) -> Iterator[DevScor
     for group in locked:
         freeze(group, True)
     model.training = False  # nothing but the head and the techniques' modules trains
-    with TemporaryDirectory() as folder:
-        chosen = _draw_windows(run)
-        encode = partial(encode_windows, model, budget=4 * run.settings.batch_pieces, bfloat16=run.loop.bfloat16)
-        train = encode([run.data.windows[row] for row in chosen], file=Path(folder) / "train")
-        dev = encode(run.data.dev.windows, file=Path(folder) / "dev")
-        labels = torch.tensor([tag for row in chosen for tag in run.data.tags[row]], device=state.device)
-        for name, technique in run.techniques.items():
-            technique.initialise(train.states.to(state.device), labels, state.modules(name))
-        reports = _train_steps(run, train, chosen, trained, steps)
-        yield from _until_dev_stops_rising(run, reports, dev, history)
+    chosen = _draw_windows(run)
+    budget, bfloat16 = 4 * run.settings.batch_pieces, run.loop.bfloat16
+    encode = partial(encode_windows, model, budget=budget, bfloat16=bfloat16, folder=folder)
+    train = encode([run.data.windows[row] for row in chosen])
+    dev = encode(run.data.dev.windows)
+    labels = torch.tensor([tag for row in chosen for tag in run.data.tags[row]], device=state.device)
+    for name, technique in run.techniques.items():
+        technique.initialise(train.states.to(state.device), labels, state.modules(name))
+    reports = _train_steps(run, train, chosen, trained, steps)
+    yield from _until_dev_stops_rising(run, reports, dev, history)
     for group in locked:
         freeze(group, False)
     model.training = True

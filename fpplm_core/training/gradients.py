@@ -33,6 +33,11 @@ def clip_gradients(groups: Sequence[Group]) -> dict[str, Tensor]:
     return {name: nn.utils.clip_grad_norm_(own, CLIP_NORM) for name, own in owned.items() if own}
 
 
+def clip_factor(norm: Tensor) -> Tensor:
+    """What `clip_gradients` multiplies gradients with this norm by."""
+    return (CLIP_NORM / (norm + 1e-6)).clamp(max=1.0)
+
+
 def gradient_norms(losses: Mapping[str, Tensor], weights: Sequence[Tensor]) -> dict[str, Tensor]:
     """The norm of each loss's gradient with respect to these weights; 0 where the loss does not depend on them.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -17,7 +18,7 @@ from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
-from fpplm_core.training.gradients import clip_gradients, exchange_gradients, gradient_norms
+from fpplm_core.training.gradients import clip_factor, clip_gradients, exchange_gradients, gradient_norms
 from fpplm_core.training.randomness import derive_seed, seeded
 from fpplm_core.training.schedules import SCHEDULES, layerwise
 from fpplm_core.training.self_training import unlabelled_losses
@@ -25,7 +26,7 @@ from fpplm_core.training.state import LoopSettings, TrainingState, update_averag
 from fpplm_core.training.technique import StepContext, StepOutputs, Technique
 
 T = TypeVar("T")
-MEASURE_EVERY = 50  # steps from one measurement of the losses' gradients to the next
+MEASURE_EVERY = 47  # steps between measurements of the losses' gradients; a prime, so that they meet each n-th step too
 COMPARE_EVERY = 50  # steps from one comparison of the processes' weights to the next
 
 
@@ -129,6 +130,8 @@ def train_steps(
         report = StepReport(number, detached, settings.lr * factor, norms, gradients)
         if device.type == "cpu":
             read_losses([report])
+        clip = clip_factor(norms["model"]) if "model" in norms else 1.0
+        contexts = {name: replace(context, clip=clip) for name, context in contexts.items()}
         for name, technique in techniques.items():
             technique.before_update(parameters, contexts[name])
         state.optimizer.step()
@@ -144,13 +147,15 @@ def train_steps(
 def all_losses(
     step: StepOutputs, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
 ) -> dict[str, Tensor]:
-    """The label loss ("tag") and the losses of the techniques, by name."""
+    """The label loss ("tag") and the losses of the techniques, by name; what one adds to the label loss is in that."""
     losses = {"tag": tag_loss(step.logits, step.batch.labels)}
     for name, technique in techniques.items():
         context = contexts[name]
         with seeded(step.logits.device, derive_seed(context.seed, context.step, f"{name}/dropout")):
             own = technique.losses(step, context)
-        losses |= {f"{name}.{key}": value for key, value in own.items()}
+        losses |= {f"{name}.{key}": value for key, value in own.items() if key != "tag"}
+        if "tag" in own:
+            losses["tag"] = losses["tag"] + own["tag"]
     return losses
 
 

@@ -45,7 +45,8 @@ class FrozenPhase:
 class TrainingFindings:
     """The measurements and phases of each technique, and how far the weights moved.
 
-    `gradient_share` is each loss's mean share of the gradient norms in the encoder's top block.
+    `gradient_share` is each loss's mean share of the gradient norms in the encoder's top block, over the measured steps
+    in which it acts; `gradient_steps` is the share of such steps among the measured ones.
     """
 
     techniques: dict[str, dict[str, Finding]]
@@ -53,6 +54,7 @@ class TrainingFindings:
     movement: list[GroupMovement]
     frozen_phase: FrozenPhase | None
     gradient_share: dict[str, float]
+    gradient_steps: dict[str, float]
 
     def to_dict(self) -> dict[str, object]:
         """The content of findings.json: a key for each technique, then the other fields."""
@@ -90,11 +92,11 @@ def finish_run(
     """
     state, model, blueprint = run.state, run.state.model, run.data.blueprint
     state.average = {name: value.to(state.device) for name, value in best.items()}
-    findings = {name: technique.findings(state.modules(name)) for name, technique in run.techniques.items()}
     with averaged(state.average, model, state.technique_modules):
         dev = evaluate_on_dev(state, run.techniques, run.data.dev, run.settings, run.loop.bfloat16)
         dev, corrected = correct_bias(model, run.techniques, run.data.dev, dev)
         model.restore_vocabulary()
+        findings = {name: technique.findings(state.modules(name)) for name, technique in run.techniques.items()}
         movement = group_movement(model, untrained)
         write_tensors(folder / "model.safetensors", model.state_dict())
         write_tensors(folder / "extras.safetensors", state.technique_modules.state_dict())
@@ -103,7 +105,14 @@ def finish_run(
     np.save(folder / TRANSITIONS, dev.decoder.scores)
     return TrainingResult(
         _metrics(run, history, dev, corrected, model_sha256),
-        TrainingFindings(findings, phases_of(run), movement, _frozen_phase(history), history.mean_gradient_shares()),
+        TrainingFindings(
+            findings,
+            phases_of(run),
+            movement,
+            _frozen_phase(history),
+            history.mean_gradient_shares(),
+            history.measured_steps(),
+        ),
     )
 
 

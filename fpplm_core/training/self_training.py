@@ -126,7 +126,7 @@ class SelfTraining(SelfTrainingSettings, Technique):
         return {"tag": self.weight * context.ramp(self.begin, self.full) * total}
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
-        return {"learns its own labels": (self.begin, 1.0)}
+        return {"learns its own labels": (self.begin, 1.0)} if self.weight else {}
 
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         return dict(modules["quotas"].summary(self.confidence))

@@ -34,7 +34,8 @@ class StepContext:
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
     gave them. In a `frozen` step (of the frozen phase) the hidden states are cached ones, and the encoder does not run:
-    a technique may return only losses on hidden states and logits.
+    a technique may return only losses on hidden states and logits. `clip` is what clipping multiplied the model's
+    gradients by, known in `before_update` and `after_update` alone.
     """
 
     step: int
@@ -44,6 +45,7 @@ class StepContext:
     rate: float = 1.0
     modules: Mapping[str, Any] = field(default_factory=dict)
     frozen: bool = False
+    clip: Tensor | float = 1.0
 
     @property
     def progress(self) -> float:
@@ -131,6 +133,10 @@ class Technique:
         """Further modules that it has in a run with unlabelled text."""
         return {}
 
+    def learns_text(self) -> bool:
+        """Whether it learns from unlabelled text even if self-training has the weight 0."""
+        return False
+
     def frozen_phase(self) -> int:
         """Most steps of the frozen phase before step 0, in which everything but the encoder trains; 0 = none."""
         return 0
@@ -150,7 +156,7 @@ class Technique:
         return None
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
-        """Scalars to add to the loss, by name."""
+        """Scalars to add to the loss, by name; the loop reports one named "tag" as a part of the label loss."""
         return {}
 
     def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch:

@@ -11,7 +11,7 @@ import torch
 
 from fpplm.pipeline.fingerprint import Fingerprint
 from fpplm.pipeline.inputs import INPUTS
-from fpplm.pipeline.paths import ENCODED
+from fpplm.pipeline.paths import CORPUS, ENCODED
 from fpplm.session import checkpoint
 from fpplm.session.checkpoint import Checkpoint, run_inputs
 from fpplm_core.data.settings import EncodeSettings
@@ -23,8 +23,8 @@ SETTINGS = EncodeSettings(window=64, stride=16, context=0)
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for file in (ENCODED / "train.arrow", INPUTS / "encoder.json"):
-        file.parent.mkdir(parents=True)
+    for file in (ENCODED / "train.arrow", INPUTS / "encoder.json", INPUTS / "start.json", CORPUS / "dev.parquet"):
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("first")
     monkeypatch.setattr(checkpoint, "fingerprint", lambda _: CODE)
 
@@ -32,6 +32,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "encoded data": lambda _: (ENCODED / "train.arrow").write_text("other"),
     "weights of the encoder": lambda _: (INPUTS / "encoder.json").write_text("other"),
+    "model to start from": lambda _: (INPUTS / "start.json").write_text("other"),
+    "annotations of dev": lambda _: (CORPUS / "dev.parquet").write_text("other"),
     "installed core": lambda patch: patch.setattr(
         checkpoint, "fingerprint", lambda _: replace(CODE, modules={"fpplm_core.training.loop": "b" * 64})
     ),

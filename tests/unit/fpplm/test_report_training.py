@@ -43,6 +43,7 @@ def test_each_technique_gets_its_phases_numbers_shares_and_losses():
     findings = {
         "label_lm": {"taught": 0.1, "by": {"A": 1}},
         "gradient_share": {"tag": 0.7, "label_lm.write": 0.3},
+        "gradient_steps": {"tag": 1.0, "label_lm.write": 0.25},
         "frozen_phase": {"steps": 100},
         "phases": {
             "learning rate": {"rises": [0.0, 0.1], "never": [1.0, 1.0]},
@@ -52,10 +53,18 @@ def test_each_technique_gets_its_phases_numbers_shares_and_losses():
     }
     first, second, whole = techniques(findings, ["tag", "lr", "label_lm.write"])
     assert (first.name, first.numbers) == ("fuzzy_regions", [("frozen phase: steps", 100)])
-    assert second.numbers == [("taught", 0.1), ("by A", 1), ("share of the gradient: write", 0.3)]
+    assert second.numbers == [
+        ("taught", 0.1),
+        ("by A", 1),
+        ("write: share of the gradient in steps with it", 0.3),
+        ("write: share of the measured steps with it", 0.25),
+    ]
     assert second.phases == [("a", 0, 1), ("b", 0.5, 1)] and second.losses == ["label_lm.write"] and second.about
     assert whole.name == WHOLE and whole.phases == [("learning rate: rises", 0.0, 0.1)]
-    assert whole.numbers == [("share of the gradient: tag", 0.7)]
+    assert whole.numbers == [
+        ("tag: share of the gradient in steps with it", 0.7),
+        ("tag: share of the measured steps with it", 1.0),
+    ]
 
 
 def test_every_technique_is_explained():
@@ -67,5 +76,5 @@ def test_the_frozen_phase_and_the_shares_of_the_gradient_are_measurements():
     shares = {"tag": 0.75, "label_lm.write": 0.25}
     wanted = {("gradient_share", *row) for row in shares.items()}
     for frozen, own in ((phase, {("frozen_phase", "steps", 100), ("frozen_phase", "dev_f1", 0.5)}), (None, set())):
-        written = json.loads(json.dumps(TrainingFindings({}, {}, [], frozen, shares).to_dict()))
+        written = json.loads(json.dumps(TrainingFindings({}, {}, [], frozen, shares, {}).to_dict()))
         assert set(measurements(written)) == wanted | own

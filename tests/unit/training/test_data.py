@@ -84,6 +84,12 @@ def test_without_other_corpora_there_are_none(folder: Path) -> None:
     assert len(data.windows) == 40 and all(data.unlabelled_rows(step) is None for step in range(data.steps))
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_without_self_training_there_is_text_only_for_a_technique_that_learns_from_it(folder: Path, text: bool) -> None:
+    off = TRAIN.model_copy(update={"self_training": TRAIN.self_training.model_copy(update={"weight": 0.0})})
+    assert bool(load_data(off, folder, folder, text=text).unlabelled) == text
+
+
 def test_of_a_large_dev_some_sentences_are_drawn_with_their_windows(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

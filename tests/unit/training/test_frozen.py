@@ -1,6 +1,8 @@
 """The frozen phase: what it trains on, what it leaves alone, and that it can be cut."""
 
 import dataclasses
+import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from fpplm_core.training.techniques.fuzzy_regions.technique import FuzzyRegions
 from tests import tiny
 
 TRAIN = load(tiny.FILE).train
+FOLDER = Path(tempfile.gettempdir())
 NAMES = sorted(tiny.SECTION["active"])
 
 
@@ -70,7 +73,7 @@ def prepare(
 
 def phase(run: TrainingRun) -> TrainingHistory:
     history = TrainingHistory()
-    for _ in train_frozen(run, history):
+    for _ in train_frozen(run, history, FOLDER):
         pass
     return history
 
@@ -88,7 +91,7 @@ def whole(run: TrainingRun, history: TrainingHistory) -> bytes:
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_logits_of_cached_states_are_those_of_the_live_encoder(tiny_encoder, data, tmp_path, bfloat16):
     model = tiny.tagger(tiny_encoder).eval()
-    found = encode_windows(model, data.windows, 64, bfloat16, tmp_path / "states")
+    found = encode_windows(model, data.windows, 64, bfloat16, tmp_path)
     assert len(found.states) == sum(len(window.owned_words) for window in data.windows)
     for rows in ([0], [3, 1, 2], [59, 7]):
         arrays = collate([data.windows[row] for row in rows])
@@ -102,9 +105,20 @@ def test_logits_of_cached_states_are_those_of_the_live_encoder(tiny_encoder, dat
         assert not found.of(rows)[~counted].any()
 
 
-def test_the_states_lie_in_the_file(tiny_encoder, data, tmp_path):
-    found = encode_windows(tiny.tagger(tiny_encoder).eval(), data.windows, 64, False, tmp_path / "states")
-    assert np.array_equal(np.fromfile(tmp_path / "states", np.float32), found.states.flatten().numpy())
+def test_the_states_are_on_the_disk_of_the_folder_and_leave_nothing_there(tiny_encoder, data, tmp_path):
+    found = encode_windows(tiny.tagger(tiny_encoder).eval(), data.windows, 64, False, tmp_path)
+    assert len(found.states) and not list(tmp_path.iterdir())
+    assert str(tmp_path) in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(tiny_encoder, data, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            encode_windows(tiny.tagger(tiny_encoder).eval(), data.windows, 64, False, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("names", [["fuzzy_regions"], NAMES], ids=["alone", "all"])
@@ -154,7 +168,7 @@ def test_a_run_cut_within_the_phase_equals_the_uncut_one(tiny_encoder, data, nam
     blocks = {"fuzzy_regions": {"frozen_steps": 150}}
     run = prepare(tiny_encoder, data, tiny.build(names, **blocks))
     uncut = whole(run, phase(run))
-    killed = train_frozen(prepare(tiny_encoder, data, tiny.build(names, **blocks)), TrainingHistory())
+    killed = train_frozen(prepare(tiny_encoder, data, tiny.build(names, **blocks)), TrainingHistory(), FOLDER)
     for _ in range(cut):
         next(killed)
     killed.close()
@@ -167,7 +181,7 @@ def test_a_resumed_run_does_not_repeat_it(tiny_encoder, data):
     run = prepare(tiny_encoder, data)
     history = TrainingHistory(step=1)
     before = tiny.saved(run.state)
-    assert not list(train_frozen(run, history)) and not history.frozen and tiny.saved(run.state) == before
+    assert not list(train_frozen(run, history, FOLDER)) and not history.frozen and tiny.saved(run.state) == before
 
 
 @pytest.mark.parametrize("active", [{}, {"fuzzy_regions": tiny.technique(FuzzyRegions, frozen_steps=0)}])
@@ -211,7 +225,7 @@ def test_techniques_see_all_cached_words_first_and_then_the_steps(tiny_encoder, 
     run = prepare(tiny_encoder, data, {"watch": (watch := Watch())})
     passes = []
     run.state.model.encoder.register_forward_hook(lambda *_: passes.append(run.state.model.training))
-    steps = train_frozen(run, TrainingHistory())
+    steps = train_frozen(run, TrainingHistory(), FOLDER)
     next(steps)
     encoded = len(passes)
     for _ in steps:

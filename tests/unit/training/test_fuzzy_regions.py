@@ -11,9 +11,11 @@ from torch import nn
 
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.groups import Group
+from fpplm_core.training import gradients, loop
 from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.technique import StepContext, Technique
+from fpplm_core.training.techniques.fuzzy_regions import technique as fuzzy_regions
 from fpplm_core.training.techniques.fuzzy_regions.technique import (
     CLOSED,
     FIRST,
@@ -215,6 +217,31 @@ def test_probing_changes_nothing_until_a_group_opens(tiny_encoder, bfloat16):
         measured = state.modules("fuzzy_regions")["regions"].measured.tolist()
         assert measured == [0.0 if "locked" in active else PROBES] * 3
     assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("clip_norm", [1e9, 1e-3])
+def test_clipping_does_not_change_what_is_measured(tiny_encoder, monkeypatch, clip_norm):
+    monkeypatch.setattr(gradients, "CLIP_NORM", clip_norm)
+    monkeypatch.setattr(fuzzy_regions, "MEASURE_EVERY", 1)
+    active = {"fuzzy_regions": tiny.technique(FuzzyRegions, open_by=0)}
+    state = start(tiny_encoder, active, SETTINGS)
+    parameters = {name: p.detach().clone() for name, p in state.parameters().items()}
+    members = state.modules("fuzzy_regions")["regions"].members
+    raw = []
+    monkeypatch.setattr(
+        loop, "exchange_gradients", lambda _: raw.append({n: p.grad.clone() for n, p in state.parameters().items()})
+    )
+    next(train_steps(state, batch_of, active, SETTINGS))
+    wanted = sensitivities(parameters, raw[0], members).double()
+    assert torch.allclose(state.modules("fuzzy_regions")["regions"].importance, wanted, rtol=1e-4)
+
+
+def test_the_statistics_of_the_probes_end_with_them(tiny_encoder):
+    active = {"fuzzy_regions": tiny.technique(FuzzyRegions, **SLOW, order="fuzziest")}
+    state = run(tiny_encoder, active, SETTINGS)
+    regions = state.modules("fuzzy_regions")["regions"]
+    measured = [sum(at <= step for step in (9, 14, 19)) for at in regions.opened]
+    assert regions.measured.tolist() == measured
 
 
 def test_the_fuzziest_group_opens_first(tiny_encoder):

@@ -100,6 +100,20 @@ def test_shares_add_up_and_a_loss_without_weight_has_none(tiny_encoder, monkeypa
         assert own["b.x"] == 0.0 < own["tag"] and own["c.x"] == pytest.approx(2 * own["a.x"], rel=1e-4)
 
 
+def test_a_loss_of_every_nth_step_is_measured_in_its_share_of_the_measurements():
+    assert all(math.gcd(loop.MEASURE_EVERY, every) == 1 for every in range(2, 26))
+
+
+def test_what_a_technique_adds_to_the_label_loss_is_no_loss_of_its_own(tiny_encoder, monkeypatch):
+    """The learned weight of the label loss: at first it changes nothing."""
+    active = tiny.build(["multi_task"], multi_task={"weights": "uncertainty"})
+    _, reports, shares = shares_of(tiny_encoder, active, monkeypatch, every=1)
+    _, plain, _ = shares_of(tiny_encoder, {}, monkeypatch, every=1)
+    assert set(shares[0]) == {"tag", *(f"multi_task.{name}" for name in active["multi_task"].active())}
+    assert float(reports[0].losses["tag"]) == float(plain[0].losses["tag"])
+    assert float(reports[0].gradients["tag"]) == pytest.approx(float(plain[0].gradients["tag"]), rel=1e-5)
+
+
 @pytest.mark.parametrize("names", [[], sorted(tiny.SECTION["active"])], ids=["plain", "all"])
 @pytest.mark.parametrize("bfloat16", [False, True])
 def test_measuring_changes_no_bit(tiny_encoder, monkeypatch, names, bfloat16):

@@ -156,7 +156,7 @@ def test_it_teaches_only_while_it_is_ahead_and_zero_switches_it_off(tiny_encoder
     step = dataclasses.replace(step, logits=wrong)
     decoder = context.modules["decoder"]
     for written, own, teaches in ((-0.5, -0.4, False), (-0.3, -0.4, True)):
-        decoder.recent[:2] = torch.tensor([written, own])
+        decoder.recent.averages[:2] = torch.tensor([written, own])
         assert bool(technique.losses(step, joint)["feedback"]) == teaches
     assert set(tiny.technique(LabelLm, feedback=0.0).losses(step, joint)) == {"write"}
 
@@ -206,7 +206,7 @@ def test_feedback_reaches_hidden_slots_alone_and_no_weight_of_the_decoder(tiny_e
     with torch.no_grad():  # a decoder that knows every label better than the tagger
         decoder.write.weight.mul_(0.01), decoder.write.bias.copy_(F.one_hot(torch.tensor(0), COUNT) * 5.0)
     vars(step)["batch"] = step.batch._replace(labels=step.batch.labels.clamp(max=0))
-    decoder.recent[:2] = torch.tensor([1.0, 0.0])
+    decoder.recent.averages[:2] = torch.tensor([1.0, 0.0])
     _, hidden = technique.reading(step, context.generator("read", torch.device("cpu")))
     losses = technique.losses(step, context)
     own = list(decoder.parameters())
@@ -388,7 +388,7 @@ def test_lessons_are_counted_where_it_is_ahead_and_knows_better():
     written = 3.0 * F.one_hot(torch.tensor([0, 1, 0, 0]), 3).float()
     own = 4.0 * F.one_hot(torch.tensor([1, 1, 2, 2]), 3).float()
     for means in ([0.0, 0.0], [-1.0, -2.0]):  # not ahead, ahead
-        decoder.recent[:2] = torch.tensor(means)
+        decoder.recent.averages[:2] = torch.tensor(means)
         decoder.note_lesson(written, own, gold)
     assert decoder.lessons.tolist() == [8, 2, 2]  # the second word's label the tagger knows better
     assert list(decoder.summary().values())[3:] == [0.25, 0.25]

@@ -25,6 +25,7 @@ from fpplm_core.training.loop import train_steps
 from fpplm_core.training.schedules import linear
 from fpplm_core.training.state import initial_state
 from fpplm_core.training.technique import StepContext
+from fpplm_core.training.techniques.multi_task import losses
 from fpplm_core.training.techniques.multi_task.losses import (
     FORBIDDEN,
     Anchor,
@@ -98,6 +99,43 @@ def test_the_chain_loss_is_the_one_by_enumeration(seed, sizes, scale):
         total += logsumexp([score(path) for path in product(range(5), repeat=len(gold))]) - score(gold)
         words += len(gold)
     assert float(chain_loss(logits, labels, scores)) == pytest.approx(total / words, rel=1e-4, abs=1e-4)
+
+
+def many_labels(kinds: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits of 3 × 20 words and scores for so many types, which want gradients, and legal labels."""
+    labels = label_list([f"T{n}" for n in range(kinds)])
+    count = len(labels)
+    rows = torch.tensor([[labels.index(label) for label in ("O", "B-T0", "E-T0", "S-T1") * 5]] * 3)
+    rows[1, 13:] = IGNORED
+    legal_pairs = Pairs(labels, torch.zeros(count, count)).legal
+    logits, scores = normal(1, 3, 20, count, scale=5.0), normal(2, count, count).masked_fill(~legal_pairs, FORBIDDEN)
+    return logits.requires_grad_(), scores.requires_grad_(), rows
+
+
+@pytest.mark.parametrize("loss", [pair_loss, chain_loss])
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_many_labels_have_the_loss_and_gradients_of_few(monkeypatch, loss, bfloat16):
+    found = []
+    for most in (losses.MANY_LABELS, 1000):
+        monkeypatch.setattr(losses, "MANY_LABELS", most)
+        logits, scores, labels = many_labels(25)
+        assert len(scores) == 101
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            value = loss(logits, labels, scores)
+        found.append([value.detach(), *torch.autograd.grad(value, [logits, scores])])
+    for many, few in zip(*found, strict=True):
+        assert torch.allclose(many, few, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", [pair_loss, chain_loss])
+def test_many_labels_keep_no_table_for_each_word(loss):
+    kept = []
+    logits, scores, labels = many_labels(125)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda value: kept.append(value.numel()) or value, lambda value: value
+    ):
+        loss(logits, labels, scores).backward()
+    assert max(kept) <= 501 * 501
 
 
 @given(seeds, sizes)
@@ -514,9 +552,10 @@ def test_a_second_task_is_learned_beside_the_first(tiny_encoder):
     assert float(losses[-1]["tag"]) < float(losses[0]["tag"])
 
 
-def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encoder):
+@pytest.mark.parametrize("kind", ["pair", "crf"])
+def test_windows_of_the_second_task_alone_do_not_count_for_the_first(tiny_encoder, kind):
     """All techniques, on: the losses of the first task are those of a batch without such a window."""
-    active = tiny.build(["multi_task", "label_lm"], multi_task={"second": 1.0})
+    active = tiny.build(["multi_task", "label_lm"], multi_task={"second": 1.0, "pair_kind": kind})
     found = []
     for rows in (3, 2):
         state = initial_state(second_tagger(tiny_encoder), active, SETTINGS)
@@ -540,6 +579,20 @@ def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
     for report in train_steps(state, second_batch, active, SETTINGS):
         assert all(value.isfinite() for value in report.losses.values())
     assert all(value.isfinite().all() for value in state.tensors().values())
+
+
+@pytest.mark.parametrize("kind", ["pair", "crf"])
+def test_with_a_single_label_all_losses_are_numbers(tiny_encoder, kind):
+    """A corpus without entities, for which the check was switched off."""
+    model = initialise(
+        pretrained.load_encoder(str(tiny_encoder)), dataclasses.replace(tiny.BLUEPRINT, labels=["O"]), tiny.MODEL, 1
+    )
+    active = tiny.build(["multi_task"], multi_task={"pair_kind": kind})
+    state = initial_state(model, active, SETTINGS)
+    for report in train_steps(
+        state, lambda n: batch_of(n)._replace(labels=batch_of(n).labels.clamp(max=0)), active, SETTINGS
+    ):
+        assert all(value.isfinite() for value in report.losses.values())
 
 
 @pytest.mark.parametrize(("weight", "labels"), [(0.5, ()), (0, SECOND)])

@@ -74,7 +74,8 @@ def test_the_defaults_are_those_of_a_run_that_has_not_begun():
         TrainingHistory.from_json('{"step": 1, "dev_f1": [], "unknown": 2}')
 
 
-def test_a_loss_that_only_some_steps_have_counts_as_nothing_in_the_others():
+def test_the_share_of_a_loss_is_that_of_the_steps_in_which_it_acts():
     history = TrainingHistory(gradient_shares=[{"tag": 1.0}, {"tag": 0.25, "b": 0.75}])
-    assert history.mean_gradient_shares() == {"tag": 0.625, "b": 0.375}
-    assert TrainingHistory().mean_gradient_shares() == {}
+    assert history.mean_gradient_shares() == {"tag": 0.625, "b": 0.75}
+    assert history.measured_steps() == {"tag": 1.0, "b": 0.5}
+    assert TrainingHistory().mean_gradient_shares() == TrainingHistory().measured_steps() == {}

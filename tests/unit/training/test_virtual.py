@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.technique import StepContext, StepOutputs
@@ -51,6 +52,21 @@ def test_the_prediction_changes_more_along_the_direction_than_along_others(learn
     assert half == pytest.approx(along / 4, rel=0.3), "the divergence is quadratic around the prediction"
 
 
+@pytest.mark.parametrize("number", [50, 51])
+def test_the_direction_in_bfloat16_is_that_of_a_tiny_step_in_float32(learned, monkeypatch, number):
+    batch = batch_of(number)
+    plain = learned.embed(batch.ids).detach()
+
+    def direction(bfloat16: bool) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            clean = clean_of(learned, batch)
+            return virtual_direction(learned, batch, plain, clean, 0.5, generator()).flatten(1)
+
+    found = direction(True)
+    monkeypatch.setattr(unlabelled, "XI", 0.01)
+    assert nn.functional.cosine_similarity(found, direction(False)).min() > 0.95
+
+
 def test_it_has_the_gradient_of_the_moved_prediction_alone(learned, monkeypatch):
     """The target is a constant: with it as a number, the gradient of all weights is the same."""
     batch, seen = batch_of(51), []
@@ -92,7 +108,7 @@ def test_labels_count_only_where_b_gives_them_too():
     own = opinion(states).argmax(-1)
     others = (own + torch.tensor([[0, 1, 0, 2, 0, 0], [3, 0, 0, 0, 1, 0]])) % len(LABELS)
     assert torch.equal(opinion.agrees(states, others), own == others)
-    assert 0 < opinion.agreed.share < 1
+    assert 0 < opinion.agreed.share() < 1
 
 
 def test_b_learns_and_sends_no_gradient_to_a():
@@ -112,6 +128,12 @@ def test_b_learns_and_sends_no_gradient_to_a():
     nothing = batch._replace(labels=torch.full_like(labels, IGNORED))
     found = adversarial.unlabelled_losses(StepOutputs(None, nothing, nothing, hidden, step.logits, {}), context)
     assert found == {"opinion_of_text": 0.0}
+
+
+def test_only_the_virtual_attack_asks_for_text_without_self_training():
+    assert tiny.technique(Adversarial).learns_text()
+    for off in ({"virtual": 0}, {"epsilon": 0}):
+        assert not tiny.technique(Adversarial, **off).learns_text()
 
 
 def test_b_and_the_virtual_attack_exist_only_where_there_is_text(tiny_encoder):

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.batch import IGNORED, Batch, tag_loss
+from fpplm_core.training.running_mean import RunningMean
 from fpplm_core.training.technique import Axes, Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.adversarial.settings import AdversarialSettings
 from fpplm_core.training.techniques.adversarial.unlabelled import SecondOpinion, perturbation, virtual_attack
@@ -42,6 +43,9 @@ class Adversarial(AdversarialSettings, Technique):
 
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"opinion": SecondOpinion(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
+
+    def learns_text(self) -> bool:
+        return bool(self.virtual and self.epsilon)
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -105,12 +109,10 @@ class Adversarial(AdversarialSettings, Technique):
 class Rival(nn.Module):
     """Model B: the distribution of wrong labels, given a word's state."""
 
-    recent: Tensor
-
     def __init__(self, width: int, labels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(width, width // 2), nn.ReLU(), nn.Linear(width // 2, labels))
-        self.register_buffer("recent", torch.zeros(4))
+        self.recent = RunningMean(4)
 
     def forward(self, states: Tensor, gold: Tensor) -> Tensor:
         """Logits with the gold label masked out. *Shape:* (n, width), (n,) to (n, K) in float32."""
@@ -132,7 +134,7 @@ class Rival(nn.Module):
         before, after = margin(logits, gold), margin(attacked, gold)
         lost, halved = (before > 0) & (after <= 0), (before > 0) & (after < before / 2)
         now = torch.stack([errors.float().mean(), foreseen, lost.float().mean(), halved.float().mean()])
-        self.recent.lerp_(now.to(self.recent), 0.02)
+        self.recent.update(now)
 
     def summary(self) -> dict[str, float]:
         names = (
@@ -141,7 +143,7 @@ class Rival(nn.Module):
             "words that A gets wrong only under B's attack",
             "words whose margin the attack halves",
         )
-        return dict(zip(names, self.recent.tolist(), strict=True))
+        return dict(zip(names, self.recent.means().tolist(), strict=True))
 
 
 def margin(logits: Tensor, gold: Tensor) -> Tensor:

@@ -66,6 +66,8 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
         if not context.frozen and not self.due(context, len(regions.names)):
             regions.measure(probe(step, regions.members))
             regions.sort()
+        elif self.order == "fuzziest" and context.step == PROBES and not context.frozen:
+            regions.forget()
         return {}
 
     @torch.no_grad()
@@ -74,7 +76,7 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
             return
         regions: FuzzyRegionState = context.modules["regions"]
         gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
-        regions.measure(sensitivities(parameters, gradients, regions.members))
+        regions.measure(sensitivities(parameters, gradients, regions.members) / context.clip)
         opened = [at for at in regions.opened if at != CLOSED]
         waiting = self.moment == "settled" and 0 < len(opened) < len(regions.names)
         if waiting and context.step - max(opened) >= SETTLING:
@@ -130,6 +132,11 @@ class FuzzyRegionState(nn.Module):
         """Puts the fuzziest group first; call it only while all groups are closed."""
         scores = self.fuzziness()
         self.order = sorted(self.order, key=lambda place: (-scores[place], place))
+
+    def forget(self) -> None:
+        """Sets the statistics back: those of the probes are of the label loss alone."""
+        for statistic in (self.importance, self.variation, self.measured, self.first):
+            statistic.zero_()
 
     def measure(self, sensitivity: Tensor) -> None:
         """Updates the statistics. *Shape:* sensitivity (groups,), NaN for a group that was not measured."""

@@ -33,6 +33,7 @@ from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.batch import IGNORED
+from fpplm_core.training.running_mean import RunningMean
 from fpplm_core.training.technique import Axes, Finding, SecondGraph, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
@@ -123,7 +124,7 @@ class LabelLm(LabelLmSettings, Technique):
     def findings(self, modules: Mapping[str, Any]) -> dict[str, Finding]:
         found: dict[str, Finding] = dict(modules["decoder"].summary())
         if "agreed" in modules:
-            found["entities' words of text on which it agrees"] = float(modules["agreed"].share)
+            found["entities' words of text on which it agrees"] = modules["agreed"].share()
         return found
 
 
@@ -163,7 +164,6 @@ class LabelDecoder(nn.Module):
     sums: Tensor
     numbers: Tensor
     gathered: Tensor
-    recent: Tensor
     lessons: Tensor
 
     def __init__(self, states: int, labels: int, width: int) -> None:
@@ -180,7 +180,7 @@ class LabelDecoder(nn.Module):
         self.register_buffer("gathered", torch.tensor(0))  # steps whose states are in `sums`
         # Running means on hidden slots: log-likelihood of the decoder and of the tagger; accuracy of both, and of
         # always predicting the most frequent label.
-        self.register_buffer("recent", torch.zeros(5))
+        self.recent = RunningMean(5)
         self.register_buffer("lessons", torch.zeros(3))  # hidden slots: all, taught, taught another label than A's
 
     @torch.no_grad()
@@ -222,7 +222,7 @@ class LabelDecoder(nn.Module):
         right = [(values.argmax(-1) == gold).float().mean() for values in (written, own)]
         frequent = self.numbers.argmax()
         now = torch.stack([*chances, *right, (gold == frequent).float().mean()])
-        self.recent.lerp_(now.to(self.recent), 0.02)
+        self.recent.update(now)
 
     @torch.no_grad()
     def note_lesson(self, written: Tensor, own: Tensor, gold: Tensor) -> None:
@@ -236,11 +236,12 @@ class LabelDecoder(nn.Module):
 
     def ahead(self) -> Tensor:
         """1 if its running log-likelihood on hidden slots is higher than the tagger's, otherwise 0. *Shape:* ()."""
-        return (self.recent[0] > self.recent[1]).float()
+        averages = self.recent.averages
+        return (averages[0] > averages[1]).float()
 
     def summary(self) -> dict[str, float]:
         names = ("the label LM", "the tagger", "the most frequent label")
-        found = {f"right on hidden slots: {n}": v for n, v in zip(names, self.recent[2:].tolist(), strict=True)}
+        found = {f"right on hidden slots: {n}": v for n, v in zip(names, self.recent.means()[2:].tolist(), strict=True)}
         asked, taught, other = self.lessons.tolist()
         found["hidden slots that it taught"] = taught / max(1.0, asked)
         return found | {"hidden slots that it taught another label than the tagger's": other / max(1.0, asked)}

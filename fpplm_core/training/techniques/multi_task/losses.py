@@ -22,6 +22,7 @@ FORBIDDEN = -1e4  # finite: gradients of −inf are no numbers
 PREFIXES = "OBIES"
 HIDDEN_WORDS = 0.15
 SHRINK = 5.0  # pairs added to the observed and to the expected count
+MANY_LABELS = 100  # with more, a table of all pairs for each word would take gigabytes
 
 
 class Pairs(nn.Module):
@@ -38,8 +39,13 @@ class Pairs(nn.Module):
         """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `StepOutputs`."""
         scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
         if kind == "crf":
-            return chain_loss(logits, labels, scores) / math.log(len(scores))
-        return pair_loss(logits, labels, scores) / math.log(int(self.legal.sum()))
+            return chain_loss(logits, labels, scores) / uniform_loss(len(scores))
+        return pair_loss(logits, labels, scores) / uniform_loss(int(self.legal.sum()))
+
+
+def uniform_loss(count: int) -> float:
+    """The cross-entropy of a uniform guess; that of two classes where there is only one, whose cross-entropy is 0."""
+    return math.log(max(2, count))
 
 
 def log_odds(pairs: Tensor) -> Tensor:
@@ -56,9 +62,17 @@ def log_odds(pairs: Tensor) -> Tensor:
 def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     """−mean log p(y_t, y_t+1) over adjacent words that both count. *Shape:* logits (batch, words, K), scores (K, K)."""
     both = (labels[:, :-1] != IGNORED) & (labels[:, 1:] != IGNORED)
-    joint = logits[:, :-1][both].unsqueeze(2) + logits[:, 1:][both].unsqueeze(1) + scores
-    gold = labels[:, :-1][both] * scores.shape[0] + labels[:, 1:][both]
-    return F.cross_entropy(joint.flatten(1), gold, reduction="sum") / max(1, len(gold))
+    first, second = logits[:, :-1][both], logits[:, 1:][both]
+    gold = labels[:, :-1][both], labels[:, 1:][both]
+    if len(scores) > MANY_LABELS:
+        own = (table.gather(1, label.unsqueeze(1)) for table, label in zip((first, second), gold, strict=True))
+        total = (
+            torch.logsumexp(first + log_sums(second, scores), 1).sum() - torch.cat([*own]).sum() - scores[gold].sum()
+        )
+    else:
+        joint = first.unsqueeze(2) + second.unsqueeze(1) + scores
+        total = F.cross_entropy(joint.flatten(1), gold[0] * len(scores) + gold[1], reduction="sum")
+    return total / max(1, len(gold[0]))
 
 
 def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
@@ -69,9 +83,24 @@ def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     path = path + F.pad(scores[gold[:, :-1], gold[:, 1:]], (1, 0))
     reached = logits[:, 0]
     for word in range(1, logits.shape[1]):
-        onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1) + logits[:, word]
-        reached = torch.where(counted[:, word, None], onward, reached)
-    return (torch.logsumexp(reached, dim=1) - (path * counted).sum(1)).sum() / counted.sum()
+        if len(scores) > MANY_LABELS:
+            onward = log_sums(reached, scores.T)
+        else:
+            onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1)
+        reached = torch.where(counted[:, word, None], onward + logits[:, word], reached)
+    return (torch.logsumexp(reached, dim=1) * counted[:, 0] - (path * counted).sum(1)).sum() / counted.sum()
+
+
+def log_sums(values: Tensor, scores: Tensor) -> Tensor:
+    """log Σ_b exp(scores[a, b] + values[n, b]) for each n and a, as a product of matrices in float32.
+
+    Terms that are e^87 times smaller than the largest may be missing. *Shape:* values and result (n, K), scores (K, K).
+    """
+    with torch.autocast(values.device.type, enabled=False):
+        values = values.float()
+        most, row = values.detach().amax(1, keepdim=True), scores.detach().amax(1)
+        sums = (values - most).exp() @ (scores - row.unsqueeze(1)).exp().T
+        return sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + most + row
 
 
 def neighbour_loss(guesses: Tensor, labels: Tensor) -> Tensor:
@@ -106,6 +135,8 @@ class Presence(nn.Module):
         guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
         present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
         seen = counted.any(1)
+        if not guesses.shape[1]:  # no types
+            return hidden.new_zeros(())
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
@@ -129,7 +160,7 @@ class PrefixAndType(nn.Module):
         chosen = labels[counted]
         prefix, kind = self.head(hidden[counted]).float().split(self.sizes, dim=-1)
         losses = [
-            F.cross_entropy(guess, table[chosen]) / math.log(size)
+            F.cross_entropy(guess, table[chosen]) / uniform_loss(size)
             for guess, table, size in zip((prefix, kind), (self.prefix, self.kind), self.sizes, strict=True)
         ]
         return torch.stack(losses).mean()
@@ -140,7 +171,7 @@ def second_loss(guesses: Tensor, labels: Tensor | None) -> Tensor:
     if labels is None:
         return guesses.sum() * 0.0
     total = F.cross_entropy(guesses.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / ((labels != IGNORED).sum().clamp(min=1) * math.log(max(2, guesses.shape[-1])))
+    return total / ((labels != IGNORED).sum().clamp(min=1) * uniform_loss(guesses.shape[-1]))
 
 
 class MaskedLm(nn.Module):

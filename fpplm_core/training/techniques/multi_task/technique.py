@@ -42,6 +42,7 @@ from fpplm_core.training.techniques.multi_task.losses import (
     neighbour_loss,
     second_loss,
     types_of_labels,
+    uniform_loss,
 )
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
 
@@ -107,7 +108,7 @@ class MultiTask(MultiTaskSettings, Technique):
             raw["presence"] = own["presence"](step.hidden, step.batch.labels)
         if "neighbours" in on:
             guesses = own["neighbours"](step.hidden).float()
-            raw["neighbours"] = neighbour_loss(guesses, step.batch.labels) / math.log(count)
+            raw["neighbours"] = neighbour_loss(guesses, step.batch.labels) / uniform_loss(count)
         if "boundary" in on:
             raw["boundary"] = own["boundary"](step.hidden, step.batch.labels)
         if "second" in on:
@@ -120,7 +121,7 @@ class MultiTask(MultiTaskSettings, Technique):
         scores = {name: s.clamp(-2, 2) for name, s in own["uncertainty"].items()}
         weighted = {name: torch.exp(-scores[name]) * value + scores[name] / 2 for name, value in raw.items()}
         # The loop adds the label loss once by itself: what is missing to its weighted form.
-        return weighted | {"tag_weight": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
+        return weighted | {"tag": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
 
     @torch.no_grad()
     def after_update(self, parameters: Mapping[str, nn.Parameter], context: StepContext) -> None:

@@ -124,9 +124,9 @@ class GroupSignals(nn.Module):
         steps, updated, reached = self.totals.tolist()
         steps = max(1.0, steps)
         return {
-            "mean share of the encoder's weights updated": updated / steps,
-            "mean share of the blocks in the backward pass": reached / steps,
-            "share of steps that trained": {
+            "while only some blocks train: mean share of the encoder's weights updated": updated / steps,
+            "while only some blocks train: mean share of the blocks in the backward pass": reached / steps,
+            "while only some blocks train: share of steps that trained": {
                 name: number / steps for name, number in zip(self.members, self.trained.tolist(), strict=True)
             },
         }
