@@ -8,7 +8,7 @@
     ├── DeviceError       exit 6   a requested device or provider is missing
     ├── StorageError      exit 7   the disk is full or not writable
     ├── InputsChanged     exit 8   a file or parameter was edited while a stage used it
-    ├── WorkspaceBusy     exit 9   another retraining is running in this folder
+    ├── WorkspaceBusy     exit 9   another retraining, or another study, is running in this folder
     ├── CheckFailed       exit 10  the data check found errors
     ├── GateFailed        exit 11  the model is not good enough to be exported
     └── RegistryError     exit 12  Git, DVC or one of their remotes failed; nothing in production has changed
