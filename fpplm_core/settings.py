@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -36,6 +36,23 @@ class Settings(BaseModel):
     def parse(cls, values: Any, where: str) -> Self:
         """Settings from plain values. Raises ParamsError as `validate` does."""
         return validate(cls, values, where)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _no_boolean_is_a_number(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        found = handler(value)  # pydantic takes true for 1
+        if _has_converted_boolean(value, found):
+            raise ValueError("expected a number")
+        return found
+
+
+def _has_converted_boolean(value: Any, found: Any) -> bool:
+    """Whether a value, or one in it, is a boolean and has become something else."""
+    if isinstance(value, Mapping) and isinstance(found, Mapping):
+        return any(_has_converted_boolean(item, found.get(key)) for key, item in value.items())
+    if isinstance(value, list) and isinstance(found, list):
+        return any(map(_has_converted_boolean, value, found))
+    return isinstance(value, bool) and not isinstance(found, bool)
 
 
 T = TypeVar("T", bound=Settings)
@@ -101,11 +118,16 @@ def _dotted(key: Key) -> str:
 
 def _fields(kind: type[BaseModel], key: Key) -> list[str]:
     for part in key:
-        annotation = kind.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        kind = annotation
+        if part in kind.model_fields:  # otherwise a name in a mapping, or a place in a list
+            kind = next(_models_in(kind.model_fields[str(part)].annotation), kind)
     return list(kind.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def read_yaml(path: Path | str) -> Any:

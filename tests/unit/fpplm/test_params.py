@@ -322,6 +322,22 @@ def test_parameters_cannot_be_changed():
         settings.train.lr = 1.0
 
 
+NUMBERS = [name for name, kind in KNOBS.items() if re.search(r"\b(int|float)\b", str(kind))]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_boolean_is_no_number(name):
+    for value in (True, False):
+        held = {"PER": value} if "dict" in str(KNOBS[name]) else value
+        assert error_of(changed(name, held)).startswith(f"params.yaml: {name}: ")
+
+
+def test_an_optional_section_names_its_keys():
+    assert error_of(changed("data.second", {"trian": "x"})) == (
+        "params.yaml: data.second.trian: unknown key; known here: train, format, word_column, tag_column"
+    )
+
+
 def test_every_error_of_a_file_is_said_a_line_each():
     values = changed("train.lr", -1)
     values["model"]["dropuot"] = 0.1
