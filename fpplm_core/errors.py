@@ -24,7 +24,19 @@ from typing import Any
 from fpplm_core.escaping import printable
 
 LONGEST_PART = 2000  # characters of what an error says or got: it names ten refused annotations, never a whole file
-_short = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """Writes nothing and booleans as YAML and JSON do."""
+
+    def repr_NoneType(self, value: None, level: int) -> str:  # noqa: N802
+        return "null"
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        return str(value).lower()
+
+
+_short = _Short()
 _short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 3, 60, 60, 60
 
 
