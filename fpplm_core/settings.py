@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from io import StringIO
 from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
@@ -177,6 +178,14 @@ def read_yaml(path: Path | str) -> Any:
         raise _not_yaml(path, text, error) from None
     _check_plain(found, str(path))
     return found
+
+
+def yaml_text(values: Any) -> str:
+    """Plain values as YAML 1.2, from which `read_yaml` reads the same values; keys stay in their order."""
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = False, False, 10_000
+    yaml.dump(values, text)
+    return text.getvalue()
 
 
 def _not_yaml(path: Path | str, text: str, error: Exception) -> ParamsError:

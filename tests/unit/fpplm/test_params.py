@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import pytest
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 
 from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.params import MOVED, Params, load
-from fpplm_core.settings import read_yaml
+from fpplm_core.settings import read_yaml, yaml_text
 from fpplm_core.training import techniques
 from fpplm_core.training.technique import build
 
@@ -463,6 +464,21 @@ def test_what_no_settings_file_has_is_refused_in_one_short_line(tmp_path, conten
     message = str(caught.value)
     assert message.startswith(str(path)) and said in message
     assert "\n" not in message and len(message) < len(str(path)) + 300
+
+
+@given(st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63), st.floats(allow_nan=False),
+              st.text(st.characters(exclude_categories=["Cs"])),
+              st.sampled_from(["1234567e8", "0o17", "off", "null", "1:20", "012", "1_000", "=", "<<", "2020-01-01"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+))  # fmt: skip
+def test_written_values_are_read_as_they_were(values):
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "a.yaml")
+        file.write_bytes(yaml_text(values).encode())
+        found = read_yaml(file)
+    assert repr(found) == repr(values)
 
 
 def test_aliases_of_few_values_are_read(tmp_path):

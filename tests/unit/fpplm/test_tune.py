@@ -7,6 +7,7 @@ from fpplm.studies import tuning
 from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import append_row
 from fpplm.studies.plan import read_plan
+from fpplm.studies.runs import write_params
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import load
 from fpplm_core.settings import read_yaml
@@ -55,6 +56,14 @@ def test_a_space_of_ones_own_may_name_any_parameter_and_no_other(folder):
     ):
         with pytest.raises(ParamsError, match="the space"):
             tuning.write_plan(PARAMS, 2, wrong)
+
+
+def test_texts_that_look_like_numbers_stay_texts(folder):
+    tuning.write_plan(PARAMS, 1, {"model.revision": ["1234567e8"]})
+    cell = cells_of(folder / "plan.yaml", folder, final=False)[1]
+    assert cell.settings["model"]["revision"] == "1234567e8"
+    write_params(cell, folder)
+    assert load(folder / "params.yaml").model.revision == "1234567e8"
 
 
 def test_the_best_trial_that_was_not_pruned_is_shown_with_its_gain(folder):
