@@ -164,7 +164,7 @@ def tune(
     from fpplm_core.settings import read_yaml
 
     with study_lock():
-        plan = write_plan(load(), trials, read_yaml(space) if space else None)
+        plan = write_plan(load(), trials, (read_yaml(space) or {}) if space else None)
         run_flow("ablate", plan=plan, results=FOLDER, workers=workers, cluster=cluster)
         found = tuned()
     typer.echo("\n".join(lines(found)))

@@ -34,7 +34,7 @@ class Search(Settings):
     """Random trials with the same draws for every arm; `present` adds the arm without drawn values, as trial 0."""
 
     trials: Annotated[int, Field(ge=1)]
-    space: dict[str, Range | Annotated[list[Any], Field(min_length=1)]]
+    space: Annotated[dict[str, Range | Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
     present: bool = False
 
 

@@ -1,7 +1,11 @@
 """What fpplm tune searches, and what it says."""
 
-import pytest
+import shutil
 
+import pytest
+from typer.testing import CliRunner
+
+from fpplm.cli.main import app
 from fpplm.project.overrides import set_chosen
 from fpplm.studies import tuning
 from fpplm.studies.ablation import cells_of
@@ -53,9 +57,20 @@ def test_a_space_of_ones_own_may_name_any_parameter_and_no_other(folder):
         {"train.lr": {"low": 0, "high": 1}},
         {"train.lr": {"low": 2, "high": 1}},
         {"train.lr": []},
+        {},
     ):
         with pytest.raises(ParamsError, match="the space"):
             tuning.write_plan(PARAMS, 2, wrong)
+
+
+def test_an_empty_file_is_no_space(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, name)
+    (tmp_path / "space.yaml").write_text("# train.lr: [1.0e-5]\n")
+    done = CliRunner().invoke(app, ["tune", "--space", "space.yaml"])
+    assert isinstance(done.exception, ParamsError)
+    assert str(done.exception) == "the space: search.space: must have at least 1 item, got {}"
 
 
 def test_texts_that_look_like_numbers_stay_texts(folder):
