@@ -8,7 +8,7 @@
     ├── DeviceError       exit 6   a requested device or provider is missing
     ├── StorageError      exit 7   the disk is full or not writable
     ├── InputsChanged     exit 8   a file or parameter was edited while a stage used it
-    ├── WorkspaceBusy     exit 9   another retraining is running in this folder
+    ├── WorkspaceBusy     exit 9   another retraining, or another study, is running in this folder
     ├── CheckFailed       exit 10  the data check found errors
     ├── GateFailed        exit 11  the model is not good enough to be exported
     └── RegistryError     exit 12  Git, DVC or one of their remotes failed; nothing in production has changed
@@ -24,7 +24,19 @@ from typing import Any
 from fpplm_core.escaping import printable
 
 LONGEST_PART = 2000  # characters of what an error says or got: it names ten refused annotations, never a whole file
-_short = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """Writes nothing and booleans as YAML and JSON do."""
+
+    def repr_NoneType(self, value: None, level: int) -> str:  # noqa: N802
+        return "null"
+
+    def repr_bool(self, value: bool, level: int) -> str:
+        return str(value).lower()
+
+
+_short = _Short()
 _short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 3, 60, 60, 60
 
 

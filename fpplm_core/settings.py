@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from io import StringIO
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -21,6 +23,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Cut = Annotated[float, Field(gt=0, le=0.5)]
 Key = tuple[int | str, ...]
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git's marks in a file that it could not merge
+KINDS = {"int": "a whole number", "float": "a number", "string": "text", "bool": "true or false", "list": "a list",
+         "dict": "a mapping", "model": "a section"}  # pydantic's and those of YAML  # fmt: skip
+LONGEST_NAME = 60  # characters of a name that is compared with the known ones
 LONGEST_YAML = 1_000_000  # characters; params.yaml has 12,000
 LONGEST_PROBLEM = 120  # characters of a parser's message, which may quote the file
 DEEPEST = 50  # levels of a value; params.yaml has 4
@@ -36,6 +41,23 @@ class Settings(BaseModel):
     def parse(cls, values: Any, where: str) -> Self:
         """Settings from plain values. Raises ParamsError as `validate` does."""
         return validate(cls, values, where)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _no_boolean_is_a_number(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        found = handler(value)  # pydantic takes true for 1
+        if _has_converted_boolean(value, found):
+            raise ValueError("must be a number")
+        return found
+
+
+def _has_converted_boolean(value: Any, found: Any) -> bool:
+    """Whether a value, or one in it, is a boolean and has become something else."""
+    if isinstance(value, Mapping) and isinstance(found, Mapping):
+        return any(_has_converted_boolean(item, found.get(key)) for key, item in value.items())
+    if isinstance(value, list) and isinstance(found, list):
+        return any(map(_has_converted_boolean, value, found))
+    return isinstance(value, bool) and not isinstance(found, bool)
 
 
 T = TypeVar("T", bound=Settings)
@@ -73,15 +95,31 @@ def _lines(
             new = moved[name]
             lines.append(ParamsError(f"renamed to {new}" if new else "removed: no value is needed", where=place))
         elif first["type"] == "extra_forbidden":
-            known = ", ".join(_fields(kind, key[:-1]))
-            lines.append(ParamsError("unknown key", where=place, do=f"known here: {known}"))
+            known = _fields(kind, key[:-1])
+            do = f"{guess(key[-1], known)}known here: {', '.join(known)}"
+            lines.append(ParamsError("unknown key", where=place, do=do))
         elif first["type"] != "missing":
-            texts = [detail["msg"].removeprefix("Value error, ") for detail in details]
-            messages = dict.fromkeys(text[0].lower() + text[1:] for text in texts)
-            lines.append(ParamsError(" or ".join(messages), where=place, got=shown(first["input"])))
+            said = " or ".join(dict.fromkeys(map(_plain, details)))
+            lines.append(ParamsError(said.replace(" or must be ", " or "), where=place, got=shown(first["input"])))
         elif name not in new_keys:
             lines.append(ParamsError("missing key", where=place, do="add it; params.yaml must hold every parameter"))
     return lines
+
+
+def _plain(detail: ErrorDetails) -> str:
+    """What is wrong with a value, in the terms of YAML."""
+    kind, _, fault = detail["type"].partition("_")
+    if kind in KINDS and fault in ("type", "parsing", "parsing_size", "from_float"):
+        return f"must be {KINDS[kind]}"
+    text = detail["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    text = re.sub("^(Input|String|List|Dictionary) should ", "must ", text)
+    return text[0].lower() + text[1:]
+
+
+def guess(name: object, known: Iterable[str]) -> str:
+    """Such as "did you mean lr? "; nothing where no known name is like this one."""
+    near = get_close_matches(str(name)[:LONGEST_NAME], list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _key(values: Any, detail: ErrorDetails) -> Key:
@@ -101,11 +139,16 @@ def _dotted(key: Key) -> str:
 
 def _fields(kind: type[BaseModel], key: Key) -> list[str]:
     for part in key:
-        annotation = kind.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        kind = annotation
+        if part in kind.model_fields:  # otherwise a name in a mapping, or a place in a list
+            kind = next(_models_in(kind.model_fields[str(part)].annotation), kind)
     return list(kind.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def read_yaml(path: Path | str) -> Any:
@@ -135,6 +178,14 @@ def read_yaml(path: Path | str) -> Any:
         raise _not_yaml(path, text, error) from None
     _check_plain(found, str(path))
     return found
+
+
+def yaml_text(values: Any) -> str:
+    """Plain values as YAML 1.2, from which `read_yaml` reads the same values; keys stay in their order."""
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = False, False, 10_000
+    yaml.dump(values, text)
+    return text.getvalue()
 
 
 def _not_yaml(path: Path | str, text: str, error: Exception) -> ParamsError:

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from benchmarks.harness.machine import RESULTS
 from fpplm_core.data.formats import get
@@ -35,7 +34,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import read_json
-from fpplm_core.settings import read_yaml
+from fpplm_core.settings import read_yaml, yaml_text
 from fpplm_core.tagging.spans import spans_from_tags
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +125,7 @@ class Study:
         values["train"]["seed"] = self.seed
         if not self.techniques:
             values["technique"]["active"] = []
-        (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        (folder / "params.yaml").write_text(yaml_text(values), encoding="utf-8")
 
 
 def ordered(sentences: list[Sentence], rare: str, seed: int) -> list[Sentence]:

@@ -134,10 +134,12 @@ def ablate(
 ) -> None:
     """Compares training methods: runs what the ledger lacks, on dev or (--final) on test, and writes tables."""
     announce(f"ablation {plan}")
+    from fpplm.project.lock import study_lock
     from fpplm.studies.outcome import write_outcome
 
     if not only_report:
-        run_flow("ablate", plan=plan, results=results, workers=workers, final=final, cluster=cluster)
+        with study_lock():
+            run_flow("ablate", plan=plan, results=results, workers=workers, final=final, cluster=cluster)
     typer.echo(write_outcome(plan, results))
 
 
@@ -155,15 +157,16 @@ def tune(
     require_project()
     announce("tuning")
     from fpplm.pipeline.paths import PARAMS
-    from fpplm.project.lock import project_lock
+    from fpplm.project.lock import project_lock, study_lock
     from fpplm.project.overrides import set_chosen
     from fpplm.studies.tuning import FOLDER, lines, tuned, write_plan
     from fpplm_core.params import load
     from fpplm_core.settings import read_yaml
 
-    plan = write_plan(load(), trials, read_yaml(space) if space else None)
-    run_flow("ablate", plan=plan, results=FOLDER, workers=workers, cluster=cluster)
-    found = tuned()
+    with study_lock():
+        plan = write_plan(load(), trials, (read_yaml(space) or {}) if space else None)
+        run_flow("ablate", plan=plan, results=FOLDER, workers=workers, cluster=cluster)
+        found = tuned()
     typer.echo("\n".join(lines(found)))
     if write and found.best.values:
         with project_lock("fail"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fpplm.pipeline.failures import exit_on_error
+from fpplm.terminal.output import outlive_readers
 
 
 def start() -> None:
+    outlive_readers()
     with exit_on_error(debug=False):
         from fpplm.cli.main import main
 

@@ -29,11 +29,6 @@ def exit_on_error(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader has closed the pipe, which is not an error
-        sys.exit(0)
     except Exception as error:
         if debug:
             traceback.print_exc()

@@ -12,6 +12,7 @@ from fpplm.pipeline.failures import exit_on_error
 from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import PARAMS
 from fpplm.pipeline.unchanged import unchanged_inputs
+from fpplm.terminal.output import outlive_readers
 from fpplm.terminal.progress import show_progress
 from fpplm_core.settings import Settings, read_yaml
 
@@ -24,6 +25,7 @@ def run(stage: Callable[..., None]) -> None:
     debug = "--debug" in sys.argv[1:] or os.environ.get("FPPLM_DEBUG") == "1"
     # A process that a stage started for its own work leaves the check to it.
     address = None if WATCHED in os.environ else os.environ.get("DVC_STAGE")
+    outlive_readers()
     with exit_on_error(debug), unchanged_inputs(address), show_progress(Path(sys.argv[0]).stem):
         stage(**arguments(stage, read_yaml(PARAMS)))
 

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import ray
 import ray.data
 import ray.exceptions
-from pyarrow.fs import FileSelector, FileSystem
+from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from fpplm.prediction.parts import PARTIAL, Part, locate, parts_of, tag_part, whole_output
+from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError, FpplmError, ParamsError
 from fpplm_core.serving import Predictor, open_bundle
 from fpplm_core.tracking import track
@@ -136,12 +137,15 @@ def tag_on_cluster(address: str, sources: list[str], folder: str, options: Optio
         ParamsError: the folder holds outputs of something else, or of the same without `resume`.
         FpplmError: the cluster cannot be reached.
     """
+    run = facts_of(sources, options)
     parts = parts_of(sources)
-    done = claim(folder, sources, options, resume)
+    done = outputs_in(folder, run, resume)
     todo = [part for part in parts if part.output not in done]
     if not todo:
+        claim(folder, run, resume)
         return
     with session(address), errors_in_one_line():
+        claim(folder, run, resume)  # not before the cluster is reached
         for row in track(rows_of(todo, folder, options), "parts", len(todo), lambda _: 1):
             if row["error"]:
                 what, where, got, do = row["error"]
@@ -169,25 +173,36 @@ def rows_of(parts: list[Part], folder: str, options: Options) -> Iterator[dict[s
     return iter(tagged.iter_rows())
 
 
-def claim(folder: str, sources: list[str], options: Options, resume: bool) -> set[str]:
-    """Marks the folder as the output of this run; the outputs that it already holds. Raises ParamsError."""
+def facts_of(sources: list[str], options: Options) -> dict[str, Any]:
+    """What a run's outputs are made of. Raises DataError if a source is no file."""
+    return {"digest": options.digest, "variant": options.variant, "skip": options.skip, "sources": sizes(sources)}
+
+
+def claim(folder: str, run: dict[str, Any], resume: bool) -> None:
+    """Marks the folder as the output of this run, unless it is already. Raises ParamsError as `outputs_in`."""
+    if RUN in outputs_in(folder, run, resume):
+        return
     filesystem, root = locate(folder)
     filesystem.create_dir(root)
-    names = {info.base_name for info in filesystem.get_file_info(FileSelector(root))} - {f"{RUN}{PARTIAL}"}
-    wanted = {"digest": options.digest, "variant": options.variant, "skip": options.skip, "sources": sizes(sources)}
+    with whole_output(filesystem, f"{root}/{RUN}") as stream:
+        stream.write(json.dumps(run, indent=1).encode())
+
+
+def outputs_in(folder: str, run: dict[str, Any], resume: bool) -> set[str]:
+    """The names in the folder. Raises ParamsError if it holds outputs of another run, or any without `resume`."""
+    filesystem, root = locate(folder)
+    infos = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
+    names = {info.base_name for info in infos} - {f"{RUN}{PARTIAL}"}
     if RUN in names:
         if not resume:
             raise ParamsError("holds a tagging", where=folder, do="name another folder, or continue it with --resume")
         found = read_run(filesystem, f"{root}/{RUN}")
-        if found != wanted:
-            got = ", ".join(key for key in wanted if found.get(key) != wanted[key])
+        if found != run:
+            got = ", ".join(key for key in run if found.get(key) != run[key])
             raise ParamsError("holds a tagging of other inputs", where=folder, got=got, do="name another folder")
-        return names
-    if names:
+    elif names:
         raise ParamsError("not empty", where=folder, do="name a new folder")
-    with whole_output(filesystem, f"{root}/{RUN}") as stream:
-        stream.write(json.dumps(wanted, indent=1).encode())
-    return set()
+    return names
 
 
 def read_run(filesystem: FileSystem, path: str) -> dict[str, Any]:
@@ -203,12 +218,13 @@ def read_run(filesystem: FileSystem, path: str) -> dict[str, Any]:
 
 
 def sizes(sources: list[str]) -> dict[str, int]:
-    """The bytes of each source. Raises DataError if there is none."""
+    """The bytes of each source. Raises DataError if it is no file."""
     found = {}
     for source in sources:
         filesystem, path = locate(source)
         info = filesystem.get_file_info(path)
         if not info.is_file:
-            raise DataError("no such file", where=source)
+            kind = IsADirectoryError if info.type == FileType.Directory else FileNotFoundError
+            raise unreadable(source, kind(), do="")
         found[source] = info.size
     return found

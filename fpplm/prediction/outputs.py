@@ -12,6 +12,7 @@ from fpplm.prediction.inputs import until_error
 from fpplm.prediction.lines import STDIN
 from fpplm.prediction.records import Kind, record_of
 from fpplm.prediction.resume import remaining
+from fpplm.terminal.output import discard
 from fpplm_core.errors import FpplmError
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import SegmentedText
@@ -45,10 +46,17 @@ def tag_texts(
 
 @contextmanager
 def _opened(output: str, mode: str) -> Iterator[IO[str]]:
-    """The output as UTF-8, whatever the locale is."""
+    """The output as UTF-8, whatever the locale is. Ends the program once the reader of standard output has gone."""
     target = sys.stdout.fileno() if output == STDIN else output
     with open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN) as stream:
-        yield stream
+        try:
+            yield stream
+            stream.flush()
+        except BrokenPipeError:
+            if output != STDIN:
+                raise
+            discard(stream.fileno())  # for what the stream still holds
+            sys.exit(0)
 
 
 def _write(

@@ -35,6 +35,7 @@ ROWS = 8 * CHUNK  # lines of a part: seconds of work, which is all that a killed
 READ = 2**24  # bytes read at once to find line ends
 PARTIAL = ".partial"  # suffix of an output until it is complete
 SUFFIXES = {".txt": "text", "": "text", ".md": "text", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+READ_COLUMNS = ("text", "tokens")
 ADDED = "entities"  # the column that an output has beside those of its source
 ENTITIES = pa.list_(
     pa.struct([("text", pa.string()), ("label", pa.string()), ("start", pa.int64()), ("end", pa.int64()),
@@ -75,7 +76,7 @@ def locate(name: str) -> tuple[FileSystem, str]:
 def parts_of(sources: Sequence[str]) -> list[Part]:
     """The parts of all sources, in order.
 
-    Raises DataError if one cannot be read or has no place for entities, ParamsError if it has no parts.
+    Raises DataError if one cannot be read or its columns do not fit, ParamsError if it has no parts.
     """
     parts: list[Part] = []
     for source in sources:
@@ -97,9 +98,12 @@ def row_groups(source: str) -> Iterator[tuple[int, int, int]]:
         metadata = pq.read_metadata(path, filesystem=filesystem)
     except pa.ArrowInvalid as error:
         raise DataError(f"not a Parquet file ({error})", where=source) from None
-    if ADDED in metadata.schema.to_arrow_schema().names:
+    names = metadata.schema.to_arrow_schema().names
+    if ADDED in names:
         do = "rename or remove it: the outputs have one of this name"
         raise DataError(f"a column {ADDED} already", where=source, do=do)
+    if twice := next((name for name in READ_COLUMNS if names.count(name) > 1), None):
+        raise DataError(f"several columns {twice}", where=source, do="rename or remove all but one")
     before = 0
     for group in range(metadata.num_row_groups):
         yield group, group + 1, before
@@ -186,7 +190,7 @@ def tag_rows(predictor: Predictor, part: Part, options: Options, target: Path, s
 
 def texts_of(batch: pa.RecordBatch, part: Part, before: int, options: Options) -> list[SegmentedText | DataError]:
     """The texts of the columns `text` or `tokens`, or why a row has none. Raises DataError if there is no column."""
-    names = [name for name in ("text", "tokens") if name in batch.schema.names]
+    names = [name for name in READ_COLUMNS if name in batch.schema.names]
     if not names:
         raise DataError("no column text or tokens", where=part.source, got=", ".join(batch.schema.names))
     texts: list[SegmentedText | DataError] = []

@@ -1,4 +1,4 @@
-"""The locks of the project's folder: one retraining and one reproduction at a time."""
+"""The locks of the project's folder: one retraining, one reproduction and one study at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from fpplm_core.files import write_text
 Busy = Literal["wait", "skip", "fail"]
 LOCK = SCRATCH / "retrain.lock"
 REPRODUCTION_LOCK = SCRATCH / "reproduce.lock"
+STUDY_LOCK = SCRATCH / "study.lock"
 OWNER = SCRATCH / "retrain.owner.json"
 LOOK = 5.0  # seconds between attempts to take the lock
 
@@ -57,18 +58,26 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def reproduction_lock() -> Iterator[None]:
+def reproduction_lock() -> AbstractContextManager[None]:
     """Held while a version is trained again in a clone, which shares the project's DVC cache. Raises WorkspaceBusy."""
+    return _lock(REPRODUCTION_LOCK, "a version is being reproduced here")
+
+
+def study_lock() -> AbstractContextManager[None]:
+    """Held by `fpplm ablate` and `fpplm tune`, whose runs share their folders and ledger. Raises WorkspaceBusy."""
+    return _lock(STUDY_LOCK, "another fpplm ablate or fpplm tune is running here")
+
+
+@contextmanager
+def _lock(file: Path, busy: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     SCRATCH.mkdir(exist_ok=True)
-    lock = FileLock(REPRODUCTION_LOCK)
+    lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        where, do = str(Path.cwd()), "wait until it ends"
-        raise WorkspaceBusy("a version is being reproduced here", where=where, do=do) from None
+        raise WorkspaceBusy(busy, where=str(Path.cwd()), do="wait until it ends") from None
     try:
         yield
     finally:

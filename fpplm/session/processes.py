@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -36,13 +37,16 @@ def run_in_processes(count: int) -> bool:
     torchrun or another launcher (RANK is set) started it. If one fails, exits with its exit code.
 
     Raises:
-        ParamsError: the machines do not divide the number of processes.
+        ParamsError: PET_NNODES is no number of machines, or does not divide the number of processes.
         FpplmError: a process was killed.
     """
     machines = os.environ.get("PET_NNODES", "1")
     if dist.is_torchelastic_launched() or (machines == "1" and (count == 1 or "RANK" in os.environ)):
         return False
-    if not machines.isdecimal() or count % int(machines):
+    if not re.fullmatch("[1-9][0-9]*", machines):
+        do = "give a whole number of at least 1; elastic ranges, such as 1:4, are not supported"
+        raise ParamsError("not a number of machines", where="PET_NNODES", got=repr(machines), do=do)
+    if count % int(machines):
         raise ParamsError(
             "not divisible by the number of machines",
             where="train.processes",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import LedgerRow, read_ledger
 from fpplm.studies.plan import Choices, choices_file, read_plan
 from fpplm_core.files import write_text
+from fpplm_core.settings import yaml_text
 
 HEADING = "# What the trials on dev chose. Commit it, then: fpplm ablate PLAN --final\n"
 
@@ -21,8 +20,7 @@ def write_choices(plan: Path, results: Path) -> None:
         return
     rows = {(row.key, row.code): row for row in read_ledger(results / "runs.jsonl")}
     chosen = choose(rows[cell.key, cell.code] for cell in cells_of(plan, results, final=False))
-    text = yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True)
-    write_text(choices_file(plan.stem, results), HEADING + text)
+    write_text(choices_file(plan.stem, results), HEADING + yaml_text(chosen))
 
 
 def choose(rows: Iterable[LedgerRow]) -> Choices:

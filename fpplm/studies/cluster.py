@@ -16,7 +16,7 @@ from fpplm_core.errors import FpplmError
 def cpus_of_run(workers: int) -> int:
     """The CPUs of each of so many runs at once; no more than the smallest machine has."""
     machines = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    return max(1, min(sum(machines) // workers, *(found for found in machines if found)))
+    return max(1, min([sum(machines) // workers, *filter(None, machines)]))
 
 
 def run_on_cluster(cell: Cell, threads: int, facts: dict[str, Any], finished: list[LedgerRow]) -> LedgerRow:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from fpplm.pipeline.paths import PARAMS
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import Params
-from fpplm_core.settings import Settings, read_yaml
+from fpplm_core.settings import Settings, guess, read_yaml
 
 Changes = dict[str, Any]  # dotted names of params.yaml and their values
 Choices = dict[str, dict[str, dict[str, Any]]]  # arm → corpus → `values`, and the trial and dev F1 that chose them
@@ -34,7 +34,7 @@ class Search(Settings):
     """Random trials with the same draws for every arm; `present` adds the arm without drawn values, as trial 0."""
 
     trials: Annotated[int, Field(ge=1)]
-    space: dict[str, Range | Annotated[list[Any], Field(min_length=1)]]
+    space: Annotated[dict[str, Range | Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)]
     present: bool = False
 
 
@@ -101,7 +101,7 @@ def changed(base: dict[str, Any], changes: Changes, where: str) -> dict[str, Any
         for part in path:
             place = place.get(part, {})
         if last not in place:
-            raise ParamsError("unknown parameter", where=where, got=repr(name))
+            raise ParamsError("unknown parameter", where=where, got=repr(name), do=guess(last, place).strip())
         place[last] = value
     Params.parse(settings, where)
     return settings

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from fpplm.pipeline.parent import WATCHED
@@ -32,6 +31,7 @@ from fpplm_core.escaping import printable
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.model.blueprint import read_blueprint
 from fpplm_core.params import Params, load
+from fpplm_core.settings import yaml_text
 from fpplm_core.tagging.schemes import OUTSIDE, split_tag
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.viterbi import softmax
@@ -100,7 +100,7 @@ def train_without(folder: Path, train: Sequence[Sentence], held: Sequence[Senten
     values["model"]["start"] = None  # it may have learned from the held-out sentences
     if (encoder := Path(settings.model.encoder)).is_dir():
         values["model"]["encoder"] = str(encoder.resolve())
-    (folder / PARAMS).write_text(yaml.safe_dump(values), encoding="utf-8")
+    (folder / PARAMS).write_text(yaml_text(values), encoding="utf-8")
     environment = {**os.environ, WATCHED: str(os.getpid()), "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     for stage in STAGES:
         command = [sys.executable, "-m", f"tasks.{stage}"]

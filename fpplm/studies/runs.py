@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from filelock import FileLock
 
 from fpplm.pipeline.parent import WATCHED
@@ -31,6 +30,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.files import read_json, whole_folder
+from fpplm_core.settings import yaml_text
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
 CURVE = REPORTS / "training/dvclive/plots/metrics/dev_f1.tsv"  # written by the training after each epoch
@@ -100,7 +100,7 @@ def write_params(cell: Cell, folder: Path) -> None:
         path = ROOT / str(settings[section].get(name))
         if path.is_dir():  # otherwise not set, or the name of a package or of a model on the hub
             settings[section][name] = str(path.resolve())
-    (folder / PARAMS).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    (folder / PARAMS).write_text(yaml_text(settings), encoding="utf-8")
 
 
 def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from fpplm.pipeline import paths
 from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import LedgerRow, read_ledger
 from fpplm.studies.plan import Changes, Plan
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
+from fpplm_core.settings import yaml_text
 
 FOLDER = paths.SCRATCH / "tune"  # of the plan and the ledger
 PLAN = FOLDER / "plan.yaml"
@@ -47,7 +46,7 @@ def write_plan(params: Params, trials: int, space: Changes | None) -> Path:
     search = {"trials": trials, "space": default_space(params) if space is None else space, "present": True}
     plan = {"seeds": [params.train.seed], "corpora": {"project": {}}, "arms": {"tuned": {}}, "search": search}
     Plan.parse(plan, "the space")
-    write_text(PLAN, yaml.safe_dump(plan, sort_keys=False))
+    write_text(PLAN, yaml_text(plan))
     return PLAN
 
 

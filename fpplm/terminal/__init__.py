@@ -1,1 +1,1 @@
-"""What every command and stage shows in the same way: progress and tables."""
+"""What every command and stage shows in the same way: progress and tables; and their output without a reader."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from fpplm_core.quality.checks import BY_NAME, CHECKS, Severity
-from fpplm_core.settings import Settings
+from fpplm_core.settings import Settings, guess
 
 
 class CheckSettings(Settings):
@@ -21,8 +21,9 @@ class CheckSettings(Settings):
     @field_validator("severity")
     @classmethod
     def _known(cls, severity: dict[str, Severity]) -> dict[str, Severity]:
-        if unknown := severity.keys() - BY_NAME.keys():
-            raise ValueError(f"no such check: {', '.join(sorted(unknown))}; known: {', '.join(BY_NAME)}")
+        if unknown := sorted(severity.keys() - BY_NAME.keys()):
+            guessed = guess(unknown[0], BY_NAME)
+            raise ValueError(f"no such check: {', '.join(unknown)}; {guessed}known: {', '.join(BY_NAME)}")
         return severity
 
     def severities(self) -> dict[str, Severity]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from fpplm_core.settings import Settings, Share
+from fpplm_core.settings import Settings, Share, guess
 from fpplm_core.training import techniques
 
 
@@ -56,7 +56,7 @@ class TechniqueBlocks(Settings):
         known = [name for name in cls.model_fields if name != "active"]
         for name in names:
             if name not in known:
-                raise ValueError(f"unknown technique {name!r}, use {', '.join(known)}")
+                raise ValueError(f"unknown technique {name!r}; {guess(name, known)}known: {', '.join(known)}")
         return names
 
     def blocks(self) -> dict[str, Settings]:

@@ -51,9 +51,9 @@ def test_a_description_is_split_as_texts_are(tmp_path: Path) -> None:
         ({"x\n\x1b[31m": "persons", "PER": "persons"}, r"got 'x\n\x1b[31m'"),
         ({"PER": " \t", "creative-work": "books"}, "data.describe.PER: a description without a word, got ' \\t'"),
         ({"PER": "persons"}, "describe at least two types, or none"),
-        ({"PER": "", "creative-work": "books"}, "params.yaml: data.describe.PER: string should have at least 1"),
+        ({"PER": "", "creative-work": "books"}, "params.yaml: data.describe.PER: must have at least 1"),
         ({"PER": "p" * 201, "creative-work": "books"}, "at most 200 characters"),
-        ({"PER": ["persons"], "creative-work": "books"}, "data.describe.PER: input should be a valid string"),
+        ({"PER": ["persons"], "creative-work": "books"}, "data.describe.PER: must be text"),
     ],
 )
 def test_a_wrong_description_is_refused_in_one_line(tmp_path: Path, descriptions: dict[str, Any], message: str) -> None:

@@ -145,10 +145,10 @@ def labelled(**rest):
     [
         (["a", "b"], [0], ":2: words and tags do not match"),
         (["a", None], [0, 0], ":2: a word is not a string"),
-        (["a"], [None], ":2: a tag that is missing or has no name, got None; correct 'tags'"),
+        (["a"], [None], ":2: a tag that is missing or has no name, got null; correct 'tags'"),
         (["a"], [-1], ":2: a tag that is missing or has no name, got -1"),
-        (None, [0], ":2: not a list, got None; correct the column 'tokens'"),
-        (["a"], None, ":2: not a list, got None; correct the column 'tags'"),
+        (None, [0], ":2: not a list, got null; correct the column 'tokens'"),
+        (["a"], None, ":2: not a list, got null; correct the column 'tags'"),
     ],
 )
 def test_a_malformed_row_is_an_error_with_its_number(tmp_path, tokens, tags, said):
@@ -336,7 +336,7 @@ def test_what_the_hub_refuses_is_an_error_of_one_line(split, tmp_path, monkeypat
         ("dataset: a\nsplit: b\ntag: c\n", "wrong keys"),
         ("dataset: a\nsplit: 1\n", "split must be a text, got 1; put it in quotes"),
         ("dataset: [a]\nsplit: b\n", "dataset must be a text"),
-        ("dataset:\nsplit: b\n", "dataset must be a text, got None"),
+        ("dataset:\nsplit: b\n", "dataset must be a text, got null"),
         ("dataset: a\nsplit: b\nrevision: 123\n", "revision must be a text"),
         ("dataset: a\ndataset: b\nsplit: b\n", "not valid YAML"),
         ("dataset: {\n", "not valid YAML"),

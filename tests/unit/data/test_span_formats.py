@@ -259,7 +259,7 @@ def test_any_mutated_file_gives_records_or_an_error_with_its_place(tmp_path, nam
             '{"text": "Ann", "entities": [{"start": -3, "end": -1, "label": "X", "text": "An"}]}',
             "not a range in a text of 3 characters, got -3 to -1",
         ),
-        ("jsonl_spans", '{"text": "Ann", "entities": [], "document": true}', "not a valid document number, got True"),
+        ("jsonl_spans", '{"text": "Ann", "entities": [], "document": true}', "not a valid document number, got true"),
         ("doccano", '{"text": "Ann", "label": ["pos"]}', "labels of whole texts (text classification)"),
         ("doccano", '{"text": "Ann", "label": "pos"}', "labels of whole texts"),
         ("doccano", '{"text": "Ann", "labels": [[0, 3]]}', "a label must be [start, end, label], got [0, 3]"),

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from fpplm_core.errors import FpplmError, ParamsError
+from fpplm_core.errors import DataError, FpplmError, ParamsError
 
 pytest.importorskip("ray")
 
 from fpplm.prediction import cluster
+from fpplm.studies.cluster import cpus_of_run
 
 BUSY = Exception("The current node timed out during startup. This could happen because …")
 
@@ -50,19 +51,24 @@ def source(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "in.txt")]
 
 
+@pytest.fixture
+def run(source: list[str]) -> dict[str, Any]:
+    return cluster.facts_of(source, OPTIONS)
+
+
 @pytest.mark.parametrize("broken", ["", "{", '{"digest": ', "[]", "null"])
-def test_a_record_that_cannot_be_read_is_one_error(tmp_path: Path, source: list[str], broken: str) -> None:
+def test_a_record_that_cannot_be_read_is_one_error(tmp_path: Path, run: dict[str, Any], broken: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/_run.json").write_text(broken)
     with pytest.raises(ParamsError, match=r"_run\.json: does not say what was tagged"):
-        cluster.claim(str(tmp_path / "out"), source, OPTIONS, resume=True)
+        cluster.claim(str(tmp_path / "out"), run, resume=True)
     with pytest.raises(ParamsError, match="out: holds a tagging"):
-        cluster.claim(str(tmp_path / "out"), source, OPTIONS, resume=False)
+        cluster.claim(str(tmp_path / "out"), run, resume=False)
 
 
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_kill_while_the_record_is_written_locks_no_folder(
-    tmp_path: Path, source: list[str], monkeypatch: pytest.MonkeyPatch, resume: bool
+    tmp_path: Path, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch, resume: bool
 ) -> None:
     folder = tmp_path / "out"
 
@@ -71,12 +77,38 @@ def test_a_kill_while_the_record_is_written_locks_no_folder(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(cluster.json, "dumps", killed)
-        cluster.claim(str(folder), source, OPTIONS, resume=False)
+        cluster.claim(str(folder), run, resume=False)
     assert [file.name for file in folder.iterdir()] == ["_run.json.partial"]
-    assert cluster.claim(str(folder), source, OPTIONS, resume) == set()
-    assert cluster.claim(str(folder), source, OPTIONS, resume=True) == {"_run.json"}
+    assert cluster.outputs_in(str(folder), run, resume) == set()
+    cluster.claim(str(folder), run, resume)
+    assert cluster.outputs_in(str(folder), run, resume=True) == {"_run.json"}
     with pytest.raises(ParamsError, match="holds a tagging of other inputs, got variant"):
-        cluster.claim(str(folder), source, OPTIONS._replace(variant="int8"), resume=True)
+        cluster.outputs_in(str(folder), run | {"variant": "int8"}, resume=True)
+
+
+def test_a_cluster_that_is_not_reached_leaves_no_folder(
+    tmp_path: Path, source: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(monkeypatch, [ValueError("no")])
+    with pytest.raises(FpplmError, match="no Ray cluster"):
+        list(cluster.tag_on_cluster("local", source, str(tmp_path / "out"), OPTIONS, resume=False))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a folder, expected a file"):
+        list(cluster.tag_on_cluster("local", [str(tmp_path)], str(tmp_path / "out"), OPTIONS, resume=False))
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "each"), [([], 1, 1), ([0], 2, 1), ([0, 8], 2, 4), ([4, 16], 2, 4), ([2], 4, 1)]
+)
+def test_a_run_of_a_study_fits_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch, cpus: list[int], workers: int, each: int
+) -> None:
+    nodes = [{"Resources": {"CPU": found} if found else {}, "Alive": True} for found in cpus]
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    assert cpus_of_run(workers) == each
 
 
 def started(monkeypatch: pytest.MonkeyPatch, errors: list[Exception]) -> list[dict[str, Any]]:

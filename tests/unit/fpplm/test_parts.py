@@ -133,6 +133,13 @@ def test_a_source_that_has_entities_already_is_refused_before_anything_is_tagged
         parts_of([str(source)])
 
 
+@pytest.mark.parametrize("name", ["text", "tokens"])
+def test_two_columns_of_one_name_are_refused_before_anything_is_tagged(tmp_path: Path, name: str) -> None:
+    pq.write_table(pa.table([["a"], ["b"]], names=[name, name]), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match=f"in.parquet: several columns {name}"):
+        parts_of([str(tmp_path / "in.parquet")])
+
+
 def test_what_cannot_be_split_is_refused_before_anything_is_tagged(tmp_path: Path) -> None:
     (tmp_path / "list.jsonl").write_text('[{"text": "a"},\n{"text": "b"}]\n')
     (tmp_path / "in.conllu").write_text("1\ta\n\n")

@@ -1,12 +1,17 @@
 """What fpplm tune searches, and what it says."""
 
-import pytest
+import shutil
 
+import pytest
+from typer.testing import CliRunner
+
+from fpplm.cli.main import app
 from fpplm.project.overrides import set_chosen
 from fpplm.studies import tuning
 from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import append_row
 from fpplm.studies.plan import read_plan
+from fpplm.studies.runs import write_params
 from fpplm_core.errors import ParamsError
 from fpplm_core.params import load
 from fpplm_core.settings import read_yaml
@@ -52,9 +57,28 @@ def test_a_space_of_ones_own_may_name_any_parameter_and_no_other(folder):
         {"train.lr": {"low": 0, "high": 1}},
         {"train.lr": {"low": 2, "high": 1}},
         {"train.lr": []},
+        {},
     ):
         with pytest.raises(ParamsError, match="the space"):
             tuning.write_plan(PARAMS, 2, wrong)
+
+
+def test_an_empty_file_is_no_space(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, name)
+    (tmp_path / "space.yaml").write_text("# train.lr: [1.0e-5]\n")
+    done = CliRunner().invoke(app, ["tune", "--space", "space.yaml"])
+    assert isinstance(done.exception, ParamsError)
+    assert str(done.exception) == "the space: search.space: must have at least 1 item, got {}"
+
+
+def test_texts_that_look_like_numbers_stay_texts(folder):
+    tuning.write_plan(PARAMS, 1, {"model.revision": ["1234567e8"]})
+    cell = cells_of(folder / "plan.yaml", folder, final=False)[1]
+    assert cell.settings["model"]["revision"] == "1234567e8"
+    write_params(cell, folder)
+    assert load(folder / "params.yaml").model.revision == "1234567e8"
 
 
 def test_the_best_trial_that_was_not_pruned_is_shown_with_its_gain(folder):

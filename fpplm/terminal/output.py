@@ -1,0 +1,38 @@
+"""Keeps a program alive whose reader has gone: what it does and how it ends does not depend on who reads along."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+
+class Output(io.FileIO):
+    """A file descriptor that becomes /dev/null once its reader has closed the pipe."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            discard(self.fileno())
+            return super().write(data)
+
+
+def outlive_readers() -> None:
+    """Lets this process go on after the reader of stdout or stderr has closed the pipe, as `| head` does."""
+    sys.stdout, sys.stderr = _outliving(sys.stdout), _outliving(sys.stderr)
+
+
+def _outliving(stream: Any) -> Any:
+    if not isinstance(stream, io.TextIOWrapper):  # None if the descriptor is closed
+        return stream
+    binary = io.BufferedWriter(Output(stream.fileno(), "w", closefd=False))
+    return io.TextIOWrapper(binary, stream.encoding, stream.errors, None, stream.line_buffering, stream.write_through)
+
+
+def discard(descriptor: int) -> None:
+    """Makes a file descriptor one of /dev/null."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)

@@ -1,0 +1,65 @@
+"""A reader that closes the pipe, as `| head` does, changes neither what a program does nor its exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hostile_bundles.tiny import write_tiny_bundle
+
+FOUND = """
+from rich.console import Console
+from fpplm_core.errors import CheckFailed
+
+def check() -> None:
+    Console().print("a table")
+    print("rows", flush=True)
+    raise CheckFailed("errors in the data")
+"""
+STAGE = f"{FOUND}\nfrom fpplm.pipeline import stage\nstage.run(check)"
+PREDICT = "from fpplm.cli.start import start\nstart()"
+COMMAND = f"{FOUND}\nfrom fpplm.cli.main import app\napp.command('fail')(check)\n{PREDICT}"
+ELSEWHERE = """
+from fpplm.pipeline.failures import exit_on_error
+
+with exit_on_error(False):
+    raise BrokenPipeError(32, "of a socket")
+"""
+
+
+def run_unread(code: str, *arguments: object, folder: Path, unread_errors: bool = False) -> subprocess.Popen[str]:
+    """Runs code whose stdout, and stderr if wanted, is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    errors = writer if unread_errors else subprocess.PIPE
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    with os.fdopen(writer):
+        return subprocess.Popen(command, cwd=folder, stdout=writer, stderr=errors, text=True)
+
+
+@pytest.mark.parametrize("unread_errors", [False, True])
+@pytest.mark.parametrize(("code", "arguments"), [(STAGE, []), (COMMAND, ["fail"])])
+def test_a_verdict_keeps_its_exit_code(tmp_path: Path, code: str, arguments: list[str], unread_errors: bool) -> None:
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    done = run_unread(code, *arguments, folder=tmp_path, unread_errors=unread_errors)
+    _, errors = done.communicate()
+    assert done.returncode == 10
+    assert errors is None or errors == "error: errors in the data\n"
+
+
+def test_another_closed_pipe_is_an_error(tmp_path: Path) -> None:
+    assert run_unread(ELSEWHERE, folder=tmp_path).wait() == 1
+
+
+def test_predict_ends_with_the_reader_of_its_output(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", label_lm=None)
+    (tmp_path / "in.txt").write_text("London\n" * 10_000)
+    done = run_unread(PREDICT, "predict", bundle, "in.txt", folder=tmp_path)
+    _, errors = done.communicate()
+    assert done.returncode == 0, errors
+    assert "Traceback" not in errors and "error" not in errors
+    assert int(errors.rpartition("\n")[0].rpartition("\n")[2].split()[0].replace(",", "")) < 10_000
