@@ -49,7 +49,7 @@ def statement_of(version: str, bundle: Bundle, claims: Claims) -> dict[str, Any]
         raise BundleError("too few facts for a certificate", where=version, got=f"no {', '.join(missing)}", do=do)
     require_agreement(bundle, version, commit)
     subjects = {name: facts["sha256"] for name, facts in manifest["files"].items()}
-    subjects[MANIFEST] = sha256_of_manifest(bundle)
+    subjects[MANIFEST] = bundle.manifest_sha256
     gate = read_committed(commit, GATE)
     packages = [{"uri": package_url(name, version)} for name, version in sorted(manifest["packages"].items())]
     start = manifest.get("start", {}).get("model_sha256")
@@ -167,11 +167,6 @@ def committed(commit: str, name: str) -> dict[str, Any]:
 
 def described(name: str, sha256: str) -> dict[str, Any]:
     return {"name": name, "digest": {"sha256": sha256}}
-
-
-def sha256_of_manifest(bundle: Bundle) -> str:
-    with open_regular(bundle.path / MANIFEST, bundle.allow_links) as stream:
-        return digest_of(read_limited(stream, bundle.path / MANIFEST, LIMITS[MANIFEST]))
 
 
 def digest_of(raw: bytes) -> str:

@@ -70,6 +70,7 @@ class Bundle:
     path: Path
     manifest: dict[str, Any]
     config: BundleConfig
+    manifest_sha256: str  # of the bytes that were read
     allow_links: bool = False
 
     @property
@@ -91,7 +92,7 @@ def open_bundle(path: Path | str, digest: str | None = None, allow_links: bool =
     another format.
     """
     path = Path(path)
-    manifest = _read_manifest(path, allow_links)
+    manifest, manifest_sha256 = _read_manifest(path, allow_links)
     if digest is not None and manifest["digest"] != digest.lower():
         do = "load the bundle that you mean, or pass the digest of this one if you trust it"
         raise BundleError(
@@ -107,13 +108,15 @@ def open_bundle(path: Path | str, digest: str | None = None, allow_links: bool =
     graphs = {*config.graphs.values()} | ({LABEL_LM} if config.label_lm_threshold else set())
     for name in sorted({TOKENIZER, *graphs} - set(files)):
         raise BundleError("named by config.json and not in the manifest", where=str(path), got=shorten(name), do=FETCH)
-    return Bundle(path, manifest, config, allow_links)
+    return Bundle(path, manifest, config, manifest_sha256, allow_links)
 
 
-def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
+def _read_manifest(path: Path, allow_links: bool) -> tuple[dict[str, Any], str]:
+    """The manifest, and the sha256 of its bytes."""
     file = path / MANIFEST
     with open_regular(file, allow_links) as stream:
-        manifest = parse_json(read_limited(stream, file, LIMITS[MANIFEST]), str(file))
+        raw = read_limited(stream, file, LIMITS[MANIFEST])
+    manifest = parse_json(raw, str(file))
     if type(manifest.get("format")) is not int or manifest["format"] not in FORMATS:
         do = f"this version reads formats {' and '.join(map(str, FORMATS))}"
         raise BundleError("unsupported bundle format", where=str(file), got=shorten(manifest.get("format")), do=do)
@@ -128,7 +131,7 @@ def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
         raise BundleError("no list of files", where=str(file), got=shorten(wrong), do=do)
     if len({name.lower() for name in files}) < len(files):
         raise BundleError("two names differ in their case alone", where=str(file), do=FETCH)
-    return manifest
+    return manifest, hashlib.sha256(raw).hexdigest()
 
 
 def _is_entry(name: str, facts: Any) -> bool:
