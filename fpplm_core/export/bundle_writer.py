@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -110,7 +111,8 @@ def assemble(
         shutil.copyfile(graphs / LABEL_LM, bundle / LABEL_LM)
     names = ["input_ids", *(["token_type_ids"] if config.first_shape is not None else []), "attention_mask"]
     write_json(bundle / TOKENIZER_CONFIG, read_json(graphs / TOKENIZER_CONFIG) | {"model_input_names": names})
-    write_json(bundle / CONFIG, read_json(graphs / CONFIG) | hub_keys(config) | {OWN_KEY: config_json(config)})
+    keys = read_json(graphs / CONFIG) | hub_keys(config) | {OWN_KEY: config_json(config)}
+    write_text(bundle / CONFIG, json_with_rows(keys) + "\n")
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
     write_text(bundle / CARD, card(lineage))
@@ -167,6 +169,12 @@ def config_json(config: BundleConfig) -> dict[str, object]:
     del values["logits"]  # the format says which output it is
     named = {"words": segmentation, "label_lm": label_lm, "variants": variants}
     return {**values, **named, "graphs": graphs, "lower_case": lower_case}
+
+
+def json_with_rows(values: Any) -> str:
+    """Indented JSON with each list of numbers on one line: config.json of many labels must not exceed its LIMITS."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[\n[-+.,0-9e\s]+\]", lambda found: "".join(found[0].split()), text)
 
 
 def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:
