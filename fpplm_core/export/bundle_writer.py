@@ -22,7 +22,7 @@ from fpplm_core.export.bill_of_materials import bill_of_materials
 from fpplm_core.export.card import card
 from fpplm_core.export.cased import CasedPieces, keep_capitals
 from fpplm_core.export.golden import write_golden
-from fpplm_core.export.portable import make_portable, piece_roles, portable_labels
+from fpplm_core.export.portable import has_decoder, make_portable, piece_roles, portable_labels
 from fpplm_core.export.settings import ExportSettings, Variant
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.serving.bundle import (
@@ -115,7 +115,7 @@ def assemble(
     write_text(bundle / CONFIG, json_with_rows(keys) + "\n")
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
-    write_text(bundle / CARD, card(lineage))
+    write_text(bundle / CARD, card(lineage, has_decoder(config.labels)))
     if reference is not None:
         write_text(bundle / SKETCH, reference.as_text())
     write_json(bundle / BILL_OF_MATERIALS, bill_of_materials(lineage, file_facts(bundle)))
