@@ -50,7 +50,9 @@ SIGNATURE = "model.sig"  # the name that OpenSSF Model Signing gives it
 BILL_OF_MATERIALS = "bom.cdx.json"
 GIT_ATTRIBUTES = ".gitattributes"  # of a repository on the hub
 UNLISTED = {MANIFEST, SIGNATURE, GIT_ATTRIBUTES}
-_NAME = re.compile(rf"(?:{GRAPHS}/)?[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")  # the same file on every system
+# The same file on every system: Windows drops a dot at the end, and takes some names for devices, such as nul.json.
+_DEVICE = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)"
+_NAME = re.compile(rf"(?:{GRAPHS}/)?(?!{_DEVICE})[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,98}}[A-Za-z0-9_-])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MEGABYTE = 1 << 20
 # Bytes. A graph without external data, which no bundle has, is smaller than 2 GiB.
@@ -129,7 +131,8 @@ def _read_manifest(path: Path, allow_links: bool) -> tuple[dict[str, Any], str]:
         )
         do = f"a file needs a plain name, its sha256 and its bytes, at most {LARGEST_FILE:,}"
         raise BundleError("no list of files", where=str(file), got=shorten(wrong), do=do)
-    if len({name.lower() for name in files}) < len(files):
+    names = {*files, *UNLISTED}
+    if len({name.lower() for name in names}) < len(names):
         raise BundleError("two names differ in their case alone", where=str(file), do=FETCH)
     return manifest, hashlib.sha256(raw).hexdigest()
 

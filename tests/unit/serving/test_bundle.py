@@ -62,6 +62,13 @@ def test_a_bundle_of_format_1_answers_as_before(whole, folder):
     assert old.explain(words) == new.explain(words) and old.predict(TEXT) == new.predict(TEXT)
 
 
+@pytest.mark.parametrize("name", ["nulls.json", "console", "com10.json", "onnx/a-con.onnx", "x", "x" * 100])
+def test_plain_names_are_accepted(folder, name):
+    (folder / name).write_text("x")
+    reseal(folder)
+    assert name in open_bundle(folder).manifest["files"]
+
+
 def test_a_format_and_the_keys_of_another_do_not_go_together(folder):
     values.edit(folder, "config.json", lambda config: config.update(config.pop("fpplm")))
     assert "`fpplm` must be there" in refusal(folder)
