@@ -114,7 +114,9 @@ until the next `B-` (`aggregation_strategy="simple"`). `golden.json` has texts w
 | --- | --- | --- |
 {rows}
 
-Such clients split words at every punctuation mark and cut off long texts; `Predictor` does neither.
+Such clients split words at every punctuation mark and cut off long texts, take the name of a special piece in a text
+(`[SEP]`, `</s>`) for that piece, and with an encoder that lower-cases find other pieces in words of mixed case
+(iPhone); `Predictor` does none of this.
 {decoder}"""
 
 
