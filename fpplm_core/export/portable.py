@@ -5,8 +5,8 @@ Such a client (the pipelines of transformers and of Transformers.js, Optimum) ta
 B-TYPE. It sends zeros as token types. For it, the graph converts the tagger's own logits, its output `tag_logits`:
 
 - A path of labels must be legal. `logits` are max-marginals, the scores of the best path through each label of a word,
-  so their highest labels are the path that Viterbi finds. The paths extend over REACH words in both directions. Above
-  MOST_DECODED labels, they are the tagger's own logits.
+  so their highest labels are the path that Viterbi finds. The paths extend over REACH words in both directions.
+  Above MOST_DECODED labels, they are the tagger's own.
 - The four prefixes become two: B and S become B, I and E become I.
 - A piece that continues a word has the logits of the word's first piece, with B turned into I.
 - Special pieces and padding are O.
@@ -33,9 +33,7 @@ from fpplm_core.tagging.viterbi import FORBIDDEN
 from fpplm_core.tagging.windows import UNKNOWN, WORD_SHAPES
 
 REACH = 5  # words; with 3, two of the 673 paths in the bundled dev and test differ, with 4 none (decision 27)
-# Max-marginals cost the square of the labels in every run, also in Predictor's: 0.12 s with 265 labels and 1 s and 554
-# MB with 1,001, for 4 rows of 32 pieces, whose encoder (MiniLM) takes 0.03 s on 2 cores.
-MOST_DECODED = 100
+MOST_DECODED = 100  # labels; the decoder costs their square: 265 take 0.12 s for 4 × 32 pieces, the encoder 0.03 s
 STARTS, CONTINUES, SPECIAL = range(3)  # what a piece does
 SOURCES = {"B": "BS", "I": "IE"}  # the tagger's prefixes for each portable one
 CERTAIN = 10.0  # the logit of O at special pieces; the others are 0
@@ -51,7 +49,7 @@ def portable_labels(labels: Sequence[str]) -> list[str]:
 
 
 def has_decoder(labels: Sequence[str]) -> bool:
-    """Whether the highest `logits` are those of a legal path."""
+    """Whether the highest `logits` are those of a legal path; if not, they are the tagger's own."""
     return len(labels) <= MOST_DECODED
 
 
@@ -208,10 +206,9 @@ def add_shapes(build: GraphBuilder, words: Words, cased: CasedPieces, first_shap
 def add_logits(build: GraphBuilder, words: Words, decoder: SpanDecoder) -> None:
     """Adds the output `logits`, computed from `tag_logits`."""
     scores = score_places(build, words, len(decoder.labels))
-    if has_decoder(decoder.labels):
-        scores = max_marginals(build, scores, decoder.scores)
+    marginals = max_marginals(build, scores, decoder.scores) if has_decoder(decoder.labels) else scores
     portable = portable_labels(decoder.labels)
-    first = best_of(build, scores, label_sources(decoder.labels))
+    first = best_of(build, marginals, label_sources(decoder.labels))
     never = build.node("Pad", first, build.constant([0] * 5 + [1]), build.constant(2 * FORBIDDEN, np.float32))
     # O stays, B is never the highest, I is the better one of B and I.
     pairs = [[0, 0]] + [pair for b in range(1, len(portable), 2) for pair in ([len(portable)] * 2, [b, b + 1])]
