@@ -31,8 +31,10 @@ def verify(params: Params) -> None:
     write = partial(assemble, paths.BUNDLE, paths.GRAPHS, paths.ENCODED / "tokenizer.json", first_test)
     timed, timings = with_documents([*first_dev, *first_test]), list[Timing]()
     write(config, facts := manifest_facts(params))
-    verdicts = verify_graphs(paths.BUNDLE, dev, test, params.verify, lambda p: timings.append(measure(p, *timed)))
-    report = VerifyReport.of(verdicts, sizes)
+    verdicts, failures = verify_graphs(
+        paths.BUNDLE, dev, test, params.verify, lambda p: timings.append(measure(p, *timed))
+    )
+    report = VerifyReport.of(verdicts, sizes, failures)
     write_record(paths.METRICS / "verify.json", report)
     write_record(paths.REPORTS / "timings" / "verify.json", TimingReport(machine(), timings))
     print(*verdict_lines(verdicts, timings), sep="\n")

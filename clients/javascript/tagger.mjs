@@ -33,6 +33,7 @@ export class Tagger {
   constructor(ort, config, tokenizer, session) {
     Object.assign(this, { ort, config, session, cache: new Map() });
     if (config.lower_case) tokenizer.normalizer.lowercase = true; // the capitals serve clients without word shapes
+    this.lowers = lowers(tokenizer.normalizer);
     const whole = new Tokenizer(tokenizer, {});
     const special = tokenizer.added_tokens.filter((token) => token.special);
     // The word [SEP] is text, so words are not searched for special pieces.
@@ -105,7 +106,9 @@ export class Tagger {
   pieces(word) {
     if (!this.cache.has(word)) {
       const encode = (text) => this.tokenizer.encode(text, { add_special_tokens: false }).ids;
-      const readable = word.replace(/\p{Surrogate}/gu, "?"); // half a surrogate pair is not text
+      let readable = word.replace(/\p{Surrogate}/gu, "?"); // half a surrogate pair is not text
+      // One by one, as training did: in a whole word, the last Σ would become ς.
+      if (this.lowers) readable = Array.from(readable, (character) => character.toLowerCase()).join("");
       let ids = encode(readable);
       if (ids.some((id) => this.special.has(id)))
         ids = Array.from(readable).flatMap(encode).filter((id) => !this.special.has(id));
@@ -124,6 +127,12 @@ export function codePoints(text, entities) {
     for (let unit = 0; unit < character.length; unit++) counts.push(count);
   }
   return entities.map((entity) => ({ ...entity, start: counts[entity.start], end: counts[entity.end] }));
+}
+
+/** Whether a normalizer of tokenizer.json writes words in lower case. */
+function lowers(normalizer) {
+  if (normalizer?.type === "Sequence") return normalizer.normalizers.some(lowers);
+  return normalizer?.type === "Lowercase" || (normalizer?.type === "BertNormalizer" && normalizer.lowercase);
 }
 
 /** How a word is written: lower, Title, UPPER, Initial, miXed, digit or other, as a number from 0 to 6. */

@@ -81,8 +81,12 @@ def export(
     from fpplm_core.export.copies import write_hub_repository
     from fpplm_core.serving import open_bundle
 
-    write_hub_repository(open_bundle(bundle, allow_links=allow_links), folder)
+    unsigned = write_hub_repository(open_bundle(bundle, allow_links=allow_links), folder)
     typer.echo(f"{folder}: upload it with hf upload, or git push")
+    if unsigned:
+        typer.echo(
+            f"the signature is left out, because .gitattributes was added: sign the folder again, fpplm sign {folder}"
+        )
 
 
 @app.command(epilog="Example: fpplm evaluate bundle data/wikigold/test.conll")

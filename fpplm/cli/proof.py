@@ -101,9 +101,8 @@ def verify_certificate(
 
     version, claims = verify(file, bundle, public_key)
     who = f"the holder of {public_key} vouches" if public_key else "it is not signed, so nobody vouches"
-    typer.echo(
-        printable(f"{version} is what the certificate says: the bundle, commit, locks, parameters, data and gate")
-    )
+    typer.echo(f"{version} is what the certificate says: the bundle, commit, locks, parameters, data in Git and gate")
+    typer.echo("encoder, packages and other data are as the bundle's manifest states")
     typer.echo(printable(f"{who} for: {json.dumps(claims, ensure_ascii=False)}"))
 
 

@@ -2,7 +2,8 @@
 
 The statement says which bytes a version has, and what they were made from. All of it follows from the repository and
 the bundle, and is computed anew to verify a certificate, except the claims: what reproducing the version gave, and what
-it cost. Only a signature vouches for these.
+it cost. Only a signature vouches for these. Encoder, packages and data that Git does not have are as the manifest of
+the bundle states.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fpplm.pipeline.paths import METRICS
+from fpplm.proof.agreement import GATE, LOCK, require_agreement
 from fpplm.proof.envelope import open_envelope, seal_envelope
 from fpplm.registry.git import read_committed
 from fpplm.registry.locked import require_locked
@@ -27,9 +28,8 @@ from fpplm_core.serving.files import open_regular, parse_json, read_limited
 STATEMENT = "https://in-toto.io/Statement/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 PIPELINE = "pkg:pypi/fpplm#fpplm/template/dvc.yaml"
-GATE = f"{METRICS}/gate.json"
 CLAIMS = ("reproduction", "cost")
-FACTS = ("fpplm", "parameters", "data", "encoder_sha256", "lock_sha256", "packages")  # of the manifest
+FACTS = ("fpplm", "parameters", "data", "encoder_sha256", "lock_sha256", "packages", "scores")  # of the manifest
 DIFFERENCES = 5  # that an error names
 DO = "do not rely on it; certify the version again: fpplm certify"
 Claims = Mapping[str, Mapping[str, Any]]
@@ -39,7 +39,7 @@ def statement_of(version: str, bundle: Bundle, claims: Claims) -> dict[str, Any]
     """The statement on a version, whose bundle this is; `claims` are the annotations of each of CLAIMS.
 
     Raises RegistryError if its commit is not here, BundleError if dvc.lock names another bundle or its manifest lacks
-    facts.
+    facts or disagrees with the commit.
     """
     commit = commit_of(version)
     require_locked(bundle, version)
@@ -47,13 +47,14 @@ def statement_of(version: str, bundle: Bundle, claims: Claims) -> dict[str, Any]
     if missing := [name for name in FACTS if name not in manifest]:
         do = "an earlier fpplm made it; certify a version of this one"
         raise BundleError("too few facts for a certificate", where=version, got=f"no {', '.join(missing)}", do=do)
+    require_agreement(bundle, version, commit)
     subjects = {name: facts["sha256"] for name, facts in manifest["files"].items()}
-    subjects[MANIFEST] = sha256_of_manifest(bundle)
+    subjects[MANIFEST] = bundle.manifest_sha256
     gate = read_committed(commit, GATE)
     packages = [{"uri": package_url(name, version)} for name, version in sorted(manifest["packages"].items())]
     start = manifest.get("start", {}).get("model_sha256")
     inputs = {"encoder": manifest["encoder_sha256"], **({"start": start} if start else {}), **manifest["data"]}
-    locks = ["dvc.lock", *(["requirements.lock"] if manifest["lock_sha256"] else [])]
+    locks = ["dvc.lock", *([LOCK] if manifest["lock_sha256"] else [])]
     return {
         "_type": STATEMENT,
         "subject": [described(name, digest) for name, digest in sorted(subjects.items())],
@@ -166,11 +167,6 @@ def committed(commit: str, name: str) -> dict[str, Any]:
 
 def described(name: str, sha256: str) -> dict[str, Any]:
     return {"name": name, "digest": {"sha256": sha256}}
-
-
-def sha256_of_manifest(bundle: Bundle) -> str:
-    with open_regular(bundle.path / MANIFEST, bundle.allow_links) as stream:
-        return digest_of(read_limited(stream, bundle.path / MANIFEST, LIMITS[MANIFEST]))
 
 
 def digest_of(raw: bytes) -> str:

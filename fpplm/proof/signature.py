@@ -6,13 +6,16 @@ The command `model_signing verify` of that project reads it too (https://github.
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fpplm_core.errors import BundleError, FpplmError, ParamsError
-from fpplm_core.serving.bundle import LIMITS, MANIFEST, Bundle, open_bundle
+from fpplm_core.serving.bundle import LIMITS, MANIFEST, SIGNATURE, Bundle, open_bundle
 from fpplm_core.serving.files import one_line, open_regular, parse_json, read_limited
 
 if TYPE_CHECKING:
@@ -62,10 +65,17 @@ def verify_signature(folder: Path, signature: Path, public_key: Path | None, roo
     if not signature.is_file():
         raise BundleError("no signature there", where=str(signature), do="name its file with --signature")
     do = "do not use this bundle; fetch it and its signature again, and check whose key this is"
-    with raised_as(BundleError, f"no signature of {folder} by {used}", signature, do):
+    with raised_as(BundleError, f"no signature of {folder} by {used}", signature, do), TemporaryDirectory() as private:
         with open_regular(signature, allow_links=True) as stream:
-            parse_json(read_limited(stream, signature, LIMITS[MANIFEST]), str(signature))  # stricter than the library
-        config.verify(folder, signature)
+            raw = read_limited(stream, signature, LIMITS[MANIFEST])
+        values = parse_json(raw, str(signature))  # stricter than the library
+        copy = Path(private, SIGNATURE)  # so that what was read is what is verified
+        copy.write_bytes(raw)
+        config.verify(folder, copy)
+        payload = json.loads(base64.b64decode(values["dsseEnvelope"]["payload"]))
+        signed = {file["name"]: file["digest"] for file in payload["predicate"]["resources"]}
+        if signed[MANIFEST] != bundle.manifest_sha256:
+            raise ValueError(f"{MANIFEST} changed while the signature was verified")
     return bundle
 
 

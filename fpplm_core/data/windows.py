@@ -23,6 +23,7 @@ from fpplm_core.data.corpus import (
 from fpplm_core.data.corpus import INFO as CORPUS_INFO
 from fpplm_core.data.encoded import FIELDS, LABELS, SCHEMA, windows_file
 from fpplm_core.data.records import Sentence
+from fpplm_core.errors import DataError
 from fpplm_core.files import read_record, write_mapped_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
@@ -30,6 +31,7 @@ from fpplm_core.tagging.windows import Window, WindowBuilder
 from fpplm_core.tracking import track
 
 T = TypeVar("T")
+MOST_LABELS = 1_700  # the square of it in transition scores fits into the 64 MiB of a bundle's config.json
 INFO = "encoding.json"  # the name of the EncodingInfo beside the splits
 Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one per word or none at all
 
@@ -61,17 +63,26 @@ class EncodingInfo:
     descriptions: dict[str, list[Window]]
 
 
+def labels_of(types: Sequence[str], scheme: str) -> list[str]:
+    """The labels of a tagger for these types. Raises DataError if they are more than a bundle can hold."""
+    labels = label_list(types, scheme if scheme == "TAGS" else INNER_SCHEME)
+    if len(labels) > MOST_LABELS:
+        got = f"{len(labels)} labels of {len(types)} types, at most {MOST_LABELS} labels fit into a bundle"
+        raise DataError(
+            "too many labels", where="train", got=got, do="merge types: each type of entity has four labels"
+        )
+    return labels
+
+
 def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None) -> EncodingInfo:
     """Writes the windows of every split of a corpus to a folder; those of train with labels.
 
     A second task's labels go beside train's if they come from the same file, else into a file of their own.
     `mask_id` is the piece that hides a word; None, for an encoder without one (GPT-2), takes the builder's filler.
-    Raises DataError if a split or corpus.json is missing.
+    Raises DataError if a split or corpus.json is missing, or train has more labels than a bundle can hold.
     """
     info = read_record(corpus / CORPUS_INFO, CorpusInfo)
-    labels = label_list(
-        types_of([distinct_tags(open_corpus("train", corpus))]), info.scheme if info.scheme == "TAGS" else INNER_SCHEME
-    )
+    labels = labels_of(types_of([distinct_tags(open_corpus("train", corpus))]), info.scheme)
     second = sorted(distinct_tags(open_corpus("second", corpus))) if (corpus / "second.parquet").exists() else []
     separate = bool(second) and _file_of("second", corpus) != _file_of("train", corpus)
     beside = stream_corpus("second", corpus) if second and not separate else iter(())

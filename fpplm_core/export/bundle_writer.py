@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from fpplm_core.export.bill_of_materials import bill_of_materials
 from fpplm_core.export.card import card
 from fpplm_core.export.cased import CasedPieces, keep_capitals
 from fpplm_core.export.golden import write_golden
-from fpplm_core.export.portable import make_portable, piece_roles, portable_labels
+from fpplm_core.export.portable import has_decoder, make_portable, piece_roles, portable_labels
 from fpplm_core.export.settings import ExportSettings, Variant
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.serving.bundle import (
@@ -110,10 +111,11 @@ def assemble(
         shutil.copyfile(graphs / LABEL_LM, bundle / LABEL_LM)
     names = ["input_ids", *(["token_type_ids"] if config.first_shape is not None else []), "attention_mask"]
     write_json(bundle / TOKENIZER_CONFIG, read_json(graphs / TOKENIZER_CONFIG) | {"model_input_names": names})
-    write_json(bundle / CONFIG, read_json(graphs / CONFIG) | hub_keys(config) | {OWN_KEY: config_json(config)})
+    keys = read_json(graphs / CONFIG) | hub_keys(config) | {OWN_KEY: config_json(config)}
+    write_text(bundle / CONFIG, json_with_rows(keys) + "\n")
     seal(bundle, lineage)
     write_golden(bundle, examples[:GOLDEN_SENTENCES])
-    write_text(bundle / CARD, card(lineage))
+    write_text(bundle / CARD, card(lineage, has_decoder(config.labels)))
     if reference is not None:
         write_text(bundle / SKETCH, reference.as_text())
     write_json(bundle / BILL_OF_MATERIALS, bill_of_materials(lineage, file_facts(bundle)))
@@ -167,6 +169,12 @@ def config_json(config: BundleConfig) -> dict[str, object]:
     del values["logits"]  # the format says which output it is
     named = {"words": segmentation, "label_lm": label_lm, "variants": variants}
     return {**values, **named, "graphs": graphs, "lower_case": lower_case}
+
+
+def json_with_rows(values: Any) -> str:
+    """Indented JSON with each list of numbers on one line: config.json of many labels must not exceed its LIMITS."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[\n[-+.,0-9e\s]+\]", lambda found: "".join(found[0].split()), text)
 
 
 def seal(bundle: Path, lineage: Mapping[str, Any]) -> None:

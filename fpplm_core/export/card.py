@@ -16,8 +16,8 @@ TAGS = ["onnx", "transformers.js", "fpplm"]
 METRICS = {"f1": "F1 (micro, exact spans)", "precision": "Precision (micro)", "recall": "Recall (micro)"}
 
 
-def card(lineage: Mapping[str, Any]) -> str:
-    """The text of the card, from the facts of the bundle's manifest."""
+def card(lineage: Mapping[str, Any], has_decoder: bool = True) -> str:
+    """The text of the card, from the facts of the bundle's manifest; `has_decoder` says what its graphs contain."""
     test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(
         f"| {markdown(kind)} | {row['precision']:.4f} | {row['recall']:.4f} | {row['f1']:.4f} | {row['support']} |"
@@ -45,7 +45,7 @@ from fpplm_core.serving import Predictor  # the extra serve of fpplm
 
 Predictor.load("bundle").predict("…")
 ```
-{other_clients(lineage)}
+{other_clients(lineage, has_decoder)}
 ## Limits
 
 It knows the types above in text like its training data; measure it on your own text before you rely on it.
@@ -99,11 +99,12 @@ sentences, the micro F1 of this graph is {graph["f1_without_documents"]:.4f}."""
     return text
 
 
-def other_clients(lineage: Mapping[str, Any]) -> str:
+def other_clients(lineage: Mapping[str, Any], has_decoder: bool) -> str:
     """The section on clients without fpplm: how they use the bundle, and the F1 that they get."""
     rows = "\n".join(client_rows(lineage.get("clients", {}), lineage.get("variants", {})))
     if not rows:
         return ""
+    decoder = "" if has_decoder else "The model has so many labels that the `logits` come without a decoder.\n"
     return f"""
 The pipelines of transformers and Transformers.js, Optimum and other clients of ONNX Runtime read `config.json`,
 `tokenizer.json` and `onnx/`. The label of a piece is that of the highest of its `logits`; pieces of a type are joined
@@ -113,8 +114,10 @@ until the next `B-` (`aggregation_strategy="simple"`). `golden.json` has texts w
 | --- | --- | --- |
 {rows}
 
-Such clients split words at every punctuation mark and cut off long texts; `Predictor` does neither.
-"""
+Such clients split words at every punctuation mark and cut off long texts, take the name of a special piece in a text
+(`[SEP]`, `</s>`) for that piece, and with an encoder that lower-cases find other pieces in words of mixed case
+(iPhone); `Predictor` does none of this.
+{decoder}"""
 
 
 def client_rows(clients: Mapping[str, Any], verdicts: Mapping[str, Any]) -> Iterator[str]:

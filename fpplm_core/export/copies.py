@@ -1,6 +1,6 @@
 """Copies of a bundle for other servers: a repository for the hub, and a model repository for Triton.
 
-They contain the same files, byte for byte. Writing them does not need torch.
+They contain the same files, byte for byte, but for what Git and a signature need. Writing them does not need torch.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fpplm_core.errors import BundleError, ParamsError
-from fpplm_core.serving.bundle import CONFIG, GIT_ATTRIBUTES, LIMITS, MANIFEST, UNLISTED, Bundle
+from fpplm_core.serving.bundle import CONFIG, GIT_ATTRIBUTES, LIMITS, MANIFEST, SIGNATURE, UNLISTED, Bundle
 from fpplm_core.serving.config import LOGITS, TAG_LOGITS
 from fpplm_core.serving.files import FETCH, open_regular, parse_json, read_limited
 from fpplm_core.serving.triton_model import BUNDLE, ENTITIES, TEXT
 
-LARGE = "*.onnx filter=lfs diff=lfs merge=lfs -text\n"  # the hub requires LFS for files of more than 10 MB
+LARGE = b"*.onnx filter=lfs diff=lfs merge=lfs -text"  # the hub requires LFS for files of more than 10 MB
 MODEL = "from fpplm_core.serving.triton_model import TritonPythonModel  # noqa: F401\n"
 LONGEST_BATCH = 64
 WAIT = 2000  # µs; the longest wait of a request for others
@@ -24,12 +24,22 @@ Ports = Mapping[str, Sequence[object]]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def write_hub_repository(bundle: Bundle, folder: Path) -> None:
-    """Writes the files of a bundle and .gitattributes. Raises ParamsError if the folder is not empty, BundleError."""
+def write_hub_repository(bundle: Bundle, folder: Path) -> bool:
+    """Writes the files of a bundle, and .gitattributes; returns whether that voided a signature, which is left out.
+
+    Raises ParamsError if the folder is not empty, BundleError.
+    """
     require_format_2(bundle)
     require_empty(folder, bundle)
     copy_files(bundle, folder)
-    (folder / GIT_ATTRIBUTES).write_text(LARGE, encoding="utf-8")
+    attributes, signature = folder / GIT_ATTRIBUTES, folder / SIGNATURE
+    lines = attributes.read_bytes().splitlines() if attributes.exists() else []
+    if LARGE in lines:
+        return False
+    attributes.write_bytes(b"".join(line + b"\n" for line in [*lines, LARGE]))
+    is_signed = signature.exists()
+    signature.unlink(missing_ok=True)
+    return is_signed
 
 
 def write_triton_repository(bundle: Bundle, folder: Path, name: str) -> None:

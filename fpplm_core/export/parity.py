@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fpplm_core.data.corpus import CorpusParts
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import FpplmError
+from fpplm_core.errors import BundleError, DeviceError, FpplmError
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, f1_of_counts, span_counts, sum_counts
 from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, gold_spans
 from fpplm_core.evaluation.significance import difference
@@ -65,21 +65,32 @@ def verify_graphs(
     test: TorchAnswer,
     settings: VerifySettings,
     measure: Callable[[Predictor], object],
-) -> dict[str, VariantVerdict]:
-    """The verdict on every graph of a bundle, on each available device, by "VARIANT on DEVICE".
+) -> tuple[dict[str, VariantVerdict], dict[str, str]]:
+    """The verdict on every graph of a bundle, on each available device, by "VARIANT on DEVICE"; and why others failed.
 
     `measure` is called with the loaded predictor of each.
+
+    Raises BundleError if the float32 graph fails on the CPU: a failure of any other is only returned.
     """
     offered = open_bundle(bundle).variants
     graphs = [(variant, device) for device in offered if is_available(device) for variant in offered[device]]
-    verdicts = {}
+    verdicts, failures = dict[str, VariantVerdict](), dict[str, str]()
     for number, (variant, device) in enumerate(graphs, start=1):
-        print(f"verifying {variant} on {device} ({number} of {len(graphs)})", flush=True)
-        predictor = Predictor.load(bundle, device, variant)
-        on_dev, on_test = (compare_logits(predictor, answer) for answer in (dev, test))
-        verdicts[f"{variant} on {device}"] = parity_verdict(variant, on_dev, on_test, settings)
-        measure(predictor)
-    return verdicts
+        name = f"{variant} on {device}"
+        print(f"verifying {name} ({number} of {len(graphs)})", flush=True)
+        try:
+            predictor = Predictor.load(bundle, device, variant)
+            on_dev, on_test = (compare_logits(predictor, answer) for answer in (dev, test))
+            verdict = parity_verdict(variant, on_dev, on_test, settings)
+            measure(predictor)
+        except (BundleError, DeviceError) as error:
+            if (variant, device) == ("fp32", "cpu"):
+                raise
+            failures[name] = ": ".join(filter(None, (error.what, error.got)))
+            print(f"{name} fails and is left out: {failures[name]}", flush=True)
+        else:
+            verdicts[name] = verdict
+    return verdicts, failures
 
 
 def compare_logits(predictor: Predictor, torch: TorchAnswer) -> Agreement:

@@ -6,6 +6,7 @@ B-TYPE. It sends zeros as token types. For it, the graph converts the tagger's o
 
 - A path of labels must be legal. `logits` are max-marginals, the scores of the best path through each label of a word,
   so their highest labels are the path that Viterbi finds. The paths extend over REACH words in both directions.
+  Above MOST_DECODED labels, they are the tagger's own.
 - The four prefixes become two: B and S become B, I and E become I.
 - A piece that continues a word has the logits of the word's first piece, with B turned into I.
 - Special pieces and padding are O.
@@ -32,6 +33,7 @@ from fpplm_core.tagging.viterbi import FORBIDDEN
 from fpplm_core.tagging.windows import UNKNOWN, WORD_SHAPES
 
 REACH = 5  # words; with 3, two of the 673 paths in the bundled dev and test differ, with 4 none (decision 27)
+MOST_DECODED = 100  # labels; the decoder costs their square: 265 take 0.12 s for 4 × 32 pieces, the encoder 0.03 s
 STARTS, CONTINUES, SPECIAL = range(3)  # what a piece does
 SOURCES = {"B": "BS", "I": "IE"}  # the tagger's prefixes for each portable one
 CERTAIN = 10.0  # the logit of O at special pieces; the others are 0
@@ -44,6 +46,11 @@ def portable_labels(labels: Sequence[str]) -> list[str]:
     """The labels of `logits`: O, then B-TYPE and I-TYPE of each type, for plain tags too."""
     kinds = list(dict.fromkeys(split_tag(label)[1] for label in labels[1:]))
     return [OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in SOURCES)]
+
+
+def has_decoder(labels: Sequence[str]) -> bool:
+    """Whether the highest `logits` are those of a legal path; if not, they are the tagger's own."""
+    return len(labels) <= MOST_DECODED
 
 
 def piece_roles(tokenizer: Tokenizer) -> NDArray[np.uint8]:
@@ -198,7 +205,8 @@ def add_shapes(build: GraphBuilder, words: Words, cased: CasedPieces, first_shap
 
 def add_logits(build: GraphBuilder, words: Words, decoder: SpanDecoder) -> None:
     """Adds the output `logits`, computed from `tag_logits`."""
-    marginals = max_marginals(build, score_places(build, words, len(decoder.labels)), decoder.scores)
+    scores = score_places(build, words, len(decoder.labels))
+    marginals = max_marginals(build, scores, decoder.scores) if has_decoder(decoder.labels) else scores
     portable = portable_labels(decoder.labels)
     first = best_of(build, marginals, label_sources(decoder.labels))
     never = build.node("Pad", first, build.constant([0] * 5 + [1]), build.constant(2 * FORBIDDEN, np.float32))

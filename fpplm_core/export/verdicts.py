@@ -66,7 +66,7 @@ class VerifyReport:
     """The verdicts by "VARIANT on DEVICE", the size of each graph, and the variants that the bundle leaves out.
 
     `served` is None without a bundle, `label_lm` without that model; `clients` has the variants that clients without
-    fpplm load on a CPU.
+    fpplm load on a CPU. `failures` says why a graph has no verdict on a device, by "VARIANT on DEVICE" too.
     """
 
     variants: dict[str, VariantVerdict]
@@ -74,13 +74,18 @@ class VerifyReport:
     refused: list[str]
     served: ServedF1 | None = None
     clients: dict[str, ClientF1] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
     label_lm: LabelLmTrial | None = None
 
     @classmethod
-    def of(cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int]) -> VerifyReport:
+    def of(
+        cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int], failures: Mapping[str, str] | None = None
+    ) -> VerifyReport:
         """A variant is left out if no device accepts it; `sizes` are the bytes of each graph."""
+        failed = dict(failures or {})
         accepted = {name.split()[0] for name, verdict in verdicts.items() if verdict.accepted}
-        return cls(verdicts, sizes, sorted({name.split()[0] for name in verdicts} - accepted))
+        refused = sorted({name.split()[0] for name in (*verdicts, *failed)} - accepted)
+        return cls(verdicts, sizes, refused, failures=failed)
 
     @property
     def kept(self) -> list[str]:

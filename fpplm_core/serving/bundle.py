@@ -50,7 +50,9 @@ SIGNATURE = "model.sig"  # the name that OpenSSF Model Signing gives it
 BILL_OF_MATERIALS = "bom.cdx.json"
 GIT_ATTRIBUTES = ".gitattributes"  # of a repository on the hub
 UNLISTED = {MANIFEST, SIGNATURE, GIT_ATTRIBUTES}
-_NAME = re.compile(rf"(?:{GRAPHS}/)?[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}")  # the same file on every system
+# The same file on every system: Windows drops a dot at the end, and takes some names for devices, such as nul.json.
+_DEVICE = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)"
+_NAME = re.compile(rf"(?:{GRAPHS}/)?(?!{_DEVICE})[A-Za-z0-9](?:[A-Za-z0-9._-]{{0,98}}[A-Za-z0-9_-])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MEGABYTE = 1 << 20
 # Bytes. A graph without external data, which no bundle has, is smaller than 2 GiB.
@@ -70,6 +72,7 @@ class Bundle:
     path: Path
     manifest: dict[str, Any]
     config: BundleConfig
+    manifest_sha256: str  # of the bytes that were read
     allow_links: bool = False
 
     @property
@@ -91,7 +94,7 @@ def open_bundle(path: Path | str, digest: str | None = None, allow_links: bool =
     another format.
     """
     path = Path(path)
-    manifest = _read_manifest(path, allow_links)
+    manifest, manifest_sha256 = _read_manifest(path, allow_links)
     if digest is not None and manifest["digest"] != digest.lower():
         do = "load the bundle that you mean, or pass the digest of this one if you trust it"
         raise BundleError(
@@ -107,13 +110,15 @@ def open_bundle(path: Path | str, digest: str | None = None, allow_links: bool =
     graphs = {*config.graphs.values()} | ({LABEL_LM} if config.label_lm_threshold else set())
     for name in sorted({TOKENIZER, *graphs} - set(files)):
         raise BundleError("named by config.json and not in the manifest", where=str(path), got=shorten(name), do=FETCH)
-    return Bundle(path, manifest, config, allow_links)
+    return Bundle(path, manifest, config, manifest_sha256, allow_links)
 
 
-def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
+def _read_manifest(path: Path, allow_links: bool) -> tuple[dict[str, Any], str]:
+    """The manifest, and the sha256 of its bytes."""
     file = path / MANIFEST
     with open_regular(file, allow_links) as stream:
-        manifest = parse_json(read_limited(stream, file, LIMITS[MANIFEST]), str(file))
+        raw = read_limited(stream, file, LIMITS[MANIFEST])
+    manifest = parse_json(raw, str(file))
     if type(manifest.get("format")) is not int or manifest["format"] not in FORMATS:
         do = f"this version reads formats {' and '.join(map(str, FORMATS))}"
         raise BundleError("unsupported bundle format", where=str(file), got=shorten(manifest.get("format")), do=do)
@@ -126,9 +131,10 @@ def _read_manifest(path: Path, allow_links: bool) -> dict[str, Any]:
         )
         do = f"a file needs a plain name, its sha256 and its bytes, at most {LARGEST_FILE:,}"
         raise BundleError("no list of files", where=str(file), got=shorten(wrong), do=do)
-    if len({name.lower() for name in files}) < len(files):
+    names = {*files, *UNLISTED}
+    if len({name.lower() for name in names}) < len(names):
         raise BundleError("two names differ in their case alone", where=str(file), do=FETCH)
-    return manifest
+    return manifest, hashlib.sha256(raw).hexdigest()
 
 
 def _is_entry(name: str, facts: Any) -> bool:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +62,26 @@ def read_limited(stream: BufferedReader, file: Path, limit: int) -> bytes:
 
 
 def parse_json(raw: bytes, where: str) -> dict[str, Any]:
-    """A JSON object as every reader understands it.
+    """A JSON object as every reader understands it. Raises BundleError as `parse_json_value` does."""
+    value = parse_json_value(raw, where)
+    if not isinstance(value, dict):
+        raise BundleError("not a JSON object", where=where, got=type(value).__name__, do=FETCH)
+    return value
 
-    Raises BundleError for anything else: syntax errors, NaN and Infinity, a key given twice, half a surrogate pair,
-    nesting that is too deep, a number of thousands of digits.
+
+def parse_json_value(raw: bytes, where: str) -> Any:
+    """A JSON value as every reader understands it.
+
+    Raises BundleError for anything else: syntax errors, another encoding than UTF-8, NaN, Infinity and numbers as large
+    as 1e999, a key given twice, half a surrogate pair, nesting that is too deep, a number of thousands of digits.
     """
     try:
         text = raw.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise BundleError("not a JSON file of a bundle", where=where, got=one_line(error), do=FETCH) from None
-    if not isinstance(value, dict):
-        raise BundleError("not a JSON object", where=where, got=type(value).__name__, do=FETCH)
     return value
 
 
@@ -83,6 +90,13 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a key is given twice")
     return found
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not isfinite(value):
+        raise ValueError(f"{number} is too large")
+    return value
 
 
 def _refuse_constant(name: str) -> None:

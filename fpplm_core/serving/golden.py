@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fpplm_core.errors import BundleError
 from fpplm_core.serving.bundle import GOLDEN
-from fpplm_core.serving.files import FETCH
+from fpplm_core.serving.files import FETCH, parse_json_value
 from fpplm_core.serving.predictor import Predictor
 
 PROBE = ["Angela", "Merkel", "visited", "Paris", "."]
@@ -44,12 +43,12 @@ def require_golden(predictor: Predictor) -> None:
 
 def _rows(raw: bytes, where: str) -> list[tuple[list[str], int | None, set[tuple[int, int, str]]]]:
     """The words, document number and spans of each golden sentence. Raises BundleError."""
+    values = parse_json_value(raw, where)
     try:
-        values: Any = json.loads(raw)
         rows = [(list(map(_text, row["words"])), row.get("document"), set(map(_span, row["spans"]))) for row in values]
         if any(type(document) not in (int, type(None)) for _, document, _ in rows):
             raise TypeError("a document")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise BundleError("no golden sentences", where=where, do=FETCH) from None
     return rows
 

@@ -206,6 +206,7 @@ def json_text(folder: Path, random: Random) -> Options:
         f'{{"labels": [], "model": 1, "files": 1, {inside}'.encode(),
         f'{{"a": NaN, {inside}'.encode(),
         f'{{"a": Infinity, {inside}'.encode(),
+        f'{{"a": 1e999, {inside}'.encode(),
         f'{{"a": {"9" * 10**4}, {inside}'.encode(),
         f'{{"a": "\\ud800", {inside}'.encode(),
         f'{{"a": "\\udc00x", {inside}'.encode(),

@@ -9,11 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from clients.measure import Runtime, try_client
 from fpplm_core.serving import Predictor
 from fpplm_core.tagging.words import segment
 from tests.conftest import ROOT
+from tests.hostile_bundles import tiny
 from tests.unit.clients.conftest import run_node
 
 CLIENT = ROOT / "clients/javascript"
@@ -67,6 +69,29 @@ def test_texts_in_node_and_in_a_page(number: int, clients: list[Runtime], bundle
     (tmp_path / "golden.json").write_text(json.dumps(rows))
     done, found = try_client(clients[number], bundle, tmp_path / "golden.json")
     assert [list(map(list, spans)) for spans in found] == wanted and done.returncode == 0, done.stdout
+
+
+@pytest.mark.usefixtures("javascript")
+@pytest.mark.parametrize("by_bundle", [True, False])
+def test_pieces_of_words_in_capitals(by_bundle: bool) -> None:
+    """The last Σ of a word becomes σ, as in training; the bundle says so, or its tokenizer lower-cases by itself."""
+    values = json.loads(tiny.tokenizer().to_str())
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"σςοαφικß", *(f"##{letter}" for letter in "σςοαφικß\u0307")]
+    values["model"]["vocab"] = {piece: number for number, piece in enumerate(pieces)}
+    values["normalizer"] |= {"lowercase": True, "strip_accents": True}
+    words = ["ΣΟΦΟΣ", "Σοφός", "σοφος", "ΟΣ", "Σ", "ΑΣ'", "Σ\u0301", "İK", "ẞ", "\u212a", "ΪΣ"]
+    tokenizer = Tokenizer.from_str(json.dumps(values))
+    wanted = [tokenizer.encode(word, add_special_tokens=False).ids for word in words]
+    values["normalizer"]["lowercase"] = not by_bundle
+    found = run_node(
+        f"""{READ}
+        import {{ Tagger }} from "{CLIENT}/tagger.mjs";
+        const tagger = new Tagger(null, {{ window: 64, lower_case: given.lower_case }}, given.tokenizer, null);
+        console.log(JSON.stringify(given.words.map((word) => tagger.pieces(word))));""",
+        {"tokenizer": values, "words": words, "lower_case": by_bundle},
+    )
+    assert dict(zip(words, found, strict=True)) == dict(zip(words, wanted, strict=True))
+    assert len({tuple(ids) for ids in found}) > 5
 
 
 @pytest.mark.usefixtures("javascript")

@@ -10,13 +10,31 @@ from tokenizers import Tokenizer
 from fpplm_core.data import windows as windows_module
 from fpplm_core.data.encoded import FIELDS
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import WindowCounts, chunks_with_margin, with_labels, write_windows
+from fpplm_core.data.windows import (
+    MOST_LABELS,
+    WindowCounts,
+    chunks_with_margin,
+    labels_of,
+    with_labels,
+    write_windows,
+)
+from fpplm_core.errors import DataError
 from fpplm_core.files import open_mapped_table
 from fpplm_core.tagging.schemes import INNER_SCHEME, label_list
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
 from fpplm_core.tagging.windows import WindowBuilder
 
 LABELS = label_list(["X", "Y"])
+
+
+@pytest.mark.parametrize(("scheme", "most"), [("IOB2", (MOST_LABELS - 1) // 4), ("TAGS", MOST_LABELS - 1)])
+def test_more_labels_than_a_bundle_holds_are_refused(scheme, most):
+    types = [f"type-{number}" for number in range(most + 1)]
+    assert len(labels_of(types[:most], scheme)) <= MOST_LABELS
+    with pytest.raises(
+        DataError, match=rf"too many labels, got \d+ labels of {most + 1} types, at most 1700 labels fit"
+    ):
+        labels_of(types, scheme)
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 9), st.integers(0, 12))

@@ -42,3 +42,5 @@ def test_the_card_says_what_other_clients_get() -> None:
     text = card(lineage(clients={"fp32": CLIENT}, variants={"fp32 on cpu": VERDICT}))
     assert "| `onnx/model.onnx`, as such a client | 0.7442 | 0.7370 |" in text
     assert "| fp32, as `Predictor` | 0.7577 | 0.7449 |" in text
+    assert "without a decoder" not in text
+    assert "without a decoder" in card(lineage(clients={"fp32": CLIENT}, variants={"fp32 on cpu": VERDICT}), False)

@@ -37,12 +37,26 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_a_repository_for_the_hub_is_the_bundle(bundle: Path, tmp_path: Path) -> None:
     """A download of the repository is a bundle too."""
-    (bundle / "model.sig").write_text("{}")
-    write_hub_repository(open_bundle(bundle), tmp_path / "hub")
+    assert not write_hub_repository(open_bundle(bundle), tmp_path / "hub")
     assert Predictor.load(tmp_path / "hub", "cpu").predict(TEXTS[0]) == Predictor.load(bundle, "cpu").predict(TEXTS[0])
     found = files(tmp_path / "hub")
     assert found.pop(".gitattributes").startswith(b"*.onnx filter=lfs")
     assert found == files(bundle)
+
+
+def test_a_signature_goes_along_only_if_it_holds(tmp_path: Path) -> None:
+    own = make_portable(write_tiny_bundle(tmp_path / "own"))
+    (own / "model.sig").write_text("{}")
+    (own / ".gitattributes").write_text("*.bin -text")
+    assert write_hub_repository(open_bundle(own), tmp_path / "hub")
+    assert not (tmp_path / "hub/model.sig").exists()
+    lines = (tmp_path / "hub/.gitattributes").read_text().splitlines()
+    assert lines == ["*.bin -text", "*.onnx filter=lfs diff=lfs merge=lfs -text"]
+    (tmp_path / "hub/model.sig").write_text("{}")
+    assert not write_hub_repository(open_bundle(tmp_path / "hub"), tmp_path / "again")
+    assert files(tmp_path / "again") == files(tmp_path / "hub"), "nothing was added"
+    done = CliRunner().invoke(app, ["bundle", "export", str(own), str(tmp_path / "told")])
+    assert done.exit_code == 0 and "the signature is left out" in done.output
 
 
 @pytest.fixture

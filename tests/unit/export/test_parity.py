@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import FpplmError
-from fpplm_core.export.bundle_writer import by_device, config_json
-from fpplm_core.export.parity import TorchAnswer, compare_logits, parity_verdict
+from fpplm_core.data.windows import MOST_LABELS
+from fpplm_core.errors import BundleError, FpplmError
+from fpplm_core.export.bundle_writer import by_device, config_json, json_with_rows, seal
+from fpplm_core.export.parity import TorchAnswer, compare_logits, parity_verdict, verify_graphs
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport, require_fp32
+from fpplm_core.serving import Predictor
+from fpplm_core.serving.bundle import CONFIG, LIMITS
 from fpplm_core.serving.config import BundleConfig
 from fpplm_core.tagging.decoder import SpanDecoder
+from tests.hostile_bundles.tiny import write_tiny_bundle
 
 LABELS = ["O", "S-PER"]
 SETTINGS = VerifySettings(max_logit_delta=1e-3, max_f1_loss=0.1, max_f1_bound=1.0)
@@ -164,6 +172,44 @@ def test_each_device_serves_what_it_accepted_itself(cpu: bool, cuda: bool) -> No
     require_fp32(found)
 
 
+def answer_of(bundle: Path) -> TorchAnswer:
+    """Sentences, and the float32 graph's own logits as torch's."""
+    rows = Predictor.load(bundle, "cpu", "fp32").logits([s.words for s in SENTENCES], [None, None])
+    return TorchAnswer([SENTENCES], np.concatenate(rows))
+
+
+def spoil(graph: Path) -> None:
+    """Makes all numbers that a graph answers infinite."""
+    model = onnx.load(graph)
+    for constant in model.graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if values.dtype == np.float32:
+            constant.CopyFrom(numpy_helper.from_array(np.full_like(values, np.inf), constant.name))
+    onnx.save(model, graph)
+
+
+@pytest.mark.parametrize("spoiled", ["int8", "fp32"])
+def test_a_graph_that_fails_is_left_out_unless_it_is_fp32(tmp_path: Path, spoiled: str) -> None:
+    files = {"fp32": "onnx/model.onnx", "int8": "onnx/model_quantized.onnx"}
+    bundle = write_tiny_bundle(tmp_path / "bundle", variants={"cpu": ["int8", "fp32"]}, graphs=files)
+    shutil.copyfile(bundle / files["fp32"], bundle / files["int8"])
+    seal(bundle, {})
+    answer = answer_of(bundle)
+    spoil(bundle / files[spoiled])
+    seal(bundle, {})
+    measured: list[str] = []
+    arguments = bundle, answer, answer, SETTINGS, lambda predictor: measured.append(predictor.variant)
+    if spoiled == "fp32":
+        with pytest.raises(BundleError, match="not finite"):
+            verify_graphs(*arguments)
+        return
+    verdicts, failures = verify_graphs(*arguments)
+    assert failures == {"int8 on cpu": "the graph gives numbers that are not finite"}
+    assert list(verdicts) == ["fp32 on cpu"] and measured == ["fp32"]
+    found = VerifyReport.of(verdicts, dict.fromkeys(files, 1), failures)
+    assert found.refused == ["int8"] and found.by_device(ORDER)["cpu"] == ["fp32"]
+
+
 def test_without_fp32_there_is_no_bundle() -> None:
     report = VerifyReport.of({"fp32 on cpu": replace(GOOD, accepted=False)}, {"fp32": 1})
     with pytest.raises(FpplmError, match=r"verify: the exported graph does not .*\"dev_f1\": 0\.5"):
@@ -172,7 +218,16 @@ def test_without_fp32_there_is_no_bundle() -> None:
 
 def test_the_trial_of_the_label_language_model_comes_last_in_the_file() -> None:
     report = VerifyReport.of({"fp32 on cpu": GOOD}, {"fp32": 1})
-    assert list(asdict(report)) == ["variants", "bytes", "refused", "served", "clients", "label_lm"]
+    assert list(asdict(report)) == ["variants", "bytes", "refused", "served", "clients", "failures", "label_lm"]
+
+
+def test_the_transitions_of_the_most_labels_fit_into_a_bundle() -> None:
+    """A row takes one line; those of learned scores are the longest."""
+    rows = np.random.default_rng(1).normal(0, 0.5, (17, MOST_LABELS + 1)).astype(np.float32).tolist()
+    values = {"labels": ["O", "[\n1,\n2]"], "fpplm": {"transitions": rows, "none": []}}
+    text = json_with_rows(values)
+    assert json.loads(text) == values and text.count("\n") < 30
+    assert len(text) / 17 * (MOST_LABELS + 1) < LIMITS[CONFIG]
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:

@@ -19,7 +19,17 @@ from tokenizers import Tokenizer
 
 from fpplm_core.export.cased import keep_capitals
 from fpplm_core.export.generic_client import join_pieces
-from fpplm_core.export.portable import CONTINUES, REACH, SPECIAL, STARTS, make_portable, piece_roles, portable_labels
+from fpplm_core.export.portable import (
+    CONTINUES,
+    MOST_DECODED,
+    REACH,
+    SPECIAL,
+    STARTS,
+    has_decoder,
+    make_portable,
+    piece_roles,
+    portable_labels,
+)
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.schemes import label_list
 from fpplm_core.tagging.windows import WORD_SHAPES, WindowBuilder, word_shape
@@ -156,6 +166,21 @@ def test_a_logit_is_the_score_of_the_best_path_through_its_label() -> None:
     shift = found[0, 1:-1] - wanted  # the ends of a sentence, repeated, add a constant to each word
     for word in range(4):
         np.testing.assert_allclose(shift[word][likely[word]], shift[word, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("kinds", [24, 25])
+def test_many_labels_have_no_decoder(kinds: int) -> None:
+    """With more labels than MOST_DECODED, the `logits` of a word are the tagger's own."""
+    labels = label_list([f"T{number}" for number in range(kinds)])
+    assert has_decoder(labels) == (len(labels) <= MOST_DECODED) == (kinds == 24)
+    decoder, roles = decoder_of(labels, 1), np.array([SPECIAL] * 3 + [STARTS] * (PIECES - 3), dtype=np.uint8)
+    table = np.random.default_rng(1).normal(0, 3, (PIECES, len(labels))).astype(np.float32)
+    graph = session(table, decoder, roles)
+    portable, own = run(graph, [[CLS, 7, 50, 9, SEP]])
+    merged = np.stack([own[..., 0]] + [own[..., [p, q]].max(-1) for t in range(0, 4 * kinds, 4) for p, q in
+                                       ((t + 1, t + 4), (t + 2, t + 3))], axis=-1)  # fmt: skip
+    assert np.array_equal(portable[0, 1:-1], merged[0, 1:-1]) == (kinds == 25)
+    assert not portable[0, [0, -1]].argmax(axis=1).any()
 
 
 def test_labels_are_those_that_pipelines_read() -> None:

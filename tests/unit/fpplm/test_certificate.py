@@ -27,6 +27,7 @@ from fpplm.registry.versions import bundle_of
 from fpplm.report.run import Verdict
 from fpplm_core.errors import BundleError, DataError, FpplmError, RegistryError
 from fpplm_core.export.bundle_writer import seal
+from fpplm_core.files import file_sha256
 from fpplm_core.serving import open_bundle
 from tests.unit.fpplm.proof import CHANGES, FACTS, seal_again, write_bundle, write_key
 
@@ -39,6 +40,12 @@ def git(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def of_files() -> dict[str, Any]:
+    """The facts of a manifest about files of this folder."""
+    data = {name: file_sha256(Path(name)) for name in FACTS["data"]}
+    return {"data": data, "lock_sha256": file_sha256(Path("requirements.lock"))}
+
+
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a registered version in DVC's cache, its certificate, the same signed, and keys."""
@@ -46,15 +53,20 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         git("init", "-q", "-b", "main")
-        bundle = open_bundle(write_bundle(Path("bundle")))
+        Path("params.yaml").write_text(yaml.safe_dump(FACTS["parameters"] | {"promotion": {"alpha": 0.05}}))
+        Path("requirements.lock").write_bytes(b"numpy==1\r\n")
+        for name in FACTS["data"]:
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).write_text(f"{name}\n", encoding="utf-8")
+        bundle = open_bundle(write_bundle(Path("bundle"), **of_files()))
         with Repo.init() as repo:
             (tracked,) = repo.add("bundle")
         assert folder_hash(bundle) == tracked.outs[0].hash_info.value, "DVC itself has this hash"
         outs = [{"path": "bundle", "hash": "md5", "md5": folder_hash(bundle)}]
         Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"verify": {"cmd": "x", "outs": outs}}}))
-        Path("requirements.lock").write_bytes(b"numpy==1\r\n")
         Path("metrics").mkdir()
-        Path("metrics/gate.json").write_text('{"passed": true, "rules": []}')
+        rules = [{"name": "coverage", "value": 1.0}, {"name": "test F1", "value": 0.75}]
+        Path("metrics/gate.json").write_text(json.dumps({"passed": True, "rules": rules}))
         git("add", "-A")
         git("commit", "-qm", "model")
         git("tag", "-a", f"tagger@{VERSION}", "-m", VERSION)
@@ -210,12 +222,10 @@ def test_what_is_no_certificate_is_refused_in_one_line(here: Path, tmp_path: Pat
 
 def test_another_commit_or_lock_is_refused(own: Path) -> None:
     """The tag of the version was moved, by whoever may push."""
-    Path("requirements.lock").write_bytes(b"numpy==2\n")
-    git("commit", "-qam", "other")
+    git("commit", "-qm", "other", "--allow-empty")
     git("tag", "-af", f"tagger@{VERSION}", "-m", VERSION)
     said = refusal()
-    assert "commit.digest.gitCommit" in said and "requirements.lock.digest.sha256" in said
-    assert "dvc.lock.digest" not in said
+    assert "commit.digest.gitCommit" in said and ".lock.digest" not in said
     lock = yaml.safe_load(Path("dvc.lock").read_text())
     lock["stages"]["verify"]["outs"][0]["md5"] = "0" * 32 + ".dir"
     Path("dvc.lock").write_text(yaml.safe_dump(lock))
@@ -224,10 +234,33 @@ def test_another_commit_or_lock_is_refused(own: Path) -> None:
     assert "another bundle than that of v1.0.0 in dvc.lock" in refusal(BundleError)
 
 
-def test_a_repository_without_the_version_says_so(own: Path, tmp_path: Path) -> None:
+FALSE_FACTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "parameter": (lambda m: m["parameters"].update(lr=9.0), "lr is 0.001 there, 9.0 in the manifest"),
+    "another parameter": (lambda m: m["parameters"]["model"].update(head="crf"), "model.head is – there, crf"),
+    "data": (lambda m: m["data"].update({"data/w/train.conll": "f" * 64}), "data/w/train.conll is "),
+    "less data": (lambda m: m["data"].pop("data/w/train.conll"), "there, – in the manifest"),
+    "lock": (lambda m: m.update(lock_sha256="f" * 64), "lock_sha256 is "),
+    "no lock": (lambda m: m.update(lock_sha256=None), "lock_sha256 is "),
+    "score": (lambda m: m["scores"]["test"].update(f1=0.99), "test F1 is 0.75 there, 0.99 in the manifest"),
+}
+
+
+@pytest.mark.parametrize("fact", FALSE_FACTS)
+def test_a_manifest_that_disagrees_with_its_commit_is_refused(own: Path, fact: str) -> None:
+    """Bundle, dvc.lock and certificate agree with each other, as whoever may push can make them."""
+    change, said = FALSE_FACTS[fact]
+    lock, before = Path("dvc.lock").read_text(), folder_hash(open_bundle("bundle"))
+    change(facts := copy.deepcopy(FACTS | of_files()))
+    seal(Path("bundle"), facts)
+    Path("dvc.lock").write_text(lock.replace(before, folder_hash(open_bundle("bundle"))))
+    git("commit", "-qam", "false")
+    git("tag", "-af", f"tagger@{VERSION}", "-m", VERSION)
+    assert said in (found := refusal(BundleError)) and "its manifest disagrees with the commit of v1.0.0" in found
+
+
+def test_a_repository_without_the_version_says_so(own: Path) -> None:
     git("tag", "-d", f"tagger@{VERSION}")
     assert "no such version" in refusal()
-    write_bundle(tmp_path / "bundle")
     git("tag", "-a", f"tagger@{VERSION}", "-m", VERSION)
     git("rm", "-q", "metrics/gate.json")
     git("commit", "-qm", "no gate")

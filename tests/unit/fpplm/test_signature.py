@@ -7,15 +7,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
 from fpplm.cli.main import app
+from fpplm.proof import signature
 from fpplm.proof.signature import sign, verify_signature
 from fpplm_core.errors import BundleError, FpplmError, ParamsError
 from fpplm_core.serving import open_bundle
+from fpplm_core.serving.bundle import Bundle
 from tests.unit.fpplm.proof import CHANGES, seal_again, write_bundle, write_certificates, write_key
 
 
@@ -79,6 +82,21 @@ def test_a_file_that_no_manifest_lists_is_refused_too(own: Path, name: str) -> N
     (own / "bundle" / name).write_text("x")
     open_bundle(own / "bundle")
     assert f"Extra files found in model 'bundle': {name}" in refusal(own)
+
+
+def test_the_bundle_that_is_returned_is_the_one_that_was_signed(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody puts the signed bundle in the place of another one after that was opened."""
+    (own / "bundle").rename(own / "signed")
+    write_bundle(own / "bundle", fpplm="9")
+
+    def open_and_replace(*arguments: Any, **options: Any) -> Bundle:
+        opened = open_bundle(*arguments, **options)
+        shutil.rmtree(own / "bundle")
+        (own / "signed").rename(own / "bundle")
+        return opened
+
+    monkeypatch.setattr(signature, "open_bundle", open_and_replace)
+    assert "manifest.json changed while the signature was verified" in refusal(own)
 
 
 def test_another_key_or_another_bundles_signature_is_refused(own: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from fpplm_core.errors import BundleError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor, bundle, open_bundle
+from fpplm_core.serving.golden import require_golden
 from tests.hostile_bundles import files, values
 from tests.hostile_bundles.tiny import CONFIG, LABELS, as_format_1, reseal, save_tagger, table, write_tiny_bundle
 
@@ -61,11 +62,45 @@ def test_a_bundle_of_format_1_answers_as_before(whole, folder):
     assert old.explain(words) == new.explain(words) and old.predict(TEXT) == new.predict(TEXT)
 
 
+@pytest.mark.parametrize("name", ["nulls.json", "console", "com10.json", "onnx/a-con.onnx", "x", "x" * 100])
+def test_plain_names_are_accepted(folder, name):
+    (folder / name).write_text("x")
+    reseal(folder)
+    assert name in open_bundle(folder).manifest["files"]
+
+
 def test_a_format_and_the_keys_of_another_do_not_go_together(folder):
     values.edit(folder, "config.json", lambda config: config.update(config.pop("fpplm")))
     assert "`fpplm` must be there" in refusal(folder)
     files.write_manifest(folder, files.manifest_of(folder) | {"format": 1})
     assert "not in the manifest, got 'model.fp32.onnx'" in refusal(folder)
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_numbers_are_finite(folder, number):
+    file = folder / "config.json"
+    file.write_text(file.read_text().replace("{", f'{{"more": {number}, ', 1))
+    reseal(folder)
+    assert f"config.json: not a JSON file of a bundle, got {number} is " in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"\xef\xbb\xbf[]", "BOM"),
+        ("[]".encode("utf-16"), "utf-8"),
+        (b'[{"words": ["London"], "words": ["Paris"], "spans": []}]', "a key is given twice"),
+        (b"[NaN]", "NaN is no number"),
+        (b"{", "not a JSON file"),
+        (b"{}x", "not a JSON file"),
+        (b'{"words": []}', "no golden sentences"),
+    ],
+)
+def test_golden_sentences_are_read_as_strictly_as_other_files(folder, raw, said):
+    (folder / "golden.json").write_bytes(raw)
+    reseal(folder)
+    with pytest.raises(BundleError, match=said):
+        require_golden(Predictor.load(folder, "cpu"))
 
 
 @pytest.mark.parametrize("name", files.NAMES, ids=ascii)

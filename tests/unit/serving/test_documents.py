@@ -100,7 +100,7 @@ def test_verify_does_not_join_the_last_document_of_dev_with_the_first_of_test(bu
     alone = predictor.logits([first.words]), predictor.logits([s.words for s in rest], [s.document for s in rest])
     dev, test = (TorchAnswer([p], np.concatenate(rows)) for p, rows in zip(([first], rest), alone, strict=True))
     settings = VerifySettings(max_logit_delta=1e-3, max_f1_loss=0, max_f1_bound=0)
-    (verdict,) = verify_graphs(bundle, dev, test, settings, print).values()
+    (verdict,) = verify_graphs(bundle, dev, test, settings, print)[0].values()
     assert verdict.accepted and verdict.max_logit_delta == 0
     answers = [row for rows in alone for row in predictor.decoder.spans(rows)]
     assert spans([[(span, 1.0) for span in row] for row in answers]) == [*ALONE[:2], *PAIRED[2:]]
