@@ -62,7 +62,7 @@ def word_faults(word: str, form: str, twins: frozenset[str]) -> dict[str, str]:
     if "control_character" not in found and (reason := mojibake(word)):
         found["mojibake"] = reason
     if normal_form(word) == "replaced":
-        if (twin := unicodedata.normalize(form, word)) in twins:
+        if (twin := unicodedata.normalize("NFC", word)) in twins:
             found["not_normalised"] = f"{word!a} is another form of {twin!a}, which occurs too"
     elif normal_form(word) not in ("", form):
         found["not_normalised"] = f"{word!a} is not in {form}, unlike most words"
