@@ -183,7 +183,8 @@ def read_yaml(path: Path | str) -> Any:
 def yaml_text(values: Any) -> str:
     """Plain values as YAML 1.2, from which `read_yaml` reads the same values; keys stay in their order."""
     yaml, text = YAML(typ="safe", pure=True), StringIO()
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = False, False, 10_000
+    yaml.default_flow_style, yaml.width = False, 10_000
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(values, text)
     return text.getvalue()
 
