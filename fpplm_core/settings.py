@@ -184,7 +184,7 @@ def yaml_text(values: Any) -> str:
     """Plain values as YAML 1.2, from which `read_yaml` reads the same values; keys stay in their order."""
     yaml, text = YAML(typ="safe", pure=True), StringIO()
     yaml.default_flow_style, yaml.width = False, 10_000
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel declares it as None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(values, text)
     return text.getvalue()
 

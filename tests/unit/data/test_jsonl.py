@@ -119,8 +119,8 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
             "tags: the tags are numbers, which have no names, got [0]; put",
         ),
         ('{"tokens": ["a"], "tags": ["O", 1.5]}', "tags: not a list of strings, got ['O', 1.5]"),
-        ('{"tokens": ["a"], "tags": [true]}', "tags: not a list of strings, got [True]"),
-        ('{"tokens": [null], "tags": ["O"]}', "tokens: not a list of strings, got [None]"),
+        ('{"tokens": ["a"], "tags": [true]}', "tags: not a list of strings, got [true]"),
+        ('{"tokens": [null], "tags": ["O"]}', "tokens: not a list of strings, got [null]"),
         ('{"tokens": ["\\ud83d"], "tags": ["O"]}', "half of a surrogate pair"),
         *(
             (f'{{"tokens": ["a", "b"], "tags": ["O", "O"], "text": "a b", "offsets": {offsets}}}', said)
@@ -132,7 +132,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
                 ("[[0, 2], [1, 3]]", "offsets out of order"),
                 ("[[-1, 0], [0, 1]]", "offsets out of order"),
                 ("[[0, 1], [3, 2]]", "offsets out of order"),
-                ("[[0, 1], [2, true]]", "offsets: not [start, end], got [2, True]"),
+                ("[[0, 1], [2, true]]", "offsets: not [start, end], got [2, true]"),
                 ("[[0, 1], [2, 3.0]]", "offsets: not [start, end]"),
                 ("[[0, 1], 2]", "offsets: not [start, end]"),
                 ("null", "offsets: not [start, end]"),
