@@ -190,6 +190,15 @@ RUN = {
 }  # fmt: skip
 
 
+def test_a_graph_that_fails_is_shown_with_the_reason(whole_run):
+    verify = FILES["metrics/verify.json"]
+    failed = {"bytes": verify["bytes"] | {"fp16": 1}, "refused": ["fp16", "int8"], "failures": {"fp16 on cpu": "<b>∞"}}
+    write(whole_run / "metrics/verify.json", verify | failed)
+    text = Page(rendered(whole_run)).text["verify"]
+    assert "fp16 on cpu fails and is left out: <b>∞" in text and "fp16 was left out" not in text
+    assert "int8 was left out of the bundle: on cpu it loses" in text
+
+
 def test_both_f1_are_shown_and_named_with_the_served_one_in_front(whole_run):
     text = Page(rendered(whole_run)).text
     assert "trained test F1, 95 % interval 0.470 [0.420, 0.520]" in text["header"] and "served" not in text["header"]
