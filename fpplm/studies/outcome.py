@@ -14,6 +14,7 @@ from fpplm.studies.ledger import LedgerRow, read_ledger, unpacked
 from fpplm.studies.plan import Plan, choices_file, choosing, read_plan
 from fpplm.studies.scatter import scatter
 from fpplm.studies.statistics import Effect, Pair, effect, spread
+from fpplm_core.errors import ParamsError
 from fpplm_core.evaluation.significance import holm
 
 HARM = -0.003  # a difference of F1; "harm" if the whole interval of a corpus is below it
@@ -24,7 +25,8 @@ Runs = dict[str, dict[str, dict[int, LedgerRow]]]  # arm → corpus → seed →
 def write_outcome(plan: Path, results: Path) -> str:
     """Writes the tables and plots of a plan's finished runs, and returns the tables as Markdown.
 
-    If a run was made with several versions of the code, the last one counts. The text names the commits.
+    If a run was made with several versions of the code, the last one counts. The text names the commits. Raises
+    ParamsError, and writes nothing, if the ledger has none of the plan's runs.
     """
     wanted = read_plan(plan)
     ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
@@ -42,7 +44,9 @@ def write_outcome(plan: Path, results: Path) -> str:
         (results / f"{plan.stem}.svg").write_text(forest(effects), encoding="utf-8")
         (results / f"{plan.stem}-seconds.svg").write_text(scatter(against_time(found)), encoding="utf-8")
     text = "\n".join(part for part in parts if part)
-    results.mkdir(parents=True, exist_ok=True)
+    if not text:
+        do = f"run: fpplm ablate {plan}; a changed parameter, corpus or encoder makes other runs"
+        raise ParamsError("none of the plan's runs is in the ledger", where=str(results / "runs.jsonl"), do=do)
     (results / f"{plan.stem}.md").write_text(text, encoding="utf-8")
     return text
 

@@ -150,6 +150,26 @@ def test_a_technique_does_not_change_the_trainer():
     assert {one.arm for one, other in pairs if one.key == other.key} == {"Trainer"}
 
 
+def test_a_parameter_that_no_run_reads_changes_no_key(plan):
+    unread = {"gate.min_f1": 0.5, "promotion.margin": 0.5, "export.variants": ["fp32"], "verify.max_f1_loss": 0.1}
+    common = PLAN["common"]
+    assert [run.key for run in cells(common=common | unread)] == [run.key for run in cells()]
+    for name, value in {"encode.stride": 32, "model.dropout": 0.2, "train.ema": 0.5, "data.repair": "discard"}.items():
+        assert not {run.key for run in cells(common=common | {name: value})} & {run.key for run in cells()}
+
+
+def test_a_local_encoder_may_lie_outside_the_project(tmp_path):
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    digests = set()
+    for text in ("a", "b"):
+        (encoder / "config.json").write_text(text)
+        content.cache_clear()
+        digests.add(content(str(encoder)))
+    shutil.copytree(encoder, tmp_path / "elsewhere" / "encoder")
+    assert len(digests) == 2 and content(str(tmp_path / "elsewhere" / "encoder")) in digests
+
+
 def test_a_corpus_may_want_an_arm_otherwise():
     own = {"Trainer": {"train.lr": 2.0e-4}, "plain": {"train.lr": 1.0e-4}}
     runs = cells(corpora=PLAN["corpora"] | {"small": PLAN["corpora"]["small"] | {"arms": own}})
@@ -268,7 +288,8 @@ def test_a_key_is_the_same_in_another_checkout(tmp_path, monkeypatch):
     keys = [run.key for run in cells()]
     for name in ("data", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / "other" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "params.yaml", tmp_path / "other")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path / "other")
 
     def keys_there():
         content.cache_clear()
@@ -329,8 +350,11 @@ def test_without_a_search_there_are_the_mean_score_and_the_median_seconds(plan, 
     assert "| whole | plain | 3 | 0 | 52.0 | 11 |" in write_outcome(file, tmp_path)
 
 
-def test_an_empty_ledger_gives_an_empty_page(plan, tmp_path):
-    assert write_outcome(plan(), tmp_path / "none").strip() == ""
+def test_without_a_run_of_the_plan_nothing_is_written(plan, tmp_path):
+    (tmp_path / "plan.md").write_text("earlier tables")
+    with pytest.raises(ParamsError, match=r"runs\.jsonl: none of the plan's runs is in the ledger.*fpplm ablate"):
+        write_outcome(plan(), tmp_path)
+    assert (tmp_path / "plan.md").read_text() == "earlier tables"
 
 
 def test_the_plots_are_xml_with_everything_inside():
