@@ -76,11 +76,11 @@ def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choice
     start = time.perf_counter()
     run = partial(run, facts=facts, finished=finished)  # so wrapped, Prefect does not copy the growing list
     waiting = [execute.submit(cell, run) for cell in todo]
-    failed: list[FpplmError] = []
+    failed: list[FpplmError | OSError] = []
     for number, future in enumerate(as_completed(waiting), start=1):
         try:
             row = future.result()
-        except FpplmError as error:  # the others are worth their hours all the same
+        except (FpplmError, OSError) as error:  # the others are worth their hours all the same
             print(f"{number}/{len(todo)} failed: {error}", flush=True)
             failed.append(error)
             continue

@@ -19,7 +19,8 @@ class LedgerRow:
     """The result of one run.
 
     `key` is the digest of parameters, data and encoder, `code` that of the code. `values` are the parameters that its
-    trial drew, or that were chosen; `curve` is dev F1 by epoch; `dev_f1` of a `pruned` trial is its best until then.
+    trial drew, or that were chosen; `curve` is dev F1 by epoch; `dev_f1` of a trial that was `pruned`, or
+    that diverged, is its best until then.
     Only final runs have `choices` (the commit of plan, params.yaml and choices), `test` (scores by name) and `counts`
     (`packed` tp, fp and fn of each document of test, or of each sentence if no documents are marked). `seconds` and
     `peak_mb` (MiB of memory) are those of the training.

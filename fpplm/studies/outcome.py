@@ -65,6 +65,9 @@ def on_dev(rows: list[LedgerRow]) -> str:
     for corpus, arm in dict.fromkeys((row.corpus, row.arm) for row in rows):
         own = [row for row in rows if (row.corpus, row.arm) == (corpus, arm)]
         ended = [row for row in own if not row.pruned]
+        if not ended:  # all have diverged
+            lines.append(f"| {corpus} | {arm} | {len(own)} | {len(own)} |  |  |  |")
+            continue
         best = max(ended, key=lambda row: row.dev_f1)
         shown = [best] if best.trial is not None else ended
         score, seconds = np.mean([row.dev_f1 for row in shown]), np.median([row.seconds for row in shown])
