@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,13 +37,15 @@ def write_outcome(plan: Path, results: Path) -> str:
     if chosen or not wanted.choices:
         parts.append(on_dev(rows_of(cells_of(plan, results, final=False), ledger)))
     found: Runs = {}
-    for row in rows_of(cells_of(plan, results, final=True), ledger) if chosen else []:
+    finals = cells_of(plan, results, final=True) if chosen else []
+    for row in rows_of(finals, ledger):
         found.setdefault(row.arm, {}).setdefault(row.corpus, {})[row.seed] = row
     if found:
         text, effects = on_test(found, wanted)
-        parts.append(text)
+        parts += [text, provenance(found, finals)]
         (results / f"{plan.stem}.svg").write_text(forest(effects), encoding="utf-8")
-        (results / f"{plan.stem}-seconds.svg").write_text(scatter(against_time(found)), encoding="utf-8")
+        if points := against_time(found):
+            (results / f"{plan.stem}-seconds.svg").write_text(scatter(points), encoding="utf-8")
     text = "\n".join(part for part in parts if part)
     if not text:
         do = f"run: fpplm ablate {plan}; a changed parameter, corpus or encoder makes other runs"
@@ -97,7 +100,7 @@ def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]
     for key, one in single.items():
         harm = "harm" if one.high < HARM else ""
         parts.append(f"| {' | '.join(key)} | {signed(one)} | {corrected[key]:.4f} | {harm} |")
-    parts += ["", *arm_table(found), "", provenance(found), ""]
+    parts += ["", *arm_table(found), ""]
     plots: dict[str, dict[str, Effect]] = {f"mean of {len(pairs[names])} corpora": {} for names in primary}
     for names, one in primary.items():
         plots[f"mean of {len(pairs[names])} corpora"][" − ".join(names)] = one
@@ -107,12 +110,22 @@ def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]
 
 
 def comparisons(found: Runs, plan: Plan) -> Iterator[tuple[str, str]]:
-    """The pairs of arms to compare; of a list of arms, the one with the highest mean test F1 over its corpora."""
+    """The pairs of arms to compare; of a list of arms, the one with the highest mean test F1 on what all have run."""
     for arm, others in plan.compare.items():
         for other in others:
             rivals = [name for name in ([other] if isinstance(other, str) else other) if name in found]
-            if arm in found and rivals:
-                yield arm, max(rivals, key=lambda name: mean_test(found[name]))
+            if arm in found and (shared := shared_runs(found, rivals)):
+                yield arm, max(shared, key=lambda name: mean_test(shared[name]))
+
+
+def shared_runs(found: Runs, arms: list[str]) -> Runs:
+    """The runs of these arms on the corpora and with the seeds that all of them have; empty if there is none."""
+    shared: Runs = {}
+    for corpus in set.intersection(*(set(found[arm]) for arm in arms)) if arms else ():
+        seeds = set.intersection(*(set(found[arm][corpus]) for arm in arms))
+        for arm in arms if seeds else ():
+            shared.setdefault(arm, {})[corpus] = {seed: found[arm][corpus][seed] for seed in sorted(seeds)}
+    return shared
 
 
 def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
@@ -129,7 +142,10 @@ def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
 
 
 def arm_table(found: Runs) -> Iterator[str]:
-    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the mean seconds of training."""
+    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the mean seconds of training.
+
+    Means are those of arms that have run on every corpus of the table.
+    """
     corpora = list(dict.fromkeys(corpus for runs in found.values() for corpus in runs))
     yield f"## Test F1\n\n| arm | {' | '.join(corpora)} | mean | SD over seeds [95 %] | seconds |"
     yield "| --- " * (len(corpora) + 4) + "|"
@@ -139,19 +155,29 @@ def arm_table(found: Runs) -> Iterator[str]:
         deviation = (
             " [".join(f"{100 * value:.2f}" for value in pooled[:2]) + f", {100 * pooled.high:.2f}]" if pooled else ""
         )
-        yield f"| {arm} | {' | '.join(cells)} | {100 * mean_test(runs):.1f} | {deviation} | {mean_seconds(runs):.0f} |"
+        whole = len(runs) == len(corpora)
+        mean, seconds = (f"{100 * mean_test(runs):.1f}", f"{mean_seconds(runs):.0f}") if whole else ("", "")
+        yield f"| {arm} | {' | '.join(cells)} | {mean} | {deviation} | {seconds} |"
 
 
 def against_time(found: Runs) -> dict[str, tuple[float, float]]:
-    """Mean seconds of training and mean test F1 of each arm that has run on all corpora."""
-    most = max(len(runs) for runs in found.values())
-    return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == most}
+    """Mean seconds of training and mean test F1 of each arm that has run on every corpus."""
+    corpora = {corpus for runs in found.values() for corpus in runs}
+    return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == len(corpora)}
 
 
-def provenance(found: Runs) -> str:
+def provenance(found: Runs, cells: list[Cell]) -> str:
+    """How many of the final runs have finished, which are missing, and the commits of all."""
     rows = [row for runs in found.values() for seeds in runs.values() for row in seeds.values()]
-    commits, choices = (sorted({str(getattr(row, name))[:12] for row in rows}) for name in ("commit", "choices"))
-    return f"{len(rows)} final runs at {', '.join(commits)}; chosen and committed before, at {', '.join(choices)}."
+    commits, choices = sorted({str(row.commit) for row in rows}), sorted({str(row.choices)[:12] for row in rows})
+    number = f"{len(rows)} of {len(cells)}" if len(rows) < len(cells) else f"{len(rows)}"
+    text = f"{number} final runs at {', '.join(commits)}; chosen and committed before, at {', '.join(choices)}.\n"
+    missing: dict[str, Counter[str]] = {}
+    for cell in cells:
+        if cell.seed not in found.get(cell.arm, {}).get(cell.corpus, {}):
+            missing.setdefault(cell.arm, Counter())[cell.corpus] += 1
+    lines = [f"{arm} ({', '.join(f'{corpus} {n}' for corpus, n in own.items())})" for arm, own in missing.items()]
+    return text + (f"Missing, by arm and corpus: {'; '.join(lines)}.\n" if lines else "")
 
 
 def test_f1(row: LedgerRow) -> float:

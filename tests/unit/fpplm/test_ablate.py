@@ -318,9 +318,27 @@ def test_the_tables_compare_on_shared_seeds_and_the_stronger_rival_counts(plan, 
     assert "| weak | plain | a | -16.67 [-16.67, -16.67] | 0.0000 | harm |" in text
     assert "| six | plain | b | +50.00 [+50.00, +50.00] | 0.0000 |  |" in text
     assert "| plain | 50.0 | 50.0 | 50.0 | 0.00 [0.00, 0.00] | 10 |" in text and "stranger" not in text
-    assert f"10 final runs at 1234567; chosen and committed before, at {'c' * 12}." in text
+    assert f"10 of 12 final runs at 1234567; chosen and committed before, at {'c' * 12}." in text
+    assert "Missing, by arm and corpus: six (a 1, b 1)." in text
     for name in ("plan.svg", "plan-seconds.svg"):
         ElementTree.fromstring((tmp_path / name).read_text())
+
+
+def test_a_partial_ledger_compares_only_what_is_shared(plan, tmp_path):
+    arms = {"six": {}, "plain": {"train.lr": 1e-5}, "weak": {"train.lr": 1e-4}}
+    corpora = {"easy": {"train_sentences": 10}, "hard": {"train_sentences": 11}}
+    file = plan(seeds=[1], arms=arms, corpora=corpora, compare={"six": [["weak", "plain"]]})
+    counts = {"weak": (8, 4, 4), "plain": (9, 3, 3), "six": (10, 2, 2)}
+    for cell in cells_of(file, tmp_path, final=True):
+        if (cell.arm, cell.corpus) != ("weak", "hard"):
+            easier = (0, 0, 0) if cell.corpus == "hard" else (40, 0, 0)
+            own = tuple(a + b for a, b in zip(counts[cell.arm], easier, strict=True))
+            append_row(tmp_path / "runs.jsonl", final_row(cell, own, commit="4cae804-dirty"))
+    text = write_outcome(file, tmp_path)
+    assert "six | plain | 2" in text and "six | weak" not in text  # weak is higher over its own corpora alone
+    (line,) = [line for line in text.splitlines() if line.startswith("| weak | 92.3 |")]
+    assert line == "| weak | 92.3 |  |  |  |  |"
+    assert "5 of 6 final runs at 4cae804-dirty;" in text and "Missing, by arm and corpus: weak (hard 1)." in text
 
 
 def test_of_several_versions_of_a_run_the_last_counts(plan, tmp_path):
