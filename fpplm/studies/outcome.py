@@ -129,7 +129,10 @@ def shared_runs(found: Runs, arms: list[str]) -> Runs:
 
 
 def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
-    """The counts of both arms on each corpus, for the seeds that both have run. *Shape:* (seeds, units, 3)."""
+    """The counts of both arms on each corpus, for the seeds that both have run. *Shape:* (seeds, units, 3).
+
+    A corpus whose test is one unit is left out, because it gives no interval.
+    """
     pairs = {}
     for corpus in found[arm].keys() & found[other].keys():
         seeds = sorted(found[arm][corpus].keys() & found[other][corpus].keys())
@@ -137,7 +140,8 @@ def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
             mine, theirs = (
                 np.stack([unpacked(str(found[name][corpus][seed].counts)) for seed in seeds]) for name in (arm, other)
             )
-            pairs[corpus] = (mine, theirs)
+            if mine.shape[1] > 1:
+                pairs[corpus] = (mine, theirs)
     return dict(sorted(pairs.items()))
 
 
