@@ -54,7 +54,12 @@ def append_row(ledger: Path, row: LedgerRow) -> None:
 
 
 def packed(counts: SentenceCounts) -> str:
-    """Counts below 65,536 as compressed text, a seventh of their size as numbers. *Shape:* (units, 3)."""
+    """Counts below 65,536 as compressed text, a seventh of their size as numbers. *Shape:* (units, 3).
+
+    Raises ValueError for a larger count.
+    """
+    if counts.size and counts.max() >= 1 << 16:
+        raise ValueError(f"counts must be below 65,536, got {counts.max():,}")
     return base64.b85encode(zlib.compress(counts.astype("<u2").tobytes(), 9)).decode()
 
 

@@ -219,11 +219,14 @@ def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> Led
 
 
 def counts_by_document(predictions: Path, sentences: list[Sentence]) -> SentenceCounts:
-    """tp, fp and fn of each document, or of each sentence if fewer than two are marked. *Shape:* (units, 3)."""
-    documents = len({sentence.document for sentence in sentences}) > 1
+    """tp, fp and fn of each document, or of each sentence if fewer than two are marked. *Shape:* (units, 3).
+
+    A sentence outside the marked documents is a unit of its own.
+    """
+    documents = len({sentence.document for sentence in sentences} - {None}) > 1
     lines = map(json.loads, predictions.read_text(encoding="utf-8").splitlines())
     units: dict[Any, Any] = {}
     for number, (row, sentence) in enumerate(zip(lines, sentences, strict=True)):
-        unit = sentence.document if documents else number
+        unit = ("sentence", number) if not documents or sentence.document is None else ("document", sentence.document)
         units[unit] = units.get(unit, 0) + np.array([row["tp"], row["fp"], row["fn"]])
     return np.array(list(units.values()))

@@ -239,6 +239,8 @@ def test_packed_counts_are_short_and_come_back():
     counts = np.random.default_rng(0).poisson((2, 0.5, 0.5), (1500, 3))
     assert np.array_equal(unpacked(packed(counts)), counts)
     assert len(packed(counts)) < len(json.dumps(counts.tolist())) / 7
+    with pytest.raises(ValueError, match="65,536"):
+        packed(np.array([[1 << 16, 0, 0]]))
 
 
 def test_counts_are_by_document_where_documents_are_marked(tmp_path):
@@ -248,6 +250,10 @@ def test_counts_are_by_document_where_documents_are_marked(tmp_path):
     assert counts_by_document(file, plain).tolist() == [[n, 1, 0] for n in range(4)]
     marked = [Sentence(("a",), ("O",), "f", (n,), n // 3) for n in range(4)]
     assert counts_by_document(file, marked).tolist() == [[3, 3, 0], [3, 1, 0]]
+    loose = [replace(sentence, document=None) if n == 3 else sentence for n, sentence in enumerate(marked)]
+    assert counts_by_document(file, loose).tolist() == [[n, 1, 0] for n in range(4)]  # None is no document
+    three = [replace(marked[n], document=(0, 0, 1, None)[n]) for n in range(4)]
+    assert counts_by_document(file, three).tolist() == [[1, 2, 0], [2, 1, 0], [3, 1, 0]]
     single = [replace(sentence, document=0) for sentence in marked]
     assert counts_by_document(file, single).tolist() == [[n, 1, 0] for n in range(4)]  # one document has no spread
 
