@@ -169,6 +169,7 @@ def test_bins_hold_every_span_and_intervals_their_share(spans):
     found = calibration(sentences)
     assert sum(one.spans for one in found.bins) == len(spans)
     assert all(one.low - 1e-9 <= one.right <= one.high + 1e-9 and 0 <= one.score <= 1 for one in found.bins)
+    assert all((one.precision is None) == (one.spans == 0) for one in found.thresholds)
     assert all(b.spans <= a.spans and b.recall <= a.recall for a, b in itertools.pairwise(found.thresholds))
 
 
