@@ -21,8 +21,7 @@ from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from fpplm.pipeline.flow import end_on_sigterm
-from fpplm.registry.git import try_git
-from fpplm.registry.sources import require_committed
+from fpplm.registry.sources import commit_without, require_committed
 from fpplm.studies.ablation import Cell, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
@@ -72,15 +71,15 @@ def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choice
     done = {(row.key, row.code) for row in finished}
     todo = [cell for cell in cells if (cell.key, cell.code) not in done]
     print(f"{len(cells)} runs, {len(cells) - len(todo)} done", flush=True)
-    facts = {"commit": try_git("describe", "--always", "--dirty"), "choices": choices}
+    facts = {"commit": commit_without(results), "choices": choices}
     start = time.perf_counter()
     run = partial(run, facts=facts, finished=finished)  # so wrapped, Prefect does not copy the growing list
     waiting = [execute.submit(cell, run) for cell in todo]
-    failed: list[FpplmError] = []
+    failed: list[FpplmError | OSError] = []
     for number, future in enumerate(as_completed(waiting), start=1):
         try:
             row = future.result()
-        except FpplmError as error:  # the others are worth their hours all the same
+        except (FpplmError, OSError) as error:  # the others are worth their hours all the same
             print(f"{number}/{len(todo)} failed: {error}", flush=True)
             failed.append(error)
             continue

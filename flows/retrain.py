@@ -118,7 +118,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float, cold_every: int | 
         refused = dvc_import.take_in(settings, commit=promote)
         if chosen := pin_start(settings, promote, cold_every):
             print(chosen, flush=True)
-        run.note(facts=asdict(Lineage.of(settings)))
+        run.note(facts=asdict(Lineage.of(settings)), promotion=settings.promotion.model_dump())
         timed = stage.with_options(timeout_seconds=3600 * stage_hours)
         for name in stage_names():
             with run.timing(name):

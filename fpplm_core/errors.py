@@ -11,7 +11,8 @@
     ├── WorkspaceBusy     exit 9   another retraining, or another study, is running in this folder
     ├── CheckFailed       exit 10  the data check found errors
     ├── GateFailed        exit 11  the model is not good enough to be exported
-    └── RegistryError     exit 12  Git, DVC or one of their remotes failed; nothing in production has changed
+    ├── RegistryError     exit 12  Git, DVC or one of their remotes failed; nothing in production has changed
+    └── TrainingDiverged  exit 13  the loss or its gradient is not finite
 
 Codes 10 and 11 are verdicts: running the same thing again gives the same answer, so nothing retries them.
 """
@@ -105,3 +106,7 @@ class GateFailed(FpplmError):
 
 class RegistryError(FpplmError):
     exit_code = 12
+
+
+class TrainingDiverged(FpplmError):
+    exit_code = 13

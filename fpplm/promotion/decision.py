@@ -73,7 +73,7 @@ def judge(settings: Params, promote: bool) -> Verdict:
     if promote:
         fetch()
     incumbent = in_production()
-    if earlier := earlier_decision(digest, incumbent, promote):
+    if earlier := earlier_decision(settings, digest, incumbent, promote):
         return Verdict("unchanged", [earlier], digest, incumbent)
     if left := taken_out(incumbent):
         reason = f"{left} was taken out of production; to put it back: fpplm promote {left}"
@@ -84,11 +84,12 @@ def judge(settings: Params, promote: bool) -> Verdict:
     return verdict
 
 
-def earlier_decision(digest: str, incumbent: str | None, promote: bool) -> str | None:
-    """The earlier decision about this same bundle and its date, if any."""
+def earlier_decision(settings: Params, digest: str, incumbent: str | None, promote: bool) -> str | None:
+    """The earlier decision about this same bundle by the same rules, and its date, if any."""
+    rules = settings.promotion.model_dump()
     for run in reversed(history.runs()):
         if run.model == digest and run.verdict in ("promote", "hold", "reject"):
-            is_same = (run.version or run.against) == incumbent
+            is_same = (run.version or run.against) == incumbent and run.promotion == rules
             if is_same and (run.promote or not promote):
                 return f"already decided at {run.ended}: {run.state} ({run.reasons[0]})"
     return None

@@ -39,6 +39,7 @@ INTERRUPTED_VERDICT = Verdict("failed", ["ended prematurely"])
 class RunRecord:
     """The ledger's record of a run; without `ended`, it is still running or was killed.
 
+    `promotion` is that section of params.yaml, for the rules of the verdict.
     `facts` is what the run started from, as in a bundle's manifest; `statistics` those of the data check, by split;
     `scores` those of the verified model, as ModelScores.
     `ran` has for each stage whether it had anything to do, `seconds` how long it took, `took` the seconds of all, and
@@ -51,6 +52,7 @@ class RunRecord:
     host: str = ""
     overrides: list[str] = field(default_factory=list)
     promote: bool = False
+    promotion: dict[str, Any] | None = None
     facts: dict[str, Any] | None = None
     statistics: dict[str, Any] | None = None
     scores: dict[str, Any] | None = None

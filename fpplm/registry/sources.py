@@ -45,3 +45,12 @@ def require_committed(paths: Sequence[Path]) -> str:
     if wrong := sorted({*unknown, *uncommitted(paths)}):
         raise RegistryError("not committed", where=", ".join(map(str, wrong)), do="commit them first")
     return git("rev-list", "-1", "HEAD", "--", *map(str, paths))
+
+
+def commit_without(folder: Path) -> str | None:
+    """The commit of the code, with `-dirty` if a tracked file outside this folder differs; None without Git."""
+    commit, root = try_git("describe", "--always"), Path.cwd()
+    place = folder.resolve()
+    left_out = [f":(exclude){place.relative_to(root)}"] if place.is_relative_to(root) else []
+    changed = commit and try_git("diff", "--name-only", "HEAD", "--", ".", *left_out)
+    return f"{commit}-dirty" if changed else commit

@@ -50,11 +50,11 @@ class ScoreBin:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Precision, recall and F1 if only predicted spans of at least this score are kept, and how many those are."""
+    """Precision (None of no span), recall and F1 if only predicted spans of at least this score are kept."""
 
     score: float
     spans: int
-    precision: float
+    precision: float | None
     recall: float
     f1: float
 
@@ -156,6 +156,6 @@ def score_bin(begin: float, end: float, spans: Sequence[tuple[float, bool]]) -> 
 def threshold(bound: float, spans: Sequence[tuple[float, bool]], support: int) -> Threshold:
     kept = [good for score, good in spans if score >= bound]
     right = sum(kept)
-    precision, recall = right / max(1, len(kept)), right / max(1, support)
+    precision, recall = right / len(kept) if kept else None, right / max(1, support)
     f1 = 2 * right / max(1, len(kept) + support)
     return Threshold(bound, len(kept), precision, recall, f1)

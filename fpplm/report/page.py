@@ -53,6 +53,7 @@ def write_page(path: Path, template: str, scripts: Sequence[str], **values: Any)
     """Fills a template; the page has the libraries and these scripts."""
     pages = environment(HERE / "templates")
     pages.filters |= {"score": "{:.3f}".format, "count": "{:,}".format, "json": partial(json.dumps, ensure_ascii=False)}
+    pages.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # six bytes a letter otherwise
     pages.globals["zip"] = zip
     sources = [Markup((HERE / name).read_text(encoding="utf-8")) for name in (*LIBRARIES, *scripts)]
     constants = {

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from jinja2.utils import htmlsafe_json_dumps
+
 from fpplm_core.escaping import printable
 from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
 
 ERROR_KINDS = ("wrong type", "wrong boundaries", "spurious", "missed")
-BROWSED = 1_800_000  # characters of all sentences in the browser: a page should stay under 3 MB
+BROWSED = 2_200_000  # bytes of all sentences in the browser: a page should stay under 3 MB
 
 
 class Error(NamedTuple):
@@ -63,21 +65,21 @@ def all_errors(sentences: Sequence[SentencePrediction]) -> Iterator[tuple[Senten
 
 
 def error_table(sentences: Sequence[SentencePrediction], room: int = BROWSED) -> ErrorTable:
-    """The table of a split; if its sentences have more than `room` characters, of every second, third … of them."""
+    """The table of a split; if its sentences take more than `room` bytes, of every second, third … of them."""
     wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
-    size = sum(len(word) + 4 for sentence, _ in wrong for word in sentence.words)
-    shown = wrong[:: -(-size // room) or 1]
-    types = sorted({span.type for s, _ in shown for span in (*s.gold, *s.predicted)})
-    files = sorted({s.file for s, _ in shown})
+    types = sorted({span.type for s, _ in wrong for span in (*s.gold, *s.predicted)})
+    files = sorted({s.file for s, _ in wrong})
     numbers = {kind: number for number, kind in enumerate(types)}
-    rows = [_row(sentence, errors, numbers, files) for sentence, errors in shown]
+    every = [_row(sentence, errors, numbers, files) for sentence, errors in wrong]
+    size = sum(len(htmlsafe_json_dumps(row, ensure_ascii=False).encode()) for row in every)
+    rows = every[:: -(-size // room) or 1]
     data = {
         "kinds": ERROR_KINDS,
         "types": [printable(kind) for kind in types],
         "files": [printable(file) for file in files],
         "rows": rows,
     }
-    return ErrorTable(Counter(error.kind for _, errors in wrong for error in errors), len(wrong), len(shown), data)
+    return ErrorTable(Counter(error.kind for _, errors in wrong for error in errors), len(wrong), len(rows), data)
 
 
 def _row(sentence: SentencePrediction, errors: Sequence[Error], types: dict[str, int], files: list[str]) -> list[Any]:

@@ -50,9 +50,9 @@ class Cell(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The digest of parameters, data and encoder."""
-        ours = TRAINER not in self.modules  # the Trainer knows no techniques
-        settings = {name: block for name, block in self.settings.items() if ours or name != "technique"}
+        """The digest of the parameters that its stages read, of data and of the encoder."""
+        sections = sections_of((*PREPARE, *OURS)) - ({"technique"} if TRAINER in self.modules else set())
+        settings = {name: block for name, block in self.settings.items() if name in sections}
         return digest_of([settings, self.modules, *self._data()])
 
     @property
@@ -74,6 +74,14 @@ class Cell(NamedTuple):
 
 
 @cache
+def sections_of(modules: tuple[str, ...]) -> set[str]:
+    """The sections of params.yaml that these stages read, from dvc.yaml."""
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    names = [str(name) for module in modules for name in stages[module.removeprefix("tasks.")].get("params", [])]
+    return {name.partition(".")[0] for name in names}
+
+
+@cache
 def code_of(modules: tuple[str, ...]) -> str:
     return digest(fingerprints(modules).values())[:16]
 
@@ -84,11 +92,15 @@ def digest_of(values: list[Any]) -> str:
 
 @cache
 def content(path: str) -> str:
-    """The digest of a file of the project, or of all files in a folder; if it is missing, that of no bytes."""
-    whole = hashlib.sha256()
-    for file in sorted((ROOT / path).rglob("*") if (ROOT / path).is_dir() else [ROOT / path]):
+    """The digest of a file of the project, or of all files in a folder; if it is missing, that of no bytes.
+
+    Files of the project count with their names in it, files elsewhere with their names in the folder.
+    """
+    whole, place = hashlib.sha256(), ROOT / path
+    base = ROOT if place.is_relative_to(ROOT) else place.parent
+    for file in sorted(place.rglob("*") if place.is_dir() else [place]):
         if file.is_file() and file.suffix != ".pyc":
-            whole.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+            whole.update(str(file.relative_to(base)).encode() + b"\0" + file.read_bytes())
     return whole.hexdigest()
 
 

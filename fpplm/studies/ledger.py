@@ -19,7 +19,8 @@ class LedgerRow:
     """The result of one run.
 
     `key` is the digest of parameters, data and encoder, `code` that of the code. `values` are the parameters that its
-    trial drew, or that were chosen; `curve` is dev F1 by epoch; `dev_f1` of a `pruned` trial is its best until then.
+    trial drew, or that were chosen; `curve` is dev F1 by epoch; `dev_f1` of a trial that was `pruned`, or
+    that diverged, is its best until then.
     Only final runs have `choices` (the commit of plan, params.yaml and choices), `test` (scores by name) and `counts`
     (`packed` tp, fp and fn of each document of test, or of each sentence if no documents are marked). `seconds` and
     `peak_mb` (MiB of memory) are those of the training.
@@ -53,7 +54,12 @@ def append_row(ledger: Path, row: LedgerRow) -> None:
 
 
 def packed(counts: SentenceCounts) -> str:
-    """Counts below 65,536 as compressed text, a seventh of their size as numbers. *Shape:* (units, 3)."""
+    """Counts below 65,536 as compressed text, a seventh of their size as numbers. *Shape:* (units, 3).
+
+    Raises ValueError for a larger count.
+    """
+    if counts.size and counts.max() >= 1 << 16:
+        raise ValueError(f"counts must be below 65,536, got {counts.max():,}")
     return base64.b85encode(zlib.compress(counts.astype("<u2").tobytes(), 9)).decode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from fpplm.studies.ledger import LedgerRow, read_ledger, unpacked
 from fpplm.studies.plan import Plan, choices_file, choosing, read_plan
 from fpplm.studies.scatter import scatter
 from fpplm.studies.statistics import Effect, Pair, effect, spread
+from fpplm_core.errors import ParamsError
 from fpplm_core.evaluation.significance import holm
 
 HARM = -0.003  # a difference of F1; "harm" if the whole interval of a corpus is below it
@@ -24,7 +26,8 @@ Runs = dict[str, dict[str, dict[int, LedgerRow]]]  # arm → corpus → seed →
 def write_outcome(plan: Path, results: Path) -> str:
     """Writes the tables and plots of a plan's finished runs, and returns the tables as Markdown.
 
-    If a run was made with several versions of the code, the last one counts. The text names the commits.
+    If a run was made with several versions of the code, the last one counts. The text names the commits. Raises
+    ParamsError, and writes nothing, if the ledger has none of the plan's runs.
     """
     wanted = read_plan(plan)
     ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
@@ -34,15 +37,19 @@ def write_outcome(plan: Path, results: Path) -> str:
     if chosen or not wanted.choices:
         parts.append(on_dev(rows_of(cells_of(plan, results, final=False), ledger)))
     found: Runs = {}
-    for row in rows_of(cells_of(plan, results, final=True), ledger) if chosen else []:
+    finals = cells_of(plan, results, final=True) if chosen else []
+    for row in rows_of(finals, ledger):
         found.setdefault(row.arm, {}).setdefault(row.corpus, {})[row.seed] = row
     if found:
         text, effects = on_test(found, wanted)
-        parts.append(text)
+        parts += [text, provenance(found, finals)]
         (results / f"{plan.stem}.svg").write_text(forest(effects), encoding="utf-8")
-        (results / f"{plan.stem}-seconds.svg").write_text(scatter(against_time(found)), encoding="utf-8")
+        if points := against_time(found):
+            (results / f"{plan.stem}-seconds.svg").write_text(scatter(points), encoding="utf-8")
     text = "\n".join(part for part in parts if part)
-    results.mkdir(parents=True, exist_ok=True)
+    if not text:
+        do = f"run: fpplm ablate {plan}; a changed parameter, corpus or encoder makes other runs"
+        raise ParamsError("none of the plan's runs is in the ledger", where=str(results / "runs.jsonl"), do=do)
     (results / f"{plan.stem}.md").write_text(text, encoding="utf-8")
     return text
 
@@ -61,6 +68,9 @@ def on_dev(rows: list[LedgerRow]) -> str:
     for corpus, arm in dict.fromkeys((row.corpus, row.arm) for row in rows):
         own = [row for row in rows if (row.corpus, row.arm) == (corpus, arm)]
         ended = [row for row in own if not row.pruned]
+        if not ended:  # all have diverged
+            lines.append(f"| {corpus} | {arm} | {len(own)} | {len(own)} |  |  |  |")
+            continue
         best = max(ended, key=lambda row: row.dev_f1)
         shown = [best] if best.trial is not None else ended
         score, seconds = np.mean([row.dev_f1 for row in shown]), np.median([row.seconds for row in shown])
@@ -90,7 +100,7 @@ def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]
     for key, one in single.items():
         harm = "harm" if one.high < HARM else ""
         parts.append(f"| {' | '.join(key)} | {signed(one)} | {corrected[key]:.4f} | {harm} |")
-    parts += ["", *arm_table(found), "", provenance(found), ""]
+    parts += ["", *arm_table(found), ""]
     plots: dict[str, dict[str, Effect]] = {f"mean of {len(pairs[names])} corpora": {} for names in primary}
     for names, one in primary.items():
         plots[f"mean of {len(pairs[names])} corpora"][" − ".join(names)] = one
@@ -100,16 +110,29 @@ def on_test(found: Runs, plan: Plan) -> tuple[str, dict[str, dict[str, Effect]]]
 
 
 def comparisons(found: Runs, plan: Plan) -> Iterator[tuple[str, str]]:
-    """The pairs of arms to compare; of a list of arms, the one with the highest mean test F1 over its corpora."""
+    """The pairs of arms to compare; of a list of arms, the one with the highest mean test F1 on what all have run."""
     for arm, others in plan.compare.items():
         for other in others:
             rivals = [name for name in ([other] if isinstance(other, str) else other) if name in found]
-            if arm in found and rivals:
-                yield arm, max(rivals, key=lambda name: mean_test(found[name]))
+            if arm in found and (shared := shared_runs(found, rivals)):
+                yield arm, max(shared, key=lambda name: mean_test(shared[name]))
+
+
+def shared_runs(found: Runs, arms: list[str]) -> Runs:
+    """The runs of these arms on the corpora and with the seeds that all of them have; empty if there is none."""
+    shared: Runs = {}
+    for corpus in set.intersection(*(set(found[arm]) for arm in arms)) if arms else ():
+        seeds = set.intersection(*(set(found[arm][corpus]) for arm in arms))
+        for arm in arms if seeds else ():
+            shared.setdefault(arm, {})[corpus] = {seed: found[arm][corpus][seed] for seed in sorted(seeds)}
+    return shared
 
 
 def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
-    """The counts of both arms on each corpus, for the seeds that both have run. *Shape:* (seeds, units, 3)."""
+    """The counts of both arms on each corpus, for the seeds that both have run. *Shape:* (seeds, units, 3).
+
+    A corpus whose test is one unit is left out, because it gives no interval.
+    """
     pairs = {}
     for corpus in found[arm].keys() & found[other].keys():
         seeds = sorted(found[arm][corpus].keys() & found[other][corpus].keys())
@@ -117,12 +140,16 @@ def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
             mine, theirs = (
                 np.stack([unpacked(str(found[name][corpus][seed].counts)) for seed in seeds]) for name in (arm, other)
             )
-            pairs[corpus] = (mine, theirs)
+            if mine.shape[1] > 1:
+                pairs[corpus] = (mine, theirs)
     return dict(sorted(pairs.items()))
 
 
 def arm_table(found: Runs) -> Iterator[str]:
-    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the mean seconds of training."""
+    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the mean seconds of training.
+
+    Means are those of arms that have run on every corpus of the table.
+    """
     corpora = list(dict.fromkeys(corpus for runs in found.values() for corpus in runs))
     yield f"## Test F1\n\n| arm | {' | '.join(corpora)} | mean | SD over seeds [95 %] | seconds |"
     yield "| --- " * (len(corpora) + 4) + "|"
@@ -132,19 +159,29 @@ def arm_table(found: Runs) -> Iterator[str]:
         deviation = (
             " [".join(f"{100 * value:.2f}" for value in pooled[:2]) + f", {100 * pooled.high:.2f}]" if pooled else ""
         )
-        yield f"| {arm} | {' | '.join(cells)} | {100 * mean_test(runs):.1f} | {deviation} | {mean_seconds(runs):.0f} |"
+        whole = len(runs) == len(corpora)
+        mean, seconds = (f"{100 * mean_test(runs):.1f}", f"{mean_seconds(runs):.0f}") if whole else ("", "")
+        yield f"| {arm} | {' | '.join(cells)} | {mean} | {deviation} | {seconds} |"
 
 
 def against_time(found: Runs) -> dict[str, tuple[float, float]]:
-    """Mean seconds of training and mean test F1 of each arm that has run on all corpora."""
-    most = max(len(runs) for runs in found.values())
-    return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == most}
+    """Mean seconds of training and mean test F1 of each arm that has run on every corpus."""
+    corpora = {corpus for runs in found.values() for corpus in runs}
+    return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == len(corpora)}
 
 
-def provenance(found: Runs) -> str:
+def provenance(found: Runs, cells: list[Cell]) -> str:
+    """How many of the final runs have finished, which are missing, and the commits of all."""
     rows = [row for runs in found.values() for seeds in runs.values() for row in seeds.values()]
-    commits, choices = (sorted({str(getattr(row, name))[:12] for row in rows}) for name in ("commit", "choices"))
-    return f"{len(rows)} final runs at {', '.join(commits)}; chosen and committed before, at {', '.join(choices)}."
+    commits, choices = sorted({str(row.commit) for row in rows}), sorted({str(row.choices)[:12] for row in rows})
+    number = f"{len(rows)} of {len(cells)}" if len(rows) < len(cells) else f"{len(rows)}"
+    text = f"{number} final runs at {', '.join(commits)}; chosen and committed before, at {', '.join(choices)}.\n"
+    missing: dict[str, Counter[str]] = {}
+    for cell in cells:
+        if cell.seed not in found.get(cell.arm, {}).get(cell.corpus, {}):
+            missing.setdefault(cell.arm, Counter())[cell.corpus] += 1
+    lines = [f"{arm} ({', '.join(f'{corpus} {n}' for corpus, n in own.items())})" for arm, own in missing.items()]
+    return text + (f"Missing, by arm and corpus: {'; '.join(lines)}.\n" if lines else "")
 
 
 def test_f1(row: LedgerRow) -> float:

@@ -27,7 +27,7 @@ from fpplm.studies.ledger import LedgerRow, packed
 from fpplm.studies.search import falls_behind
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import FpplmError
+from fpplm_core.errors import FpplmError, TrainingDiverged
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.files import read_json, whole_folder
 from fpplm_core.settings import yaml_text
@@ -42,7 +42,7 @@ Watch = Callable[[list[float]], bool]  # whether to prune a trial, given its dev
 
 
 class Usage(NamedTuple):
-    """What a module took: seconds, peak memory in KiB, and whether it was terminated because the trial was pruned."""
+    """What a module took: seconds, peak memory in KiB, and whether the trial was pruned or diverged."""
 
     seconds: float
     peak_kb: int
@@ -104,7 +104,10 @@ def write_params(cell: Cell, folder: Path) -> None:
 
 
 def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:
-    """Runs `python -m MODULE` in the folder, until it ends or `watch` prunes it. Raises FpplmError if it fails."""
+    """Runs `python -m MODULE` in the folder, until it ends or `watch` prunes it. Raises FpplmError if it fails.
+
+    A trial with drawn values that diverges counts as pruned, because the same draw would diverge again.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
@@ -123,6 +126,7 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
     _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     pruned &= process.returncode != 0  # it may have ended by itself before the signal
+    pruned |= process.returncode == TrainingDiverged.exit_code and is_drawn(cell)
     if process.returncode and not pruned:
         end = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise FpplmError(
@@ -143,7 +147,12 @@ def should_prune(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) 
     """Whether to prune a running cell with this dev F1 by epoch; only a trial with drawn values is ever pruned."""
     own = cell.corpus, cell.arm
     others = [row.curve for row in finished if row.trial is not None and (row.corpus, row.arm) == own]
-    return bool(cell.trial is not None and cell.values) and falls_behind(curve, cell.settings["train"], others)
+    return is_drawn(cell) and falls_behind(curve, cell.settings["train"], others)
+
+
+def is_drawn(cell: Cell) -> bool:
+    """Whether the cell is a trial with drawn values."""
+    return cell.trial is not None and bool(cell.values)
 
 
 def change_data(cell: Cell, folder: Path) -> None:
@@ -186,7 +195,7 @@ def mislabelled(sentences: list[Sentence], share: float) -> list[Sentence]:
 def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> LedgerRow:
     """The row of a cell in the ledger, read from the files of its stages."""
     curve = read_curve(folder)
-    trained = {"dev_f1": max(curve)} if usage.pruned else read_json(folder / METRICS / "train.json")
+    trained = {"dev_f1": max(curve, default=0.0)} if usage.pruned else read_json(folder / METRICS / "train.json")
     row = LedgerRow(
         key=cell.key,
         code=cell.code,
@@ -210,11 +219,14 @@ def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> Led
 
 
 def counts_by_document(predictions: Path, sentences: list[Sentence]) -> SentenceCounts:
-    """tp, fp and fn of each document, or of each sentence if fewer than two are marked. *Shape:* (units, 3)."""
-    documents = len({sentence.document for sentence in sentences}) > 1
+    """tp, fp and fn of each document, or of each sentence if fewer than two are marked. *Shape:* (units, 3).
+
+    A sentence outside the marked documents is a unit of its own.
+    """
+    documents = len({sentence.document for sentence in sentences} - {None}) > 1
     lines = map(json.loads, predictions.read_text(encoding="utf-8").splitlines())
     units: dict[Any, Any] = {}
     for number, (row, sentence) in enumerate(zip(lines, sentences, strict=True)):
-        unit = sentence.document if documents else number
+        unit = ("sentence", number) if not documents or sentence.document is None else ("document", sentence.document)
         units[unit] = units.get(unit, 0) + np.array([row["tp"], row["fp"], row["fn"]])
     return np.array(list(units.values()))

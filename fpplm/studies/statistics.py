@@ -37,7 +37,8 @@ def effect(pairs: Sequence[Pair], resamples: int = RESAMPLES, seed: int = 0) -> 
     """The mean difference, candidate − baseline, over corpora; each pair has the counts on one corpus.
 
     The interval and p use Student's t with the variance from `variances`, and degrees of freedom from the numbers of
-    seeds and units (Satterthwaite 1946). Raises ValueError if the two of a pair differ in seeds or units.
+    seeds and units (Satterthwaite 1946). Raises ValueError if the two of a pair differ in seeds or units, or have
+    one unit, which has no variance.
     """
     from scipy.stats import t
 
@@ -47,10 +48,12 @@ def effect(pairs: Sequence[Pair], resamples: int = RESAMPLES, seed: int = 0) -> 
         if candidate.shape != baseline.shape:
             raise ValueError(f"arms must share seeds and units, got {candidate.shape} and {baseline.shape}")
         seeds, units, _ = candidate.shape
+        if units < 2:
+            raise ValueError("an interval needs two units, documents or sentences")
         means.append(float(np.mean(f1_of_sums(candidate.sum(axis=1)) - f1_of_sums(baseline.sum(axis=1)))))
         of_seeds, of_units = variances(candidate, baseline, resamples, random)
         total += of_seeds + of_units
-        precision += of_seeds**2 / max(1, seeds - 1) + of_units**2 / max(1, units - 1)
+        precision += of_seeds**2 / max(1, seeds - 1) + of_units**2 / (units - 1)
     mean, error = float(np.mean(means)), float(np.sqrt(total)) / len(pairs)
     if error == 0:
         return Effect(mean, mean, mean, float(mean == 0))
@@ -66,7 +69,8 @@ def variances(
 
     The crossed bootstrap resamples seeds and units together, one fewer than there are, because resampling all of a few
     underestimates their variance (Rao & Wu 1988). It counts the variance that depends on both three times (Owen 2007,
-    0711.2405), twice too often; the variances due to seeds alone and to units alone show how large this part is. With
+    0711.2405), twice too often; the variances due to seeds alone and to units alone show how large this part is. The
+    variances sum to no less than that due to the units with these seeds, which few seeds may hide. With
     one seed, only units are resampled, and the variance due to seeds is 0.
     """
     seeds, units, _ = candidate.shape
@@ -80,7 +84,7 @@ def variances(
     of_seeds = float(np.var(by_seed, ddof=1)) / seeds
     crossed = float(np.var(((new - old) * rows).sum(axis=1), ddof=1))
     of_both = max(0.0, crossed - of_seeds - of_units)
-    return of_seeds, max(0.0, of_units - of_both)
+    return of_seeds, of_units - min(of_units, of_both, of_seeds)
 
 
 def spread(groups: Sequence[Sequence[float]]) -> Spread | None:

@@ -21,6 +21,7 @@ SLICES = Path("slices.yaml")
 MIXED = "mixed"  # letters of several scripts
 LONGEST_NAME = 60  # characters
 MOST_SLICES = 1000
+LOOK_AROUND = ("(?=", "(?!", "(?<")  # as RE2 names them in its errors
 MIN_SUPPORT = 30  # gold mentions, where the file sets none
 
 
@@ -37,7 +38,8 @@ def _compiled(pattern: str) -> str:
         pc.match_substring_regex(pa.array([""]), pattern)
     except (pa.ArrowInvalid, UnicodeEncodeError) as error:
         reason = str(error).splitlines()[0].removeprefix("Invalid regular expression: ")
-        raise ValueError(f"not a regular expression of RE2, which has no look-around ({reason})") from None
+        hint = ", which has no look-around" if any(group in reason for group in LOOK_AROUND) else ""
+        raise ValueError(f"not a regular expression of RE2{hint} ({reason})") from None
     return pattern
 
 
@@ -108,7 +110,7 @@ def read_slices(path: Path = SLICES) -> Slices:
     if not isinstance(values, Mapping):
         raise _no_mapping(str(path), values, "write the keys min_support and slices")
     whole = Slices.parse({**values, "slices": {}}, str(path))
-    given = values.get("slices") or {}
+    given = {} if values.get("slices") is None else values["slices"]
     if not isinstance(given, Mapping):
         raise _no_mapping(f"{path}: slices", given, "write NAME: {max_words: 10} and the like")
     if len(given) > MOST_SLICES:

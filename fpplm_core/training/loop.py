@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from fpplm_core.errors import FpplmError, ParamsError
+from fpplm_core.errors import FpplmError, ParamsError, TrainingDiverged
 from fpplm_core.model import parallel
 from fpplm_core.model.groups import Group
 from fpplm_core.training.batch import Batch, tag_loss
@@ -45,7 +45,7 @@ class StepReport(NamedTuple):
 
 
 def read_losses(reports: Sequence[StepReport]) -> list[dict[str, float]]:
-    """The losses of these steps, in one transfer. Raises FpplmError for the first gradient that is not finite."""
+    """The losses of these steps, in one transfer. Raises TrainingDiverged if a gradient is not finite."""
     found: list[dict[str, float]] = []
     values = iter(torch.stack([v.float() for r in reports for v in (*r.losses.values(), *r.norms.values())]).tolist())
     for report in reports:
@@ -53,7 +53,7 @@ def read_losses(reports: Sequence[StepReport]) -> list[dict[str, float]]:
         norms = {name: next(values) for name in report.norms}
         found.append(losses)
         if not all(map(math.isfinite, norms.values())):
-            raise FpplmError(
+            raise TrainingDiverged(
                 "the loss or its gradient is not finite",
                 where=f"step {report.step}",
                 got=", ".join(f"{key} {value:.3g}" for key, value in losses.items()),

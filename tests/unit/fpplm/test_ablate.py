@@ -150,6 +150,26 @@ def test_a_technique_does_not_change_the_trainer():
     assert {one.arm for one, other in pairs if one.key == other.key} == {"Trainer"}
 
 
+def test_a_parameter_that_no_run_reads_changes_no_key(plan):
+    unread = {"gate.min_f1": 0.5, "promotion.margin": 0.5, "export.variants": ["fp32"], "verify.max_f1_loss": 0.1}
+    common = PLAN["common"]
+    assert [run.key for run in cells(common=common | unread)] == [run.key for run in cells()]
+    for name, value in {"encode.stride": 32, "model.dropout": 0.2, "train.ema": 0.5, "data.repair": "discard"}.items():
+        assert not {run.key for run in cells(common=common | {name: value})} & {run.key for run in cells()}
+
+
+def test_a_local_encoder_may_lie_outside_the_project(tmp_path):
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    digests = set()
+    for text in ("a", "b"):
+        (encoder / "config.json").write_text(text)
+        content.cache_clear()
+        digests.add(content(str(encoder)))
+    shutil.copytree(encoder, tmp_path / "elsewhere" / "encoder")
+    assert len(digests) == 2 and content(str(tmp_path / "elsewhere" / "encoder")) in digests
+
+
 def test_a_corpus_may_want_an_arm_otherwise():
     own = {"Trainer": {"train.lr": 2.0e-4}, "plain": {"train.lr": 1.0e-4}}
     runs = cells(corpora=PLAN["corpora"] | {"small": PLAN["corpora"]["small"] | {"arms": own}})
@@ -219,6 +239,8 @@ def test_packed_counts_are_short_and_come_back():
     counts = np.random.default_rng(0).poisson((2, 0.5, 0.5), (1500, 3))
     assert np.array_equal(unpacked(packed(counts)), counts)
     assert len(packed(counts)) < len(json.dumps(counts.tolist())) / 7
+    with pytest.raises(ValueError, match="65,536"):
+        packed(np.array([[1 << 16, 0, 0]]))
 
 
 def test_counts_are_by_document_where_documents_are_marked(tmp_path):
@@ -228,6 +250,10 @@ def test_counts_are_by_document_where_documents_are_marked(tmp_path):
     assert counts_by_document(file, plain).tolist() == [[n, 1, 0] for n in range(4)]
     marked = [Sentence(("a",), ("O",), "f", (n,), n // 3) for n in range(4)]
     assert counts_by_document(file, marked).tolist() == [[3, 3, 0], [3, 1, 0]]
+    loose = [replace(sentence, document=None) if n == 3 else sentence for n, sentence in enumerate(marked)]
+    assert counts_by_document(file, loose).tolist() == [[n, 1, 0] for n in range(4)]  # None is no document
+    three = [replace(marked[n], document=(0, 0, 1, None)[n]) for n in range(4)]
+    assert counts_by_document(file, three).tolist() == [[1, 2, 0], [2, 1, 0], [3, 1, 0]]
     single = [replace(sentence, document=0) for sentence in marked]
     assert counts_by_document(file, single).tolist() == [[n, 1, 0] for n in range(4)]  # one document has no spread
 
@@ -268,7 +294,8 @@ def test_a_key_is_the_same_in_another_checkout(tmp_path, monkeypatch):
     keys = [run.key for run in cells()]
     for name in ("data", "benchmarks"):
         shutil.copytree(ROOT / name, tmp_path / "other" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "params.yaml", tmp_path / "other")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path / "other")
 
     def keys_there():
         content.cache_clear()
@@ -297,9 +324,27 @@ def test_the_tables_compare_on_shared_seeds_and_the_stronger_rival_counts(plan, 
     assert "| weak | plain | a | -16.67 [-16.67, -16.67] | 0.0000 | harm |" in text
     assert "| six | plain | b | +50.00 [+50.00, +50.00] | 0.0000 |  |" in text
     assert "| plain | 50.0 | 50.0 | 50.0 | 0.00 [0.00, 0.00] | 10 |" in text and "stranger" not in text
-    assert f"10 final runs at 1234567; chosen and committed before, at {'c' * 12}." in text
+    assert f"10 of 12 final runs at 1234567; chosen and committed before, at {'c' * 12}." in text
+    assert "Missing, by arm and corpus: six (a 1, b 1)." in text
     for name in ("plan.svg", "plan-seconds.svg"):
         ElementTree.fromstring((tmp_path / name).read_text())
+
+
+def test_a_partial_ledger_compares_only_what_is_shared(plan, tmp_path):
+    arms = {"six": {}, "plain": {"train.lr": 1e-5}, "weak": {"train.lr": 1e-4}}
+    corpora = {"easy": {"train_sentences": 10}, "hard": {"train_sentences": 11}}
+    file = plan(seeds=[1], arms=arms, corpora=corpora, compare={"six": [["weak", "plain"]]})
+    counts = {"weak": (8, 4, 4), "plain": (9, 3, 3), "six": (10, 2, 2)}
+    for cell in cells_of(file, tmp_path, final=True):
+        if (cell.arm, cell.corpus) != ("weak", "hard"):
+            easier = (0, 0, 0) if cell.corpus == "hard" else (40, 0, 0)
+            own = tuple(a + b for a, b in zip(counts[cell.arm], easier, strict=True))
+            append_row(tmp_path / "runs.jsonl", final_row(cell, own, commit="4cae804-dirty"))
+    text = write_outcome(file, tmp_path)
+    assert "six | plain | 2" in text and "six | weak" not in text  # weak is higher over its own corpora alone
+    (line,) = [line for line in text.splitlines() if line.startswith("| weak | 92.3 |")]
+    assert line == "| weak | 92.3 |  |  |  |  |"
+    assert "5 of 6 final runs at 4cae804-dirty;" in text and "Missing, by arm and corpus: weak (hard 1)." in text
 
 
 def test_of_several_versions_of_a_run_the_last_counts(plan, tmp_path):
@@ -329,8 +374,11 @@ def test_without_a_search_there_are_the_mean_score_and_the_median_seconds(plan, 
     assert "| whole | plain | 3 | 0 | 52.0 | 11 |" in write_outcome(file, tmp_path)
 
 
-def test_an_empty_ledger_gives_an_empty_page(plan, tmp_path):
-    assert write_outcome(plan(), tmp_path / "none").strip() == ""
+def test_without_a_run_of_the_plan_nothing_is_written(plan, tmp_path):
+    (tmp_path / "plan.md").write_text("earlier tables")
+    with pytest.raises(ParamsError, match=r"runs\.jsonl: none of the plan's runs is in the ledger.*fpplm ablate"):
+        write_outcome(plan(), tmp_path)
+    assert (tmp_path / "plan.md").read_text() == "earlier tables"
 
 
 def test_the_plots_are_xml_with_everything_inside():

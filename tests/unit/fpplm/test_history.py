@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm.promotion import history
+from fpplm.promotion import decision, history
 from fpplm.promotion.history import Run, summarise
 from fpplm.registry.lineage import Lineage, LineageChange
 from fpplm.registry.versions import Assignment
 from fpplm.report.run import ChangesSince, RunChange, Verdict, as_markdown
 from fpplm_core.errors import RegistryError
 from fpplm_core.escaping import markdown
+from fpplm_core.params import load
 from fpplm_core.quality import split_table
 from tests.conftest import ROOT
 
@@ -43,6 +44,18 @@ def test_a_run_is_all_that_is_known_of_it() -> None:
     assert found.ran == {"read": True} and found.seconds.keys() == {"read"} and found.promote
     assert found.state == "promoted"
     assert replace(found, version=None).state == "promote", "it was only said"
+
+
+def test_a_decision_counts_as_long_as_the_rules_are_the_same() -> None:
+    settings = load(ROOT / "params.yaml")
+    run = Run.begin(promote=False)
+    assert decision.earlier_decision(settings, "abc", "v1.0.0", promote=False) is None
+    run.note(promotion=settings.promotion.model_dump())
+    run.end(Verdict("hold", ["a loss is possible"], "abc", "v1.0.0"))
+    earlier = decision.earlier_decision(settings, "abc", "v1.0.0", promote=False)
+    assert earlier is not None and "hold (a loss is possible)" in earlier
+    wider = settings.model_copy(update={"promotion": settings.promotion.model_copy(update={"margin": 0.1})})
+    assert decision.earlier_decision(wider, "abc", "v1.0.0", promote=False) is None
 
 
 def test_a_run_without_an_end_whose_process_is_gone_was_killed() -> None:

@@ -92,10 +92,20 @@ def test_predictions_of_an_earlier_version_have_errors_without_scores():
 
 def test_a_large_split_is_thinned_evenly_and_counted_whole():
     sentences = [row([], [[0, 1, "A"]], line=line) for line in range(1000)]
-    table = error_table(sentences, room=1000 * 9 * 6 // 10)
+    size = len(json.dumps(error_table(sentences).data["rows"]))
+    table = error_table(sentences, room=size // 10)
     assert table.counts["spurious"] == table.sentences == 1000 and 80 <= table.shown <= 125
     lines = [found[1] for found in table.data["rows"]]
     assert lines[0] < 20 and lines[-1] > 980
+
+
+def test_a_sentence_takes_as_much_room_as_its_bytes_in_the_page():
+    sentences = [replace(row([], [[0, 1, "A"]], words=1), words=("語" * 100,)) for _ in range(100)]
+    size = sum(len(json.dumps(found, ensure_ascii=False).encode()) for found in error_table(sentences).data["rows"])
+    assert size > 100 * 300 and error_table(sentences, room=size).shown == 100
+    assert error_table(sentences, room=size - 1).shown == 50
+    script = [replace(sentence, words=("<" * 100,)) for sentence in sentences]  # the page escapes it, with six bytes
+    assert error_table(script, room=100 * 500).shown == 50
 
 
 def test_unsafe_characters_are_shown_not_obeyed():
@@ -169,6 +179,7 @@ def test_bins_hold_every_span_and_intervals_their_share(spans):
     found = calibration(sentences)
     assert sum(one.spans for one in found.bins) == len(spans)
     assert all(one.low - 1e-9 <= one.right <= one.high + 1e-9 and 0 <= one.score <= 1 for one in found.bins)
+    assert all((one.precision is None) == (one.spans == 0) for one in found.thresholds)
     assert all(b.spans <= a.spans and b.recall <= a.recall for a, b in itertools.pairwise(found.thresholds))
 
 

@@ -3,9 +3,11 @@
 import pytest
 
 from fpplm.studies.ablation import grid
+from fpplm.studies.choices import choose
+from fpplm.studies.outcome import on_dev
 from fpplm.studies.plan import Plan
-from fpplm.studies.runs import CURVE, read_curve, run_stage_module, should_prune
-from fpplm_core.errors import FpplmError
+from fpplm.studies.runs import CURVE, read_curve, result, run_stage_module, should_prune
+from fpplm_core.errors import FpplmError, TrainingDiverged
 from tests.unit.fpplm.test_ablate import SEARCH, row
 
 TRAINING = f"""
@@ -48,6 +50,21 @@ def test_a_training_that_ends_by_itself_is_not_pruned(tmp_path, cells):
 def test_a_training_that_fails_is_an_error_with_the_end_of_its_log(tmp_path, cells):
     with pytest.raises(FpplmError, match=r"c, plain, seed 1: training failed.*out of luck"):
         run_stage_module("training", training(tmp_path, end="raise SystemExit('out of luck')"), 1, cells[0])
+
+
+def test_a_trial_that_diverges_is_a_row_that_cannot_win(tmp_path, cells):
+    diverging = f"raise SystemExit({TrainingDiverged.exit_code})"
+    present, trial = (next(c for c in cells if (c.arm, c.trial) == ("plain", number)) for number in (0, 1))
+    for epochs, best in ((0, 0.0), (3, 0.2)):
+        folder = tmp_path / str(epochs)
+        folder.mkdir()
+        training(folder, epochs=epochs, end=diverging)
+        usage = run_stage_module("training", folder, 1, trial)
+        row = result(trial, folder, {"commit": None}, usage)
+        assert row.pruned and row.dev_f1 == best and choose([row]) == {}
+    with pytest.raises(FpplmError, match="training failed"):  # without drawn values, it is an error
+        run_stage_module("training", training(tmp_path, end=diverging), 1, present)
+    assert "| c | plain | 1 | 1 |  |" in on_dev([row])
 
 
 def test_a_trial_is_compared_with_those_of_its_own_arm_and_corpus(cells):

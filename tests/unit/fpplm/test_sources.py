@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fpplm.pipeline.fingerprint import fingerprint
-from fpplm.registry.sources import in_repository, last_commit, require_committed, uncommitted
+from fpplm.registry.sources import commit_without, in_repository, last_commit, require_committed, uncommitted
 from fpplm_core.errors import RegistryError
 
 
@@ -93,6 +93,22 @@ def test_files_must_be_committed_as_they_are(tmp_path: Path, monkeypatch: pytest
     plan.write_text("x")
     with pytest.raises(RegistryError, match=r"plan\.yaml: not committed"):
         require_committed([plan])
+
+
+def test_a_folder_of_results_makes_no_commit_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = Path("results/study")
+    results.mkdir(parents=True)
+    assert commit_without(results) is None
+    git("init", "--quiet")
+    for name in ("code.py", "results/study/runs.jsonl"):
+        Path(name).write_text("1")
+        full = commit(name)
+    Path("results/study/runs.jsonl").write_text("2")
+    clean = commit_without(results)
+    assert clean and full.startswith(clean)
+    Path("code.py").write_text("2")
+    assert commit_without(results) == f"{clean}-dirty" == commit_without(tmp_path.parent / "elsewhere")
 
 
 def test_without_git_there_is_none(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:

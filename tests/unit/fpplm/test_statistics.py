@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpplm.studies.statistics import effect, spread
+from fpplm.studies.statistics import effect, spread, variances
 from fpplm_core.evaluation.metrics import f1_of_counts
 
 RESAMPLES = 200
@@ -31,6 +31,7 @@ def simulate(random, seeds=5, units=60, of_seeds=0.03, of_units=0.1, of_both=0.0
         (1, {"of_seeds": 0.08, "of_units": 0.02}),  # five seeds decide: a normal interval would cover 0.88
         (3, {"of_both": 0.0}),
         (3, {"seeds": 3}),
+        (3, {"seeds": 2}),
         (1, {"seeds": 1, "of_seeds": 0.0}),
     ],
 )
@@ -62,6 +63,21 @@ def test_an_interval_over_seeds_and_units_is_wider_than_over_either():
     assert widths["both"] > 0.03 and widths["units"] > 0.01
     same = effect([(np.repeat(candidate[:1], 5, axis=0), np.repeat(baseline[:1], 5, axis=0))])
     assert same.high - same.low == pytest.approx(widths["units"], rel=0.1)  # five equal seeds are one
+
+
+def test_few_seeds_never_hide_the_variance_of_the_units():
+    random = np.random.default_rng(4)
+    for _ in range(20):
+        candidate, baseline = simulate(random, seeds=2, of_seeds=0.0, of_both=0.1)
+        pooled = (candidate.sum(axis=0, keepdims=True), baseline.sum(axis=0, keepdims=True))
+        _, of_units = variances(*pooled, 2000, np.random.default_rng(0))
+        assert sum(variances(candidate, baseline, 2000, np.random.default_rng(0))) >= 0.9 * of_units
+
+
+def test_one_unit_gives_no_interval():
+    arm = np.array([[[5, 1, 1]], [[4, 2, 2]]])
+    with pytest.raises(ValueError, match="two units"):
+        effect([(arm, arm[::-1])])
 
 
 def test_an_arm_against_itself_is_zero():
