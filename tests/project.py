@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,17 @@ class Project:
 def kill_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def wait_until(
+    reached: Callable[[], object], process: subprocess.Popen[str] | None = None, seconds: float = 120, step: float = 0.05
+) -> None:
+    """Fails where that many seconds pass, or the process ends, before it is reached."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert process is None or process.poll() is None, "it ended before that"
+        assert time.monotonic() < deadline, f"not in {seconds} s"
+        time.sleep(step)
 
 
 def altered_bundle(bundle: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:

@@ -6,14 +6,12 @@ import json
 import shutil
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.project import Project
+from tests.project import Project, wait_until
 
 TRAIN = ("python", "-m", "tasks.train")
 
@@ -53,18 +51,10 @@ def saved(project: Project) -> bool:
     return any((project.path / ".fpplm/checkpoints").rglob("state.safetensors"))
 
 
-def until(reached: Callable[[], bool]) -> None:
-    for _ in range(2400):
-        if reached():
-            return
-        time.sleep(0.05)
-    raise AssertionError("not in two minutes")
-
-
 def test_a_process_that_is_killed_ends_the_run_with_an_error_and_it_resumes(two: tuple[Project, bytes]) -> None:
     project, whole = two
     train = project.start(*TRAIN)
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     other = workers(train.pid)[1]
     other.kill()
     said, _ = train.communicate(timeout=60)
@@ -76,7 +66,7 @@ def test_a_process_that_is_killed_ends_the_run_with_an_error_and_it_resumes(two:
 def test_a_process_that_is_killed_is_started_again_where_restarts_are_allowed(two: tuple[Project, bytes]) -> None:
     project, whole = two
     train = project.start(*TRAIN, PET_MAX_RESTARTS="1")
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     workers(train.pid)[1].kill()
     said, _ = train.communicate(timeout=120)
     assert train.returncode == 0, said
@@ -86,7 +76,7 @@ def test_a_process_that_is_killed_is_started_again_where_restarts_are_allowed(tw
 def test_sigterm_saves_in_all_processes_and_the_run_resumes(two: tuple[Project, bytes]) -> None:
     project, whole = two
     train = project.start(*TRAIN)
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     children = workers(train.pid)
     train.send_signal(signal.SIGTERM)
     said, _ = train.communicate(timeout=60)
@@ -99,7 +89,7 @@ def test_sigterm_saves_in_all_processes_and_the_run_resumes(two: tuple[Project, 
 def test_the_processes_end_with_a_launcher_that_is_killed(two: tuple[Project, bytes]) -> None:
     project, _ = two
     train = project.start(*TRAIN)
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     children = workers(train.pid)
     assert len(children) == 2
     train.kill()
