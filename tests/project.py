@@ -136,14 +136,12 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def wait_until(
-    reached: Callable[[], object], process: subprocess.Popen[str] | None = None, seconds: float = 120, step: float = 0.05
-) -> None:
-    """Fails where that many seconds pass, or the process ends, before it is reached."""
-    deadline = time.monotonic() + seconds
+def wait_until(reached: Callable[[], object], process: subprocess.Popen[str] | None = None, step: float = 0.05) -> None:
+    """Fails where two minutes pass, or the process ends, before it is reached."""
+    deadline = time.monotonic() + 120
     while not reached():
         assert process is None or process.poll() is None, "it ended before that"
-        assert time.monotonic() < deadline, f"not in {seconds} s"
+        assert time.monotonic() < deadline, "not in two minutes"
         time.sleep(step)
 
 
