@@ -99,13 +99,20 @@ def full(request: pytest.FixtureRequest) -> bool:
     return runs_full(request.config)
 
 
+def corpus_folder(name: str) -> Path:
+    """wikigold is in the repository, the other corpora are in a shared folder beside it."""
+    shared = ROOT.parent / "shared" / "data"
+    if name == "wikigold":
+        return ROOT / "data" / name
+    if not shared.is_dir():
+        pytest.skip(f"the shared corpora are not at {shared}")
+    return shared / name
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of shared corpora, beside the repository."""
-    folder = ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"the shared corpora are not at {folder}")
-    return folder
+    """The folder of shared corpora."""
+    return corpus_folder("")
 
 
 def vocabulary() -> list[str]:
