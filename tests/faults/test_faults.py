@@ -293,7 +293,6 @@ def test_sigterm_to_a_training(trained: Project, tmp_path: Path) -> None:
     project.set(train={"checkpoint_steps": 1000})
     process = project.start("python", "-m", "tasks.train")
     wait_for(process, "epoch 1")
-    time.sleep(0.5)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
