@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.project import Project, wait_until
+from tests.project import Project, free_port, wait_until
 
 TRAIN = ("python", "-m", "tasks.train")
 
@@ -103,7 +102,7 @@ def test_two_machines_train_what_one_does(two: tuple[Project, bytes], tmp_path: 
     project, whole = two
     second = project.copy(tmp_path / "second")
     (second.path / "build/model/model.safetensors").unlink()
-    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": free_port()}
+    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(free_port())}
     for text, code in together(project, second, "PET_NODE_RANK", **meeting):
         assert code == 0, text
     assert model(project) == whole
@@ -115,15 +114,9 @@ def test_a_machine_with_other_inputs_is_refused(two: tuple[Project, bytes], tmp_
     project, _ = two
     second = project.copy(tmp_path / "second")
     second.set(train={"lr": 2e-3})
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     for text, code in together(project, second, "RANK", **meeting):
         assert code == 3 and "process 1 of 2: not the same settings as process 0" in text
-
-
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
 
 
 def together(first: Project, second: Project, number: str, **meeting: str) -> list[tuple[str, int]]:
