@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from tests.project import ROOT, kill_group, write_guard
 
 SETTINGS = (
@@ -34,6 +36,11 @@ def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path
     )
     try:
         output, errors = process.communicate(timeout=1800)
+    except subprocess.TimeoutExpired:
+        for child in psutil.Process(process.pid).children(recursive=True):  # `fpplm up` has a session of its own
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        raise
     finally:
         with suppress(ProcessLookupError):  # all have ended
             kill_group(process)
