@@ -43,17 +43,26 @@ MAY_SKIP = re.compile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="all counts in full, as `make test-faults` runs them")
+    parser.addoption("--only-full", action="store_true", help="--full, without the tests that are the same without it")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "full: runs with --full alone")
+    config.addinivalue_line("markers", "full: runs with --full or --only-full alone")
+
+
+def runs_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--full") or config.getoption("--only-full"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--full"):
+    left_out = []
+    if not runs_full(config):
         left_out = [item for item in items if item.get_closest_marker("full")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    elif config.getoption("--only-full"):
+        in_full = [i for i in items if i.get_closest_marker("full") or "full" in getattr(i, "fixturenames", ())]
+        left_out = [item for item in items if item not in in_full]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def fail_if_skipped_unlisted(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -87,16 +96,23 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether counts are full."""
-    return bool(request.config.getoption("--full"))
+    return runs_full(request.config)
+
+
+def corpus_folder(name: str) -> Path:
+    """wikigold is in the repository, the other corpora are in a shared folder beside it."""
+    shared = ROOT.parent / "shared" / "data"
+    if name == "wikigold":
+        return ROOT / "data" / name
+    if not shared.is_dir():
+        pytest.skip(f"the shared corpora are not at {shared}")
+    return shared / name
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of shared corpora, beside the repository."""
-    folder = ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"the shared corpora are not at {folder}")
-    return folder
+    """The folder of shared corpora."""
+    return corpus_folder("")
 
 
 def vocabulary() -> list[str]:

@@ -10,9 +10,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,9 @@ def look_up(host, *rest, **options):
     return _look_up(host, *rest, **options)
 socket.socket.connect, socket.getaddrinfo = connect, look_up
 """
+
+
+PORTS = [iter(range(start, start + 1000)) for start in range(20_000, 28_000, 1000)]  # of each worker of pytest
 
 
 @dataclass
@@ -133,6 +139,25 @@ class Project:
 def kill_group(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def free_port() -> int:
+    """A port that no other worker of pytest gets, nor the system for a connection of its own: those are above 32767."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in PORTS[worker % 8]:
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+def wait_until(reached: Callable[[], object], process: subprocess.Popen[str] | None = None, step: float = 0.05) -> None:
+    """Fails where two minutes pass, or the process ends, before it is reached."""
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert process is None or process.poll() is None, "it ended before that"
+        assert time.monotonic() < deadline, "not in two minutes"
+        time.sleep(step)
 
 
 def altered_bundle(bundle: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:

@@ -111,13 +111,20 @@ def test_a_block_has_a_known_language_and_shell_parses(page: Path, block: Block)
 
 @pytest.mark.parametrize(("page", "block"), [case for case in ALL if case.values[1].not_run])
 def test_a_block_that_is_not_run_says_why_and_what_tests_its_commands(page: Path, block: Block) -> None:
-    """The tests that it names exist, and each fpplm command of the block stands in one of them."""
+    """The files that it names exist, and the name of each fpplm command of the block stands in one of them."""
     why, _, files = str(block.not_run).partition("; tested by ")
     assert len(why.split()) >= 3, why
     if files:
         tests = "".join((ROOT / file).read_text(encoding="utf-8") for file in files.split(", "))
         for command in re.findall(r"^fpplm (\w+)", block.code, re.MULTILINE):
             assert f'"{command}"' in tests or f"fpplm {command}" in tests, f"fpplm {command}: not in {files}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_tests_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for file in re.findall(r"\b(?:contracts|e2e|faults|unit)/[\w/]+\.py\b", text):
+        assert (ROOT / "tests" / file).is_file(), file
 
 
 CASES = [

@@ -15,7 +15,7 @@ import pytest
 
 from fpplm.promotion import history
 from tests.faults.test_kills import at_work, digests, nothing_is_left_at_work
-from tests.project import Project, kill_group, model_digest, steps_saved
+from tests.project import Project, kill_group, model_digest, steps_saved, wait_until
 
 MODEL = Path("build/model/model.safetensors")
 
@@ -214,9 +214,7 @@ def test_a_damaged_checkpoint_is_thrown_away(trained: Project, tmp_path: Path) -
     project = trained.copy(tmp_path / "project")
     train_anew(project)
     process = project.start("python", "-m", "tasks.train")
-    while not steps_saved(project):
-        assert process.poll() is None
-        time.sleep(0.01)
+    wait_until(lambda: steps_saved(project), process, step=0.01)
     kill_group(process)
     (state,) = project.path.glob(".fpplm/checkpoints/*/state.safetensors")
     damage(state)
@@ -295,7 +293,6 @@ def test_sigterm_to_a_training(trained: Project, tmp_path: Path) -> None:
     project.set(train={"checkpoint_steps": 1000})
     process = project.start("python", "-m", "tasks.train")
     wait_for(process, "epoch 1")
-    time.sleep(0.5)
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)

@@ -18,6 +18,7 @@ import yaml
 from tests.project import STAGES, Project, kill_group, steps_saved
 
 KILLS = 5  # of each stage
+LEAST_KILLS = 3
 FLOW_KILLS = 9
 GUARD = "fpplm.pipeline.guard"
 STARTING = 1.0  # seconds that DVC needs before the stage
@@ -87,20 +88,22 @@ def test_a_stage_killed_anywhere(trained: Project, copied: Project, stage: str) 
     """
     moments = random.Random(stage)
     usual = usual_seconds(trained)[stage] + STARTING
+    latest = 0.95  # share of its usual seconds
     kills = repaired = 0
     for _ in range(3 * KILLS):
         began = time.monotonic()
         process = copied.start("dvc", "repro", "-s", "-f", stage)
-        if killed(process, moments.uniform(0.02, 0.95) * usual):
+        if killed(process, moments.uniform(0.02, latest) * usual):
             kills += 1
         elif process.returncode:
             repaired += 1
             assert "repaired: " in copied.ok("fpplm", "retrain")
         else:
             usual = min(usual, time.monotonic() - began)  # it goes on where the last one was killed
+            latest *= 0.7
         if kills == KILLS:
             break
-    assert kills, "each run ended before it could be killed"
+    assert kills >= LEAST_KILLS, "most runs ended before they could be killed"
     if copied.run("dvc", "repro").returncode:
         repaired += 1
         assert "repaired: " in copied.ok("fpplm", "retrain")

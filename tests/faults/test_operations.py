@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from tests.project import ROOT, write_guard
+import psutil
+
+from tests.project import ROOT, kill_group, write_guard
 
 SETTINGS = (
     "encode.window=64",
@@ -23,15 +26,25 @@ SETTINGS = (
 
 def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples/operations.py"), str(tmp_path / "place")]
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*command, f"model.encoder={tiny_encoder}", *SETTINGS],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=1800,
+        start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(write_guard(tmp_path))},
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        output, errors = process.communicate(timeout=1800)
+    except subprocess.TimeoutExpired:
+        for child in psutil.Process(process.pid).children(recursive=True):  # `fpplm up` has a session of its own
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        raise
+    finally:
+        with suppress(ProcessLookupError):  # all have ended
+            kill_group(process)
+    assert process.returncode == 0, output + errors
     steps = [
         "verdict: hold",
         "in production: v1.0.0",
@@ -43,4 +56,4 @@ def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path
         "reproduced: identical",
         "every step succeeded",
     ]
-    assert [line.strip() for line in done.stdout.splitlines() if line.strip() in steps] == steps
+    assert [line.strip() for line in output.splitlines() if line.strip() in steps] == steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.project import Project, kill_group
+from tests.project import Project, free_port, kill_group
 
 
 @pytest.fixture
@@ -23,9 +22,7 @@ def project(trained: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def server(project: Project) -> Iterator[str]:
     """The address of a `prefect server` of the test's own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
     process = project.start(*command, PREFECT_SERVER_ANALYTICS_ENABLED="false")
     address = f"http://127.0.0.1:{port}/api"

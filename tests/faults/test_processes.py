@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.project import Project
+from tests.project import Project, free_port, wait_until
 
 TRAIN = ("python", "-m", "tasks.train")
 
@@ -53,18 +50,10 @@ def saved(project: Project) -> bool:
     return any((project.path / ".fpplm/checkpoints").rglob("state.safetensors"))
 
 
-def until(reached: Callable[[], bool]) -> None:
-    for _ in range(2400):
-        if reached():
-            return
-        time.sleep(0.05)
-    raise AssertionError("not in two minutes")
-
-
 def test_a_process_that_is_killed_ends_the_run_with_an_error_and_it_resumes(two: tuple[Project, bytes]) -> None:
     project, whole = two
     train = project.start(*TRAIN)
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     other = workers(train.pid)[1]
     other.kill()
     said, _ = train.communicate(timeout=60)
@@ -76,7 +65,7 @@ def test_a_process_that_is_killed_ends_the_run_with_an_error_and_it_resumes(two:
 def test_a_process_that_is_killed_is_started_again_where_restarts_are_allowed(two: tuple[Project, bytes]) -> None:
     project, whole = two
     train = project.start(*TRAIN, PET_MAX_RESTARTS="1")
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     workers(train.pid)[1].kill()
     said, _ = train.communicate(timeout=120)
     assert train.returncode == 0, said
@@ -86,7 +75,7 @@ def test_a_process_that_is_killed_is_started_again_where_restarts_are_allowed(tw
 def test_sigterm_saves_in_all_processes_and_the_run_resumes(two: tuple[Project, bytes]) -> None:
     project, whole = two
     train = project.start(*TRAIN)
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     children = workers(train.pid)
     train.send_signal(signal.SIGTERM)
     said, _ = train.communicate(timeout=60)
@@ -99,7 +88,7 @@ def test_sigterm_saves_in_all_processes_and_the_run_resumes(two: tuple[Project, 
 def test_the_processes_end_with_a_launcher_that_is_killed(two: tuple[Project, bytes]) -> None:
     project, _ = two
     train = project.start(*TRAIN)
-    until(lambda: saved(project))
+    wait_until(lambda: saved(project))
     children = workers(train.pid)
     assert len(children) == 2
     train.kill()
@@ -113,7 +102,7 @@ def test_two_machines_train_what_one_does(two: tuple[Project, bytes], tmp_path: 
     project, whole = two
     second = project.copy(tmp_path / "second")
     (second.path / "build/model/model.safetensors").unlink()
-    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": free_port()}
+    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(free_port())}
     for text, code in together(project, second, "PET_NODE_RANK", **meeting):
         assert code == 0, text
     assert model(project) == whole
@@ -125,15 +114,9 @@ def test_a_machine_with_other_inputs_is_refused(two: tuple[Project, bytes], tmp_
     project, _ = two
     second = project.copy(tmp_path / "second")
     second.set(train={"lr": 2e-3})
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     for text, code in together(project, second, "RANK", **meeting):
         assert code == 3 and "process 1 of 2: not the same settings as process 0" in text
-
-
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
 
 
 def together(first: Project, second: Project, number: str, **meeting: str) -> list[tuple[str, int]]:

@@ -27,7 +27,7 @@ import pytest
 import yaml
 
 from tests import drifting
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, free_port
 
 STUB = """
 import json, os, subprocess, sys
@@ -109,12 +109,6 @@ def answer_of(request: urllib.request.Request) -> Any:
             if error.code != 503 or time.monotonic() > deadline:
                 raise
             time.sleep(1)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def start(project: Project, *options: str, **variables: str) -> Up:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.request
@@ -13,15 +12,9 @@ import pytest
 from tests.faults.test_faults import last_run, train_anew, wait_for
 from tests.faults.test_kills import digests
 from tests.faults.test_prefect import ask
-from tests.project import Project, kill_group
+from tests.project import Project, free_port, kill_group
 
 BOUND = 300  # seconds in which the flow ends, one way or the other
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def serve(project: Project, port: int) -> subprocess.Popen[str]:

@@ -9,6 +9,7 @@ from fpplm_core.data.formats import HEAD, conll, conllu, get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
+from tests.conftest import corpus_folder
 from tests.unit.data.test_conll import come_back, numbers, odd, pairs, survives, texts
 
 # As documented at universaldependencies.org/format.html, with tags as Stanza writes them.
@@ -317,8 +318,8 @@ def test_it_is_recognised_by_its_columns():
 
 
 @pytest.mark.parametrize("corpus", ["uner_pt_bosque", "uner_zh_gsdsimp", "wikigold", "wnut17"])
-def test_shared_corpora_come_back(shared_data, tmp_path, corpus):
-    found = list(conll.read(shared_data / corpus / "test.conll", Options()))
+def test_corpora_come_back(tmp_path, corpus):
+    found = list(conll.read(corpus_folder(corpus) / "test.conll", Options()))
     for name in ("conllu", "iob2", "conll2012", "conll"):
         assert come_back_from(found, get(name), tmp_path / f"same.{name}")
         assert [

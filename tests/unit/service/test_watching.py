@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from fpplm_core.errors import BundleError, DataError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor
 from tests.hostile_bundles.tiny import save_tagger, table
+from tests.project import wait_until
 from tests.unit.service.conftest import Server
 
 SECRET = "zyxwvut"
@@ -137,9 +139,9 @@ def test_no_request_fails_while_the_folder_is_replaced(start, bundle, tmp_path):
     versions: set[str] = set()
     failed: list[Any] = []
 
-    def ask(until: float) -> int:
+    def ask() -> int:
         asked = 0
-        while time.monotonic() < until:
+        while not done.is_set():
             found = server.predict(texts=["in London", "no"])
             if found.status_code == 200:
                 wanted = "LOC" if found.json()["version"] == first else "PER"
@@ -152,11 +154,16 @@ def test_no_request_fails_while_the_folder_is_replaced(start, bundle, tmp_path):
         return asked
 
     first = server.predict(texts=[]).json()["version"]
-    end = time.monotonic() + 9
+    done = threading.Event()
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(ask, end) for _ in range(4)]
-        time.sleep(1)
-        replace(folder, other_bundle(bundle, tmp_path / "other"))
+        asked = [pool.submit(ask) for _ in range(4)]
+        try:
+            time.sleep(1)
+            replace(folder, other_bundle(bundle, tmp_path / "other"))
+            wait_until(lambda: len(versions) == 2)
+            time.sleep(0.5)
+        finally:
+            done.set()
     assert not failed and len(versions) == 2 and sum(one.result() for one in asked) > 100
     assert server.client.get("/v2/models/tagger").json()["versions"] == [(versions - {first}).pop()]
     assert server.metrics()['fpplm_reloads_total{outcome="taken"}'] == 1

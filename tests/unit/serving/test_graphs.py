@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
@@ -45,6 +46,12 @@ def answer(graph: Path) -> str:
         assert str(error).isprintable() and len(str(error)) < 1000
         return str(error)
     return "answers"
+
+
+def names_and_types(graph: Path) -> list[tuple[str, int]]:
+    """Of the inputs and outputs that a graph declares."""
+    declared = onnx.load(graph).graph
+    return [(port.name, port.type.tensor_type.elem_type) for port in (*declared.input, *declared.output)]
 
 
 @pytest.mark.parametrize(("variant", "alone"), [("int8", True), ("mixed", True), ("fp32", False)])
@@ -99,18 +106,14 @@ def test_external_data_is_not_read_wherever_it_is(graph, monkeypatch):
             onnx_session.open_session(raw, "cpu")
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_a_graph_with_other_inputs_or_outputs_is_refused(graph, seed):
-    graphs.wrong_port(graph, Random(seed))
-    line = answer(graph)
-    assert "the graph" in line or line == "answers"  # a size that ONNX Runtime infers to be the right one
-
-
-def test_wrong_ports_are_named(graph):
-    lines = set()
+def test_wrong_ports_are_refused_and_named(graph):
+    lines, right = set(), names_and_types(graph)
     for seed in range(60):
         graphs.wrong_port(graph, Random(seed))
-        lines.add(answer(graph).partition("onnx: ")[2])
+        line = answer(graph)
+        # Where ONNX Runtime infers sizes to be the right ones, it does not matter which the graph declares.
+        assert "the graph" in line or (line == "answers" and names_and_types(graph) == right), seed
+        lines.add(line.partition("onnx: ")[2])
     for said in (
         "must take input_ids, attention_mask, got ['attention_mask', 'input_ids', 'more']",
         "`tag_logits` must be tensor(float) (batch",
