@@ -14,8 +14,8 @@ import pytest
 from fpplm_core.errors import BundleError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor, bundle, open_bundle
-from fpplm_core.serving.golden import require_golden
 from fpplm_core.serving.config import shorten
+from fpplm_core.serving.golden import require_golden
 from tests.hostile_bundles import files, values
 from tests.hostile_bundles.tiny import CONFIG, LABELS, as_format_1, reseal, save_tagger, table, write_tiny_bundle
 
