@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.studies.damaging.corpus import Corpus, Damage, Row, entities, is_document, retag, untag
+from benchmarks.studies.damaging.corpus import Corpus, Damage, Row, entities, first_entity, is_document, retag, untag
 
 
 def other_types(corpus: Corpus) -> Row:
@@ -46,7 +46,7 @@ def always_a_type(corpus: Corpus) -> Row:
     kind = corpus.types()[0]
     train = corpus.splits["train"]
     corpus.splits["train"] = [s for s in train if any(span.type == kind for span in entities(s))]
-    return corpus.splits["train"][0][0]
+    return first_entity(corpus.splits["train"], kind)
 
 
 def always_a_rare_type(corpus: Corpus) -> Row:
@@ -54,7 +54,7 @@ def always_a_rare_type(corpus: Corpus) -> Row:
     always_a_type(corpus)
     kind, train = corpus.types()[0], corpus.splits["train"]
     corpus.splits["train"] = [s for s in train if [span.type for span in entities(s)].count(kind) == 1][:40]
-    return corpus.splits["train"][0][0]
+    return first_entity(corpus.splits["train"], kind)
 
 
 def few_in_test(corpus: Corpus) -> Row:
@@ -66,7 +66,7 @@ def few_in_test(corpus: Corpus) -> Row:
             left = [s for s in spans if s.type == kind][: 1 - kept]
             kept += len(left)
             retag(sentence, [s for s in spans if s.type != kind or s in left])
-    return corpus.splits["test"][0][0]
+    return first_entity(corpus.splits["test"], kind)
 
 
 def type_gone(corpus: Corpus) -> Row:
@@ -78,7 +78,7 @@ def type_gone(corpus: Corpus) -> Row:
     for sentence in corpus.splits["train"]:
         if not is_document(sentence):
             retag(sentence, [span for span in entities(sentence) if span.type != kind])
-    return corpus.splits["dev"][0][0]
+    return first_entity(corpus.splits["dev"], kind)
 
 
 APART = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,3 +150,8 @@ def damaged(folder: Path, damages: list[Damage], target: Path) -> tuple[Corpus, 
         except LookupError:
             rows[damage.name] = None
     return corpus, rows, corpus.write(target)
+
+
+def first_entity(sentences: Iterable[Sentence], kind: str) -> Row:
+    """The first word of the first entity of a type."""
+    return next(s[span.start] for s in sentences if not is_document(s) for span in entities(s) if span.type == kind)

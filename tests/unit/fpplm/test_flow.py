@@ -18,6 +18,7 @@ from fpplm.promotion import history
 from fpplm.registry.lineage import Lineage
 from fpplm.report.run import Verdict
 from fpplm_core.errors import DataError
+from fpplm_core.evaluation.settings import PromotionSettings
 from tests.project import Project
 
 OLDER = "def predict(bundle, sources, folder, kind='jsonl', device='auto'):\n    print('ran')\n"
@@ -52,7 +53,8 @@ def retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[A
         monkeypatch.setattr(module, name, lambda: ())
     for name in ("require_readable", "end_on_sigterm", "publish_run", "pin_start", "summarise"):
         monkeypatch.setattr(module, name, lambda *_: None)
-    monkeypatch.setattr(module, "load", lambda: SimpleNamespace(check=SimpleNamespace(drift=0.1)))
+    settings = SimpleNamespace(check=SimpleNamespace(drift=0.1), promotion=PromotionSettings.model_construct())
+    monkeypatch.setattr(module, "load", lambda: settings)
     monkeypatch.setattr(module.Lineage, "of", lambda settings: Lineage())
     monkeypatch.setattr(module.dvc_import, "take_in", lambda settings, commit: ["bad.conll was quarantined: no tags"])
     monkeypatch.setattr(module, "stage_names", lambda: ["read"])

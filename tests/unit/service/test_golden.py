@@ -29,9 +29,9 @@ def predictor_with(bundle: Path, folder: Path, golden: bytes) -> Predictor:
 @pytest.mark.parametrize(
     ("golden", "said"),
     [
-        (b"", "no golden sentences"),
-        (b"\xff", "no golden sentences"),
-        (b"[" * 100_000, "no golden sentences"),
+        (b"", "golden.json: not a JSON file"),
+        (b"\xff", "golden.json: not a JSON file"),
+        (b"[" * 100_000, "golden.json: not a JSON file"),
         (b"5", "no golden sentences"),
         (b"[5]", "no golden sentences"),
         (b"[{}]", "no golden sentences"),

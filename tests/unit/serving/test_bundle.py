@@ -111,7 +111,9 @@ def test_a_listed_name_leads_nowhere(folder, name):
     manifest = files.manifest_of(folder)
     manifest["files"][name] = files.facts_of(b"secret")
     files.write_manifest(folder, manifest)
-    reason = "not a JSON file" if name == "\ud800" else f"no list of files, got {shorten(name)};"
+    twin = name.lower() in ("manifest.json", "model.sig") and not name.islower()
+    reason = f"no list of files, got {shorten(name)};"
+    reason = "not a JSON file" if name == "\ud800" else "two names differ in their case alone" if twin else reason
     assert f"/manifest.json: {reason}" in refusal(folder)
 
 
