@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import Popen
 
 import psutil
 import pytest
@@ -109,6 +111,21 @@ def test_two_machines_train_what_one_does(two: tuple[Project, bytes], tmp_path: 
     assert not (second.path / "build/model/model.safetensors").exists() and not saved(second)
 
 
+def test_both_machines_start_again_where_a_process_of_one_is_killed(two: tuple[Project, bytes], tmp_path: Path) -> None:
+    project, whole = two
+    second = project.copy(tmp_path / "second")
+    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(free_port())}
+
+    def kill(launchers: list[Popen[str]]) -> None:
+        wait_until(lambda: saved(project))
+        [worker] = workers(launchers[1].pid)
+        worker.kill()
+
+    runs = together(project, second, "PET_NODE_RANK", kill, PET_MAX_RESTARTS="1", **meeting)
+    assert [code for _, code in runs] == [0, 0], runs
+    assert "resumed at step" in runs[0][0] and model(project) == whole
+
+
 def test_a_machine_with_other_inputs_is_refused(two: tuple[Project, bytes], tmp_path: Path) -> None:
     """Without torchrun: another launcher has set the variables of each process."""
     project, _ = two
@@ -119,8 +136,15 @@ def test_a_machine_with_other_inputs_is_refused(two: tuple[Project, bytes], tmp_
         assert code == 3 and "process 1 of 2: not the same settings as process 0" in text
 
 
-def together(first: Project, second: Project, number: str, **meeting: str) -> list[tuple[str, int]]:
+def together(
+    first: Project,
+    second: Project,
+    number: str,
+    disturb: Callable[[list[Popen[str]]], None] = lambda _: None,
+    **meeting: str,
+) -> list[tuple[str, int]]:
     """Trains in both folders at once, and returns what each process said and its exit code."""
     common = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **meeting}
     runs = [project.start(*TRAIN, **common, **{number: str(n)}) for n, project in enumerate((first, second))]
+    disturb(runs)
     return [(run.communicate(timeout=120)[0], run.returncode) for run in runs]
