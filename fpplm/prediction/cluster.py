@@ -146,7 +146,7 @@ def tag_on_cluster(address: str, sources: list[str], folder: str, options: Optio
         return
     with session(address), errors_in_one_line():
         claim(folder, run, resume)  # not before the cluster is reached
-        for row in track(rows_of(todo, folder, options), "parts", len(todo), lambda _: 1):
+        for row in track(rows_of(todo, folder, options), "parts", len(todo), lambda _: 1, lambda row: row["words"]):
             if row["error"]:
                 what, where, got, do = row["error"]
                 raise DataError(what, where=where, got=got, do=do)

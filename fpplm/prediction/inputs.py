@@ -100,10 +100,14 @@ def until_error(texts: Iterable[SegmentedText], errors: list[FpplmError]) -> Ite
         errors.append(error)
 
 
-def _lines_in(name: str) -> tuple[str, int | None, Callable[[Placed], int]]:
+def _lines_in(name: str) -> tuple[str, int | None, Callable[[Placed], int], Callable[[Placed], int]]:
     """What the loop over a file's texts goes through, for `track`: one line each, of how many in a regular file."""
     total = None if name == STDIN or not Path(name).is_file() else count_lines(Path(name))
-    return f"lines of {Path(name).name}", total, lambda _: 1
+    return f"lines of {Path(name).name}", total, lambda _: 1, _words_of
+
+
+def _words_of(found: Placed) -> int:
+    return len(found[1].words) if isinstance(found[1], SegmentedText) else 0
 
 
 def _told(name: str, notes: Notes) -> str:

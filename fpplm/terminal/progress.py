@@ -11,7 +11,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fpplm_core.tracking import tracked_by
+from fpplm_core.tracking import Words, tracked_by
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds after which a loop gets a bar
@@ -25,22 +25,25 @@ def show_progress(title: str) -> Iterator[None]:
     bar = Progress(TextColumn(title), BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
     running = False
 
-    def show(items: Iterable[T], what: str, total: int | None, size: Callable[[T], int], /) -> Iterator[T]:
+    def show(
+        items: Iterable[T], what: str, total: int | None, size: Callable[[T], int], words: Words[T], /
+    ) -> Iterator[T]:
         nonlocal running
         if running:
             yield from items
             return
         running, due, task = True, PATIENCE if console.is_terminal else LINES, None
         try:
-            for item, done, seconds in timed(items, size):
+            for item, done, read, seconds in timed(items, size, words):
+                shown = (what, done, total, seconds, read)
                 if console.is_terminal and seconds > due:
                     if task is None:
                         bar.start()
                         task = bar.add_task("", total=total)
-                    bar.update(task, completed=done, description=figures(what, done, total, seconds))
+                    bar.update(task, completed=done, description=figures(*shown))
                 elif seconds > due:
                     due = seconds + LINES
-                    print(f"{title}: {figures(what, done, total, seconds)}", file=sys.stderr, flush=True)
+                    print(f"{title}: {figures(*shown)}", file=sys.stderr, flush=True)
                 yield item
         finally:
             running = False
@@ -56,20 +59,22 @@ def show_progress(title: str) -> Iterator[None]:
             bar.stop()
 
 
-def timed(items: Iterable[T], size: Callable[[T], int]) -> Iterator[tuple[T, int, float]]:
-    """Each item, the size of those before it, and the seconds since the first was asked for."""
-    begin, done = time.perf_counter(), 0
+def timed(items: Iterable[T], size: Callable[[T], int], words: Words[T]) -> Iterator[tuple[T, int, int | None, float]]:
+    """Each item, the size and the words of those before it, and the seconds since the first was asked for."""
+    begin, done, read = time.perf_counter(), 0, 0
     for item in items:
-        yield item, done, time.perf_counter() - begin
+        yield item, done, read if words else None, time.perf_counter() - begin
         done += size(item)
+        read += words(item) if words else 0
 
 
-def figures(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Such as "1,200 of 3,000 sentences of train, 410/s, 4 s left"."""
+def figures(what: str, done: int, total: int | None, seconds: float, words: int | None = None) -> str:
+    """Such as "1,200 of 3,000 sentences of train, 410/s, 4 s left"; with `words`, the rate is that of words."""
+    rate = f"{done / seconds:,.0f}/s" if words is None else f"{words / seconds:,.0f} words/s"
     if not done or not total:
-        return f"{done:,} {what}, {done / seconds:,.0f}/s"
+        return f"{done:,} {what}, {rate}"
     left = seconds / done * max(0, total - done)
-    return f"{done:,} of {total:,} {what}, {done / seconds:,.0f}/s, {duration(left)} left"
+    return f"{done:,} of {total:,} {what}, {rate}, {duration(left)} left"
 
 
 def duration(seconds: float) -> str:

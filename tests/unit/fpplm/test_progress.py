@@ -60,6 +60,12 @@ def test_a_long_loop_without_a_terminal_prints_a_line_now_and_then(
     ]
 
 
+def test_the_rate_may_count_the_words_of_the_items(hours: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress("predict"):
+        list(track([7, 70, 700, 7000], "parts", 4, one, lambda words: words))
+    assert capsys.readouterr().err.splitlines() == ["predict: 3 of 4 parts, 19 words/s, 13 s left"]
+
+
 def read_all(terminal: int) -> bytes:
     """What was written to a pseudo terminal, however often the bar was drawn: one read gives 4 kB at most."""
     parts = list[bytes]()
@@ -91,7 +97,7 @@ def test_a_long_loop_on_a_terminal_has_a_bar_that_goes_away(hours: None, monkeyp
 
 
 def test_a_tracker_holds_in_its_context_alone() -> None:
-    def doubled(items, what, total, size) -> Iterator[int]:  # type: ignore[no-untyped-def]
+    def doubled(items, what, total, size, words) -> Iterator[int]:  # type: ignore[no-untyped-def]
         yield from (2 * item for item in items)
 
     with tracked_by(doubled):
@@ -101,5 +107,7 @@ def test_a_tracker_holds_in_its_context_alone() -> None:
 
 def test_figures() -> None:
     assert figures("words", 0, 10, 5.0) == "0 words, 0/s"
+    assert figures("parts", 2, 10, 5.0, words=3000) == "2 of 10 parts, 600 words/s, 20 s left"
+    assert figures("parts", 0, 10, 5.0, words=0) == "0 parts, 0 words/s"
     assert figures("words", 20, 10, 5.0) == "20 of 10 words, 4/s, 0 s left"
     assert [duration(s) for s in (0, 89.6, 90, 5399, 5400)] == ["0 s", "90 s", "2 min", "90 min", "1.5 h"]
