@@ -146,7 +146,7 @@ def shared_pairs(found: Runs, arm: str, other: str) -> dict[str, Pair]:
 
 
 def arm_table(found: Runs) -> Iterator[str]:
-    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the mean seconds of training.
+    """A table of test F1 by arm and corpus, its standard deviation over seeds, and the seconds of training.
 
     Means are those of arms that have run on every corpus of the table.
     """
@@ -165,7 +165,7 @@ def arm_table(found: Runs) -> Iterator[str]:
 
 
 def against_time(found: Runs) -> dict[str, tuple[float, float]]:
-    """Mean seconds of training and mean test F1 of each arm that has run on every corpus."""
+    """Seconds of training and mean test F1 of each arm that has run on every corpus."""
     corpora = {corpus for runs in found.values() for corpus in runs}
     return {arm: (mean_seconds(runs), mean_test(runs)) for arm, runs in found.items() if len(runs) == len(corpora)}
 
@@ -194,7 +194,8 @@ def mean_test(runs: dict[str, dict[int, LedgerRow]]) -> float:
 
 
 def mean_seconds(runs: dict[str, dict[int, LedgerRow]]) -> float:
-    return float(np.mean([np.mean([row.seconds for row in seeds.values()]) for seeds in runs.values()]))
+    """The mean over corpora of the median over seeds, as a run beside other work counts little."""
+    return float(np.mean([np.median([row.seconds for row in seeds.values()]) for seeds in runs.values()]))
 
 
 def signed(one: Effect) -> str:
