@@ -397,7 +397,7 @@ def test_the_plots_are_xml_with_everything_inside():
 BASE = read_yaml(ROOT / "params.yaml")
 
 
-@pytest.mark.parametrize("name", ["main", "techniques", "noise", "whole", "seconds", "transfer", "transfer_50"])
+@pytest.mark.parametrize("name", ["main", "techniques", "noise", "whole", "seconds", "parts", "transfer", "transfer_50"])
 def test_the_plans_of_the_study_name_known_parameters_and_arms(name):
     plan = read_plan(ROOT / f"benchmarks/studies/{name}.yaml")
     arms = {arm for arm, own in plan.arms.items() if "data.unlabelled" not in own or "unlabelled" in BASE["data"]}
