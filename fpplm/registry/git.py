@@ -30,6 +30,7 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
             input=stdin,
             capture_output=True,
             text=True,
+            errors="surrogateescape",  # names of files may be any bytes
             check=False,
             timeout=PATIENCE if arguments[0] in ("fetch", "push") else None,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from fpplm.cli.main import app
 from fpplm.promotion import history
+from fpplm.proof.agreement import committed_data, disagreements
 from fpplm.proof.certificate import as_bytes, verify_certificate, write_certificate
 from fpplm.registry.locked import folder_hash
 from fpplm.registry.versions import bundle_of
@@ -29,7 +31,9 @@ from fpplm.report.run import Verdict
 from fpplm_core.errors import BundleError, DataError, FpplmError, RegistryError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.files import file_sha256
+from fpplm_core.params import Params
 from fpplm_core.serving import open_bundle
+from tests.conftest import ROOT
 from tests.unit.fpplm.proof import CHANGES, FACTS, seal_again, write_bundle, write_key
 
 CLAIMS = {"reproduction": {"result": "not run"}, "cost": {"cpuSeconds": {"train": 61.5}, "energy": "not measured"}}
@@ -257,6 +261,40 @@ def test_a_manifest_that_disagrees_with_its_commit_is_refused(own: Path, fact: s
     git("commit", "-qam", "false")
     git("tag", "-af", f"tagger@{VERSION}", "-m", VERSION)
     assert said in (found := refusal(BundleError)) and "its manifest disagrees with the commit of v1.0.0" in found
+
+
+def test_files_that_git_converts_are_as_the_manifest_states(own: Path) -> None:
+    """Their bytes at the commit are others than in the folder: here, line ends."""
+    Path(".gitattributes").write_text("*.conll text\nrequirements.lock text\n")
+    Path("data/w/train.conll").write_bytes(b"London\tB-LOC\r\n")
+    git("add", "--renormalize", ".")
+    git("commit", "-qm", "line ends")
+    manifest = json.loads(json.dumps(FACTS | of_files()))
+    assert list(disagreements(manifest, "HEAD")) == []
+    Path(".gitattributes").unlink()
+    assert [line.partition(" ")[0] for line in disagreements(manifest, "HEAD")] == ["data/w/train.conll", "lock_sha256"]
+
+
+def test_parameters_are_compared_by_their_values(own: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    parameters = Params.parse(yaml.safe_load(text), "params.yaml").model_dump(mode="json", exclude={"promotion"})
+    Path("params.yaml").write_text(
+        text.replace("  batch_pieces: 256 ", '  batch_pieces: "256" ').replace("data/wikigold", "data/w")
+    )
+    git("commit", "-qam", "a number in quotes")
+    parameters["data"]["path"] = "data/w"
+    manifest = json.loads(json.dumps(FACTS | of_files() | {"parameters": parameters}))
+    assert list(disagreements(manifest, "HEAD")) == []
+    manifest["parameters"]["train"]["batch_pieces"] = 512
+    assert list(disagreements(manifest, "HEAD")) == ["train.batch_pieces is 256 there, 512 in the manifest"]
+
+
+def test_names_of_files_may_be_any_bytes(own: Path) -> None:
+    name = os.fsdecode(b"data/w/d\xe9v.conll")
+    Path(name).write_text("x")
+    git("add", "-A")
+    git("commit", "-qm", "a name in Latin-1")
+    assert name in committed_data("HEAD", {"path": "data/w"})
 
 
 def test_a_repository_without_the_version_says_so(own: Path) -> None:
