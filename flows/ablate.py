@@ -22,7 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from fpplm.pipeline.flow import end_on_sigterm
 from fpplm.registry.sources import commit_without, require_committed
-from fpplm.studies.ablation import Cell, cells_of
+from fpplm.studies.ablation import Cell, by_key, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
 from fpplm.studies.plan import read_plan, used_files
@@ -66,11 +66,11 @@ def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choice
     cells, ledger = cells_of(plan, results, final=choices is not None), results / "runs.jsonl"
     for corpus in sorted(read_plan(plan).corpora.keys() - {cell.corpus for cell in cells}):
         print(f"{corpus} is left out: its folder is not there")
-    wanted = {(cell.key, cell.code) for cell in cells}
+    wanted = by_key(cells)
     finished = [row for row in read_ledger(ledger) if (row.key, row.code) in wanted]
     done = {(row.key, row.code) for row in finished}
-    todo = [cell for cell in cells if (cell.key, cell.code) not in done]
-    print(f"{len(cells)} runs, {len(cells) - len(todo)} done", flush=True)
+    todo = [cell for key, cell in wanted.items() if key not in done]
+    print(f"{len(wanted)} runs, {len(wanted) - len(todo)} done", flush=True)
     facts = {"commit": commit_without(results), "choices": choices}
     start = time.perf_counter()
     run = partial(run, facts=facts, finished=finished)  # so wrapped, Prefect does not copy the growing list
@@ -101,5 +101,4 @@ def execute(cell: Cell, run: Callable[[Cell], LedgerRow]) -> LedgerRow:
 def line(row: LedgerRow) -> str:
     which = f"seed {row.seed}" if row.trial is None else f"trial {row.trial}"
     scores = f"dev {row.dev_f1:.4f}" + (f", test {row.test['f1']:.4f}" if row.test else "")
-    ended = f"pruned after {len(row.curve)} epochs, " if row.pruned else ""
-    return f"{row.corpus}, {row.arm}, {which}: {scores}, {ended}{row.seconds:.0f} s"
+    return f"{row.corpus}, {row.arm}, {which}: {scores}, {row.ended}{row.seconds:.0f} s"

@@ -3,7 +3,7 @@
     python -m benchmarks.studies.transfer FOLDER [NAME ...]    # FOLDER/NAME/{train,dev,test}.conll
 
 writes encoders/transfer/NAME, which `transfer.yaml` and `transfer_50.yaml` start from. Needs encoders/me5-small and
-the corpora of `benchmarks.studies.fresh`, whose dev and test the encoder does not learn from. With names, only these
+the corpora of `benchmarks.studies.fresh`, whose dev and test are held out. With names, only these
 corpora are left out in turn. An encoder that is there already is not made again.
 """
 
@@ -41,9 +41,8 @@ def main() -> None:
             continue
         settings = changed(read_yaml(PARAMS), {**CHANGES, "data.path": str(OUTPUT / name)}, name)
         others = [source / other for other in SENTENCES if other != name]
-        held_out = [OUTPUT / name / file for file in ("dev.conll", "test/test.conll")]
         with show_progress(name):
-            record = pretrain(Params.parse(settings, name), others, held_out, STEPS, out)
+            record = pretrain(Params.parse(settings, name), others, [], STEPS, out)
         for row in record.corpora:
             print(name, row.name, row.sentences, row.left_out, row.steps, f"{row.dev_f1:.4f}", flush=True)
 

@@ -133,6 +133,7 @@ def ablate(
     cluster: Cluster = None,
 ) -> None:
     """Compares training methods: runs what the ledger lacks, on dev or (--final) on test, and writes tables."""
+    require_project()
     announce(f"ablation {plan}")
     from fpplm.project.lock import study_lock
     from fpplm.studies.outcome import write_outcome

@@ -51,6 +51,6 @@ def commit_without(folder: Path) -> str | None:
     """The commit of the code, with `-dirty` if a tracked file outside this folder differs; None without Git."""
     commit, root = try_git("describe", "--always"), Path.cwd()
     place = folder.resolve()
-    left_out = [f":(exclude){place.relative_to(root)}"] if place.is_relative_to(root) else []
-    changed = commit and try_git("diff", "--name-only", "HEAD", "--", ".", *left_out)
+    left_out = [f":(exclude){place.relative_to(root)}"] if place != root and place.is_relative_to(root) else []
+    changed = commit and try_git("diff", "--name-only", "HEAD", "--", ":/", *left_out)
     return f"{commit}-dirty" if changed else commit

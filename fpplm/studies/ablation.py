@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,6 +109,14 @@ def cells_of(plan: Path, results: Path, final: bool) -> list[Cell]:
     wanted = read_plan(plan)
     chosen = read_choices(plan, results) if final or wanted.choices else {}
     return list(grid(wanted, chosen, final))
+
+
+def by_key(cells: Iterable[Cell]) -> dict[tuple[str, str], Cell]:
+    """The cells by key and code, each run once: two draws of a small space, or two arms, may be the same run."""
+    found: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        found.setdefault((cell.key, cell.code), cell)
+    return found
 
 
 def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:

@@ -9,18 +9,27 @@ from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import LedgerRow, read_ledger
 from fpplm.studies.plan import Choices, choices_file, read_plan
 from fpplm_core.files import write_text
-from fpplm_core.settings import yaml_text
+from fpplm_core.settings import read_yaml, yaml_text
 
 HEADING = "# What the trials on dev chose. Commit it, then: fpplm ablate PLAN --final\n"
 
 
 def write_choices(plan: Path, results: Path) -> None:
-    """Writes the choices of a plan, if it searches. Raises KeyError if one of its trials is not in the ledger."""
-    if read_plan(plan).search is None:
+    """Writes the choices of a plan, if it searches; those of corpora whose folder is not here stay.
+
+    Raises KeyError if one of its trials is not in the ledger.
+    """
+    wanted, file = read_plan(plan), choices_file(plan.stem, results)
+    cells = cells_of(plan, results, final=False)
+    if wanted.search is None or not cells:
         return
     rows = {(row.key, row.code): row for row in read_ledger(results / "runs.jsonl")}
-    chosen = choose(rows[cell.key, cell.code] for cell in cells_of(plan, results, final=False))
-    write_text(choices_file(plan.stem, results), HEADING + yaml_text(chosen))
+    chosen = choose(rows[cell.key, cell.code] for cell in cells)
+    earlier: Choices = read_yaml(file) if file.exists() else {}
+    for corpus in wanted.corpora.keys() - {cell.corpus for cell in cells}:
+        for arm in wanted.arms.keys() & {arm for arm, own in earlier.items() if corpus in own}:
+            chosen.setdefault(arm, {})[corpus] = earlier[arm][corpus]
+    write_text(file, HEADING + yaml_text(chosen))
 
 
 def choose(rows: Iterable[LedgerRow]) -> Choices:

@@ -19,8 +19,8 @@ class LedgerRow:
     """The result of one run.
 
     `key` is the digest of parameters, data and encoder, `code` that of the code. `values` are the parameters that its
-    trial drew, or that were chosen; `curve` is dev F1 by epoch; `dev_f1` of a trial that was `pruned`, or
-    that diverged, is its best until then.
+    trial drew, or that were chosen; `curve` is dev F1 by epoch. A trial that was `pruned` ended early, because it fell
+    behind or `diverged`; its `dev_f1` is the best until then.
     Only final runs have `choices` (the commit of plan, params.yaml and choices), `test` (scores by name) and `counts`
     (`packed` tp, fp and fn of each document of test, or of each sentence if no documents are marked). `seconds` and
     `peak_mb` (MiB of memory) are those of the training.
@@ -39,9 +39,16 @@ class LedgerRow:
     trial: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
     pruned: bool = False
+    diverged: bool = False
     choices: str | None = None
     test: dict[str, float] | None = None
     counts: str | None = None
+
+    @property
+    def ended(self) -> str:
+        """How a trial ended early, such as "pruned after 3 epochs, "; nothing for another run."""
+        how = "diverged" if self.diverged else "pruned"
+        return f"{how} after {len(self.curve)} epochs, " if self.pruned else ""
 
 
 def read_ledger(ledger: Path) -> list[LedgerRow]:

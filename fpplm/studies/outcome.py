@@ -27,15 +27,14 @@ def write_outcome(plan: Path, results: Path) -> str:
     """Writes the tables and plots of a plan's finished runs, and returns the tables as Markdown.
 
     If a run was made with several versions of the code, the last one counts. The text names the commits. Raises
-    ParamsError, and writes nothing, if the ledger has none of the plan's runs.
+    ParamsError, and writes nothing, if the ledger has none of the plan's runs, or if the choices of another plan are
+    missing.
     """
     wanted = read_plan(plan)
     ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
     name = choosing(plan)
     chosen = name is None or choices_file(name, results).exists()
-    parts = list[str]()
-    if chosen or not wanted.choices:
-        parts.append(on_dev(rows_of(cells_of(plan, results, final=False), ledger)))
+    parts = [on_dev(rows_of(cells_of(plan, results, final=False), ledger))]
     found: Runs = {}
     finals = cells_of(plan, results, final=True) if chosen else []
     for row in rows_of(finals, ledger):
@@ -194,7 +193,7 @@ def mean_test(runs: dict[str, dict[int, LedgerRow]]) -> float:
 
 
 def mean_seconds(runs: dict[str, dict[int, LedgerRow]]) -> float:
-    """The mean over corpora of the median over seeds, as a run beside other work counts little."""
+    """The mean over corpora of the median over seeds, so that one run slowed by other work hardly counts."""
     return float(np.mean([np.median([row.seconds for row in seeds.values()]) for seeds in runs.values()]))
 
 

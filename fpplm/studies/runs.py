@@ -42,11 +42,12 @@ Watch = Callable[[list[float]], bool]  # whether to prune a trial, given its dev
 
 
 class Usage(NamedTuple):
-    """What a module took: seconds, peak memory in KiB, and whether the trial was pruned or diverged."""
+    """What a module took: seconds and peak memory in KiB; whether the trial ended early, and because it diverged."""
 
     seconds: float
     peak_kb: int
     pruned: bool = False
+    diverged: bool = False
 
 
 def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watch) -> LedgerRow:
@@ -106,7 +107,7 @@ def write_params(cell: Cell, folder: Path) -> None:
 def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell, watch: Watch | None = None) -> Usage:
     """Runs `python -m MODULE` in the folder, until it ends or `watch` prunes it. Raises FpplmError if it fails.
 
-    A trial with drawn values that diverges counts as pruned, because the same draw would diverge again.
+    A trial that diverges counts as pruned, because the same values would diverge again.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
     if threads:
@@ -126,13 +127,13 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
     _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     pruned &= process.returncode != 0  # it may have ended by itself before the signal
-    pruned |= process.returncode == TrainingDiverged.exit_code and is_drawn(cell)
-    if process.returncode and not pruned:
+    diverged = process.returncode == TrainingDiverged.exit_code and cell.trial is not None
+    if process.returncode and not pruned and not diverged:
         end = log.read_text(encoding="utf-8", errors="replace")[-2000:]
         raise FpplmError(
             f"{module} failed", where=f"{cell.corpus}, {cell.arm}, seed {cell.seed}", got=end, do=f"read {log}"
         )
-    return Usage(time.perf_counter() - start, usage.ru_maxrss, pruned)
+    return Usage(time.perf_counter() - start, usage.ru_maxrss, pruned or diverged, diverged)
 
 
 def read_curve(folder: Path) -> list[float]:
@@ -209,6 +210,7 @@ def result(cell: Cell, folder: Path, facts: dict[str, Any], usage: Usage) -> Led
         trial=cell.trial,
         values=cell.values,
         pruned=usage.pruned,
+        diverged=usage.diverged,
         **facts,
     )
     if not cell.final:

@@ -69,12 +69,12 @@ def variances(
 
     The crossed bootstrap resamples seeds and units together, one fewer than there are, because resampling all of a few
     underestimates their variance (Rao & Wu 1988). It counts the variance that depends on both three times (Owen 2007,
-    0711.2405), twice too often; the variances due to seeds alone and to units alone show how large this part is. The
-    variances sum to no less than that due to the units with these seeds, which few seeds may hide. With
-    one seed, only units are resampled, and the variance due to seeds is 0.
+    0711.2405), twice too often; the variances due to seeds alone and to units alone show how large this part is. Their
+    sum is never below the variance due to the units, which two or three seeds could otherwise hide. With one seed, only
+    units are resampled, and the variance due to seeds is 0.
     """
     seeds, units, _ = candidate.shape
-    drawn = random.multinomial(max(1, units - 1), np.full(units, 1 / units), resamples).astype(np.float64)
+    drawn = random.multinomial(units - 1, np.full(units, 1 / units), resamples).astype(np.float64)
     rows = random.multinomial(max(1, seeds - 1), np.full(seeds, 1 / seeds), resamples) / max(1, seeds - 1)
     new, old = (f1_of_sums(np.tensordot(drawn, arm.astype(np.float64), (1, 1))) for arm in (candidate, baseline))
     of_units = float(np.var((new - old).mean(axis=1), ddof=1))

@@ -60,9 +60,8 @@ def tuned() -> Tuning:
 def lines(found: Tuning) -> Iterator[str]:
     """A line for each trial, then the best values, if they are better than params.yaml."""
     for row in found.rows:
-        ended = f" (pruned after {len(row.curve)} epochs)" if row.pruned else ""
         values = ", ".join(f"{name} {value}" for name, value in row.values.items()) or "params.yaml as it is"
-        yield f"dev F1 {row.dev_f1:.4f}{ended}  {row.seconds:.0f} s  {values}"
+        yield f"dev F1 {row.dev_f1:.4f}  {row.ended}{row.seconds:.0f} s  {values}"
     if found.best.values:
         gain = found.best.dev_f1 - found.present.dev_f1
         yield f"best: {gain:+.4f} over params.yaml, on dev, which chose it"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from fpplm.studies import ablation
-from fpplm.studies.ablation import cells_of, content, grid
+from fpplm.studies.ablation import by_key, cells_of, content, grid
 from fpplm.studies.choices import choose, write_choices
 from fpplm.studies.forest import WIDTH, forest
 from fpplm.studies.ledger import LedgerRow, append_row, packed, read_ledger, unpacked
@@ -110,6 +110,12 @@ def test_every_arm_gets_the_same_draws():
     assert len({json.dumps(values) for values in first}) == 4
     assert all(1e-5 <= values["train.lr"] <= 1e-3 and values["train.epochs"] in (6, 12) for values in first)
     assert [run.trial for run in runs] == sorted(run.trial for run in runs)  # trial by trial: rivals exist early
+
+
+def test_two_draws_of_the_same_values_are_one_run():
+    twice = cells(arms={"plain": {}}, corpora={"whole": {}}, search={"trials": 6, "space": {"train.epochs": [6, 12]}})
+    assert len(twice) == 6 and [cell.values["train.epochs"] for cell in by_key(twice).values()] in ([6, 12], [12, 6])
+    assert next(iter(by_key(twice).values())).trial == 0
 
 
 def test_a_search_may_begin_with_the_arm_as_it_is():
@@ -216,6 +222,22 @@ def test_choices_are_made_of_finished_trials_alone_and_final_runs_need_them(plan
     after = plan("after", choices="plan", arms={"x": {"like": "plain"}}, corpora={"whole": {}})
     assert {cell.values["train.lr"] for cell in cells_of(after, tmp_path, final=False)} == {runs[2].values["train.lr"]}
     assert used_files(after, tmp_path)[-1] == tmp_path / "plan.choices.yaml"
+
+
+def test_the_choices_of_a_corpus_that_is_not_here_stay(plan, tmp_path):
+    choices = tmp_path / "plan.choices.yaml"
+    earlier = {"plain": {"elsewhere": {"values": {"train.lr": 1e-4}}, "removed": {}}, "removed": {"elsewhere": {}}}
+    choices.write_text(yaml.safe_dump(earlier))
+    file = plan(search=SEARCH, corpora={"elsewhere": PLAN["corpora"]["elsewhere"]}, arms={"plain": {}})
+    write_choices(file, tmp_path)
+    assert yaml.safe_load(choices.read_text()) == earlier  # nothing ran, so nothing is chosen
+    file = plan(search=SEARCH, corpora={"whole": {}, "elsewhere": PLAN["corpora"]["elsewhere"]}, arms={"plain": {}})
+    for cell in cells_of(file, tmp_path, final=False):
+        append_row(tmp_path / "runs.jsonl", row(cell, dev_f1=0.5))
+    write_choices(file, tmp_path)
+    found = yaml.safe_load(choices.read_text())
+    assert found.keys() == {"plain"} and found["plain"].keys() == {"whole", "elsewhere"}
+    assert found["plain"]["elsewhere"] == earlier["plain"]["elsewhere"]
 
 
 def test_a_trial_that_was_pruned_is_never_chosen():

@@ -55,15 +55,16 @@ def test_a_training_that_fails_is_an_error_with_the_end_of_its_log(tmp_path, cel
 def test_a_trial_that_diverges_is_a_row_that_cannot_win(tmp_path, cells):
     diverging = f"raise SystemExit({TrainingDiverged.exit_code})"
     present, trial = (next(c for c in cells if (c.arm, c.trial) == ("plain", number)) for number in (0, 1))
-    for epochs, best in ((0, 0.0), (3, 0.2)):
+    for cell, epochs, best in ((present, 0, 0.0), (trial, 3, 0.2)):
         folder = tmp_path / str(epochs)
         folder.mkdir()
         training(folder, epochs=epochs, end=diverging)
-        usage = run_stage_module("training", folder, 1, trial)
-        row = result(trial, folder, {"commit": None}, usage)
+        usage = run_stage_module("training", folder, 1, cell)
+        row = result(cell, folder, {"commit": None}, usage)
         assert row.pruned and row.dev_f1 == best and choose([row]) == {}
-    with pytest.raises(FpplmError, match="training failed"):  # without drawn values, it is an error
-        run_stage_module("training", training(tmp_path, end=diverging), 1, present)
+        assert row.ended == f"diverged after {epochs} epochs, "
+    with pytest.raises(FpplmError, match="training failed"):  # outside of a search, it is an error
+        run_stage_module("training", training(tmp_path, end=diverging), 1, present._replace(trial=None))
     assert "| c | plain | 1 | 1 |  |" in on_dev([row])
 
 

@@ -109,6 +109,9 @@ def test_a_folder_of_results_makes_no_commit_dirty(tmp_path: Path, monkeypatch: 
     assert clean and full.startswith(clean)
     Path("code.py").write_text("2")
     assert commit_without(results) == f"{clean}-dirty" == commit_without(tmp_path.parent / "elsewhere")
+    assert commit_without(Path()) == f"{clean}-dirty"  # results in the root leave out nothing
+    monkeypatch.chdir("results")  # a project in a folder of a repository
+    assert commit_without(Path("study")) == f"{clean}-dirty"
 
 
 def test_without_git_there_is_none(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
