@@ -191,7 +191,10 @@ def claim(folder: str, run: dict[str, Any], resume: bool) -> None:
 def outputs_in(folder: str, run: dict[str, Any], resume: bool) -> set[str]:
     """The names in the folder. Raises ParamsError if it holds outputs of another run, or any without `resume`."""
     filesystem, root = locate(folder)
-    infos = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
+    try:
+        infos = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
+    except NotADirectoryError:
+        raise ParamsError("not a folder", where=folder, do="name a new folder") from None
     names = {info.base_name for info in infos} - {f"{RUN}{PARTIAL}"}
     if RUN in names:
         if not resume:

@@ -46,7 +46,10 @@ def tag_texts(
 
 @contextmanager
 def _opened(output: str, mode: str) -> Iterator[IO[str]]:
-    """The output as UTF-8, whatever the locale is. Ends the program once the reader of standard output has gone."""
+    """The output as UTF-8, whatever the locale is. Ends the program once the reader of standard output has gone.
+
+    Raises FpplmError if the reader of another pipe has gone.
+    """
     target = sys.stdout.fileno() if output == STDIN else output
     with open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN) as stream:
         try:
@@ -54,7 +57,7 @@ def _opened(output: str, mode: str) -> Iterator[IO[str]]:
             stream.flush()
         except BrokenPipeError:
             if output != STDIN:
-                raise
+                raise FpplmError("the reader of the output has gone", where=output) from None
             discard(stream.fileno())  # for what the stream still holds
             sys.exit(0)
 

@@ -1,1 +1,1 @@
-"""What every command and stage shows in the same way: progress and tables; and their output without a reader."""
+"""What every command and stage shows in the same way: progress, tables, and output that survives its reader."""

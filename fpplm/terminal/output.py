@@ -27,7 +27,8 @@ def outlive_readers() -> None:
 def _outliving(stream: Any) -> Any:
     if not isinstance(stream, io.TextIOWrapper):  # None if the descriptor is closed
         return stream
-    binary = io.BufferedWriter(Output(stream.fileno(), "w", closefd=False))
+    raw = Output(stream.fileno(), "w", closefd=False)
+    binary: Any = raw if stream.write_through else io.BufferedWriter(raw)  # with PYTHONUNBUFFERED, nothing waits
     return io.TextIOWrapper(binary, stream.encoding, stream.errors, None, stream.line_buffering, stream.write_through)
 
 

@@ -95,6 +95,12 @@ def test_a_cluster_that_is_not_reached_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_is_no_folder_for_outputs(tmp_path: Path, source: list[str]) -> None:
+    (file := tmp_path / "out").write_text("")
+    with pytest.raises(ParamsError, match="not a folder"):
+        list(cluster.tag_on_cluster("local", source, str(file), OPTIONS, resume=False))
+
+
 def test_a_folder_is_no_source(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a folder, expected a file"):
         list(cluster.tag_on_cluster("local", [str(tmp_path)], str(tmp_path / "out"), OPTIONS, resume=False))

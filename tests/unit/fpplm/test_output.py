@@ -51,8 +51,22 @@ def test_a_verdict_keeps_its_exit_code(tmp_path: Path, code: str, arguments: lis
     assert errors is None or errors == "error: errors in the data\n"
 
 
+def test_unbuffered_output_arrives_although_the_process_is_killed(tmp_path: Path) -> None:
+    code = "from fpplm.terminal.output import outlive_readers as o; import os; o(); print('so far'); os._exit(9)"
+    command = [sys.executable, "-u", "-c", code]
+    assert subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, check=False).stdout == b"so far\n"
+
+
 def test_another_closed_pipe_is_an_error(tmp_path: Path) -> None:
     assert run_unread(ELSEWHERE, folder=tmp_path).wait() == 1
+
+
+def test_predict_says_that_the_reader_of_another_pipe_has_gone(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", label_lm=None)
+    (tmp_path / "in.txt").write_text("London\n" * 10_000)
+    done = run_unread(PREDICT, "predict", bundle, "in.txt", "--output", "/dev/stdout", folder=tmp_path)
+    _, errors = done.communicate()
+    assert done.returncode == 1 and "error: /dev/stdout: the reader of the output has gone\n" in errors
 
 
 def test_predict_ends_with_the_reader_of_its_output(tmp_path: Path) -> None:
