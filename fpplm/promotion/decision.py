@@ -85,11 +85,14 @@ def judge(settings: Params, promote: bool) -> Verdict:
 
 
 def earlier_decision(settings: Params, digest: str, incumbent: str | None, promote: bool) -> str | None:
-    """The earlier decision about this same bundle by the same rules, and its date, if any."""
+    """The earlier decision about this same bundle by the same rules, and its date, if any.
+
+    A project whose flows are older than this package records no rules; they count as the same.
+    """
     rules = settings.promotion.model_dump()
     for run in reversed(history.runs()):
         if run.model == digest and run.verdict in ("promote", "hold", "reject"):
-            is_same = (run.version or run.against) == incumbent and run.promotion == rules
+            is_same = (run.version or run.against) == incumbent and run.promotion in (None, rules)
             if is_same and (run.promote or not promote):
                 return f"already decided at {run.ended}: {run.state} ({run.reasons[0]})"
     return None

@@ -56,6 +56,8 @@ def test_a_decision_counts_as_long_as_the_rules_are_the_same() -> None:
     assert earlier is not None and "hold (a loss is possible)" in earlier
     wider = settings.model_copy(update={"promotion": settings.promotion.model_copy(update={"margin": 0.1})})
     assert decision.earlier_decision(wider, "abc", "v1.0.0", promote=False) is None
+    run.note(promotion=None)  # by a flow of an earlier fpplm
+    assert decision.earlier_decision(settings, "abc", "v1.0.0", promote=False)
 
 
 def test_a_run_without_an_end_whose_process_is_gone_was_killed() -> None:
