@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from fpplm_core.evaluation.predictions import SentencePrediction
 from fpplm_core.tagging.spans import Span
 
 ERROR_KINDS = ("wrong type", "wrong boundaries", "spurious", "missed")
-BROWSED = 2_200_000  # bytes of all sentences in the browser: a page should stay under 3 MB
+BROWSED = 2_200_000  # bytes of the table: a page should stay under 3 MB
 
 
 class Error(NamedTuple):
@@ -65,24 +65,32 @@ def all_errors(sentences: Sequence[SentencePrediction]) -> Iterator[tuple[Senten
 
 
 def error_table(sentences: Sequence[SentencePrediction], room: int = BROWSED) -> ErrorTable:
-    """The table of a split; if its sentences take more than `room` bytes, of every second, third … of them."""
+    """The table of a split; if it takes more than `room` bytes, of every second, third … of them."""
     wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
-    types = sorted({span.type for s, _ in wrong for span in (*s.gold, *s.predicted)})
-    files = sorted({s.file for s, _ in wrong})
-    numbers = {kind: number for number, kind in enumerate(types)}
-    every = [_row(sentence, errors, numbers, files) for sentence, errors in wrong]
-    size = sum(len(htmlsafe_json_dumps(row, ensure_ascii=False).encode()) for row in every)
-    rows = every[:: -(-size // room) or 1]
-    data = {
+    size = len(htmlsafe_json_dumps(_data(wrong), ensure_ascii=False).encode())
+    shown = wrong[:: -(-size // room)]
+    counts = Counter(error.kind for _, errors in wrong for error in errors)
+    return ErrorTable(counts, len(wrong), len(shown), _data(shown))
+
+
+def _data(wrong: Sequence[tuple[SentencePrediction, list[Error]]]) -> dict[str, Any]:
+    types = _numbers(span.type for sentence, _ in wrong for span in (*sentence.gold, *sentence.predicted))
+    files = _numbers(sentence.file for sentence, _ in wrong)
+    return {
         "kinds": ERROR_KINDS,
         "types": [printable(kind) for kind in types],
         "files": [printable(file) for file in files],
-        "rows": rows,
+        "rows": [_row(sentence, errors, types, files) for sentence, errors in wrong],
     }
-    return ErrorTable(Counter(error.kind for _, errors in wrong for error in errors), len(wrong), len(rows), data)
 
 
-def _row(sentence: SentencePrediction, errors: Sequence[Error], types: dict[str, int], files: list[str]) -> list[Any]:
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    return {name: number for number, name in enumerate(sorted(set(names)))}
+
+
+def _row(
+    sentence: SentencePrediction, errors: Sequence[Error], types: dict[str, int], files: dict[str, int]
+) -> list[Any]:
     """[file, line, document, words, gold spans, predicted spans, errors] with numbers instead of names.
 
     A span is [start, end, type], a predicted one with its score; an error is [kind, gold span, predicted span, seen],
@@ -97,7 +105,7 @@ def _row(sentence: SentencePrediction, errors: Sequence[Error], types: dict[str,
         return None if known is None or span is None else int(known[spans.index(span)])
 
     return [
-        files.index(sentence.file),
+        files[sentence.file],
         sentence.line,
         sentence.document,
         [printable(word) for word in sentence.words],

@@ -92,16 +92,25 @@ def test_predictions_of_an_earlier_version_have_errors_without_scores():
 
 def test_a_large_split_is_thinned_evenly_and_counted_whole():
     sentences = [row([], [[0, 1, "A"]], line=line) for line in range(1000)]
-    size = len(json.dumps(error_table(sentences).data["rows"]))
+    size = len(json.dumps(error_table(sentences).data))
     table = error_table(sentences, room=size // 10)
     assert table.counts["spurious"] == table.sentences == 1000 and 80 <= table.shown <= 125
     lines = [found[1] for found in table.data["rows"]]
     assert lines[0] < 20 and lines[-1] > 980
 
 
+def test_names_of_files_are_thinned_too():
+    sentences = [replace(row([], [[0, 1, "A"]]), file=f"{number}.conll") for number in range(1000)]
+    table = error_table(sentences, room=10_000)
+    assert table.shown == len(table.data["files"]) < 500
+    assert len(json.dumps(table.data)) < 12_000
+    step = -(-1000 // table.shown)
+    assert [table.data["files"][found[0]] for found in table.data["rows"]] == [s.file for s in sentences[::step]]
+
+
 def test_a_sentence_takes_as_much_room_as_its_bytes_in_the_page():
     sentences = [replace(row([], [[0, 1, "A"]], words=1), words=("語" * 100,)) for _ in range(100)]
-    size = sum(len(json.dumps(found, ensure_ascii=False).encode()) for found in error_table(sentences).data["rows"])
+    size = len(json.dumps(error_table(sentences).data, ensure_ascii=False).encode())
     assert size > 100 * 300 and error_table(sentences, room=size).shown == 100
     assert error_table(sentences, room=size - 1).shown == 50
     script = [replace(sentence, words=("<" * 100,)) for sentence in sentences]  # the page escapes it, with six bytes
