@@ -96,12 +96,14 @@ class VerifyReport:
         """The variants that may serve on each device, in its order of preference.
 
         A device serves what it has accepted itself. Where none was judged, because this machine has no such device,
-        fp32 comes first: that another device accepted a variant says nothing about its arithmetic there.
+        fp32 comes first: that another device accepted a variant says nothing about its arithmetic there. No device
+        serves a variant that failed on it.
         """
         offered = {}
         for device, order in preference.items():
             judged = {v: verdict for v in order if (verdict := self.variants.get(f"{v} on {device}"))}
-            unjudged = sorted((v for v in order if v in self.kept), key=lambda variant: variant != "fp32")
+            untried = (v for v in order if v in self.kept and f"{v} on {device}" not in self.failures)
+            unjudged = sorted(untried, key=lambda variant: variant != "fp32")
             offered[device] = [v for v, verdict in judged.items() if verdict.accepted] if judged else unjudged
         return offered
 

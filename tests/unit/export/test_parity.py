@@ -157,6 +157,14 @@ def test_without_a_gpu_fp32_is_the_first_choice_on_one(int8: bool, fp16: bool) -
     assert found.refused == [*([] if fp16 else ["fp16"]), *([] if int8 else ["int8"])]
 
 
+def test_a_device_on_which_every_graph_failed_serves_none() -> None:
+    verdicts = {f"{variant} on cpu": GOOD for variant in ("fp32", "fp16", "int8")}
+    found = VerifyReport.of(verdicts, dict.fromkeys(["fp32", "fp16", "int8"], 1), {
+        "fp32 on cuda": "out of memory", "fp16 on cuda": "out of memory"
+    })  # fmt: skip
+    assert found.by_device(ORDER) == {"cpu": ["int8", "fp32", "fp16"], "cuda": []}
+
+
 @pytest.mark.parametrize("cpu", [True, False])
 @pytest.mark.parametrize("cuda", [True, False])
 def test_each_device_serves_what_it_accepted_itself(cpu: bool, cuda: bool) -> None:
