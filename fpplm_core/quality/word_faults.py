@@ -68,7 +68,7 @@ def word_faults(word: str, form: str, twins: frozenset[str]) -> dict[str, str]:
         found["mojibake"] = reason
     if normal_form(word) == "replaced":
         if (twin := unicodedata.normalize("NFC", word)) in twins:
-            found["not_normalised"] = f"{word!a} is another form of {twin!a}, which occurs too"
+            found["not_normalised"] = f"{word!a} is one of several forms of {twin!a} in this corpus"
     elif normal_form(word) not in ("", form):
         found["not_normalised"] = f"{word!a} is not in {form}, unlike most words"
     if reason := _mixed(word):

@@ -145,14 +145,24 @@ def test_characters_without_a_shape_elsewhere(word):
         ("ש\u05bc\u05c1", "ש\u05c1\u05bc"),
         ("م\u064e\u0651", "م\u0651\u064e"),
         ("豈", "\uf900"),
+        (";", "\u037e"),  # the question mark of Greek
+        ("5K", "5\u212a"),
     ],
 )
 def test_a_word_in_two_forms_of_which_neither_is_the_rarer_normal_form(canonical, other):
     canonical = unicodedata.normalize("NFC", canonical)
     assert found_in_words(canonical, other, "x") == {
-        "not_normalised": [f"f:2: {other!a} is another form of {canonical!a}, which occurs too"]
+        "not_normalised": [f"f:2: {other!a} is one of several forms of {canonical!a} in this corpus"]
     }
     assert found_in_words(other, "x") == {}, "the only form in this corpus"
+
+
+def test_a_word_in_two_forms_without_its_normal_form():
+    one, other = "ש\u05c1\u05bc\u05b8", "ש\u05c1\u05b8\u05bc"
+    said = f"is one of several forms of {unicodedata.normalize('NFC', one)!a} in this corpus"
+    assert found_in_words(one, other, one) == {
+        "not_normalised": [f"f:1: {one!a} {said}", f"f:2: {other!a} {said}", f"f:3: {one!a} {said}"]
+    }
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
