@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import MOST_LABELS
+from fpplm_core.data.windows import MOST_EXPORTED_LABELS
 from fpplm_core.errors import BundleError, FpplmError
 from fpplm_core.export.bundle_writer import by_device, config_json, json_with_rows, seal
 from fpplm_core.export.parity import TorchAnswer, compare_logits, parity_verdict, verify_graphs
@@ -223,11 +223,11 @@ def test_the_trial_of_the_label_language_model_comes_last_in_the_file() -> None:
 
 def test_the_transitions_of_the_most_labels_fit_into_a_bundle() -> None:
     """A row takes one line; those of learned scores are the longest."""
-    rows = np.random.default_rng(1).normal(0, 0.5, (17, MOST_LABELS + 1)).astype(np.float32).tolist()
+    rows = np.random.default_rng(1).normal(0, 0.5, (17, MOST_EXPORTED_LABELS + 1)).astype(np.float32).tolist()
     values = {"labels": ["O", "[\n1,\n2]"], "fpplm": {"transitions": rows, "none": []}}
     text = json_with_rows(values)
     assert json.loads(text) == values and text.count("\n") < 30
-    assert len(text) / 17 * (MOST_LABELS + 1) < LIMITS[CONFIG]
+    assert len(text) / 17 * (MOST_EXPORTED_LABELS + 1) < LIMITS[CONFIG]
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:
