@@ -143,7 +143,7 @@ def test_dev_alone_decides() -> None:
 
 def report(accepted: dict[str, bool]) -> VerifyReport:
     verdicts = {name: replace(GOOD, accepted=yes) for name, yes in accepted.items()}
-    return VerifyReport.of(verdicts, dict.fromkeys(["fp32", "fp16", "int8"], 1))
+    return VerifyReport.of(verdicts, dict.fromkeys(["fp32", "fp16", "int8"], 1), {})
 
 
 @pytest.mark.parametrize("int8", [True, False])
@@ -211,13 +211,13 @@ def test_a_graph_that_fails_is_left_out_unless_it_is_fp32(tmp_path: Path, spoile
 
 
 def test_without_fp32_there_is_no_bundle() -> None:
-    report = VerifyReport.of({"fp32 on cpu": replace(GOOD, accepted=False)}, {"fp32": 1})
+    report = VerifyReport.of({"fp32 on cpu": replace(GOOD, accepted=False)}, {"fp32": 1}, {})
     with pytest.raises(FpplmError, match=r"verify: the exported graph does not .*\"dev_f1\": 0\.5"):
         require_fp32(report)
 
 
 def test_the_trial_of_the_label_language_model_comes_last_in_the_file() -> None:
-    report = VerifyReport.of({"fp32 on cpu": GOOD}, {"fp32": 1})
+    report = VerifyReport.of({"fp32 on cpu": GOOD}, {"fp32": 1}, {})
     assert list(asdict(report)) == ["variants", "bytes", "refused", "served", "clients", "failures", "label_lm"]
 
 
