@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from io import StringIO
 from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -42,23 +42,6 @@ class Settings(BaseModel):
         """Settings from plain values. Raises ParamsError as `validate` does."""
         return validate(cls, values, where)
 
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _no_boolean_is_a_number(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-        found = handler(value)  # pydantic takes true for 1
-        if _has_converted_boolean(value, found):
-            raise ValueError("must be a number")
-        return found
-
-
-def _has_converted_boolean(value: Any, found: Any) -> bool:
-    """Whether a value, or one in it, is a boolean and has become something else."""
-    if isinstance(value, Mapping) and isinstance(found, Mapping):
-        return any(_has_converted_boolean(item, found.get(key)) for key, item in value.items())
-    if isinstance(value, list) and isinstance(found, list):
-        return any(map(_has_converted_boolean, value, found))
-    return isinstance(value, bool) and not isinstance(found, bool)
-
 
 T = TypeVar("T", bound=Settings)
 
@@ -72,19 +55,33 @@ def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | N
     if not isinstance(values, Mapping):
         got = "an empty file" if values is None else type(values).__name__
         raise ParamsError("expected sections", where=where, got=got)
+    if errors := _errors(kind, values):
+        raise ParamsError("\n".join(map(str, _lines(kind, values, errors, where, moved or {}))))
+    return kind.model_validate(values)
+
+
+def _errors(kind: type[BaseModel], values: Any) -> list[ErrorDetails]:
+    """The errors of pydantic; those of booleans are of its strict mode, in which true is not 1."""
+    strict, lax = (_errors_in_mode(kind, values, strict) for strict in (True, False))
+    booleans = [detail for detail in strict if isinstance(detail["input"], bool)]
+    wrong = {detail["loc"][:depth] for detail in booleans for depth in range(len(detail["loc"]) + 1)}
+    return [detail for detail in lax if detail["loc"] not in wrong] + booleans
+
+
+def _errors_in_mode(kind: type[BaseModel], values: Any, strict: bool) -> list[ErrorDetails]:
     try:
-        return kind.model_validate(values)
+        kind.model_validate(values, strict=strict)
     except ValidationError as error:
-        lines = _lines(kind, values, error, where, moved or {})
-        raise ParamsError("\n".join(str(line) for line in lines)) from None
+        return error.errors()
+    return []
 
 
 def _lines(
-    kind: type[BaseModel], values: Any, error: ValidationError, where: str, moved: Mapping[str, str | None]
+    kind: type[BaseModel], values: Any, errors: Sequence[ErrorDetails], where: str, moved: Mapping[str, str | None]
 ) -> list[ParamsError]:
     """One error per key, although pydantic reports one for each member of a union."""
     by_key: dict[Key, list[ErrorDetails]] = {}
-    for detail in error.errors():
+    for detail in errors:
         by_key.setdefault(_key(values, detail), []).append(detail)
     new_keys = {moved.get(_dotted(key)) for key in by_key}
     lines = []

@@ -141,6 +141,6 @@ def encode_corpora(params: Params, corpora: Sequence[Corpus]) -> list[TrainingDa
     sizes = params.encode.window, params.encode.stride, params.encode.context
     builder, mask_id = load_window_builder(params.model, *sizes)
     for corpus in corpora:
-        info = encode_corpus(corpus.folder, corpus.folder, builder, mask_id)
+        info = encode_corpus(corpus.folder, corpus.folder, builder, mask_id, bundled=False)
         write_record(corpus.folder / INFO, info)
     return [load_data(params.train, corpus.folder, corpus.folder) for corpus in corpora]

@@ -31,7 +31,7 @@ from fpplm_core.tagging.windows import Window, WindowBuilder
 from fpplm_core.tracking import track
 
 T = TypeVar("T")
-MOST_LABELS = 1_700  # the square of it in transition scores fits into the 64 MiB of a bundle's config.json
+MOST_EXPORTED_LABELS = 1_700  # the square of it in transition scores fits into the 64 MiB of a bundle's config.json
 INFO = "encoding.json"  # the name of the EncodingInfo beside the splits
 Labelled = tuple[Sentence, Mapping[str, Sequence[int]]]  # with labels by task, one per word or none at all
 
@@ -63,26 +63,29 @@ class EncodingInfo:
     descriptions: dict[str, list[Window]]
 
 
-def labels_of(types: Sequence[str], scheme: str) -> list[str]:
-    """The labels of a tagger for these types. Raises DataError if they are more than a bundle can hold."""
-    labels = label_list(types, scheme if scheme == "TAGS" else INNER_SCHEME)
-    if len(labels) > MOST_LABELS:
-        got = f"{len(labels)} labels of {len(types)} types, at most {MOST_LABELS} labels fit into a bundle"
-        raise DataError(
-            "too many labels", where="train", got=got, do="merge types: each type of entity has four labels"
-        )
+def labels_of(types: Sequence[str], scheme: str, bundled: bool) -> list[str]:
+    """The labels of a tagger for these types. Raises DataError if a bundle is to hold them, and they are too many."""
+    plain = scheme == "TAGS"
+    labels = label_list(types, scheme if plain else INNER_SCHEME)
+    if bundled and len(labels) > MOST_EXPORTED_LABELS:
+        got = f"{len(labels)} labels, at most {MOST_EXPORTED_LABELS} fit into a bundle"
+        do = "merge tags: each is a label" if plain else "merge types: each type of entity has four labels"
+        raise DataError("too many labels", where="train", got=got, do=do)
     return labels
 
 
-def encode_corpus(corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None) -> EncodingInfo:
+def encode_corpus(
+    corpus: Path, folder: Path, builder: WindowBuilder, mask_id: int | None, bundled: bool = True
+) -> EncodingInfo:
     """Writes the windows of every split of a corpus to a folder; those of train with labels.
 
     A second task's labels go beside train's if they come from the same file, else into a file of their own.
     `mask_id` is the piece that hides a word; None, for an encoder without one (GPT-2), takes the builder's filler.
-    Raises DataError if a split or corpus.json is missing, or train has more labels than a bundle can hold.
+    Raises DataError if a split or corpus.json is missing, or train has more labels than a bundle can hold, unless the
+    tagger goes into none.
     """
     info = read_record(corpus / CORPUS_INFO, CorpusInfo)
-    labels = labels_of(types_of([distinct_tags(open_corpus("train", corpus))]), info.scheme)
+    labels = labels_of(types_of([distinct_tags(open_corpus("train", corpus))]), info.scheme, bundled)
     second = sorted(distinct_tags(open_corpus("second", corpus))) if (corpus / "second.parquet").exists() else []
     separate = bool(second) and _file_of("second", corpus) != _file_of("train", corpus)
     beside = stream_corpus("second", corpus) if second and not separate else iter(())

@@ -21,7 +21,7 @@ SLICES = Path("slices.yaml")
 MIXED = "mixed"  # letters of several scripts
 LONGEST_NAME = 60  # characters
 MOST_SLICES = 1000
-LOOK_AROUND = ("(?=", "(?!", "(?<")  # as RE2 names them in its errors
+LOOK_AROUND = ("(?=", "(?!", "(?<=", "(?<!")  # as RE2 names them in its errors
 MIN_SUPPORT = 30  # gold mentions, where the file sets none
 
 

@@ -16,7 +16,7 @@ TAGS = ["onnx", "transformers.js", "fpplm"]
 METRICS = {"f1": "F1 (micro, exact spans)", "precision": "Precision (micro)", "recall": "Recall (micro)"}
 
 
-def card(lineage: Mapping[str, Any], has_decoder: bool = True) -> str:
+def card(lineage: Mapping[str, Any], has_decoder: bool) -> str:
     """The text of the card, from the facts of the bundle's manifest; `has_decoder` says what its graphs contain."""
     test, data, model = lineage["scores"]["test"], lineage["parameters"]["data"], lineage["parameters"]["model"]
     rows = "\n".join(

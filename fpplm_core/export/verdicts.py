@@ -78,14 +78,11 @@ class VerifyReport:
     label_lm: LabelLmTrial | None = None
 
     @classmethod
-    def of(
-        cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int], failures: Mapping[str, str] | None = None
-    ) -> VerifyReport:
+    def of(cls, verdicts: dict[str, VariantVerdict], sizes: dict[str, int], failures: dict[str, str]) -> VerifyReport:
         """A variant is left out if no device accepts it; `sizes` are the bytes of each graph."""
-        failed = dict(failures or {})
         accepted = {name.split()[0] for name, verdict in verdicts.items() if verdict.accepted}
-        refused = sorted({name.split()[0] for name in (*verdicts, *failed)} - accepted)
-        return cls(verdicts, sizes, refused, failures=failed)
+        refused = sorted({name.split()[0] for name in (*verdicts, *failures)} - accepted)
+        return cls(verdicts, sizes, refused, failures=failures)
 
     @property
     def kept(self) -> list[str]:

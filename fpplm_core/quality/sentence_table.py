@@ -102,7 +102,7 @@ def _copies(
     split_of, size = table["split"].to_numpy(), table["words"].to_numpy()
     # The first sentence with the same text in the split, anywhere (by words), and in train (-1 if there is none).
     in_split = number.groupby([table["split"], table["text"]], sort=False).transform("min").to_numpy()
-    divided = [table["text"], table["words"]]  # sentences that are divided into the same words
+    divided = [table["text"], table["words"]]  # sentences that are divided into as many words
     anywhere = number.groupby(divided, sort=False).transform("min").to_numpy()
     first = number[trained].groupby(table["text"][trained], sort=False).min()
     in_train = table["text"].map(first).fillna(-1).to_numpy(dtype=np.intp)

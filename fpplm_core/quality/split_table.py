@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -57,7 +57,9 @@ def splits(
         def places(split: str = split, data: ParquetFile = data) -> dict[str, str]:
             return _first_places(split, data, len(counts[split]))
 
-        def cell_of(kind: str, description: str | None, places: Any = places, file: str = file) -> str | None:
+        def cell_of(
+            kind: str, description: str | None, places: Callable[[], dict[str, str]] = places, file: str = file
+        ) -> str | None:
             return f"{places().get(kind, f'{file}:1')}: {description}" if description else None
 
         what = "no sentence" if first is None else "no entity" if not counts[split] else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -102,26 +102,24 @@ def _judged(
 def _normal_form(corpus: Corpus) -> tuple[str, frozenset[str]]:
     """NFC or NFD, whichever more of the words that differ between the two are in, and the twins.
 
-    A twin is a word of the corpus that also occurs in a third form, neither NFC nor NFD, which are the same: with marks
-    in another order, or a letter that both forms replace.
+    A twin is a text, in NFC and NFD alike, that the corpus has in several forms: itself, or with marks in another
+    order, or with a letter that both forms replace.
     """
     counts: Counter[str] = Counter()
-    replaced: set[str] = set()
-    for words, times in _beyond_ascii(corpus):
-        for word, number in zip(words, times, strict=True):
-            counts[normal_form(word)] += number
-            if normal_form(word) == "replaced":
-                replaced.add(unicodedata.normalize("NFC", word))
-    twins = {word for words, _ in _beyond_ascii(corpus) for word in words if word in replaced} if replaced else ()
-    return "NFD" if counts["NFD"] > counts["NFC"] else "NFC", frozenset(twins)
-
-
-def _beyond_ascii(corpus: Corpus) -> Iterator[tuple[list[str], list[int]]]:
-    """The distinct words of each batch that are not ASCII, and how often each occurs there."""
+    forms: defaultdict[str, set[str]] = defaultdict(set)
     for _, batch in batches(corpus, ["words"]):
         words, word = distinct(batch["words"].flatten())
-        chosen = matching(words, "[^\\x00-\\x7f]")
-        yield words.filter(pa.array(chosen)).to_pylist(), np.bincount(word, minlength=len(words))[chosen].tolist()
+        beyond_ascii = matching(words, "[^\\x00-\\x7f]")
+        times = np.bincount(word, minlength=len(words))[beyond_ascii].tolist()
+        for text, number in zip(words.filter(pa.array(beyond_ascii)).to_pylist(), times, strict=True):
+            counts[normal_form(text)] += number
+            if normal_form(text) == "replaced":
+                forms[unicodedata.normalize("NFC", text)].add(text)
+    for _, batch in batches(corpus, ["words"]) if forms else ():
+        for text in forms.keys() & distinct(batch["words"].flatten())[0].to_pylist():  # also ASCII, such as ; and K
+            forms[text].add(text)
+    twins = frozenset(text for text, written in forms.items() if len(written) > 1)
+    return "NFD" if counts["NFD"] > counts["NFC"] else "NFC", twins
 
 
 def _parted_mojibake(batch: pa.RecordBatch, words: pa.StringArray, word: NDArray[np.int32]) -> dict[int, str]:

@@ -18,14 +18,19 @@ from fpplm_core.tagging.words import is_invisible
 # C0 and C1 controls, the replacement character, and noncharacters.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
 _MARK = "\ufeff"
-# What shows nothing, but for marks such as variation selectors, the tags of flags, and joiners where words need them:
-# between letters of a cursive script (Persian), after a virama (Malayalam), and within an emoji.
+# What shows nothing, but for marks such as variation selectors, the tags of flags, Mongolian's vowel separator, and
+# joiners where words need them: after a virama (Malayalam), before a mark of a script (the ya-phala of Bengali), beside
+# a letter of a cursive script and between two of them (Persian), and within an emoji.
+_CURSIVE = r"[\p{jt=Dual_Joining}\p{jt=Right_Joining}\p{jt=Left_Joining}]"
 _ZERO_WIDTH = regex.compile(
-    r"""
-    [\p{Default_Ignorable_Code_Point}--[\p{L}\p{M}\u200c\u200d\U000e0020-\U000e007f]]
-    | (?<!\p{ccc=9}) [\u200c\u200d]
-      (?<! [[\p{L}\p{M}]--[\p{Latin}\p{Greek}\p{Cyrillic}]] [\u200c\u200d] (?=[\p{L}\p{M}])
-         | [\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f] \u200d (?=\p{Extended_Pictographic}) )
+    rf"""
+    [\p{{Default_Ignorable_Code_Point}}--[\p{{L}}\p{{M}}\u180e\u200c\u200d\U000e0020-\U000e007f]]
+    | (?<! [[\p{{L}}\p{{M}}]&&\p{{Mongolian}}]) \u180e
+    | (?<! \p{{ccc=9}}) [\u200c\u200d]
+      (?<! [\p{{L}}\p{{M}}] (?: \u200c (?=[\p{{M}}--\p{{Inherited}}]) | \u200d (?=\p{{ccc=9}}) )
+         | {_CURSIVE} \p{{jt=Transparent}}* (?: \u200c (?=[\p{{L}}\p{{N}}]) | \u200d (?={_CURSIVE}) )
+         | [\p{{L}}\p{{N}}] \u200c (?={_CURSIVE})
+         | [\p{{Extended_Pictographic}}\p{{Emoji_Modifier}}\ufe0f] \u200d (?=\p{{Extended_Pictographic}}) )
     """,
     regex.V1 | regex.VERBOSE,
 )
@@ -63,7 +68,7 @@ def word_faults(word: str, form: str, twins: frozenset[str]) -> dict[str, str]:
         found["mojibake"] = reason
     if normal_form(word) == "replaced":
         if (twin := unicodedata.normalize("NFC", word)) in twins:
-            found["not_normalised"] = f"{word!a} is another form of {twin!a}, which occurs too"
+            found["not_normalised"] = f"{word!a} is one of several forms of {twin!a} in this corpus"
     elif normal_form(word) not in ("", form):
         found["not_normalised"] = f"{word!a} is not in {form}, unlike most words"
     if reason := _mixed(word):

@@ -11,7 +11,7 @@ from fpplm_core.data import windows as windows_module
 from fpplm_core.data.encoded import FIELDS
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.windows import (
-    MOST_LABELS,
+    MOST_EXPORTED_LABELS,
     WindowCounts,
     chunks_with_margin,
     labels_of,
@@ -27,14 +27,19 @@ from fpplm_core.tagging.windows import WindowBuilder
 LABELS = label_list(["X", "Y"])
 
 
-@pytest.mark.parametrize(("scheme", "most"), [("IOB2", (MOST_LABELS - 1) // 4), ("TAGS", MOST_LABELS - 1)])
-def test_more_labels_than_a_bundle_holds_are_refused(scheme, most):
+@pytest.mark.parametrize(
+    ("scheme", "most", "advice"),
+    [
+        ("IOB2", (MOST_EXPORTED_LABELS - 1) // 4, "merge types: each type of entity has four labels"),
+        ("TAGS", MOST_EXPORTED_LABELS - 1, "merge tags: each is a label"),
+    ],
+)
+def test_more_labels_than_a_bundle_holds_are_refused(scheme, most, advice):
     types = [f"type-{number}" for number in range(most + 1)]
-    assert len(labels_of(types[:most], scheme)) <= MOST_LABELS
-    with pytest.raises(
-        DataError, match=rf"too many labels, got \d+ labels of {most + 1} types, at most 1700 labels fit"
-    ):
-        labels_of(types, scheme)
+    assert len(labels_of(types[:most], scheme, bundled=True)) <= MOST_EXPORTED_LABELS
+    with pytest.raises(DataError, match=rf"too many labels, got \d+ labels, at most 1700 fit into a bundle; {advice}"):
+        labels_of(types, scheme, bundled=True)
+    assert len(labels_of(types, scheme, bundled=False)) > MOST_EXPORTED_LABELS
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 9), st.integers(0, 12))

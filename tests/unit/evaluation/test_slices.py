@@ -68,6 +68,7 @@ def test_one_value_is_a_list_of_one_and_numbers_in_cells_are_text(tmp_path):
         ("slices: {a: {regex: '(?=x)'}}\n", ["slices.a: regex: not a regular expression of RE2", "got '(?=x)'"]),
         ("slices: {a: {regex: '('}}\n", ["slices.a: regex: not a regular expression of RE2 (", "missing )"]),
         ("slices: {a: {regex: '(?<!x)'}}\n", ["RE2, which has no look-around ("]),
+        ("slices: {a: {regex: '(?<n'}}\n", ["not a regular expression of RE2 ("]),
         ("slices: {a: {regex: '(x{1000}){1000}'}}\n", ["slices.a: regex: not a regular expression of RE2"]),
         ("slices: {a: {regex: ''}}\n", ["slices.a: regex:", "at least 1 character"]),
         ("slices: {a: {column: pos}}\n", ["slices.a: column:", "a mapping", "got 'pos'"]),

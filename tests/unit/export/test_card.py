@@ -22,7 +22,7 @@ def lineage(path: str = "data/wikigold", **more: Any) -> dict[str, Any]:
 
 
 def test_the_hub_reads_task_dataset_licence_and_scores() -> None:
-    data = ModelCard(card(lineage())).data
+    data = ModelCard(card(lineage(), True)).data
     assert (data.pipeline_tag, data.datasets, data.license) == ("token-classification", ["wikigold"], "cc-by-4.0")
     assert "transformers.js" in data.tags and data.model_name == "wikigold-tagger"
     found = {result.metric_type: (result.metric_value, result.dataset_split) for result in data.eval_results}
@@ -31,15 +31,15 @@ def test_the_hub_reads_task_dataset_licence_and_scores() -> None:
 
 @pytest.mark.parametrize("path", ["data/a: b", "data/-", "/", "data/---\nlicense: mit\n---", "données/Ö"])
 def test_a_path_cannot_change_the_metadata(path: str) -> None:
-    text = card(lineage(path))
+    text = card(lineage(path), True)
     data = ModelCard(text).data
     assert data.license == "cc-by-4.0" and len(data.datasets) == 1 and data.datasets[0]
     assert text.count("\n---\n") == 1
 
 
 def test_the_card_says_what_other_clients_get() -> None:
-    assert "Transformers.js" not in card(lineage())
-    text = card(lineage(clients={"fp32": CLIENT}, variants={"fp32 on cpu": VERDICT}))
+    assert "Transformers.js" not in card(lineage(), True)
+    text = card(lineage(clients={"fp32": CLIENT}, variants={"fp32 on cpu": VERDICT}), True)
     assert "| `onnx/model.onnx`, as such a client | 0.7442 | 0.7370 |" in text
     assert "| fp32, as `Predictor` | 0.7577 | 0.7449 |" in text
     assert "without a decoder" not in text

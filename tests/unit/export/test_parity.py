@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.windows import MOST_LABELS
+from fpplm_core.data.windows import MOST_EXPORTED_LABELS
 from fpplm_core.errors import BundleError, FpplmError
 from fpplm_core.export.bundle_writer import by_device, config_json, json_with_rows, seal
 from fpplm_core.export.parity import TorchAnswer, compare_logits, parity_verdict, verify_graphs
@@ -143,7 +143,7 @@ def test_dev_alone_decides() -> None:
 
 def report(accepted: dict[str, bool]) -> VerifyReport:
     verdicts = {name: replace(GOOD, accepted=yes) for name, yes in accepted.items()}
-    return VerifyReport.of(verdicts, dict.fromkeys(["fp32", "fp16", "int8"], 1))
+    return VerifyReport.of(verdicts, dict.fromkeys(["fp32", "fp16", "int8"], 1), {})
 
 
 @pytest.mark.parametrize("int8", [True, False])
@@ -219,23 +219,23 @@ def test_a_graph_that_fails_is_left_out_unless_it_is_fp32(tmp_path: Path, spoile
 
 
 def test_without_fp32_there_is_no_bundle() -> None:
-    report = VerifyReport.of({"fp32 on cpu": replace(GOOD, accepted=False)}, {"fp32": 1})
+    report = VerifyReport.of({"fp32 on cpu": replace(GOOD, accepted=False)}, {"fp32": 1}, {})
     with pytest.raises(FpplmError, match=r"verify: the exported graph does not .*\"dev_f1\": 0\.5"):
         require_fp32(report)
 
 
 def test_the_trial_of_the_label_language_model_comes_last_in_the_file() -> None:
-    report = VerifyReport.of({"fp32 on cpu": GOOD}, {"fp32": 1})
+    report = VerifyReport.of({"fp32 on cpu": GOOD}, {"fp32": 1}, {})
     assert list(asdict(report)) == ["variants", "bytes", "refused", "served", "clients", "failures", "label_lm"]
 
 
 def test_the_transitions_of_the_most_labels_fit_into_a_bundle() -> None:
     """A row takes one line; those of learned scores are the longest."""
-    rows = np.random.default_rng(1).normal(0, 0.5, (17, MOST_LABELS + 1)).astype(np.float32).tolist()
+    rows = np.random.default_rng(1).normal(0, 0.5, (17, MOST_EXPORTED_LABELS + 1)).astype(np.float32).tolist()
     values = {"labels": ["O", "[\n1,\n2]"], "fpplm": {"transitions": rows, "none": []}}
     text = json_with_rows(values)
     assert json.loads(text) == values and text.count("\n") < 30
-    assert len(text) / 17 * (MOST_LABELS + 1) < LIMITS[CONFIG]
+    assert len(text) / 17 * (MOST_EXPORTED_LABELS + 1) < LIMITS[CONFIG]
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:

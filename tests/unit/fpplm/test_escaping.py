@@ -96,7 +96,7 @@ def test_artifacts_and_card_show_text_of_the_data_as_text() -> None:
     scores = {"types": {LINK: {"precision": 1, "recall": 1, "f1": 1, "support": 3}}, "precision": 1.0, "recall": 1.0}
     made_of = {"data": {"path": LINK}, "model": {"encoder": LINK}}
     test = scores | {"f1": 1.0, "f1_low": 0.5, "f1_high": 1.0}
-    for text in (as_markdown(summary, ""), card({"scores": {"test": test}, "parameters": made_of, "fpplm": "1"})):
+    for text in (as_markdown(summary, ""), card({"scores": {"test": test}, "parameters": made_of, "fpplm": "1"}, True)):
         for bad in ("<img", "http://evil", "www.evil", "\n# b", "![p]", "[x]("):
             assert bad not in text, bad
         assert text.count("\\[x\\](javascript\\:") >= 3

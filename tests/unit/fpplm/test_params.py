@@ -333,8 +333,10 @@ NUMBERS = [name for name, kind in KNOBS.items() if re.search(r"\b(int|float)\b",
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_boolean_is_no_number(name):
     for value in (True, False):
-        held = {"PER": value} if "dict" in str(KNOBS[name]) else value
-        assert error_of(changed(name, held)).startswith(f"params.yaml: {name}: ")
+        held, key = ({"PER": value}, f"{name}.PER") if "dict" in str(KNOBS[name]) else (value, name)
+        kind = "a whole number" if is_whole(name) else "a (whole )?number"
+        said = rf"params.yaml: {key}: must be {kind}( or .*)?, got {str(value).lower()}"
+        assert re.fullmatch(said, error_of(changed(name, held)))
 
 
 def test_an_optional_section_names_its_keys():

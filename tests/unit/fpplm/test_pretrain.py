@@ -21,7 +21,8 @@ from fpplm.cli.main import app
 from fpplm.project.garbage import stale_checkpoints
 from fpplm.session import checkpoint, pretraining, training
 from fpplm.session.checkpoint import Checkpoint
-from fpplm.session.corpora import Corpus, find_corpora, held_out_files, read_corpora
+from fpplm.session.corpora import Corpus, encode_corpora, find_corpora, held_out_files, read_corpora
+from fpplm_core.data import windows
 from fpplm_core.data.corpus import SPLITS, load_corpus
 from fpplm_core.data.reading import read_corpus
 from fpplm_core.errors import DataError, FpplmError
@@ -158,6 +159,12 @@ def test_nothing_is_learned_from_what_is_held_out(corpora, project, tmp_path):
     assert [(one.kept, one.left_out) for one in found] == [(52, 8), (16, 0)]
     gone = [tuple(line.split()[0] for line in block.splitlines()) for block in trained[:8]]
     assert not words_of(found[0]) & set(gone) and len(words_of(found[0])) == 52
+
+
+def test_a_corpus_may_have_more_labels_than_a_bundle_holds(corpora, project, tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "MOST_EXPORTED_LABELS", 1)
+    found = encode_corpora(load(), read(load(), corpora[:1], [], tmp_path / "scratch"))
+    assert len(found[0].blueprint.labels) > 1
 
 
 def test_the_projects_own_files_are_read_with_its_own_columns(corpora, project, tmp_path):

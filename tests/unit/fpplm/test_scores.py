@@ -83,12 +83,12 @@ def test_the_card_names_both() -> None:
         "types": {"PER": {**TRAINED, "precision": 1, "recall": 1, "support": 3}},
     }
     lineage = {"fpplm": "0", "scores": {"test": test}, "parameters": {"data": {"path": "d"}, "model": {"encoder": "e"}}}
-    assert "of the trained model" in card(lineage) and "which serves" not in card(lineage)
-    text = card(lineage | {"served": SERVED})
+    assert "of the trained model" in card(lineage, True) and "which serves" not in card(lineage, True)
+    text = card(lineage | {"served": SERVED}, True)
     assert "The graph `int8`, which serves on a CPU, has micro F1 0.7317 [0.6900, 0.7700]." in text
     assert "single" not in text
     served = SERVED | {"f1_without_documents": 0.7012}
-    assert "the micro F1 of this graph is 0.7012." in card(lineage | {"served": served})
+    assert "the micro F1 of this graph is 0.7012." in card(lineage | {"served": served}, True)
 
 
 SENTENCES = [Sentence(("Ann", "ran"), ("B-PER", "O"), "f", (1, 2)), Sentence(("Bob",), ("B-PER",), "f", (4,))]
