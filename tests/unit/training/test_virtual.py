@@ -131,9 +131,14 @@ def test_b_learns_and_sends_no_gradient_to_a():
 
 
 def test_only_the_virtual_attack_asks_for_text_without_self_training():
-    assert tiny.technique(Adversarial).learns_text()
-    for off in ({"virtual": 0}, {"epsilon": 0}):
-        assert not tiny.technique(Adversarial, **off).learns_text()
+    def asking(**values: float) -> list[int]:
+        adversarial = tiny.technique(Adversarial, **values)
+        return [step for step in range(20) if adversarial.learns_text(StepContext(step, 20))]
+
+    assert asking() == [8, 12]
+    assert asking(input_every=1) == list(range(7, 16))
+    for off in ({"virtual": 0}, {"epsilon": 0}, {"begin": 0.8, "full": 0.9}, {"input_every": 20}):
+        assert not asking(**off)
 
 
 def test_b_and_the_virtual_attack_exist_only_where_there_is_text(tiny_encoder):
