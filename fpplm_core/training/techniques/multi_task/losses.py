@@ -133,13 +133,13 @@ class Presence(nn.Module):
         self.register_buffer("of_label", table, persistent=False)
 
     def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        if not self.head.out_features:  # no types
+            return hidden.new_zeros(())
         counted = labels != IGNORED
         weights = self.query(hidden).float().squeeze(2).masked_fill(~counted, FORBIDDEN).softmax(1)
         guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
         present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
         seen = counted.any(1)
-        if not guesses.shape[1]:  # no types
-            return hidden.new_zeros(())
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
