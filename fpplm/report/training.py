@@ -18,8 +18,8 @@ ABOUT = {name: getdoc(kind) or "" for name, kind in settings().items()} | {
 }
 WHOLE = "training as a whole"  # what belongs to no technique
 GRADIENT = {
-    "gradient_share": "share of the gradient in steps with it",
-    "gradient_steps": "share of the measured steps with it",
+    "gradient_share": "share of the gradient in steps in which it acts",
+    "acting_share": "share of the measured steps in which it acts",
 }
 OWNERS = {"frozen_phase": "fuzzy_regions", "learning rate": WHOLE, "tag": WHOLE}
 

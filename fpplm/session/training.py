@@ -84,8 +84,8 @@ def start(
     require_unseen_by_encoder(model.encoder, CORPUS)
     folder = start_folder(model)
     warm = read_start(folder) if folder else None
-    text = any(active.learns_text() for active in build(technique.blocks()).values())
-    data = load_data(train, CORPUS, ENCODED, warm=warm is not None, text=text)
+    techniques = build(technique.blocks()).values()
+    data = load_data(train, CORPUS, ENCODED, warm=warm is not None, techniques=techniques)
     encoder = pretrained.load_encoder(model.encoder, model.revision)
     encoder_sha256 = weights_sha256(encoder)
     require_same_inputs({"encoder": encoder_sha256})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.length import epochs_of
 from fpplm_core.training.randomness import derive_seed
 from fpplm_core.training.selection import Dev
+from fpplm_core.training.technique import StepContext, Technique
 
 if TYPE_CHECKING:
     from fpplm_core.training.settings import TrainSettings
@@ -48,7 +50,7 @@ def used_pieces(windows: Iterable[Window], mask_id: int) -> IntArray:
 class TrainingData:
     """The training windows with the labels of both tasks, the batches of all epochs as rows of windows, and dev.
 
-    `unlabelled` has the rows of unlabelled text for each of the last steps; their windows have no labels.
+    `unlabelled` has the rows of unlabelled text for each of `text_steps`; their windows have no labels.
     `descriptions` are the windows of the descriptions of entity types.
     """
 
@@ -59,6 +61,7 @@ class TrainingData:
     epochs: list[Batches]
     dev: Dev
     unlabelled: Sequence[list[int]] = ()
+    text_steps: Sequence[int] = ()
     descriptions: Mapping[str, Sequence[Window]] = field(default_factory=dict)
 
     @cached_property
@@ -78,17 +81,17 @@ class TrainingData:
 
     def unlabelled_rows(self, step: int) -> list[int] | None:
         """The windows of unlabelled text of a step, if it has any."""
-        number = step - self.steps + len(self.unlabelled)
-        return self.unlabelled[number] if number >= 0 and self.unlabelled else None
+        place = bisect_left(self.text_steps, step)
+        return self.unlabelled[place] if step in self.text_steps[place : place + 1] else None
 
 
 def load_data(
-    settings: TrainSettings, corpus: Path, encoded: Path, warm: bool = False, text: bool = False
+    settings: TrainSettings, corpus: Path, encoded: Path, warm: bool = False, techniques: Collection[Technique] = ()
 ) -> TrainingData:
     """The data of all epochs from the folders that read and encode have written. Raises DataError.
 
-    `warm` if the run continues from an earlier run's model; `text` if a technique learns from unlabelled text even
-    without self-training.
+    `warm` if the run continues from an earlier run's model. `techniques` are asked which steps need unlabelled text if
+    self-training does not.
     """
     tables = [open_windows("train", encoded)]
     lengths = piece_counts(tables[0])
@@ -98,10 +101,12 @@ def load_data(
     if windows_file(encoded, "second").exists():
         tables.append(open_windows("second", encoded))
         epochs = interleave_second_corpus(epochs, piece_counts(tables[1]), settings, len(tables[0]))
-    unlabelled = Batches([])
-    if windows_file(encoded, UNLABELLED).exists() and (text or settings.self_training.weight):
+    unlabelled, text_steps = Batches([]), array("q")
+    if windows_file(encoded, UNLABELLED).exists():
+        text_steps = steps_with_text(settings, sum(map(len, epochs)), techniques)
+    if text_steps:
         texts = open_windows(UNLABELLED, encoded)
-        drawn = draw_unlabelled(piece_counts(texts), settings, sum(map(len, epochs)))
+        drawn = draw_unlabelled(piece_counts(texts), settings, len(text_steps))
         shown = np.unique(drawn.rows)  # others would only enlarge the vocabulary
         first_row = sum(map(len, tables))
         unlabelled = Batches(first_row + np.searchsorted(shown, rows) for rows in drawn)
@@ -116,6 +121,7 @@ def load_data(
         epochs=epochs,
         dev=load_dev(corpus, encoded, settings.seed),
         unlabelled=unlabelled,
+        text_steps=text_steps,
         descriptions=info.descriptions,
     )
 
@@ -134,10 +140,17 @@ def load_dev(corpus: Path, encoded: Path, seed: int) -> Dev:
     return Dev(own, [len(s.words) for s in sentences], [spans_from_tags(s.tags) for s in sentences])
 
 
-def draw_unlabelled(lengths: IntArray, settings: TrainSettings, steps: int) -> Batches:
-    """The rows of unlabelled text for each step of self-training, in rounds over all rows; `lengths` in pieces."""
+def steps_with_text(settings: TrainSettings, steps: int, techniques: Collection[Technique]) -> array[int]:
+    """The steps from the beginning of self-training on in which it or a technique learns from unlabelled text."""
+    later = (step for step in range(steps) if step / steps > settings.self_training.begin)
+    if settings.self_training.weight:
+        return array("q", later)
+    return array("q", (step for step in later if any(t.learns_text(StepContext(step, steps)) for t in techniques)))
+
+
+def draw_unlabelled(lengths: IntArray, settings: TrainSettings, count: int) -> Batches:
+    """The rows of unlabelled text for this many steps, in rounds over all rows; `lengths` in pieces."""
     budget = max(1, round(settings.batch_pieces * settings.self_training.ratio))
-    count = sum(step / steps > settings.self_training.begin for step in range(steps))
     return Batches(itertools.islice(batch_stream(lengths, budget, settings.seed), count))
 
 

@@ -56,16 +56,16 @@ class TrainingHistory:
         return len(self.dev_f1)
 
     def mean_gradient_shares(self) -> dict[str, float]:
-        """Each loss's mean share over the measured steps in which it acts."""
-        return {name: fmean(found) for name, found in self._shares_by_loss().items()}
+        """Each loss's mean share over the measured steps in which it acts (its gradient is not 0); 0 if in none."""
+        return {name: fmean(found) if found else 0.0 for name, found in self._shares_by_loss().items()}
 
-    def measured_steps(self) -> dict[str, float]:
+    def acting_shares(self) -> dict[str, float]:
         """The share of the measured steps in which each loss acts."""
         return {name: len(found) / len(self.gradient_shares) for name, found in self._shares_by_loss().items()}
 
     def _shares_by_loss(self) -> dict[str, list[float]]:
         names = dict.fromkeys(name for shares in self.gradient_shares for name in shares)
-        return {name: [shares[name] for shares in self.gradient_shares if name in shares] for name in names}
+        return {name: [shares[name] for shares in self.gradient_shares if shares.get(name)] for name in names}
 
     def add_dev_score(self, f1: float, patience: int) -> None:
         """Records the end of an epoch; stops the run after `patience` epochs without a better F1."""

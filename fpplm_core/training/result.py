@@ -46,7 +46,7 @@ class TrainingFindings:
     """The measurements and phases of each technique, and how far the weights moved.
 
     `gradient_share` is each loss's mean share of the gradient norms in the encoder's top block, over the measured steps
-    in which it acts; `gradient_steps` is the share of such steps among the measured ones.
+    in which it acts (it has a gradient there); `acting_share` is the share of such steps among the measured ones.
     """
 
     techniques: dict[str, dict[str, Finding]]
@@ -54,7 +54,7 @@ class TrainingFindings:
     movement: list[GroupMovement]
     frozen_phase: FrozenPhase | None
     gradient_share: dict[str, float]
-    gradient_steps: dict[str, float]
+    acting_share: dict[str, float]
 
     def to_dict(self) -> dict[str, object]:
         """The content of findings.json: a key for each technique, then the other fields."""
@@ -111,7 +111,7 @@ def finish_run(
             movement,
             _frozen_phase(history),
             history.mean_gradient_shares(),
-            history.measured_steps(),
+            history.acting_shares(),
         ),
     )
 

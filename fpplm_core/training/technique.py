@@ -133,8 +133,11 @@ class Technique:
         """Further modules that it has in a run with unlabelled text."""
         return {}
 
-    def learns_text(self) -> bool:
-        """Whether it learns from unlabelled text even if self-training has the weight 0."""
+    def learns_text(self, context: StepContext) -> bool:
+        """Whether it learns from unlabelled text in this step even if self-training has the weight 0.
+
+        It depends on the progress and the step alone; `context` has no modules.
+        """
         return False
 
     def frozen_phase(self) -> int:

@@ -43,7 +43,7 @@ def test_each_technique_gets_its_phases_numbers_shares_and_losses():
     findings = {
         "label_lm": {"taught": 0.1, "by": {"A": 1}},
         "gradient_share": {"tag": 0.7, "label_lm.write": 0.3},
-        "gradient_steps": {"tag": 1.0, "label_lm.write": 0.25},
+        "acting_share": {"tag": 1.0, "label_lm.write": 0.25},
         "frozen_phase": {"steps": 100},
         "phases": {
             "learning rate": {"rises": [0.0, 0.1], "never": [1.0, 1.0]},
@@ -56,14 +56,14 @@ def test_each_technique_gets_its_phases_numbers_shares_and_losses():
     assert second.numbers == [
         ("taught", 0.1),
         ("by A", 1),
-        ("write: share of the gradient in steps with it", 0.3),
-        ("write: share of the measured steps with it", 0.25),
+        ("write: share of the gradient in steps in which it acts", 0.3),
+        ("write: share of the measured steps in which it acts", 0.25),
     ]
     assert second.phases == [("a", 0, 1), ("b", 0.5, 1)] and second.losses == ["label_lm.write"] and second.about
     assert whole.name == WHOLE and whole.phases == [("learning rate: rises", 0.0, 0.1)]
     assert whole.numbers == [
-        ("tag: share of the gradient in steps with it", 0.7),
-        ("tag: share of the measured steps with it", 1.0),
+        ("tag: share of the gradient in steps in which it acts", 0.7),
+        ("tag: share of the measured steps in which it acts", 1.0),
     ]
 
 

@@ -15,6 +15,7 @@ from fpplm_core.files import write_mapped_table, write_record
 from fpplm_core.tagging.batches import epoch_batches
 from fpplm_core.training import data as data_module
 from fpplm_core.training.data import load_data, load_dev, make_batch
+from fpplm_core.training.technique import StepContext, Technique
 from tests import tiny
 
 SIZES = {"train": 40, "second": 7, UNLABELLED: 30, "dev": 25}
@@ -84,10 +85,21 @@ def test_without_other_corpora_there_are_none(folder: Path) -> None:
     assert len(data.windows) == 40 and all(data.unlabelled_rows(step) is None for step in range(data.steps))
 
 
-@pytest.mark.parametrize("text", [False, True])
-def test_without_self_training_there_is_text_only_for_a_technique_that_learns_from_it(folder: Path, text: bool) -> None:
+@pytest.mark.parametrize("every", [3, 1000])
+def test_without_self_training_only_the_steps_have_text_in_which_a_technique_learns_from_it(
+    folder: Path, every: int
+) -> None:
+    class Learner(Technique):
+        def learns_text(self, context: StepContext) -> bool:
+            return context.step % every == 0
+
     off = TRAIN.model_copy(update={"self_training": TRAIN.self_training.model_copy(update={"weight": 0.0})})
-    assert bool(load_data(off, folder, folder, text=text).unlabelled) == text
+    data = load_data(off, folder, folder, techniques=[Technique(), Learner()])
+    wanted = [step for step in range(0, data.steps, every) if step / data.steps > off.self_training.begin]
+    assert [step for step in range(data.steps) if data.unlabelled_rows(step)] == wanted
+    assert bool(data.unlabelled) == bool(wanted) == (every == 3)
+    seen = {row for step in wanted for row in data.unlabelled_rows(step) or []}
+    assert len(data.windows) == 40 + 7 + len(seen)
 
 
 def test_of_a_large_dev_some_sentences_are_drawn_with_their_windows(

@@ -236,11 +236,12 @@ def test_clipping_does_not_change_what_is_measured(tiny_encoder, monkeypatch, cl
     assert torch.allclose(state.modules("fuzzy_regions")["regions"].importance, wanted, rtol=1e-4)
 
 
-def test_the_statistics_of_the_probes_end_with_them(tiny_encoder):
-    active = {"fuzzy_regions": tiny.technique(FuzzyRegions, **SLOW, order="fuzziest")}
+@pytest.mark.parametrize("open_by", [0, 0.2, 0.6], ids=["no probes", "four", "eight"])
+def test_the_statistics_of_the_probes_end_with_them(tiny_encoder, open_by):
+    active = {"fuzzy_regions": tiny.technique(FuzzyRegions, open_by=open_by, order="fuzziest")}
     state = run(tiny_encoder, active, SETTINGS)
     regions = state.modules("fuzzy_regions")["regions"]
-    measured = [sum(at <= step for step in (9, 14, 19)) for at in regions.opened]
+    measured = [sum(at <= step for step in (4, 9, 14, 19)) for at in regions.opened]
     assert regions.measured.tolist() == measured
 
 

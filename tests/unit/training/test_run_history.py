@@ -75,7 +75,8 @@ def test_the_defaults_are_those_of_a_run_that_has_not_begun():
 
 
 def test_the_share_of_a_loss_is_that_of_the_steps_in_which_it_acts():
-    history = TrainingHistory(gradient_shares=[{"tag": 1.0}, {"tag": 0.25, "b": 0.75}])
-    assert history.mean_gradient_shares() == {"tag": 0.625, "b": 0.75}
-    assert history.measured_steps() == {"tag": 1.0, "b": 0.5}
-    assert TrainingHistory().mean_gradient_shares() == TrainingHistory().measured_steps() == {}
+    steps = [{"tag": 1.0, "b": 0.0}, {"tag": 0.25, "b": 0.75, "apart": 0.0}, {"tag": 1.0}]
+    history = TrainingHistory(gradient_shares=steps)
+    assert history.mean_gradient_shares() == {"tag": 0.75, "b": 0.75, "apart": 0.0}
+    assert history.acting_shares() == {"tag": 1.0, "b": 1 / 3, "apart": 0.0}
+    assert TrainingHistory().mean_gradient_shares() == TrainingHistory().acting_shares() == {}

@@ -44,8 +44,13 @@ class Adversarial(AdversarialSettings, Technique):
     def unlabelled_modules(self, model: Tagger) -> dict[str, nn.Module]:
         return {"opinion": SecondOpinion(model.width, len(model.blueprint.labels))} if self.rival_budget else {}
 
-    def learns_text(self) -> bool:
-        return bool(self.virtual and self.epsilon)
+    def learns_text(self, context: StepContext) -> bool:
+        return self.virtual_weight(context) > 0
+
+    def virtual_weight(self, context: StepContext) -> float:
+        """The weight of the virtual attack in this step; 0 where there is none."""
+        attacks = self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0
+        return self.virtual * context.ramp(self.begin, self.full) if attacks else 0.0
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -89,10 +94,9 @@ class Adversarial(AdversarialSettings, Technique):
             scores, labels = context.modules["opinion"](step.hidden).flatten(0, 1), step.batch.labels.flatten()
             total = F.cross_entropy(scores, labels, ignore_index=IGNORED, reduction="sum")
             found["opinion_of_text"] = total / step.counted.sum().clamp(min=1)
-        strength = self.virtual * context.ramp(self.begin, self.full) * (context.progress < self.input_until)
-        if strength and self.epsilon and context.step % self.input_every == 0:
+        if weight := self.virtual_weight(context):
             generator = context.generator("virtual", step.batch.ids.device)
-            found["virtual"] = strength * virtual_attack(step.model, step.batch, self.epsilon, generator)
+            found["virtual"] = weight * virtual_attack(step.model, step.batch, self.epsilon, generator)
         return found
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:

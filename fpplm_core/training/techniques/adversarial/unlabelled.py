@@ -21,8 +21,11 @@ from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import Batch
 
-XI = 1.0  # length of the first step, in median embedding norms: the divergence is about quadratic up to it, and its
-# gradient is well above the rounding of bfloat16
+# The length of the first step, in median embedding norms. With a shorter one, the direction is partly rounding under
+# bfloat16; with a longer one, the divergence is no longer quadratic. Mean cosine to the direction of a tiny step in
+# float64, with the bundled encoder after 0 to 120 steps of training on WikiGold: in bfloat16 0.91 with a length of 0.3,
+# 0.93 with 0.5 and 0.89 with 1.0; in float32 0.99, 0.97 and 0.90.
+XI = 0.5
 
 
 def virtual_attack(model: Tagger, batch: Batch, epsilon: float, generator: torch.Generator) -> Tensor:

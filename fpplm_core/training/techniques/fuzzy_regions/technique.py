@@ -16,6 +16,7 @@ moment  schedule, or settled: the next group opens once the median F of the open
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -63,10 +64,12 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         regions: FuzzyRegionState = context.modules["regions"]
-        if not context.frozen and not self.due(context, len(regions.names)):
+        if context.frozen:
+            return {}
+        if not self.due(context, len(regions.names)):
             regions.measure(probe(step, regions.members))
             regions.sort()
-        elif self.order == "fuzziest" and context.step == PROBES and not context.frozen:
+        elif context.step and not self.due(replace(context, step=context.step - 1), len(regions.names)):
             regions.forget()
         return {}
 

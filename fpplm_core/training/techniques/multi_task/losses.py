@@ -66,9 +66,8 @@ def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     gold = labels[:, :-1][both], labels[:, 1:][both]
     if len(scores) > MANY_LABELS:
         own = (table.gather(1, label.unsqueeze(1)) for table, label in zip((first, second), gold, strict=True))
-        total = (
-            torch.logsumexp(first + log_sums(second, scores), 1).sum() - torch.cat([*own]).sum() - scores[gold].sum()
-        )
+        onward = log_sums(second, *exponentials(scores))
+        total = torch.logsumexp(first + onward, 1).sum() - torch.cat([*own]).sum() - scores[gold].sum()
     else:
         joint = first.unsqueeze(2) + second.unsqueeze(1) + scores
         total = F.cross_entropy(joint.flatten(1), gold[0] * len(scores) + gold[1], reduction="sum")
@@ -81,25 +80,29 @@ def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
     gold = labels.where(counted, torch.zeros_like(labels))
     path = logits.gather(2, gold.unsqueeze(2)).squeeze(2)
     path = path + F.pad(scores[gold[:, :-1], gold[:, 1:]], (1, 0))
-    reached = logits[:, 0]
+    reached, table = logits[:, 0], exponentials(scores.T) if len(scores) > MANY_LABELS else None
     for word in range(1, logits.shape[1]):
-        if len(scores) > MANY_LABELS:
-            onward = log_sums(reached, scores.T)
-        else:
-            onward = torch.logsumexp(reached.unsqueeze(2) + scores, dim=1)
+        onward = log_sums(reached, *table) if table else torch.logsumexp(reached.unsqueeze(2) + scores, dim=1)
         reached = torch.where(counted[:, word, None], onward + logits[:, word], reached)
     return (torch.logsumexp(reached, dim=1) * counted[:, 0] - (path * counted).sum(1)).sum() / counted.sum()
 
 
-def log_sums(values: Tensor, scores: Tensor) -> Tensor:
+def exponentials(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """exp(scores[a, b] − most[a]), and most[a], the largest of scores[a]. *Shape:* (K, K) to (K, K) and (K,)."""
+    most = scores.detach().amax(1)
+    return (scores - most.unsqueeze(1)).exp(), most
+
+
+def log_sums(values: Tensor, weights: Tensor, row: Tensor) -> Tensor:
     """log Σ_b exp(scores[a, b] + values[n, b]) for each n and a, as a product of matrices in float32.
 
-    Terms that are e^87 times smaller than the largest may be missing. *Shape:* values and result (n, K), scores (K, K).
+    `weights` and `row` are the `exponentials` of the scores. Terms that are e^87 times smaller than the largest may be
+    missing. *Shape:* values and result (n, K).
     """
     with torch.autocast(values.device.type, enabled=False):
         values = values.float()
-        most, row = values.detach().amax(1, keepdim=True), scores.detach().amax(1)
-        sums = (values - most).exp() @ (scores - row.unsqueeze(1)).exp().T
+        most = values.detach().amax(1, keepdim=True)
+        sums = (values - most).exp() @ weights.T
         return sums.clamp(min=torch.finfo(sums.dtype).tiny).log() + most + row
 
 
@@ -130,13 +133,13 @@ class Presence(nn.Module):
         self.register_buffer("of_label", table, persistent=False)
 
     def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        if not self.head.out_features:  # no types
+            return hidden.new_zeros(())
         counted = labels != IGNORED
         weights = self.query(hidden).float().squeeze(2).masked_fill(~counted, FORBIDDEN).softmax(1)
         guesses = self.head((weights.unsqueeze(2) * hidden).sum(1)).float()
         present = (self.of_label[labels.clamp(min=0)] * counted.unsqueeze(2)).amax(1)
         seen = counted.any(1)
-        if not guesses.shape[1]:  # no types
-            return hidden.new_zeros(())
         return F.binary_cross_entropy_with_logits(guesses[seen], present[seen]) / math.log(2)
 
 
