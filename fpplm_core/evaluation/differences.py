@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_counts, f1_of_sums
-from fpplm_core.evaluation.resampling import resampled_sums
+from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_counts, f1_of_sums, resampled_sums
 from fpplm_core.evaluation.significance import difference, holm, permutation_p
 
 RESAMPLES = 10_000  # of a permutation test
