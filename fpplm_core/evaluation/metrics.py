@@ -91,10 +91,8 @@ def resampled_sums(rows: Counter[Row], resamples: int, seed: int) -> NDArray[np.
     """The sum of the rows in each resample of as many rows, with replacement. *Shape:* (resamples, numbers of a row).
 
     To draw sentences is to draw how often each distinct row occurs, which is multinomial (Efron 1979). That
-    takes the memory and time of the distinct rows, of which there are few. Raises ValueError without rows.
+    takes the memory and time of the distinct rows, of which there are few. `rows` must not be empty.
     """
-    if not rows:
-        raise ValueError("no rows to draw from")
     distinct = sorted(rows)
     table, times = np.array(distinct, dtype=np.int64), np.array([rows[row] for row in distinct])
     random, step = np.random.default_rng(seed), max(1, DRAWN // len(distinct))
