@@ -72,11 +72,11 @@ class SpanScorer:
             total.update({name: sum_counts([total.get(name, Counts(0, 0, 0)), row]) for name, row in own.items()})
         return sum_counts(counts)
 
-    def scores(self, resamples: int = RESAMPLES) -> SpanScores:
+    def scores(self) -> SpanScores:
         """The scores of all sentences, to the bit those of seqeval in strict mode."""
         micro = type_score(sum_rows(self.rows))
         types = {kind: type_score(row) for kind, row in sorted(self.types.items())}
-        low, high = bootstrap_f1(self.rows, resamples, CONFIDENCE, seed=0)
+        low, high = bootstrap_f1(self.rows, RESAMPLES, CONFIDENCE, seed=0)
         seen, unseen = (self.by_novelty.get(name, Counts(0, 0, 0)) for name in ("seen", "unseen"))
         table: dict[str, dict[str, int]] = {}
         for (gold_type, predicted_type), number in sorted(self.confusion.items()):
@@ -103,7 +103,7 @@ class SpanScorer:
 class SplitScorer:
     """Adds up the counts of a split part by part, with what the logits show; they are in the order of the labels."""
 
-    def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str], slices: SliceScorer | None = None) -> None:
+    def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str], slices: SliceScorer) -> None:
         self.spans = SpanScorer(seen)
         self.slices = slices
         self.labels = labels
@@ -120,8 +120,7 @@ class SplitScorer:
         *Shape:* logits (words, K) by sentence.
         """
         counts = self.spans.add(sentences, gold, predicted)
-        if self.slices:
-            self.slices.add(sentences, gold, predicted)
+        self.slices.add(sentences, gold, predicted)
         compare_with_seqeval(sentences, gold, predicted, counts.f1)
         index = {label: number for number, label in enumerate(self.labels)}
         tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
@@ -139,21 +138,15 @@ class SplitScorer:
             calibration_error=calibration_error(self.gaps, spans.words),
             coverage=self.words_in_windows / max(1, spans.words),
             words_without_pieces=words_without_pieces,
-            slices=self.slices.scores() if self.slices else {},
+            slices=self.slices.scores(),
         )
 
 
-def score_spans(
-    sentences: Sequence[Sentence],
-    gold: Spans,
-    predicted: Spans,
-    seen: set[tuple[str, str]],
-    resamples: int = RESAMPLES,
-) -> SpanScores:
+def score_spans(sentences: Sequence[Sentence], gold: Spans, predicted: Spans, seen: set[tuple[str, str]]) -> SpanScores:
     """The scores of predicted spans, to the bit those of seqeval in strict mode."""
     scorer = SpanScorer(seen)
     scorer.add(sentences, gold, predicted)
-    return scorer.scores(resamples)
+    return scorer.scores()
 
 
 def type_counts(gold: Spans, predicted: Spans) -> dict[str, Counts]:

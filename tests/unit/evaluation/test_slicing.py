@@ -85,7 +85,7 @@ def test_the_scores_of_a_slice_are_those_of_seqeval_on_its_sentences_alone(case,
     for name, row in scored(partition, *case).items():
         rows = np.flatnonzero(members[name])
         own = [[side[at] for at in rows] for side in (gold, predicted)]
-        alone = score_spans([sentences[at] for at in rows], *own, SEEN, 10) if len(rows) else None
+        alone = score_spans([sentences[at] for at in rows], *own, SEEN) if len(rows) else None
         assert row.sentences == len(rows) and row.decides == (row.support >= 2)
         assert row.support == sum(map(len, own[0]))
         if alone is not None:
