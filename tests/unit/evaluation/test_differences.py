@@ -43,7 +43,7 @@ def compared(
         TaggerCounts({None: whole, "PER": whole}, {"PER"}, 1.0, 1, {name: both[side] for name, both in slices.items()})
         for side in (0, 1)
     )
-    return compare_taggers(new, old, settings, min_support=min_support)
+    return compare_taggers(new, old, settings, ("candidate", "incumbent"), [], None, min_support)
 
 
 def test_golden_correction_of_holm():
