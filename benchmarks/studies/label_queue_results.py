@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
+from benchmarks.harness import ledger
 from benchmarks.harness.machine import RESULTS
-from benchmarks.studies.label_queue import ARMS, ROUNDS, START, STEP, results
+from benchmarks.studies.label_queue import ARMS, FILE, ROUNDS, START, STEP
 
 FIGURE = RESULTS / "label-queue.svg"
 COLOURS = {"random": "#8a8a8a", "uncertainty": "#b3423a", "queue": "#2a7f62"}
@@ -126,7 +127,7 @@ def _panel(corpus: str, seeds: int, means: Mapping[str, Sequence[Mean]]) -> str:
 
 
 def main() -> None:
-    rows = results()
+    rows = ledger.read(FILE)
     print(table(rows))
     FIGURE.write_text(figure(rows), encoding="utf-8")
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import ledger
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.label_queue_results import Mean
-from benchmarks.studies.nights import CORPORA, results
+from benchmarks.studies.nights import CORPORA, FILE
 
 FIGURE = RESULTS / "nights.svg"
 COLOURS = {"cold": "#8a8a8a", "warm": "#b3423a", "cold every 5": "#2a7f62"}
@@ -101,7 +102,7 @@ def _panel(name: str, arms: Mapping[str, Rows]) -> str:
 
 
 def main() -> None:
-    rows = results()
+    rows = ledger.read(FILE)
     print(table(rows))
     FIGURE.write_text(figure(rows), encoding="utf-8")
 
