@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import ledger
+from benchmarks.harness.curves import Mean
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.few_sentences import Study
-from benchmarks.studies.label_queue_results import Mean
 from fpplm_core.model import pretrained
 from fpplm_core.model.descriptions import add_descriptions, encode_descriptions
 from fpplm_core.model.tagger import Tagger
