@@ -110,7 +110,8 @@ class FewMentions(Study):
         def begin(tagger: Tagger) -> None:
             if arm != "off":
                 found = self.prototypes(tagger, chosen) if arm == "prototypes" else self.encodings[arm]
-                add_descriptions(tagger.head, self.blueprint.labels, found)
+                rows = {label: row for row, label in enumerate(self.blueprint.labels)}
+                add_descriptions(tagger.head, rows, found)
 
         dev_f1 = self.fit(chosen, seed, begin, TRAININGS[training]).dev_f1
         return {"sentences": len(chosen), "dev_f1": round(100 * dev_f1, 2)}
