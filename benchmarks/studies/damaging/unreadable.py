@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.studies.damaging.corpus import Corpus, Damage, Row, Sentence, entities
 
 
-def line_damage(change: Callable[[Row], None]) -> Callable[[Corpus], Row]:
+def line_damage(change: Callable[[Row], object]) -> Callable[[Corpus], Row]:
     def damage(corpus: Corpus) -> Row:
         row = corpus.pick_row("train")
         change(row)
