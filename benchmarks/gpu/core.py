@@ -50,6 +50,7 @@ class Inputs(NamedTuple):
         return initialise(encoder, self.blueprint, settings.model, settings.train.seed)
 
     def batch(self, rows: Sequence[int]) -> Batch:
+        """As `training.data.make_batch`, whose module needs pyarrow."""
         arrays = collate([self.windows[row] for row in rows])
 
         def table(values: list[list[int]]) -> Tensor:

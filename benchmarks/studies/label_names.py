@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,9 +28,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.harness import ledger
+from benchmarks.harness.curves import Mean
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.few_sentences import Study
-from benchmarks.studies.label_queue_results import Mean
 from fpplm_core.model import pretrained
 from fpplm_core.model.descriptions import add_descriptions, encode_descriptions
 from fpplm_core.model.tagger import Tagger
@@ -110,15 +110,11 @@ class FewMentions(Study):
         def begin(tagger: Tagger) -> None:
             if arm != "off":
                 found = self.prototypes(tagger, chosen) if arm == "prototypes" else self.encodings[arm]
-                add_descriptions(tagger.head, self.blueprint.labels, found)
+                rows = {label: row for row, label in enumerate(self.blueprint.labels)}
+                add_descriptions(tagger.head, rows, found)
 
         dev_f1 = self.fit(chosen, seed, begin, TRAININGS[training]).dev_f1
         return {"sentences": len(chosen), "dev_f1": round(100 * dev_f1, 2)}
-
-
-def results() -> list[dict[str, Any]]:
-    """A line for each training so far."""
-    return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()] if FILE.exists() else []
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -145,7 +141,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    done = {(r["corpus"], r["training"], r["mentions"], r["seed"], r["arm"]) for r in results()}
+    done = {(r["corpus"], r["training"], r["mentions"], r["seed"], r["arm"]) for r in ledger.read(FILE)}
     for corpus in given.corpus or CORPORA:
         study = FewMentions(given.folder / corpus)
         for place in itertools.product(TRAININGS, MENTIONS, range(1, given.seeds + 1), ARMS):
@@ -153,10 +149,8 @@ def main() -> None:
                 training, mentions, seed, arm = place
                 row = {"corpus": corpus, "seed": seed, "training": training, "mentions": mentions, "arm": arm}
                 row |= study.result(arm, training, mentions, seed)
-                print(row, flush=True)
-                with FILE.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(row) + "\n")
-    print(table(results()))
+                ledger.append(FILE, row)
+    print(table(ledger.read(FILE)))
 
 
 if __name__ == "__main__":

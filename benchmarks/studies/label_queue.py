@@ -14,7 +14,6 @@ are not written again. `python -m benchmarks.studies.label_queue_results` makes 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.harness import ledger
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.few_sentences import Study, Trained, logits_of
 from fpplm.prediction.formats import of_sentence
@@ -89,20 +89,13 @@ def main() -> None:
     study = Queue(given.folder / given.name)
     for seed in range(1, given.seeds + 1):
         for arm in given.arm or ARMS:
-            done = sum(1 for row in results() if (row["corpus"], row["arm"], row["seed"]) == (given.name, arm, seed))
+            place = {"corpus": given.name, "arm": arm, "seed": seed}
+            done = sum(place.items() <= row.items() for row in ledger.read(FILE))
             if done > ROUNDS:
                 continue
             for number, result in enumerate(islice(study.rounds(arm, seed), ROUNDS + 1)):
                 if number >= done:
-                    row = {"corpus": given.name, "arm": arm, "seed": seed, **result}
-                    print(row, flush=True)
-                    with FILE.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(row) + "\n")
-
-
-def results() -> list[dict[str, Any]]:
-    """A line for each training so far."""
-    return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()] if FILE.exists() else []
+                    ledger.append(FILE, place | result)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.harness import ledger
 from benchmarks.harness.machine import RESULTS
 from fpplm_core.data.formats import get
 from fpplm_core.data.options import Options
@@ -60,13 +60,11 @@ class Study:
         """Every night of an arm that has no result yet."""
         for night in range(nights + 1):
             row = {"corpus": self.corpus, "techniques": self.techniques, "seed": self.seed, "arm": arm, "night": night}
-            if any(row.items() <= other.items() for other in results()):
+            if any(row.items() <= other.items() for other in ledger.read(FILE)):
                 continue
             every = ARMS[arm]
             row |= read_json(self.trained(night - night % every if every else 0, night) / "result.json")
-            print(row, flush=True)
-            with FILE.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(row) + "\n")
+            ledger.append(FILE, row)
 
     def trained(self, first: int, night: int) -> Path:
         """The folder of the night's training in the chain that started cold on night `first`; arms share it."""
@@ -144,11 +142,6 @@ def run(stage: str, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FpplmError(f"{stage} failed", where=str(folder), got=done.stderr[-1000:])
-
-
-def results() -> list[dict[str, Any]]:
-    """A line for each training so far."""
-    return [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()] if FILE.exists() else []
 
 
 def main() -> None:

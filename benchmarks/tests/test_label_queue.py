@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from benchmarks.harness.curves import Mean
 from benchmarks.studies.label_queue import ARMS, ROUNDS, START, STEP
-from benchmarks.studies.label_queue_results import Mean, figure, finished, table
+from benchmarks.studies.label_queue_results import figure, finished, table
 
 GAINS = {"random": 0.0, "uncertainty": 1.0, "queue": 2.0}
 

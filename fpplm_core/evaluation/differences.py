@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_counts, f1_of_sums
-from fpplm_core.evaluation.resampling import resampled_sums
-from fpplm_core.evaluation.significance import difference, holm, permutation_p
+from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_counts, f1_of_sums, resampled_sums
+from fpplm_core.evaluation.significance import PERMUTATIONS, holm, permutation_p
 
-RESAMPLES = 10_000  # of a permutation test
-DIFFERENCES = 2_000  # resamples for an interval, as in `significance.difference`
-FEW_HITS = 10  # of the resamples; with fewer, p is too coarse for a correction over many tests
+RESAMPLES = 2_000  # of the sentences, for an interval
+FEW_HITS = 10  # of the permutations; with fewer, p is too coarse for a correction over many tests
 
 Pairs = Mapping[str, tuple[SentenceCounts, SentenceCounts]]  # of the candidate and the incumbent
 
@@ -41,22 +39,15 @@ class F1Difference:
 
 
 def f1_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
-    """*Shape:* (sentences, 3) both."""
-    gain = difference(candidate, incumbent, confidence=1 - alpha)
-    support = int(candidate[:, [0, 2]].sum())
-    return F1Difference(f1_of_counts(incumbent), f1_of_counts(candidate), *gain, support)
+    """Each resample draws sentences, the same for both; a share of `alpha` of the gains is outside the interval.
 
-
-def slice_difference(candidate: SentenceCounts, incumbent: SentenceCounts, alpha: float) -> F1Difference:
-    """As `f1_difference`, but faster where few rows are distinct: there may be a thousand slices.
-
-    *Shape:* (sentences, 3) both.
+    *Shape:* (sentences, 3) both, of the same sentences. Raises ValueError if their numbers differ.
     """
     after, before = f1_of_counts(candidate), f1_of_counts(incumbent)
     rows = Counter(map(tuple, np.hstack([candidate, incumbent]).tolist()))
     low = high = 0.0
     if rows:
-        sums = resampled_sums(rows, DIFFERENCES, seed=0)
+        sums = resampled_sums(rows, RESAMPLES, seed=0)
         gains = f1_of_sums(sums[:, :3]) - f1_of_sums(sums[:, 3:])
         low, high = np.quantile(gains, [alpha / 2, 1 - alpha / 2]).tolist()
     return F1Difference(before, after, after - before, low, high, int(candidate[:, [0, 2]].sum()))
@@ -70,7 +61,7 @@ def corrected_differences(
     All tests are one family. *Shape:* (sentences, 3) both counts of a pair.
     """
     by_type = {name: f1_difference(*pair, alpha) for name, pair in types.items()}
-    by_slice = {name: slice_difference(*pair, alpha) for name, pair in slices.items()}
+    by_slice = {name: f1_difference(*pair, alpha) for name, pair in slices.items()}
     tested = [(by_type, name, pair) for name, pair in types.items()]
     tested += [(by_slice, name, pair) for name, pair in slices.items() if by_slice[name].support >= min_support]
     corrected = holm([fine_p(*pair, level=alpha / len(tested)) for _, _, pair in tested])
@@ -80,11 +71,11 @@ def corrected_differences(
 
 
 def fine_p(candidate: SentenceCounts, incumbent: SentenceCounts, level: float) -> float:
-    """The p of the permutation test, from so many resamples that it may be below `level` (a tenth, at the least).
+    """The p of the permutation test, from so many permutations that it may be below `level` (a tenth, at the least).
 
     *Shape:* (sentences, 3) both.
     """
-    p, enough = permutation_p(candidate, incumbent, RESAMPLES), round(FEW_HITS / level)
-    if enough <= RESAMPLES or p > FEW_HITS / RESAMPLES:
+    p, enough = permutation_p(candidate, incumbent), round(FEW_HITS / level)
+    if enough <= PERMUTATIONS or p > FEW_HITS / PERMUTATIONS:
         return p
     return permutation_p(candidate, incumbent, enough)

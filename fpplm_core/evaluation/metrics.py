@@ -13,7 +13,9 @@ from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 from fpplm_core.tagging.spans import Span
 
 BINS = 15  # of confidence, for the calibration error
+DRAWN = 1_000_000  # numbers that a bootstrap draws at a time
 
+Row = tuple[int, ...]  # the counts of a sentence; where two taggers are compared, those of both
 SentenceCounts = NDArray[np.int64]  # (..., sentences, 3): true positives, false positives, false negatives
 
 
@@ -50,6 +52,11 @@ def sum_counts(counts: Iterable[Counts]) -> Counts:
     return Counts(sum(c.tp for c in rows), sum(c.fp for c in rows), sum(c.fn for c in rows))
 
 
+def sum_rows(rows: Counter[Row]) -> Counts:
+    """The counts of all sentences, from how often each row occurs."""
+    return Counts(*(sum(row[part] * times for row, times in rows.items()) for part in range(3)))
+
+
 def micro_f1(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> float:
     """F1 over the spans of all sentences together."""
     return sum_counts(span_counts(g, p) for g, p in zip(gold, predicted, strict=True)).f1
@@ -67,14 +74,30 @@ def f1_of_counts(counts: SentenceCounts) -> float:
 
 
 def bootstrap_f1(
-    counts: Sequence[Counts] | SentenceCounts, resamples: int, confidence: float, seed: int
+    rows: Sequence[Row] | Counter[Row], resamples: int, confidence: float, seed: int
 ) -> tuple[float, float]:
-    """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012)."""
-    table: SentenceCounts = np.array(counts, dtype=np.int64).reshape(-1, 3)
-    random = np.random.default_rng(seed)
-    sums = np.array([table[random.integers(0, len(table), len(table))].sum(axis=0) for _ in range(resamples)])
-    low, high = np.quantile(f1_of_sums(sums), [(1 - confidence) / 2, (1 + confidence) / 2])
+    """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012).
+
+    `rows` has the counts of each sentence, or how often each row of counts occurs. Without any, both ends are 0.
+    """
+    if not rows:
+        return 0.0, 0.0
+    scores = f1_of_sums(resampled_sums(Counter(rows), resamples, seed))
+    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def resampled_sums(rows: Counter[Row], resamples: int, seed: int) -> NDArray[np.int64]:
+    """The sum of the rows in each resample of as many rows, with replacement. *Shape:* (resamples, numbers of a row).
+
+    To draw sentences is to draw how often each distinct row occurs, which is multinomial (Efron 1979). That
+    takes the memory and time of the distinct rows, of which there are few. `rows` must not be empty.
+    """
+    distinct = sorted(rows)
+    table, times = np.array(distinct, dtype=np.int64), np.array([rows[row] for row in distinct])
+    random, step = np.random.default_rng(seed), max(1, DRAWN // len(distinct))
+    sizes = [min(step, resamples - start) for start in range(0, resamples, step)]
+    return np.concatenate([random.multinomial(times.sum(), times / times.sum(), size=n) @ table for n in sizes])
 
 
 def confusion(gold: Sequence[Sequence[Span]], predicted: Sequence[Sequence[Span]]) -> Counter[tuple[str, str]]:

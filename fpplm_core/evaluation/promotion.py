@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ class TaggerCounts(NamedTuple):
     types: set[str]
     words_per_s: float
     graph_bytes: int
-    slices: Mapping[str, SentenceCounts] = MappingProxyType({})
+    slices: Mapping[str, SentenceCounts]
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,10 @@ def compare_taggers(
     candidate: TaggerCounts,
     incumbent: TaggerCounts,
     settings: PromotionSettings,
-    names: tuple[str, str] = ("candidate", "incumbent"),
-    examples: Sequence[ChangedSentence] = (),
-    overlap: SplitOverlap | None = None,
-    min_support: int = 1,
+    names: tuple[str, str],
+    examples: Sequence[ChangedSentence],
+    overlap: SplitOverlap | None,
+    min_support: int,
 ) -> Comparison:
     """Applies every rule to two taggers on the same test sentences; `names` and `examples` go into the result.
 

@@ -14,7 +14,7 @@ from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.metrics import (
     BINS,
     Counts,
-    SentenceCounts,
+    Row,
     bootstrap_f1,
     calibration_error,
     calibration_gaps,
@@ -23,6 +23,7 @@ from fpplm_core.evaluation.metrics import (
     seen_unseen,
     span_counts,
     sum_counts,
+    sum_rows,
 )
 from fpplm_core.evaluation.scores import (
     CONFIDENCE,
@@ -47,7 +48,7 @@ class SpanScorer:
     def __init__(self, seen: set[tuple[str, str]]) -> None:
         self.seen = seen
         self.sentences = self.words = self.right = 0
-        self.counts: list[SentenceCounts] = []
+        self.rows = Counter[Row]()  # how often each row of counts occurs: memory does not grow with the sentences
         self.types: dict[str, Counts] = {}
         self.by_novelty: dict[str, Counts] = {}  # seen, unseen
         self.confusion = Counter[tuple[str, str]]()
@@ -59,7 +60,7 @@ class SpanScorer:
             [tags_from_spans(s, n, "IOB2") for s, n in zip(spans, lengths, strict=True)] for spans in (gold, predicted)
         ]
         counts = [span_counts(g, p) for g, p in zip(gold, predicted, strict=True)]
-        self.counts.append(np.array(counts, dtype=np.int64).reshape(-1, 3))
+        self.rows.update(counts)
         self.sentences += len(lengths)
         self.words += sum(lengths)
         self.right += right_words(*tags)
@@ -71,12 +72,11 @@ class SpanScorer:
             total.update({name: sum_counts([total.get(name, Counts(0, 0, 0)), row]) for name, row in own.items()})
         return sum_counts(counts)
 
-    def scores(self, resamples: int = RESAMPLES) -> SpanScores:
+    def scores(self) -> SpanScores:
         """The scores of all sentences, to the bit those of seqeval in strict mode."""
-        counts = np.concatenate([np.zeros((0, 3), dtype=np.int64), *self.counts])
-        micro = type_score(Counts(*counts.sum(axis=0).tolist()))
+        micro = type_score(sum_rows(self.rows))
         types = {kind: type_score(row) for kind, row in sorted(self.types.items())}
-        low, high = bootstrap_f1(counts, resamples, CONFIDENCE, seed=0)
+        low, high = bootstrap_f1(self.rows, RESAMPLES, CONFIDENCE, seed=0)
         seen, unseen = (self.by_novelty.get(name, Counts(0, 0, 0)) for name in ("seen", "unseen"))
         table: dict[str, dict[str, int]] = {}
         for (gold_type, predicted_type), number in sorted(self.confusion.items()):
@@ -103,7 +103,7 @@ class SpanScorer:
 class SplitScorer:
     """Adds up the counts of a split part by part, with what the logits show; they are in the order of the labels."""
 
-    def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str], slices: SliceScorer | None = None) -> None:
+    def __init__(self, seen: set[tuple[str, str]], labels: Sequence[str], slices: SliceScorer) -> None:
         self.spans = SpanScorer(seen)
         self.slices = slices
         self.labels = labels
@@ -120,8 +120,7 @@ class SplitScorer:
         *Shape:* logits (words, K) by sentence.
         """
         counts = self.spans.add(sentences, gold, predicted)
-        if self.slices:
-            self.slices.add(sentences, gold, predicted)
+        self.slices.add(sentences, gold, predicted)
         compare_with_seqeval(sentences, gold, predicted, counts.f1)
         index = {label: number for number, label in enumerate(self.labels)}
         tags = (tags_from_spans(row, len(s.words), INNER_SCHEME) for row, s in zip(gold, sentences, strict=True))
@@ -139,21 +138,15 @@ class SplitScorer:
             calibration_error=calibration_error(self.gaps, spans.words),
             coverage=self.words_in_windows / max(1, spans.words),
             words_without_pieces=words_without_pieces,
-            slices=self.slices.scores() if self.slices else {},
+            slices=self.slices.scores(),
         )
 
 
-def score_spans(
-    sentences: Sequence[Sentence],
-    gold: Spans,
-    predicted: Spans,
-    seen: set[tuple[str, str]],
-    resamples: int = RESAMPLES,
-) -> SpanScores:
+def score_spans(sentences: Sequence[Sentence], gold: Spans, predicted: Spans, seen: set[tuple[str, str]]) -> SpanScores:
     """The scores of predicted spans, to the bit those of seqeval in strict mode."""
     scorer = SpanScorer(seen)
     scorer.add(sentences, gold, predicted)
-    return scorer.scores(resamples)
+    return scorer.scores()
 
 
 def type_counts(gold: Spans, predicted: Spans) -> dict[str, Counts]:

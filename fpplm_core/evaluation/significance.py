@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_counts, f1_of_sums
+from fpplm_core.evaluation.metrics import SentenceCounts, f1_of_sums
+
+PERMUTATIONS = 10_000
 
 
-class Difference(NamedTuple):
-    """Micro F1 of the candidate less the baseline's, with its interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def difference(
-    candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = 2000, confidence: float = 0.95
-) -> Difference:
-    """`candidate` less `baseline`; each resample draws sentences with replacement, the same for both.
-
-    *Shape:* (sentences, 3) both, of the same sentences. Raises ValueError if the shapes differ.
-    """
-    _require_same(candidate, baseline)
-    random, sentences = np.random.default_rng(0), len(candidate)
-    sums = np.empty((2, resamples, 3), dtype=np.int64)
-    for index in range(resamples):
-        # How often each sentence was drawn, as weights: cheaper than copying rows.
-        drawn = np.bincount(random.integers(0, sentences, sentences), minlength=sentences)
-        sums[:, index] = drawn @ candidate, drawn @ baseline
-    new, old = f1_of_sums(sums)
-    low, high = np.quantile(new - old, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Difference(f1_of_counts(candidate) - f1_of_counts(baseline), float(low), float(high))
-
-
-def permutation_p(candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = 10_000) -> float:
+def permutation_p(candidate: SentenceCounts, baseline: SentenceCounts, resamples: int = PERMUTATIONS) -> float:
     """Two-sided p of the difference in micro F1: approximate randomisation (Noreen 1989; Yeh 2000, cs/0008005).
 
     Each resample swaps the counts of both taggers in every sentence with a chance of 1/2.
     *Shape:* (sentences, 3) both, of the same sentences. Raises ValueError if the shapes differ.
     """
-    _require_same(candidate, baseline)
+    if candidate.shape != baseline.shape:
+        raise ValueError(f"taggers must share sentences, got {candidate.shape} and {baseline.shape}")
     both, apart = (candidate + baseline).sum(axis=0), candidate - baseline
     # Sentences that differ in the same way, in either direction, are swapped together: how many is binomial.
     leading = np.take_along_axis(apart, (apart != 0).argmax(axis=1)[:, None], axis=1)
@@ -59,11 +34,6 @@ def permutation_p(candidate: SentenceCounts, baseline: SentenceCounts, resamples
 
     hits = np.count_nonzero(gap(shift) >= gap(apart.sum(axis=0)) - 1e-12)
     return float((hits + 1) / (resamples + 1))
-
-
-def _require_same(candidate: SentenceCounts, baseline: SentenceCounts) -> None:
-    if candidate.shape != baseline.shape:
-        raise ValueError(f"taggers must share sentences, got {candidate.shape} and {baseline.shape}")
 
 
 def mcnemar_p(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> float:

@@ -99,27 +99,27 @@ class Slices(Settings):
                 raise ParamsError(f"{SLICES} has no such slice", where=f"params.yaml: gate.slice_f1.{name}", do=do)
 
 
-def read_slices(path: Path = SLICES) -> Slices:
-    """The slices of a file; none if there is no file, or nothing in it.
+def read_slices() -> Slices:
+    """The slices of slices.yaml in the current folder; none if there is no file, or nothing in it.
 
     Raises ParamsError with every error of its slices, one per line: slice, key, value and what is allowed.
     """
-    values = read_yaml(path) if path.exists() else None
+    values = read_yaml(SLICES) if SLICES.exists() else None
     if values is None:
         return Slices()
     if not isinstance(values, Mapping):
-        raise _no_mapping(str(path), values, "write the keys min_support and slices")
-    whole = Slices.parse({**values, "slices": {}}, str(path))
+        raise _no_mapping(str(SLICES), values, "write the keys min_support and slices")
+    whole = Slices.parse({**values, "slices": {}}, str(SLICES))
     given = {} if values.get("slices") is None else values["slices"]
     if not isinstance(given, Mapping):
-        raise _no_mapping(f"{path}: slices", given, "write NAME: {max_words: 10} and the like")
+        raise _no_mapping(f"{SLICES}: slices", given, "write NAME: {max_words: 10} and the like")
     if len(given) > MOST_SLICES:
-        raise ParamsError("too many slices", where=str(path), got=str(len(given)), do=f"use at most {MOST_SLICES}")
+        raise ParamsError("too many slices", where=str(SLICES), got=str(len(given)), do=f"use at most {MOST_SLICES}")
     found, errors = dict[str, Slice](), list[str]()
     for name, conditions in given.items():
         try:
-            checked = _checked(name, str(path))
-            found[checked] = _slice(conditions, f"{path}: slices.{checked}")
+            checked = _checked(name)
+            found[checked] = _slice(conditions, f"{SLICES}: slices.{checked}")
         except ParamsError as error:
             errors.append(str(error))
     if errors:
@@ -127,13 +127,13 @@ def read_slices(path: Path = SLICES) -> Slices:
     return whole.model_copy(update={"slices": found})
 
 
-def _checked(name: Any, where: str) -> str:
+def _checked(name: Any) -> str:
     """The name of a slice. Raises ParamsError."""
     if not isinstance(name, str):
-        raise ParamsError("the name of a slice is text", where=where, got=shown(name), do="put it in quotes")
+        raise ParamsError("the name of a slice is text", where=str(SLICES), got=shown(name), do="put it in quotes")
     if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()):
         what = f"the name of a slice has 1 to {LONGEST_NAME} printable characters, and no blank at its ends"
-        raise ParamsError(what, where=where, got=shown(name), do="correct it")
+        raise ParamsError(what, where=str(SLICES), got=shown(name), do="correct it")
     return name
 
 

@@ -15,8 +15,7 @@ from fpplm_core.data.columns import Values, open_column
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
-from fpplm_core.evaluation.metrics import Counts, SentenceCounts, f1_of_sums, mention, span_counts
-from fpplm_core.evaluation.resampling import resampled_sums
+from fpplm_core.evaluation.metrics import Counts, Row, SentenceCounts, bootstrap_f1, mention, span_counts, sum_rows
 from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, SliceScore, Spans, type_score
 from fpplm_core.evaluation.slices import MIXED, SLICES, Column, Slice, Slices
 from fpplm_core.quality.columns import ends, join_words, matching, sums_of_lists
@@ -148,7 +147,7 @@ class SliceScorer:
 
     def __init__(self, slices: Slices, seen: Mentions, columns: Columns) -> None:
         self.slices, self.seen, self.columns = slices, seen, columns
-        self.rows: dict[str, Counter[tuple[int, ...]]] = {name: Counter() for name in slices.slices}
+        self.rows: dict[str, Counter[Row]] = {name: Counter() for name in slices.slices}
 
     def add(self, sentences: Sequence[Sentence], gold: Spans, predicted: Spans) -> None:
         """Counts the spans of the next part of the split. Raises DataError if a column cannot be read."""
@@ -164,19 +163,9 @@ class SliceScorer:
         return {name: _score(rows, self.slices.min_support) for name, rows in self.rows.items()}
 
 
-def _score(rows: Counter[tuple[int, ...]], min_support: int) -> SliceScore:
-    counts = Counts(*(sum(row[part] * times for row, times in rows.items()) for part in range(3)))
-    low, high = resampled_f1(rows, RESAMPLES, CONFIDENCE, seed=0)
-    total = type_score(counts)
+def _score(rows: Counter[Row], min_support: int) -> SliceScore:
+    low, high = bootstrap_f1(rows, RESAMPLES, CONFIDENCE, seed=0)
+    total = type_score(sum_rows(rows))
     return SliceScore(
         **vars(total), f1_low=low, f1_high=high, sentences=rows.total(), decides=total.support >= min_support
     )
-
-
-def resampled_f1(rows: Counter[tuple[int, ...]], resamples: int, confidence: float, seed: int) -> tuple[float, float]:
-    """The percentile interval of `metrics.bootstrap_f1`, from how often each row of counts occurs."""
-    if not rows:
-        return 0.0, 0.0
-    scores = f1_of_sums(resampled_sums(rows, resamples, seed))
-    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fpplm_core.data.corpus import CorpusParts
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import BundleError, DeviceError, FpplmError
+from fpplm_core.evaluation.differences import f1_difference
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, f1_of_counts, span_counts, sum_counts
 from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, gold_spans
-from fpplm_core.evaluation.significance import difference
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import LabelLmTrial, ServedF1, VariantVerdict
 from fpplm_core.serving import Predictor
@@ -117,7 +117,7 @@ def parity_verdict(variant: str, dev: Agreement, test: Agreement, settings: Veri
     """
     delta, changed = max(dev.max_logit_delta, test.max_logit_delta), dev.changed + test.changed
     # A two-sided interval has the same upper end.
-    loss = difference(dev.torch_counts, dev.counts, confidence=2 * BOUND - 1)
+    loss = f1_difference(dev.torch_counts, dev.counts, alpha=2 * (1 - BOUND))
     if variant == "fp32":
         accepted = delta <= settings.max_logit_delta and not changed
     else:

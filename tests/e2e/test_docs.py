@@ -168,7 +168,8 @@ def test_yaml_is_what_its_reader_accepts(
         pointer.write_text(block.code, encoding="utf-8")
         assert detect(pointer)[0] == "hugging_face" and set(values) <= {"dataset", "revision", "split"}
     elif "slices" in values:
-        assert read_slices(tmp_path / "block.yaml").slices.keys() == values["slices"].keys()
+        (tmp_path / "block.yaml").rename("slices.yaml")
+        assert read_slices().slices.keys() == values["slices"].keys()
     elif values.keys() <= (params := read_yaml(ROOT / "params.yaml")).keys():
         Params.parse({name: {**section, **values.get(name, {})} for name, section in params.items()}, name(page))
     else:

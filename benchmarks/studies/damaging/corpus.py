@@ -40,6 +40,12 @@ class Corpus:
                 return sentence
         raise LookupError(f"no sentence in {split} for this damage")
 
+    def pick_row(self, split: str, test: Callable[[str], Any] = str.isalpha) -> Row:
+        """A word of no entity that passes a test, in such a sentence."""
+        row = outside(self.pick(split, lambda sentence: outside(sentence, test)), test)
+        assert row is not None
+        return row
+
     def add(self, split: str, sentence: Sentence) -> Sentence:
         """A copy of a sentence at the end of a split."""
         copy = [list(row) for row in sentence]
@@ -110,7 +116,7 @@ def entities(sentence: Sentence) -> list[Span]:
     return spans_from_tags([row[-1] for row in sentence])
 
 
-def outside(sentence: Sentence, test: Callable[[str], Any] = str.isalpha) -> Row | None:
+def outside(sentence: Sentence, test: Callable[[str], Any]) -> Row | None:
     """The first word of no entity, with none beside it, that passes a test."""
     tags = ["O", *(row[-1] for row in sentence), "O"]
     for place, row in enumerate(sentence, start=1):

@@ -6,25 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.studies.damaging.corpus import (
-    Corpus,
-    Damage,
-    Row,
-    Sentence,
-    entities,
-    is_document,
-    outside,
-    retag,
-    untag,
-)
+from benchmarks.studies.damaging.corpus import Corpus, Damage, Row, Sentence, entities, is_document, retag, untag
 from fpplm_core.quality.mention_table import LONGEST
 from fpplm_core.tagging.spans import Span
 
 
-def word_damage(change: Callable[[str], str], test: Callable[[str], Any] = str.isalpha) -> Callable[[Corpus], Row]:
+def word_damage(change: Callable[[str], str]) -> Callable[[Corpus], Row]:
     def damage(corpus: Corpus) -> Row:
-        row = outside(corpus.pick("train", lambda s: outside(s, test)), test)
-        assert row is not None
+        row = corpus.pick_row("train")
         row[0] = change(row[0])
         return row
 
@@ -33,8 +22,7 @@ def word_damage(change: Callable[[str], str], test: Callable[[str], Any] = str.i
 
 def tag_damage(tag: Callable[[Corpus], str]) -> Callable[[Corpus], Row]:
     def damage(corpus: Corpus) -> Row:
-        row = outside(corpus.pick("train", outside))
-        assert row is not None
+        row = corpus.pick_row("train")
         row[-1] = tag(corpus)
         return row
 
@@ -152,20 +140,14 @@ def forget(corpus: Corpus) -> Row:
 
 
 def punctuation(corpus: Corpus) -> Row:
-    def fit(sentence: Sentence) -> Row | None:
-        return outside(sentence, lambda word: word in (",", ";", ":", "，", "、", "。"))
-
-    row = fit(corpus.pick("train", fit))
-    assert row is not None
+    row = corpus.pick_row("train", lambda word: word in (",", ";", ":", "，", "、", "。"))
     row[-1] = f"B-{corpus.types()[0]}"
     return row
 
 
 def new_type(split: str) -> Callable[[Corpus], Row]:
     def damage(corpus: Corpus) -> Row:
-        sentence = corpus.pick(split, outside)
-        row = outside(sentence)
-        assert row is not None
+        row = corpus.pick_row(split)
         row[-1] = f"B-New{split}"
         return row
 

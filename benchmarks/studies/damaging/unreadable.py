@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.studies.damaging.corpus import Corpus, Damage, Row, Sentence, entities, outside
+from benchmarks.studies.damaging.corpus import Corpus, Damage, Row, Sentence, entities
 
 
-def line_damage(change: Callable[[Row], None]) -> Callable[[Corpus], Row]:
+def line_damage(change: Callable[[Row], object]) -> Callable[[Corpus], Row]:
     def damage(corpus: Corpus) -> Row:
-        row = outside(corpus.pick("train", outside))
-        assert row is not None
+        row = corpus.pick_row("train")
         change(row)
         return row
 

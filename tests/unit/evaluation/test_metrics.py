@@ -12,11 +12,9 @@ from fpplm_core.evaluation.metrics import (
     MISSED,
     SPURIOUS,
     Counts,
-    bootstrap_f1,
     calibration_error,
     calibration_gaps,
     confusion,
-    f1_of_counts,
     mention,
     right_words,
     seen_unseen,
@@ -138,55 +136,6 @@ def test_a_mention_is_seen_by_its_text_in_any_case_and_its_type():
     gold = [Span(0, 2, "LOC"), Span(3, 4, "LOC")]
     parts = seen_unseen([sentence], [gold], [gold], {("new york", "LOC"), ("york", "PER")})
     assert parts == {"seen": Counts(1, 0, 0), "unseen": Counts(1, 0, 0)}
-
-
-def sentence_counts(number: int) -> list[Counts]:
-    return [Counts(*row) for row in np.random.default_rng(0).integers(0, 4, (number, 3)).tolist()]
-
-
-def test_the_interval_holds_the_score_and_narrows_with_more_sentences_and_less_confidence():
-    widths = []
-    for number in (20, 200, 2000):
-        counts = sentence_counts(number)
-        low, high = bootstrap_f1(counts, 300, 0.95, seed=1)
-        assert low < sum_counts(counts).f1 == f1_of_counts(np.array(counts)) < high
-        widths.append(high - low)
-        inner = bootstrap_f1(counts, 300, 0.8, seed=1)
-        assert low < inner[0] < inner[1] < high
-    assert widths[0] > 2 * widths[1] > 4 * widths[2]
-
-
-def test_the_interval_depends_on_the_seed_alone_and_leaves_global_randomness():
-    counts = sentence_counts(50)
-    before = np.random.get_state()[1].tolist()
-    assert bootstrap_f1(counts, 100, 0.95, seed=1) == bootstrap_f1(counts, 100, 0.95, seed=1)
-    assert bootstrap_f1(counts, 100, 0.95, seed=1) != bootstrap_f1(counts, 100, 0.95, seed=2)
-    assert np.random.get_state()[1].tolist() == before
-
-
-@pytest.mark.parametrize(
-    ("counts", "interval"),
-    [
-        ([Counts(2, 0, 0)] * 5, (1.0, 1.0)),
-        ([Counts(0, 1, 1)] * 5, (0.0, 0.0)),
-        ([Counts(0, 0, 0)] * 5, (0.0, 0.0)),
-        ([Counts(1, 1, 0)], (2 / 3, 2 / 3)),
-    ],
-)
-def test_the_interval_of_sentences_that_are_all_alike_is_a_point(counts, interval):
-    assert bootstrap_f1(counts, 100, 0.95, seed=1) == pytest.approx(interval)
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    random = np.random.default_rng(0)
-    rates = np.array([[2.0, 0.5, 1.0]])
-    truth = 4.0 / 5.5
-    covered = 0
-    for trial in range(100):
-        counts = [Counts(*row) for row in random.poisson(rates.repeat(60, axis=0)).tolist()]
-        low, high = bootstrap_f1(counts, 100, 0.9, seed=trial)
-        covered += low <= truth <= high
-    assert 80 <= covered <= 97
 
 
 def test_right_words_and_types():

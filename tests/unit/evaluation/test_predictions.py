@@ -100,7 +100,7 @@ def test_a_line_that_is_no_prediction_is_an_error(line: str, tmp_path: Path) -> 
 
 
 def test_plots_have_a_row_for_each_gold_span_and_each_spurious_one(tmp_path: Path) -> None:
-    write_plots(tmp_path, score_spans([PLAIN], [GOLD], [PREDICTED], set(), resamples=100))
+    write_plots(tmp_path, score_spans([PLAIN], [GOLD], [PREDICTED], set()))
     confusion = (tmp_path / "confusion.csv").read_text().splitlines()
     assert confusion == ["gold,predicted", "(spurious),LOC", "PER,PER"]
     assert (tmp_path / "types.csv").read_text().splitlines() == ["type,f1", "LOC,0.000000", "PER,1.000000"]
@@ -108,7 +108,7 @@ def test_plots_have_a_row_for_each_gold_span_and_each_spurious_one(tmp_path: Pat
 
 def test_a_table_for_plots_keeps_a_name_with_comma_and_quotes(tmp_path: Path) -> None:
     odd = [Span(0, 2, 'a,"b"')]
-    write_plots(tmp_path, score_spans([PLAIN], [odd], [odd], set(), resamples=10))
+    write_plots(tmp_path, score_spans([PLAIN], [odd], [odd], set()))
     for name, cell in (("types.csv", "type"), ("confusion.csv", "predicted")):
         with (tmp_path / name).open(newline="") as stream:
             assert [row[cell] for row in csv.DictReader(stream)] == ['a,"b"']

@@ -13,6 +13,8 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
 from fpplm_core.evaluation.scorer import SplitScorer, compare_with_seqeval, score_spans
 from fpplm_core.evaluation.scores import mentions
+from fpplm_core.evaluation.slices import Slices
+from fpplm_core.evaluation.slicing import SliceScorer
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span, tags_from_spans
 
@@ -23,7 +25,7 @@ SENTENCES = [Sentence(WORDS, ("O",) * 5, "f", (1, 2, 3, 4, 5))] * 3
 
 
 def test_golden_scores():
-    found = score_spans(SENTENCES, GOLD, PREDICTED, {("ann lee", "PER")}, resamples=100)
+    found = score_spans(SENTENCES, GOLD, PREDICTED, {("ann lee", "PER")})
     assert (found.precision, found.recall, found.f1) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
     assert {kind: row.support for kind, row in found.types.items()} == {"LOC": 0, "PER": 2, "creative-work": 1}
     assert found.types["PER"].f1 == pytest.approx(2 / 3)
@@ -39,7 +41,7 @@ def test_golden_scores():
 def test_scores_are_numbers_that_json_has(gold, predicted):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = score_spans(SENTENCES, gold, predicted, set(), resamples=100)
+        found = score_spans(SENTENCES, gold, predicted, set())
     assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
     assert all(np.isfinite(getattr(found, name)) for name in ("f1", "macro_f1", "f1_low", "f1_high", "seen_f1"))
 
@@ -61,7 +63,7 @@ def test_scores_are_those_of_seqeval_to_the_bit(rows, random):
     sentences = [Sentence(WORDS, ("O",) * 5, "f", (1, 2, 3, 4, 5))] * len(gold)
     if not any(gold) and not any(predicted):
         return
-    found = score_spans(sentences, gold, predicted, set(), resamples=10)
+    found = score_spans(sentences, gold, predicted, set())
     tags = [[tags_from_spans(row, 5, "IOB2") for row in part] for part in (gold, predicted)]
     report = classification_report(*tags, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
     rows = {**found.types, "micro avg": found}
@@ -84,7 +86,7 @@ def test_parts_have_the_scores_of_the_whole(rows, size, seed):
     predicted = SpanDecoder.of_labels(labels).spans(logits)
 
     def scores(parts: list[slice]) -> dict[str, object]:
-        scorer = SplitScorer({("ann", "A")}, labels)
+        scorer = SplitScorer({("ann", "A")}, labels, SliceScorer(Slices(), set(), {}))
         for part in parts:
             scorer.add(sentences[part], gold[part], predicted[part], logits[part], 5 * len(gold[part]))
         return asdict(scorer.scores(3))
@@ -93,7 +95,7 @@ def test_parts_have_the_scores_of_the_whole(rows, size, seed):
     parted = scores([slice(start, start + size) for start in range(0, len(gold), size)])
     assert parted.pop("calibration_error") == pytest.approx(whole.pop("calibration_error"))
     assert parted == whole and whole["coverage"] == 1.0
-    assert whole["f1"] == score_spans(sentences, gold, predicted, set(), 10).f1
+    assert whole["f1"] == score_spans(sentences, gold, predicted, set()).f1
 
 
 def test_mentions_are_those_of_the_gold_tags():
@@ -110,7 +112,7 @@ def test_names_of_types_are_no_more_than_names():
     sentence = Sentence(words, ("O",) * len(ODD), "a.conll", tuple(range(1, len(ODD) + 1)))
     gold = [Span(n, n + 1, kind) for n, kind in enumerate(ODD)]
     predicted = [gold[0]._replace(type="X"), *gold[1:]]
-    found = score_spans([sentence], [gold], [predicted], set(), resamples=10)
+    found = score_spans([sentence], [gold], [predicted], set())
     assert list(found.types) == sorted(ODD)
     assert (found.types["-X"].f1, found.types["micro avg"].f1, found.types["_"].f1) == (0, 1, 1)
     assert found.types["X"].precision == 0.5

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm_core.errors import ParamsError
-from fpplm_core.evaluation.slices import MIN_SUPPORT, MOST_SLICES, Slice, Slices, read_slices
+from fpplm_core.evaluation.slices import MIN_SUPPORT, MOST_SLICES, SLICES, Slice, Slices, read_slices
 
 SHIPPED = Path(__file__).resolve().parents[3] / "slices.yaml"
 
 
-def written(folder: Path, text: str) -> Path:
-    path = folder / "slices.yaml"
-    path.write_text(text, encoding="utf-8")
-    return path
+@pytest.fixture(autouse=True, scope="module")
+def _folder(tmp_path_factory):
+    with contextlib.chdir(tmp_path_factory.mktemp("project")):
+        yield
 
 
-def error(folder: Path, text: str) -> str:
+def read(text: str | None) -> Slices:
+    SLICES.unlink(missing_ok=True)
+    if text is not None:
+        SLICES.write_text(text, encoding="utf-8")
+    return read_slices()
+
+
+def error(text: str) -> str:
     with pytest.raises(ParamsError) as caught:
-        read_slices(written(folder, text))
-    return str(caught.value).replace(f"{folder}/", "")
+        read(text)
+    return str(caught.value)
 
 
 def test_the_shipped_file_has_length_script_and_novelty():
-    found = read_slices(SHIPPED)
+    found = read(SHIPPED.read_text(encoding="utf-8"))
     assert found.min_support == MIN_SUPPORT
     used = {name for one in found.slices.values() for name, value in vars(one).items() if value is not None}
     assert used == {"min_words", "max_words", "script", "mentions"}
 
 
 @pytest.mark.parametrize("text", [None, "", "# nothing\n", "slices:\n", "slices: {}\n"])
-def test_without_a_file_or_entries_there_are_no_slices(tmp_path, text):
-    path = tmp_path / "slices.yaml" if text is None else written(tmp_path, text)
-    assert read_slices(path) == Slices() and not Slices().slices
+def test_without_a_file_or_entries_there_are_no_slices(text):
+    assert read(text) == Slices() and not Slices().slices
 
 
-def test_one_value_is_a_list_of_one_and_numbers_in_cells_are_text(tmp_path):
+def test_one_value_is_a_list_of_one_and_numbers_in_cells_are_text():
     text = "slices: {a: {source: x.*, document: 3, script: Han, column: {1: 7, pos: [NOUN, PROPN]}}}"
-    (one,) = read_slices(written(tmp_path, text)).slices.values()
+    (one,) = read(text).slices.values()
     assert one == Slice(source=["x.*"], document=[3], script=["Han"], column={1: ["7"], "pos": ["NOUN", "PROPN"]})
 
 
@@ -88,25 +96,25 @@ def test_one_value_is_a_list_of_one_and_numbers_in_cells_are_text(tmp_path):
         ("slices: {a: {max_words: 3\n", ["slices.yaml:2: not valid YAML"]),
     ],
 )
-def test_what_is_wrong_is_one_line_with_its_key_and_value(tmp_path, text, parts):
-    message = error(tmp_path, text)
+def test_what_is_wrong_is_one_line_with_its_key_and_value(text, parts):
+    message = error(text)
     assert "\n" not in message, message
     for part in parts:
         assert part in message, message
 
 
-def test_every_wrong_slice_has_its_line(tmp_path):
-    lines = error(tmp_path, "slices: {a: {max_words: 0}, b: {max_words: 1}, c: {script: x}, 4: {}}").split("\n")
+def test_every_wrong_slice_has_its_line():
+    lines = error("slices: {a: {max_words: 0}, b: {max_words: 1}, c: {script: x}, 4: {}}").split("\n")
     named = [line.split(": ")[1].split(",")[0] for line in lines]
     assert named == ["slices.a", "slices.c", "the name of a slice is text"]
 
 
-def test_a_thousand_slices_are_read_and_no_more(tmp_path):
+def test_a_thousand_slices_are_read_and_no_more():
     def text(number: int) -> str:
         return "slices:\n" + "".join(f"  s{n}: {{min_words: {n + 1}}}\n" for n in range(number))
 
-    assert len(read_slices(written(tmp_path, text(MOST_SLICES))).slices) == MOST_SLICES
-    assert f"too many slices, got {MOST_SLICES + 1}" in error(tmp_path, text(MOST_SLICES + 1))
+    assert len(read(text(MOST_SLICES)).slices) == MOST_SLICES
+    assert f"too many slices, got {MOST_SLICES + 1}" in error(text(MOST_SLICES + 1))
 
 
 values = st.recursive(
@@ -118,15 +126,11 @@ conditions = st.dictionaries(st.sampled_from(sorted(Slice.model_fields)) | st.te
 
 
 @given(st.dictionaries(st.text(max_size=8) | st.integers(), conditions | values, max_size=3))
-def test_any_other_content_is_read_or_refused_with_a_line_for_each_error(tmp_path_factory, slices):
-    import yaml
-
-    path = tmp_path_factory.mktemp("slices") / "slices.yaml"
-    path.write_text(yaml.safe_dump({"slices": slices}), encoding="utf-8")
+def test_any_other_content_is_read_or_refused_with_a_line_for_each_error(slices):
     try:
-        found = read_slices(path)
+        found = read(yaml.safe_dump({"slices": slices}))
     except ParamsError as error:
-        assert all(line.startswith(str(path)) for line in str(error).split("\n")), str(error)
+        assert all(line.startswith("slices.yaml") for line in str(error).split("\n")), str(error)
     else:
         assert all(isinstance(name, str) and one != Slice() for name, one in found.slices.items())
 
