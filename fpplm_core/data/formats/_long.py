@@ -99,7 +99,6 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
     sentence = document_cell = ""
     document: int | None = None
     numbered = False  # whether documents are numbers
-    empty = True
 
     def ended() -> Sentence:
         text, inside = "".join(sentence.split()), "".join(words)
@@ -135,11 +134,8 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
         words.append(cells[columns.word])
         tags.append(cells[columns.tag])
         lines.append(line)
-        empty = False
     if words:
         yield ended()
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do="put one word and its tag in each row")
 
 
 def _number(cell: str, where: str) -> int:

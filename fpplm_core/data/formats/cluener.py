@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import (
     JsonObject,
     first_value,
@@ -38,8 +38,8 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("text", do='put one {"text": "...", "label": {...}} on each line')
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
@@ -48,12 +48,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             raise DataError("a text without 'label' is not annotated", where=where, got=shown(text), do=do)
         mentions = tuple(_mentions(member(row, "label", dict, where), text, where))
         note_keys(row, ("text", "label"), options.notes, where)
-        empty = False
         yield AnnotatedText(text, mentions, str(path), line)
-    if empty:
-        raise DataError(
-            "no text in the file", where=str(path), do='put one {"text": "...", "label": {...}} on each line'
-        )
 
 
 def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding, get
+from fpplm_core.data.formats import Holding, get, not_empty
 from fpplm_core.data.formats._columns import check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -53,6 +53,7 @@ def _in_brackets(cell: str) -> bool:
     return match is not None and bool(match[2] or (match[1] and match[3]))
 
 
+@not_empty("sentence", do="put one word and its columns on each line")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     word, column = number_of(options.word_column, WORD, path), number_of(options.tag_column, ENTITY, path)
     brackets = True if options.tag_column is None else None  # not known before the first word
@@ -63,7 +64,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     tags: list[str] = []
     lines: list[int] = []
     width = 0  # of the sentence
-    empty = True
 
     for number, line in enumerate(chain(read_lines(path), [""]), start=1):
         where = f"{path}:{number}"
@@ -86,7 +86,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             lines.append(number)
             continue
         if words:
-            empty = False
             found = _from_brackets(tags, lines, path) if brackets else tags
             yield Sentence(tuple(words), tuple(found), str(path), tuple(lines), document)
             words, tags, lines = [], [], []
@@ -100,8 +99,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     if begun is not None:
         do = f"see whether the file is whole, then add {END}"
         raise DataError("a document without an end", where=f"{path}:{begun}", do=do)
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do="put one word and its columns on each line")
 
 
 def _from_brackets(cells: list[str], lines: list[int], path: Path) -> list[str]:

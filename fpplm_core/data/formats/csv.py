@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._columns import TAG, head_lines, place_of
 from fpplm_core.data.formats._long import (
     HEADER,
@@ -61,6 +61,7 @@ def recognise(path: Path, head: str) -> str | None:
     return f"a header with {', '.join(names)[:60]}" if marked or has_sentences(names) else None
 
 
+@not_empty("sentence", do="put one word and its tag in each row")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     lines = _lines(path)
     header = next(lines, "")

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -51,6 +51,7 @@ def _spacy(path: Path) -> Any:
     return Doc, DocBin, Span, Vocab
 
 
+@not_empty("text", do="write it again with Docs in it")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     _, doc_bin, _, vocab = _spacy(path)
     try:
@@ -74,8 +75,6 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         number += 1
         _note(doc, options.notes, where)
         yield record
-    if not number:
-        raise DataError("no text in the file", where=str(path), do="write it again with Docs in it")
 
 
 def _unreadable(where: str, error: Exception) -> DataError:

@@ -21,7 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._features import TAGS, WORDS, stored_names
 from fpplm_core.data.formats._json import (
     JsonObject,
@@ -56,10 +56,10 @@ def _is_list(value: Any, *kinds: type) -> bool:
     return isinstance(value, list) and all(isinstance(item, kinds) for item in value)
 
 
+@not_empty("sentence", do='put one {"tokens": [...], "tags": [...]} on each line')
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     keys: tuple[str, str] | None = None
     names: Sequence[str] | None = None
-    empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
         keys = keys or (_key(row, "word", options.word_column, where), _key(row, "tag", options.tag_column, where))
@@ -72,14 +72,9 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         sentence = _sentence(row, words, _texts(tags, f"{where}: {tag_key}"), str(path), line)
         note_keys(row, (*keys, "document", *(PLACES if sentence.text is not None else ())), options.notes, where)
         if sentence.words:
-            empty = False
             yield sentence
         else:
             options.notes.add("sentences without words are passed over", where)
-    if empty:
-        raise DataError(
-            "no sentence in the file", where=str(path), do='put one {"tokens": [...], "tags": [...]} on each line'
-        )
 
 
 def words_of(row: JsonObject, options: Options, file: str, line: int) -> Sentence | None:

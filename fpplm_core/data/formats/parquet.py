@@ -16,7 +16,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._arrow import rows_of, schema_of
 from fpplm_core.data.formats._long import HEADER, Columns, columns_of, has_columns, has_sentences, sentences_of, to_rows
 from fpplm_core.data.options import Options
@@ -46,6 +46,7 @@ def _is_nested(kind: Any) -> bool:
     return bool(pa.types.is_nested(kind))
 
 
+@not_empty("sentence", do="put one word and its tag in each row")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     schema = schema_of(path)
     columns = columns_of(schema.names, options, str(path))

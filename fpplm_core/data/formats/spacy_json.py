@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._columns import marks, place_of, with_words
 from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, write_list
 from fpplm_core.data.notes import Notes
@@ -47,8 +47,9 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("sentence", do='give a list of {"paragraphs": […]}')
 def read(path: Path, options: Options) -> Iterator[Sentence]:
-    documents, empty = 0, True
+    documents = 0
     for line, item in read_values(path):
         where, document = f"{path}:{line}", None
         paragraphs = member(item, "paragraphs", list, where)
@@ -58,10 +59,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             documents += 1
         for number, paragraph in enumerate(paragraphs, start=1):
             for words, tags, text, offsets in _paragraph(paragraph, f"{where}: paragraph {number}", options.notes):
-                empty = False
                 yield Sentence(words, tags, str(path), (line,) * len(words), document, text, offsets)
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do='give a list of {"paragraphs": […]}')
 
 
 Parts = tuple[tuple[str, ...], tuple[str, ...], str | None, tuple[Range, ...] | None]  # words, tags, text, offsets
