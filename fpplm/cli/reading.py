@@ -57,5 +57,4 @@ def name_options(context: typer.Context, error: Problem) -> Problem:
         names = (f"--{match[1].replace('_', '-')}", "--from" if match[1] == "format" else "")
         return next((name for name in names if name in options), match[0])
 
-    parts = [_PARAMETER.sub(option, _FILE.sub("", part)) for part in (error.what, error.where, error.got, error.do)]
-    return type(error)(parts[0], where=parts[1], got=parts[2], do=parts[3])
+    return error.replace(**{name: _PARAMETER.sub(option, _FILE.sub("", part)) for name, part in error.parts.items()})

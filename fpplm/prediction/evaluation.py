@@ -70,7 +70,7 @@ def _scheme_of(sentences: Sequence[Sentence], file: Path, scheme: str, notes: No
         try:
             scheme, evidence = detect_scheme(tag_bigrams(sentence.tags for sentence in sentences))
         except DataError as error:
-            raise DataError(error.what, where=str(file), got=error.got, do=do) from None
+            raise error.replace(where=str(file), do=do) from None
     if scheme == "TAGS":
         what = "the tags follow no known scheme of entities (O or PREFIX-TYPE), which this bundle finds"
         raise DataError(what, where=str(file), got=shown, do=do)

@@ -131,9 +131,7 @@ def _change(
     try:
         own, evidence = detect_scheme(tag_bigrams(s.tags for s in reader.read(source, quiet) if s.tags))
     except DataError as error:
-        raise (
-            error if error.where != "data.scheme" else DataError(error.what, where=str(source), got=error.got)
-        ) from None
+        raise (error if error.where != "data.scheme" else error.replace(where=str(source), do="")) from None
     options.notes.add(f"tag scheme {own}: {evidence}", str(source))
     if own == "TAGS":
         do = "choose a format that holds tags, and neither a scheme nor a repair"

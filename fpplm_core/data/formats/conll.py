@@ -224,7 +224,7 @@ def _as_read(head: list[str], place: str) -> Layout:
     try:
         _, _, layout = _layout(Path(), head, Options())
     except DataError as error:
-        raise DataError(error.what, where=place, got=error.got, do=do) from None
+        raise error.replace(where=place, do=do) from None
     if layout.header or layout.number is not None:
         raise DataError("the first words would be read as a header or as numbers", where=place, do=do)
     return layout
