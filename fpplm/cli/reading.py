@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
-from fpplm_core.data.options import Misaligned, Overlap, Separator
+from fpplm_core.data.options import Misaligned, Overlap, Repair, Separator
 from fpplm_core.errors import FpplmError
 
 WordColumn = Annotated[
@@ -28,7 +28,6 @@ OnErrorOption = Annotated[
     Literal["stop", "skip"],
     typer.Option("--on-error", help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
 ]
-Repair = Literal["refuse", "conlleval", "discard"]
 RepairOption = Annotated[Repair, typer.Option("--repair", help="how to treat illegal tag transitions")]
 Problem = TypeVar("Problem", bound=FpplmError)
 _PARAMETER = re.compile(r"\bdata\.([a-z_]+)")

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._columns import UNWRITABLE
 from fpplm_core.data.formats._json import piece
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -45,7 +46,6 @@ OTHERS = {
     "#": "notes",
 }
 _MENTION = re.compile(r"(T\S+)\t(\S+) ([0-9]{1,18} [0-9]{1,18}(?:;[0-9]{1,18} [0-9]{1,18})*)\t(.*)", re.DOTALL)
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is not a character
 
 
 def recognise(path: Path, head: str) -> str | None:
@@ -165,7 +165,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         raise DataError("the folder is not empty", where=str(path), do="name a new one")
     number = 0
     for number, record in enumerate(records, start=1):
-        if _UNWRITABLE.search(record.text):
+        if UNWRITABLE.search(record.text):
             got, do = f"{record.text[:60]!a}", "choose another format"
             raise DataError("a text that this format cannot hold", where=record.place, got=got, do=do)
         lines = [f"T{count}\t{_written(mention, record)}\n" for count, mention in enumerate(record.mentions, start=1)]
@@ -178,7 +178,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
 def _written(mention: Mention, record: AnnotatedText) -> str:
     where = mention.place or record.place
     inside = piece(record.text, mention.start, mention.end, where).replace("\n", " ")
-    if not re.fullmatch(r"\S+", mention.label) or _UNWRITABLE.search(mention.label):
+    if not re.fullmatch(r"\S+", mention.label) or UNWRITABLE.search(mention.label):
         do = "choose another format, or another label"
         raise DataError("a label that this format cannot hold", where=where, got=f"{mention.label[:60]!a}", do=do)
     return f"{mention.label} {mention.start} {mention.end}\t{inside}"

@@ -30,7 +30,7 @@ from fpplm_core.data.formats import MARKUP, Holding, get
 from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.formats._layout import ROWS, Layout, choose
-from fpplm_core.data.options import Options, format_names
+from fpplm_core.data.options import SEPARATORS, Options, format_names
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
@@ -38,7 +38,6 @@ from fpplm_core.errors import DataError
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 DOCUMENT = "-DOCSTART-"
 BLANK = " \t\r"  # what is cut off at the end of a line
-SEPARATORS = {"tab": "\t", "blank": " ", "comma": ",", "semicolon": ";"}
 NAMES = {"\t": "tabs", " ": "blanks or tabs", ",": "commas", ";": "semicolons"}
 T = TypeVar("T")
 _RANGE = re.compile(r"[0-9]+[-.][0-9]+")  # what numbers a multiword token, as 1-2, or an empty node, as 1.1

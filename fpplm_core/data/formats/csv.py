@@ -35,13 +35,12 @@ from fpplm_core.data.formats._long import (
     sentences_of,
     to_rows,
 )
-from fpplm_core.data.options import Options
+from fpplm_core.data.options import SEPARATORS, Options, Separator
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " "}
 CONLL = re.compile(r"\s*|-DOCSTART-.*|#[^\t]*")  # lines of the format conll between its rows
 TOLD_BY = 1000  # rows that tell whether a table without sentences holds words or texts
 LONGEST = 131_072  # characters of a cell, csv.field_size_limit()
@@ -108,7 +107,7 @@ def _lines(path: Path) -> Iterator[str]:
         yield line + "\n"
 
 
-def _separator(header: str, name: str) -> str:
+def _separator(header: str, name: Separator) -> str:
     return SEPARATORS[name] if name != "auto" else max(",;\t", key=header.count)
 
 
