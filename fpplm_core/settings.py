@@ -43,6 +43,13 @@ class Settings(BaseModel):
         return validate(cls, values, where)
 
 
+def begin_before_full(settings: Any) -> Any:
+    """A validator of settings with the shares `begin` and `full` of a training, between which something grows."""
+    if settings.full < settings.begin:
+        raise ValueError(f"full {settings.full} must not be before begin {settings.begin}")
+    return settings
+
+
 T = TypeVar("T", bound=Settings)
 
 

@@ -21,11 +21,12 @@ from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.data.text_files import unreadable
+from fpplm_core.data.text_files import damaged, unreadable
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.words import Range, is_edge, segment
 
 HOLDS: frozenset[Holding] = frozenset({"text", "words"})
+KIND = "spaCy DocBin"
 START = 256  # bytes in which the name of a DocBin's first parts stand
 
 
@@ -62,7 +63,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     try:
         docs = doc_bin().from_bytes(raw).get_docs(vocab())
     except Exception as error:  # whatever spaCy makes of damaged bytes
-        raise _unreadable(str(path), error) from None
+        raise damaged(KIND, str(path), error) from None
     while True:
         where = f"{path}:{number + 1}"
         try:
@@ -71,15 +72,10 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
                 break
             record = _record(doc, path, number + 1)
         except Exception as error:  # the same
-            raise error if isinstance(error, DataError) else _unreadable(where, error) from None
+            raise error if isinstance(error, DataError) else damaged(KIND, where, error) from None
         number += 1
         _note(doc, options.notes, where)
         yield record
-
-
-def _unreadable(where: str, error: Exception) -> DataError:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return DataError(f"not a readable spaCy DocBin ({reason})", where=where, do="write it again")
 
 
 def _record(doc: Any, path: Path, line: int) -> AnnotatedText:
