@@ -23,7 +23,7 @@ from fpplm_core.data.seen import sentence_hashes
 from fpplm_core.errors import DataError, shown
 from fpplm_core.files import file_sha256, read_record, write_record
 from fpplm_core.model.blueprint import Blueprint
-from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
+from fpplm_core.model.descriptions import Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.training.leakage import SEEN, UNREADABLE, load_seen, require_unseen, write_seen
@@ -109,8 +109,8 @@ def untrained_tagger(
     blueprint: Blueprint,
     settings: ModelSettings,
     seed: int,
-    descriptions: Descriptions = NONE,
-    start: Start | None = None,
+    descriptions: Descriptions,
+    start: Start | None,
 ) -> Tagger:
     """The tagger before the first step, with its whole vocabulary: the pretrained encoder, or the weights of `start`.
 

@@ -164,10 +164,10 @@ def _check(value: Any, text: str, where: str) -> None:
             raise DataError("half of a surrogate pair, which is not a character", where=where, do=do) from None
 
 
-def first_value(head: str, path: Path | None = None) -> Any:
+def first_value(head: str, path: Path) -> Any:
     """The first line, or the first item of a list, of a file that begins with `head`; None if it is not JSON.
 
-    If `head` does not hold all of it, it is read from the file, if that is given.
+    If `head` does not hold all of it, it is read from the file.
     """
     bare = head.lstrip(BLANK)
     if bare[:1] not in ("{", "["):
@@ -178,7 +178,7 @@ def first_value(head: str, path: Path | None = None) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return next(read_values(path))[1] if path else None
+        return next(read_values(path))[1]
     except (DataError, StopIteration):
         return None
 

@@ -253,7 +253,7 @@ def test_no_near_sentence_is_false_and_few_are_missed(seed):
     sketches = near_duplicates.concatenate(
         [near_duplicates.sketch(pa.array(rows[:150]), NEAR), near_duplicates.sketch(pa.array(rows[150:]), NEAR)]
     )
-    found = near_duplicates.alike(sketches, NEAR, np.arange(len(rows)))
+    found = near_duplicates.alike(sketches, NEAR, np.arange(len(rows)), None)
     wanted = near_pairs(rows)
     assert set(found) <= wanted
     assert len(found) >= 0.95 * len(wanted) > 50
