@@ -67,7 +67,7 @@ def damaged(kind: str, where: str, error: Exception) -> DataError:
 
 
 def _bounded(stream: BinaryIO, path: Path) -> Iterator[bytes]:
-    """The lines; for files that can hold a line that is too long, as this is slower than the stream itself."""
+    """The lines of a file that may have a line that is too long; slower than iterating over the stream."""
     for number, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
         if len(raw) > LONGEST_LINE:
             do = "put one sentence, item or text on each line"

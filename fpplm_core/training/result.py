@@ -138,7 +138,7 @@ def _metrics(
 
 
 def phases_of(run: TrainingRun) -> dict[str, Phases]:
-    """When the learning rate and each technique do what, as shares of training."""
+    """The phases of the learning rate and of each technique, as shares of training."""
     warmup = run.loop.warmup
     rates: Phases = {"rises": (0.0, warmup), "falls": (warmup, 1.0)}
     return {"learning rate": rates} | {name: t.phases(run.loop.steps) for name, t in run.techniques.items()}

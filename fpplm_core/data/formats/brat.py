@@ -7,16 +7,17 @@ Offsets are in characters (code points) of the text as it stands, with its line 
 excluded. After them stands the text of the mention, with blanks for newlines, which is compared. Of a mention in
 several parts,
 
-- parts with white space alone between them are one part: so brat writes what goes over the end of a line
-- else it is refused (data.overlap refuse); or one part stays, the longest, or the first (data.overlap longest, first)
+- parts with only white space between them are joined: brat splits a mention at the end of a line
+- otherwise it is refused (data.overlap refuse), or one part is kept: the longest or the first (data.overlap longest,
+  first)
 
 and both are noted. Relations, events, attributes, normalisations, equivalences and notes are skipped and noted; so
-are other files and folders in the folder. A text without an .ann is an error, as nobody has annotated it; an empty .ann
-is a text without mentions. Each text is a document, in the order of their names, and stands in memory.
+are other files and folders in the folder. A text without an .ann is an error, because nobody has annotated it; an empty
+.ann means a text without mentions. Each text is a document, in the order of their names, and is held in memory.
 
 `write` fills a folder, which must be new or empty: 00000001.txt with its .ann, and so on. It cannot hold labels that
-are empty or have white space in them, and mentions that are no place in their text; it holds neither words nor
-documents of several records.
+are empty or contain white space, or mentions that are not a range of their text. It holds neither words nor documents
+of several records.
 """
 
 from __future__ import annotations

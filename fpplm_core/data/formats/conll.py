@@ -1,9 +1,9 @@
 """CoNLL-style columns: one word per line, columns separated by tabs or blanks, an empty line after each sentence.
 
-The word is the first column, the tag the last one, if params.yaml names no others (by number) and the content of the
-first rows says nothing else: `_layout.py` has the rules. What is ambiguous is refused with the columns shown. Columns
-are separated by tabs only if the first word's line holds one, else by blanks or tabs; data.separator names tab or
-blank, or comma or semicolon (where a cell may stand in quotes).
+The word is the first column and the tag the last one, unless params.yaml names others (by number) or the content of the
+first rows suggests others: `_layout.py` has the rules. An ambiguous file is refused, and the error shows its columns.
+Columns are separated by tabs if the first word's line contains one, otherwise by blanks or tabs. data.separator names
+tab or blank, or comma or semicolon (a cell may then be in quotes).
 
 A `-DOCSTART-` line begins a document. A line that begins with `#` is a comment, skipped and noted, if it has another
 number of columns than the file, or has no tag where all words have O or PREFIX-TYPE, or no number where words are

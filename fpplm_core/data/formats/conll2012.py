@@ -1,13 +1,13 @@
 """CoNLL-2012 (OntoNotes): twelve columns or more, separated by blanks or tabs, an empty line after each sentence.
 
 `#begin document (bc/cctv/00/cctv_0000); part 000` and `#end document` stand around each document. The word is column 3
-(0-based), the named entity column 10, in brackets: `(PERSON*`, `*`, `*)`, `(GPE)`; these become IOB2 tags. With
-data.tag_column another one is taken (4 is the part of speech): as brackets where the file's first word has them there,
-else as it is. Other columns, as senses, arguments and coreference, are not read; nor are further lines that begin with
-#, which are noted.
+(0-based), the named entity column 10, in brackets: `(PERSON*`, `*`, `*)`, `(GPE)`; these become IOB2 tags.
+data.tag_column names another column (4 is the part of speech), which is read as brackets if the file's first word has
+them there, and otherwise as it is. Other columns, such as senses, arguments and coreference, are not read. Other lines
+that begin with # are noted and not read.
 
-`write` puts - to the other columns. It cannot hold tags that are no legal IOB2, words with a blank, tab or newline,
-types with one of these or ( ) *, and documents that do not count up from 0.
+`write` puts - into the other columns. It cannot hold tags that are not legal in IOB2, words with a blank, tab or
+newline, types with one of these or ( ) *, or documents that do not count up from 0.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """spaCy's binary training data (.spacy, a DocBin). Needs spaCy: `pip install spacy`.
 
-A Doc is a text with its entities (`doc.ents`) and its tokens as words; tokens of white space alone are no words. Docs
-stand in for lines: the first is line 1. Docs whose entities nobody has set are texts without mentions, which is noted;
-where that is so of some tokens, it is an error, as missing is not O. Span groups (`doc.spans`) and categories of texts
-are noted and not read. The file stands in memory as a whole, for reading and for writing: the format wants it so.
+A Doc is a text with its entities (`doc.ents`) and its tokens as words; tokens of white space alone are not words. Docs
+are counted like lines: the first is line 1. A Doc whose entities nobody has set is read as a text without mentions, and
+noted; if only some tokens have no entity annotation, it is an error, because missing is not O. Span groups
+(`doc.spans`) and categories of texts are noted and not read. The whole file is held in memory, for reading and for
+writing, because the format requires it.
 
-`write` makes tokens of a record's words, or, without them, of those that the rule unicode gives, and of white space if
-there is more than one space between them. It cannot hold mentions that overlap or begin or end inside a token, words
-out of order, words that leave out parts of the text, empty labels.
+`write` turns a record's words into tokens; without words, it uses those of the rule unicode. White space between words,
+other than a single space, becomes a token, too. It cannot hold mentions that overlap or begin or end inside a token,
+words out of order, words that leave out parts of the text, or empty labels.
 """
 
 from __future__ import annotations

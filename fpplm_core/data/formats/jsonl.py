@@ -4,14 +4,15 @@ words         a list of strings, named tokens, words, token, word, sentence, tex
 tags          a list of strings of the same length, named ner_tags, tags, labels, ner, tag or label; or of numbers,
               whose names stand in the file dataset_info.json beside this one, as `datasets` writes it
 document      a number that sentences of one document share; may be left out
-text, offsets the text as it was written and [start, end] of each token, in characters of it; read if both are there.
-              Offsets go from left to right, and the text there is the token; words that are written as one, as Spanish
-              `del`, have the same offsets
+text, offsets the text as it was written, and [start, end] of each token in its characters; read if both are given.
+              Offsets go from left to right, and the text there is the token. Words that are written as one, such as
+              Spanish `del`, have the same offsets
 
-`word_column` and `tag_column` name other keys; numbers mean nothing. If several keys could be meant, they must. The
-first line decides for the file. Other keys are skipped and noted. The whole words of a line have its number. Empty
-lines are skipped, sentences without words are noted. A file that is one list of such objects is read too. `write` gives
-tokens and tags. It cannot hold a sentence without words, nor document or offsets that `read` refuses.
+`word_column` and `tag_column` name other keys; numbers have no meaning here. If several known keys fit, you must name
+one. The first line decides for the whole file. Other keys are skipped and noted. All words of a line have its line
+number. Empty lines are skipped; sentences without words are skipped and noted. A file that is one list of such objects
+is read too. `write` gives tokens and tags. It cannot hold a sentence without words, or a document number or offsets
+that `read` refuses.
 """
 
 from __future__ import annotations

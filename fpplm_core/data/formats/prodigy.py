@@ -5,7 +5,7 @@
 
 Offsets are in characters (code points), the end excluded; token_end is included. A token's text must be the text there,
 and a span's token numbers, where it has them, must say the same as its offsets. Records, and spans, that were answered
-with reject or ignore are skipped and noted; so are relations and keys of other names, but for Prodigy's own, which
+with reject or ignore are skipped and noted; so are relations and other keys, except Prodigy's own, which
 begin with `_`. Accepted records with tokens and without spans are texts without mentions. A record of a binary recipe
 (`_is_binary`) is noted, as it says nothing about the rest of its text. A file that is one list of such objects is read
 too. `write` cannot hold words that are no place in their text; it holds no documents.

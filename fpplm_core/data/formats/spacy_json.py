@@ -4,15 +4,15 @@
                            "sentences": [{"tokens": [{"id": 0, "orth": "Ann", "ner": "U-PER"}, …]}],
                            "entities": [[0, 3, "PER"]]}]}]
 
-orth, ner  a word and its tag, as it stands, whatever its scheme. A missing tag, `-` with spaCy, is an error: it is no O
-raw        the text. Where it consists of the words and white space between them, sentences have their part of it, each
-           up to the first word of the next; else it is noted and not read. It may be missing. What tokens have as
-           `space` says no more, and is not read
-entities   the same in characters, as spaCy writes it; must say what the tags say where it is not empty
-id         items with an id are documents, counted from 0; those without are of no document
+orth, ner  a word and its tag, in any scheme. A missing tag, which spaCy writes as `-`, is an error: it does not mean O
+raw        the text; optional. If it consists of the words and white space between them, each sentence gets its part of
+           it, up to the first word of the next one; otherwise it is noted and not read. The tokens' `space` is
+           redundant, and not read
+entities   the mentions in characters, as spaCy writes them; if not empty, they must agree with the tags
+id         an item with an id is a document, counted from 0; an item without one belongs to no document
 
-Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are skipped, and
-noted. An item stands in memory as a whole; it gives its first line to all its words.
+Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are skipped and noted.
+An item is held in memory as a whole, and all its words have its first line.
 
 `write` makes each sentence a paragraph. spaCy itself requires the scheme BILOU. It cannot hold sentences without words,
 words that do not follow each other in the text with only white space between them, the tags "" and "-", documents
@@ -110,7 +110,7 @@ def _tokens(sentence: Any, where: str, notes: Notes) -> tuple[tuple[str, ...], t
 
 
 def _located(text: str, words: Iterable[str]) -> list[Range] | None:
-    """(start, end) of each word; None if the text has more than words and what shows nothing."""
+    """(start, end) of each word; None if the text has more than the words and invisible characters."""
     found, place = [], 0
     for word in words:
         start = text.find(word, place)
