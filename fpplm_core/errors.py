@@ -20,7 +20,7 @@ Codes 10 and 11 are verdicts: running the same thing again gives the same answer
 from __future__ import annotations
 
 import reprlib
-from typing import Any
+from typing import Any, Self
 
 from fpplm_core.escaping import printable
 
@@ -62,6 +62,14 @@ class FpplmError(Exception):
         where, got, do = printable(where), printable(got), printable(do)
         head = f"{where}: {what}" if where else what
         super().__init__(head + (f", got {got}" if got else "") + (f"; {do}" if do else ""))
+
+    @property
+    def parts(self) -> dict[str, str]:
+        return {"what": self.what, "where": self.where, "got": self.got, "do": self.do}
+
+    def replace(self, **changes: str) -> Self:
+        """An error of the same class with these parts in place of its own."""
+        return type(self)(**{**self.parts, **changes})
 
 
 class ParamsError(FpplmError):

@@ -43,6 +43,13 @@ class Settings(BaseModel):
         return validate(cls, values, where)
 
 
+def begin_before_full(settings: Any) -> Any:
+    """A validator of settings whose share `full` of the training must not be before `begin`."""
+    if settings.full < settings.begin:
+        raise ValueError(f"full {settings.full} must not be before begin {settings.begin}")
+    return settings
+
+
 T = TypeVar("T", bound=Settings)
 
 
@@ -104,7 +111,7 @@ def _lines(
 
 
 def _plain(detail: ErrorDetails) -> str:
-    """What is wrong with a value, in the terms of YAML."""
+    """The reason why a value is refused, in terms of YAML."""
     kind, _, fault = detail["type"].partition("_")
     if kind in KINDS and fault in ("type", "parsing", "parsing_size", "from_float"):
         return f"must be {KINDS[kind]}"

@@ -12,6 +12,7 @@ from fpplm_core.export.onnx import export_fp32, export_second
 from fpplm_core.export.settings import ExportSettings
 from fpplm_core.export.variants import DERIVE
 from fpplm_core.files import whole_folder
+from fpplm_core.model.blueprint import EXTRAS
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.serving.bundle import LABEL_LM, graph_name
 from fpplm_core.training.settings import TechniqueSettings
@@ -28,7 +29,7 @@ def export(model: ModelSettings, technique: TechniqueSettings, export: ExportSet
         refine = export.refine_below > 0
         export_fp32(tagger, source, with_states=refine)
         if refine:
-            graph = second_graph(tagger, build(technique.blocks()), paths.MODEL / "extras.safetensors")
+            graph = second_graph(tagger, build(technique.blocks()), paths.MODEL / EXTRAS)
             export_second(graph, graphs / LABEL_LM)
         write_encoder_files(graphs, model)
         for number, variant in enumerate(derived, start=2):

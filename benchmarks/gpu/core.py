@@ -160,7 +160,7 @@ def write_inputs(folder: Path) -> None:
     inputs = read_inputs(folder)
     model = inputs.tagger().eval()
     exact = folder / "fp32.onnx"
-    export_fp32(model, exact)
+    export_fp32(model, exact, with_states=False)
     derive_fp16(exact, folder / "fp16.onnx")
     exact.unlink()
     rows = next(inputs.batches(1024))

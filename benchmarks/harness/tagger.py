@@ -22,7 +22,7 @@ from fpplm_core.export.bundle_writer import (
 )
 from fpplm_core.files import read_json, write_json
 from fpplm_core.model import pretrained
-from fpplm_core.model.blueprint import read_blueprint
+from fpplm_core.model.blueprint import WEIGHTS, read_blueprint
 from fpplm_core.model.source import encoder_source
 from fpplm_core.model.tagger import load_trained
 from fpplm_core.params import load
@@ -47,7 +47,7 @@ def prepare(folder: Path) -> int:
     (folder / "texts.json").write_text(json.dumps(sentences, ensure_ascii=False), encoding="utf-8")
     settings = load().model
     blueprint = read_blueprint(MODEL)
-    trained = load_trained(MODEL / "model.safetensors", blueprint, settings)
+    trained = load_trained(MODEL / WEIGHTS, blueprint, settings)
     source = encoder_source(settings.encoder)
     labels = dict(enumerate(blueprint.labels))
     model = AutoModelForTokenClassification.from_pretrained(source, id2label=labels)

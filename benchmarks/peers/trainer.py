@@ -70,7 +70,7 @@ def main() -> None:
     corpus = {split: load_corpus(split, CORPUS) for split in ("train", "dev", "test")}
     scored = ("dev", "test") if corpus["test"] else ()
     steps = math.ceil(len(corpus["train"]) / batch)
-    epochs = epochs_of(train, steps)
+    epochs = epochs_of(train, steps, warm=False)
     peer = train_peer(
         corpus,
         settings.model,

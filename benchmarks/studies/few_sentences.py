@@ -157,7 +157,7 @@ class Study:
             begin(model)
         technique = self.params.technique.model_copy(update={"active": list(active)})
         run, history = (
-            prepare_run(model, data, settings, technique, bfloat16=False, encoder_sha256=""),
+            prepare_run(model, data, settings, technique, bfloat16=False, encoder_sha256="", start=None),
             TrainingHistory(),
         )
         for _ in (*train_frozen(run, history, Path()), *train_epochs(run, history, threading.Event())):

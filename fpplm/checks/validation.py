@@ -57,10 +57,10 @@ def check_corpus(
     def piece_counts(words: list[str]) -> list[int]:
         return [len(pieces) for pieces in builder.pieces(words)]
 
-    sizes = statistics(corpus, piece_counts, builder.room, encode.stride)
+    sizes = statistics(corpus, piece_counts, builder.capacity, encode.stride)
     tables: dict[str, Iterable[pd.DataFrame]] = {
         "tokens": tokens(corpus, scheme, builder.unknown),
-        "sentences": [sentences(corpus, piece_counts, builder.room, check.leakage_words, check.near)],
+        "sentences": [sentences(corpus, piece_counts, builder.capacity, check.leakage_words, check.near)],
         "documents": [documents(corpus, check.leakage_words)],
         "mentions": [mentions(corpus, scheme)],
         "splits": [splits(corpus, sizes, scheme, check.min_sentences, check.min_examples, check.drift, types)],

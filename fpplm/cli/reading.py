@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 import typer
 
-from fpplm_core.data.options import Misaligned, Overlap, Separator
+from fpplm_core.data.options import Misaligned, Overlap, Repair, Separator
 from fpplm_core.errors import FpplmError
 
 WordColumn = Annotated[
@@ -28,7 +28,6 @@ OnErrorOption = Annotated[
     Literal["stop", "skip"],
     typer.Option("--on-error", help="at a line that cannot be read: stop with exit code 3, or skip it and go on"),
 ]
-Repair = Literal["refuse", "conlleval", "discard"]
 RepairOption = Annotated[Repair, typer.Option("--repair", help="how to treat illegal tag transitions")]
 Problem = TypeVar("Problem", bound=FpplmError)
 _PARAMETER = re.compile(r"\bdata\.([a-z_]+)")
@@ -57,5 +56,4 @@ def name_options(context: typer.Context, error: Problem) -> Problem:
         names = (f"--{match[1].replace('_', '-')}", "--from" if match[1] == "format" else "")
         return next((name for name in names if name in options), match[0])
 
-    parts = [_PARAMETER.sub(option, _FILE.sub("", part)) for part in (error.what, error.where, error.got, error.do)]
-    return type(error)(parts[0], where=parts[1], got=parts[2], do=parts[3])
+    return error.replace(**{name: _PARAMETER.sub(option, _FILE.sub("", part)) for name, part in error.parts.items()})

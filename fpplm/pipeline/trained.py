@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from fpplm.pipeline.paths import METRICS, MODEL
 from fpplm_core.errors import DataError
 from fpplm_core.files import read_json
-from fpplm_core.model.blueprint import Blueprint, read_blueprint
+from fpplm_core.model.blueprint import WEIGHTS, Blueprint, read_blueprint
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.settings import ModelSettings
 from fpplm_core.model.tagger import Tagger, load_trained
@@ -19,7 +19,7 @@ def load_model(settings: ModelSettings) -> tuple[Blueprint, Tagger]:
     DVC trusts files from its cache, or with an old modification time, without reading them.
     Raises DataError, EncoderError.
     """
-    file = MODEL / "model.safetensors"
+    file = MODEL / WEIGHTS
     blueprint = read_blueprint(MODEL)
     do = f"delete {MODEL}, then: fpplm retrain"
     try:

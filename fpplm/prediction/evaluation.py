@@ -15,7 +15,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES, TagError, detect_scheme, split_tag, tag_bigrams, tag_errors
-from fpplm_core.tagging.spans import Span, repair, spans_from_tags
+from fpplm_core.tagging.spans import Span, repair_tags, spans_from_tags
 
 SHOWN = 3  # tags that an error shows
 Gold = tuple[list[Sentence], list[list[Span]]]
@@ -44,7 +44,7 @@ def read_gold(file: Path, kind: str, options: Options, labels: Sequence[str], sc
         own = _scheme_of(sentences, file, scheme, options.notes)
         _note_illegal(sentences, own, mend, options.notes, also_iob2=scheme == "auto")
         if mend == "discard":
-            sentences = [replace(s, tags=tuple(repair(s.tags, own, mend))) for s in sentences]
+            sentences = [replace(s, tags=tuple(repair_tags(s.tags, own, mend))) for s in sentences]
     elif of_words and (not holds_tags or scheme not in ("auto", "TAGS")):
         do = "give a file with the tag of each word"
         raise DataError("mentions, but this bundle tags every word", where=str(file), do=do)
@@ -70,7 +70,7 @@ def _scheme_of(sentences: Sequence[Sentence], file: Path, scheme: str, notes: No
         try:
             scheme, evidence = detect_scheme(tag_bigrams(sentence.tags for sentence in sentences))
         except DataError as error:
-            raise DataError(error.what, where=str(file), got=error.got, do=do) from None
+            raise error.replace(where=str(file), do=do) from None
     if scheme == "TAGS":
         what = "the tags follow no known scheme of entities (O or PREFIX-TYPE), which this bundle finds"
         raise DataError(what, where=str(file), got=shown, do=do)

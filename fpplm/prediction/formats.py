@@ -102,8 +102,7 @@ def _empty_sentence(path: Path, line: int) -> None:
 
 
 def _named(error: DataError, path: str, name: str) -> DataError:
-    what, where, got, do = (part.replace(path, name) for part in (error.what, error.where, error.got, error.do))
-    return DataError(what, where=where, got=got, do=do)
+    return error.replace(**{key: part.replace(path, name) for key, part in error.parts.items()})
 
 
 def _add_notes(notes: Notes, found: Notes, path: str, name: str) -> None:

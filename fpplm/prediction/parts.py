@@ -223,5 +223,5 @@ def renamed(found: Iterable[Placed], copy: str, part: Part) -> Iterator[Placed]:
 
     for where, item in found:
         if isinstance(item, DataError):
-            item = DataError(item.what, where=place(item.where), got=item.got, do=item.do)  # noqa: PLW2901
+            item = item.replace(where=place(item.where))  # noqa: PLW2901
         yield place(where), item

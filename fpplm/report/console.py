@@ -54,11 +54,12 @@ def client_lines(clients: Mapping[str, ClientF1]) -> Iterator[str]:
 def summary() -> str:
     """The last run in a few lines: scores, verdict, paths, and one sentence tagged by the bundle."""
     from fpplm_core.serving import Predictor
+    from fpplm_core.serving.bundle import GOLDEN
 
     evaluation = read_record(paths.METRICS / "evaluate.json", Evaluation)
     scores = asdict(evaluation)
     gate = read_record(paths.METRICS / "gate.json", GateResult)
-    words = read_json(paths.BUNDLE / "golden.json")[0]["words"]
+    words = read_json(paths.BUNDLE / GOLDEN)[0]["words"]
     predictor = Predictor.load(paths.BUNDLE, allow_links=True)
     (spans,) = predictor.tag([words])
     entities = [f"{' '.join(words[s.start : s.end])} [{s.type} {score:.2f}]" for s, score in spans]

@@ -31,6 +31,7 @@ from fpplm_core.evaluation.promotion import Comparison
 from fpplm_core.evaluation.scores import Evaluation, SliceScore, TypeScore
 from fpplm_core.export.verdicts import VariantVerdict, VerifyReport
 from fpplm_core.files import read_json
+from fpplm_core.serving.bundle import MANIFEST
 from fpplm_core.settings import read_yaml
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -126,7 +127,7 @@ class ReportData:
     @classmethod
     def of(cls, root: Path) -> ReportData:
         """The report data of the project in `root`."""
-        results, manifest = load_results(root), if_there(root / paths.BUNDLE / "manifest.json")
+        results, manifest = load_results(root), if_there(root / paths.BUNDLE / MANIFEST)
         reports, train = root / paths.REPORTS, results.train
         bundled = manifest if results.verify else None
         findings = (if_there(reports / "training" / "findings.json") or {}) if train else {}
@@ -185,7 +186,7 @@ def load_results(root: Path) -> StageResults:
         results = replace(results, **{stage: read(metrics / f"{stage}.json")})
         if results.states[stage] != PASSED:
             break
-    manifest = if_there(root / paths.BUNDLE / "manifest.json")
+    manifest = if_there(root / paths.BUNDLE / MANIFEST)
     if results.verify and results.train and manifest and manifest["model_sha256"] != results.train["model_sha256"]:
         return replace(results, verify=None)
     return results

@@ -17,7 +17,7 @@ from fpplm_core.errors import shown
 INPUT, OUTPUT = "text", "entities"
 
 
-class Asked(NamedTuple):
+class InferRequest(NamedTuple):
     """An inference request; the caller chooses its `id`."""
 
     id: str | None
@@ -35,7 +35,7 @@ def metadata(model: Model) -> dict[str, Any]:
     }
 
 
-def parse(values: dict[str, Any], limits: Limits) -> Asked:
+def parse(values: dict[str, Any], limits: Limits) -> InferRequest:
     """Reads the body of an inference request. Raises Refused; of `parameters`, only binary data matter."""
     inputs = values.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
@@ -55,7 +55,7 @@ def parse(values: dict[str, Any], limits: Limits) -> Asked:
     name = values.get("id")
     if name is not None and not isinstance(name, str):
         raise Refused(422, "`id` must be a string")
-    return Asked(name, Texts(texts, None, [None] * len(texts)))
+    return InferRequest(name, Texts(texts, None, [None] * len(texts)))
 
 
 def _check_outputs(values: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ misaligned  for a mention that begins or ends inside a word: refuse | expand (to
 overlap     for two mentions that share a character, or a word after expanding: refuse | longest (keep the longer one,
             or the first of equals) | first (keep the one that begins first, or the longer of equals)
 
-What shows nothing at the edges of mentions (white space, control and format characters) is cut off, unless the word
-there has it, too; white space at the edges of given words as well. The same mention given twice is read once. Text
-outside the given words gets no tag.
+Invisible characters at the edges of a mention (white space, control and format characters) are cut off, unless the word
+there has them, too; white space at the edges of given words is always cut off. A mention that is given twice is read
+once. Text outside the given words gets no tag.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def places_of_joined(words: Iterable[str]) -> list[Range]:
 
 
 def _trimmed(words: Sequence[Range], record: AnnotatedText, options: Options) -> list[Mention]:
-    """The mentions without what shows nothing at their edges, unless it belongs to the words there."""
+    """The mentions without invisible characters at their edges, unless these belong to the words there."""
     found = []
     for mention in record.mentions:
         if not 0 <= mention.start < mention.end <= len(record.text):

@@ -18,12 +18,12 @@ from typing import Any
 from fpplm_core.data.alignment import to_annotated_text, to_sentence
 from fpplm_core.data.formats import SUFFIXES, Format, detect, get
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.options import Options, format_names
+from fpplm_core.data.options import Options, Repair, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
 from fpplm_core.data.text_files import require_source
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
-from fpplm_core.tagging.spans import repair, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.spans import repair_tags, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import segment
 
 Record = Sentence | AnnotatedText
@@ -37,15 +37,15 @@ def convert(
     source_format: str = "auto",
     target_format: str = "auto",
     scheme: str = "auto",
-    mend: str = "refuse",
+    repair: Repair = "refuse",
     escape_formulas: bool = False,
 ) -> int:
     """Writes a new file `target`, named TARGET.partial until it is complete; returns its number of records.
 
     `options.notes` counts changes and losses. Formats are modules of fpplm_core/data/formats; auto looks at the
-    source's content and the target's suffix. Tags keep their scheme (auto) or get another one. `mend` says how illegal
-    transitions are repaired if tags must be read: refuse, conlleval or discard. `escape_formulas` puts ' before words
-    and tags of a CSV file that a spreadsheet would run as a formula; reading the file does not take it away.
+    source's content and the target's suffix. Tags keep their scheme (auto) or get another one. `repair` says what to do
+    with illegal transitions if tags must be read: refuse, conlleval or discard. `escape_formulas` puts ' before words
+    and tags of a CSV file that a spreadsheet would run as a formula; reading the file does not remove it.
 
     Raises:
         DataError: the source cannot be read, or the target exists or cannot hold a record; then nothing is written.
@@ -66,7 +66,7 @@ def convert(
     if escape_formulas and target_format != "csv":
         raise ParamsError("only csv holds formulas", where="--escape-formulas", got=target_format, do="omit it")
     reader, writer = get(source_format), get(target_format)
-    change = _change(reader, writer, source, options, scheme, mend)
+    change = _change(reader, writer, source, options, scheme, repair)
 
     def records(options: Options) -> Iterator[Record]:
         for record in reader.read(source, options):
@@ -117,7 +117,7 @@ def format_of(target: Path, name: str) -> str:
 
 
 def _change(
-    reader: Format, writer: Format, source: Path, options: Options, scheme: str, mend: str
+    reader: Format, writer: Format, source: Path, options: Options, scheme: str, repair: Repair
 ) -> Callable[[Any, Options], Record]:
     """A function from a record of the source to a record that the target can hold."""
     to_kind = "tags" if "tags" in writer.HOLDS else "mentions"
@@ -125,20 +125,18 @@ def _change(
         if to_kind == "tags":
             return partial(_tagged, scheme=scheme)
         return _of_whole_words if "overlaps" not in writer.HOLDS else _unchanged
-    if to_kind == "tags" and scheme == "auto" and mend == "refuse":
+    if to_kind == "tags" and scheme == "auto" and repair == "refuse":
         return _unchanged
     quiet = replace(options, notes=Notes())
     try:
         own, evidence = detect_scheme(tag_bigrams(s.tags for s in reader.read(source, quiet) if s.tags))
     except DataError as error:
-        raise (
-            error if error.where != "data.scheme" else DataError(error.what, where=str(source), got=error.got)
-        ) from None
+        raise (error if error.where != "data.scheme" else error.replace(where=str(source), do="")) from None
     options.notes.add(f"tag scheme {own}: {evidence}", str(source))
     if own == "TAGS":
         do = "choose a format that holds tags, and neither a scheme nor a repair"
         raise DataError("tags of single words are not mentions", where=str(source), do=do)
-    return partial(_from_tags, to_kind=to_kind, own=own, scheme=own if scheme == "auto" else scheme, mend=mend)
+    return partial(_from_tags, to_kind=to_kind, own=own, scheme=own if scheme == "auto" else scheme, repair=repair)
 
 
 def _unchanged(record: Record, options: Options) -> Record:
@@ -155,11 +153,11 @@ def _tagged(record: AnnotatedText, options: Options, scheme: str) -> Record:
     return sentence if scheme in ("auto", "IOB2") else _in_scheme(sentence, scheme)
 
 
-def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, scheme: str, mend: str) -> Record:
-    tags = sentence.tags if mend == "refuse" else tuple(repair(sentence.tags, own, mend))
+def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, scheme: str, repair: Repair) -> Record:
+    tags = sentence.tags if repair == "refuse" else tuple(repair_tags(sentence.tags, own, repair))
     for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
         if old != new:
-            options.notes.add(f"tags repaired ({mend})", f"{sentence.file}:{line}: {old} to {new}")
+            options.notes.add(f"tags repaired ({repair})", f"{sentence.file}:{line}: {old} to {new}")
     for fault in tag_errors(tags, own):
         do = "correct it, or choose --repair conlleval or discard"
         raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)

@@ -1,4 +1,4 @@
-"""What entity types are, in words: data.describe."""
+"""Descriptions of entity types in words: data.describe."""
 
 from __future__ import annotations
 

@@ -111,8 +111,8 @@ _Tally = Counter[tuple[str, ...]]  # by split and field, or by split, type and f
 _Item = TypeVar("_Item")
 
 
-def diff_corpora(before: Path, after: Path, names: tuple[str, str], examples: int | None = None) -> DataDiff:
-    """Compares the corpora in two folders; the result has `examples` of each kind in each split, by default all.
+def diff_corpora(before: Path, after: Path, names: tuple[str, str], examples: int | None) -> DataDiff:
+    """Compares the corpora in two folders; the result has `examples` of each kind in each split, all for None.
 
     Sentences are the same if their words are, so one in which a word changed counts as removed and added. Only the
     sentences that differ are held in memory. Raises DataError if a split is missing.

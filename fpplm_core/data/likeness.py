@@ -47,7 +47,7 @@ def are_alike(one: Tokens, other: Tokens) -> bool:
     def one_has_enough(begins: list[int]) -> bool:
         """Whether one of the stretches that begin at these places, in order, has enough.
 
-        Where they lie close, the part of the text that holds them all, which has no less than each, is compared first.
+        If they are close together, the part of the text that spans them all is compared first: none of them has more.
         """
         first, last = max(0, begins[0] - room), begins[-1] + size + room
         close = len(begins) == 1 or last - first < len(begins) * (size + 2 * room)

@@ -12,6 +12,8 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.tagging.words import Range, segment
 
 Separator = Literal["auto", "tab", "blank", "comma", "semicolon"]
+SEPARATORS: dict[Separator, str] = {"tab": "\t", "blank": " ", "comma": ",", "semicolon": ";"}
+Repair = Literal["refuse", "conlleval", "discard"]
 Misaligned = Literal["refuse", "expand", "split"]
 Overlap = Literal["refuse", "longest", "first"]
 

@@ -42,7 +42,7 @@ from fpplm_core.data.unlabelled import read_texts, sample
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_record, write_table
 from fpplm_core.tagging.schemes import Detected, detect_scheme
-from fpplm_core.tagging.spans import repair, types_of
+from fpplm_core.tagging.spans import repair_tags, types_of
 
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
 LEFT_OUT = "incoming sentences that dev or test have, left out of train"
@@ -86,7 +86,7 @@ def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, 
     """
 
     def repaired(sentence: Sentence) -> Sentence:
-        tags = tuple(repair(sentence.tags, scheme, settings.repair))
+        tags = tuple(repair_tags(sentence.tags, scheme, settings.repair))
         for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
             if old != new:
                 notes.add(f"tags repaired ({settings.repair})", f"{sentence.file}:{line}: {old} to {new}")

@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fpplm_core.data.notes import Notes
-from fpplm_core.data.options import Misaligned, Options, Overlap, Separator, format_names
+from fpplm_core.data.options import Misaligned, Options, Overlap, Repair, Separator, format_names
 from fpplm_core.data.segmenter import RENAMED, RULES, segmentation
 from fpplm_core.settings import Cut, Settings
+from fpplm_core.tagging.schemes import SCHEMES
 from fpplm_core.tagging.words import OWN
 
 LONGEST_DESCRIPTION = 200  # characters of the description of a type
@@ -35,10 +36,10 @@ class DataSettings(Settings):
     word_column: int | str | None
     tag_column: int | str | None
     separator: Separator
-    scheme: Literal["auto", "IOB1", "IOB2", "IO", "BIOES", "BILOU", "BMES", "BMEWO", "BIOE", "TAGS"]
+    scheme: Literal["auto", *SCHEMES]  # type: ignore[valid-type]
     types: list[Annotated[str, Field(min_length=1)]]
     describe: dict[str, Annotated[str, Field(min_length=1, max_length=LONGEST_DESCRIPTION)]]
-    repair: Literal["refuse", "conlleval", "discard"]
+    repair: Repair
     segmentation: str
     misaligned: Misaligned
     overlap: Overlap

@@ -60,8 +60,14 @@ def unreadable(path: Path | str, error: OSError, do: str = "check the path in pa
     return DataError(f"cannot be read ({error.strerror or error})", where=str(path))
 
 
+def damaged(kind: str, where: str, error: Exception) -> DataError:
+    """The reason why a library cannot read a file of this kind."""
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return DataError(f"not a readable {kind} ({reason})", where=where, do="write it again")
+
+
 def _bounded(stream: BinaryIO, path: Path) -> Iterator[bytes]:
-    """The lines; for files that can hold a line that is too long, as this is slower than the stream itself."""
+    """The lines of a file that may have a line that is too long; slower than iterating over the stream."""
     for number, raw in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
         if len(raw) > LONGEST_LINE:
             do = "put one sentence, item or text on each line"

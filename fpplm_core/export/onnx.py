@@ -38,7 +38,7 @@ class WithStates(nn.Module):
         return self.model.classify(states), states
 
 
-def export_fp32(model: Tagger, path: Path, with_states: bool = False) -> None:
+def export_fp32(model: Tagger, path: Path, with_states: bool) -> None:
     """Writes the graph with free batch and sequence sizes; dropout is off, whatever mode the model is in.
 
     `with_states` names the encoder's states (batch, pieces, width) as a second output; no node is added for it.

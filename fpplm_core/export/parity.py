@@ -35,7 +35,7 @@ class TorchAnswer:
 
     @classmethod
     def of(cls, split: str, corpus: Path, predictions: Path) -> TorchAnswer:
-        """What evaluate has left of a split in two folders."""
+        """A split of the corpus, and the logits that evaluate wrote for it."""
         return cls(CorpusParts(split, corpus), np.load(predictions / f"{split}_logits.npy", mmap_mode="r"))
 
     def __iter__(self) -> Iterator[tuple[Sequence[Sentence], Logits]]:

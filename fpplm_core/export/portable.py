@@ -122,8 +122,8 @@ def make_portable(
     model: onnx.ModelProto,
     decoder: SpanDecoder,
     roles: NDArray[np.uint8],
-    first_shape: int | None = None,
-    cased: CasedPieces | None = None,
+    first_shape: int | None,
+    cased: CasedPieces | None,
 ) -> onnx.ModelProto:
     """Renames the output `logits` to `tag_logits`, and adds the portable `logits` as first output; returns the model.
 

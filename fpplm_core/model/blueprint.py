@@ -1,4 +1,4 @@
-"""The parts of a tagger besides its encoder, and the folder that holds them."""
+"""The parts of a tagger besides its encoder, and the files of the folder that holds a trained one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from fpplm_core.files import read_record
 from fpplm_core.tagging.decoder import SpanDecoder
 
+WEIGHTS = "model.safetensors"
+EXTRAS = "extras.safetensors"  # weights of the techniques' modules
 BLUEPRINT, TRANSITIONS = "blueprint.json", "transitions.npy"
 
 

@@ -9,7 +9,6 @@ about a word: descriptions tell types from each other, not entities from other w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -22,7 +21,6 @@ from fpplm_core.tagging.windows import Window
 STRENGTH = 1.0  # norm of what a description adds to a row, in norms of the random row that it is added to
 
 Descriptions = Mapping[str, Sequence[Window]]  # the windows of the description of each type
-NONE: Descriptions = MappingProxyType({})
 
 
 @torch.no_grad()

@@ -124,17 +124,17 @@ class MaskedLmHead(nn.Module):
 
     def __init__(self, whole: Any) -> None:
         super().__init__()
-        self.given = Given()
-        setattr(whole, whole.base_model_prefix, self.given)
+        self.stored = StoredStates()
+        setattr(whole, whole.base_model_prefix, self.stored)
         self.whole = whole.eval().requires_grad_(False)
 
     def forward(self, states: Tensor) -> Tensor:
-        self.given.states = states.unsqueeze(0)
+        self.stored.states = states.unsqueeze(0)
         return cast(Tensor, self.whole(input_ids=torch.zeros_like(states[None, :, 0], dtype=torch.long)).logits[0])
 
 
-class Given(nn.Module):
-    """Takes the place of an encoder and returns the states that it was given."""
+class StoredStates(nn.Module):
+    """Takes the place of an encoder and returns the states stored in it."""
 
     states: Tensor
 

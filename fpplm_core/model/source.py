@@ -11,7 +11,7 @@ PACKAGE = "package:"
 
 
 def encoder_source(name: str) -> str:
-    """What transformers can load: the folder of a `package:NAME/FOLDER` or of a local path, else the hub name.
+    """The path or name that transformers loads: the folder of `package:NAME/FOLDER`, a local path, or a hub name.
 
     Raises EncoderError if the package or its folder is missing.
     """

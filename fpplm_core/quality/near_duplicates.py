@@ -70,9 +70,7 @@ def concatenate(parts: list[Sketches]) -> Sketches:
     return Sketches(*(np.concatenate(columns.pop(0)) for _ in Sketches._fields))
 
 
-def alike(
-    sketches: Sketches, near: float, among: Numbers, earlier: Numbers | None = None
-) -> dict[int, tuple[int, float]]:
+def alike(sketches: Sketches, near: float, among: Numbers, earlier: Numbers | None) -> dict[int, tuple[int, float]]:
     """For each sentence that has one, a similar sentence in `earlier`, or else before it, and the similarity."""
     bands, low, pairs, sizes = sketches
     best, same = np.zeros(len(sizes), dtype=np.intp), np.zeros(len(sizes), dtype=np.intp)

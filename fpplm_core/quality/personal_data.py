@@ -2,8 +2,8 @@
 
 e-mail address  in one word
 IBAN            two letters and digits in the form of their country, with a valid checksum (python-stdnum)
-card number     13 to 19 digits, in groups of four or as of American Express or unbroken, that begin as card numbers do,
-                with a valid checksum (Luhn)
+card number     13 to 19 digits, in groups of four, grouped as on American Express cards, or unbroken; they begin as
+                card numbers do and have a valid checksum (Luhn)
 IPv4 address    in one word, from 10.0.0.0 to 223.255.255.255 and not of this machine (127): versions, sections and the
                 numbers of enzymes begin lower
 phone number    + and 8 to 15 digits in groups; of North America (area code, three digits, four digits); or 6 to 15

@@ -40,13 +40,13 @@ _ADDRESS = re.compile(r"(?i)(?:https?|ftp)://|www\.")  # may be long
 def sentences(
     corpus: Corpus,
     piece_counts: Callable[[list[str]], Sequence[int]],
-    room: int,
+    capacity: int,
     leakage_words: int,
     near: float,
 ) -> pd.DataFrame:
     """One row per sentence of every split; the index has its split, its number of words and its number of pieces.
 
-    `piece_counts` gives the number of pieces of each word; `room` is the number of pieces that a window holds. A
+    `piece_counts` gives the number of pieces of each word; `capacity` is the number of pieces that a window holds. A
     sentence of fewer than `leakage_words` words may be in train by chance; `near` is the share of word pairs that two
     sentences must have in common, in ]0, 1].
     """
@@ -76,7 +76,7 @@ def sentences(
     rare = [script for script, letters in scripts.items() if letters < RARE * scripts.total()]
     foreign = table["script"].isin(rare) & (table["letters"] >= LEAST_LETTERS)
     columns = _copies(table, trained, leakage_words, sketches, near, place, column) | {
-        "long_sentence": column(pieces > room, lambda i: f"{pieces[i]} pieces, a window holds {room}"),
+        "long_sentence": column(pieces > capacity, lambda i: f"{pieces[i]} pieces, a window holds {capacity}"),
         "merged_sentence": column(merged, lambda i: f"{size[i]} words, the median is {medians[i]:g}"),
         "long_word": finding_column(len(table), long_words, long_words.__getitem__),
         "foreign_script": column(

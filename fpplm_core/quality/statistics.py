@@ -38,18 +38,18 @@ class SplitStatistics:
 
 
 def statistics(
-    corpus: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], room: int, stride: int
+    corpus: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], capacity: int, stride: int
 ) -> dict[str, SplitStatistics]:
     """The statistics of each split.
 
-    `piece_counts` gives the number of pieces of each word, from 1 to `room`, the pieces of a window; neighbouring
+    `piece_counts` gives the number of pieces of each word, from 1 to `capacity`, the pieces of a window; neighbouring
     windows of a sentence share `stride` pieces. Windows are counted without context from neighbouring sentences.
     """
-    return {split: _of_split({split: data}, piece_counts, room, stride) for split, data in corpus.items()}
+    return {split: _of_split({split: data}, piece_counts, capacity, stride) for split, data in corpus.items()}
 
 
 def _of_split(
-    part: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], room: int, stride: int
+    part: Corpus, piece_counts: Callable[[list[str]], Sequence[int]], capacity: int, stride: int
 ) -> SplitStatistics:
     inside = pieces = windows = several = holding = 0
     found: Counter[str] = Counter()
@@ -76,11 +76,11 @@ def _of_split(
         lengths = np.array(piece_counts(words.to_pylist()), dtype=np.intp)[word]
         of_sentence = sums_of_lists(lengths, last)
         pieces += int(of_sentence.sum())
-        long = np.flatnonzero(of_sentence > room).tolist()
+        long = np.flatnonzero(of_sentence > capacity).tolist()
         several += len(long)
         starts = np.concatenate([[0], last])
         windows += len(of_sentence) - len(long)
-        windows += sum(len(window_bounds(lengths[starts[row] : starts[row + 1]], room, stride)) for row in long)
+        windows += sum(len(window_bounds(lengths[starts[row] : starts[row + 1]], capacity, stride)) for row in long)
         parts.append(batch["tags"].value_lengths().to_numpy())
     sizes = pd.Series(np.concatenate(parts))
     return SplitStatistics(

@@ -1,7 +1,7 @@
-"""A sketch of the texts that a tagger saw: counts alone, no text and no word, in a file of some kilobytes.
+"""A sketch of the texts that a tagger saw: only counts, without any text or word, in a file of some kilobytes.
 
 It counts in BLOCKS blocks, each of some texts, because words of a text are alike: only the differences between blocks
-tell what chance does. The words of a text, or the number of its document, decide its block, so the sketches of several
+show what chance does. The words of a text, or the number of its document, decide its block, so the sketches of several
 shards add up to that of all their texts.
 """
 

@@ -28,8 +28,8 @@ class BundleWindowBuilder(WindowBuilder):
             tokenizer.normalizer.lowercase = True
         with tokenizer_faults(self.where):
             super().__init__(tokenizer, config.window, config.stride, config.context, config.first_shape)
-        if self.room < 1:
-            got = f"{config.window - self.room} special pieces in a window of {config.window}"
+        if self.capacity < 1:
+            got = f"{config.window - self.capacity} special pieces in a window of {config.window}"
             raise BundleError("a window has no room for words", where=self.where, got=got)
 
     def windows(

@@ -36,7 +36,7 @@ def spans_from_tags(tags: Sequence[str]) -> list[Span]:
     return found
 
 
-def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
+def repair_tags(tags: Sequence[str], scheme: str, how: str) -> list[str]:
     """The tags without illegal transitions: as conlleval reads them, or without the entities that have one (discard).
 
     If a tag is malformed or has a prefix that the scheme lacks, all tags stay as they are: nothing is guessed. An
@@ -46,10 +46,10 @@ def repair(tags: Sequence[str], scheme: str, how: str) -> list[str]:
     if not bad or any(not fault.transition for fault in bad):
         return list(tags)
     entities = spans_from_tags(tags)
-    mended = tags_from_spans(entities, len(tags), scheme)
+    repaired = tags_from_spans(entities, len(tags), scheme)
     if how == "conlleval":
-        return mended
-    kept = [span for span in entities if mended[span.start : span.end] == list(tags[span.start : span.end])]
+        return repaired
+    kept = [span for span in entities if repaired[span.start : span.end] == list(tags[span.start : span.end])]
     return tags_from_spans(kept, len(tags), scheme)
 
 

@@ -85,7 +85,7 @@ class WindowBuilder:
         whole = tokenizer.encode("a", add_special_tokens=True).ids
         offset = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
         self.prefix, self.suffix = whole[:offset], whole[offset + len(bare) :]
-        self.room = window - len(self.prefix) - len(self.suffix)
+        self.capacity = window - len(self.prefix) - len(self.suffix)
         self.unknown_pieces = {index for name in UNKNOWN if (index := tokenizer.token_to_id(name)) is not None}
         special = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self.special_pieces = special.union(self.prefix, self.suffix) - self.unknown_pieces
@@ -134,8 +134,8 @@ class WindowBuilder:
     def _fitted(self, parts: list[list[int]], begin: int = 0, end: int | None = None) -> list[list[int]]:
         """Each word's pieces as a window shows them; counts the pieceless and cut words in parts[begin:end]."""
         self.pieceless += sum(not ids for ids in parts[begin:end])
-        self.cut_words += sum(len(ids) > self.room for ids in parts[begin:end])
-        return [ids if 0 < len(ids) <= self.room else ids[: self.room] or [self.filler] for ids in parts]
+        self.cut_words += sum(len(ids) > self.capacity for ids in parts[begin:end])
+        return [ids if 0 < len(ids) <= self.capacity else ids[: self.capacity] or [self.filler] for ids in parts]
 
     def windows(
         self,
@@ -158,7 +158,7 @@ class WindowBuilder:
         for number in own:
             begin, finish = bounds[number : number + 2]
             low, high = self._document(number, bounds, documents)
-            for start, end, owned in window_bounds(lengths[begin:finish], self.room, self.stride):
+            for start, end, owned in window_bounds(lengths[begin:finish], self.capacity, self.stride):
                 left, right = self._widen(lengths, (low, begin + start, begin + end, high))
                 ids, shown, first = list(self.prefix), [0] * len(self.prefix), []
                 for word in range(left, right):
@@ -183,12 +183,12 @@ class WindowBuilder:
         return bounds[first], bounds[last + 1]
 
     def _widen(self, lengths: NDArray[np.intp], places: tuple[int, int, int, int]) -> tuple[int, int]:
-        """The window (start, end) with context on both sides in (low, high); unused room goes to the other side."""
+        """The window (start, end) with context on both sides in (low, high); unused capacity goes to the other side."""
         low, start, end, high = places
         if low == start and end == high:
             return start, end
         before, after = lengths[low:start][::-1].cumsum(), lengths[end:high].cumsum()
-        spare = self.room - int(lengths[start:end].sum())
+        spare = self.capacity - int(lengths[start:end].sum())
         on_left, on_right = (min(self.context, int(side[-1]) if len(side) else 0) for side in (before, after))
         on_left = min(on_left, max(spare // 2, spare - on_right))
         on_right = min(on_right, spare - on_left)
@@ -196,22 +196,22 @@ class WindowBuilder:
         return left, end + int(np.searchsorted(after, on_right, side="right"))
 
 
-def window_bounds(lengths: NDArray[np.intp], room: int, stride: int) -> list[tuple[int, int, range]]:
+def window_bounds(lengths: NDArray[np.intp], capacity: int, stride: int) -> list[tuple[int, int, range]]:
     """Windows over words of these many pieces, as (start, end, words owned).
 
-    Each window holds at most `room` pieces (no word is longer) and owns at least one word; neighbours share at least
-    `stride` pieces, or as many as leave the window room to move on, and part the shared words in the middle.
+    Each window holds at most `capacity` pieces (no word is longer) and owns at least one word. Neighbours share at
+    least `stride` pieces, or as many as leave the window room to move on, and part the shared words in the middle.
     """
     if not len(lengths):
         return []
     ends = np.cumsum(lengths)
-    if ends[-1] <= room:
+    if ends[-1] <= capacity:
         return [(0, len(lengths), range(len(lengths)))]
     bounds = []
     start = 0
     while True:
         done = ends[start - 1] if start else 0
-        end = int(np.searchsorted(ends, done + room, side="right"))
+        end = int(np.searchsorted(ends, done + capacity, side="right"))
         bounds.append((start, end))
         if end == len(lengths):
             break

@@ -160,10 +160,10 @@ def visible_range(text: str, start: int, end: int) -> Range:
 
 
 def is_edge(char: str) -> bool:
-    """Whether a character is no part of a mention at whose edge it stands, as it shows nothing."""
+    """Whether a character is cut off at the edge of a mention, because it is invisible."""
     return char.isspace() or _UNSEEN.match(char) is not None
 
 
 def is_invisible(word: str) -> bool:
-    """Whether a word shows nothing. Characters for private use, or of a later Unicode, may show something."""
+    """Whether a word is invisible. Characters for private use, or of a later Unicode version, may be visible."""
     return all(is_edge(char) or char in _BLANK for char in word)

@@ -34,7 +34,7 @@ def clip_gradients(groups: Sequence[Group]) -> dict[str, Tensor]:
 
 
 def clip_factor(norm: Tensor) -> Tensor:
-    """What `clip_gradients` multiplies gradients with this norm by."""
+    """The factor by which `clip_gradients` multiplies gradients with this norm."""
     return (CLIP_NORM / (norm + 1e-6)).clamp(max=1.0)
 
 

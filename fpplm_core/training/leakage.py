@@ -1,4 +1,4 @@
-"""What a model or an encoder has learned from, as hashes of sentences beside it; refuses those of dev and test."""
+"""Hashes of the sentences that a model or an encoder learned from, kept beside it; refuses those of dev and test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_seen(folder: Path, seen: NDArray[np.int64]) -> None:
 
 
 def seen_by_encoder(encoder: str) -> NDArray[np.int64]:
-    """What `write_seen` wrote beside an encoder, as model.encoder names it; empty if it wrote nothing.
+    """The hashes that `write_seen` wrote beside an encoder, which model.encoder names; empty if it wrote none.
 
     Raises DataError if the file cannot be read, and EncoderError if the encoder's package is missing.
     """
@@ -44,7 +44,7 @@ def seen_by_encoder(encoder: str) -> NDArray[np.int64]:
 
 
 def load_seen(folder: Path) -> NDArray[np.int64]:
-    """What `write_seen` wrote beside a model or an encoder. Raises one of UNREADABLE."""
+    """The hashes that `write_seen` wrote beside a model or an encoder. Raises one of UNREADABLE."""
     hashes: NDArray[np.int64] = (
         safetensors.torch.load_file(folder / SEEN)["sentences"].numpy().astype(np.int64, casting="safe")
     )

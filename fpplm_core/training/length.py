@@ -20,7 +20,7 @@ PATIENCE = 4  # least epochs
 PATIENCE_SHARE = 1 / 3  # of all epochs: dev F1 may rise late, when the learning rate has fallen
 
 
-def epochs_of(settings: TrainSettings, steps: int, warm: bool = False) -> int:
+def epochs_of(settings: TrainSettings, steps: int, warm: bool) -> int:
     """The epochs of a run, given the steps of one epoch; `warm` if it continues from an earlier run's model."""
     if settings.epochs != "auto":
         return settings.epochs

@@ -147,7 +147,7 @@ def train_steps(
 def all_losses(
     step: StepOutputs, techniques: Mapping[str, Technique], contexts: Mapping[str, StepContext]
 ) -> dict[str, Tensor]:
-    """The label loss ("tag") and the losses of the techniques, by name; what one adds to the label loss is in that."""
+    """The label loss ("tag") and the losses of the techniques, by name; what one adds to "tag" is part of that."""
     losses = {"tag": tag_loss(step.logits, step.batch.labels)}
     for name, technique in techniques.items():
         context = contexts[name]

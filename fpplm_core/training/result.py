@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fpplm_core.files import write_record, write_tensors
-from fpplm_core.model.blueprint import BLUEPRINT, TRANSITIONS
+from fpplm_core.model.blueprint import BLUEPRINT, EXTRAS, TRANSITIONS, WEIGHTS
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged
@@ -98,8 +98,8 @@ def finish_run(
         model.restore_vocabulary()
         findings = {name: technique.findings(state.modules(name)) for name, technique in run.techniques.items()}
         movement = group_movement(model, untrained)
-        write_tensors(folder / "model.safetensors", model.state_dict())
-        write_tensors(folder / "extras.safetensors", state.technique_modules.state_dict())
+        write_tensors(folder / WEIGHTS, model.state_dict())
+        write_tensors(folder / EXTRAS, state.technique_modules.state_dict())
         model_sha256 = weights_sha256(model)
     write_record(folder / BLUEPRINT, blueprint)
     np.save(folder / TRANSITIONS, dev.decoder.scores)
@@ -138,7 +138,7 @@ def _metrics(
 
 
 def phases_of(run: TrainingRun) -> dict[str, Phases]:
-    """When the learning rate and each technique do what, as shares of training."""
+    """The phases of the learning rate and of each technique, as shares of training."""
     warmup = run.loop.warmup
     rates: Phases = {"rises": (0.0, warmup), "falls": (warmup, 1.0)}
     return {"learning rate": rates} | {name: t.phases(run.loop.steps) for name, t in run.techniques.items()}

@@ -41,7 +41,7 @@ class TrainingRun(NamedTuple):
     settings: TrainSettings
     loop: LoopSettings
     encoder_sha256: str
-    start: Start | None = None
+    start: Start | None
 
 
 class Progress(NamedTuple):
@@ -60,7 +60,7 @@ def prepare_run(
     *,
     bfloat16: bool,
     encoder_sha256: str,
-    start: Start | None = None,
+    start: Start | None,
 ) -> TrainingRun:
     """A run of a new tagger on its device, with the vocabulary of `data`; it already has the weights of `start`."""
     numbers, steps = settings.model_dump(include=set(LoopSettings.__dataclass_fields__)), data.steps

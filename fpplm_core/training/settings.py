@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
-from fpplm_core.settings import Settings, Share, guess
+from fpplm_core.settings import Settings, Share, begin_before_full, guess
 from fpplm_core.training import techniques
 
 
@@ -18,11 +18,7 @@ class SelfTrainingSettings(Settings):
     begin: Share
     full: Share
 
-    @model_validator(mode="after")
-    def _in_order(self) -> SelfTrainingSettings:
-        if self.full < self.begin:
-            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
-        return self
+    _in_order = model_validator(mode="after")(begin_before_full)
 
 
 class TrainSettings(Settings):

@@ -22,8 +22,8 @@ from fpplm_core.data.corpus import training_sentences
 from fpplm_core.data.seen import sentence_hashes
 from fpplm_core.errors import DataError, shown
 from fpplm_core.files import file_sha256, read_record, write_record
-from fpplm_core.model.blueprint import Blueprint
-from fpplm_core.model.descriptions import NONE, Descriptions, add_descriptions, encode_descriptions
+from fpplm_core.model.blueprint import BLUEPRINT, EXTRAS, WEIGHTS, Blueprint, read_blueprint
+from fpplm_core.model.descriptions import Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.tagger import Tagger, initialise
 from fpplm_core.training.leakage import SEEN, UNREADABLE, load_seen, require_unseen, write_seen
@@ -33,7 +33,6 @@ from fpplm_core.training.technique import Axes, Technique
 if TYPE_CHECKING:
     from fpplm_core.model.settings import ModelSettings
 
-WEIGHTS, EXTRAS, BLUEPRINT = "model.safetensors", "extras.safetensors", "blueprint.json"
 ORIGIN = "origin.json"
 WHERE = "model.start"
 COLD = "start cold: model.start null, or with production: fpplm retrain --cold-every 1"
@@ -76,7 +75,7 @@ def read_start(folder: Path) -> Start:
     try:
         weights, extras = (safetensors.torch.load_file(folder / name) for name in (WEIGHTS, EXTRAS))
         origin = read_record(folder / ORIGIN, Origin)
-        blueprint = read_record(folder / BLUEPRINT, Blueprint)
+        blueprint = read_blueprint(folder)
         seen = load_seen(folder)
     except UNREADABLE as error:
         got = f"{folder}: {error.what if isinstance(error, DataError) else shown(str(error))}"
@@ -109,8 +108,8 @@ def untrained_tagger(
     blueprint: Blueprint,
     settings: ModelSettings,
     seed: int,
-    descriptions: Descriptions = NONE,
-    start: Start | None = None,
+    descriptions: Descriptions,
+    start: Start | None,
 ) -> Tagger:
     """The tagger before the first step, with its whole vocabulary: the pretrained encoder, or the weights of `start`.
 

@@ -129,7 +129,10 @@ def make_portable(folder: Path) -> Path:
     model = onnx.load(folder / "onnx/model.onnx")
     rename_output(model, "tag_logits", "logits")
     decoder = SpanDecoder.of_labels(LABELS)
-    onnx.save(portable.make_portable(model, decoder, portable.piece_roles(tokenizer())), folder / "onnx/model.onnx")
+    onnx.save(
+        portable.make_portable(model, decoder, portable.piece_roles(tokenizer()), None, None),
+        folder / "onnx/model.onnx",
+    )
     names = dict(enumerate(portable.portable_labels(LABELS)))
     config = json.loads((folder / "config.json").read_text()) | {"id2label": names}
     (folder / "config.json").write_text(json.dumps(config))

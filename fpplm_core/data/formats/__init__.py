@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from fpplm_core.data.alignment import to_sentence
 from fpplm_core.data.formats._foreign import refuse_foreign
@@ -20,6 +21,8 @@ from fpplm_core.data.text_files import require_source, unreadable
 from fpplm_core.errors import DataError, ParamsError
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
+Record = TypeVar("Record", Sentence, AnnotatedText)
+Read = Callable[[Path, Options], Iterator[Record]]
 # Formats by suffix, for files whose content does not reveal the format and for files to be written.
 SUFFIXES = {
     ".conll": "conll",
@@ -62,6 +65,24 @@ class Format(Protocol):
         Raises DataError naming the place of a record that the format cannot hold.
         """
         ...
+
+
+def not_empty(kind: str, *, do: str) -> Callable[[Read[Record]], Read[Record]]:
+    """Makes a `read` raise DataError if it yields nothing: "no {kind} in the file", with the advice `do`."""
+
+    def checked(read: Read[Record]) -> Read[Record]:
+        @wraps(read)
+        def read_checked(path: Path, options: Options) -> Iterator[Record]:
+            empty = True
+            for record in read(path, options):
+                empty = False
+                yield record
+            if empty:
+                raise DataError(f"no {kind} in the file", where=str(path), do=do)
+
+        return read_checked
+
+    return checked
 
 
 def get(name: str) -> Format:

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.text_files import unreadable
+from fpplm_core.data.text_files import damaged, unreadable
 from fpplm_core.errors import DataError
 
+KIND = "Parquet or Arrow file"
 BATCH = 1000  # rows in memory at a time
 FREE = 2**26  # bytes that any file may unpack to, and 64 times the rows that it may have, however small it is
 MOST_ROWS = 20  # rows for each byte of a Parquet file: a row with a word takes about one byte
@@ -23,7 +24,7 @@ def schema_of(path: Path) -> Any:
     try:
         _ = schema.names  # names are decoded lazily
     except ValueError as error:
-        raise _unreadable(path, error) from None
+        raise damaged(KIND, str(path), error) from None
     return schema
 
 
@@ -45,7 +46,7 @@ def rows_of(path: Path, columns: Sequence[int]) -> Iterator[tuple[Any, ...]]:
             except DataError:
                 raise
             except Exception as error:  # whatever the library makes of damaged bytes
-                raise _unreadable(path, error) from None
+                raise damaged(KIND, str(path), error) from None
             yield from zip(*values, strict=True)
 
 
@@ -74,15 +75,10 @@ def _opened(path: Path, stack: ExitStack) -> tuple[Any, Iterator[Any]]:
     except DataError:
         raise
     except Exception as error:  # whatever the library makes of damaged bytes
-        raise _unreadable(path, error) from None
+        raise damaged(KIND, str(path), error) from None
 
 
 def _bomb(path: Path, got: str, size: int) -> DataError:
     what = "a small file that unpacks to very much"
     do = "see whether it is what it should be, then write it again without compression"
     return DataError(what, where=str(path), got=f"{got} in a file of {size} bytes", do=do)
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return DataError(f"not a readable Parquet or Arrow file ({reason})", where=str(path), do="write it again")

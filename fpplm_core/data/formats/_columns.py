@@ -11,7 +11,7 @@ from fpplm_core.errors import DataError
 
 FURTHEST = 1000  # most marks in a row for documents without a sentence
 TAG = re.compile(r"O|[A-Z]-\S.*")  # a tag that reveals a column of tags
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is not a character
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is not a character
 
 
 def head_lines(head: str) -> list[str]:
@@ -55,7 +55,7 @@ def with_words(sentences: Iterable[Sentence], path: Path) -> Iterator[Sentence]:
 
 def check(text: str, forbidden: str, what: str, where: str) -> str:
     """The text itself. Raises DataError if it is empty or contains a character that its format cannot hold."""
-    match = _UNWRITABLE.search(text)
+    match = UNWRITABLE.search(text)
     found = match[0] if match else next((char for char in text if char in forbidden), "")
     if found or not text:
         why = f"has {found!r}, which this format cannot hold" if found else "is empty"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fpplm_core.data.notes import Notes
+from fpplm_core.data.records import Mention
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, shown
 
@@ -163,10 +164,10 @@ def _check(value: Any, text: str, where: str) -> None:
             raise DataError("half of a surrogate pair, which is not a character", where=where, do=do) from None
 
 
-def first_value(head: str, path: Path | None = None) -> Any:
+def first_value(head: str, path: Path) -> Any:
     """The first line, or the first item of a list, of a file that begins with `head`; None if it is not JSON.
 
-    If `head` does not hold all of it, it is read from the file, if that is given.
+    If `head` does not hold all of it, it is read from the file.
     """
     bare = head.lstrip(BLANK)
     if bare[:1] not in ("{", "["):
@@ -177,7 +178,7 @@ def first_value(head: str, path: Path | None = None) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return next(read_values(path))[1] if path else None
+        return next(read_values(path))[1]
     except (DataError, StopIteration):
         return None
 
@@ -210,6 +211,18 @@ def piece(text: str, start: int, end: int, where: str) -> str:
             f"not a range in a text of {len(text)} characters", where=where, got=got, do="correct the offsets"
         )
     return text[start:end]
+
+
+def is_mention(item: Any) -> bool:
+    """Whether the item is a list [start, end, label]."""
+    return isinstance(item, list) and [type(part) for part in item] == [int, int, str]
+
+
+def mention_of(item: Any, what: str, where: str) -> Mention:
+    """The mention [start, end, label]. Raises DataError, which calls the item `what`, if it is anything else."""
+    if not is_mention(item):
+        raise DataError(f"{what} must be [start, end, label]", where=where, got=shown(item), do="correct it")
+    return Mention(*item)
 
 
 def note_keys(row: JsonObject, known: Collection[str], notes: Notes, where: str) -> None:

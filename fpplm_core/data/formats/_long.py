@@ -5,11 +5,11 @@ tag       tag, label, ner, ner_tag or entity
 sentence  sentence, sentence #, sentence_id, sent_id or sid; may be missing
 document  document, document_id or doc; may be missing
 
-Names are found in any case. `word_column` and `tag_column` name, or number, others. A sentence begins where the
-sentence cell, or the document cell, is not empty and is not what it was before; without a column of sentences, also
-behind a row whose cells are all empty. Such rows are skipped. Documents: whole numbers stay what they are; where
-the first is no such number, they are counted from 0, a new one wherever the cell is another name than before. Until the
-first, there is none. A row without a word or a tag is an error.
+Names match in any case. `word_column` and `tag_column` give the name or number of another column. A sentence begins
+where the sentence cell or the document cell is not empty and differs from the last one; without a column of sentences,
+also after a row whose cells are all empty. Such rows are skipped. If the first document cell is a whole number, all
+must be, and they are kept; otherwise documents are counted from 0, and a new one begins where the cell changes. Rows
+before the first document cell belong to no document. A row without a word or a tag is an error.
 """
 
 from __future__ import annotations
@@ -99,7 +99,6 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
     sentence = document_cell = ""
     document: int | None = None
     numbered = False  # whether documents are numbers
-    empty = True
 
     def ended() -> Sentence:
         text, inside = "".join(sentence.split()), "".join(words)
@@ -135,11 +134,8 @@ def sentences_of(rows: Iterable[tuple[int, Sequence[str]]], columns: Columns, pa
         words.append(cells[columns.word])
         tags.append(cells[columns.tag])
         lines.append(line)
-        empty = False
     if words:
         yield ended()
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do="put one word and its tag in each row")
 
 
 def _number(cell: str, where: str) -> int:

@@ -1,7 +1,7 @@
 """Shared by CoNLL-U and Universal NER: sentences of numbered rows below comments, and the text in a comment.
 
-A row's first cell is the number of a word, from 1 in each sentence. A range, as `1-2`, is what stands in the text for
-several words; `1.1` is an empty node, which is no word. A comment `# text = ...` has the text of its sentence.
+A row's first cell is the number of a word, from 1 in each sentence. A range, such as `1-2`, is the form that the text
+has for several words; `1.1` is an empty node, which is not a word. A comment `# text = ...` has the sentence's text.
 """
 
 from __future__ import annotations

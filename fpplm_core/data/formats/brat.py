@@ -7,16 +7,17 @@ Offsets are in characters (code points) of the text as it stands, with its line 
 excluded. After them stands the text of the mention, with blanks for newlines, which is compared. Of a mention in
 several parts,
 
-- parts with white space alone between them are one part: so brat writes what goes over the end of a line
-- else it is refused (data.overlap refuse); or one part stays, the longest, or the first (data.overlap longest, first)
+- parts with only white space between them are joined: brat splits a mention at the end of a line
+- otherwise it is refused (data.overlap refuse), or one part is kept: the longest or the first (data.overlap longest,
+  first)
 
 and both are noted. Relations, events, attributes, normalisations, equivalences and notes are skipped and noted; so
-are other files and folders in the folder. A text without an .ann is an error, as nobody has annotated it; an empty .ann
-is a text without mentions. Each text is a document, in the order of their names, and stands in memory.
+are other files and folders in the folder. A text without an .ann is an error, because nobody has annotated it; an empty
+.ann means a text without mentions. Each text is a document, in the order of their names, and is held in memory.
 
 `write` fills a folder, which must be new or empty: 00000001.txt with its .ann, and so on. It cannot hold labels that
-are empty or have white space in them, and mentions that are no place in their text; it holds neither words nor
-documents of several records.
+are empty or contain white space, or mentions that are not a range of their text. It holds neither words nor documents
+of several records.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats._columns import UNWRITABLE
 from fpplm_core.data.formats._json import piece
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -45,7 +47,6 @@ OTHERS = {
     "#": "notes",
 }
 _MENTION = re.compile(r"(T\S+)\t(\S+) ([0-9]{1,18} [0-9]{1,18}(?:;[0-9]{1,18} [0-9]{1,18})*)\t(.*)", re.DOTALL)
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is not a character
 
 
 def recognise(path: Path, head: str) -> str | None:
@@ -165,7 +166,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         raise DataError("the folder is not empty", where=str(path), do="name a new one")
     number = 0
     for number, record in enumerate(records, start=1):
-        if _UNWRITABLE.search(record.text):
+        if UNWRITABLE.search(record.text):
             got, do = f"{record.text[:60]!a}", "choose another format"
             raise DataError("a text that this format cannot hold", where=record.place, got=got, do=do)
         lines = [f"T{count}\t{_written(mention, record)}\n" for count, mention in enumerate(record.mentions, start=1)]
@@ -178,7 +179,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
 def _written(mention: Mention, record: AnnotatedText) -> str:
     where = mention.place or record.place
     inside = piece(record.text, mention.start, mention.end, where).replace("\n", " ")
-    if not re.fullmatch(r"\S+", mention.label) or _UNWRITABLE.search(mention.label):
+    if not re.fullmatch(r"\S+", mention.label) or UNWRITABLE.search(mention.label):
         do = "choose another format, or another label"
         raise DataError("a label that this format cannot hold", where=where, got=f"{mention.label[:60]!a}", do=do)
     return f"{mention.label} {mention.start} {mention.end}\t{inside}"

@@ -1,12 +1,12 @@
 """CLUENER: JSON lines, `{"text": "彭小军认为", "label": {"name": {"彭小军": [[0, 2]]}}}`.
 
-`label` has an object a type, in which each surface has the places at which it is so marked, [first, last] in characters
-(code points), the last included. A surface must be the text there. `"label": {}` is a text without mentions; a text
-without `label`, as in CLUENER's test file, is not annotated, which is an error. Keys of other names are skipped,
+`label` maps each type to an object that maps each surface (the text of a mention) to its places: [first, last] in
+characters (code points), the last included. The text at a place must be the surface. `"label": {}` is a text without
+mentions. A text without `label`, as in CLUENER's test file, is not annotated, which is an error. Other keys are skipped
 and noted. A file that is one list of such objects is read too.
 
-`write` cannot hold a mention that is no place in its text, and holds neither words nor documents; mentions come back in
-the order of their types and surfaces.
+`write` cannot hold a mention that is not a range of its text, and holds neither words nor documents. Mentions are
+written in the order of their types and surfaces.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import (
     JsonObject,
     first_value,
@@ -38,8 +38,8 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("text", do='put one {"text": "...", "label": {...}} on each line')
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
@@ -48,12 +48,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             raise DataError("a text without 'label' is not annotated", where=where, got=shown(text), do=do)
         mentions = tuple(_mentions(member(row, "label", dict, where), text, where))
         note_keys(row, ("text", "label"), options.notes, where)
-        empty = False
         yield AnnotatedText(text, mentions, str(path), line)
-    if empty:
-        raise DataError(
-            "no text in the file", where=str(path), do='put one {"text": "...", "label": {...}} on each line'
-        )
 
 
 def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:

@@ -1,9 +1,9 @@
 """CoNLL-style columns: one word per line, columns separated by tabs or blanks, an empty line after each sentence.
 
-The word is the first column, the tag the last one, if params.yaml names no others (by number) and the content of the
-first rows says nothing else: `_layout.py` has the rules. What is ambiguous is refused with the columns shown. Columns
-are separated by tabs only if the first word's line holds one, else by blanks or tabs; data.separator names tab or
-blank, or comma or semicolon (where a cell may stand in quotes).
+The word is the first column and the tag the last one, unless params.yaml names others (by number) or the content of the
+first rows suggests others: `_layout.py` has the rules. An ambiguous file is refused, and the error shows its columns.
+Columns are separated by tabs if the first word's line contains one, otherwise by blanks or tabs. data.separator names
+tab or blank, or comma or semicolon (a cell may then be in quotes).
 
 A `-DOCSTART-` line begins a document. A line that begins with `#` is a comment, skipped and noted, if it has another
 number of columns than the file, or has no tag where all words have O or PREFIX-TYPE, or no number where words are
@@ -30,7 +30,7 @@ from fpplm_core.data.formats import MARKUP, Holding, get
 from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.formats._layout import ROWS, Layout, choose
-from fpplm_core.data.options import Options, format_names
+from fpplm_core.data.options import SEPARATORS, Options, format_names
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
@@ -38,7 +38,6 @@ from fpplm_core.errors import DataError
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 DOCUMENT = "-DOCSTART-"
 BLANK = " \t\r"  # what is cut off at the end of a line
-SEPARATORS = {"tab": "\t", "blank": " ", "comma": ",", "semicolon": ";"}
 NAMES = {"\t": "tabs", " ": "blanks or tabs", ",": "commas", ";": "semicolons"}
 T = TypeVar("T")
 _RANGE = re.compile(r"[0-9]+[-.][0-9]+")  # what numbers a multiword token, as 1-2, or an empty node, as 1.1
@@ -224,7 +223,7 @@ def _as_read(head: list[str], place: str) -> Layout:
     try:
         _, _, layout = _layout(Path(), head, Options())
     except DataError as error:
-        raise DataError(error.what, where=place, got=error.got, do=do) from None
+        raise error.replace(where=place, do=do) from None
     if layout.header or layout.number is not None:
         raise DataError("the first words would be read as a header or as numbers", where=place, do=do)
     return layout

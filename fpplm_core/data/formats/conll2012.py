@@ -1,13 +1,13 @@
 """CoNLL-2012 (OntoNotes): twelve columns or more, separated by blanks or tabs, an empty line after each sentence.
 
 `#begin document (bc/cctv/00/cctv_0000); part 000` and `#end document` stand around each document. The word is column 3
-(0-based), the named entity column 10, in brackets: `(PERSON*`, `*`, `*)`, `(GPE)`; these become IOB2 tags. With
-data.tag_column another one is taken (4 is the part of speech): as brackets where the file's first word has them there,
-else as it is. Other columns, as senses, arguments and coreference, are not read; nor are further lines that begin with
-#, which are noted.
+(0-based), the named entity column 10, in brackets: `(PERSON*`, `*`, `*)`, `(GPE)`; these become IOB2 tags.
+data.tag_column names another column (4 is the part of speech), which is read as brackets if the file's first word has
+them there, and otherwise as it is. Other columns, such as senses, arguments and coreference, are not read. Other lines
+that begin with # are noted and not read.
 
-`write` puts - to the other columns. It cannot hold tags that are no legal IOB2, words with a blank, tab or newline,
-types with one of these or ( ) *, and documents that do not count up from 0.
+`write` puts - into the other columns. It cannot hold tags that are not legal in IOB2, words with a blank, tab or
+newline, types with one of these or ( ) *, or documents that do not count up from 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding, get
+from fpplm_core.data.formats import Holding, get, not_empty
 from fpplm_core.data.formats._columns import check, head_lines, marks, number_of, place_of, with_words, within
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -53,6 +53,7 @@ def _in_brackets(cell: str) -> bool:
     return match is not None and bool(match[2] or (match[1] and match[3]))
 
 
+@not_empty("sentence", do="put one word and its columns on each line")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     word, column = number_of(options.word_column, WORD, path), number_of(options.tag_column, ENTITY, path)
     brackets = True if options.tag_column is None else None  # not known before the first word
@@ -63,7 +64,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     tags: list[str] = []
     lines: list[int] = []
     width = 0  # of the sentence
-    empty = True
 
     for number, line in enumerate(chain(read_lines(path), [""]), start=1):
         where = f"{path}:{number}"
@@ -86,7 +86,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             lines.append(number)
             continue
         if words:
-            empty = False
             found = _from_brackets(tags, lines, path) if brackets else tags
             yield Sentence(tuple(words), tuple(found), str(path), tuple(lines), document)
             words, tags, lines = [], [], []
@@ -100,8 +99,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     if begun is not None:
         do = f"see whether the file is whole, then add {END}"
         raise DataError("a document without an end", where=f"{path}:{begun}", do=do)
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do="put one word and its columns on each line")
 
 
 def _from_brackets(cells: list[str], lines: list[int], path: Path) -> list[str]:

@@ -1,19 +1,19 @@
 """CoNLL-U of Universal Dependencies: ten tab-separated columns, ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC.
 
-The word is FORM (data.word_column names another column). Its tag stands
+The word is FORM, or the column data.word_column. Its tag is
 
-in data.tag_column   where given: a column's number, or its name (a further column's as `# global.columns` says it);
-                     with UPOS, tags are parts of speech. A tag `_` stays what it is.
-in the 11th column   where there is just one further column
-in MISC              else: NER=B-PER, or the same with NE, ner or Entity, one of them in the whole file; a word without
-                     it is O. Bracketed mentions of coreference (Entity=(person…) are refused.
+in data.tag_column   if given: the number of a column, or its name (`# global.columns` names further columns). With
+                     UPOS, tags are parts of speech. The tag `_` is kept.
+in the 11th column   if there is exactly one further column
+in MISC              otherwise: NER=B-PER, or the same with NE, ner or Entity, one of them in the whole file. A word
+                     without it is O. Bracketed mentions of coreference (Entity=(person…) are refused.
 
-`# newdoc` begins a document. `# text = …` is the sentence's text, or else the forms as SpaceAfter=No joins them. A
-multiword range, as 1-2, is no word: its words have its place in the text. Passed over, and noted where they have a tag:
-ranges and empty nodes, as 1.1. Other columns and comments are not read.
+`# newdoc` begins a document. The sentence's text is `# text = …`, or else the forms as SpaceAfter=No joins them. A
+multiword range, such as 1-2, is not a word: its words share its place in the text. Ranges and empty nodes, such as 1.1,
+are skipped, and noted if they have a tag. Other columns and comments are not read.
 
-`write` puts the tag to MISC, as NER=. It cannot hold words or texts with a tab or newline, tags with a blank or |,
-texts with more than the words and white space between them, and documents that do not count up from 0.
+`write` puts the tag into MISC, as NER=. It cannot hold words or texts with a tab or newline, tags with a blank or |,
+texts that contain more than the words and white space between them, or documents that do not count up from 0.
 """
 
 from __future__ import annotations

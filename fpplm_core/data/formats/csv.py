@@ -4,15 +4,15 @@
     Sentence: 1,Thousands,NNS,O
     ,of,IN,O
 
-Columns are found by their names; fpplm_core/data/formats/_long.py lists these, and says where sentences and documents
-begin. Other columns are noted and not read. The separator is the one that the header has most of, or data.separator.
-Cells may stand in double quotes, a quote inside them is doubled. A word or tag with both a newline and a separator is
-refused: it is what a word that is a quote, written bare, makes of the rows after it. Lines are those of the file, of
-each row the first.
+Columns are found by their names: fpplm_core/data/formats/_long.py lists the names, and says where sentences and
+documents begin. Other columns are noted and not read. The separator is data.separator, or else the one that occurs most
+often in the header. Cells may be in double quotes; a quote inside such a cell is doubled. A word or tag with both a
+newline and a separator is refused: such a cell arises if a word that is a quote is not quoted itself. The line of a row
+is its first line in the file.
 
 `write` gives the columns sentence, word, tag, document. It cannot hold a sentence without words, empty words or tags,
-zero characters, words or tags with both a newline and a comma, or of more characters than Python's csv reads (131,072),
-a sentence without a document behind one that has a document.
+zero characters, words or tags with both a newline and a comma or longer than Python's csv reads (131,072 characters),
+or a sentence without a document after one with a document.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._columns import TAG, head_lines, place_of
 from fpplm_core.data.formats._long import (
     HEADER,
@@ -35,13 +35,12 @@ from fpplm_core.data.formats._long import (
     sentences_of,
     to_rows,
 )
-from fpplm_core.data.options import Options
+from fpplm_core.data.options import SEPARATORS, Options, Separator
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "blank": " "}
 CONLL = re.compile(r"\s*|-DOCSTART-.*|#[^\t]*")  # lines of the format conll between its rows
 TOLD_BY = 1000  # rows that tell whether a table without sentences holds words or texts
 LONGEST = 131_072  # characters of a cell, csv.field_size_limit()
@@ -61,6 +60,7 @@ def recognise(path: Path, head: str) -> str | None:
     return f"a header with {', '.join(names)[:60]}" if marked or has_sentences(names) else None
 
 
+@not_empty("sentence", do="put one word and its tag in each row")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     lines = _lines(path)
     header = next(lines, "")
@@ -107,7 +107,7 @@ def _lines(path: Path) -> Iterator[str]:
         yield line + "\n"
 
 
-def _separator(header: str, name: str) -> str:
+def _separator(header: str, name: Separator) -> str:
     return SEPARATORS[name] if name != "auto" else max(",;\t", key=header.count)
 
 
@@ -126,7 +126,7 @@ def _checked(
 
 
 def _check(cell: str, separator: str, where: str) -> None:
-    """Raises DataError for a cell that holds rows, as a word that is a quote, written bare, would begin it."""
+    """Raises DataError for a cell that contains rows, as a word does that is a quote and is not quoted itself."""
     if "\n" in cell and separator in cell:
         what, do = "a word or tag that spans lines and contains separators", 'write a word that is a quote as """"'
         raise DataError(what, where=where, got=repr(cell[:60]), do=do)

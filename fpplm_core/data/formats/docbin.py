@@ -1,13 +1,14 @@
 """spaCy's binary training data (.spacy, a DocBin). Needs spaCy: `pip install spacy`.
 
-A Doc is a text with its entities (`doc.ents`) and its tokens as words; tokens of white space alone are no words. Docs
-stand in for lines: the first is line 1. Docs whose entities nobody has set are texts without mentions, which is noted;
-where that is so of some tokens, it is an error, as missing is not O. Span groups (`doc.spans`) and categories of texts
-are noted and not read. The file stands in memory as a whole, for reading and for writing: the format wants it so.
+A Doc is a text with its entities (`doc.ents`) and its tokens as words; tokens of white space alone are not words. Docs
+are counted like lines: the first is line 1. A Doc whose entities nobody has set is read as a text without mentions, and
+noted; if only some tokens have no entity annotation, it is an error, because missing is not O. Span groups
+(`doc.spans`) and categories of texts are noted and not read. The whole file is held in memory, for reading and for
+writing, because the format requires it.
 
-`write` makes tokens of a record's words, or, without them, of those that the rule unicode gives, and of white space if
-there is more than one space between them. It cannot hold mentions that overlap or begin or end inside a token, words
-out of order, words that leave out parts of the text, empty labels.
+`write` turns a record's words into tokens; without words, it uses those of the rule unicode. White space between words,
+other than a single space, becomes a token, too. It cannot hold mentions that overlap or begin or end inside a token,
+words out of order, words that leave out parts of the text, or empty labels.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
-from fpplm_core.data.text_files import unreadable
+from fpplm_core.data.text_files import damaged, unreadable
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.words import Range, is_edge, segment
 
 HOLDS: frozenset[Holding] = frozenset({"text", "words"})
+KIND = "spaCy DocBin"
 START = 256  # bytes in which the name of a DocBin's first parts stand
 
 
@@ -51,6 +53,7 @@ def _spacy(path: Path) -> Any:
     return Doc, DocBin, Span, Vocab
 
 
+@not_empty("text", do="write it again with Docs in it")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     _, doc_bin, _, vocab = _spacy(path)
     try:
@@ -61,7 +64,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     try:
         docs = doc_bin().from_bytes(raw).get_docs(vocab())
     except Exception as error:  # whatever spaCy makes of damaged bytes
-        raise _unreadable(str(path), error) from None
+        raise damaged(KIND, str(path), error) from None
     while True:
         where = f"{path}:{number + 1}"
         try:
@@ -70,17 +73,10 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
                 break
             record = _record(doc, path, number + 1)
         except Exception as error:  # the same
-            raise error if isinstance(error, DataError) else _unreadable(where, error) from None
+            raise error if isinstance(error, DataError) else damaged(KIND, where, error) from None
         number += 1
         _note(doc, options.notes, where)
         yield record
-    if not number:
-        raise DataError("no text in the file", where=str(path), do="write it again with Docs in it")
-
-
-def _unreadable(where: str, error: Exception) -> DataError:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return DataError(f"not a readable spaCy DocBin ({reason})", where=where, do="write it again")
 
 
 def _record(doc: Any, path: Path, line: int) -> AnnotatedText:

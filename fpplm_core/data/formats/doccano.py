@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, write_lines
+from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_lines
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -45,14 +45,11 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("text", do="export it again, as JSONL")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty = True
     for line, row in read_values(path):
-        empty = False
         text, mentions = _parts(row, f"{path}:{line}", options.notes)
         yield AnnotatedText(text, mentions, str(path), line)
-    if empty:
-        raise DataError("no text in the file", where=str(path), do="export it again, as JSONL")
 
 
 def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]]:
@@ -68,8 +65,10 @@ def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]
         raise DataError("labels of whole texts (text classification)", where=where, got=shown(items), do=do)
     if items is not None:
         items = member(row, given[0], list, where)
-    read_item = _of_object if given == ["entities"] else _of_list
-    mentions = tuple(read_item(item, where) for item in items or ())
+    is_object = given == ["entities"]
+    mentions = tuple(
+        _of_object(item, where) if is_object else mention_of(item, "a label", where) for item in items or ()
+    )
     if "id" in row:
         notes.add("ids are not read", where)
     for name in COUNTED:
@@ -77,12 +76,6 @@ def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]
             notes.add(f"{name.lower()} are not read", where, len(value) if isinstance(value, list) else 1)
     note_keys(row, (key, "id", *given, *COUNTED), notes, where)
     return text, mentions
-
-
-def _of_list(item: Any, where: str) -> Mention:
-    if not isinstance(item, list) or [type(part) for part in item] != [int, int, str]:
-        raise DataError("a label must be [start, end, label]", where=where, got=shown(item), do="correct it")
-    return Mention(*item)
 
 
 def _of_object(item: Any, where: str) -> Mention:

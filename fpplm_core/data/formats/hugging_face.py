@@ -28,7 +28,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import POINTER, Holding
+from fpplm_core.data.formats import POINTER, Holding, not_empty
 from fpplm_core.data.formats import _arrow as arrow_files
 from fpplm_core.data.formats._columns import with_words
 from fpplm_core.data.formats._features import Features, choose_columns, tag_namer
@@ -68,6 +68,7 @@ def _is_list_of_text(kind: Any) -> bool:
     return bool(is_list and (kinds.is_string(kind.value_type) or kinds.is_large_string(kind.value_type)))
 
 
+@not_empty("sentence", do="give a dataset with words and tags")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     word_column, tag_column = options.word_column, options.tag_column
     if path.name.endswith(POINTER):
@@ -86,7 +87,6 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         if name not in columns:
             options.notes.add(f"column {name[:60]!r} is not read", str(path))
     name_of = tag_namer(features[tags], tags, str(path))
-    empty = True
     for number, row in enumerate(_guarded(rows(columns), path), start=1):
         where = f"{path}:{number}"
         found, given = (_list(value, name, where) for value, name in zip(row, columns[:2], strict=False))
@@ -101,11 +101,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         document = row[2] if len(columns) > 2 else None
         if document is not None:
             document_of({"document": document}, where)
-        empty = False
         names = tuple(name_of(tag, where) for tag in given)
         yield Sentence(tuple(found), names, str(path), (number,) * len(found), document)
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do="give a dataset with words and tags")
 
 
 def _guarded(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[tuple[Any, ...]]:

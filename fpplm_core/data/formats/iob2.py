@@ -5,8 +5,8 @@ params.yaml names no others (by number). `# text = …` is the sentence's text, 
 white space. Multiword ranges, as 1-2, and empty nodes, as 1.1, are no words (see conllu). `# newdoc` stands for a batch
 of annotation, not for a document: skipped and noted. Other comments are not read.
 
-`write` puts - for annotators. It cannot hold words, tags or texts with a tab or newline, and texts with more than the
-words and white space between them.
+`write` gives - as the annotators. It cannot hold words, tags or texts with a tab or newline, or texts that contain more
+than the words and white space between them.
 """
 
 from __future__ import annotations

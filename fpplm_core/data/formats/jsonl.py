@@ -4,14 +4,15 @@ words         a list of strings, named tokens, words, token, word, sentence, tex
 tags          a list of strings of the same length, named ner_tags, tags, labels, ner, tag or label; or of numbers,
               whose names stand in the file dataset_info.json beside this one, as `datasets` writes it
 document      a number that sentences of one document share; may be left out
-text, offsets the text as it was written and [start, end] of each token, in characters of it; read if both are there.
-              Offsets go from left to right, and the text there is the token; words that are written as one, as Spanish
-              `del`, have the same offsets
+text, offsets the text as it was written, and [start, end] of each token in its characters; read if both are given.
+              Offsets go from left to right, and the text there is the token. Words that are written as one, such as
+              Spanish `del`, have the same offsets
 
-`word_column` and `tag_column` name other keys; numbers mean nothing. If several keys could be meant, they must. The
-first line decides for the file. Other keys are skipped and noted. The whole words of a line have its number. Empty
-lines are skipped, sentences without words are noted. A file that is one list of such objects is read too. `write` gives
-tokens and tags. It cannot hold a sentence without words, nor document or offsets that `read` refuses.
+`word_column` and `tag_column` name other keys; numbers have no meaning here. If several known keys fit, you must name
+one. The first line decides for the whole file. Other keys are skipped and noted. All words of a line have its line
+number. Empty lines are skipped; sentences without words are skipped and noted. A file that is one list of such objects
+is read too. `write` gives tokens and tags. It cannot hold a sentence without words, or a document number or offsets
+that `read` refuses.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._features import TAGS, WORDS, stored_names
 from fpplm_core.data.formats._json import (
     JsonObject,
@@ -56,10 +57,10 @@ def _is_list(value: Any, *kinds: type) -> bool:
     return isinstance(value, list) and all(isinstance(item, kinds) for item in value)
 
 
+@not_empty("sentence", do='put one {"tokens": [...], "tags": [...]} on each line')
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     keys: tuple[str, str] | None = None
     names: Sequence[str] | None = None
-    empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
         keys = keys or (_key(row, "word", options.word_column, where), _key(row, "tag", options.tag_column, where))
@@ -72,14 +73,9 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         sentence = _sentence(row, words, _texts(tags, f"{where}: {tag_key}"), str(path), line)
         note_keys(row, (*keys, "document", *(PLACES if sentence.text is not None else ())), options.notes, where)
         if sentence.words:
-            empty = False
             yield sentence
         else:
             options.notes.add("sentences without words are passed over", where)
-    if empty:
-        raise DataError(
-            "no sentence in the file", where=str(path), do='put one {"tokens": [...], "tags": [...]} on each line'
-        )
 
 
 def words_of(row: JsonObject, options: Options, file: str, line: int) -> Sentence | None:

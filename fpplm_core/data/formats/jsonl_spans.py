@@ -17,12 +17,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import (
     JsonObject,
     document_of,
     first_value,
+    is_mention,
     member,
+    mention_of,
     note_keys,
     piece,
     read_values,
@@ -50,13 +52,11 @@ def recognise(path: Path, head: str) -> str | None:
 
 
 def _is_entity(value: Any) -> bool:
-    if isinstance(value, list):
-        return [type(part) for part in value] == [int, int, str]
-    return isinstance(value, dict) and value.keys() >= MARKS
+    return value.keys() >= MARKS if isinstance(value, dict) else is_mention(value)
 
 
+@not_empty("text", do='put one {"text": "...", "entities": [...]} on each line')
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
@@ -64,19 +64,12 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             _mention(entity, text, where, options.notes) for entity in member(row, "entities", list, where)
         )
         note_keys(row, ("text", "entities", "document"), options.notes, where)
-        empty = False
         yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
-    if empty:
-        raise DataError(
-            "no text in the file", where=str(path), do='put one {"text": "...", "entities": [...]} on each line'
-        )
 
 
 def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:
     if isinstance(entity, list):
-        if not _is_entity(entity):
-            raise DataError("an entity must be [start, end, label]", where=where, got=shown(entity), do="correct it")
-        return Mention(*entity)
+        return mention_of(entity, "an entity", where)
     start, end = (member(entity, key, int, where) for key in ("start", "end"))
     label = member(entity, "label", str, where)
     if "text" in entity and entity["text"] != (found := piece(text, start, end, where)):

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import (
     JsonObject,
     first_value,
@@ -83,8 +83,9 @@ def _has_labels(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(item, dict) and "labels" in item for item in value)
 
 
+@not_empty("text", do="export tasks that are annotated, as JSON")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty, before = True, None
+    before = None
     chosen = Chosen(options.tag_column, options.notes)
     for line, row in read_values(path):
         where = f"{path}:{line}"
@@ -101,11 +102,8 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             if found is None:
                 continue
             text, regions = found
-        empty = False
         yield AnnotatedText(text, mentions_of(text, regions, where, options.notes), str(path), line)
     chosen.check(str(path))
-    if empty:
-        raise DataError("no text in the file", where=str(path), do="export tasks that are annotated, as JSON")
 
 
 def _of_task(row: Any, where: str, chosen: Chosen) -> tuple[str, list[Region]] | None:

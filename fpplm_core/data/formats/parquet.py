@@ -1,11 +1,11 @@
 """Parquet: a table with one word per row, in columns of plain values.
 
-Columns are found by their names; fpplm_core/data/formats/_long.py lists these, and says where sentences and documents
-begin. Other columns are noted and not read. Words and tags must be text; null, and NaN, is an empty cell. Rows stand
-in for lines, the first is 1. Tables with a sentence a row are of the format hugging_face.
+Columns are found by their names: fpplm_core/data/formats/_long.py lists the names, and says where sentences and
+documents begin. Other columns are noted and not read. Words and tags must be text; null and NaN are empty cells. Rows
+are counted like lines: the first is line 1. Tables with one sentence per row belong to the format hugging_face.
 
 `write` gives the columns sentence, word, tag, document, with checksums. It cannot hold a sentence without words, empty
-words or tags, zero characters, a sentence without a document behind one that has a document.
+words or tags, zero characters, or a sentence without a document after one with a document.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._arrow import rows_of, schema_of
 from fpplm_core.data.formats._long import HEADER, Columns, columns_of, has_columns, has_sentences, sentences_of, to_rows
 from fpplm_core.data.options import Options
@@ -46,6 +46,7 @@ def _is_nested(kind: Any) -> bool:
     return bool(pa.types.is_nested(kind))
 
 
+@not_empty("sentence", do="put one word and its tag in each row")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     schema = schema_of(path)
     columns = columns_of(schema.names, options, str(path))

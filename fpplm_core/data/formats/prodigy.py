@@ -5,7 +5,7 @@
 
 Offsets are in characters (code points), the end excluded; token_end is included. A token's text must be the text there,
 and a span's token numbers, where it has them, must say the same as its offsets. Records, and spans, that were answered
-with reject or ignore are skipped and noted; so are relations and keys of other names, but for Prodigy's own, which
+with reject or ignore are skipped and noted; so are relations and other keys, except Prodigy's own, which
 begin with `_`. Accepted records with tokens and without spans are texts without mentions. A record of a binary recipe
 (`_is_binary`) is noted, as it says nothing about the rest of its text. A file that is one list of such objects is read
 too. `write` cannot hold words that are no place in their text; it holds no documents.
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import (
     JsonObject,
     first_value,
@@ -46,8 +46,8 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("text", do="give records that were accepted")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty = True
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
@@ -63,10 +63,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         if row.get("_is_binary"):
             options.notes.add("answers of a binary recipe: the rest of the text may hold mentions too", where)
         note_keys({key: None for key in row if not key.startswith("_")}, KEYS, options.notes, where)
-        empty = False
         yield AnnotatedText(text, mentions, str(path), line, words=words)
-    if empty:
-        raise DataError("no text in the file", where=str(path), do="give records that were accepted")
 
 
 def _answer(row: JsonObject, where: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._json import first_value, member, note_keys, read_values, write_list
+from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_list
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import AnnotatedText, Mention
+from fpplm_core.data.records import AnnotatedText
 from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
@@ -26,25 +26,18 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("text", do='give a list of [text, {"entities": […]}]')
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
-    empty = True
     for line, item in read_values(path):
         where = f"{path}:{line}"
         if not (isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)):
             do = 'give a list of [text, {"entities": [[start, end, label]]}]'
             raise DataError("an item must be a text and an object", where=where, got=shown(item), do=do)
         text, annotation = item
-        mentions = []
-        for entity in member(annotation, "entities", list, where):
-            if not isinstance(entity, list) or [type(part) for part in entity] != [int, int, str]:
-                what = "an entity must be [start, end, label]"
-                raise DataError(what, where=where, got=shown(entity), do="correct it")
-            mentions.append(Mention(*entity))
+        entities = member(annotation, "entities", list, where)
+        mentions = tuple(mention_of(entity, "an entity", where) for entity in entities)
         note_keys(annotation, ("entities",), options.notes, where)
-        empty = False
-        yield AnnotatedText(text, tuple(mentions), str(path), line)
-    if empty:
-        raise DataError("no text in the file", where=str(path), do='give a list of [text, {"entities": […]}]')
+        yield AnnotatedText(text, mentions, str(path), line)
 
 
 def write(records: Iterable[AnnotatedText], path: Path) -> None:

@@ -4,15 +4,15 @@
                            "sentences": [{"tokens": [{"id": 0, "orth": "Ann", "ner": "U-PER"}, …]}],
                            "entities": [[0, 3, "PER"]]}]}]
 
-orth, ner  a word and its tag, as it stands, whatever its scheme. A missing tag, `-` with spaCy, is an error: it is no O
-raw        the text. Where it consists of the words and white space between them, sentences have their part of it, each
-           up to the first word of the next; else it is noted and not read. It may be missing. What tokens have as
-           `space` says no more, and is not read
-entities   the same in characters, as spaCy writes it; must say what the tags say where it is not empty
-id         items with an id are documents, counted from 0; those without are of no document
+orth, ner  a word and its tag, in any scheme. A missing tag, which spaCy writes as `-`, is an error: it does not mean O
+raw        the text; optional. If it consists of the words and white space between them, each sentence gets its part of
+           it, up to the first word of the next one; otherwise it is noted and not read. The tokens' `space` is
+           redundant, and not read
+entities   the mentions in characters, as spaCy writes them; if not empty, they must agree with the tags
+id         an item with an id is a document, counted from 0; an item without one belongs to no document
 
-Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are skipped, and
-noted. An item stands in memory as a whole; it gives its first line to all its words.
+Other keys (heads, parts of speech, brackets, categories of texts, …) and sentences without words are skipped and noted.
+An item is held in memory as a whole, and all its words have its first line.
 
 `write` makes each sentence a paragraph. spaCy itself requires the scheme BILOU. It cannot hold sentences without words,
 words that do not follow each other in the text with only white space between them, the tags "" and "-", documents
@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fpplm_core.data.formats import Holding
+from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._columns import marks, place_of, with_words
 from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, write_list
 from fpplm_core.data.notes import Notes
@@ -47,8 +47,9 @@ def recognise(path: Path, head: str) -> str | None:
     return None
 
 
+@not_empty("sentence", do='give a list of {"paragraphs": […]}')
 def read(path: Path, options: Options) -> Iterator[Sentence]:
-    documents, empty = 0, True
+    documents = 0
     for line, item in read_values(path):
         where, document = f"{path}:{line}", None
         paragraphs = member(item, "paragraphs", list, where)
@@ -58,10 +59,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             documents += 1
         for number, paragraph in enumerate(paragraphs, start=1):
             for words, tags, text, offsets in _paragraph(paragraph, f"{where}: paragraph {number}", options.notes):
-                empty = False
                 yield Sentence(words, tags, str(path), (line,) * len(words), document, text, offsets)
-    if empty:
-        raise DataError("no sentence in the file", where=str(path), do='give a list of {"paragraphs": […]}')
 
 
 Parts = tuple[tuple[str, ...], tuple[str, ...], str | None, tuple[Range, ...] | None]  # words, tags, text, offsets
@@ -112,7 +110,7 @@ def _tokens(sentence: Any, where: str, notes: Notes) -> tuple[tuple[str, ...], t
 
 
 def _located(text: str, words: Iterable[str]) -> list[Range] | None:
-    """(start, end) of each word; None if the text has more than words and what shows nothing."""
+    """(start, end) of each word; None if the text has more than the words and invisible characters."""
     found, place = [], 0
     for word in words:
         start = text.find(word, place)

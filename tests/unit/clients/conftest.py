@@ -79,7 +79,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.save(graph, nodes, [tiny.port("logits", TensorProto.FLOAT, count)], inputs, axis=np.array(1), **tables)
     roles = portable.piece_roles(tokenizer)
     decoder = SpanDecoder(tiny.LABELS, scores)
-    onnx.save(portable.make_portable(onnx.load(graph), decoder, roles, FIRST_SHAPE), graph)
+    onnx.save(portable.make_portable(onnx.load(graph), decoder, roles, FIRST_SHAPE, None), graph)
     names = {str(number): label for number, label in enumerate(portable.portable_labels(tiny.LABELS))}
     config = json.loads((folder / "config.json").read_text()) | {"id2label": names}
     (folder / "config.json").write_text(json.dumps(config))

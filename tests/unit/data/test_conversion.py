@@ -87,7 +87,7 @@ def test_illegal_transitions_are_refused_or_mended_and_counted_with_their_lines(
     assert left(tmp_path) == {"a.conll"}
 
     options = Options()
-    convert(source, tmp_path / "c.conll", options, mend="conlleval")
+    convert(source, tmp_path / "c.conll", options, repair="conlleval")
     assert tagged(tmp_path / "c.conll") == [
         ("B-PER", "I-PER", "O"),
         ("O", "B-LOC", "I-LOC"),
@@ -98,7 +98,7 @@ def test_illegal_transitions_are_refused_or_mended_and_counted_with_their_lines(
     assert options.notes.places["tags repaired (conlleval)"] == places
 
     options = Options()
-    convert(source, tmp_path / "d.jsonl", options, "auto", "jsonl_spans", mend="discard")
+    convert(source, tmp_path / "d.jsonl", options, "auto", "jsonl_spans", repair="discard")
     found = [[m.label for m in record.mentions] for record in get("jsonl_spans").read(tmp_path / "d.jsonl", Options())]
     assert found == [["PER"], [], ["PER", "LOC"]]
     assert options.notes.counts["tags repaired (discard)"] == 3
@@ -130,7 +130,7 @@ def test_tags_of_no_scheme_are_refused_with_the_file(tmp_path):
         convert(source, tmp_path / "b", Options(), "conll", "brat")
     conll(source, "a/B-PER b/VERB c/I-PER d/O")
     with pytest.raises(DataError, match=r"a.conll:2: malformed tag: 'VERB' is not O or PREFIX-TYPE"):
-        convert(source, tmp_path / "b", Options(), "conll", "brat", mend="conlleval")
+        convert(source, tmp_path / "b", Options(), "conll", "brat", repair="conlleval")
 
 
 def test_losses_are_noted_with_places_and_counts(tmp_path):

@@ -176,4 +176,4 @@ def test_a_missing_split_is_named(tmp_path: Path) -> None:
     write(tmp_path / "before", {})
     (tmp_path / "after").mkdir()
     with pytest.raises(DataError, match=r"train\.parquet"):
-        diff_corpora(tmp_path / "before", tmp_path / "after", ("v1", "v2"))
+        diff_corpora(tmp_path / "before", tmp_path / "after", ("v1", "v2"), None)

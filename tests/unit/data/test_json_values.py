@@ -137,7 +137,7 @@ def test_a_bad_item_is_an_error_before_the_rest_of_the_file_is_read(tmp_path_fac
     ],
 )
 def test_the_first_value_of_a_head(tmp_path, head, value):
-    assert first_value(head) == first_value(head, tmp_path / "none") == value
+    assert first_value(head, tmp_path / "none") == value
 
 
 def test_a_first_value_that_is_longer_than_the_head_is_read_from_the_file(tmp_path):
@@ -145,7 +145,7 @@ def test_a_first_value_that_is_longer_than_the_head_is_read_from_the_file(tmp_pa
         write([{"a": "x" * 100, "b": 1}], tmp_path / "long.json")
         head = (tmp_path / "long.json").read_text()[:50]
         assert first_value(head, tmp_path / "long.json") == {"a": "x" * 100, "b": 1}
-        assert first_value(head) is None
+        assert first_value(head, tmp_path / "none") is None
 
 
 def test_a_piece_is_a_place_in_the_text():

@@ -66,7 +66,7 @@ def session(table: np.ndarray, decoder: SpanDecoder, roles: np.ndarray) -> ort.I
     node = helper.make_node("Gather", ["table", "input_ids"], ["logits"])
     graph = helper.make_graph([node], "g", ports, [output], [numpy_helper.from_array(table, "table")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    model = make_portable(model, decoder, roles)
+    model = make_portable(model, decoder, roles, None, None)
     onnx.checker.check_model(model, full_check=True)
     return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 

@@ -49,7 +49,7 @@ def taggers(encoder: Any, descriptions: Descriptions, settings: Any) -> tuple[Ta
     """Without and with descriptions."""
     return (
         initialise(copy.deepcopy(encoder), BLUEPRINT, settings, 1),
-        untrained_tagger(copy.deepcopy(encoder), BLUEPRINT, settings, 1, descriptions),
+        untrained_tagger(copy.deepcopy(encoder), BLUEPRINT, settings, 1, descriptions, None),
     )
 
 
@@ -99,7 +99,7 @@ def test_a_description_of_a_type_that_no_sentence_has_changes_no_other_label(enc
     """As in the folds of `fpplm review`: a rare type may lie in one of them alone."""
     few = Blueprint(label_list(["plant"]), 2, 4)
     without, described = (
-        untrained_tagger(copy.deepcopy(encoder), few, params.model, 1, given) for given in ({}, descriptions)
+        untrained_tagger(copy.deepcopy(encoder), few, params.model, 1, given, None) for given in ({}, descriptions)
     )
     assert torch.equal(last(without), last(described))
 
@@ -122,7 +122,7 @@ def test_nothing_is_drawn_and_no_mode_changes(encoder, descriptions, params):
     encoder = copy.deepcopy(encoder).train()
     before = torch.get_rng_state()
     one, other = (
-        untrained_tagger(encoder, Blueprint(LABELS, None, 4), params.model, 1, given)
+        untrained_tagger(encoder, Blueprint(LABELS, None, 4), params.model, 1, given, None)
         for given in (descriptions, dict(reversed(descriptions.items())))
     )
     assert torch.equal(torch.get_rng_state(), before)

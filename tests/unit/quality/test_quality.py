@@ -18,7 +18,7 @@ from fpplm_core.quality.split_table import drift, splits
 from fpplm_core.quality.statistics import statistics
 from fpplm_core.quality.token_table import tokens
 
-ROOM, STRIDE, LEAKAGE_WORDS, NEAR, DRIFT = 8, 2, 3, 0.8, 0.2
+CAPACITY, STRIDE, LEAKAGE_WORDS, NEAR, DRIFT = 8, 2, 3, 0.8, 0.2
 LEAST = {"min_sentences": 3, "min_examples": 2, "min_test_examples": 0}
 CLEAN = {
     "train": ["EU/B-ORG rejects/O German/B-MISC call/O", "Paris/B-LOC and/O New/B-LOC York/I-LOC", "Ann/B-PER met/O"],
@@ -265,7 +265,7 @@ def parquet(corpus: Corpus) -> columns.Corpus:
 
 def lengths(words: list[str]) -> list[int]:
     """As many pieces as a word has characters, at least one, and at most a window full."""
-    return [min(max(1, len(word)), ROOM) for word in words]
+    return [min(max(1, len(word)), CAPACITY) for word in words]
 
 
 def unknown(words: list[str]) -> list[bool]:
@@ -276,10 +276,10 @@ def tables(
     corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words), **least: object
 ) -> dict[str, list[pd.DataFrame]]:
     data = parquet(corpus)
-    sizes = statistics(data, pieces, ROOM, STRIDE)
+    sizes = statistics(data, pieces, CAPACITY, STRIDE)
     return {
         "tokens": list(tokens(data, scheme, unknown)),
-        "sentences": [sentence_table.sentences(data, pieces, ROOM, LEAKAGE_WORDS, NEAR)],
+        "sentences": [sentence_table.sentences(data, pieces, CAPACITY, LEAKAGE_WORDS, NEAR)],
         "documents": [document_table.documents(data, LEAKAGE_WORDS)],
         "mentions": [mentions(data, scheme)],
         "splits": [splits(data, sizes, scheme, **LEAST | least, drift=DRIFT)],
@@ -363,7 +363,7 @@ def test_short_sentences_in_two_splits_are_no_leak():
 
 def test_a_sentence_that_just_fits_a_window_is_not_long():
     corpus = clean()
-    add("train", " ".join(["x/O"] * ROOM))(corpus)
+    add("train", " ".join(["x/O"] * CAPACITY))(corpus)
     assert found_in(tables(corpus)) == {}
 
 
@@ -384,7 +384,7 @@ def test_what_ends_too_early_is_found_in_the_schemes_that_mark_ends():
 
 def test_statistics_count_what_is_there():
     corpus = clean()
-    found = statistics(parquet(corpus | {"dev": []}), lengths, ROOM, STRIDE)
+    found = statistics(parquet(corpus | {"dev": []}), lengths, CAPACITY, STRIDE)
     sizes = [len(s.words) for s in corpus["train"]]
     letters = sum(char.isalpha() for s in corpus["train"] for word in s.words for char in word)
     assert asdict(found["train"]) == {
@@ -410,11 +410,11 @@ def test_statistics_count_what_is_there():
         "letters": {},
     }
     marked = [replace(s, document=number // 2) for number, s in enumerate(corpus["train"])]
-    assert statistics(parquet({"train": marked}), lengths, ROOM, STRIDE)["train"].documents == 4
+    assert statistics(parquet({"train": marked}), lengths, CAPACITY, STRIDE)["train"].documents == 4
 
 
 def changed(corpus: Corpus) -> list[str]:
-    before, after = (statistics(parquet(one), lengths, ROOM, STRIDE) for one in (clean(), corpus))
+    before, after = (statistics(parquet(one), lengths, CAPACITY, STRIDE) for one in (clean(), corpus))
     return drift(*({split: asdict(size) for split, size in sizes.items()} for sizes in (before, after)), DRIFT)
 
 

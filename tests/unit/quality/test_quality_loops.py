@@ -29,9 +29,9 @@ from fpplm_core.tagging.windows import window_bounds
 from fpplm_core.tagging.words import is_invisible
 from tests.conftest import corpus_folder
 from tests.unit.quality.test_quality import (
+    CAPACITY,
     LEAKAGE_WORDS,
     NEAR,
-    ROOM,
     STRIDE,
     Corpus,
     found_in,
@@ -94,7 +94,7 @@ def slow_sentences(corpus: Corpus) -> list[dict[str, str | None]]:
             if len(readings[text]) > 1 and anywhere is not s
             else None,
             "leakage": f"in train at {place(trained)}" if leaks else None,
-            "long_sentence": f"{pieces} pieces, a window holds {ROOM}" if pieces > ROOM else None,
+            "long_sentence": f"{pieces} pieces, a window holds {CAPACITY}" if pieces > CAPACITY else None,
             "merged_sentence": None if len(s.words) <= 20 * median[split] else "never so few",
         }
         rows.append({name: said and f"{place(s)}: {said}" for name, said in wrong.items()})
@@ -159,8 +159,8 @@ def slow_statistics(part: list[Sentence]) -> dict[str, object]:
         "length_max": max(sizes, default=0),
         "letters": letters,
         "pieces": sum(map(sum, pieces)),
-        "windows": sum(len(window_bounds(np.array(row), ROOM, STRIDE)) for row in pieces),
-        "sentences_of_several_windows": sum(sum(row) > ROOM for row in pieces),
+        "windows": sum(len(window_bounds(np.array(row), CAPACITY, STRIDE)) for row in pieces),
+        "sentences_of_several_windows": sum(sum(row) > CAPACITY for row in pieces),
     }
 
 
@@ -200,7 +200,7 @@ def test_columns_are_those_of_loops_whatever_the_batches(size, corpus, scheme):
         patch.setattr(columns, "SENTENCES", size)
         patch.setattr(token_table, "ROWS", 3 * size)
         made = tables(corpus, scheme, lengths)
-        found = statistics(parquet(corpus), lengths, ROOM, STRIDE)
+        found = statistics(parquet(corpus), lengths, CAPACITY, STRIDE)
     whole = tables(corpus, scheme, lengths)
     for name, parts in made.items():
         assert pd.concat(parts).to_dict("records") == pd.concat(whole[name]).to_dict("records")
@@ -253,7 +253,7 @@ def test_no_near_sentence_is_false_and_few_are_missed(seed):
     sketches = near_duplicates.concatenate(
         [near_duplicates.sketch(pa.array(rows[:150]), NEAR), near_duplicates.sketch(pa.array(rows[150:]), NEAR)]
     )
-    found = near_duplicates.alike(sketches, NEAR, np.arange(len(rows)))
+    found = near_duplicates.alike(sketches, NEAR, np.arange(len(rows)), None)
     wanted = near_pairs(rows)
     assert set(found) <= wanted
     assert len(found) >= 0.95 * len(wanted) > 50
@@ -307,10 +307,10 @@ def test_false_alarms_in_gold_standards_are_few(corpora, most):
             path = corpus_folder(name) / f"{split}.conll"
             corpus[split] = list(read_sentences(path, "conll", Options()))
         data = parquet(corpus)
-        sizes = statistics(data, lengths, ROOM, STRIDE)
+        sizes = statistics(data, lengths, CAPACITY, STRIDE)
         made = {
             "tokens": list(tokens(data, "IOB2", unknown)),
-            "sentences": [sentences(data, lengths, ROOM, 5, 0.8)],
+            "sentences": [sentences(data, lengths, CAPACITY, 5, 0.8)],
             "documents": [documents(data, 5)],
             "mentions": [mentions(data, "IOB2")],
             "splits": [splits(data, sizes, "IOB2", 100, 20, 0.2)],

@@ -8,46 +8,46 @@ from tokenizers import Tokenizer, processors
 
 from fpplm_core.tagging.windows import WORD_SHAPES, Window, WindowBuilder, window_bounds, word_shape
 
-ROOM = 14  # of a window of 16 pieces with [CLS] and [SEP]
+CAPACITY = 14  # of a window of 16 pieces with [CLS] and [SEP]
 
 
 @st.composite
 def layouts(draw) -> tuple[np.ndarray, int, int]:
-    """Pieces of each word, room, stride: as params.yaml allows them (stride < window / 2)."""
-    room = draw(st.integers(4, 20))
-    stride = draw(st.integers(0, (room + 1) // 2))
-    longest = draw(st.integers(1, room))
+    """Pieces of each word, capacity, stride: as params.yaml allows them (stride < window / 2)."""
+    capacity = draw(st.integers(4, 20))
+    stride = draw(st.integers(0, (capacity + 1) // 2))
+    longest = draw(st.integers(1, capacity))
     lengths = draw(st.lists(st.integers(1, longest), max_size=60))
-    return np.array(lengths, dtype=np.intp), room, stride
+    return np.array(lengths, dtype=np.intp), capacity, stride
 
 
 @given(layouts())
 def test_every_word_is_owned_once_in_order_by_a_window_that_holds_it(layout):
-    lengths, room, stride = layout
-    windows = window_bounds(lengths, room, stride)
+    lengths, capacity, stride = layout
+    windows = window_bounds(lengths, capacity, stride)
     assert [word for _, _, owned in windows for word in owned] == list(range(len(lengths)))
     for start, end, owned in windows:
         assert len(owned) > 0
         assert 0 <= start <= owned[0] <= owned[-1] < end <= len(lengths)
-        assert lengths[start:end].sum() <= room
+        assert lengths[start:end].sum() <= capacity
 
 
 @given(layouts())
 def test_neighbours_share_the_stride_where_words_are_short(layout):
-    lengths, room, stride = layout
-    lengths = np.minimum(lengths, max(1, (room - stride + 1) // 2))
-    windows = window_bounds(lengths, room, stride)
+    lengths, capacity, stride = layout
+    lengths = np.minimum(lengths, max(1, (capacity - stride + 1) // 2))
+    windows = window_bounds(lengths, capacity, stride)
     longest = lengths.max(initial=0)
     for (_, end, _), (start, _, _) in pairwise(windows):
         assert stride <= lengths[start:end].sum() < stride + longest
     for start, end, _ in windows[:-1]:
-        assert lengths[start : end + 1].sum() > room  # one more word would not fit
+        assert lengths[start : end + 1].sum() > capacity  # one more word would not fit
 
 
 @given(st.integers(4, 20), st.data())
-def test_a_word_is_owned_by_the_window_that_shows_most_around_it(room, data):
-    words, stride = data.draw(st.integers(room, 100)), data.draw(st.integers(0, (room + 1) // 2))
-    windows = window_bounds(np.ones(words, dtype=np.intp), room, stride)
+def test_a_word_is_owned_by_the_window_that_shows_most_around_it(capacity, data):
+    words, stride = data.draw(st.integers(capacity, 100)), data.draw(st.integers(0, (capacity + 1) // 2))
+    windows = window_bounds(np.ones(words, dtype=np.intp), capacity, stride)
 
     def shown(word: int, start: int, end: int) -> int:
         """Words on the poorer side; beyond the edges of the sentence nothing is missing."""
@@ -82,7 +82,7 @@ def tokenizer(tokenizer_file):
 def make(tokenizer_file):
     """Encoders with a piece cache of their own."""
 
-    def make_encoder(window: int = ROOM + 2, stride: int = 4) -> WindowBuilder:
+    def make_encoder(window: int = CAPACITY + 2, stride: int = 4) -> WindowBuilder:
         return WindowBuilder(Tokenizer.from_file(tokenizer_file), window, stride)
 
     return make_encoder
@@ -119,12 +119,12 @@ def test_every_word_has_its_pieces_at_its_place(make_once, sentences):
 @pytest.fixture(scope="module")
 def make_once(tokenizer_file):
     """One encoder for all examples: its piece cache fills from one to the next."""
-    return WindowBuilder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
+    return WindowBuilder(Tokenizer.from_file(tokenizer_file), CAPACITY + 2, 4)
 
 
 @given(texts)
 def test_a_full_cache_and_none_give_the_same(make_once, tokenizer_file, sentences):
-    fresh = WindowBuilder(Tokenizer.from_file(tokenizer_file), ROOM + 2, 4)
+    fresh = WindowBuilder(Tokenizer.from_file(tokenizer_file), CAPACITY + 2, 4)
     make_once.pieceless = make_once.cut_words = 0
     assert make_once.windows(sentences) == fresh.windows(sentences) == fresh_one_by_one(fresh, sentences)
     assert 2 * make_once.pieceless == fresh.pieceless
@@ -170,10 +170,10 @@ def test_words_without_pieces_get_the_filler_and_are_counted(make):
 
 def test_a_word_beyond_a_window_keeps_its_leading_pieces_and_is_counted(make):
     encoder = make()
-    sentence = ["the", "x" * 90, "y", "z" * (ROOM + 1), "w" * ROOM]
+    sentence = ["the", "x" * 90, "y", "z" * (CAPACITY + 1), "w" * CAPACITY]
     windows = encoder.windows([sentence])
     check(encoder, [sentence], windows)
-    assert encoder.pieces(["x" * 90])[0] == make(window=128).pieces(["x" * 90])[0][:ROOM]
+    assert encoder.pieces(["x" * 90])[0] == make(window=128).pieces(["x" * 90])[0][:CAPACITY]
     assert encoder.cut_words == 2 + 2 + 1  # in the windows, in check, in the line above
 
 
@@ -181,8 +181,8 @@ def test_a_long_sentence_shows_each_word_the_pieces_that_a_short_one_does(make):
     sentence = [f"w{number}" for number in range(200)]
     windows = make().windows([sentence])
     assert len(windows) > 40
-    long_room = make(window=2000)
-    (whole,) = long_room.windows([sentence])
+    long_capacity = make(window=2000)
+    (whole,) = long_capacity.windows([sentence])
     for window in windows:
         start = window.first_pieces[0] - whole.first_pieces[window.owned_words[0]]
         for word, first in zip(window.owned_words, window.first_pieces, strict=True):
@@ -202,7 +202,7 @@ def test_special_pieces_are_those_of_the_tokenizer(tokenizer_file, template):
     sentence = ["the", "city"] * 20
     windows = encoder.windows([sentence])
     check(encoder, [sentence], windows)
-    assert encoder.room == 16 - sum((template or "").count(name) for name in names)
+    assert encoder.capacity == 16 - sum((template or "").count(name) for name in names)
     alone = encoder.windows([["the", "city"]])
     assert [w.ids for w in alone] == [tokenizer.encode("the city").ids]
 

@@ -24,7 +24,7 @@ from fpplm_core.tagging.schemes import (
     transitions,
     type_fault,
 )
-from fpplm_core.tagging.spans import Span, repair, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.spans import Span, repair_tags, spans_from_tags, tags_from_spans
 
 # A type with a hyphen, types that end in one another, types that look like prefixes, and one beyond ASCII.
 TYPES = ("PER", "HYPER", "creative-work", "work", "B", "I-PER", "組織")
@@ -202,24 +202,24 @@ def test_repair_is_that_of_seqscore(data, case):
     """Which repairs these two schemes alone, and IOB1 as conlleval alone."""
     scheme, how = case
     tags = data.draw(random_tags(scheme))
-    assert repair(tags, scheme, how) == encodings.get_encoding(SEQSCORE[scheme]).repair_labels(tags, how)
+    assert repair_tags(tags, scheme, how) == encodings.get_encoding(SEQSCORE[scheme]).repair_labels(tags, how)
 
 
 @given(st.data(), schemes, st.sampled_from(["conlleval", "discard"]))
 def test_repaired_tags_have_no_fault_and_legal_or_malformed_ones_stay(data, scheme, how):
     tags = data.draw(random_tags(scheme) | random_tags(scheme, more=[*MALFORMED, "X-PER"]))
     bad = tag_errors(tags, scheme)
-    mended = repair(tuple(tags), scheme, how)
+    repaired = repair_tags(tuple(tags), scheme, how)
     if not bad or any(not fault.transition for fault in bad):
-        assert mended == tags
+        assert repaired == tags
         return
-    assert mended != tags and tag_errors(mended, scheme) == []
+    assert repaired != tags and tag_errors(repaired, scheme) == []
     read = spans_from_tags(tags)
     if how == "conlleval":
-        assert spans_from_tags(mended) == read
+        assert spans_from_tags(repaired) == read
     elif scheme != "IOB1":  # there B is legal for what stands before it; seqscore does not discard in it either
         alone = [["O"] * start + tags[start:end] + ["O"] * (len(tags) - end) for start, end, _ in read]
-        assert spans_from_tags(mended) == [
+        assert spans_from_tags(repaired) == [
             one for one, own in zip(read, alone, strict=True) if not tag_errors(own, scheme)
         ]
 
@@ -240,8 +240,8 @@ def test_repaired_tags_have_no_fault_and_legal_or_malformed_ones_stay(data, sche
     ],
 )
 def test_golden_repairs(scheme, tags, conlleval, discard):
-    assert repair(tags.split(), scheme, "conlleval") == conlleval.split()
-    assert repair(tags.split(), scheme, "discard") == discard.split()
+    assert repair_tags(tags.split(), scheme, "conlleval") == conlleval.split()
+    assert repair_tags(tags.split(), scheme, "discard") == discard.split()
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def prepare(
 ) -> TrainingRun:
     loop = tiny.changed(steps=data.steps, bfloat16=bfloat16)
     active = active or {"fuzzy_regions": tiny.technique(FuzzyRegions, frozen_steps=200, open_by=0.5)}
-    return TrainingRun(data, initial_state(tiny.tagger(folder), active, loop), active, TRAIN, loop, "")
+    return TrainingRun(data, initial_state(tiny.tagger(folder), active, loop), active, TRAIN, loop, "", None)
 
 
 def phase(run: TrainingRun) -> TrainingHistory:

@@ -22,12 +22,12 @@ FIXED = SHIPPED.model_copy(update={"epochs": 7, "warmup": 0.25, "patience": 2})
     [(1, 40), (18, 40), (31, 24), (57, 13), (125, 6), (10_000, 6)],  # 125: the bundled corpus; 31: 246 sentences of it
 )
 def test_small_data_gets_more_epochs(steps, epochs):
-    assert epochs_of(AUTO, steps) == epochs
+    assert epochs_of(AUTO, steps, warm=False) == epochs
 
 
 @given(st.integers(1, 5000))
 def test_a_run_has_its_steps_unless_that_takes_too_many_epochs(steps):
-    epochs = epochs_of(AUTO, steps)
+    epochs = epochs_of(AUTO, steps, warm=False)
     assert 6 <= epochs <= 40
     assert epochs in (6, 40) or abs(epochs * steps - length.STEPS) <= steps / 2
     assert epochs != 40 or epochs * steps <= length.STEPS + steps / 2
@@ -53,12 +53,12 @@ def test_patience_does_not_cut_a_long_run_early_by_accident():
 
 @given(st.integers(1, 100_000))
 def test_a_warm_start_takes_a_share_of_the_epochs(steps):
-    assert epochs_of(AUTO, steps, warm=True) == max(1, round(length.WARM_SHARE * epochs_of(AUTO, steps)))
+    assert epochs_of(AUTO, steps, warm=True) == max(1, round(length.WARM_SHARE * epochs_of(AUTO, steps, warm=False)))
     assert epochs_of(FIXED, steps, warm=True) == FIXED.epochs
 
 
 def test_numbers_are_taken_as_they_are():
-    assert (epochs_of(FIXED, 3), warmup_of(FIXED, 3), patience_of(FIXED, 40)) == (7, 0.25, 2)
+    assert (epochs_of(FIXED, 3, warm=False), warmup_of(FIXED, 3), patience_of(FIXED, 40)) == (7, 0.25, 2)
 
 
 @pytest.mark.parametrize("name", ["epochs", "warmup", "patience"])

@@ -21,7 +21,7 @@ def test_the_findings_are_those_of_the_averaged_weights(tiny_encoder: Path, tmp_
     window = Window(0, [2, 10, 11, 3], [0, 1], [1, 2], [tiny.FIRST_SHAPE] * 4)
     dev = Dev([window], [2], [spans_from_tags(["B-X", "O"])])
     data = TrainingData(tiny.BLUEPRINT, [window], [[0, 0]], [[]], [], dev)
-    run = TrainingRun(data, state, techniques, load(tiny.FILE).train, tiny.SETTINGS, "")
+    run = TrainingRun(data, state, techniques, load(tiny.FILE).train, tiny.SETTINGS, "", None)
     pairs = state.modules("multi_task")["pair"]
     best = {name: value.clone() for name, value in state.average.items()}
     best["extras.multi_task.pair.scores"].fill_(0.25)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from fpplm_core.settings import Settings, Share
+from fpplm_core.settings import Settings, Share, begin_before_full
 
 Weight = Annotated[float, Field(ge=0, le=50)]
 
@@ -24,8 +24,4 @@ class AdversarialSettings(Settings):
     full: Share
     input_until: Share
 
-    @model_validator(mode="after")
-    def _in_order(self) -> AdversarialSettings:
-        if self.full < self.begin:
-            raise ValueError(f"full {self.full} must not be before begin {self.begin}")
-        return self
+    _in_order = model_validator(mode="after")(begin_before_full)

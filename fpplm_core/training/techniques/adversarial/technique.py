@@ -170,7 +170,7 @@ def agreement(teacher: Tensor, logits: Tensor, counted: Tensor) -> Tensor:
 
 
 def correction(step: StepOutputs, most: float) -> Tensor:
-    """What the label loss changes by where the teacher is sure of another label: target (1 − β) gold + β p_T."""
+    """The change in the label loss where the teacher is sure of another label: target (1 − β) gold + β p_T."""
     counted = step.counted
     logits, gold, taught = step.logits[counted], step.batch.labels[counted], step.teacher[counted].softmax(-1)
     chance, best = taught.max(-1)

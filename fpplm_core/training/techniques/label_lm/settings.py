@@ -12,7 +12,7 @@ Weight = Annotated[float, Field(ge=0, le=10)]
 
 
 class LabelLmSettings(Settings):
-    """A small language model over labels learns to mend them, and teaches the tagger while it is ahead."""
+    """A small language model over labels learns to correct them, and teaches the tagger while it is ahead."""
 
     weight: Weight
     feedback: Weight
