@@ -10,6 +10,7 @@ from fpplm.pipeline import paths
 from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import LedgerRow, read_ledger
 from fpplm.studies.plan import Changes, Plan
+from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
 from fpplm_core.settings import yaml_text
@@ -27,7 +28,12 @@ class Tuning(NamedTuple):
 
     @property
     def best(self) -> LedgerRow:
-        return next(row for row in self.rows if not row.pruned)
+        """The best trial that ran to its end. Raises FpplmError if none has."""
+        for row in self.rows:
+            if not row.pruned:
+                return row
+        do = "lower train.lr and train.head_lr in params.yaml, or the rates in --space"
+        raise FpplmError("every trial diverged or was pruned", do=do)
 
 
 def default_space(params: Params) -> dict[str, Any]:
@@ -58,13 +64,17 @@ def tuned() -> Tuning:
 
 
 def lines(found: Tuning) -> Iterator[str]:
-    """A line for each trial, then the best values, if they are better than params.yaml."""
+    """A line for each trial, then the best values, if they are better than params.yaml.
+
+    Raises FpplmError, after the trials, if none ran to its end.
+    """
     for row in found.rows:
         values = ", ".join(f"{name} {value}" for name, value in row.values.items()) or "params.yaml as it is"
         yield f"dev F1 {row.dev_f1:.4f}  {row.ended}{row.seconds:.0f} s  {values}"
-    if found.best.values:
-        gain = found.best.dev_f1 - found.present.dev_f1
-        yield f"best: {gain:+.4f} over params.yaml, on dev, which chose it"
-        yield from (f"{name}: {value}" for name, value in found.best.values.items())
+    best, present = found.best, found.present
+    if best.values:
+        score = f"{best.dev_f1:.4f}" if present.pruned else f"{best.dev_f1 - present.dev_f1:+.4f} over params.yaml"
+        yield f"best: {score}, on dev, which chose it"
+        yield from (f"{name}: {value}" for name, value in best.values.items())
     else:
         yield "no trial is better than params.yaml as it is"

@@ -12,7 +12,7 @@ from fpplm.studies.ablation import cells_of
 from fpplm.studies.ledger import append_row
 from fpplm.studies.plan import read_plan
 from fpplm.studies.runs import write_params
-from fpplm_core.errors import ParamsError
+from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.params import load
 from fpplm_core.settings import read_yaml
 from tests.conftest import ROOT
@@ -90,6 +90,23 @@ def test_the_best_trial_that_was_not_pruned_is_shown_with_its_gain(folder):
     assert text.count("dev F1") == 4 and "params.yaml as it is" in text and "pruned after 2 epochs" in text
     assert "best: +0.0500 over params.yaml" in text
     assert f"train.lr: {found.best.values['train.lr']}" in text
+
+
+def test_nothing_is_gained_over_a_trial_that_diverged(folder):
+    tuning.write_plan(PARAMS, 2, None)
+    finish(folder, [(0.6, True), (0.5, False), (0.4, False)])
+    found = tuning.tuned()
+    assert found.best.trial == 1 and "best: 0.5000, on dev, which chose it" in tuning.lines(found)
+
+
+def test_a_search_in_which_every_trial_diverged_shows_them_and_is_an_error(folder, monkeypatch):
+    monkeypatch.setattr("fpplm.cli.pipeline.run_flow", lambda *_, **__: finish(folder, [(0.1, True), (0.2, True)]))
+    monkeypatch.chdir(folder)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, name)
+    done = CliRunner().invoke(app, ["tune", "--trials", "1", "--write"])
+    assert done.output.count("pruned after 2 epochs") == 2 and isinstance(done.exception, FpplmError)
+    assert str(done.exception).startswith("every trial diverged or was pruned; lower train.lr")
 
 
 def test_nothing_is_proposed_where_the_project_is_the_best(folder):
