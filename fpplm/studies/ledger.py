@@ -14,7 +14,7 @@ from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.files import append_json_line, read_json_lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LedgerRow:
     """The result of one run.
 
@@ -28,7 +28,7 @@ class LedgerRow:
 
     key: str
     code: str
-    commit: str | None
+    commit: str | None = None
     corpus: str
     arm: str
     seed: int

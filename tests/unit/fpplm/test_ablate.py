@@ -254,6 +254,8 @@ def test_the_ledger_outlives_a_line_that_was_cut_short(tmp_path):
     assert read_ledger(ledger) == [row(cell)]
     append_row(ledger, row(cell, seed=7))
     assert [one.seed for one in read_ledger(ledger)] == [1, 7]
+    append_row(ledger, row(cell, commit=None))  # without Git
+    assert read_ledger(ledger)[-1].commit is None
     assert len(whole) < 700 and b"null" not in whole
 
 
