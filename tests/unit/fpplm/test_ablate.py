@@ -134,7 +134,19 @@ def test_final_runs_have_the_chosen_values_and_the_corpus_keeps_the_last_word_ov
         cells(final=True, search=SEARCH, choices={"plain": chosen["plain"]})
     chosen["plain"]["whole"]["values"] = {"train.lr": 3e-4, "train.epochs": 24}
     like = cells(choices=chosen, arms={"x": {"like": "plain", "train.head_lr": 0.5}}, corpora={"whole": {}})
+    here = cells(choices=chosen, arms={"x": {}}, corpora={"whole": {"arms": {"x": {"like": "plain"}}}})
+    assert {c.settings["train"]["lr"] for c in here} == {3e-4}
     assert {(c.settings["train"][n]) for c in like for n in ("lr", "epochs", "head_lr")} == {3e-4, 3, 0.5}
+
+
+def test_a_corpus_that_is_not_here_needs_no_choice():
+    chosen = {arm: {c: {"values": {"train.lr": 2e-4}} for c in ("small", "whole")} for arm in PLAN["arms"]}
+    runs = cells(final=True, search=SEARCH, choices=chosen)
+    assert {run.corpus for run in runs} == {"small", "whole"}
+    plain = cells(final=True, common=PLAN["common"] | {"train.lr": 2e-4})
+    assert [run.key for run in runs] == [run.key for run in plain]
+    with pytest.raises(ParamsError, match=r"unknown parameter, got 'train.lrr'"):
+        cells(corpora={"elsewhere": PLAN["corpora"]["elsewhere"] | {"train.lrr": 1}})
 
 
 def test_values_may_name_the_corpus():
