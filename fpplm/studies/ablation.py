@@ -104,11 +104,11 @@ def content(path: str) -> str:
     return whole.hexdigest()
 
 
-def cells_of(plan: Path, results: Path, final: bool) -> list[Cell]:
-    """The runs of a plan file; `results` is the folder with the chosen values. Raises ParamsError."""
+def cells_of(plan: Path, results: Path, final: bool, only_chosen: bool = False) -> list[Cell]:
+    """The runs of a plan file; `results` is the folder with the chosen values. Raises ParamsError as `grid`."""
     wanted = read_plan(plan)
     chosen = read_choices(plan, results) if final or wanted.choices else {}
-    return list(grid(wanted, chosen, final))
+    return list(grid(wanted, chosen, final, only_chosen))
 
 
 def by_key(cells: Iterable[Cell]) -> dict[tuple[str, str], Cell]:
@@ -119,11 +119,12 @@ def by_key(cells: Iterable[Cell]) -> dict[tuple[str, str], Cell]:
     return found
 
 
-def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
+def grid(plan: Plan, choices: Choices, final: bool, only_chosen: bool = False) -> Iterator[Cell]:
     """Every run of a plan whose corpus exists: its trials on dev, or the final runs at the chosen values.
 
     The order is trial by trial, or seed by seed, so that the arms of an unfinished ablation are already paired. Raises
-    ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing.
+    ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing (with `only_chosen`, its
+    runs are left out).
     """
     search, base = None if final else plan.search, read_yaml(ROOT / paths.PARAMS)
     draws = draw(search) if search else [{}]
@@ -137,9 +138,10 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
                 source = source_of(plan, corpus, arm, final)
                 chosen = choices.get(source, {}).get(corpus, {}).get("values")
                 cell = cell_of(base, plan, corpus, arm, chosen or {}, drawn, final)
-                if not (ROOT / cell.settings["data"]["path"]).is_dir():
+                lacking = source and chosen is None
+                if not (ROOT / cell.settings["data"]["path"]).is_dir() or (lacking and only_chosen):
                     continue
-                if source and chosen is None:
+                if lacking:
                     do = "run the trials; if every trial diverged, widen the search or remove the arm"
                     raise ParamsError("no choice for this arm and corpus", where=arm, got=f"{source}, {corpus}", do=do)
                 yield seeded(cell._replace(trial=number), seed)

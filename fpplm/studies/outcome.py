@@ -34,9 +34,9 @@ def write_outcome(plan: Path, results: Path) -> str:
     ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
     name = choosing(plan)
     chosen = name is None or choices_file(name, results).exists()
-    parts = [on_dev(rows_of(cells_of(plan, results, final=False), ledger))]
+    parts = [on_dev(rows_of(cells_of(plan, results, final=False, only_chosen=True), ledger))]
     found: Runs = {}
-    finals = cells_of(plan, results, final=True) if chosen else []
+    finals = cells_of(plan, results, final=True, only_chosen=True) if chosen else []
     for row in rows_of(finals, ledger):
         found.setdefault(row.arm, {}).setdefault(row.corpus, {})[row.seed] = row
     if found:

@@ -252,6 +252,25 @@ def test_the_choices_of_a_corpus_that_is_not_here_stay(plan, tmp_path):
     assert found["plain"]["elsewhere"] == earlier["plain"]["elsewhere"]
 
 
+def test_an_arm_whose_trials_all_diverged_has_its_line_on_dev_and_blocks_final_runs_alone(plan, tmp_path):
+    file = plan(search=SEARCH, corpora={"whole": {}}, arms={"plain": {}, "wild": {"train.head_lr": 0.9}})
+    for cell in cells_of(file, tmp_path, final=False):
+        append_row(tmp_path / "runs.jsonl", row(cell, pruned=cell.arm == "wild"))
+    write_choices(file, tmp_path)
+    follower = plan(
+        "after", choices="plan", arms={name: {"like": name} for name in ("plain", "wild")}, corpora={"whole": {}}
+    )
+    for runs, final in ((file, True), (follower, False)):
+        with pytest.raises(ParamsError, match=r"wild: no choice .* got wild, .*if every trial diverged"):
+            cells_of(runs, tmp_path, final)
+    for cell in cells_of(file, tmp_path, final=True, only_chosen=True):
+        append_row(tmp_path / "runs.jsonl", final_row(cell, (1, 1, 1)))
+    text = write_outcome(file, tmp_path)
+    assert "| whole | wild | 4 | 4 |  |  |  |" in text and "| plain | 50.0 | 50.0 |" in text
+    append_row(tmp_path / "runs.jsonl", row(cells_of(follower, tmp_path, final=False, only_chosen=True)[0]))
+    assert "| whole | plain | 1 |" in write_outcome(follower, tmp_path)
+
+
 def test_a_trial_that_was_pruned_is_never_chosen():
     (cell, *_) = cells(search=SEARCH)
     assert choose([row(cell, pruned=True, dev_f1=0.9)]) == {}
