@@ -25,7 +25,7 @@ from fpplm.registry.sources import commit_without, require_committed
 from fpplm.studies.ablation import Cell, by_key, cells_of
 from fpplm.studies.choices import write_choices
 from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
-from fpplm.studies.plan import read_plan, used_files
+from fpplm.studies.plan import choices_file, choices_in, read_plan, used_files
 from fpplm.studies.runs import PREPARED, run_here
 from fpplm.terminal.progress import duration
 from fpplm_core.errors import FpplmError
@@ -40,6 +40,8 @@ def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False, clu
     Raises RegistryError for final runs if the plan, the choices or params.yaml are not committed as they are.
     """
     choices = require_committed(used_files(plan, results)) if final else None
+    if not final:
+        choices_in(choices_file(plan.stem, results))  # raises now what would end it after hours of runs
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     run_all = run_missing.with_options(task_runner=runner)
     if cluster is None:

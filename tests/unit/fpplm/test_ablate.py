@@ -250,6 +250,9 @@ def test_the_choices_of_a_corpus_that_is_not_here_stay(plan, tmp_path):
     found = yaml.safe_load(choices.read_text())
     assert found.keys() == {"plain"} and found["plain"].keys() == {"whole", "elsewhere"}
     assert found["plain"]["elsewhere"] == earlier["plain"]["elsewhere"]
+    choices.write_text("# nothing yet\n")
+    write_choices(file, tmp_path)
+    assert yaml.safe_load(choices.read_text()) == {"plain": {"whole": found["plain"]["whole"]}}
 
 
 def test_an_arm_whose_trials_all_diverged_has_its_line_on_dev_and_blocks_final_runs_alone(plan, tmp_path):
