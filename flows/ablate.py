@@ -24,7 +24,7 @@ from fpplm.pipeline.flow import end_on_sigterm
 from fpplm.registry.sources import commit_without, require_committed
 from fpplm.studies.ablation import Cell, by_key, cells_of
 from fpplm.studies.choices import write_choices
-from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
+from fpplm.studies.ledger import LedgerRow, append_row, read_ledger, row_of
 from fpplm.studies.plan import choices_file, choices_in, read_plan, used_files
 from fpplm.studies.runs import PREPARED, run_here
 from fpplm.terminal.progress import duration
@@ -69,7 +69,7 @@ def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choice
     for corpus in sorted(read_plan(plan).corpora.keys() - {cell.corpus for cell in cells}):
         print(f"{corpus} is left out: its folder is not there")
     wanted = by_key(cells)
-    finished = [row for row in read_ledger(ledger) if (row.key, row.code) in wanted]
+    finished = [row_of(wanted[key], row) for row in read_ledger(ledger) if (key := (row.key, row.code)) in wanted]
     done = {(row.key, row.code) for row in finished}
     todo = [cell for key, cell in wanted.items() if key not in done]
     print(f"{len(wanted)} runs, {len(wanted) - len(todo)} done", flush=True)

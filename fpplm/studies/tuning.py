@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm.pipeline import paths
-from fpplm.studies.ablation import cells_of
-from fpplm.studies.ledger import LedgerRow, read_ledger
+from fpplm.studies.ablation import by_key, cells_of
+from fpplm.studies.ledger import LedgerRow, read_ledger, row_of
 from fpplm.studies.plan import Changes, Plan
 from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text
@@ -59,7 +59,8 @@ def write_plan(params: Params, trials: int, space: Changes | None) -> Path:
 def tuned() -> Tuning:
     """The trials of the plan. Raises KeyError if one of them is not in the ledger."""
     ledger = {(row.key, row.code): row for row in read_ledger(FOLDER / "runs.jsonl")}
-    rows = [ledger[cell.key, cell.code] for cell in cells_of(PLAN, FOLDER, final=False)]
+    cells = by_key(cells_of(PLAN, FOLDER, final=False))
+    rows = [row_of(cell, ledger[key]) for key, cell in cells.items()]
     return Tuning(sorted(rows, key=lambda row: -row.dev_f1), rows[0])
 
 

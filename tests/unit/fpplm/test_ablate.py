@@ -236,6 +236,21 @@ def test_choices_are_made_of_finished_trials_alone_and_final_runs_need_them(plan
     assert used_files(after, tmp_path)[-1] == tmp_path / "plan.choices.yaml"
 
 
+def test_arms_and_plans_that_share_a_run_each_have_it_with_their_own_names(plan, tmp_path):
+    search = {"trials": 6, "space": {"train.epochs": [6, 12]}}
+    file = plan(search=search, corpora={"whole": {}}, arms={"plain": {}, "the same": {}})
+    first, second = by_key(cells_of(file, tmp_path, final=False)).values()
+    foreign = {"arm": "another", "corpus": "another", "trial": None, "values": {}}
+    for cell, facts in ((first, {"dev_f1": 0.7, **foreign}), (second, {"dev_f1": 0.6})):
+        append_row(tmp_path / "runs.jsonl", row(cell, **facts))
+    write_choices(file, tmp_path)
+    choice = {"whole": {"values": first.values, "trial": 0, "dev_f1": 0.7}}
+    assert read_yaml(tmp_path / "plan.choices.yaml") == {"plain": choice, "the same": choice}
+    text = write_outcome(file, tmp_path)
+    for arm in ("plain", "the same"):
+        assert f"| whole | {arm} | 2 | 0 | 70.0 | 10 | train.epochs {first.values['train.epochs']} |" in text
+
+
 def test_the_choices_of_a_corpus_that_is_not_here_stay(plan, tmp_path):
     choices = tmp_path / "plan.choices.yaml"
     earlier = {"plain": {"elsewhere": {"values": {"train.lr": 1e-4}}, "removed": {}}, "removed": {"elsewhere": {}}}

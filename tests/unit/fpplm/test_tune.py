@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from fpplm.cli.main import app
 from fpplm.project.overrides import set_chosen
 from fpplm.studies import tuning
-from fpplm.studies.ablation import cells_of
+from fpplm.studies.ablation import by_key, cells_of
 from fpplm.studies.ledger import append_row
 from fpplm.studies.plan import read_plan
 from fpplm.studies.runs import write_params
@@ -114,6 +114,16 @@ def test_nothing_is_proposed_where_the_project_is_the_best(folder):
     finish(folder, [(0.6, False), (0.6, False)])
     assert not tuning.tuned().best.values
     assert list(tuning.lines(tuning.tuned()))[-1] == "no trial is better than params.yaml as it is"
+
+
+def test_nothing_is_proposed_again_after_it_was_written(folder):
+    tuning.write_plan(PARAMS, 4, {"train.lr": [PARAMS.train.lr, 1e-5]})
+    now, other = by_key(cells_of(folder / "plan.yaml", folder, final=False)).values()
+    append_row(folder / "runs.jsonl", row(now, dev_f1=0.7, trial=3, values={"train.lr": PARAMS.train.lr}))
+    append_row(folder / "runs.jsonl", row(other, dev_f1=0.6))
+    found = tuning.tuned()
+    assert found.present.values == found.best.values == {} and found.present.trial == 0 and len(found.rows) == 2
+    assert list(tuning.lines(found))[-1] == "no trial is better than params.yaml as it is"
 
 
 def test_chosen_values_are_written_and_nothing_else_changes(tmp_path):
