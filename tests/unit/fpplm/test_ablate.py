@@ -16,7 +16,7 @@ from fpplm.studies.ablation import by_key, cells_of, content, grid
 from fpplm.studies.choices import choose, write_choices
 from fpplm.studies.forest import WIDTH, forest
 from fpplm.studies.ledger import LedgerRow, append_row, packed, read_ledger, unpacked
-from fpplm.studies.outcome import write_outcome
+from fpplm.studies.outcome import mean_seconds, write_outcome
 from fpplm.studies.plan import Plan, read_plan, used_files
 from fpplm.studies.runs import counts_by_document, mislabelled, read_curve, spread
 from fpplm.studies.scatter import scatter
@@ -445,6 +445,13 @@ def test_without_a_search_there_are_the_mean_score_and_the_median_seconds(plan, 
     for cell, seconds in zip(cells_of(file, tmp_path, final=False), (10.0, 11.0, 90.0), strict=True):
         append_row(tmp_path / "runs.jsonl", row(cell, dev_f1=0.5 + cell.seed / 100, seconds=seconds))
     assert "| whole | plain | 3 | 0 | 52.0 | 11 |" in write_outcome(file, tmp_path)
+
+
+def test_one_slow_run_hardly_counts_in_the_seconds_of_an_arm():
+    (cell, *_) = cells()
+    seconds = {"a": (10.0, 11.0, 90.0), "b": (20.0, 21.0, 22.0)}
+    runs = {corpus: {n: row(cell, seconds=s) for n, s in enumerate(own)} for corpus, own in seconds.items()}
+    assert mean_seconds(runs) == 16
 
 
 def test_without_a_run_of_the_plan_nothing_is_written(plan, tmp_path):
