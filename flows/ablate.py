@@ -24,8 +24,8 @@ from fpplm.pipeline.flow import end_on_sigterm
 from fpplm.registry.sources import commit_without, require_committed
 from fpplm.studies.ablation import Cell, by_key, cells_of
 from fpplm.studies.choices import write_choices
-from fpplm.studies.ledger import LedgerRow, append_row, read_ledger
-from fpplm.studies.plan import read_plan, used_files
+from fpplm.studies.ledger import LedgerRow, append_row, read_ledger, row_of
+from fpplm.studies.plan import choices_file, choices_in, read_plan, used_files
 from fpplm.studies.runs import PREPARED, run_here
 from fpplm.terminal.progress import duration
 from fpplm_core.errors import FpplmError
@@ -40,6 +40,8 @@ def ablate(plan: Path, results: Path, workers: int = 1, final: bool = False, clu
     Raises RegistryError for final runs if the plan, the choices or params.yaml are not committed as they are.
     """
     choices = require_committed(used_files(plan, results)) if final else None
+    if not final:
+        choices_in(choices_file(plan.stem, results))  # raises now what would end it after hours of runs
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     run_all = run_missing.with_options(task_runner=runner)
     if cluster is None:
@@ -67,7 +69,7 @@ def run_missing(plan: Path, results: Path, run: Callable[..., LedgerRow], choice
     for corpus in sorted(read_plan(plan).corpora.keys() - {cell.corpus for cell in cells}):
         print(f"{corpus} is left out: its folder is not there")
     wanted = by_key(cells)
-    finished = [row for row in read_ledger(ledger) if (row.key, row.code) in wanted]
+    finished = [row_of(wanted[key], row) for row in read_ledger(ledger) if (key := (row.key, row.code)) in wanted]
     done = {(row.key, row.code) for row in finished}
     todo = [cell for key, cell in wanted.items() if key not in done]
     print(f"{len(wanted)} runs, {len(wanted) - len(todo)} done", flush=True)

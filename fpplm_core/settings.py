@@ -68,7 +68,10 @@ def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | N
 
 
 def _errors(kind: type[BaseModel], values: Any) -> list[ErrorDetails]:
-    """The errors of pydantic; those of booleans are of its strict mode, in which true is not 1."""
+    """The errors of pydantic; those of booleans are of its strict mode, in which true is not 1.
+
+    In that mode a list is no tuple or set, and its items are not looked at: no field may be one.
+    """
     strict, lax = (_errors_in_mode(kind, values, strict) for strict in (True, False))
     booleans = [detail for detail in strict if isinstance(detail["input"], bool)]
     wrong = {detail["loc"][:depth] for detail in booleans for depth in range(len(detail["loc"]) + 1)}

@@ -168,7 +168,8 @@ def tune(
         plan = write_plan(load(), trials, (read_yaml(space) or {}) if space else None)
         run_flow("ablate", plan=plan, results=FOLDER, workers=workers, cluster=cluster)
         found = tuned()
-    typer.echo("\n".join(lines(found)))
+    for line in lines(found):
+        typer.echo(line)
     if write and found.best.values:
         with project_lock("fail"):
             set_chosen(PARAMS, found.best.values)

@@ -104,11 +104,11 @@ def content(path: str) -> str:
     return whole.hexdigest()
 
 
-def cells_of(plan: Path, results: Path, final: bool) -> list[Cell]:
-    """The runs of a plan file; `results` is the folder with the chosen values. Raises ParamsError."""
+def cells_of(plan: Path, results: Path, final: bool, only_chosen: bool = False) -> list[Cell]:
+    """The runs of a plan file; `results` is the folder with the chosen values. Raises ParamsError as `grid`."""
     wanted = read_plan(plan)
     chosen = read_choices(plan, results) if final or wanted.choices else {}
-    return list(grid(wanted, chosen, final))
+    return list(grid(wanted, chosen, final, only_chosen))
 
 
 def by_key(cells: Iterable[Cell]) -> dict[tuple[str, str], Cell]:
@@ -119,11 +119,12 @@ def by_key(cells: Iterable[Cell]) -> dict[tuple[str, str], Cell]:
     return found
 
 
-def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
+def grid(plan: Plan, choices: Choices, final: bool, only_chosen: bool = False) -> Iterator[Cell]:
     """Every run of a plan whose corpus exists: its trials on dev, or the final runs at the chosen values.
 
     The order is trial by trial, or seed by seed, so that the arms of an unfinished ablation are already paired. Raises
-    ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing.
+    ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing (with `only_chosen`, its
+    runs are left out).
     """
     search, base = None if final else plan.search, read_yaml(ROOT / paths.PARAMS)
     draws = draw(search) if search else [{}]
@@ -134,9 +135,16 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
                 if number and own.get("search") is False:
                     continue
                 drawn = draws[number] if number is not None and own.get("search") is not False else {}
-                cell = cell_of(base, plan, corpus, arm, choices, drawn, final)
-                if (ROOT / cell.settings["data"]["path"]).is_dir():
-                    yield seeded(cell._replace(trial=number), seed)
+                source = source_of(plan, corpus, arm, final)
+                chosen = choices.get(source, {}).get(corpus, {}).get("values")
+                cell = cell_of(base, plan, corpus, arm, chosen or {}, drawn, final)
+                lacking = source and chosen is None
+                if not (ROOT / cell.settings["data"]["path"]).is_dir() or (lacking and only_chosen):
+                    continue
+                if lacking:
+                    do = "run the trials; if every trial diverged, widen the search or remove the arm"
+                    raise ParamsError("no choice for this arm and corpus", where=arm, got=f"{source}, {corpus}", do=do)
+                yield seeded(cell._replace(trial=number), seed)
 
 
 def seeded(cell: Cell, seed: int) -> Cell:
@@ -144,20 +152,20 @@ def seeded(cell: Cell, seed: int) -> Cell:
     return cell._replace(seed=seed, settings=settings)
 
 
+def source_of(plan: Plan, corpus: str, arm: str, final: bool) -> str:
+    """The arm whose choice a cell takes; empty if it takes none."""
+    own = {**plan.arms[arm], **plan.corpora[corpus].get("arms", {}).get(arm, {})}
+    return own.get("like") or (arm if final and plan.search else "")
+
+
 def cell_of(
-    base: dict[str, Any], plan: Plan, corpus: str, arm: str, choices: Choices, drawn: Changes, final: bool
+    base: dict[str, Any], plan: Plan, corpus: str, arm: str, chosen: Changes, drawn: Changes, final: bool
 ) -> Cell:
     """The cell of an arm on a corpus, without its seed; `base` is the content of params.yaml. Raises ParamsError."""
     where, own = dict(plan.corpora[corpus]), dict(plan.arms[arm])
     data = [where.pop(*size) for size in (("train_sentences", None), ("dev_sentences", None), ("noise", 0.0))]
     own |= where.pop("arms", {}).get(arm, {})
     trainer, _, like = own.pop("trainer", False), own.pop("search", None), own.pop("like", None)
-    chosen: Changes = {}
-    if source := like or (arm if final and plan.search else None):
-        try:
-            chosen = choices[source][corpus]["values"]
-        except KeyError:
-            raise ParamsError("no choice for this arm and corpus", where=arm, got=f"{source}, {corpus}") from None
     parts = [plan.common, where, own, drawn]
     changes = {name: value for part in ([chosen, *parts] if like else [*parts, chosen]) for name, value in part.items()}
     for name, value in changes.items():

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fpplm.studies.ablation import cells_of
-from fpplm.studies.ledger import LedgerRow, read_ledger
-from fpplm.studies.plan import Choices, choices_file, read_plan
+from fpplm.studies.ledger import LedgerRow, read_ledger, row_of
+from fpplm.studies.plan import Choices, choices_file, choices_in, read_plan
 from fpplm_core.files import write_text
-from fpplm_core.settings import read_yaml, yaml_text
+from fpplm_core.settings import yaml_text
 
 HEADING = "# What the trials on dev chose. Commit it, then: fpplm ablate PLAN --final\n"
 
@@ -24,8 +24,8 @@ def write_choices(plan: Path, results: Path) -> None:
     if wanted.search is None or not cells:
         return
     rows = {(row.key, row.code): row for row in read_ledger(results / "runs.jsonl")}
-    chosen = choose(rows[cell.key, cell.code] for cell in cells)
-    earlier: Choices = read_yaml(file) if file.exists() else {}
+    chosen = choose(row_of(cell, rows[cell.key, cell.code]) for cell in cells)
+    earlier = choices_in(file)
     for corpus in wanted.corpora.keys() - {cell.corpus for cell in cells}:
         for arm in wanted.arms.keys() & {arm for arm, own in earlier.items() if corpus in own}:
             chosen.setdefault(arm, {})[corpus] = earlier[arm][corpus]

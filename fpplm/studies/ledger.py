@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fpplm.studies.ablation import Cell
 from fpplm_core.evaluation.metrics import SentenceCounts
 from fpplm_core.files import append_json_line, read_json_lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LedgerRow:
     """The result of one run.
 
@@ -28,7 +29,7 @@ class LedgerRow:
 
     key: str
     code: str
-    commit: str | None
+    commit: str | None = None
     corpus: str
     arm: str
     seed: int
@@ -54,6 +55,11 @@ class LedgerRow:
 def read_ledger(ledger: Path) -> list[LedgerRow]:
     """The finished runs, without lines that were cut short when an ablation was killed."""
     return [LedgerRow(**values) for values in read_json_lines(ledger)]
+
+
+def row_of(cell: Cell, row: LedgerRow) -> LedgerRow:
+    """A row as that of this cell: equal draws, arms and plans share a run, which the ledger has under one of them."""
+    return replace(row, corpus=cell.corpus, arm=cell.arm, trial=cell.trial, values=cell.values)
 
 
 def append_row(ledger: Path, row: LedgerRow) -> None:

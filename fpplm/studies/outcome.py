@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fpplm.studies.ablation import Cell, cells_of
 from fpplm.studies.forest import forest
-from fpplm.studies.ledger import LedgerRow, read_ledger, unpacked
+from fpplm.studies.ledger import LedgerRow, read_ledger, row_of, unpacked
 from fpplm.studies.plan import Plan, choices_file, choosing, read_plan
 from fpplm.studies.scatter import scatter
 from fpplm.studies.statistics import Effect, Pair, effect, spread
@@ -34,9 +33,9 @@ def write_outcome(plan: Path, results: Path) -> str:
     ledger = {row.key: row for row in read_ledger(results / "runs.jsonl")}
     name = choosing(plan)
     chosen = name is None or choices_file(name, results).exists()
-    parts = [on_dev(rows_of(cells_of(plan, results, final=False), ledger))]
+    parts = [on_dev(rows_of(cells_of(plan, results, final=False, only_chosen=True), ledger))]
     found: Runs = {}
-    finals = cells_of(plan, results, final=True) if chosen else []
+    finals = cells_of(plan, results, final=True, only_chosen=True) if chosen else []
     for row in rows_of(finals, ledger):
         found.setdefault(row.arm, {}).setdefault(row.corpus, {})[row.seed] = row
     if found:
@@ -54,8 +53,8 @@ def write_outcome(plan: Path, results: Path) -> str:
 
 
 def rows_of(cells: Iterable[Cell], ledger: dict[str, LedgerRow]) -> list[LedgerRow]:
-    """The finished runs of these cells, with the cells' arm and corpus names, because plans may share a run."""
-    return [replace(ledger[c.key], arm=c.arm, corpus=c.corpus) for c in cells if c.key in ledger]
+    """The finished runs of these cells."""
+    return [row_of(cell, ledger[cell.key]) for cell in cells if cell.key in ledger]
 
 
 def on_dev(rows: list[LedgerRow]) -> str:
@@ -67,14 +66,15 @@ def on_dev(rows: list[LedgerRow]) -> str:
     for corpus, arm in dict.fromkeys((row.corpus, row.arm) for row in rows):
         own = [row for row in rows if (row.corpus, row.arm) == (corpus, arm)]
         ended = [row for row in own if not row.pruned]
+        runs, whole = (len({row.key for row in part}) for part in (own, ended))  # equal draws are one run
         if not ended:  # all have diverged
-            lines.append(f"| {corpus} | {arm} | {len(own)} | {len(own)} |  |  |  |")
+            lines.append(f"| {corpus} | {arm} | {runs} | {runs} |  |  |  |")
             continue
         best = max(ended, key=lambda row: row.dev_f1)
         shown = [best] if best.trial is not None else ended
         score, seconds = np.mean([row.dev_f1 for row in shown]), np.median([row.seconds for row in shown])
         values = ", ".join(f"{name} {value}" for name, value in best.values.items())
-        cells = (corpus, arm, len(own), len(own) - len(ended), f"{100 * score:.1f}", f"{seconds:.0f}", values)
+        cells = (corpus, arm, runs, runs - whole, f"{100 * score:.1f}", f"{seconds:.0f}", values)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "## Dev\n\n" + "\n".join(lines) + "\n" if rows else ""
 

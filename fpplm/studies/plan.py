@@ -38,6 +38,10 @@ class Search(Settings):
     present: bool = False
 
 
+class ChoicesFile(Settings):
+    arms: Choices
+
+
 class Plan(Settings):
     """A plan file.
 
@@ -88,8 +92,13 @@ def read_choices(plan: Path, results: Path) -> Choices:
     file = choices_file(name, results)
     if not file.exists():
         raise ParamsError("no choices yet", where=str(file), do=f"run: fpplm ablate {plan.with_stem(name)}")
-    found: Choices = read_yaml(file)
-    return found
+    return choices_in(file)
+
+
+def choices_in(file: Path) -> Choices:
+    """The choices in a file, none if it is missing or empty. Raises ParamsError if it holds something else."""
+    found = read_yaml(file) if file.exists() else None
+    return ChoicesFile.parse({"arms": found or {}}, str(file)).arms
 
 
 def changed(base: dict[str, Any], changes: Changes, where: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fpplm.pipeline import paths
-from fpplm.studies.ablation import cells_of
-from fpplm.studies.ledger import LedgerRow, read_ledger
+from fpplm.studies.ablation import by_key, cells_of
+from fpplm.studies.ledger import LedgerRow, read_ledger, row_of
 from fpplm.studies.plan import Changes, Plan
+from fpplm_core.errors import FpplmError
 from fpplm_core.files import write_text
 from fpplm_core.params import Params
 from fpplm_core.settings import yaml_text
@@ -27,7 +28,12 @@ class Tuning(NamedTuple):
 
     @property
     def best(self) -> LedgerRow:
-        return next(row for row in self.rows if not row.pruned)
+        """The best trial that ran to its end. Raises FpplmError if none has."""
+        for row in self.rows:
+            if not row.pruned:
+                return row
+        do = "lower train.lr and train.head_lr in params.yaml, or the rates in --space"
+        raise FpplmError("every trial diverged or was pruned", do=do)
 
 
 def default_space(params: Params) -> dict[str, Any]:
@@ -53,18 +59,23 @@ def write_plan(params: Params, trials: int, space: Changes | None) -> Path:
 def tuned() -> Tuning:
     """The trials of the plan. Raises KeyError if one of them is not in the ledger."""
     ledger = {(row.key, row.code): row for row in read_ledger(FOLDER / "runs.jsonl")}
-    rows = [ledger[cell.key, cell.code] for cell in cells_of(PLAN, FOLDER, final=False)]
+    cells = by_key(cells_of(PLAN, FOLDER, final=False))
+    rows = [row_of(cell, ledger[key]) for key, cell in cells.items()]
     return Tuning(sorted(rows, key=lambda row: -row.dev_f1), rows[0])
 
 
 def lines(found: Tuning) -> Iterator[str]:
-    """A line for each trial, then the best values, if they are better than params.yaml."""
+    """A line for each trial, then the best values, if they are better than params.yaml.
+
+    Raises FpplmError, after the trials, if none ran to its end.
+    """
     for row in found.rows:
         values = ", ".join(f"{name} {value}" for name, value in row.values.items()) or "params.yaml as it is"
         yield f"dev F1 {row.dev_f1:.4f}  {row.ended}{row.seconds:.0f} s  {values}"
-    if found.best.values:
-        gain = found.best.dev_f1 - found.present.dev_f1
-        yield f"best: {gain:+.4f} over params.yaml, on dev, which chose it"
-        yield from (f"{name}: {value}" for name, value in found.best.values.items())
+    best, present = found.best, found.present
+    if best.values:
+        score = f"{best.dev_f1:.4f}" if present.pruned else f"{best.dev_f1 - present.dev_f1:+.4f} over params.yaml"
+        yield f"best: {score}, on dev, which chose it"
+        yield from (f"{name}: {value}" for name, value in best.values.items())
     else:
         yield "no trial is better than params.yaml as it is"

@@ -20,16 +20,17 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
 _MARK = "\ufeff"
 # What shows nothing, but for marks such as variation selectors, the tags of flags, Mongolian's vowel separator, and
 # joiners where words need them: after a virama (Malayalam), before a mark of a script (the ya-phala of Bengali), beside
-# a letter of a cursive script and between two of them (Persian), and within an emoji.
+# a letter of a cursive script, between two of them, before a suffix and at an abbreviation's end (Persian), and within
+# an emoji.
 _CURSIVE = r"[\p{jt=Dual_Joining}\p{jt=Right_Joining}\p{jt=Left_Joining}]"
 _ZERO_WIDTH = regex.compile(
     rf"""
     [\p{{Default_Ignorable_Code_Point}}--[\p{{L}}\p{{M}}\u180e\u200c\u200d\U000e0020-\U000e007f]]
-    | (?<! [[\p{{L}}\p{{M}}]&&\p{{Mongolian}}]) \u180e
+    | (?<! [[\p{{L}}\p{{M}}]&&\p{{Mongolian}}]) \u180e | \u180e (?! [\p{{L}}&&\p{{Mongolian}}])
     | (?<! \p{{ccc=9}}) [\u200c\u200d]
       (?<! [\p{{L}}\p{{M}}] (?: \u200c (?=[\p{{M}}--\p{{Inherited}}]) | \u200d (?=\p{{ccc=9}}) )
-         | {_CURSIVE} \p{{jt=Transparent}}* (?: \u200c (?=[\p{{L}}\p{{N}}]) | \u200d (?={_CURSIVE}) )
-         | [\p{{L}}\p{{N}}] \u200c (?={_CURSIVE})
+         | {_CURSIVE} \p{{jt=Transparent}}* (?: \u200c (?=[\p{{L}}\p{{N}}]) | \u200d (?={_CURSIVE}|\p{{P}}|\Z) )
+         | (?: [\p{{L}}\p{{N}}] \p{{M}}* | [\p{{P}}\p{{S}}] ) \u200c (?={_CURSIVE})
          | [\p{{Extended_Pictographic}}\p{{Emoji_Modifier}}\ufe0f] \u200d (?=\p{{Extended_Pictographic}}) )
     """,
     regex.V1 | regex.VERBOSE,

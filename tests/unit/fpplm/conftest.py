@@ -1,13 +1,16 @@
-"""A small project whose code is cut as ours is: a core, and a package of stages."""
+"""A small project whose code is cut as ours is: a core, and a package of stages. And a tracker that counts words."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fpplm.pipeline import fingerprint
+from fpplm_core.tracking import tracked_by
 
 FILES = {
     "smallcore/__init__.py": '"""A core."""\n',
@@ -43,3 +46,17 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the project, which is the working directory."""
     enter(tmp_path, monkeypatch)
     return tmp_path
+
+
+@pytest.fixture
+def told_words() -> Iterator[list[int]]:
+    """The words of each item, as the loops tell them to a tracker."""
+    told: list[int] = []
+
+    def tracker(items: Iterable[Any], what: str, total: int | None, size: object, words: Callable[[Any], int]) -> Any:
+        for item in items:
+            told.append(words(item))
+            yield item
+
+    with tracked_by(tracker):
+        yield told

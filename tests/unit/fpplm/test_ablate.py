@@ -16,7 +16,7 @@ from fpplm.studies.ablation import by_key, cells_of, content, grid
 from fpplm.studies.choices import choose, write_choices
 from fpplm.studies.forest import WIDTH, forest
 from fpplm.studies.ledger import LedgerRow, append_row, packed, read_ledger, unpacked
-from fpplm.studies.outcome import write_outcome
+from fpplm.studies.outcome import mean_seconds, write_outcome
 from fpplm.studies.plan import Plan, read_plan, used_files
 from fpplm.studies.runs import counts_by_document, mislabelled, read_curve, spread
 from fpplm.studies.scatter import scatter
@@ -134,7 +134,19 @@ def test_final_runs_have_the_chosen_values_and_the_corpus_keeps_the_last_word_ov
         cells(final=True, search=SEARCH, choices={"plain": chosen["plain"]})
     chosen["plain"]["whole"]["values"] = {"train.lr": 3e-4, "train.epochs": 24}
     like = cells(choices=chosen, arms={"x": {"like": "plain", "train.head_lr": 0.5}}, corpora={"whole": {}})
+    here = cells(choices=chosen, arms={"x": {}}, corpora={"whole": {"arms": {"x": {"like": "plain"}}}})
+    assert {c.settings["train"]["lr"] for c in here} == {3e-4}
     assert {(c.settings["train"][n]) for c in like for n in ("lr", "epochs", "head_lr")} == {3e-4, 3, 0.5}
+
+
+def test_a_corpus_that_is_not_here_needs_no_choice():
+    chosen = {arm: {c: {"values": {"train.lr": 2e-4}} for c in ("small", "whole")} for arm in PLAN["arms"]}
+    runs = cells(final=True, search=SEARCH, choices=chosen)
+    assert {run.corpus for run in runs} == {"small", "whole"}
+    plain = cells(final=True, common=PLAN["common"] | {"train.lr": 2e-4})
+    assert [run.key for run in runs] == [run.key for run in plain]
+    with pytest.raises(ParamsError, match=r"unknown parameter, got 'train.lrr'"):
+        cells(corpora={"elsewhere": PLAN["corpora"]["elsewhere"] | {"train.lrr": 1}})
 
 
 def test_values_may_name_the_corpus():
@@ -224,6 +236,21 @@ def test_choices_are_made_of_finished_trials_alone_and_final_runs_need_them(plan
     assert used_files(after, tmp_path)[-1] == tmp_path / "plan.choices.yaml"
 
 
+def test_arms_and_plans_that_share_a_run_each_have_it_with_their_own_names(plan, tmp_path):
+    search = {"trials": 6, "space": {"train.epochs": [6, 12]}}
+    file = plan(search=search, corpora={"whole": {}}, arms={"plain": {}, "the same": {}})
+    first, second = by_key(cells_of(file, tmp_path, final=False)).values()
+    foreign = {"arm": "another", "corpus": "another", "trial": None, "values": {}}
+    for cell, facts in ((first, {"dev_f1": 0.7, **foreign}), (second, {"dev_f1": 0.6})):
+        append_row(tmp_path / "runs.jsonl", row(cell, **facts))
+    write_choices(file, tmp_path)
+    choice = {"whole": {"values": first.values, "trial": 0, "dev_f1": 0.7}}
+    assert read_yaml(tmp_path / "plan.choices.yaml") == {"plain": choice, "the same": choice}
+    text = write_outcome(file, tmp_path)
+    for arm in ("plain", "the same"):
+        assert f"| whole | {arm} | 2 | 0 | 70.0 | 10 | train.epochs {first.values['train.epochs']} |" in text
+
+
 def test_the_choices_of_a_corpus_that_is_not_here_stay(plan, tmp_path):
     choices = tmp_path / "plan.choices.yaml"
     earlier = {"plain": {"elsewhere": {"values": {"train.lr": 1e-4}}, "removed": {}}, "removed": {"elsewhere": {}}}
@@ -238,6 +265,28 @@ def test_the_choices_of_a_corpus_that_is_not_here_stay(plan, tmp_path):
     found = yaml.safe_load(choices.read_text())
     assert found.keys() == {"plain"} and found["plain"].keys() == {"whole", "elsewhere"}
     assert found["plain"]["elsewhere"] == earlier["plain"]["elsewhere"]
+    choices.write_text("# nothing yet\n")
+    write_choices(file, tmp_path)
+    assert yaml.safe_load(choices.read_text()) == {"plain": {"whole": found["plain"]["whole"]}}
+
+
+def test_an_arm_whose_trials_all_diverged_has_its_line_on_dev_and_blocks_final_runs_alone(plan, tmp_path):
+    file = plan(search=SEARCH, corpora={"whole": {}}, arms={"plain": {}, "wild": {"train.head_lr": 0.9}})
+    for cell in cells_of(file, tmp_path, final=False):
+        append_row(tmp_path / "runs.jsonl", row(cell, pruned=cell.arm == "wild"))
+    write_choices(file, tmp_path)
+    follower = plan(
+        "after", choices="plan", arms={name: {"like": name} for name in ("plain", "wild")}, corpora={"whole": {}}
+    )
+    for runs, final in ((file, True), (follower, False)):
+        with pytest.raises(ParamsError, match=r"wild: no choice .* got wild, .*if every trial diverged"):
+            cells_of(runs, tmp_path, final)
+    for cell in cells_of(file, tmp_path, final=True, only_chosen=True):
+        append_row(tmp_path / "runs.jsonl", final_row(cell, (1, 1, 1)))
+    text = write_outcome(file, tmp_path)
+    assert "| whole | wild | 4 | 4 |  |  |  |" in text and "| plain | 50.0 | 50.0 |" in text
+    append_row(tmp_path / "runs.jsonl", row(cells_of(follower, tmp_path, final=False, only_chosen=True)[0]))
+    assert "| whole | plain | 1 |" in write_outcome(follower, tmp_path)
 
 
 def test_a_trial_that_was_pruned_is_never_chosen():
@@ -254,6 +303,8 @@ def test_the_ledger_outlives_a_line_that_was_cut_short(tmp_path):
     assert read_ledger(ledger) == [row(cell)]
     append_row(ledger, row(cell, seed=7))
     assert [one.seed for one in read_ledger(ledger)] == [1, 7]
+    append_row(ledger, row(cell, commit=None))  # without Git
+    assert read_ledger(ledger)[-1].commit is None
     assert len(whole) < 700 and b"null" not in whole
 
 
@@ -394,6 +445,13 @@ def test_without_a_search_there_are_the_mean_score_and_the_median_seconds(plan, 
     for cell, seconds in zip(cells_of(file, tmp_path, final=False), (10.0, 11.0, 90.0), strict=True):
         append_row(tmp_path / "runs.jsonl", row(cell, dev_f1=0.5 + cell.seed / 100, seconds=seconds))
     assert "| whole | plain | 3 | 0 | 52.0 | 11 |" in write_outcome(file, tmp_path)
+
+
+def test_one_slow_run_hardly_counts_in_the_seconds_of_an_arm():
+    (cell, *_) = cells()
+    seconds = {"a": (10.0, 11.0, 90.0), "b": (20.0, 21.0, 22.0)}
+    runs = {corpus: {n: row(cell, seconds=s) for n, s in enumerate(own)} for corpus, own in seconds.items()}
+    assert mean_seconds(runs) == 16
 
 
 def test_without_a_run_of_the_plan_nothing_is_written(plan, tmp_path):

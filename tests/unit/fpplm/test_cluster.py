@@ -95,6 +95,16 @@ def test_a_cluster_that_is_not_reached_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_rate_of_the_parts_is_that_of_their_words(
+    tmp_path: Path, source: list[str], monkeypatch: pytest.MonkeyPatch, told_words: list[int]
+) -> None:
+    started(monkeypatch, [])
+    rows = [{"part": 0, "words": words, "notes": [], "error": None} for words in (7, 70)]
+    monkeypatch.setattr(cluster, "rows_of", lambda *_: iter(rows))
+    found = list(cluster.tag_on_cluster("local", source, str(tmp_path / "out"), OPTIONS, resume=False))
+    assert found == told_words == [7, 70]
+
+
 def test_a_file_is_no_folder_for_outputs(tmp_path: Path, source: list[str]) -> None:
     (file := tmp_path / "out").write_text("")
     with pytest.raises(ParamsError, match="not a folder"):

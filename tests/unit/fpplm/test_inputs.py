@@ -159,6 +159,13 @@ def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
     assert found(path) == expected
 
 
+@pytest.mark.parametrize("lines", [["Mira Holt", "", "Otto"], ['{"text": "Mira Holt"}', "{}", '{"tokens": ["Otto"]}']])
+def test_the_rate_of_a_file_is_that_of_its_words(tmp_path: Path, told_words: list[int], lines: list[str]) -> None:
+    path = tmp_path / ("in.jsonl" if "{}" in lines else "in.txt")
+    path.write_text("\n".join(lines))
+    assert len(found(path)) == 3 and told_words == [2, 0, 1]
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "conll"])
 def test_the_own_output_is_an_input_with_the_same_words(tmp_path: Path, kind: inputs.Any) -> None:
     texts = ["Mira Holt/Quarl, né 1,000.", "# x", "O", "Otto   schläft\tdort"]

@@ -16,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from fpplm.studies.plan import Plan
+from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import FpplmError, ParamsError
+from fpplm_core.evaluation.slices import Slice
 from fpplm_core.params import MOVED, Params, load
-from fpplm_core.settings import read_yaml, yaml_text
+from fpplm_core.settings import Settings, read_yaml, yaml_text
 from fpplm_core.training import techniques
 from fpplm_core.training.technique import build
 
@@ -39,6 +42,20 @@ def leaves(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
 
 
 KNOBS = leaves(Params)
+
+
+def settings_in(kind: type[Settings]) -> Iterator[type[Settings]]:
+    yield kind
+    for one in kind.__subclasses__():
+        yield from settings_in(one)
+
+
+def test_no_field_is_a_tuple_or_set_in_which_a_boolean_would_pass_for_a_number() -> None:
+    kinds = set(settings_in(Settings))
+    assert {Params, Plan, Slice, DataSettings} <= kinds
+    for kind in kinds:
+        for name, field in kind.model_fields.items():
+            assert not re.search(r"\b(tuple|set|frozenset)\b", str(field.annotation)), f"{kind.__name__}.{name}"
 
 
 def value_of(name: str) -> Any:

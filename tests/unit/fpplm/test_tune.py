@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 from fpplm.cli.main import app
 from fpplm.project.overrides import set_chosen
 from fpplm.studies import tuning
-from fpplm.studies.ablation import cells_of
+from fpplm.studies.ablation import by_key, cells_of
 from fpplm.studies.ledger import append_row
 from fpplm.studies.plan import read_plan
 from fpplm.studies.runs import write_params
-from fpplm_core.errors import ParamsError
+from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.params import load
 from fpplm_core.settings import read_yaml
 from tests.conftest import ROOT
@@ -92,11 +92,38 @@ def test_the_best_trial_that_was_not_pruned_is_shown_with_its_gain(folder):
     assert f"train.lr: {found.best.values['train.lr']}" in text
 
 
+def test_nothing_is_gained_over_a_trial_that_diverged(folder):
+    tuning.write_plan(PARAMS, 2, None)
+    finish(folder, [(0.6, True), (0.5, False), (0.4, False)])
+    found = tuning.tuned()
+    assert found.best.trial == 1 and "best: 0.5000, on dev, which chose it" in tuning.lines(found)
+
+
+def test_a_search_in_which_every_trial_diverged_shows_them_and_is_an_error(folder, monkeypatch):
+    monkeypatch.setattr("fpplm.cli.pipeline.run_flow", lambda *_, **__: finish(folder, [(0.1, True), (0.2, True)]))
+    monkeypatch.chdir(folder)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copyfile(ROOT / name, name)
+    done = CliRunner().invoke(app, ["tune", "--trials", "1", "--write"])
+    assert done.output.count("pruned after 2 epochs") == 2 and isinstance(done.exception, FpplmError)
+    assert str(done.exception).startswith("every trial diverged or was pruned; lower train.lr")
+
+
 def test_nothing_is_proposed_where_the_project_is_the_best(folder):
     tuning.write_plan(PARAMS, 1, None)
     finish(folder, [(0.6, False), (0.6, False)])
     assert not tuning.tuned().best.values
     assert list(tuning.lines(tuning.tuned()))[-1] == "no trial is better than params.yaml as it is"
+
+
+def test_nothing_is_proposed_again_after_it_was_written(folder):
+    tuning.write_plan(PARAMS, 4, {"train.lr": [PARAMS.train.lr, 1e-5]})
+    now, other = by_key(cells_of(folder / "plan.yaml", folder, final=False)).values()
+    append_row(folder / "runs.jsonl", row(now, dev_f1=0.7, trial=3, values={"train.lr": PARAMS.train.lr}))
+    append_row(folder / "runs.jsonl", row(other, dev_f1=0.6))
+    found = tuning.tuned()
+    assert found.present.values == found.best.values == {} and found.present.trial == 0 and len(found.rows) == 2
+    assert list(tuning.lines(found))[-1] == "no trial is better than params.yaml as it is"
 
 
 def test_chosen_values_are_written_and_nothing_else_changes(tmp_path):

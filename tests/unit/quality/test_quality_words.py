@@ -98,6 +98,8 @@ def found_in_words(*words: str) -> dict[str, list[str]]:
     "word",
     [
         *("نوری\u200cزاده", "خانهٔ\u200cما", "CD\u200cها", "۲۰\u200cساله", "20\u200cساله", "کووید\u200c۱۹"),  # Persian
+        *("۲۰٪\u200cها", "«کتاب»\u200cها", "(IT)\u200cها", "cafe\u0301\u200cها"),
+        *("ه\u200d", "ه\u200d.ش", "۱۳۷۵ه\u200d.ش"),  # the Hijri calendar
         *("ᠬᠠᠷ\u180eᠠ", "ᠬᠠᠷ\u180b\u180eᠠ"),  # Mongolian
         *("র\u200d্য", "র\u200c্য", "গ\u200cু"),  # Bengali: the ya-phala, and a vowel beside its consonant
         "ប៉\u200cី",  # Khmer, a register shifter above its vowel
@@ -123,7 +125,7 @@ def test_joiners_and_selectors_where_words_need_them(word):
         *("a\u0301\u200cb", "a\u200c\u0301", "20\u200cb", "м\u200cир"),
         *("中\u200c国", "東\u200d京", "서\u200d울", "שׁ\u200dל", "ไท\u200cย", "թ\u200dա", "ა\u200dბ"),
         *("न\u200dन", "न\u200cन", "क\u200dी"),  # without a virama
-        *("CD\u200dها", "\u200cها", "می\u200c\u200cخواهم"),
+        *("CD\u200dها", "\u200cها", "می\u200c\u200cخواهم", "»\u200cb", ".\u200d", "م\u200db"),
         "نوری\u200c",
         "\u200dक",
         "👨\u200da",
@@ -131,7 +133,7 @@ def test_joiners_and_selectors_where_words_need_them(word):
         "a\u061cb",
         "\u2066abc\u2069",
         "x\u180ey",
-        "ᠷ\u180e\u180eᠠ",
+        *("ᠷ\u180e\u180eᠠ", "ᠷ\u180eabc", "ᠷ\u180e"),
     ],
 )
 def test_characters_without_a_shape_elsewhere(word):
