@@ -51,9 +51,12 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in LOCATION} | {"LANGUAGE": "C"}
 
 
-def read_committed(commit: str, path: str) -> bytes:
-    """The content of a file of this folder at a commit, byte for byte. Raises RegistryError."""
-    command = ["git", "cat-file", "blob", f"{commit}:./{path}"]
+def read_committed(commit: str, path: str, checked_out: bool = False) -> bytes:
+    """The content of a file of this folder at a commit, byte for byte, or as Git would check it out here.
+
+    Raises RegistryError.
+    """
+    command = ["git", "cat-file", "--filters" if checked_out else "blob", f"{commit}:./{path}"]
     done = subprocess.run(command, env=environment(), capture_output=True, check=False)
     if done.returncode:
         do = "fetch the commit: git fetch --tags"
