@@ -27,10 +27,8 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
         done = subprocess.run(
             ["git", *options, *arguments],
             env=environment(),
-            input=stdin,
+            input=None if stdin is None else os.fsencode(stdin),
             capture_output=True,
-            text=True,
-            errors="surrogateescape",  # names of files may be any bytes
             check=False,
             timeout=PATIENCE if arguments[0] in ("fetch", "push") else None,
         )
@@ -40,10 +38,10 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
     except FileNotFoundError:
         raise RegistryError("git is not installed", do="see: fpplm doctor") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("hint:")]
+        lines = [line for line in os.fsdecode(done.stderr).splitlines() if not line.startswith("hint:")]
         message = " ".join(" ".join(lines).split()) or f"exit code {done.returncode}"
         raise RegistryError(f"git {arguments[0]} failed", got=message[:SHOWN], do="see Git's message, then run again")
-    return done.stdout.rstrip("\n")
+    return os.fsdecode(done.stdout).rstrip("\n")  # names of files may be any bytes
 
 
 def environment() -> dict[str, str]:

@@ -347,11 +347,12 @@ def test_parameters_are_compared_by_their_values(own: Path) -> None:
     assert list(disagreements(manifest, "HEAD")) == ["train.batch_pieces is 256 there, 512 in the manifest"]
 
 
-def test_names_of_files_may_be_any_bytes(own: Path) -> None:
-    name = os.fsdecode(b"data/w/d\xe9v.conll")
+@pytest.mark.parametrize("raw", [b"d\xe9v.conll", b"a\rb\r\nc.conll"])
+def test_names_of_files_may_be_any_bytes(own: Path, raw: bytes) -> None:
+    name = os.fsdecode(b"data/w/" + raw)
     Path(name).write_text("x")
     git("add", "-A")
-    git("commit", "-qm", "a name in Latin-1")
+    git("commit", "-qm", "an unusual name")
     assert name in committed_data("HEAD", {"path": "data/w"}, {})
 
 
