@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,12 @@ DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
 def require_project() -> None:
-    """Raises DataError if the working directory is not a project."""
+    """Raises DataError if the working directory is not a project.
+
+    Raises ModuleNotFoundError first without the extra `pipeline`, which all that a project does needs.
+    """
+    if find_spec("dvc") is None:  # to import it takes a while
+        raise ModuleNotFoundError(name="dvc")
     if not Path("dvc.yaml").exists():
         raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run this in the project's folder")
 

@@ -133,11 +133,11 @@ def ablate(
     cluster: Cluster = None,
 ) -> None:
     """Compares training methods: runs what the ledger lacks, on dev or (--final) on test, and writes tables."""
+    require_project()
     announce(f"ablation {plan}")
     from fpplm.project.lock import study_lock
     from fpplm.studies.outcome import write_outcome
 
-    require_project()
     if not only_report:
         with study_lock():
             run_flow("ablate", plan=plan, results=results, workers=workers, final=final, cluster=cluster)

@@ -84,7 +84,7 @@ def predict(
     """Tags text and writes one JSON line per text: entities with text, label, start, end (characters) and score."""
     from fpplm.prediction.formats import Placed
     from fpplm.prediction.inputs import accepted, read_all, reading_options, require_format
-    from fpplm.prediction.lines import STDIN, known_encoding, require_files, require_rereadable
+    from fpplm.prediction.lines import STDIN, known_encoding, require_files, require_folder, require_rereadable
     from fpplm.prediction.outputs import tag_texts
     from fpplm.prediction.records import without_unwritable
     from fpplm.prediction.shards import count_chunks, parse_shard, texts_of_shard
@@ -106,6 +106,7 @@ def predict(
     if folder is not None:
         require_alone(context, "--folder", {"to", "device", "resume"})
         require_project()
+        require_folder(Path(folder))
         run_flow(
             "predict",
             bundle=bundle,

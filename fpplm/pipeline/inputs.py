@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fpplm.pipeline.code import write_changed
 from fpplm.pipeline.hashes import hash_files
 from fpplm.pipeline.start import tracked_folder
+from fpplm_core.data.text_files import require_name
 from fpplm_core.model.source import encoder_source
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ def unlabelled(params: Params) -> Parts:
     return hash_files(Path(folder)) if folder and Path(folder).is_dir() else {}
 
 
+def data_files(params: Params) -> list[Path]:
+    """All files of data and unlabelled text, which a manifest lists. Raises DataError if a name is not UTF-8."""
+    folders = filter(None, (params.data.path, params.data.unlabelled))
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+    for file in files:
+        require_name(file)
+    return files
+
+
 def start(params: Params) -> Parts:
     """The hash of each file of the model to start from; none without such a folder, which the stage train reports."""
     folder = tracked_folder(params.model)
@@ -57,7 +67,11 @@ INPUT: dict[str, Callable[[Params], Parts]] = {
 
 
 def write_inputs(params: Params) -> dict[str, Parts]:
-    """Writes build/inputs/NAME.json for every input that has changed; returns all inputs by name."""
+    """Writes build/inputs/NAME.json for every input that has changed; returns all inputs by name.
+
+    Raises DataError as `data_files`, which DVC would not name, and EncoderError.
+    """
+    data_files(params)
     found = {name: parts_of(params) for name, parts_of in INPUT.items()}
     write_changed(INPUTS, {name: input_json(parts) for name, parts in found.items()})
     return found

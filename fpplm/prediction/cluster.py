@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import ray
 import ray.data
 import ray.exceptions
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
+from fpplm.prediction.lines import require_folder
 from fpplm.prediction.parts import PARTIAL, Part, locate, parts_of, tag_part, whole_output
 from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError, FpplmError, ParamsError
@@ -189,12 +190,14 @@ def claim(folder: str, run: dict[str, Any], resume: bool) -> None:
 
 
 def outputs_in(folder: str, run: dict[str, Any], resume: bool) -> set[str]:
-    """The names in the folder. Raises ParamsError if it holds outputs of another run, or any without `resume`."""
+    """The names in the folder.
+
+    Raises ParamsError if it is a file or in one, or if it holds outputs of another run, or any without `resume`.
+    """
     filesystem, root = locate(folder)
-    try:
-        infos = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
-    except NotADirectoryError:
-        raise ParamsError("not a folder", where=folder, do="name a new folder") from None
+    if isinstance(filesystem, LocalFileSystem):
+        require_folder(Path(root))
+    infos = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
     names = {info.base_name for info in infos} - {f"{RUN}{PARTIAL}"}
     if RUN in names:
         if not resume:

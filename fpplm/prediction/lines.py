@@ -152,6 +152,13 @@ def require_files(names: Iterable[str], *outputs: str) -> None:
                 raise DataError("the output is an input", where=str(output), do="name another output")
 
 
+def require_folder(folder: Path) -> None:
+    """Raises ParamsError unless there is such a folder, or it can be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ParamsError("not a folder", where=str(there), do="name a new folder")
+
+
 def _is_same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 

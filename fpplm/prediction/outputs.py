@@ -56,9 +56,9 @@ def _opened(output: str, mode: str) -> Iterator[IO[str]]:
             yield stream
             stream.flush()
         except BrokenPipeError:
+            discard(stream.fileno())  # for what the stream still holds
             if output != STDIN:
                 raise FpplmError("the reader of the output has gone", where=output) from None
-            discard(stream.fileno())  # for what the stream still holds
             sys.exit(0)
 
 

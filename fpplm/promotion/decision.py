@@ -85,16 +85,15 @@ def judge(settings: Params, promote: bool) -> Verdict:
 
 
 def earlier_decision(settings: Params, digest: str, incumbent: str | None, promote: bool) -> str | None:
-    """The earlier decision about this same bundle by the same rules, and its date, if any.
+    """The last decision about this same bundle against this incumbent, and its date, if it was by the same rules.
 
     A project whose flows are older than this package records no rules; they count as the same.
     """
     rules = settings.promotion.model_dump()
     for run in reversed(history.runs()):
-        if run.model == digest and run.verdict in ("promote", "hold", "reject"):
-            is_same = (run.version or run.against) == incumbent and run.promotion in (None, rules)
-            if is_same and (run.promote or not promote):
-                return f"already decided at {run.ended}: {run.state} ({run.reasons[0]})"
+        if run.model == digest and run.verdict in history.JUDGED and (run.version or run.against) == incumbent:
+            is_same = run.promotion in (None, rules) and (run.promote or not promote)
+            return f"already decided at {run.ended}: {run.state} ({run.reasons[0]})" if is_same else None
     return None
 
 

@@ -27,10 +27,8 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
         done = subprocess.run(
             ["git", *options, *arguments],
             env=environment(),
-            input=stdin,
+            input=None if stdin is None else os.fsencode(stdin),
             capture_output=True,
-            text=True,
-            errors="surrogateescape",  # names of files may be any bytes
             check=False,
             timeout=PATIENCE if arguments[0] in ("fetch", "push") else None,
         )
@@ -40,10 +38,10 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
     except FileNotFoundError:
         raise RegistryError("git is not installed", do="see: fpplm doctor") from None
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if not line.startswith("hint:")]
+        lines = [line for line in os.fsdecode(done.stderr).splitlines() if not line.startswith("hint:")]
         message = " ".join(" ".join(lines).split()) or f"exit code {done.returncode}"
         raise RegistryError(f"git {arguments[0]} failed", got=message[:SHOWN], do="see Git's message, then run again")
-    return done.stdout.rstrip("\n")
+    return os.fsdecode(done.stdout).rstrip("\n")  # names of files may be any bytes
 
 
 def environment() -> dict[str, str]:
@@ -51,9 +49,12 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in LOCATION} | {"LANGUAGE": "C"}
 
 
-def read_committed(commit: str, path: str) -> bytes:
-    """The content of a file of this folder at a commit, byte for byte. Raises RegistryError."""
-    command = ["git", "cat-file", "blob", f"{commit}:./{path}"]
+def read_committed(commit: str, path: str, checked_out: bool = False) -> bytes:
+    """The content of a file of this folder at a commit, byte for byte, or as Git would check it out here.
+
+    Raises RegistryError.
+    """
+    command = ["git", "cat-file", "--filters" if checked_out else "blob", f"{commit}:./{path}"]
     done = subprocess.run(command, env=environment(), capture_output=True, check=False)
     if done.returncode:
         do = "fetch the commit: git fetch --tags"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import fpplm_core
 from fpplm.pipeline.fingerprint import Fingerprint, fingerprints, modules_of, union
+from fpplm.pipeline.inputs import data_files
 from fpplm.pipeline.paths import METRICS, PARAMS
 from fpplm.pipeline.start import start_facts, tracked_folder
 from fpplm.registry.git import try_git
@@ -52,9 +53,7 @@ class Lineage:
 
     @classmethod
     def of(cls, params: Params) -> Lineage:
-        """The lineage of the project in this folder, in its current state."""
-        folders = filter(None, (params.data.path, params.data.unlabelled))
-        files = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.is_file())
+        """The lineage of the project in this folder, in its current state. Raises DataError as `data_files`."""
         stages = code_of_stages()
         return replace(
             cls.of_environment(),
@@ -62,7 +61,7 @@ class Lineage:
             packages={name: version for name, version in stages.packages.items() if version},
             commit=try_git("rev-parse", "HEAD"),
             parameters=params.model_dump(exclude={"promotion"}),  # no part of a model
-            data={str(path): file_sha256(path) for path in files},
+            data={str(path): file_sha256(path) for path in data_files(params)},
             start=start_facts(params.model),
         )
 

@@ -67,10 +67,12 @@ def all_errors(sentences: Sequence[SentencePrediction]) -> Iterator[tuple[Senten
 def error_table(sentences: Sequence[SentencePrediction], room: int = BROWSED) -> ErrorTable:
     """The table of a split; if it takes more than `room` bytes, of every second, third … of them."""
     wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
-    size = len(htmlsafe_json_dumps(_data(wrong), ensure_ascii=False).encode())
-    shown = wrong[:: -(-size // room)]
+    step, data = 1, _data(wrong)
+    while (size := len(htmlsafe_json_dumps(data, ensure_ascii=False).encode())) > room and step < len(wrong):
+        step = -(-step * size // room)  # higher each time: those that remain may be the long ones
+        data = _data(wrong[::step])
     counts = Counter(error.kind for _, errors in wrong for error in errors)
-    return ErrorTable(counts, len(wrong), len(shown), _data(shown))
+    return ErrorTable(counts, len(wrong), len(data["rows"]), data)
 
 
 def _data(wrong: Sequence[tuple[SentencePrediction, list[Error]]]) -> dict[str, Any]:

@@ -39,16 +39,22 @@ def read_lines(path: Path | str) -> Iterator[str]:
 
 def require_source(path: Path) -> None:
     """Raises DataError for a path that cannot be read twice, such as a pipe, or whose name is not UTF-8."""
+    require_name(path)
     try:
-        str(path).encode()
         kind = path.stat().st_mode
-    except UnicodeEncodeError:
-        raise DataError("a name that is not UTF-8", where=str(path), do="rename it") from None
     except OSError:
         return  # whoever opens it says why
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         do = "give a file: a pipe can be read only once"
         raise DataError("neither a file nor a folder", where=str(path), do=do)
+
+
+def require_name(path: Path) -> None:
+    """Raises DataError for a path whose name is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError("a name that is not UTF-8", where=str(path), do="rename it") from None
 
 
 def unreadable(path: Path | str, error: OSError, do: str = "check the path in params.yaml (data.*)") -> DataError:

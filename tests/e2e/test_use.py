@@ -210,12 +210,20 @@ def test_with_serve_alone_a_bundle_is_used_in_full(serving_only: Project, traine
     assert "MISS" not in said and "install the extra pipeline of fpplm" in said
 
 
+OF_PROJECTS = (  # outside a project too, this is their only error
+    ("ablate", "test.conll"),
+    ("tune",),
+    ("retrain",),
+    ("why", "train"),
+    ("pretrain", "corpora", "--out", "new"),
+    ("predict", "bundle", "test.conll", "--folder", "new"),
+)
 NEED_MORE = (
     ("check", "test.conll"),
     ("init", "new", "test.conll"),
     ("evaluate", "bundle", "some.parquet"),
     ("review",),
-    ("ablate", "test.conll"),
+    *OF_PROJECTS,
 )
 
 
@@ -225,4 +233,5 @@ def test_what_serve_lacks_is_one_line_with_the_extra(serving_only: Project, comm
     error = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and error.startswith("error: this needs the Python package ")
     assert error.endswith("; install the extra pipeline of fpplm") and "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1 or command not in OF_PROJECTS
     assert not (serving_only.path / "new").exists()

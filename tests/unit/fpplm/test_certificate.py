@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
 import random
@@ -263,16 +264,73 @@ def test_a_manifest_that_disagrees_with_its_commit_is_refused(own: Path, fact: s
     assert said in (found := refusal(BundleError)) and "its manifest disagrees with the commit of v1.0.0" in found
 
 
-def test_files_that_git_converts_are_as_the_manifest_states(own: Path) -> None:
-    """Their bytes at the commit are others than in the folder: here, line ends."""
-    Path(".gitattributes").write_text("*.conll text\nrequirements.lock text\n")
-    Path("data/w/train.conll").write_bytes(b"London\tB-LOC\r\n")
-    git("add", "--renormalize", ".")
-    git("commit", "-qm", "line ends")
+CONTENT = "London\tB-LOC\n"
+CONVERSIONS = {  # attributes, configuration, and how a checkout has CONTENT
+    "no": ("", (), CONTENT.encode()),
+    "normalised": ("* text=auto eol=lf", (), CONTENT.encode()),
+    "attribute": ("*.conll text eol=crlf", (), CONTENT.replace("\n", "\r\n").encode()),
+    "setting": ("", ("core.autocrlf", "true"), CONTENT.replace("\n", "\r\n").encode()),
+    "encoding": ("*.conll working-tree-encoding=UTF-16", (), CONTENT.encode("utf-16")),
+    "filter": ("*.conll filter=x", ("filter.x.smudge", "tr a-z A-Z"), CONTENT.upper().encode()),
+}
+
+
+@pytest.mark.parametrize("conversion", CONVERSIONS)
+def test_files_are_compared_as_git_may_check_them_out(own: Path, conversion: str) -> None:
+    """Whether the attributes are those of the commit or not: they hide no other content."""
+    attributes, setting, checked_out = CONVERSIONS[conversion]
+    Path("data/w/train.conll").write_text(CONTENT)
+    git("commit", "-qam", "data")
+    Path(".gitattributes").write_text(f"{attributes}\n")
+    if setting:
+        git("config", *setting)
+    manifest = json.loads(json.dumps(FACTS | of_files()))
+    for committed in (False, True):
+        for content in (checked_out, CONTENT.encode(), CONTENT.replace("\n", "\r\n").encode()):
+            manifest["data"]["data/w/train.conll"] = hashlib.sha256(content).hexdigest()
+            assert list(disagreements(manifest, "HEAD")) == []
+        for content in (checked_out + b"x", b"London\tO\n", b""):
+            manifest["data"]["data/w/train.conll"] = hashlib.sha256(content).hexdigest()
+            assert [line.partition(" ")[0] for line in disagreements(manifest, "HEAD")] == ["data/w/train.conll"]
+        if not committed:
+            git("add", ".gitattributes")
+            git("commit", "-qm", "attributes")
+
+
+def test_the_lock_may_have_other_line_ends_too(own: Path) -> None:
+    Path("requirements.lock").write_bytes(b"numpy==1\n")
+    git("commit", "-qam", "line ends")
+    manifest = json.loads(json.dumps(FACTS | of_files()))
+    manifest["lock_sha256"] = hashlib.sha256(b"numpy==1\r\n").hexdigest()
+    assert list(disagreements(manifest, "HEAD")) == []
+    manifest["lock_sha256"] = hashlib.sha256(b"numpy==2\r\n").hexdigest()
+    assert [line.partition(" ")[0] for line in disagreements(manifest, "HEAD")] == ["lock_sha256"]
+
+
+def test_a_pointer_of_git_lfs_names_the_digest(own: Path) -> None:
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 14\n"
+    Path("data/w/train.conll").write_text(text.format(hashlib.sha256(CONTENT.encode()).hexdigest()))
+    Path(".gitattributes").write_text("*.conll filter=lfs -text\n")
+    git("add", "-A")
+    git("commit", "-qm", "data")
+    git("config", "filter.lfs.smudge", "curl …")
+    git("config", "filter.lfs.required", "true")
+    manifest = json.loads(json.dumps(FACTS | of_files()))
+    assert list(disagreements(manifest, "HEAD")) == [], "the model was trained on the pointer"
+    manifest["data"]["data/w/train.conll"] = hashlib.sha256(CONTENT.encode()).hexdigest()
+    assert list(disagreements(manifest, "HEAD")) == []
+    manifest["data"]["data/w/train.conll"] = hashlib.sha256(b"other").hexdigest()
+    assert [line.partition(" ")[0] for line in disagreements(manifest, "HEAD")] == ["data/w/train.conll"]
+
+
+def test_a_filter_that_fails_hides_no_other_content(own: Path) -> None:
+    Path(".gitattributes").write_text("*.conll filter=x\n")
+    git("config", "filter.x.smudge", "false")
+    git("config", "filter.x.required", "true")
     manifest = json.loads(json.dumps(FACTS | of_files()))
     assert list(disagreements(manifest, "HEAD")) == []
-    Path(".gitattributes").unlink()
-    assert [line.partition(" ")[0] for line in disagreements(manifest, "HEAD")] == ["data/w/train.conll", "lock_sha256"]
+    manifest["data"]["data/w/train.conll"] = "f" * 64
+    assert [line.partition(" ")[0] for line in disagreements(manifest, "HEAD")] == ["data/w/train.conll"]
 
 
 def test_parameters_are_compared_by_their_values(own: Path) -> None:
@@ -289,12 +347,13 @@ def test_parameters_are_compared_by_their_values(own: Path) -> None:
     assert list(disagreements(manifest, "HEAD")) == ["train.batch_pieces is 256 there, 512 in the manifest"]
 
 
-def test_names_of_files_may_be_any_bytes(own: Path) -> None:
-    name = os.fsdecode(b"data/w/d\xe9v.conll")
+@pytest.mark.parametrize("raw", [b"d\xe9v.conll", b"a\rb\r\nc.conll"])
+def test_names_of_files_may_be_any_bytes(own: Path, raw: bytes) -> None:
+    name = os.fsdecode(b"data/w/" + raw)
     Path(name).write_text("x")
     git("add", "-A")
-    git("commit", "-qm", "a name in Latin-1")
-    assert name in committed_data("HEAD", {"path": "data/w"})
+    git("commit", "-qm", "an unusual name")
+    assert name in committed_data("HEAD", {"path": "data/w"}, {})
 
 
 def test_a_repository_without_the_version_says_so(own: Path) -> None:

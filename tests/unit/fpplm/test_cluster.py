@@ -105,10 +105,16 @@ def test_the_rate_of_the_parts_is_that_of_their_words(
     assert found == told_words == [7, 70]
 
 
-def test_a_file_is_no_folder_for_outputs(tmp_path: Path, source: list[str]) -> None:
-    (file := tmp_path / "out").write_text("")
-    with pytest.raises(ParamsError, match="not a folder"):
-        list(cluster.tag_on_cluster("local", source, str(file), OPTIONS, resume=False))
+@pytest.mark.parametrize("name", ["out", "out/new/folder"])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_file_is_no_folder_for_outputs(
+    tmp_path: Path, source: list[str], monkeypatch: pytest.MonkeyPatch, scheme: str, name: str
+) -> None:
+    (tmp_path / "out").write_text("")
+    starts = started(monkeypatch, [])
+    with pytest.raises(ParamsError, match="out: not a folder"):
+        list(cluster.tag_on_cluster("local", source, f"{scheme}{tmp_path / name}", OPTIONS, resume=False))
+    assert not starts
 
 
 def test_a_folder_is_no_source(tmp_path: Path) -> None:

@@ -15,14 +15,15 @@ import pytest
 from fpplm.pipeline import hashes, inputs
 from fpplm.pipeline.hashes import hash_files
 from fpplm.pipeline.inputs import INPUTS, Parts, encoder, write_inputs
-from fpplm_core.errors import EncoderError
+from fpplm_core.errors import DataError, EncoderError
 from fpplm_core.params import Params
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def settings(name: str, revision: str | None = None) -> Params:
-    model, data = SimpleNamespace(encoder=name, revision=revision, start=None), SimpleNamespace(unlabelled=None)
+def settings(name: str, revision: str | None = None, unlabelled: str | None = None) -> Params:
+    model = SimpleNamespace(encoder=name, revision=revision, start=None)
+    data = SimpleNamespace(path="data", unlabelled=unlabelled)
     return cast(Params, SimpleNamespace(model=model, data=data))
 
 
@@ -172,8 +173,7 @@ def test_unlabelled_text_is_its_files(folder: Path) -> None:
         Path("text", name).write_text(name)
 
     def read_text(place: str | None) -> Any:
-        given = settings("encoders/small")
-        write_inputs(cast(Params, SimpleNamespace(data=SimpleNamespace(unlabelled=place), model=given.model)))
+        write_inputs(settings("encoders/small", unlabelled=place))
         return json.loads((INPUTS / "unlabelled.json").read_text())
 
     assert read_text(None) == read_text("nowhere") == "none"
@@ -181,3 +181,13 @@ def test_unlabelled_text_is_its_files(folder: Path) -> None:
     assert before == {name: sha256(name.encode()).hexdigest() for name in ("a.txt", "b.jsonl")}
     overwrite(Path("text/a.txt"), "A.txt")
     assert read_text("text") == before | {"a.txt": sha256(b"A.txt").hexdigest()}
+
+
+@pytest.mark.parametrize("place", ["data", "data/sub", "texts"])
+def test_a_name_that_a_manifest_cannot_hold_is_refused_first(folder: Path, place: str) -> None:
+    """Whether a stage reads the file or not."""
+    path = Path(place) / os.fsdecode(b"caf\xe9.md")
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    with pytest.raises(DataError, match=r"\\udce9.md: a name that is not UTF-8; rename it"):
+        write_inputs(settings("encoders/small", unlabelled="texts"))

@@ -44,6 +44,16 @@ def test_a_flow_that_does_not_fit_is_named(tmp_path: Path, flow: str | None, sai
     assert said in done.stderr and "fpplm update" in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("folder", ["afile", "afile/new/folder"])
+def test_a_file_is_no_folder_for_outputs(tmp_path: Path, folder: str) -> None:
+    """Which is said before the flow is imported, and with it Prefect."""
+    for name in ("dvc.yaml", "afile"):
+        (tmp_path / name).touch()
+    done = Project(tmp_path).run("fpplm", "predict", "bundle", "texts.txt", "--folder", folder)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "afile: not a folder; name a new folder" in done.stderr
+
+
 @pytest.fixture
 def retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[Verdict]]]:
     """The module of the flow, whose first stage fails after a file was quarantined, and the verdicts that it sends."""

@@ -58,6 +58,10 @@ def test_a_decision_counts_as_long_as_the_rules_are_the_same() -> None:
     assert decision.earlier_decision(wider, "abc", "v1.0.0", promote=False) is None
     run.note(promotion=None)  # by a flow of an earlier fpplm
     assert decision.earlier_decision(settings, "abc", "v1.0.0", promote=False)
+    newer = Run.begin(promote=False, promotion=wider.promotion.model_dump())
+    newer.end(Verdict("promote", ["no loss"], "abc", "v1.0.0"))
+    assert decision.earlier_decision(settings, "abc", "v1.0.0", promote=False) is None
+    assert decision.earlier_decision(wider, "abc", "v1.0.0", promote=False)
 
 
 def test_a_run_without_an_end_whose_process_is_gone_was_killed() -> None:

@@ -61,9 +61,10 @@ def test_another_closed_pipe_is_an_error(tmp_path: Path) -> None:
     assert run_unread(ELSEWHERE, folder=tmp_path).wait() == 1
 
 
-def test_predict_says_that_the_reader_of_another_pipe_has_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lines", [1, 10_000])  # one stays in the buffer of the output
+def test_predict_says_that_the_reader_of_another_pipe_has_gone(tmp_path: Path, lines: int) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle", label_lm=None)
-    (tmp_path / "in.txt").write_text("London\n" * 10_000)
+    (tmp_path / "in.txt").write_text("London\n" * lines)
     done = run_unread(PREDICT, "predict", bundle, "in.txt", "--output", "/dev/stdout", folder=tmp_path)
     _, errors = done.communicate()
     assert done.returncode == 1 and "error: /dev/stdout: the reader of the output has gone\n" in errors

@@ -42,7 +42,7 @@ stages:
 """
 PARAMS = "data: {path: data}\nmodel: {encoder: encoder}\ntrain: {lr: 0.0003, layers: [1, 2]}\n"
 MODEL = SimpleNamespace(encoder="encoder", revision=None, start=None)
-SETTINGS = cast(Params, SimpleNamespace(model=MODEL, data=SimpleNamespace(unlabelled="text")))
+SETTINGS = cast(Params, SimpleNamespace(model=MODEL, data=SimpleNamespace(path="data", unlabelled="text")))
 
 
 def run() -> None:
