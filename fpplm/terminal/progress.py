@@ -22,7 +22,9 @@ LINES = 30.0  # seconds between two lines where there is no terminal
 def show_progress(title: str) -> Iterator[None]:
     """Shows on stderr the loops of this context that take their time; of nested ones, the outermost."""
     console = Console(stderr=True)
-    bar = Progress(TextColumn(title), BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
+    columns = TextColumn(title), BarColumn(), TextColumn("{task.description}")
+    printed = sys.stdout.isatty()  # above the bar; otherwise into a file, which the bar must leave alone
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=printed)
     running = False
 
     def show(
