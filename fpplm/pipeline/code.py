@@ -57,6 +57,6 @@ def check_code(stage: str) -> None:
         more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise InputsChanged(
             "the code has changed since its fingerprint was written",
-            where=", ".join(name for _, name, _, _ in changed[:SHOWN]) + more,
+            where=", ".join(one.name for one in changed[:SHOWN]) + more,
             do="run `dvc repro`, which takes the new fingerprint first",
         )
