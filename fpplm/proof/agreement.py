@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.pipeline.paths import METRICS, PARAMS
-from fpplm.registry.git import git, read_committed, try_git
+from fpplm.registry.git import committed_yaml, git, read_committed, try_git
 from fpplm.registry.lineage import Lineage
 from fpplm_core.errors import BundleError, ParamsError
 from fpplm_core.params import Params
@@ -36,9 +36,7 @@ def require_agreement(bundle: Bundle, version: str, commit: str) -> None:
 
 
 def disagreements(manifest: Mapping[str, Any], commit: str) -> Iterator[str]:
-    from ruamel.yaml import YAML
-
-    parameters = YAML(typ="safe", pure=True).load(read_committed(commit, str(PARAMS)))
+    parameters = committed_yaml(commit, str(PARAMS))
     data = {**manifest["data"], **committed_data(commit, parameters["data"])}
     with suppress(ParamsError):  # those of an earlier version are compared as they are written
         parameters = Params.parse(parameters, str(PARAMS)).model_dump(mode="json")
