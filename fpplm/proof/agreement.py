@@ -41,7 +41,7 @@ def disagreements(manifest: Mapping[str, Any], commit: str) -> Iterator[str]:
     with suppress(ParamsError):  # those of an earlier version are compared as they are written
         parameters = Params.parse(parameters, str(PARAMS)).model_dump(mode="json")
     parameters.pop("promotion", None)  # no part of a model
-    lock = digest_of(commit, LOCK) if try_git("cat-file", "-e", f"{commit}:./{LOCK}") is not None else None
+    lock = committed_sha256(commit, LOCK) if try_git("cat-file", "-e", f"{commit}:./{LOCK}") is not None else None
     if lock and converted([LOCK]):
         lock = manifest["lock_sha256"]
     stated = Lineage(parameters=manifest["parameters"], data=manifest["data"], lock_sha256=manifest["lock_sha256"])
@@ -63,7 +63,7 @@ def committed_data(commit: str, settings: Mapping[str, Any]) -> dict[str, str]:
             if facts.startswith("100") and Path(name).is_relative_to(folder):  # a file, and no link
                 names.append(name)
     left_out = converted(names)
-    return {name: digest_of(commit, name) for name in names if name not in left_out}
+    return {name: committed_sha256(commit, name) for name in names if name not in left_out}
 
 
 def converted(names: Iterable[str]) -> set[str]:
@@ -72,5 +72,5 @@ def converted(names: Iterable[str]) -> set[str]:
     return {name for name, _, value in zip(facts, facts, facts, strict=False) if value not in ("unspecified", "unset")}
 
 
-def digest_of(commit: str, name: str) -> str:
+def committed_sha256(commit: str, name: str) -> str:
     return hashlib.sha256(read_committed(commit, name)).hexdigest()

@@ -53,13 +53,13 @@ class Cell(NamedTuple):
         """The digest of the parameters that its stages read, of data and of the encoder."""
         sections = sections_of((*PREPARE, *OURS)) - ({"technique"} if TRAINER in self.modules else set())
         settings = {name: block for name, block in self.settings.items() if name in sections}
-        return digest_of([settings, self.modules, *self._data()])
+        return values_digest([settings, self.modules, *self._data()])
 
     @property
     def data_key(self) -> str:
         """The digest of what `read` and `encode` make for this run, which other runs share."""
         settings = [self.settings[section] for section in ("data", "model", "encode")]
-        return digest_of([settings, code_of(PREPARE), *self._data()])
+        return values_digest([settings, code_of(PREPARE), *self._data()])
 
     def _data(self) -> list[Any]:
         data, model = self.settings["data"], self.settings["model"]
@@ -86,7 +86,7 @@ def code_of(modules: tuple[str, ...]) -> str:
     return digest(fingerprints(modules).values())[:16]
 
 
-def digest_of(values: list[Any]) -> str:
+def values_digest(values: list[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
