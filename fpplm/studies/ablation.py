@@ -21,7 +21,6 @@ from fpplm.studies.search import draw
 from fpplm_core.errors import ParamsError
 from fpplm_core.settings import read_yaml
 
-ROOT = Path.cwd()  # the project, as for every command
 SCRATCH = paths.SCRATCH / "ablation"
 PREPARE = ("tasks.read", "tasks.encode")
 OURS = ("tasks.train", "tasks.evaluate")
@@ -76,7 +75,7 @@ class Cell(NamedTuple):
 @cache
 def sections_of(modules: tuple[str, ...]) -> set[str]:
     """The sections of params.yaml that these stages read, from dvc.yaml."""
-    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    stages = read_yaml("dvc.yaml")["stages"]
     names = [str(name) for module in modules for name in stages[module.removeprefix("tasks.")].get("params", [])]
     return {name.partition(".")[0] for name in names}
 
@@ -96,8 +95,8 @@ def content(path: str) -> str:
 
     Files of the project count with their names in it, files elsewhere with their names in the folder.
     """
-    whole, place = hashlib.sha256(), ROOT / path
-    base = ROOT if place.is_relative_to(ROOT) else place.parent
+    whole, project, place = hashlib.sha256(), Path.cwd(), Path(path).absolute()
+    base = project if place.is_relative_to(project) else place.parent
     for file in sorted(place.rglob("*") if place.is_dir() else [place]):
         if file.is_file() and file.suffix != ".pyc":
             whole.update(str(file.relative_to(base)).encode() + b"\0" + file.read_bytes())
@@ -125,7 +124,7 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
     The order is trial by trial, or seed by seed, so that the arms of an unfinished ablation are already paired. Raises
     ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing.
     """
-    search, base = None if final else plan.search, read_yaml(ROOT / paths.PARAMS)
+    search, base = None if final else plan.search, read_yaml(paths.PARAMS)
     draws = draw(search) if search else [{}]
     rounds = [(number, plan.seeds[0]) for number in range(len(draws))] if search else [(None, n) for n in plan.seeds]
     for number, seed in rounds:
@@ -135,7 +134,7 @@ def grid(plan: Plan, choices: Choices, final: bool) -> Iterator[Cell]:
                     continue
                 drawn = draws[number] if number is not None and own.get("search") is not False else {}
                 cell = cell_of(base, plan, corpus, arm, choices, drawn, final)
-                if (ROOT / cell.settings["data"]["path"]).is_dir():
+                if Path(cell.settings["data"]["path"]).is_dir():
                     yield seeded(cell._replace(trial=number), seed)
 
 
