@@ -110,8 +110,8 @@ def test_a_tracker_holds_in_its_context_alone() -> None:
 
 
 def test_figures() -> None:
-    assert figures("words", 0, 10, 5.0) == "0 words, 0/s"
+    assert figures("words", 0, 10, 5.0, None) == "0 words, 0/s"
     assert figures("parts", 2, 10, 5.0, words=3000) == "2 of 10 parts, 600 words/s, 20 s left"
     assert figures("parts", 0, 10, 5.0, words=0) == "0 parts, 0 words/s"
-    assert figures("words", 20, 10, 5.0) == "20 of 10 words, 4/s, 0 s left"
+    assert figures("words", 20, 10, 5.0, None) == "20 of 10 words, 4/s, 0 s left"
     assert [duration(s) for s in (0, 89.6, 90, 5399, 5400)] == ["0 s", "90 s", "2 min", "90 min", "1.5 h"]
