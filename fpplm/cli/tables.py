@@ -36,7 +36,7 @@ def models() -> str:
 
 
 def production() -> str:
-    """What was in production, the last change first; Git's tags say it."""
+    """The versions that were in production, the last change first, from Git's tags."""
     require_registry()
     fetch()
     rows = [(history.minute(a.date), a.who, a.before or "-", a.version, a.why) for a in reversed(assignments())]

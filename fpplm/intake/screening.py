@@ -48,7 +48,7 @@ class Known(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path, settings: DataSettings) -> Known:
-        """From the splits in a folder, before drops were added."""
+        """The corpus in a folder, before drops were added."""
         corpus = [open_corpus(split, folder) for split in SPLITS]
         scheme, _ = scheme_of(settings, corpus)
         types = {kind for split in corpus for kind, _ in places_of_types(sentences_of(split), scheme)}

@@ -52,7 +52,7 @@ def why(stage: str, params: Params) -> dict[str, list[Change]]:
 
 
 def source_changes(stage: str, params: Params) -> list[Change]:
-    """What is new for a stage whatever lies in the workspace: code, packages, parameters, data, other inputs.
+    """What is new for a stage regardless of outputs in the workspace: code, packages, parameters, data, other inputs.
 
     An output of an earlier stage is new if dvc.lock has another hash for it there than here, as after a run that
     failed in between; it may be missing or of another commit, since a clone lacks outputs. Raises as `why` does.

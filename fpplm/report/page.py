@@ -45,7 +45,7 @@ def render(root: Path = Path()) -> Path:
 
 
 def render_trend(trend: Sequence[TrendPoint], path: Path) -> None:
-    """Writes the trends over these models to a page of their own."""
+    """Writes the trends over these models to a separate page."""
     write_page(path, "runs.html", ("templates/charts.js",), trend=trend)
 
 

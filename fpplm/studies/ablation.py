@@ -91,7 +91,7 @@ def values_digest(values: list[Any]) -> str:
 
 @cache
 def content(path: str) -> str:
-    """The digest of a file of the project, or of all files in a folder; if it is missing, that of no bytes.
+    """The digest of a file or of all files in a folder; if there is none, the digest of no bytes.
 
     Files of the project count with their names in it, files elsewhere with their names in the folder.
     """
