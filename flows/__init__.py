@@ -1,4 +1,4 @@
-"""WHEN it runs: Prefect flows over the stages."""
+"""When the stages run: Prefect flows."""
 
 # First: it sets environment variables before Prefect and DVC read them.
 import fpplm as fpplm

@@ -1,4 +1,4 @@
-"""Tags many files with a bundle, each as a task of its own: tried again after a crash, left out where it is done."""
+"""Tags many files with a bundle, one task for each: retried after a crash, skipped if its output is complete."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def predict(
     device: str = "auto",
     resume: bool = False,
 ) -> int:
-    """Tags every file into `folder`; the number of words. One file that fails does not keep the others from it.
+    """Tags every file into `folder` and returns the number of words. A file that fails does not stop the others.
 
-    With `resume` a file whose output an interruption left incomplete is gone on with after its last complete record.
+    With `resume`, an output that an interruption left incomplete is continued after its last complete record.
 
     Raises:
         DataError: a file cannot be read.

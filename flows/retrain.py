@@ -69,15 +69,15 @@ def retrain(
     notify: str | None = None,
     cold_every: int | None = None,
 ) -> tuple[Run, Verdict]:
-    """From new data to a verdict: takes in drops, runs all stages, compares, promotes; renders the report in any case.
+    """From new data to a verdict: takes in drops, runs all stages, compares and promotes; always renders the report.
 
     Args:
         overrides: values of params.yaml for this run, such as `train.lr=1e-4`.
-        promote: commit, register and put into production what earns it; otherwise only say so.
-        busy: what to do where another retraining is at work in this folder: wait, skip, fail.
-        stage_hours: after which a stage, or the decision, counts as hanging, is ended and tried again.
+        promote: commit, register and put into production a model that passes; otherwise only report the verdict.
+        busy: what to do if another retraining runs in this folder: wait, skip or fail.
+        stage_hours: after so many hours, a stage or the decision counts as hanging; it is ended and retried.
         notify: a Prefect notification block, such as `slack-webhook/ops`, told of every verdict but `unchanged`.
-        cold_every: with model.start production: of so many models in a row, one starts cold; None = never.
+        cold_every: with model.start production, one of so many models in a row starts cold; None = never.
 
     Raises:
         StageError, or another FpplmError.
@@ -107,7 +107,7 @@ def retrain(
 
 
 def run_pipeline(run: Run, promote: bool, stage_hours: float, cold_every: int | None) -> Verdict:
-    """What `retrain` does once the folder is its own. Raises as it does."""
+    """The part of `retrain` that runs while it holds the lock of the folder. Raises as `retrain` does."""
     require_readable()
     settings = load()  # a wrong key is reported before anything starts
     if promote:

@@ -2,8 +2,8 @@
 
 import os
 
-# None of the libraries below is to report anything to anybody, unless the user has said so.
-# oneDNN keeps 0.3 MB for each shape of a bfloat16 product: of 1,024, as by default, as much as the model takes.
+# The libraries below must report nothing to anybody unless the user has allowed it.
+# oneDNN keeps 0.3 MB for each shape of a bfloat16 product; its default of 1,024 shapes takes as much as the model.
 for _variable, _value in {
     "DO_NOT_TRACK": "1",
     "DVC_NO_ANALYTICS": "1",

@@ -55,6 +55,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial.rename(path)
 
 
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: dict[str, str] | None = None) -> None:
     """Writes a safetensors file atomically. Raises StorageError."""
     import safetensors.torch

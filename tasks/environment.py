@@ -1,7 +1,7 @@
-"""environment: what each stage's code, its libraries and the inputs outside DVC's sight are; always looked at.
+"""environment: records the code, the libraries and the inputs outside DVC of each stage.
 
-What depends on it runs where it has changed. params.yaml is read as a whole here, and slices.yaml, so that a mistake in
-them is reported before any work begins.
+It always runs; stages whose record has changed run again. It reads all of params.yaml and slices.yaml, so that it
+reports a mistake in them before any work begins.
 """
 
 from fpplm.pipeline import stage

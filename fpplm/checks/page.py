@@ -5,27 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from fpplm.terminal.pages import environment
 from fpplm_core import __version__
-from fpplm_core.escaping import printable
 from fpplm_core.files import write_text
 from fpplm_core.quality.checks import BY_NAME
 from fpplm_core.quality.report import CheckReport, CheckResult
 
 PAGE = "index.html"
-
-
-def environment(folder: Path) -> Environment:
-    """An environment for the templates of a folder, in which all text is escaped, unprintable characters too."""
-    return Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def write_page(folder: Path, report: CheckReport) -> None:

@@ -29,7 +29,7 @@ def model_sections(before: str, after: str, limit: int) -> Iterator[Section]:
     changes = Lineage.from_manifest(old.manifest).diff(Lineage.from_manifest(new.manifest))
     if changes:
         head = ("what", "", before, after)
-        yield Section("parameters, data and code", head, *cut([tuple(change) for change in changes], limit))
+        yield Section("parameters, data and code", head, *cut([astuple(change) for change in changes], limit))
     else:
         yield Section("same parameters, data and code")
     try:

@@ -1,4 +1,4 @@
-"""What commands share: the project in the working directory, its flows and bundles by name, and a first line."""
+"""What commands share: the project in this folder, its flows and bundles by name, and the first line of output."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def bundle_named(name: str) -> Path:
 
 
 def announce(what: str) -> None:
-    """Says on stderr what begins: what a slow command imports takes seconds, and its first line is to come at once."""
+    """Says on stderr what begins, at once: the imports of a slow command take seconds."""
     print(f"{what} …", file=sys.stderr, flush=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ import fpplm_core
 from fpplm.cli import bundle, data, drift, pipeline, predict, pretrain, proof, queue, schedule, serve, versions
 from fpplm.cli.flow import announce, require_project
 from fpplm.cli.reading import naming_options
-from fpplm.pipeline.failures import exit_on_error
 from fpplm_core.escaping import printable
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -108,9 +106,3 @@ def doctor() -> None:
         typer.echo(f"{'ok  ' if advice is None else 'MISS'} {name:<18} {found}" + (f"  →  {advice}" if advice else ""))
     if failed:
         raise typer.Exit(1)
-
-
-def main() -> None:
-    debug = "--debug" in sys.argv or os.environ.get("FPPLM_DEBUG") == "1"
-    with exit_on_error(debug):
-        app()

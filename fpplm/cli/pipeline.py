@@ -159,7 +159,8 @@ def tune(
     announce("tuning")
     from fpplm.pipeline.paths import PARAMS
     from fpplm.project.lock import project_lock, study_lock
-    from fpplm.project.overrides import set_chosen
+    from fpplm.project.overrides import write_values
+    from fpplm.studies.plan import changed
     from fpplm.studies.tuning import FOLDER, lines, tuned, write_plan
     from fpplm_core.params import load
     from fpplm_core.settings import read_yaml
@@ -172,7 +173,7 @@ def tune(
         typer.echo(line)
     if write and found.best.values:
         with project_lock("fail"):
-            set_chosen(PARAMS, found.best.values)
+            write_values(PARAMS, changed(read_yaml(PARAMS), found.best.values, str(PARAMS)))
         typer.echo("written to params.yaml; next: dvc repro")
     elif found.best.values:
         typer.echo("to set them: the same command with --write")

@@ -67,7 +67,7 @@ def certify(
         bool, typer.Option("--reproduce", help="train the version again, and state the result")
     ] = False,
 ) -> None:
-    """Writes what a version is and was made from as one in-toto statement, which others can verify offline."""
+    """Certifies a version and its inputs in one in-toto statement, which others can verify offline."""
     require_project()
     announce(f"certifying {printable(version)}")
     from fpplm.proof.certificate import write_certificate

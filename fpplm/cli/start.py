@@ -8,7 +8,7 @@ from fpplm.terminal.output import outlive_readers
 
 def start() -> None:
     outlive_readers()
-    with exit_on_error(debug=False):
-        from fpplm.cli.main import main
+    with exit_on_error():
+        from fpplm.cli.main import app
 
-        main()
+        app()

@@ -6,7 +6,7 @@ from fpplm.pipeline.paths import PARAMS
 from fpplm.pipeline.start import PRODUCTION
 from fpplm.promotion import history
 from fpplm.proof.cost import cpu_seconds_of
-from fpplm.registry.git import read_committed
+from fpplm.registry.git import committed_yaml
 from fpplm.registry.repository import fetch, require_registry
 from fpplm.registry.versions import assignments, in_production, metrics_at, versions
 from fpplm.report.scores import interval, served
@@ -36,7 +36,7 @@ def models() -> str:
 
 
 def production() -> str:
-    """What was in production, the last change first; Git's tags say it."""
+    """The versions that were in production, the last change first, from Git's tags."""
     require_registry()
     fetch()
     rows = [(history.minute(a.date), a.who, a.before or "-", a.version, a.why) for a in reversed(assignments())]
@@ -50,11 +50,8 @@ def scores_at(commit: str) -> tuple[str, str]:
 
 def data_at(commit: str) -> str:
     """DVC's hash of the data at a commit, shortened."""
-    from ruamel.yaml import YAML
-
-    reader = YAML(typ="safe", pure=True)
-    path = str(reader.load(read_committed(commit, str(PARAMS)))["data"]["path"])
-    stages = reader.load(read_committed(commit, "dvc.lock"))["stages"]
+    path = str(committed_yaml(commit, str(PARAMS))["data"]["path"])
+    stages = committed_yaml(commit, "dvc.lock")["stages"]
     return f"{path} " + next(str(dep["md5"]) for dep in stages["read"]["deps"] if dep["path"] == path)[:8]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import json
 import tempfile
 from collections import Counter
@@ -22,6 +21,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import read_file
 from fpplm_core.errors import DataError
+from fpplm_core.files import file_sha256
 from fpplm_core.params import Params
 from fpplm_core.tagging.schemes import count_violations, detect_scheme
 from fpplm_core.tagging.spans import spans_from_tags
@@ -48,7 +48,7 @@ class Known(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path, settings: DataSettings) -> Known:
-        """From the splits in a folder, before drops were added."""
+        """The corpus in a folder, before drops were added."""
         corpus = [open_corpus(split, folder) for split in SPLITS]
         scheme, _ = scheme_of(settings, corpus)
         types = {kind for split in corpus for kind, _ in places_of_types(sentences_of(split), scheme)}
@@ -154,8 +154,7 @@ def duplicate(path: Path, drops: Path) -> str:
 
 def digest(path: Path) -> str:
     """The first hexadecimal digits of the content's SHA-256."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
+    return file_sha256(path)[:DIGITS]
 
 
 def scheme_fault(pairs: Counter[TagBigram], scheme: str, settings: Params) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fpplm.pipeline.changes import first_names
 from fpplm.pipeline.fingerprint import Fingerprint, differences, fingerprint, fingerprints, modules_of
 from fpplm_core.errors import InputsChanged
 from fpplm_core.files import read_json, write_text
 
 CODE = Path("build/code")
-SHOWN = 3  # names shown in a message
 
 
 def write_code() -> dict[str, Fingerprint]:
@@ -54,9 +54,8 @@ def check_code(stage: str) -> None:
     """
     changed = differences(read_code(stage), fingerprint(f"tasks.{stage}"))
     if changed:
-        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise InputsChanged(
             "the code has changed since its fingerprint was written",
-            where=", ".join(name for _, name, _, _ in changed[:SHOWN]) + more,
+            where=first_names([one.name for one in changed]),
             do="run `dvc repro`, which takes the new fingerprint first",
         )

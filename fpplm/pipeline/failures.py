@@ -22,15 +22,18 @@ FINAL_CODES = {kind.exit_code for kind in FpplmError.__subclasses__() if kind no
 
 
 @contextmanager
-def exit_on_error(debug: bool) -> Iterator[None]:
-    """Turns every error into one line on stderr and the exit code that `fpplm_core.errors` documents."""
+def exit_on_error() -> Iterator[None]:
+    """Turns every error into one line on stderr and the exit code that `fpplm_core.errors` documents.
+
+    `--debug`, or FPPLM_DEBUG=1, shows tracebacks.
+    """
     try:
         yield
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv or os.environ.get("FPPLM_DEBUG") == "1":
             traceback.print_exc()
         known = as_fpplm_error(error)
         if "DVC_STAGE" in os.environ:  # the flow reports why a stage failed, but sees only its exit code

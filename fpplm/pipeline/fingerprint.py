@@ -24,6 +24,7 @@ from typing import Any
 import grimp
 from grimp.exceptions import SourceSyntaxError
 
+from fpplm.pipeline.changes import Change, changed
 from fpplm.pipeline.hashes import PYTHON, CodeHashes
 from fpplm_core.errors import DataError, FpplmError
 
@@ -87,27 +88,18 @@ def modules_of(package: str) -> list[str]:
         return sorted(_graph({package}).find_children(package))
 
 
-Difference = tuple[str, str, str | None, str | None]
-
-
-def differences(old: Fingerprint, new: Fingerprint) -> list[Difference]:
-    """(kind, name, old value, new value) of each difference; kind is python, code, file or package, None is absent.
+def differences(old: Fingerprint, new: Fingerprint) -> list[Change]:
+    """The differences; their kind is python, code, file or package.
 
     Python versions differ in their syntax trees, so modules are compared only under the same version.
     """
     if old.python != new.python:
-        return [("python", "python", old.python, new.python), *_changed("package", old.packages, new.packages)]
+        return [Change("python", "python", old.python, new.python), *changed("package", old.packages, new.packages)]
     return [
-        *_changed("code", old.modules, new.modules),
-        *_changed("file", old.files, new.files),
-        *_changed("package", old.packages, new.packages),
+        *changed("code", old.modules, new.modules),
+        *changed("file", old.files, new.files),
+        *changed("package", old.packages, new.packages),
     ]
-
-
-def _changed(kind: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Difference]:
-    for name in sorted(old.keys() | new.keys()):
-        if (name in old) != (name in new) or old.get(name) != new.get(name):
-            yield kind, name, old.get(name), new.get(name)
 
 
 def union(codes: Iterable[Fingerprint]) -> Fingerprint:

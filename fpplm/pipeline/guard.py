@@ -1,7 +1,8 @@
 """Ends what a command has started when the command is gone, however it ended.
 
-Prefect's servers and workers do not notice that their parent was killed with -9. All that a command starts carries its
-id in the environment; a small process of its own, the guard, waits for the command's end and ends what is left.
+Prefect's servers and workers do not notice that their parent was killed with -9. All processes that a command starts
+carry its id in the environment; a small separate process, the guard, waits until the command ends, then ends those
+left.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -22,11 +23,12 @@ def run(stage: Callable[..., None]) -> None:
 
     `--debug`, or FPPLM_DEBUG=1, shows tracebacks.
     """
-    debug = "--debug" in sys.argv[1:] or os.environ.get("FPPLM_DEBUG") == "1"
     # A process that a stage started for its own work leaves the check to it.
     address = None if WATCHED in os.environ else os.environ.get("DVC_STAGE")
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of a training, which share a terminal
     outlive_readers()
-    with exit_on_error(debug), unchanged_inputs(address), show_progress(Path(sys.argv[0]).stem):
+    shown = show_progress(Path(sys.argv[0]).stem) if first else nullcontext()
+    with exit_on_error(), unchanged_inputs(address), shown:
         stage(**arguments(stage, read_yaml(PARAMS)))
 
 

@@ -16,12 +16,11 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec
 
+from fpplm.pipeline.changes import first_names
 from fpplm.pipeline.code import CODE, check_code
 from fpplm.pipeline.paths import PARAMS
 from fpplm_core.errors import InputsChanged
 from fpplm_core.settings import read_yaml
-
-SHOWN = 3  # names in the message
 
 
 @contextmanager
@@ -47,10 +46,9 @@ def unchanged_inputs(address: str | None) -> Iterator[None]:
     after = inputs(stage)
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     if changed:
-        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise InputsChanged(
             "changed while the stage ran",
-            where=", ".join(changed[:SHOWN]) + more,
+            where=first_names(changed),
             do="nothing was recorded; run again: it starts from the new inputs",
         )
     if has_code:

@@ -43,7 +43,7 @@ def targets_of(sources: Sequence[Path], folder: Path, kind: Kind) -> list[Path]:
 
 
 def is_current(predictor: Predictor, source: Path, target: Path) -> bool:
-    """Whether an output exists and was made of this file, as it is, by this variant of this bundle.
+    """Whether an output exists that this variant of this bundle made from the file as it is now.
 
     Raises DataError if the file cannot be read.
     """
@@ -57,7 +57,7 @@ def is_current(predictor: Predictor, source: Path, target: Path) -> bool:
 def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind, resume: bool = False) -> int:
     """Tags a file of any format and returns its number of words.
 
-    The output is named TARGET.partial until it is complete. With `resume` an earlier TARGET.partial is gone on with.
+    The output is named TARGET.partial until it is complete. With `resume`, an earlier TARGET.partial is continued.
     Raises DataError if the file cannot be read, or if the earlier output is not of this file.
     """
     origin, notes = _origin(predictor, source), Notes()
@@ -77,7 +77,7 @@ def _record_of(target: Path) -> Path:
 
 
 def _origin(predictor: Predictor, source: Path) -> dict[str, Any]:
-    """What an output is made of: the bundle, its variant, and the content of a file or of a folder's files."""
+    """The inputs of an output: the bundle, its variant, and the content of a file or of a folder's files."""
     if is_pipe(str(source)):
         raise DataError("not a regular file", where=str(source), do="name regular files or folders, or omit --folder")
     files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]

@@ -30,7 +30,7 @@ def tag_texts(
 ) -> Iterator[int]:
     """Tags texts to a file, or to standard output for `-`; yields the number of words of each chunk once it is written.
 
-    With `resume` it goes on after the last complete record of the file. With `explain` it writes explanations of words.
+    With `resume`, it continues after the last complete record of the file; with `explain`, it explains words.
     A `sketch` counts what is written. An error in `texts` is raised once all texts before it have been written.
     """
     errors: list[FpplmError] = []

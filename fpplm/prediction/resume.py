@@ -1,4 +1,4 @@
-"""Goes on with an interrupted output."""
+"""Continues an interrupted output."""
 
 from __future__ import annotations
 

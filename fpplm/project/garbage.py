@@ -8,7 +8,6 @@ as it is.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from fpplm.pipeline.paths import SCRATCH, TRAIN_LOCK
 from fpplm_core.errors import RegistryError
+from fpplm_core.files import remove
 
 logging.getLogger("dvc").setLevel(logging.ERROR)  # it warns of commits before the first run, which name no outputs
 
@@ -47,7 +47,7 @@ def find_garbage() -> list[Garbage]:
 
 def remove_garbage(found: list[Garbage]) -> None:
     for path in (path for one in found for path in one.paths):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        remove(path)
 
 
 def stale_checkpoints() -> list[Path]:

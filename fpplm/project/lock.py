@@ -21,7 +21,6 @@ LOCK = SCRATCH / "retrain.lock"
 REPRODUCTION_LOCK = SCRATCH / "reproduce.lock"
 STUDY_LOCK = SCRATCH / "study.lock"
 OWNER = SCRATCH / "retrain.owner.json"
-LOOK = 5.0  # seconds between attempts to take the lock
 
 
 @contextmanager
@@ -35,19 +34,15 @@ def project_lock(busy: Busy = "wait") -> Iterator[None]:
 
     SCRATCH.mkdir(exist_ok=True)
     lock = FileLock(LOCK)
-    announced = False
-    while True:
-        try:
-            lock.acquire(timeout=0 if busy != "wait" else LOOK)
-            break
-        except Timeout:
-            if busy != "wait":
-                raise WorkspaceBusy(
-                    "another retraining is running here", where=str(Path.cwd()), got=owner(), do="wait until it ends"
-                ) from None
-            if not announced:
-                print(f"waiting for another retraining: {owner()}", file=sys.stderr, flush=True)
-                announced = True
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if busy != "wait":
+            raise WorkspaceBusy(
+                "another retraining is running here", where=str(Path.cwd()), got=owner(), do="wait until it ends"
+            ) from None
+        print(f"waiting for another retraining: {owner()}", file=sys.stderr, flush=True)
+        lock.acquire()
     try:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         who = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}

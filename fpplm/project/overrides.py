@@ -93,18 +93,6 @@ def _addable(setting: str) -> str:
     return setting
 
 
-def set_chosen(file: Path, chosen: dict[str, Any]) -> None:
-    """Writes values, given by their dotted names, into a params.yaml; the rest of it stays. Raises KeyError."""
-    values = read_yaml(file)
-    for name, value in chosen.items():
-        *path, last = name.split(".")
-        place = values
-        for part in path:
-            place = place[part]
-        place[last] = value
-    write_values(file, values)
-
-
 def set_values_of_deployment(file: Path, settings: Sequence[str]) -> None:
     """Writes values as `set_values` does. Raises ParamsError, also for a value that a deployment may not set.
 

@@ -19,8 +19,10 @@ DATA_DIFF = REPORTS / "data_diff.json"  # of the last comparison: from the versi
 EXAMPLES = 20  # of each kind in each split
 
 
-def diff_data(before: str, after: str, examples: int | None = EXAMPLES) -> DataDiff:
+def diff_data(before: str, after: str, examples: int | None) -> DataDiff:
     """Compares the corpora of two models, registered versions or ./bundle, whose corpus is build/corpus.
+
+    Of each kind in each split, it has so many examples; None: all.
 
     Raises:
         DataError: no such version, or another folder, whose corpus is unknown.

@@ -160,7 +160,7 @@ def require_unchanged(made_of: Lineage) -> None:
         raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
 
 
-def promote_by_hand(settings: Params, version: str | None, why: str = "") -> str:
+def promote_by_hand(settings: Params, version: str | None, why: str) -> str:
     """Puts a registered version, or ./bundle, into production whatever its verdict was; returns the version."""
     require_short(why)
     if version is not None:
@@ -179,8 +179,8 @@ def promote_by_hand(settings: Params, version: str | None, why: str = "") -> str
     return promoted
 
 
-def roll_back(to: str | None = None, why: str = "") -> tuple[str, str]:
-    """Puts a version, by default the previous one, into production; returns (new, replaced).
+def roll_back(to: str | None, why: str) -> tuple[str, str]:
+    """Puts a version, or the previous one for None, into production; returns (new, replaced).
 
     Raises DataError if there is none, or if it is in production.
     """

@@ -21,7 +21,7 @@ from fpplm.pipeline.start import PRODUCTION
 from fpplm.promotion.trend import with_versions
 from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import assignments, manifest_of
-from fpplm.report.run import ChangesSince, RunChange, RunSummary, TrendPoint, Verdict
+from fpplm.report.run import ChangesSince, RunSummary, TrendPoint, Verdict
 from fpplm.report.scores import ModelScores
 from fpplm_core.errors import FpplmError
 from fpplm_core.escaping import printable
@@ -209,18 +209,14 @@ def since_production(now: Lineage, verdict: Verdict) -> Iterator[ChangesSince]:
         yield ChangesSince(since, None)
         return
     # A manifest has the last commit of the code, a run that of everything.
-    yield ChangesSince(since, changes(replace(made, commit=now.commit), now))
+    yield ChangesSince(since, replace(made, commit=now.commit).diff(now))
 
 
 def since_last_finished(now: Lineage, run: Run) -> Iterator[ChangesSince]:
     """Nothing if no run has finished before."""
     if before := last_finished(without=run.name):
         since = f"the last finished run, {minute(before.started)} ({before.state})"
-        yield ChangesSince(since, changes(Lineage.from_manifest(before.facts or {}), now))
-
-
-def changes(before: Lineage, after: Lineage) -> list[RunChange]:
-    return [RunChange(*change) for change in before.diff(after)]
+        yield ChangesSince(since, Lineage.from_manifest(before.facts or {}).diff(now))
 
 
 def minute(date: str) -> str:

@@ -1,4 +1,4 @@
-"""How many sentences of the current test split the training data of a new model, and of the one in production, have."""
+"""Counts the sentences of the current test split in the training data of the new model and of that in production."""
 
 from __future__ import annotations
 

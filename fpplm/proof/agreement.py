@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm.pipeline.paths import METRICS, PARAMS
-from fpplm.registry.git import read_committed, try_git
+from fpplm.registry.git import committed_yaml, read_committed, try_git
 from fpplm.registry.lineage import Lineage
 from fpplm_core.errors import BundleError, ParamsError, RegistryError
 from fpplm_core.params import Params
@@ -37,15 +37,13 @@ def require_agreement(bundle: Bundle, version: str, commit: str) -> None:
 
 
 def disagreements(manifest: Mapping[str, Any], commit: str) -> Iterator[str]:
-    from ruamel.yaml import YAML
-
-    parameters = YAML(typ="safe", pure=True).load(read_committed(commit, str(PARAMS)))
+    parameters = committed_yaml(commit, str(PARAMS))
     data = {**manifest["data"], **committed_data(commit, parameters["data"], manifest["data"])}
     with suppress(ParamsError):  # those of an earlier version are compared as they are written
         parameters = Params.parse(parameters, str(PARAMS)).model_dump(mode="json")
     parameters.pop("promotion", None)  # no part of a model
     has_lock = try_git("cat-file", "-e", f"{commit}:./{LOCK}") is not None
-    lock = digest_of(commit, LOCK, manifest["lock_sha256"]) if has_lock else None
+    lock = committed_sha256(commit, LOCK, manifest["lock_sha256"]) if has_lock else None
     stated = Lineage(parameters=manifest["parameters"], data=manifest["data"], lock_sha256=manifest["lock_sha256"])
     for change in Lineage(parameters=parameters, data=data, lock_sha256=lock).diff(stated):
         yield f"{change.name} is {change.before} there, {change.after} in the manifest"
@@ -57,17 +55,17 @@ def disagreements(manifest: Mapping[str, Any], commit: str) -> Iterator[str]:
 
 
 def committed_data(commit: str, settings: Mapping[str, Any], stated: Mapping[str, str]) -> dict[str, str]:
-    """The sha256 of each file of the data that a commit has, as `digest_of`. DVC's files are not in Git."""
+    """The sha256 of each file of the data that a commit has, as `committed_sha256`. DVC's files are not in Git."""
     names = []
     for folder in filter(None, (settings["path"], settings.get("unlabelled"))):
         for line in (try_git("ls-tree", "-r", "-z", commit, "--", folder) or "").split("\0"):
             facts, _, name = line.partition("\t")
             if facts.startswith("100") and Path(name).is_relative_to(folder):  # a file, and no link
                 names.append(name)
-    return {name: digest_of(commit, name, stated.get(name)) for name in names}
+    return {name: committed_sha256(commit, name, stated.get(name)) for name in names}
 
 
-def digest_of(commit: str, name: str, stated: str | None) -> str:
+def committed_sha256(commit: str, name: str, stated: str | None) -> str:
     """The sha256 of a committed file; or the stated one, if Git checks the file out with that.
 
     It may do so with other line ends, from Git LFS, or through the filters of this clone.

@@ -73,7 +73,7 @@ def statement_of(version: str, bundle: Bundle, claims: Claims) -> dict[str, Any]
             "runDetails": {
                 "builder": {"id": package_url("fpplm", manifest["fpplm"])},
                 "byproducts": [
-                    described(GATE, digest_of(gate)) | {"annotations": {"passed": json.loads(gate)["passed"]}},
+                    described(GATE, sha256_of(gate)) | {"annotations": {"passed": json.loads(gate)["passed"]}},
                     *({"name": name, "annotations": dict(claims[name])} for name in CLAIMS),
                 ],
             },
@@ -162,14 +162,14 @@ def by_name(items: Sequence[Any]) -> dict[str, Any]:
 
 
 def committed(commit: str, name: str) -> dict[str, Any]:
-    return described(name, digest_of(read_committed(commit, name)))
+    return described(name, sha256_of(read_committed(commit, name)))
 
 
 def described(name: str, sha256: str) -> dict[str, Any]:
     return {"name": name, "digest": {"sha256": sha256}}
 
 
-def digest_of(raw: bytes) -> str:
+def sha256_of(raw: bytes) -> str:
     return hashlib.sha256(raw).hexdigest()
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fpplm_core.errors import RegistryError
 
@@ -60,6 +61,13 @@ def read_committed(commit: str, path: str, checked_out: bool = False) -> bytes:
         do = "fetch the commit: git fetch --tags"
         raise RegistryError("not in the repository", where=path, got=f"the commit {commit}", do=do)
     return done.stdout
+
+
+def committed_yaml(commit: str, path: str) -> Any:
+    """The values in a YAML file of this folder at a commit. Raises RegistryError as `read_committed` does."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(read_committed(commit, path))
 
 
 def try_git(*arguments: str) -> str | None:

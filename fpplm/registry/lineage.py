@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import fpplm_core
+from fpplm.pipeline.changes import Change, dotted
 from fpplm.pipeline.fingerprint import Fingerprint, fingerprints, modules_of, union
 from fpplm.pipeline.inputs import data_files
 from fpplm.pipeline.paths import METRICS, PARAMS
@@ -23,15 +24,6 @@ from fpplm_core.params import Params
 MADE_FROM = (str(PARAMS), "dvc.yaml", "requirements.lock", "slices.yaml", "expectations.yaml")  # beside code and data
 SCORES = ("f1", "f1_low", "f1_high", "precision", "recall", "types")
 SHOWN = 12  # characters of a hash shown in a change
-
-
-class LineageChange(NamedTuple):
-    """`kind` is parameters, data, start, packages, code or environment; `before` and `after` may be a dash."""
-
-    kind: str
-    name: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -80,8 +72,10 @@ class Lineage:
         """The lineage of a bundle, or of a run's facts; what an earlier version did not record is empty."""
         return cls(**{name: manifest[name] for name in cls.__dataclass_fields__ if manifest.get(name) is not None})
 
-    def diff(self, after: Lineage) -> list[LineageChange]:
-        """How `after` differs from this; packages are compared if both have them, and code if both record it.
+    def diff(self, after: Lineage) -> list[Change]:
+        """How `after` differs from this: its parameters, data, start, packages, code and environment.
+
+        Packages are compared if both have them, and code if both record it. A missing value is a dash.
 
         Minor versions of Python parse code to different syntax trees, so code is compared only under the same one.
         """
@@ -89,18 +83,18 @@ class Lineage:
         changes = []
         comparable = self.code and after.code and _minor(self.python) == _minor(after.python)
         for kind in ("parameters", "data", "start", "packages", *(["code"] if comparable else [])):
-            old, new = (dict(_flat(getattr(side, kind))) for side in sides)
+            old, new = (dotted(getattr(side, kind)) for side in sides)
             names = old.keys() & new.keys() if kind == "packages" else old.keys() | new.keys()
             for name in sorted(names):
                 if old.get(name) != new.get(name):
                     hashed = kind in ("data", "start", "code")
                     values = (_shown(side.get(name), whole=not hashed) for side in (old, new))
-                    changes.append(LineageChange(kind, name, *values))
+                    changes.append(Change(kind, name, *values))
         for name in ("commit", "lock_sha256", "python"):
             was, now = (getattr(side, name) for side in sides)
             if was != now:
                 kind, whole = "code" if name == "commit" else "environment", name == "python"
-                changes.append(LineageChange(kind, name, _shown(was, whole), _shown(now, whole)))
+                changes.append(Change(kind, name, _shown(was, whole), _shown(now, whole)))
         return changes
 
 
@@ -136,14 +130,6 @@ def code_of_stages() -> Fingerprint:
 
 def _minor(python: str | None) -> list[str]:
     return (python or "").split(".")[:2]
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _shown(value: Any, whole: bool) -> str:

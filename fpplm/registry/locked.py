@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from fpplm.pipeline.paths import BUNDLE
-from fpplm.registry.git import read_committed
+from fpplm.registry.git import committed_yaml
 from fpplm.registry.versions import commit_of
 from fpplm_core.errors import BundleError, RegistryError
 from fpplm_core.serving.bundle import MANIFEST, Bundle
@@ -15,9 +15,7 @@ from fpplm_core.serving.files import open_regular
 
 def require_locked(bundle: Bundle, version: str) -> None:
     """Raises BundleError if dvc.lock at the version's commit names another bundle, RegistryError if it names none."""
-    from ruamel.yaml import YAML
-
-    lock = YAML(typ="safe", pure=True).load(read_committed(commit_of(version), "dvc.lock"))
+    lock = committed_yaml(commit_of(version), "dvc.lock")
     outs = [out for stage in lock["stages"].values() for out in stage.get("outs", []) if out["path"] == str(BUNDLE)]
     if not outs:
         raise RegistryError("no bundle in dvc.lock", where=version, do="see: fpplm models")

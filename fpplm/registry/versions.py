@@ -40,7 +40,7 @@ class Tag(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """A change of production: from `before` (None at first) to `version`; `why` is empty if nobody said it."""
+    """A change of production: from `before` (None at first) to `version`; `why` is empty if no reason was given."""
 
     date: str
     who: str

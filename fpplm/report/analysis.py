@@ -1,4 +1,4 @@
-"""What the predictions on test show beyond the scores: intervals by type, boundaries, and what scores are worth."""
+"""What the predictions on test show beyond the scores: intervals by type, boundaries, and calibration."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a span's score is worth; `error` is the mean gap between score and share of right spans over the bins."""
+    """The calibration of span scores; `error` is the mean gap between score and share of right spans over the bins."""
 
     error: float
     bins: list[ScoreBin]
@@ -123,7 +123,7 @@ def offset_names() -> dict[int, str]:
 
 
 def calibration(sentences: Sequence[SentencePrediction]) -> Calibration | None:
-    """What the scores of predicted spans are worth; None if there is no span, or an earlier version kept no scores."""
+    """The calibration of predicted spans; None if there is no span, or an earlier version kept no scores."""
     if any(sentence.scores is None for sentence in sentences):
         return None
     gold = [set(sentence.gold) for sentence in sentences]

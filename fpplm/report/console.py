@@ -1,4 +1,4 @@
-"""What stages and runs print."""
+"""The output of stages and runs."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def type_rows(scores: Evaluation, sentences: Sequence[SentencePrediction] | None
 
 
 def worst_first(slices: Mapping[str, SliceScore]) -> list[tuple[str, SliceScore]]:
-    """By F1, those that decide nothing last."""
+    """Sorted by F1; those that decide nothing come last."""
     return sorted(slices.items(), key=lambda item: (not item[1].decides, item[1].f1))
 
 

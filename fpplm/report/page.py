@@ -17,10 +17,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fpplm.checks.page import environment
 from fpplm.pipeline import paths
 from fpplm.report.data import ReportData
 from fpplm.report.run import TrendPoint
+from fpplm.terminal.pages import environment
 from fpplm_core import __version__
 from fpplm_core.evaluation.scores import CONFIDENCE
 from fpplm_core.files import write_text
@@ -45,7 +45,7 @@ def render(root: Path = Path()) -> Path:
 
 
 def render_trend(trend: Sequence[TrendPoint], path: Path) -> None:
-    """Writes the trends over these models to a page of their own."""
+    """Writes the trends over these models to a separate page."""
     write_page(path, "runs.html", ("templates/charts.js",), trend=trend)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from fpplm.pipeline.changes import Change
 from fpplm.report.scores import ModelScores
 from fpplm.terminal.tables import markdown_table
 from fpplm_core.errors import RegistryError
@@ -41,21 +42,11 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class RunChange:
-    """A difference in an input of the model; `before` and `after` describe it."""
-
-    kind: str
-    name: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
 class ChangesSince:
     """What changed since `since`, a version or a run with its date; `changes` is None if that cannot be read."""
 
     since: str
-    changes: list[RunChange] | None
+    changes: list[Change] | None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Error(NamedTuple):
 class ErrorTable:
     """The sentences with errors as the browser reads them, and how many there are of each kind.
 
-    `data` is what errors.js documents; it has `shown` of the `sentences` with errors, from all over the split.
+    errors.js documents `data`, which has `shown` of the `sentences` with errors, evenly spread over the split.
     """
 
     counts: Counter[str]
@@ -65,7 +65,7 @@ def all_errors(sentences: Sequence[SentencePrediction]) -> Iterator[tuple[Senten
 
 
 def error_table(sentences: Sequence[SentencePrediction], room: int = BROWSED) -> ErrorTable:
-    """The table of a split; if it takes more than `room` bytes, of every second, third … of them."""
+    """The table of a split; if it takes more than `room` bytes, of every second, third … sentence with errors."""
     wrong = [(sentence, errors) for sentence in sentences if (errors := classify_errors(sentence))]
     step, data = 1, _data(wrong)
     while (size := len(htmlsafe_json_dumps(data, ensure_ascii=False).encode())) > room and step < len(wrong):

@@ -40,9 +40,7 @@ FIELDS = 5  # croniter would read a sixth as seconds, at the end; Quartz and Spr
 UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def schedule(
-    cron: str | None, every: str | None, timezone: str, parameters: dict[str, Any], on_drift: bool = False
-) -> str:
+def schedule(cron: str | None, every: str | None, timezone: str, parameters: dict[str, Any], on_drift: bool) -> str:
     """Deploys prefect.yaml's retraining with this schedule instead of any earlier one; returns a description.
 
     `parameters` are those of the flow that differ from prefect.yaml's. With `on_drift` it also runs at each event of
@@ -82,7 +80,7 @@ def schedule(
 
 
 def described(deployed: Any, timezone: str, others: list[str]) -> list[str]:
-    """These lines after that of a schedule, and before its next dates."""
+    """The line of the schedule, the other lines, and the line of its next dates."""
     days = [f"{date.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M:%S %Z}" for date in dates(deployed)]
     when = f"cron {deployed.cron}" if hasattr(deployed, "cron") else f"every {deployed.interval}"
     return [f"scheduled  {when} ({timezone})", *others, f"next       {', '.join(days)}"]

@@ -26,7 +26,7 @@ from fpplm_core import __version__
 class Service:
     """The routes for the model in service, which `take` may replace at any time, and for its shadow."""
 
-    def __init__(self, model: Model, limits: Limits, metrics: Metrics, shadow: Shadow | None = None) -> None:
+    def __init__(self, model: Model, limits: Limits, metrics: Metrics, shadow: Shadow | None) -> None:
         self.limits, self.metrics, self.shadow = limits, metrics, shadow
         self.take(model)
         if shadow:

@@ -67,7 +67,7 @@ def close_before_body(request: Request, response: Response) -> None:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What the work returns or raises. Cancels it and raises ClientDisconnect if the client goes first."""
+    """Returns or raises what the work does. Cancels it and raises ClientDisconnect if the client leaves first."""
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())  # the body has been read
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)

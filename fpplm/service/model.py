@@ -48,7 +48,7 @@ def load_model(
 ) -> Model:
     """Loads a bundle and tags its golden sentences; the sketch of its texts goes to the folder `sketches`.
 
-    Raises BundleError, DataError for a file of sketches that is none, and what `load` raises.
+    Raises BundleError, DataError for a sketch file that is no sketch, and whatever `load` raises.
     """
     predictor = load(path)
     _ = predictor.session, predictor.single_thread_session  # opened now, since the folder may change later

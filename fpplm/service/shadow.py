@@ -21,6 +21,7 @@ from fpplm_core.files import write_json
 from fpplm_core.serving import Entity
 
 KEPT = 10_000  # latencies
+PERIOD = 10.0  # s between two writes
 EXAMPLES = 100  # texts with different answers that the report repeats, if it may contain texts
 BOTH, SERVED, SHADOW = "both", "served", "shadow"  # who found an entity
 
@@ -89,11 +90,11 @@ class Shadow:
         }
         return report if self.examples is None else {**report, "examples": list(self.examples)}
 
-    async def write(self, file: Path, period: float = 10.0) -> None:
-        """Writes the report every `period` seconds, and a last time when it is cancelled."""
+    async def write(self, file: Path) -> None:
+        """Writes the report every PERIOD seconds, and a last time when it is cancelled."""
         try:
             while True:
-                await asyncio.sleep(period)
+                await asyncio.sleep(PERIOD)
                 self._write(file)
         finally:
             if self.tasks:

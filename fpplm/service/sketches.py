@@ -15,7 +15,7 @@ PERIOD = 10.0  # s between two writes
 
 
 class SketchFile:
-    """A model's sketch and its file, FOLDER/VERSION.json, which goes on where an earlier service has ended.
+    """A model's sketch and its file, FOLDER/VERSION.json, which continues that of an earlier service.
 
     Whoever moves the file away has all texts up to then; the next file has those since. Only one service may write it.
     """
@@ -40,10 +40,10 @@ class SketchFile:
             self._written = counted
 
 
-async def write_sketches(current: Callable[[], SketchFile | None], period: float = PERIOD) -> None:
-    """Writes the sketch of the model that is in service, every `period` seconds."""
+async def write_sketches(current: Callable[[], SketchFile | None]) -> None:
+    """Writes the sketch of the model that is in service, every PERIOD seconds."""
     while True:
-        await asyncio.sleep(period)
+        await asyncio.sleep(PERIOD)
         if file := current():
             try:
                 await asyncio.to_thread(file.write)

@@ -50,7 +50,7 @@ class Production:
         return last_assignment()
 
     def path(self) -> Path:
-        """The verified copy of the version in production; DVC, which is large, runs in a process of its own."""
+        """The verified copy of the version in production; DVC, which is large, runs in a separate process."""
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
             found: Path = child.submit(_production).result()
         return found

@@ -16,16 +16,14 @@ from fpplm_core.errors import BundleError, FpplmError
 PERIOD = 5.0  # s between two looks at the source
 
 
-async def watch(
-    service: Service, source: Source, seen: object, load: Callable[[Path], Model], period: float = PERIOD
-) -> None:
-    """Looks at the source every `period` seconds; `seen` is its state when the model in service was loaded.
+async def watch(service: Service, source: Source, seen: object, load: Callable[[Path], Model]) -> None:
+    """Looks at the source every PERIOD seconds; `seen` is its state when the model in service was loaded.
 
     A version that does not load, or that fails the check of its golden sentences, does not go into service.
     """
     said = ""
     while True:
-        await asyncio.sleep(period)
+        await asyncio.sleep(PERIOD)
         state: object = None
         try:
             state = await asyncio.to_thread(source.state)

@@ -96,7 +96,7 @@ class Checkpoint:
         return damaged
 
     def history(self) -> TrainingHistory:
-        """The history so far; that of a new run if there is no checkpoint."""
+        """The history so far; an empty one if there is no checkpoint."""
         path = self.folder / STATE
         return TrainingHistory.from_json(_metadata(path)["history"]) if path.exists() else TrainingHistory()
 

@@ -26,7 +26,7 @@ from fpplm_core.tagging.schemes import OUTSIDE
 from fpplm_core.training.data import TrainingData, load_data
 from fpplm_core.training.leakage import require_unseen_by_encoder
 
-# Each corpus has a format, types and tags of its own: what the project says about its data holds for none of them.
+# Each corpus has its own format, types and tags, so the project's settings for its data hold for none of them.
 OWN: dict[str, Any] = {
     **dict.fromkeys(("format", "separator", "scheme"), "auto"),
     **dict.fromkeys(("word_column", "tag_column", "incoming", "unlabelled", "second")),
@@ -102,7 +102,7 @@ def label_texts(data: DataSettings, gazetteers: Sequence[tuple[str, Path]], text
 
 
 def read_corpora(params: Params, found: Sequence[Source], held_out: Sequence[Path], scratch: Path) -> list[Corpus]:
-    """Reads the corpora into `scratch`; their train splits lack what is like held-out sentences.
+    """Reads the corpora into `scratch`, and leaves sentences like held-out ones out of their train splits.
 
     Held out are dev and test of the project, which the stage read makes of params.data, those of all corpora, and the
     sentences of the files `held_out`. Raises DataError, also if params.model.encoder has seen dev or test.

@@ -90,8 +90,8 @@ def pretrain(
     held_out: Sequence[Path],
     steps: int,
     out: Path,
-    gazetteers: Sequence[tuple[str, Path]] = (),
-    texts: Path | None = None,
+    gazetteers: Sequence[tuple[str, Path]],
+    texts: Path | None,
 ) -> PretrainingRecord:
     """Pretrains params.model.encoder on the corpora in these folders and writes it to `out`.
 

@@ -1,12 +1,10 @@
-"""Shows the progress of training on the terminal, in dvclive, and in two tables of curves."""
+"""Records the curves of a training, in dvclive and in two tables, and prints a line for each evaluation on dev."""
 
 from __future__ import annotations
 
 import shutil
 
 from dvclive.live import Live
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fpplm.pipeline.paths import REPORTS
 from fpplm_core.files import write_text
@@ -16,43 +14,35 @@ CURVES = REPORTS / "training"
 
 
 class Display:
-    """Shows progress: a bar on a terminal, plain lines elsewhere, and curves for DVC."""
+    """A line for each evaluation on dev, and curves for DVC; `fpplm_core.tracking` shows the steps."""
 
-    def __init__(self, steps: int, history: TrainingHistory) -> None:
+    def __init__(self, history: TrainingHistory) -> None:
         self.history, self.shown = history, len(history.losses)
-        self.terminal = Console().is_terminal
-        columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TimeRemainingColumn())
-        self.bar = Progress(*(TextColumn(c) if isinstance(c, str) else c for c in columns), disable=not self.terminal)
-        self.task = self.bar.add_task("training", total=steps, completed=history.step)
         shutil.rmtree(CURVES, ignore_errors=True)
         self.live = Live(str(CURVES / "dvclive"), save_dvc_exp=False, dvcyaml=None, report=None)
 
     def __enter__(self) -> Display:
-        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
         self.live.end()  # type: ignore[no-untyped-call]
         self._write_curves()
 
     def frozen(self, score: DevScore) -> None:
         """Shows an evaluation in the frozen phase."""
-        self.bar.console.print(f"frozen phase, step {score.step}: dev F1 {score.f1:.4f}", highlight=False)
+        print(f"frozen phase, step {score.step}: dev F1 {score.f1:.4f}", flush=True)
 
     def steps(self, speed: float) -> None:
-        """Shows the steps added to the history since the last call."""
+        """Records the steps added to the history since the last call."""
         for losses, lr in zip(self.history.losses[self.shown :], self.history.lr[self.shown :], strict=True):
             step = 1 + self.shown * self.history.every
             self.shown += 1
             values = {f"loss/{name}": value for name, value in losses.items()}
             self.log(step, {**values, "lr": lr, "words_per_s": speed})
-            line = f"loss {sum(losses.values()):.3f} {speed:,.0f} words/s"
-            self.bar.update(self.task, completed=step, description=line)
 
     def epoch(self, step: int, epoch: int, score: float, speed: float) -> None:
         self.log(step, {"dev_f1": score})
-        self.bar.console.print(f"epoch {epoch}: dev F1 {score:.4f}, {speed:,.0f} words/s", highlight=False)
+        print(f"epoch {epoch}: dev F1 {score:.4f}, {speed:,.0f} words/s", flush=True)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         self.live.step = step

@@ -20,6 +20,7 @@ from fpplm.session.progress import Display
 from fpplm_core.model import parallel, pretrained
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.model.settings import ModelSettings
+from fpplm_core.tracking import track
 from fpplm_core.training.data import load_data, restrict_vocabulary
 from fpplm_core.training.frozen import train_frozen
 from fpplm_core.training.history import TrainingHistory
@@ -116,7 +117,7 @@ def train_and_save(run: TrainingRun, checkpoint: Checkpoint, history: TrainingHi
     if first and history.step:
         print(f"resumed at step {history.step} of {steps}", flush=True)
     try:
-        with Display(steps, history) if first else nullcontext() as display:
+        with Display(history) if first else nullcontext() as display:
             SCRATCH.mkdir(exist_ok=True)
             for score in train_frozen(run, history, SCRATCH):
                 if display:
@@ -146,7 +147,7 @@ def _train_and_save_epochs(
 ) -> None:
     windows = run.data.windows
     began, words = time.perf_counter(), 0
-    for progress in train_epochs(run, history, terminated):
+    for progress in track(train_epochs(run, history, terminated), "steps", run.loop.steps - history.step, lambda _: 1):
         if display:
             words += sum(len(windows[row].owned_words) for row in run.data.rows(progress.report.step))
             speed = words / (time.perf_counter() - began)

@@ -21,7 +21,6 @@ from fpplm.studies.search import draw
 from fpplm_core.errors import ParamsError
 from fpplm_core.settings import read_yaml
 
-ROOT = Path.cwd()  # the project, as for every command
 SCRATCH = paths.SCRATCH / "ablation"
 PREPARE = ("tasks.read", "tasks.encode")
 OURS = ("tasks.train", "tasks.evaluate")
@@ -53,13 +52,13 @@ class Cell(NamedTuple):
         """The digest of the parameters that its stages read, of data and of the encoder."""
         sections = sections_of((*PREPARE, *OURS)) - ({"technique"} if TRAINER in self.modules else set())
         settings = {name: block for name, block in self.settings.items() if name in sections}
-        return digest_of([settings, self.modules, *self._data()])
+        return values_digest([settings, self.modules, *self._data()])
 
     @property
     def data_key(self) -> str:
         """The digest of what `read` and `encode` make for this run, which other runs share."""
         settings = [self.settings[section] for section in ("data", "model", "encode")]
-        return digest_of([settings, code_of(PREPARE), *self._data()])
+        return values_digest([settings, code_of(PREPARE), *self._data()])
 
     def _data(self) -> list[Any]:
         data, model = self.settings["data"], self.settings["model"]
@@ -76,7 +75,7 @@ class Cell(NamedTuple):
 @cache
 def sections_of(modules: tuple[str, ...]) -> set[str]:
     """The sections of params.yaml that these stages read, from dvc.yaml."""
-    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    stages = read_yaml("dvc.yaml")["stages"]
     names = [str(name) for module in modules for name in stages[module.removeprefix("tasks.")].get("params", [])]
     return {name.partition(".")[0] for name in names}
 
@@ -86,18 +85,18 @@ def code_of(modules: tuple[str, ...]) -> str:
     return digest(fingerprints(modules).values())[:16]
 
 
-def digest_of(values: list[Any]) -> str:
+def values_digest(values: list[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 @cache
 def content(path: str) -> str:
-    """The digest of a file of the project, or of all files in a folder; if it is missing, that of no bytes.
+    """The digest of a file or of all files in a folder; if there is none, the digest of no bytes.
 
     Files of the project count with their names in it, files elsewhere with their names in the folder.
     """
-    whole, place = hashlib.sha256(), ROOT / path
-    base = ROOT if place.is_relative_to(ROOT) else place.parent
+    whole, project, place = hashlib.sha256(), Path.cwd(), Path(path).absolute()
+    base = project if place.is_relative_to(project) else place.parent
     for file in sorted(place.rglob("*") if place.is_dir() else [place]):
         if file.is_file() and file.suffix != ".pyc":
             whole.update(str(file.relative_to(base)).encode() + b"\0" + file.read_bytes())
@@ -126,7 +125,7 @@ def grid(plan: Plan, choices: Choices, final: bool, only_chosen: bool = False) -
     ParamsError if an arm has an unknown parameter or a wrong value, or if a choice is missing (with `only_chosen`, its
     runs are left out).
     """
-    search, base = None if final else plan.search, read_yaml(ROOT / paths.PARAMS)
+    search, base = None if final else plan.search, read_yaml(paths.PARAMS)
     draws = draw(search) if search else [{}]
     rounds = [(number, plan.seeds[0]) for number in range(len(draws))] if search else [(None, n) for n in plan.seeds]
     for number, seed in rounds:
@@ -139,7 +138,7 @@ def grid(plan: Plan, choices: Choices, final: bool, only_chosen: bool = False) -
                 chosen = choices.get(source, {}).get(corpus, {}).get("values")
                 cell = cell_of(base, plan, corpus, arm, chosen or {}, drawn, final)
                 lacking = source and chosen is None
-                if not (ROOT / cell.settings["data"]["path"]).is_dir() or (lacking and only_chosen):
+                if not Path(cell.settings["data"]["path"]).is_dir() or (lacking and only_chosen):
                     continue
                 if lacking:
                     do = "run the trials; if every trial diverged, widen the search or remove the arm"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
+from pathlib import Path
 from typing import Any
 
 import ray
 
-from fpplm.studies.ablation import ROOT, Cell
+from fpplm.studies.ablation import Cell
 from fpplm.studies.ledger import LedgerRow
+from fpplm.studies.runs import run_here
 from fpplm_core.errors import FpplmError
 
 
@@ -24,11 +25,9 @@ def run_on_cluster(cell: Cell, threads: int, facts: dict[str, Any], finished: li
 
     Raises FpplmError if a stage fails.
     """
-    # Pickled twice: unpickling imports modules that look at the folder, which the process must have entered before.
-    given = pickle.dumps((cell, threads, facts, finished))
     run = ray.remote(_run).options(num_cpus=threads, max_retries=1)
     try:
-        row: LedgerRow = pickle.loads(ray.get(run.remote(str(ROOT), given)))
+        row: LedgerRow = ray.get(run.remote(str(Path.cwd()), cell, threads, facts, finished))
         return row
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
@@ -37,8 +36,6 @@ def run_on_cluster(cell: Cell, threads: int, facts: dict[str, Any], finished: li
         raise FpplmError("the cluster lost the run", where=where, got=str(error), do="run it again") from None
 
 
-def _run(root: str, given: bytes) -> bytes:
-    os.chdir(root)
-    from fpplm.studies.runs import run_here
-
-    return pickle.dumps(run_here(*pickle.loads(given)))
+def _run(project: str, *given: Any) -> LedgerRow:
+    os.chdir(project)
+    return run_here(*given)

@@ -22,7 +22,7 @@ from filelock import FileLock
 from fpplm.pipeline.parent import WATCHED
 from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PARAMS, PREDICTIONS, REPORTS
 from fpplm.pipeline.start import PRODUCTION
-from fpplm.studies.ablation import PREPARE, ROOT, SCRATCH, Cell
+from fpplm.studies.ablation import PREPARE, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
 from fpplm.studies.search import falls_behind
 from fpplm_core.data.corpus import load_corpus, write_corpus
@@ -98,7 +98,7 @@ def write_params(cell: Cell, folder: Path) -> None:
     if settings["model"].get("start") == PRODUCTION:  # what a study compares does not change with what is promoted
         settings["model"]["start"] = None
     for section, name in (("data", "path"), ("data", "unlabelled"), ("model", "encoder"), ("model", "start")):
-        path = ROOT / str(settings[section].get(name))
+        path = Path(str(settings[section].get(name)))
         if path.is_dir():  # otherwise not set, or the name of a package or of a model on the hub
             settings[section][name] = str(path.resolve())
     (folder / PARAMS).write_text(yaml_text(settings), encoding="utf-8")
@@ -109,7 +109,7 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
 
     A trial that diverges counts as pruned, because the same values would diverge again.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), WATCHED: str(os.getpid())}
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), WATCHED: str(os.getpid())}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     log, start = folder / "log.txt", time.perf_counter()

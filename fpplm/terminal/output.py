@@ -1,4 +1,4 @@
-"""Keeps a program alive whose reader has gone: what it does and how it ends does not depend on who reads along."""
+"""Keeps a program alive after its reader has gone: its work and its exit code do not depend on who reads along."""
 
 from __future__ import annotations
 

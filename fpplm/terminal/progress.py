@@ -22,7 +22,9 @@ LINES = 30.0  # seconds between two lines where there is no terminal
 def show_progress(title: str) -> Iterator[None]:
     """Shows on stderr the loops of this context that take their time; of nested ones, the outermost."""
     console = Console(stderr=True)
-    bar = Progress(TextColumn(title), BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
+    columns = TextColumn(title), BarColumn(), TextColumn("{task.description}")
+    printed = sys.stdout.isatty()  # above the bar; otherwise into a file, which the bar must leave alone
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=printed)
     running = False
 
     def show(
@@ -68,7 +70,7 @@ def timed(items: Iterable[T], size: Callable[[T], int], words: Words[T]) -> Iter
         read += words(item) if words else 0
 
 
-def figures(what: str, done: int, total: int | None, seconds: float, words: int | None = None) -> str:
+def figures(what: str, done: int, total: int | None, seconds: float, words: int | None) -> str:
     """Such as "1,200 of 3,000 sentences of train, 410/s, 4 s left"; with `words`, the rate is that of words."""
     rate = f"{done / seconds:,.0f}/s" if words is None else f"{words / seconds:,.0f} words/s"
     if not done or not total:

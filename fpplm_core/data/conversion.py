@@ -7,7 +7,6 @@ otherwise, it is written, or the conversion is refused and names its place.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -22,6 +21,7 @@ from fpplm_core.data.options import Options, Repair, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
 from fpplm_core.data.text_files import require_source
 from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.files import remove
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
 from fpplm_core.tagging.spans import repair_tags, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import segment
@@ -84,7 +84,7 @@ def convert(
         writer.write(records(options), partial_target)
         number = _compare(records(replace(options, notes=Notes())), partial_target, writer)
     except BaseException:
-        _remove(partial_target)
+        remove(partial_target)
         raise
     partial_target.rename(target)
     return number
@@ -209,10 +209,3 @@ def _content(record: Record, writer: Format) -> tuple[Any, ...]:
         rest = (record.text, record.offsets) if "text" in writer.HOLDS else ()
         return (record.words, record.tags, document, *rest)
     return (record.text, sorted((m.start, m.end, m.label) for m in record.mentions), document)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.cli.main import main
+from fpplm.cli.main import app
+from fpplm.pipeline.failures import exit_on_error
 from fpplm_core.quality.checks import BY_NAME
 from tests.project import BIN, ROOT
 
@@ -46,8 +47,8 @@ def fpplm(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.setattr(sys, "argv", ["fpplm", *arguments])
         monkeypatch.setenv("COLUMNS", "160")
         capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
+        with pytest.raises(SystemExit) as left, exit_on_error():
+            app()
         return int(left.value.code or 0), *capsys.readouterr()
 
     return run

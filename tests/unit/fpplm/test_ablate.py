@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import yaml
 
-from fpplm.studies import ablation
 from fpplm.studies.ablation import by_key, cells_of, content, grid
 from fpplm.studies.choices import choose, write_choices
 from fpplm.studies.forest import WIDTH, forest
@@ -372,7 +371,7 @@ def test_a_key_is_the_same_in_another_checkout(tmp_path, monkeypatch):
 
     def keys_there():
         content.cache_clear()
-        monkeypatch.setattr(ablation, "ROOT", tmp_path / "other")
+        monkeypatch.chdir(tmp_path / "other")
         return [run.key for run in cells()]
 
     assert keys_there() == keys

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fpplm.checks.console import findings, show
+from fpplm.pipeline.changes import Change
 from fpplm.report.console import gate_section
-from fpplm.report.run import ChangesSince, RunChange, RunSummary, as_markdown
+from fpplm.report.run import ChangesSince, RunSummary, as_markdown
 from fpplm.terminal import tables
 from fpplm.terminal.tables import markdown_table, table
 from fpplm_core.data.notes import Notes
@@ -90,7 +91,7 @@ LINK = "[x](javascript:alert(1)) <img src=//evil.test/a> ![p](//evil.test/b) htt
 
 def test_artifacts_and_card_show_text_of_the_data_as_text() -> None:
     summary = RunSummary(
-        run="r", started="s", compared=[ChangesSince(LINK, [RunChange("data", LINK, LINK, LINK)])], drift=[LINK],
+        run="r", started="s", compared=[ChangesSince(LINK, [Change("data", LINK, LINK, LINK)])], drift=[LINK],
         ran={"check": True}, seconds={"check": 1.5}, verdict="hold", reasons=[LINK],
     )  # fmt: skip
     scores = {"types": {LINK: {"precision": 1, "recall": 1, "f1": 1, "support": 3}}, "precision": 1.0, "recall": 1.0}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fpplm.pipeline.changes import Change
 from fpplm.pipeline.code import CODE, check_code, read_code, write_code
 from fpplm.pipeline.fingerprint import (
     BY_NAME,
@@ -109,7 +110,7 @@ def test_what_changes_it_changes_that_stage_alone(
     read, train = both()
     change()
     read_now, train_now = both()
-    assert [row[:2] for row in differences(read, read_now)] == expected
+    assert [(one.kind, one.name) for one in differences(read, read_now)] == expected
     assert train_now == train
 
 
@@ -123,7 +124,7 @@ def test_a_module_that_is_loaded_by_name_counts(code: Path) -> None:
     read, train = both()
     edit("smallcore/plugins/second.py", "import pandas\n")
     read_now, train_now = both()
-    assert [row[:2] for row in differences(train, train_now)] == [
+    assert [(one.kind, one.name) for one in differences(train, train_now)] == [
         ("code", "smallcore.plugins.second"),
         ("package", "pandas"),
     ]
@@ -135,7 +136,7 @@ def test_another_version_of_a_package(code: Path, monkeypatch: pytest.MonkeyPatc
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "99.0" if name == "numpy" else real(name))
     read_now, train_now = both()
-    assert differences(train, train_now) == [("package", "numpy", real("numpy"), "99.0")]
+    assert differences(train, train_now) == [Change("package", "numpy", real("numpy"), "99.0")]
     assert read_now == read
 
 
@@ -156,7 +157,10 @@ def test_a_package_that_is_installed_later_is_seen(code: Path, monkeypatch: pyte
 def test_under_another_python_the_modules_are_not_compared(code: Path) -> None:
     read, _ = both()
     other = Fingerprint("3.99", {"tasks.read": "x"}, {}, {"numpy": "1"})
-    assert differences(read, other) == [("python", "python", read.python, "3.99"), ("package", "numpy", None, "1")]
+    assert differences(read, other) == [
+        Change("python", "python", read.python, "3.99"),
+        Change("package", "numpy", None, "1"),
+    ]
 
 
 def test_its_files_are_found_again(code: Path) -> None:

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fpplm.pipeline.changes import Change
 from fpplm.promotion import decision, history
 from fpplm.promotion.history import Run, summarise
-from fpplm.registry.lineage import Lineage, LineageChange
+from fpplm.registry.lineage import Lineage
 from fpplm.registry.versions import Assignment
-from fpplm.report.run import ChangesSince, RunChange, Verdict, as_markdown
+from fpplm.report.run import ChangesSince, Verdict, as_markdown
 from fpplm_core.errors import RegistryError
 from fpplm_core.escaping import markdown
 from fpplm_core.params import load
@@ -102,7 +103,7 @@ MADE = {
 }
 
 
-def diff(before: dict[str, Any], after: dict[str, Any]) -> list[LineageChange]:
+def diff(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
     return Lineage.from_manifest(before).diff(Lineage.from_manifest(after))
 
 
@@ -142,8 +143,8 @@ def facts(seed: int) -> dict[str, Any]:
     return json.loads(json.dumps(MADE)) | {"parameters": {"train": {"seed": seed}}}
 
 
-def seed_change(before: int, after: int) -> list[RunChange]:
-    return [RunChange("parameters", "train.seed", str(before), str(after))]
+def seed_change(before: int, after: int) -> list[Change]:
+    return [Change("parameters", "train.seed", str(before), str(after))]
 
 
 DEAD = {"pid": 2**22 + 1, "host": socket.gethostname()}

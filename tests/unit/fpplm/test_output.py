@@ -26,7 +26,7 @@ COMMAND = f"{FOUND}\nfrom fpplm.cli.main import app\napp.command('fail')(check)\
 ELSEWHERE = """
 from fpplm.pipeline.failures import exit_on_error
 
-with exit_on_error(False):
+with exit_on_error():
     raise BrokenPipeError(32, "of a socket")
 """
 

@@ -75,7 +75,9 @@ def read_all(terminal: int) -> bytes:
     return b"".join(parts)
 
 
-def test_a_long_loop_on_a_terminal_has_a_bar_that_goes_away(hours: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_loop_on_a_terminal_has_a_bar_that_goes_away(
+    hours: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     leader, follower = os.openpty()
     with os.fdopen(follower, "w") as screen:
         monkeypatch.setattr(sys, "stderr", screen)
@@ -84,12 +86,14 @@ def test_a_long_loop_on_a_terminal_has_a_bar_that_goes_away(hours: None, monkeyp
         with show_progress("encode"):
             for item in track(range(4), "sentences", 4, one):
                 time.sleep(0.25 if item == 3 else 0)  # the bar is drawn ten times a second
+                print(f"item {item}")
             with pytest.raises(KeyError):
                 for _ in track(range(4), "words", 4, one):
                     for _ in track(range(4), "inner", 4, one):
                         time.sleep(0.25)
                         raise KeyError
             next(track(range(4), "abandoned", 4, one))
+    assert capsys.readouterr().out == "item 0\nitem 1\nitem 2\nitem 3\n", "not drawn, as stdout is no terminal"
     shown = read_all(leader).decode()
     assert "encode" in shown and "3 of 4 sentences, 0/s" in shown
     assert "0 words" in shown and "inner" not in shown
@@ -106,8 +110,8 @@ def test_a_tracker_holds_in_its_context_alone() -> None:
 
 
 def test_figures() -> None:
-    assert figures("words", 0, 10, 5.0) == "0 words, 0/s"
+    assert figures("words", 0, 10, 5.0, None) == "0 words, 0/s"
     assert figures("parts", 2, 10, 5.0, words=3000) == "2 of 10 parts, 600 words/s, 20 s left"
     assert figures("parts", 0, 10, 5.0, words=0) == "0 parts, 0 words/s"
-    assert figures("words", 20, 10, 5.0) == "20 of 10 words, 4/s, 0 s left"
+    assert figures("words", 20, 10, 5.0, None) == "20 of 10 words, 4/s, 0 s left"
     assert [duration(s) for s in (0, 89.6, 90, 5399, 5400)] == ["0 s", "90 s", "2 min", "90 min", "1.5 h"]

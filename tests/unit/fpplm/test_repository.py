@@ -129,7 +129,7 @@ def test_a_repository_of_another_user(project: Path, monkeypatch: pytest.MonkeyP
     advice = "dubious ownership.*git config --global --add safe.directory"
     with pytest.raises(RegistryError, match=advice):
         is_repository()
-    for refuse in (require_registry, require_promotable, decision.roll_back, tables.models):
+    for refuse in (require_registry, require_promotable, lambda: decision.roll_back(None, ""), tables.models):
         with pytest.raises(RegistryError, match=advice):
             refuse()
     with pytest.raises(RegistryError, match=advice):
@@ -284,7 +284,7 @@ def test_no_project_is_made_where_it_could_never_be_promoted(
     assert not (project / folder).exists()
     (project / folder).mkdir()
     monkeypatch.chdir(project / folder)
-    for refuse in (artifact, require_registry, tables.models, decision.roll_back):
+    for refuse in (artifact, require_registry, tables.models, lambda: decision.roll_back(None, "")):
         with pytest.raises(DataError, match="rename it"):
             refuse()
 
@@ -325,12 +325,12 @@ def test_an_error_names_the_subcommand_not_an_option(project: Path) -> None:
 def test_a_refused_promotion_is_refused_in_the_ledger(project: Path) -> None:
     run("checkout", "-q", "--detach")
     with pytest.raises(RegistryError):
-        decision.promote_by_hand(None, None)
+        decision.promote_by_hand(None, None, "")
     (found,) = history.runs()
     assert (found.state, found.promote) == ("refused", True) and "detached HEAD" in found.reasons[0]
     run("checkout", "-q", "main")
     with pytest.raises(FpplmError):  # there is no bundle
-        decision.promote_by_hand(None, None)
+        decision.promote_by_hand(None, None, "")
     assert [one.state for one in history.runs()] == ["refused", "failed"]
 
 
@@ -418,9 +418,9 @@ def test_a_hostile_reason_is_one_harmless_line(project: Path, monkeypatch: pytes
     assert message == f"v1.0.0 into production: {said}"
     assert tables.production().replace("\n", "").isprintable()
     with pytest.raises(DataError, match=r"it is in production, got v2\.0\.0"):
-        decision.promote_by_hand(None, "v2")
+        decision.promote_by_hand(None, "v2", "")
     with pytest.raises(DataError, match=r"it is in production, got v2\.0\.0"):
-        decision.roll_back("v2")
+        decision.roll_back("v2", "")
     assert len(registry.assignments()) == 2
 
 

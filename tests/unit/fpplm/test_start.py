@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from fpplm.pipeline import inputs
+from fpplm.pipeline.changes import Change
 from fpplm.pipeline.start import POINTER, START, pinned_version, start_facts, start_folder
-from fpplm.pipeline.why import Change
 from fpplm.registry import start as registry
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.model.settings import ModelSettings
@@ -151,7 +151,7 @@ def pin(monkeypatch: pytest.MonkeyPatch, changes: list[Change], given: Any) -> s
 
 @pytest.mark.parametrize(
     "changes",
-    [[], [Change("train", "input", "start/model.safetensors", "1", "2"), Change("train", "input", "start: unknown")]],
+    [[], [Change("input", "start/model.safetensors", "1", "2"), Change("input", "start: unknown")]],
 )
 def test_a_start_alone_is_no_reason_to_choose_another(monkeypatch: pytest.MonkeyPatch, changes: list[Change]) -> None:
     assert pin(monkeypatch, changes, settings()) is None and not START.exists()
@@ -185,7 +185,7 @@ def test_without_git_the_start_is_cold_and_says_so(monkeypatch: pytest.MonkeyPat
 
 
 def test_other_settings_choose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    changes = [Change("read", "data", "data/corpus")]
+    changes = [Change("data", "data/corpus")]
     assert pin(monkeypatch, changes, settings(None)) is None and pin(monkeypatch, changes, settings("models/x")) is None
     for path in ("data", "./data", str(Path("data").resolve()), f"../{Path.cwd().name}/data", "."):
         with pytest.raises(ParamsError, match=r"data\.path: contains data/start, got .*; name a folder beside it"):

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from fpplm.cli.main import app
-from fpplm.project.overrides import set_chosen
+from fpplm.project.overrides import write_values
 from fpplm.studies import tuning
 from fpplm.studies.ablation import by_key, cells_of
 from fpplm.studies.ledger import append_row
-from fpplm.studies.plan import read_plan
+from fpplm.studies.plan import changed, read_plan
 from fpplm.studies.runs import write_params
 from fpplm_core.errors import FpplmError, ParamsError
 from fpplm_core.params import load
@@ -130,8 +130,8 @@ def test_chosen_values_are_written_and_nothing_else_changes(tmp_path):
     file = tmp_path / "params.yaml"
     before = (ROOT / "params.yaml").read_text().splitlines()
     file.write_text("\n".join(before) + "\n")
-    set_chosen(file, {"train.lr": 0.000129, "technique.label_lm.width": 64})
+    write_values(file, changed(read_yaml(file), {"train.lr": 0.000129, "technique.label_lm.width": 64}, str(file)))
     after = file.read_text().splitlines()
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert len(changed) == 2 and all(old.partition("#")[2] == new.partition("#")[2] for old, new in changed)
+    lines = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(lines) == 2 and all(old.partition("#")[2] == new.partition("#")[2] for old, new in lines)
     assert load(file).train.lr == 0.000129 and load(file).technique.label_lm.width == 64

@@ -102,7 +102,7 @@ def test_an_error_formats_no_more_keys_than_it_names(monkeypatch):
 def test_the_openapi_document_has_the_routes_and_no_others(server):
     document = server.client.get("/openapi.json").json()
     written = {(path, method) for path, item in document["paths"].items() for method in item if method != "parameters"}
-    routes = Service(Mock(), Limits(), Metrics()).routes()
+    routes = Service(Mock(), Limits(), Metrics(), None).routes()
     assert written == {(r.path, method.lower()) for r in routes for method in r.methods - {"HEAD"}}
     for path, item in document["paths"].items():
         named = [one["name"] for one in item.get("parameters", [])]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fpplm.service import sketches
 from fpplm.service.limits import Limits
 from fpplm.service.metrics import Metrics
 from fpplm.service.model import load_model
@@ -127,13 +128,16 @@ def test_writing_while_texts_are_counted_loses_none(tmp_path: Path) -> None:
     assert taken + read_sketch(file.path).texts == 900
 
 
-def test_a_full_disk_does_not_end_the_writing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_does_not_end_the_writing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketches, "PERIOD", 0.01)
     (tmp_path / "file").touch()
     file = SketchFile(tmp_path / "folder", counted(Sketch(TYPES, "d"), "a"), "v")
     (tmp_path / "folder").symlink_to(tmp_path / "file")  # no folder can be made there
 
     async def write() -> None:
-        job = asyncio.create_task(write_sketches(lambda: file, 0.01))
+        job = asyncio.create_task(write_sketches(lambda: file))
         await asyncio.sleep(0.2)
         (tmp_path / "folder").unlink()
         await asyncio.sleep(0.3)

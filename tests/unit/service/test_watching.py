@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from fpplm.service import sources
+from fpplm.service import shadow as shadows
+from fpplm.service import sources, watching
 from fpplm.service.app import Service
 from fpplm.service.limits import Limits
 from fpplm.service.metrics import Metrics
@@ -67,7 +68,8 @@ async def until(is_true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_path, capfd):
+def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(watching, "PERIOD", 0.02)
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     better = other_bundle(bundle, tmp_path / "other")
     bad = shutil.copytree(better, tmp_path / "bad")
@@ -85,7 +87,7 @@ def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_pa
 
     async def scenes() -> None:
         source, old = Folder(folder), weakref.ref(service.model.predictor)
-        task = asyncio.create_task(watch(service, source, source.state(), counted, period=0.02))
+        task = asyncio.create_task(watch(service, source, source.state(), counted))
         await asyncio.sleep(0.2)
         assert loads == []  # nothing has changed
         replace(folder, bad)
@@ -109,7 +111,8 @@ def test_a_new_bundle_in_the_folder_is_taken_and_a_bad_one_is_not(bundle, tmp_pa
     assert service.metrics.registry.get_sample_value("fpplm_reloads_total", {"outcome": "taken"}) == 1
 
 
-def test_the_watch_goes_on_after_any_error(bundle, tmp_path, capfd):
+def test_the_watch_goes_on_after_any_error(bundle, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(watching, "PERIOD", 0.02)
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     service, load = service_of(folder)
     first, errors = service.model.version, [MemoryError(), BrokenProcessPool("a child died")]
@@ -121,7 +124,7 @@ def test_the_watch_goes_on_after_any_error(bundle, tmp_path, capfd):
 
     async def scenes() -> None:
         source = Folder(folder)
-        task = asyncio.create_task(watch(service, source, source.state(), failing, period=0.02))
+        task = asyncio.create_task(watch(service, source, source.state(), failing))
         replace(folder, other_bundle(bundle, tmp_path / "other"))
         await until(lambda: service.model.version != first)
         task.cancel()
@@ -233,14 +236,15 @@ def test_the_report_has_texts_only_where_that_is_switched_on(start, bundle, tmp_
         }
 
 
-def test_a_full_disk_does_not_end_the_report(bundle, tmp_path, capfd):
+def test_a_full_disk_does_not_end_the_report(bundle, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(shadows, "PERIOD", 0.01)
     service, _ = service_of(bundle, bundle, keep_texts=False)
     shadow, folder = service.shadow, tmp_path / "folder"
     assert shadow is not None
     folder.touch()  # so the report cannot be written there
 
     async def write() -> None:
-        job = asyncio.create_task(shadow.write(folder / "report.json", 0.01))
+        job = asyncio.create_task(shadow.write(folder / "report.json"))
         await asyncio.sleep(0.1)
         folder.unlink()
         folder.mkdir()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.cli.main import main
+from fpplm.cli.main import app
+from fpplm.pipeline.failures import exit_on_error
 from fpplm_core.errors import BundleError, ParamsError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor, open_bundle
@@ -67,8 +68,8 @@ def fpplm(monkeypatch: pytest.MonkeyPatch):
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", ["fpplm", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
+        with pytest.raises(SystemExit) as caught, exit_on_error():
+            app()
         return int(caught.value.code or 0)
 
     return run
