@@ -104,6 +104,7 @@ def test_a_search_in_which_every_trial_diverged_shows_them_and_is_an_error(folde
     monkeypatch.chdir(folder)
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copyfile(ROOT / name, name)
+    (folder / PARAMS.data.path).mkdir(parents=True)
     done = CliRunner().invoke(app, ["tune", "--trials", "1", "--write"])
     assert done.output.count("pruned after 2 epochs") == 2 and isinstance(done.exception, FpplmError)
     assert str(done.exception).startswith("every trial diverged or was pruned; lower train.lr")
