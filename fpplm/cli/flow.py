@@ -23,9 +23,9 @@ DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 def require_project() -> None:
     """Raises DataError if the working directory is not a project.
 
-    Raises ModuleNotFoundError first without the extra `pipeline`, which all that a project does needs.
+    Raises ModuleNotFoundError first if the extra `pipeline` is missing, which every command of a project needs.
     """
-    if find_spec("dvc") is None:  # to import it takes a while
+    if find_spec("dvc") is None:  # importing it is slow
         raise ModuleNotFoundError(name="dvc")
     if not Path("dvc.yaml").exists():
         raise DataError("no dvc.yaml here", where=str(Path.cwd()), do="run this in the project's folder")
