@@ -26,7 +26,7 @@ CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})( .*)?$", re.MULTILINE)  # Git's 
 KINDS = {"int": "a whole number", "float": "a number", "string": "text", "bool": "true or false", "list": "a list",
          "dict": "a mapping", "model": "a section"}  # pydantic's and those of YAML  # fmt: skip
 LONGEST_NAME = 60  # characters of a name that is compared with the known ones
-LONGEST_YAML = 1_000_000  # characters; params.yaml has 12,000
+LONGEST_YAML = 1_000_000  # characters; params.yaml has 14,000
 LONGEST_PROBLEM = 120  # characters of a parser's message, which may quote the file
 DEEPEST = 50  # levels of a value; params.yaml has 4
 MOST_VALUES = 100_000  # with each alias written out: ten aliases of ten aliases of … make billions from a few lines

@@ -17,9 +17,8 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 def facts() -> dict[str, Any]:
     """Processor, cores, and versions of what is compared."""
-    names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     return {
-        "processor": names[0] if names else platform.processor(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -28,9 +27,14 @@ def facts() -> dict[str, Any]:
     }
 
 
-def _cpuinfo() -> list[str]:
+def _processor() -> str:
+    """With family and model, because clouds give many processors one name."""
     path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text().split("\n\n")[0].splitlines() if path.exists() else []
+    found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if "cpu family" not in found:
+        return platform.processor()
+    return f"{found['model name']}, family {found['cpu family']}, model {found['model']}"
 
 
 def save(name: str, result: dict[str, Any], folder: Path = RESULTS) -> None:
