@@ -42,7 +42,7 @@ from fpplm_core.training.averaging import averaged
 from fpplm_core.training.data import TrainingData, restrict_vocabulary
 from fpplm_core.training.leakage import seen_by_encoder, write_seen
 from fpplm_core.training.length import warmup_of
-from fpplm_core.training.loop import train_steps
+from fpplm_core.training.loop import read_losses, train_steps
 from fpplm_core.training.pretraining import Step, batch_of, choose_corpus, draw_steps, mark_shapes, tagger_of_corpora
 from fpplm_core.training.selection import evaluate_on_dev
 from fpplm_core.training.state import LoopSettings, TrainingState, initial_state
@@ -181,9 +181,13 @@ def train(
         state.restore(checkpoint.tensors())
         print(f"resumed at step {history.step} of {loop.steps}")
     reports = train_steps(state, lambda step: batch_of(drawn[step], tagger, data), {}, loop, history.step)
+    unread = []
     for report in track(reports, "steps", loop.steps - history.step, lambda _: 1):
         history.step = report.step + 1
+        unread.append(report)
         if history.step % params.train.checkpoint_steps == 0 or history.step == loop.steps:
+            read_losses(unread)
+            unread.clear()
             checkpoint.save(state, history)
     return state, loop
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fpplm_core.training.state import TrainingState
 
 NAME = "self_training"
-MEMORY = 0.98  # of the running shares
+MEMORY = 0.98  # of the running counts of pseudo-labels
 TEMPERATURES = [0.5 * 1.05**n for n in range(43)]  # up to 3.9
 DOUBT = 100.0  # words with the shares of the labelled data that are added to the running counts (a prior)
 
@@ -48,7 +48,7 @@ def unlabelled_losses(
     """
     owned = batch.word_mask.bool()
     with averaged(state.average, state.model, state.technique_modules), without_gradient(batch.ids.device):
-        taught = _outputs(state, batch)
+        taught = _outputs(state, batch, batch)
         labels = taught.logits.argmax(-1).masked_fill(~owned, IGNORED)
         kept = owned
         for name, technique in techniques.items():
@@ -58,7 +58,7 @@ def unlabelled_losses(
     seen = batch._replace(labels=labels)
     for name, technique in techniques.items():
         seen = technique.on_unlabelled(seen, state.model, contexts[name])
-    step = _outputs(state, seen)
+    step = _outputs(state, batch, seen)
     return {
         f"{name}.{key}": value
         for name, technique in techniques.items()
@@ -66,10 +66,10 @@ def unlabelled_losses(
     }
 
 
-def _outputs(state: TrainingState, batch: Batch) -> StepOutputs:
+def _outputs(state: TrainingState, clean: Batch, batch: Batch) -> StepOutputs:
     model = state.model
     hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces)
-    return StepOutputs(model, batch, batch, hidden, model.classify(hidden), state.average)
+    return StepOutputs(model, clean, batch, hidden, model.classify(hidden), state.average)
 
 
 def whole_spans(labels: Tensor, kept: Tensor, names: Sequence[str]) -> Tensor:
@@ -97,7 +97,7 @@ class SelfTraining(SelfTrainingSettings, Technique):
         return {"quotas": Quotas(model.blueprint.labels)}
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
-        context.modules["quotas"].observe("labelled", step.batch.labels)
+        context.modules["quotas"].observe(step.batch.labels)
         return {}
 
     def on_unlabelled(self, batch: Batch, model: Tagger, context: StepContext) -> Batch:
@@ -122,7 +122,7 @@ class SelfTraining(SelfTrainingSettings, Technique):
         weights = quotas.weights()[quotas.kind[labels.clamp(min=0)]]
         loss = F.cross_entropy(step.logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
         total = (weights.flatten() * loss).sum() / step.batch.word_mask.sum().clamp(min=1)
-        quotas.observe("kept", labels, step.batch.word_mask)
+        quotas.observe(labels, step.batch.word_mask)
         return {"tag": self.weight * context.ramp(self.begin, self.full) * total}
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
@@ -133,7 +133,7 @@ class SelfTraining(SelfTrainingSettings, Technique):
 
 
 class Quotas(nn.Module):
-    """Running counts of O and each type among labels and pseudo-labels, and the thresholds and weights from them."""
+    """Counts of O and each type among all labels so far and recent pseudo-labels; thresholds and weights from them."""
 
     kind: Tensor
     temperature: Tensor
@@ -152,18 +152,22 @@ class Quotas(nn.Module):
         self.register_buffer("recent", torch.zeros(2, dtype=torch.float64))  # words that counted, and all words
 
     @torch.no_grad()
-    def observe(self, shares: str, labels: Tensor, word_mask: Tensor | None = None) -> None:
-        """Adds the labels of a batch to the running counts named `shares`: "labelled" or "kept".
+    def observe(self, labels: Tensor, word_mask: Tensor | None = None) -> None:
+        """Adds the labels of a batch to the counts of given labels, or to the running ones of pseudo-labels.
 
-        With `word_mask` also updates the share of words that count. *Shape:* both (batch, words).
+        Those come with a `word_mask`, and also update the share of words that count. *Shape:* both (batch, words).
         """
         numbers = F.one_hot(self.kind[labels[labels != IGNORED]], len(self.labelled)).sum(0).double()
-        getattr(self, shares).mul_(MEMORY).add_(numbers)
-        if word_mask is not None:
+        if word_mask is None:
+            self.labelled += numbers
+        else:
+            self.kept.mul_(MEMORY).add_(numbers)
             self.recent.mul_(MEMORY).add_(torch.stack([numbers.sum(), word_mask.sum().double()]))
 
     def ratios(self) -> Tensor:
-        """r_k / r_E for O and each type; 1 until words have counted. *Shape:* (1 + types,)."""
+        """r_k / r_E for O and each type; 1 until words have counted, and without types. *Shape:* (1 + types,)."""
+        if not self.names:
+            return torch.ones_like(self.kept)
         wanted = (self.labelled + 1e-3) / (self.labelled + 1e-3).sum()
         kept = self.kept + DOUBT * wanted
         return (kept / wanted) / (kept[1:].sum() / wanted[1:].sum())

@@ -25,7 +25,7 @@ from fpplm.session.corpora import Corpus, encode_corpora, find_corpora, held_out
 from fpplm_core.data import windows
 from fpplm_core.data.corpus import SPLITS, load_corpus
 from fpplm_core.data.reading import read_corpus
-from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.errors import DataError, FpplmError, TrainingDiverged
 from fpplm_core.files import write_text
 from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
@@ -131,6 +131,20 @@ def test_a_killed_run_ends_as_an_uncut_one(corpora, project, monkeypatch):
     assert resumed.exit_code == 0 and "resumed at step 5 of 12" in resumed.output
     assert Path("cut/model.safetensors").read_bytes() == Path("uncut/model.safetensors").read_bytes()
     assert not list(Path(".fpplm/checkpoints").iterdir())
+
+
+def test_a_loss_that_is_no_number_ends_it_where_the_steps_do_not_read_it(corpora, project, monkeypatch):
+    """As on a GPU."""
+    whole = pretraining.train_steps
+
+    def diverging(*arguments):
+        for report in whole(*arguments):
+            yield report._replace(norms={"model": torch.tensor(torch.nan if report.step > 6 else 1.0)})
+
+    monkeypatch.setattr(pretraining, "train_steps", diverging)
+    result = project(*corpora, "--out", "new", "--steps", "12")
+    assert isinstance(result.exception, TrainingDiverged) and "step 7" in str(result.exception)
+    assert not Path("new").exists()
 
 
 def blocks(file: Path) -> list[str]:

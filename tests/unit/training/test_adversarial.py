@@ -119,6 +119,19 @@ def test_the_rival_learns_the_best_wrong_label_mostly_from_errors(seed):
     assert float(rival_loss(wrong, logits, gold)) == pytest.approx(total / 12, rel=1e-4)
 
 
+def test_batches_without_errors_do_not_change_the_share_of_errors_that_the_rival_predicts():
+    """It predicts half of the errors; two of three batches have none."""
+    rival, gold = rival_of(1, 3), torch.zeros(4, dtype=torch.long)
+    right, wrong = torch.tensor([[9.0, 0, 0]] * 4), torch.tensor([[0, 9.0, 0], [0, 0, 9.0], [9, 0, 0], [9, 0, 0]])
+    guesses = torch.tensor([[-1e4, 1, 0]] * 4)
+    for step in range(300):
+        logits = right if step % 3 else wrong
+        rival.update(guesses, logits, logits, gold)
+    found = rival.summary()
+    assert found["words that A gets wrong (running mean)"] == pytest.approx(1 / 6, rel=0.05)
+    assert found["of these, predicted by B"] == pytest.approx(0.5)
+
+
 def test_no_gradient_of_the_rival_reaches_the_tagger(tiny_encoder):
     model, technique = tagger(tiny_encoder), tiny.technique(Adversarial)
     step = step_of(model, batch_of(0))

@@ -157,9 +157,18 @@ def test_the_phase_learns_and_keeps_the_direction_of_its_best_and_its_first_norm
 def test_it_ends_when_dev_stops_rising_or_its_steps_are_over(tiny_encoder, data, steps):
     active = {"fuzzy_regions": tiny.technique(FuzzyRegions, frozen_steps=steps)}
     scores = phase(prepare(tiny_encoder, data, active)).frozen
-    best = max(scores, key=lambda score: score.f1)
+    best = max(reversed(scores), key=lambda score: score.f1)
     assert [score.step for score in scores] == [min(50 * (n + 1), steps) for n in range(len(scores))]
     assert scores[-1].step == min(steps, best.step + 50 * frozen.PATIENCE)
+
+
+def test_it_goes_on_while_no_entity_of_dev_is_found(tiny_encoder, data, monkeypatch):
+    monkeypatch.setattr(frozen, "_dev_f1", lambda run, _: 0.0 if len(history.frozen) < 6 else 0.1)
+    active = {"fuzzy_regions": tiny.technique(FuzzyRegions, frozen_steps=500)}
+    history = TrainingHistory()
+    for _ in train_frozen(prepare(tiny_encoder, data, active), history, FOLDER):
+        pass
+    assert [score.f1 for score in history.frozen] == [0.0] * 6 + [0.1] * 4
 
 
 @pytest.mark.parametrize("names", [["fuzzy_regions"], NAMES], ids=["alone", "all"])

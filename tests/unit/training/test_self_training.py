@@ -102,6 +102,7 @@ def test_words_are_hidden_from_the_student_alone(tiny_encoder):
     assert torch.equal(recorder.taught.batch.ids, batch.ids)
     changed = recorder.step.batch.ids != batch.ids
     assert changed.any() and (recorder.step.batch.ids[changed] == tiny.BLUEPRINT.mask_id).all()
+    assert torch.equal(recorder.step.clean.ids, batch.ids)
     losses_on(tiny_encoder, batch, {self_training.NAME: own(hidden=0.0), "own": recorder})
     assert torch.equal(recorder.step.batch.ids, batch.ids)
 
@@ -170,8 +171,8 @@ def taught(quotas: Quotas, chances: dict[int, float], confidence: float = 0.9) -
 def filled(labelled: list[int], kept: list[int], rounds: int = 300) -> Quotas:
     quotas = Quotas(LABELS)
     for _ in range(rounds):
-        quotas.observe("labelled", torch.tensor([labelled]))
-        quotas.observe("kept", torch.tensor([kept]), torch.ones(1, len(kept)))
+        quotas.observe(torch.tensor([labelled]))
+        quotas.observe(torch.tensor([kept]), torch.ones(1, len(kept)))
     return quotas
 
 
@@ -194,6 +195,21 @@ def test_a_starved_type_has_a_lower_threshold_and_a_flood_weighs_less():
     assert 5 * weight[1] < 3.5  # nearer to the labelled share of 3
 
 
+def test_the_share_of_a_rare_type_is_that_of_all_labels_however_long_ago_it_came():
+    quotas = Quotas(LABELS)
+    quotas.observe(torch.tensor([[S] + [OUT] * 9]))
+    for _ in range(999):
+        quotas.observe(torch.tensor([[OUT] * 9 + [8]]))
+    assert quotas.summary(0.9)["labelled share"] == pytest.approx({"O": 0.9, "X": 0.0001, "Y": 0.0999})
+
+
+def test_without_types_every_weight_is_1():
+    quotas = Quotas(["O"])
+    quotas.observe(torch.zeros(1, 5, dtype=torch.long))
+    quotas.observe(torch.zeros(1, 5, dtype=torch.long), torch.ones(1, 5))
+    assert quotas.weights().tolist() == [1.0] and quotas.thresholds(0.9).tolist() == pytest.approx([0.9])
+
+
 def test_who_keeps_only_o_learns_no_more_of_it():
     quotas = filled(BALANCED, [OUT] * 18)
     assert quotas.weights()[0] < 0.1
@@ -211,14 +227,14 @@ def test_quotas_keep_a_simulated_model_from_collapse(bias):
             return odds + 2.0 * torch.randn(words, 3, generator=generator)
 
         for _ in range(300):
-            quotas.observe("labelled", torch.tensor([BALANCED]))
+            quotas.observe(torch.tensor([BALANCED]))
             drawn = scores(200)
             chance, guess = drawn.softmax(-1).max(-1)
             kept = chance > (quotas.thresholds(0.9)[guess] if with_quotas else 0.9)
             weight = quotas.weights()[guess] if with_quotas else torch.ones(200)
             push = weight.unsqueeze(1) * (torch.nn.functional.one_hot(guess, 3) - drawn.softmax(-1))
             odds = odds + push[kept].mean(0)
-            quotas.observe("kept", torch.tensor([OUT, S, 8])[guess[kept]], torch.ones(200))
+            quotas.observe(torch.tensor([OUT, S, 8])[guess[kept]], torch.ones(200))
         return (scores(4000).argmax(-1).bincount(minlength=3) / 4000).tolist()
 
     assert min(shares(with_quotas=False)) < 0.005

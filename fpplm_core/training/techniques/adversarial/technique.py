@@ -79,7 +79,7 @@ class Adversarial(AdversarialSettings, Technique):
         if strength and not context.frozen:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
             push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
-            # The loop adds the loss on z; together the label loss is the one on z'.
+            # The loop adds the loss on z; together the label loss is the one on z' (unless multi_task learns its weight).
             attacked = logits + push
             found["push"] = F.cross_entropy(attacked, gold) - F.cross_entropy(logits, gold)
         rival.update(wrong, logits, attacked, gold)
@@ -96,7 +96,7 @@ class Adversarial(AdversarialSettings, Technique):
             found["opinion_of_text"] = total / step.counted.sum().clamp(min=1)
         if weight := self.virtual_weight(context):
             generator = context.generator("virtual", step.batch.ids.device)
-            found["virtual"] = weight * virtual_attack(step.model, step.batch, self.epsilon, generator)
+            found["virtual"] = weight * virtual_attack(step.model, step.clean, self.epsilon, generator)
         return found
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
@@ -134,11 +134,10 @@ class Rival(nn.Module):
         """
         guess = logits.argmax(-1)
         errors = guess != gold
-        foreseen = ((wrong.argmax(-1) == guess) & errors).sum() / errors.sum().clamp(min=1)
+        foreseen = (wrong.argmax(-1) == guess) & errors
         before, after = margin(logits, gold), margin(attacked, gold)
         lost, halved = (before > 0) & (after <= 0), (before > 0) & (after < before / 2)
-        now = torch.stack([errors.float().mean(), foreseen, lost.float().mean(), halved.float().mean()])
-        self.recent.update(now)
+        self.recent.update(torch.stack([errors, foreseen, lost, halved]).float().mean(1))
 
     def summary(self) -> dict[str, float]:
         names = (
@@ -147,7 +146,8 @@ class Rival(nn.Module):
             "words that A gets wrong only under B's attack",
             "words whose margin the attack halves",
         )
-        return dict(zip(names, self.recent.means().tolist(), strict=True))
+        errors, foreseen, *others = self.recent.means().tolist()
+        return dict(zip(names, [errors, foreseen / max(errors, 1e-30), *others], strict=True))
 
 
 def margin(logits: Tensor, gold: Tensor) -> Tensor:

@@ -118,7 +118,10 @@ class MultiTask(MultiTaskSettings, Technique):
         if self.weights == "fixed":
             return {name: on[name] * value for name, value in raw.items()}
         tag = tag_loss(step.logits, step.batch.labels)
-        scores = {name: s.clamp(-2, 2) for name, s in own["uncertainty"].items()}
+        scores = own["uncertainty"]
+        with torch.no_grad():
+            for score in scores.values():
+                score.clamp_(-2, 2)  # in place: a score outside would have no gradient that brings it back
         weighted = {name: torch.exp(-scores[name]) * value + scores[name] / 2 for name, value in raw.items()}
         # The loop adds the label loss once by itself: what is missing to its weighted form.
         return weighted | {"tag": (torch.exp(-scores["tag"]) - 1) * tag + scores["tag"] / 2}
