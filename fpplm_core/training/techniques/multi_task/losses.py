@@ -36,7 +36,10 @@ class Pairs(nn.Module):
         self.scores = nn.Parameter(start.masked_fill(~self.legal, 0.0))
 
     def forward(self, logits: Tensor, labels: Tensor, kind: str) -> Tensor:
-        """Mean loss over adjacent words (pair, 1 for a uniform predictor) or words (crf). *Shape:* as `StepOutputs`."""
+        """Mean loss over adjacent words (pair, 1 for a uniform guess), or words (crf, 1 if all paths were legal too).
+
+        *Shape:* as `StepOutputs`.
+        """
         scores = self.scores.masked_fill(~self.legal, FORBIDDEN)
         if kind == "crf":
             return chain_loss(logits, labels, scores) / uniform_loss(len(scores))

@@ -8,7 +8,7 @@ s_g of its gradient, its signal. Systematic sampling (Madow 1949) realises these
 A group that is not drawn has no gradient: its weights and moments do not change, its dropout stays on, and the
 backward pass ends at the lowest drawn group, as in LISA (2403.17919). Masking gradients instead (Child-Tuning,
 2109.05687) saves nothing, and under Adam "masked" weights still move. The head and the techniques' modules always
-train. The higher rate keeps the expected path near that of dense training, as far as MOST allows.
+train. The higher rate keeps the expected path nearer to that of dense training, as far as MOST allows.
 """
 
 from __future__ import annotations
