@@ -87,7 +87,7 @@ def _until_dev_stops_rising(
         read_losses(unread)
         score = DevScore(unread[-1].step + 1, _dev_f1(run, dev))
         history.frozen.append(score)
-        best = max(reversed(history.frozen), key=lambda one: one.f1)  # of equal ones the last: dev F1 can stay 0 for long
+        best = max(reversed(history.frozen), key=lambda one: one.f1)  # the last of equal ones: F1 can stay 0 for long
         if score is best:
             kept = [copy.deepcopy(module.state_dict()) for module in modules]
         yield score

@@ -79,7 +79,7 @@ class Adversarial(AdversarialSettings, Technique):
         if strength and not context.frozen:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
             push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
-            # The loop adds the loss on z; together the label loss is the one on z' (unless multi_task learns its weight).
+            # The loop adds the loss on z: together, the label loss is the one on z' (if multi_task learns no weight).
             attacked = logits + push
             found["push"] = F.cross_entropy(attacked, gold) - F.cross_entropy(logits, gold)
         rival.update(wrong, logits, attacked, gold)
