@@ -77,13 +77,13 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             if len(row.cells) != width:
                 got = f"{len(row.cells)}, but the file's first row has {width}"
                 raise DataError("wrong number of columns", where=f"{path}:{row.line}", got=got, do="correct the line")
-        yield sentence_of(block, path, options.notes, form, tag_of, document, _joined)
-    if tag_column is None and not in_misc.attribute:
+        yield sentence_of(block, path, options, form, tag_of, document, _joined)
+    if tag_column is None and not in_misc.attribute and not options.words_only:
         options.notes.add(f"no word has {'=, '.join(ATTRIBUTES)}= in MISC: each tag is O", str(path))
 
 
 def _columns(names: list[str], width: int, options: Options, where: str) -> tuple[int, int | None]:
-    """The numbers of the word's and the tag's column; None for the tag where it stands in an attribute of MISC."""
+    """The numbers of the word's and the tag's column; None where the tag stands in MISC, or is not read."""
 
     def number(column: int | str) -> int:
         if isinstance(column, int):
@@ -94,6 +94,8 @@ def _columns(names: list[str], width: int, options: Options, where: str) -> tupl
         return names.index(column)
 
     form = number("FORM" if options.word_column is None else options.word_column)
+    if options.words_only:
+        return form, None
     if options.tag_column is not None:
         return form, number(options.tag_column)
     if width > len(COLUMNS) + 1:
