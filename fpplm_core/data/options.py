@@ -23,8 +23,9 @@ class Options:
     """How files are read, as set in the data section of params.yaml; `notes` counts what reading changes or leaves out.
 
     Columns are numbers (0-based, negative from the right) or names; None means the format's default. `segment` gives
-    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`. With `words_only`, tags are not
-    needed: formats of columns need not tell which column holds them.
+    the (start, end) of a text's words; see `fpplm_core.data.segmenter.segmentation`. With `words_only`, annotations are
+    not read: none is needed, none is refused, and no text is left out because of them. The records then have tags that
+    mean nothing, and no mentions.
     """
 
     word_column: int | str | None = None

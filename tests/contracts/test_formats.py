@@ -179,10 +179,16 @@ def test_plain_text_is_never_refused_and_recognised_as_what_it_is(name, tmp_path
     def check(records):
         path = fresh(tmp_path_factory, name)
         module.write(records, path)
-        assert len(list(module.read(path, Options()))) == len(records)
+        found, words_only = (list(module.read(path, Options(words_only=only))) for only in (False, True))
+        assert len(found) == len(records)
+        assert [without_annotations(record) for record in words_only] == [without_annotations(r) for r in found]
         assert detect(path)[0] == name
 
     check()
+
+
+def without_annotations(record):
+    return replace(record, tags=()) if isinstance(record, Sentence) else replace(record, mentions=())
 
 
 def whole_words(record: AnnotatedText) -> AnnotatedText:

@@ -15,10 +15,11 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 
 from fpplm_core.data.alignment import to_sentence
 from fpplm_core.data.formats._foreign import refuse_foreign
+from fpplm_core.data.formats._json import first_value
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
 from fpplm_core.data.text_files import require_source, unreadable
-from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.errors import DataError, ParamsError, shown
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
 Record = TypeVar("Record", Sentence, AnnotatedText)
@@ -104,7 +105,8 @@ def detect(path: Path) -> tuple[str, str]:
     refuse_foreign(path, head)
     found = {name: reason for name in format_names() if (reason := get(name).recognise(path, head))}
     name = SUFFIXES.get(path.suffix) if path.suffix and path.is_file() else None
-    if not found and name and not (name in ROWS and MARKUP.match(head)):
+    row = first_value(head, path) if not found and path.is_file() else None
+    if not found and name and _may_be(name, head, row):
         return name, f"the name ends in {path.suffix}"  # whose reader refuses what it cannot be sure of
     if not found and path.is_dir():
         what, do = "a folder without .ann files or a saved dataset", "name a file, or the format (data.format)"
@@ -112,10 +114,21 @@ def detect(path: Path) -> tuple[str, str]:
     if len(found) != 1:
         what = "several formats fit" if found else "unknown format"
         got = "; ".join(f"{name}: {reason}" for name, reason in found.items()) or repr(head[:60])
-        raise DataError(
-            what, where=str(path), got=got, do=f"name the format (data.format): {', '.join(format_names())}"
-        )
+        do = f"name the format (data.format): {', '.join(format_names())}"
+        if isinstance(row, dict):
+            got = f"the keys {shown(list(row))}"
+            if row.keys() & {"text", "entities"}:
+                do += "; jsonl_spans needs a text, and entities with start, end, label"
+        raise DataError(what, where=str(path), got=got, do=do)
     return next(iter(found.items()))
+
+
+def _may_be(name: str, head: str, row: Any) -> bool:
+    """Whether a file of the suffix of this format may be of it, by its head and the first JSON value in it."""
+    if name == "jsonl" and row is not None:
+        values = row.values() if isinstance(row, dict) else ()
+        return any(isinstance(value, list) and value and isinstance(value[0], str) for value in values)
+    return not (name in ROWS and MARKUP.match(head))
 
 
 def _head(path: Path) -> str:

@@ -15,10 +15,19 @@ TAGS = ("ner_tags", "tags", "labels", "ner")
 Features = Mapping[str, Any]  # the features of `datasets`, by column
 
 
-def choose_columns(features: Features, words: int | str | None, tags: int | str | None, where: str) -> tuple[str, str]:
-    """The names of the columns of words and tags. Raises DataError if they are missing or ambiguous."""
+def choose_columns(
+    features: Features, words: int | str | None, tags: int | str | None, where: str, words_only: bool = False
+) -> tuple[str, str]:
+    """The names of the columns of words and tags; with `words_only` the tags' column is the words'.
+
+    Raises DataError if they are missing or ambiguous.
+    """
     lists = [name for name, feature in features.items() if _inner(feature) is not None]
     texts = [name for name in lists if str(getattr(_inner(features[name]), "dtype", "")) in ("string", "large_string")]
+    if words_only:
+        free = [name for name in texts if name not in TAGS]
+        word = _named(features, words, where) or _only(free, WORDS, free, "word", where)
+        return (_needed(word, "word", texts, features, where),) * 2
     tag = _named(features, tags, where) or _only(lists, TAGS, (), "tag", where)
     free = [name for name in texts if name != tag]
     word = _named(features, words, where) or _only(free, WORDS, free, "word", where)

@@ -44,9 +44,12 @@ class Columns(NamedTuple):
 
 
 def columns_of(names: Sequence[str], options: Options, where: str) -> Columns:
-    """The columns of a table with these names; others are noted. Raises DataError if they are missing or several."""
+    """The columns of a table with these names; others are noted. Raises DataError if they are missing or several.
+
+    With `words_only` the tag's column is the word's.
+    """
     word = _chosen(names, "word", options.word_column, where)
-    tag = _chosen(names, "tag", options.tag_column, where)
+    tag = word if options.words_only else _chosen(names, "tag", options.tag_column, where)
     chosen = Columns(word, tag, *(_only(names, kind, where) for kind in ("sentence", "document")))
     for number, name in enumerate(names):
         if number not in chosen:
@@ -54,13 +57,9 @@ def columns_of(names: Sequence[str], options: Options, where: str) -> Columns:
     return chosen
 
 
-def has_columns(names: Sequence[str]) -> bool:
-    """Whether names of a word and of a tag are among these."""
-    return all(_found(names, kind) for kind in ("word", "tag"))
-
-
-def has_sentences(names: Sequence[str]) -> bool:
-    return bool(_found(names, "sentence"))
+def has_columns(names: Sequence[str], *kinds: str) -> bool:
+    """Whether names of each of these kinds are among these names."""
+    return all(_found(names, kind) for kind in kinds)
 
 
 def _found(names: Sequence[str], kind: str) -> list[int]:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fpplm_core.data.formats._columns import check, place_of
-from fpplm_core.data.notes import Notes
+from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 from fpplm_core.errors import DataError
+from fpplm_core.tagging.schemes import OUTSIDE
 from fpplm_core.tagging.words import is_edge
 
 NEWDOC = re.compile(r"#[ \t]*newdoc(?:[ \t]|$)")
@@ -112,7 +113,7 @@ def parts(rows: list[Row], path: Path) -> Parts:
 def sentence_of(
     block: Block,
     path: Path,
-    notes: Notes,
+    options: Options,
     form: int,
     tag_of: Callable[[Row], str],
     document: int | None = None,
@@ -121,22 +122,24 @@ def sentence_of(
     """The sentence of a block with rows, the words being in the column `form`. Raises DataError.
 
     `joined` says whether what stands after a row's form in the text is no white space. Tags of ranges and empty nodes,
-    and texts of no use, are noted.
+    and texts of no use, are noted. With `words_only` no tag is looked at.
     """
     words, rows, others = parts(block.rows, path)
+    if options.words_only:
+        tag_of = _outside
     for row in words + others:
         if not row.cells[form]:
             raise DataError("an empty word", where=f"{path}:{row.line}", do="correct the line, or remove it")
     for row in others:
         if tag_of(row) not in NO_TAG:
-            notes.add("tags of multiword ranges and empty nodes are not read", f"{path}:{row.line}")
+            options.notes.add("tags of multiword ranges and empty nodes are not read", f"{path}:{row.line}")
     tokens = [Token(row.cells[form], number, joined(row)) for row, number in rows]
     texts = [match[1] for _, line in block.comments if (match := _TEXT.fullmatch(line))]
     if not texts and any(token.joined for token in tokens):
         texts = ["".join(token.form + " " * (not token.joined) for token in tokens[:-1]) + tokens[-1].form]
     offsets = offsets_in(texts[0], tokens) if len(texts) == 1 else None
     if texts and offsets is None:
-        notes.add("text comments that do not agree with the words are not used", f"{path}:{words[0].line}")
+        options.notes.add("text comments that do not agree with the words are not used", f"{path}:{words[0].line}")
     return Sentence(
         tuple(row.cells[form] for row in words),
         tuple(map(tag_of, words)),
@@ -146,6 +149,10 @@ def sentence_of(
         None if offsets is None else texts[0],
         offsets,
     )
+
+
+def _outside(row: Row) -> str:
+    return OUTSIDE
 
 
 def offsets_in(text: str, tokens: Sequence[Token]) -> Offsets | None:

@@ -67,12 +67,13 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         file, annotation = (name.with_name(name.name + suffix) for suffix in SUFFIXES)
         if not file.is_file():
             raise DataError("an .ann without its .txt", where=str(annotation), do=f"give {file.name}")
-        if not annotation.is_file():
+        if not annotation.is_file() and not options.words_only:
             do = f"annotate it, or remove it (no mentions: an empty {annotation.name})"
             raise DataError("a text without annotations", where=str(file), do=do)
         require_source(file)
         text = _text(file)
-        yield AnnotatedText(text, tuple(_mentions(annotation, text, options)), str(file), 1, document, plain=True)
+        mentions = () if options.words_only else tuple(_mentions(annotation, text, options))
+        yield AnnotatedText(text, mentions, str(file), 1, document, plain=True)
 
 
 def _names(path: Path, options: Options) -> list[Path]:
@@ -86,10 +87,10 @@ def _names(path: Path, options: Options) -> list[Path]:
     names = set()
     try:
         for entry in sorted(path.iterdir()):
-            if entry.suffix in SUFFIXES and entry.is_file():
-                names.add(entry.name[:-4])
-            else:
+            if entry.suffix not in SUFFIXES or not entry.is_file():
                 options.notes.add("files and folders that are neither .txt nor .ann are not read", str(entry))
+            elif entry.suffix == ".txt" or not options.words_only:
+                names.add(entry.name[:-4])
     except OSError as error:
         raise unreadable(path, error) from None
     return [path / name for name in sorted(names)]

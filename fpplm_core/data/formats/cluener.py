@@ -43,15 +43,16 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
-        if "label" not in row:
-            do = "give an annotated file (CLUENER's test file is not), or an empty object for a text without mentions"
-            raise DataError("a text without 'label' is not annotated", where=where, got=shown(text), do=do)
-        mentions = tuple(_mentions(member(row, "label", dict, where), text, where))
+        mentions = () if options.words_only else tuple(_mentions(row, text, where))
         note_keys(row, ("text", "label"), options.notes, where)
         yield AnnotatedText(text, mentions, str(path), line)
 
 
-def _mentions(labels: JsonObject, text: str, where: str) -> Iterator[Mention]:
+def _mentions(row: JsonObject, text: str, where: str) -> Iterator[Mention]:
+    if "label" not in row:
+        do = "give an annotated file (CLUENER's test file is not), or an empty object for a text without mentions"
+        raise DataError("a text without 'label' is not annotated", where=where, got=shown(text), do=do)
+    labels = member(row, "label", dict, where)
     for label in labels:
         surfaces = member(labels, label, dict, where)
         for surface in surfaces:

@@ -55,8 +55,10 @@ def _in_brackets(cell: str) -> bool:
 
 @not_empty("sentence", do="put one word and its columns on each line")
 def read(path: Path, options: Options) -> Iterator[Sentence]:
-    word, column = number_of(options.word_column, WORD, path), number_of(options.tag_column, ENTITY, path)
-    brackets = True if options.tag_column is None else None  # not known before the first word
+    word = number_of(options.word_column, WORD, path)
+    column = word if options.words_only else number_of(options.tag_column, ENTITY, path)
+    # Whether the column has brackets; None: not known before the first word.
+    brackets = False if options.words_only else True if options.tag_column is None else None
     begun: int | None = None  # the line at which the document began that is not at its end
     document: int | None = None
     documents = 0

@@ -6,14 +6,16 @@ in data.tag_column   if given: the number of a column, or its name (`# global.co
                      UPOS, tags are parts of speech. The tag `_` is kept.
 in the 11th column   if there is exactly one further column
 in MISC              otherwise: NER=B-PER, or the same with NE, ner or Entity, one of them in the whole file. A word
-                     without it is O. Bracketed mentions of coreference (Entity=(person…) are refused.
+                     without it is O; a file without it is refused. So are bracketed mentions of coreference
+                     (Entity=(person…).
 
 `# newdoc` begins a document. The sentence's text is `# text = …`, or else the forms as SpaceAfter=No joins them. A
 multiword range, such as 1-2, is not a word: its words share its place in the text. Ranges and empty nodes, such as 1.1,
 are skipped, and noted if they have a tag. Other columns and comments are not read.
 
-`write` puts the tag into MISC, as NER=. It cannot hold words or texts with a tab or newline, tags with a blank or |,
-texts that contain more than the words and white space between them, or documents that do not count up from 0.
+`write` puts the tag into MISC, as NER=, if it is not O or the word is the file's first. It cannot hold words or texts
+with a tab or newline, tags with a blank or |, texts that contain more than the words and white space between them, or
+documents that do not count up from 0.
 """
 
 from __future__ import annotations
@@ -77,13 +79,14 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             if len(row.cells) != width:
                 got = f"{len(row.cells)}, but the file's first row has {width}"
                 raise DataError("wrong number of columns", where=f"{path}:{row.line}", got=got, do="correct the line")
-        yield sentence_of(block, path, options.notes, form, tag_of, document, _joined)
-    if tag_column is None and not in_misc.attribute:
-        options.notes.add(f"no word has {'=, '.join(ATTRIBUTES)}= in MISC: each tag is O", str(path))
+        yield sentence_of(block, path, options, form, tag_of, document, _joined)
+    if tag_column is None and not in_misc.attribute and not options.words_only:
+        do = "name the column of the tags (data.tag_column), or give one word NER=O if the file has no entity"
+        raise DataError(f"no word has {'=, '.join(ATTRIBUTES)}= in MISC, so none has a tag", where=str(path), do=do)
 
 
 def _columns(names: list[str], width: int, options: Options, where: str) -> tuple[int, int | None]:
-    """The numbers of the word's and the tag's column; None for the tag where it stands in an attribute of MISC."""
+    """The numbers of the word's and the tag's column; None where the tag stands in MISC, or is not read."""
 
     def number(column: int | str) -> int:
         if isinstance(column, int):
@@ -94,6 +97,8 @@ def _columns(names: list[str], width: int, options: Options, where: str) -> tupl
         return names.index(column)
 
     form = number("FORM" if options.word_column is None else options.word_column)
+    if options.words_only:
+        return form, None
     if options.tag_column is not None:
         return form, number(options.tag_column)
     if width > len(COLUMNS) + 1:
@@ -136,13 +141,13 @@ class _InMisc:
 def write(sentences: Iterable[Sentence], path: Path) -> None:
     document: int | None = None
     with path.open("w", encoding="utf-8", newline="\n") as stream:
-        for sentence in with_words(sentences, path):
+        for place, sentence in enumerate(with_words(sentences, path)):
             check_words(sentence, "\t\n\r |")
             stream.write("# newdoc\n" * marks(sentence, document) + text_comment(sentence))
             for number, token, word in numbered(sentence):
                 form = check(token.form, "\t\n", "a word", sentence.place)
                 tag = "O" if word is None else sentence.tags[word]
-                misc = [f"NER={tag}"] * (tag != "O") + [CLOSE] * token.joined
+                misc = [f"NER={tag}"] * (tag != "O" or (place, word) == (0, 0)) + [CLOSE] * token.joined
                 stream.write("\t".join([number, form, *"_" * 7, "|".join(misc) or "_"]) + "\n")
             stream.write("\n")
             document = sentence.document

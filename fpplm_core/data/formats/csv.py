@@ -31,7 +31,6 @@ from fpplm_core.data.formats._long import (
     Columns,
     columns_of,
     has_columns,
-    has_sentences,
     sentences_of,
     to_rows,
 )
@@ -50,14 +49,14 @@ def recognise(path: Path, head: str) -> str | None:
     lines = head_lines(head)
     separator = _separator(lines[0], "auto")
     names, *rows = ([cell.strip('" ') for cell in line.split(separator)] for line in lines)
-    if "\0" in head or not has_columns(names):
+    if "\0" in head or not has_columns(names, "word", "tag"):
         return None
-    if separator == "\t" and not has_sentences(names) and any(map(CONLL.fullmatch, lines)):
+    if separator == "\t" and not has_columns(names, "sentence") and any(map(CONLL.fullmatch, lines)):
         return None
     tags = [number for number, name in enumerate(names) if name.casefold() in NAMES["tag"]]
     # Texts with a label each (text classification) have such names, too.
     marked = any(TAG.fullmatch(row[number]) for row in rows for number in tags if number < len(row))
-    return f"a header with {', '.join(names)[:60]}" if marked or has_sentences(names) else None
+    return f"a header with {', '.join(names)[:60]}" if marked or has_columns(names, "sentence") else None
 
 
 @not_empty("sentence", do="put one word and its tag in each row")
@@ -68,7 +67,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     rows = _rows(chain([header], lines), separator, path)
     number, names = next(rows, (1, []))
     columns = columns_of(names, options, f"{path}:{number}")
-    named = options.word_column is not None and options.tag_column is not None
+    named = options.word_column is not None and (options.words_only or options.tag_column is not None)
     if columns.sentence is None and not named:
         head = list(islice(rows, TOLD_BY))
         _check_words([row for _, row in head if len(row) == len(names)], columns, f"{path}:{number}")
@@ -79,7 +78,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
 def _check_words(rows: list[list[str]], columns: Columns, where: str) -> None:
     """Raises DataError for texts with a label each, where no column of sentences says that rows hold words."""
     texts = [row[columns.word] for row in rows if " " in row[columns.word].strip()]
-    if 2 * len(texts) > len(rows) and not any(TAG.fullmatch(row[columns.tag]) for row in rows):
+    tagged = columns.tag != columns.word and any(TAG.fullmatch(row[columns.tag]) for row in rows)
+    if 2 * len(texts) > len(rows) and not tagged:
         what = "rows of texts, not of words: cannot tell which columns to read"
         do = "name the columns of words and tags (data.word_column, data.tag_column), or export another format"
         raise DataError(what, where=where, got=shown(texts[0]), do=do)

@@ -71,22 +71,27 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             doc = next(docs, None)
             if doc is None:
                 break
-            record = _record(doc, path, number + 1)
+            record = _record(doc, path, number + 1, options.words_only)
         except Exception as error:  # the same
             raise error if isinstance(error, DataError) else damaged(KIND, where, error) from None
         number += 1
-        _note(doc, options.notes, where)
+        if not options.words_only:
+            _note(doc, options.notes, where)
         yield record
 
 
-def _record(doc: Any, path: Path, line: int) -> AnnotatedText:
+def _record(doc: Any, path: Path, line: int, words_only: bool) -> AnnotatedText:
+    mentions = () if words_only else _mentions(doc, f"{path}:{line}")
+    words = tuple((token.idx, token.idx + len(token)) for token in doc if token.text.strip())
+    return AnnotatedText(doc.text, mentions, str(path), line, words=words)
+
+
+def _mentions(doc: Any, where: str) -> tuple[Mention, ...]:
     if doc.has_annotation("ENT_IOB") and not doc.has_annotation("ENT_IOB", require_complete=True):
         what = "some tokens have an entity annotation and others have none"
         do = "set them: doc.set_ents(…, default='outside')"
-        raise DataError(what, where=f"{path}:{line}", got=repr(doc.text[:60]), do=do)
-    mentions = tuple(Mention(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents)
-    words = tuple((token.idx, token.idx + len(token)) for token in doc if token.text.strip())
-    return AnnotatedText(doc.text, mentions, str(path), line, words=words)
+        raise DataError(what, where=where, got=repr(doc.text[:60]), do=do)
+    return tuple(Mention(ent.start_char, ent.end_char, ent.label_) for ent in doc.ents)
 
 
 def _note(doc: Any, notes: Notes, where: str) -> None:

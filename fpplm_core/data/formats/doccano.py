@@ -17,7 +17,6 @@ from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_lines
-from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError, shown
@@ -48,13 +47,15 @@ def recognise(path: Path, head: str) -> str | None:
 @not_empty("text", do="export it again, as JSONL")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     for line, row in read_values(path):
-        text, mentions = _parts(row, f"{path}:{line}", options.notes)
+        text, mentions = _parts(row, f"{path}:{line}", options)
         yield AnnotatedText(text, mentions, str(path), line)
 
 
-def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]]:
+def _parts(row: Any, where: str, options: Options) -> tuple[str, tuple[Mention, ...]]:
     key = "data" if isinstance(row, dict) and "text" not in row else "text"
     text = member(row, key, str, where)
+    if options.words_only:
+        return text, ()
     given = [name for name in LISTS if name in row]
     if len(given) != 1:
         do = f"give one of {', '.join(LISTS)}"
@@ -70,11 +71,11 @@ def _parts(row: Any, where: str, notes: Notes) -> tuple[str, tuple[Mention, ...]
         _of_object(item, where) if is_object else mention_of(item, "a label", where) for item in items or ()
     )
     if "id" in row:
-        notes.add("ids are not read", where)
+        options.notes.add("ids are not read", where)
     for name in COUNTED:
         if value := row.get(name):
-            notes.add(f"{name.lower()} are not read", where, len(value) if isinstance(value, list) else 1)
-    note_keys(row, (key, "id", *given, *COUNTED), notes, where)
+            options.notes.add(f"{name.lower()} are not read", where, len(value) if isinstance(value, list) else 1)
+    note_keys(row, (key, "id", *given, *COUNTED), options.notes, where)
     return text, mentions
 
 

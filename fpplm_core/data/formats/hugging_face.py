@@ -79,7 +79,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
         features, rows = _saved(path)
     else:
         features, rows = _file(path)
-    words, tags = choose_columns(features, word_column, tag_column, str(path))
+    words, tags = choose_columns(features, word_column, tag_column, str(path), options.words_only)
     columns = [words, tags]
     if str(getattr(features.get("document"), "dtype", "")).startswith(("int", "uint")):
         columns.append("document")
@@ -136,7 +136,7 @@ def _saved(path: Path) -> tuple[Features, Rows]:
 
 
 def _picked(dataset: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-    for row in dataset.select_columns(columns):
+    for row in dataset.select_columns(list(dict.fromkeys(columns))):
         yield tuple(row[column] for column in columns)
 
 

@@ -53,7 +53,7 @@ def _tags_beside(cells: list[str]) -> bool:
 
 def read(path: Path, options: Options) -> Iterator[Sentence]:
     word = number_of(options.word_column, WORD, path)
-    tag = number_of(options.tag_column, TAG_COLUMN, path)
+    tag = word if options.words_only else number_of(options.tag_column, TAG_COLUMN, path)
 
     def tag_of(row: Row) -> str:
         if options.tag_column is None and _tags_beside(row.cells):
@@ -62,7 +62,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             raise DataError("several columns of tags", where=f"{path}:{row.line}", got=got, do=do)
         return row.cells[tag]
 
-    for block in blocks(path, WIDTHS):
+    for block in blocks(path, range(TAG_COLUMN, WIDTHS.stop) if options.words_only else WIDTHS):
         for line, comment in block.comments:
             if NEWDOC.match(comment):
                 options.notes.add("newdoc comments begin a batch of annotation, no document", f"{path}:{line}")
@@ -70,7 +70,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             for column in (word, tag):
                 within(column, len(row.cells), f"{path}:{row.line}")
         if block.rows:
-            yield sentence_of(block, path, options.notes, word, tag_of)
+            yield sentence_of(block, path, options, word, tag_of)
 
 
 def write(sentences: Iterable[Sentence], path: Path) -> None:

@@ -63,7 +63,9 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     names: Sequence[str] | None = None
     for line, row in read_values(path):
         where = f"{path}:{line}"
-        keys = keys or (_key(row, "word", options.word_column, where), _key(row, "tag", options.tag_column, where))
+        if keys is None:
+            word_key = _key(row, "word", options.word_column, where)
+            keys = word_key, word_key if options.words_only else _key(row, "tag", options.tag_column, where)
         word_key, tag_key = keys
         tags = member(row, tag_key, list, where)
         if any(type(tag) is int for tag in tags):

@@ -60,11 +60,14 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
-        mentions = tuple(
-            _mention(entity, text, where, options.notes) for entity in member(row, "entities", list, where)
-        )
+        mentions = () if options.words_only else tuple(_mentions(row, text, where, options.notes))
         note_keys(row, ("text", "entities", "document"), options.notes, where)
         yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
+
+
+def _mentions(row: JsonObject, text: str, where: str, notes: Notes) -> Iterator[Mention]:
+    for entity in member(row, "entities", list, where):
+        yield _mention(entity, text, where, notes)
 
 
 def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:

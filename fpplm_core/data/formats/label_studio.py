@@ -89,21 +89,36 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     chosen = Chosen(options.tag_column, options.notes)
     for line, row in read_values(path):
         where = f"{path}:{line}"
-        if isinstance(row, dict) and "data" not in row and _is_min(row):
+        is_item = isinstance(row, dict) and "data" not in row and (options.words_only or _is_min(row))
+        if options.words_only:
+            text, regions = _text_of(row, where), list[Region]()
+        elif is_item:
             text, regions = _of_min(row, where, options.notes)
             regions = chosen.of(regions, where)
-            task = (row["id"], text) if "id" in row else None
-            if task is not None and task == before:  # an item an annotation; those of a task stand together
-                options.notes.add("further annotations of a task are not read", where)
-                continue
-            before = task
-        else:
-            found = _of_task(row, where, chosen)
-            if found is None:
-                continue
+        elif found := _of_task(row, where, chosen):
             text, regions = found
+        else:
+            continue
+        task = (row["id"], text) if is_item and "id" in row else None
+        if task is not None and task == before:  # an item an annotation; those of a task stand together
+            options.notes.add("further annotations of a task are not read", where)
+            continue
+        before = task
         yield AnnotatedText(text, mentions_of(text, regions, where, options.notes), str(path), line)
     chosen.check(str(path))
+
+
+def _text_of(row: Any, where: str) -> str:
+    """The text of a task or item, whatever is annotated in it."""
+    data = row if isinstance(row, dict) and "data" not in row else member(row, "data", dict, where)
+    texts = {key: text for key, text in data.items() if isinstance(text, str) and key not in BOOKKEEPING}
+    done = [annotation for key in ("annotations", "completions") for annotation in _objects(row.get(key))]
+    names = [result.get("to_name") for annotation in done for result in _objects(annotation.get("result"))]
+    return texts[_text_key(texts, next((key for key in texts if key in names), ""), where)]
+
+
+def _objects(value: Any) -> list[JsonObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _of_task(row: Any, where: str, chosen: Chosen) -> tuple[str, list[Region]] | None:
@@ -156,7 +171,7 @@ def _of_min(row: JsonObject, where: str, notes: Notes) -> tuple[str, list[Region
     """The text and regions of an item of JSON-MIN, whose other keys are those of `data` and of the labelling."""
     regions, read_keys = [], list(BOOKKEEPING)
     for key, value in row.items():
-        items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        items = _objects(value)
         if any(name != "labels" and name.endswith("labels") for item in items for name in item):
             raise other_region(shown(items), where)
         if _has_labels(value) or any("start" in item and item.keys() <= {"start", "end", "text"} for item in items):

@@ -18,7 +18,7 @@ from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._arrow import rows_of, schema_of
-from fpplm_core.data.formats._long import HEADER, Columns, columns_of, has_columns, has_sentences, sentences_of, to_rows
+from fpplm_core.data.formats._long import HEADER, Columns, columns_of, has_columns, sentences_of, to_rows
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
@@ -35,7 +35,7 @@ def recognise(path: Path, head: str) -> str | None:
     except DataError:
         return None
     nested = any(_is_nested(field.type) for field in schema)
-    if nested or not (has_columns(schema.names) and has_sentences(schema.names)):
+    if nested or not has_columns(schema.names, "word", "sentence"):
         return None
     return f"a Parquet table with {', '.join(schema.names)[:60]}"
 

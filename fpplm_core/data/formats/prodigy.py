@@ -51,16 +51,15 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     for line, row in read_values(path):
         where = f"{path}:{line}"
         text = member(row, "text", str, where)
-        answer = _answer(row, where)
-        if answer != "accept":
+        if not options.words_only and (answer := _answer(row, where)) != "accept":
             options.notes.add(f"records answered with {answer} are not read", where)
             continue
         words = None if row.get("tokens") is None else _words(member(row, "tokens", list, where), text, where)
-        mentions = _mentions(row, words, where, options.notes)
+        mentions = () if options.words_only else _mentions(row, words, where, options.notes)
         if relations := row.get("relations"):
             number = len(relations) if isinstance(relations, list) else 1
             options.notes.add("relations are not read", where, number)
-        if row.get("_is_binary"):
+        if row.get("_is_binary") and not options.words_only:
             options.notes.add("answers of a binary recipe: the rest of the text may hold mentions too", where)
         note_keys({key: None for key in row if not key.startswith("_")}, KEYS, options.notes, where)
         yield AnnotatedText(text, mentions, str(path), line, words=words)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_list
+from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
-from fpplm_core.data.records import AnnotatedText
+from fpplm_core.data.records import AnnotatedText, Mention
 from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"text", "overlaps"})
@@ -34,10 +36,14 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             do = 'give a list of [text, {"entities": [[start, end, label]]}]'
             raise DataError("an item must be a text and an object", where=where, got=shown(item), do=do)
         text, annotation = item
-        entities = member(annotation, "entities", list, where)
-        mentions = tuple(mention_of(entity, "an entity", where) for entity in entities)
-        note_keys(annotation, ("entities",), options.notes, where)
+        mentions = () if options.words_only else tuple(_mentions(annotation, where, options.notes))
         yield AnnotatedText(text, mentions, str(path), line)
+
+
+def _mentions(annotation: Any, where: str, notes: Notes) -> Iterator[Mention]:
+    for entity in member(annotation, "entities", list, where):
+        yield mention_of(entity, "an entity", where)
+    note_keys(annotation, ("entities",), notes, where)
 
 
 def write(records: Iterable[AnnotatedText], path: Path) -> None:

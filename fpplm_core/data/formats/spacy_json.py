@@ -29,10 +29,10 @@ from typing import Any
 from fpplm_core.data.formats import Holding, not_empty
 from fpplm_core.data.formats._columns import marks, place_of, with_words
 from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, write_list
-from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, shown
+from fpplm_core.tagging.schemes import OUTSIDE
 from fpplm_core.tagging.spans import spans_from_tags
 from fpplm_core.tagging.words import Range, is_edge
 
@@ -58,17 +58,18 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
             document = documents
             documents += 1
         for number, paragraph in enumerate(paragraphs, start=1):
-            for words, tags, text, offsets in _paragraph(paragraph, f"{where}: paragraph {number}", options.notes):
+            for words, tags, text, offsets in _paragraph(paragraph, f"{where}: paragraph {number}", options):
                 yield Sentence(words, tags, str(path), (line,) * len(words), document, text, offsets)
 
 
 Parts = tuple[tuple[str, ...], tuple[str, ...], str | None, tuple[Range, ...] | None]  # words, tags, text, offsets
 
 
-def _paragraph(paragraph: Any, where: str, notes: Notes) -> list[Parts]:
+def _paragraph(paragraph: Any, where: str, options: Options) -> list[Parts]:
+    notes = options.notes
     sentences = []
     for number, sentence in enumerate(member(paragraph, "sentences", list, where), start=1):
-        words, tags = _tokens(sentence, f"{where}, sentence {number}", notes)
+        words, tags = _tokens(sentence, f"{where}, sentence {number}", options)
         if words:
             sentences.append((words, tags))
         else:
@@ -78,7 +79,8 @@ def _paragraph(paragraph: Any, where: str, notes: Notes) -> list[Parts]:
     all_tags = [tag for _, tags in sentences for tag in tags]
     raw = None if paragraph.get("raw") is None else member(paragraph, "raw", str, where)
     places = None if raw is None else _located(raw, all_words)
-    _check_entities(paragraph, all_tags, places, where)
+    if not options.words_only:
+        _check_entities(paragraph, all_tags, places, where)
     if raw is None or places is None:
         if raw is not None:
             notes.add("raw text is not read, as it is not that of the tokens", where)
@@ -94,19 +96,23 @@ def _paragraph(paragraph: Any, where: str, notes: Notes) -> list[Parts]:
     return found
 
 
-def _tokens(sentence: Any, where: str, notes: Notes) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _tokens(sentence: Any, where: str, options: Options) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words, tags = [], []
     keys: dict[str, None] = {}
     for token in member(sentence, "tokens", list, where):
         words.append(member(token, "orth", str, where))
-        if token.get("ner") in (None, *MISSING):
-            do = "annotate it, or give it the tag O"
-            raise DataError("a token whose tag is missing", where=where, got=shown(token), do=do)
-        tags.append(member(token, "ner", str, where))
+        tags.append(OUTSIDE if options.words_only else _tag(token, where))
         keys |= dict.fromkeys(token)
-    note_keys(sentence, ("tokens",), notes, where)
-    note_keys(keys, ("id", "orth", "ner", "space"), notes, where)
+    note_keys(sentence, ("tokens",), options.notes, where)
+    note_keys(keys, ("id", "orth", "ner", "space"), options.notes, where)
     return tuple(words), tuple(tags)
+
+
+def _tag(token: JsonObject, where: str) -> Any:
+    if token.get("ner") in (None, *MISSING):
+        do = "annotate it, or give it the tag O"
+        raise DataError("a token whose tag is missing", where=where, got=shown(token), do=do)
+    return member(token, "ner", str, where)
 
 
 def _located(text: str, words: Iterable[str]) -> list[Range] | None:

@@ -193,12 +193,12 @@ def test_the_text_is_used_where_it_agrees_with_the_words(read):
         assert (sentence.text is None) == (offsets is None)
         noted = options.notes.counts["text comments that do not agree with the words are not used"]
         assert noted == (offsets is None and not comment.startswith("# text_en") and not comment.endswith("\n"))
-    assert read("# text = a b\r\n" + rows(("a", "_"), ("b", "_")).replace("\n", "\r\n"))[0].text == "a b"
+    assert read("# text = a b\r\n" + rows(("a", "_"), ("b", "NER=O")).replace("\n", "\r\n"))[0].text == "a b"
 
 
 def test_white_space_is_also_said_by_space_after(read):
-    assert read(rows(("a", "SpaceAfter=No"), ("b", "_"), ("c", "SpaceAfter=No")))[0].text == "ab c"
-    ranged = rows(("a", "SpaceAfter=No"), ("b", "_"), ("c", "_"))
+    assert read(rows(("a", "SpaceAfter=No"), ("b", "NER=O"), ("c", "SpaceAfter=No")))[0].text == "ab c"
+    ranged = rows(("a", "SpaceAfter=No"), ("b", "_"), ("c", "NER=O"))
     ranged = ranged.replace("1\t", "1-2\tab\t" + "_\t" * 7 + "SpaceAfter=No\n1\t", 1)
     (sentence,) = read(ranged)
     assert (sentence.text, sentence.offsets) == ("abc", ((0, 2), (0, 2), (2, 3)))
@@ -209,8 +209,27 @@ def test_what_is_passed_over_is_noted(read):
     content = rows(("a", "NER=B-X"), ("b", "_")).replace("2\t", "1.1\tx\t" + "_\t" * 7 + "NER=B-Y\n2\t", 1)
     read(content.replace("1\t", "1-1\tA\t" + "_\t" * 7 + "NER=B-Y\n1\t", 1), options)
     assert options.notes.counts == {"tags of multiword ranges and empty nodes are not read": 2}
-    read(rows(("a", "_")), options := Options())
-    assert list(options.notes.counts) == ["no word has NER=, NE=, ner=, Entity= in MISC: each tag is O"]
+
+
+@pytest.mark.parametrize("misc", ["_", "SpaceAfter=No", "NamedEntity=B-PER", "Ner=O"])
+def test_a_file_in_which_no_word_has_a_tag_is_refused(read, misc):
+    content = rows(("a", misc), ("b", "_")) + rows(("c", "_"))
+    with pytest.raises(
+        DataError, match=r"some.conllu: no word has NER=, NE=, ner=, Entity= in MISC, so none has a tag; "
+    ):
+        read(content)
+    assert [s.tags for s in read(content + rows(("d", "NER=O")))] == [("O", "O"), ("O",), ("O",)]
+    assert [s.words for s in read(content, Options(words_only=True))] == [("a", "b"), ("c",)]
+
+
+def test_a_file_without_an_entity_is_written_so_that_it_says_so(read, tmp_path):
+    made = [
+        Sentence(("al", "mar"), ("O", "O"), "", (), None, "al mar", ((0, 2), (3, 6))),
+        Sentence(("a",), ("O",), "", ()),
+    ]
+    conllu.write(made, tmp_path / "made.conllu")
+    assert (tmp_path / "made.conllu").read_text().count("NER=O") == 1
+    assert [s.tags for s in conllu.read(tmp_path / "made.conllu", Options())] == [("O", "O"), ("O",)]
 
 
 def test_what_is_written(tmp_path):
@@ -221,7 +240,7 @@ def test_what_is_written(tmp_path):
     conllu.write([spoken, Sentence(("Ann",), ("B-PER",), "", (), 1)], path)
     assert path.read_text().replace("\t_" * 7, " … ") == (
         "# newdoc\n# newdoc\n# text = vámonos Ann!\n"
-        "1-2\tvámonos … \t_\n1\tvamos … \t_\n2\tnos … \t_\n3\tAnn … \tNER=B-PER|SpaceAfter=No\n4\t! … \t_\n\n"
+        "1-2\tvámonos … \t_\n1\tvamos … \tNER=O\n2\tnos … \t_\n3\tAnn … \tNER=B-PER|SpaceAfter=No\n4\t! … \t_\n\n"
         "1\tAnn … \tNER=B-PER\n\n"
     )
 

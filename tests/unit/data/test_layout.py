@@ -1,10 +1,11 @@
 """Which columns hold the words and the tags: read right, or refused with the columns shown, never silently wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from fpplm_core.data.formats import read_sentences
+from fpplm_core.data.formats import detect, read_sentences
 from fpplm_core.data.formats._layout import ROWS
 from fpplm_core.data.options import Options
 from fpplm_core.errors import DataError
@@ -224,3 +225,44 @@ def test_formats_that_are_not_read_are_refused_by_name(tmp_path, content, said, 
 def test_a_suffix_does_not_make_columns_of_json_or_xml(tmp_path, suffix, content):
     with pytest.raises(DataError, match="unknown format"):
         read(tmp_path / f"a{suffix}", content)
+
+
+ENTITY = {"start": 0, "end": 4}
+SPANS = "; jsonl_spans needs a text, and entities with start, end, label"
+
+
+@pytest.mark.parametrize(
+    ("row", "keys", "advice"),
+    [
+        ({"text": "Mira", "entities": [ENTITY | {"type": "PER"}]}, "the keys ['text', 'entities']; name", SPANS),
+        (
+            {"text": "Mira", "entities": [ENTITY | {"entity_group": "PER"}]},
+            "the keys ['text', 'entities']; name",
+            SPANS,
+        ),
+        ({"text": "Mira", "entities": None}, "the keys ['text', 'entities']; name", SPANS),
+        ({"text": None, "entities": []}, "the keys ['text', 'entities']; name", SPANS),
+        ({"text": "Mira", "ents": [ENTITY | {"label": "PER"}]}, "the keys ['text', 'ents']; name", SPANS),  # spaCy
+        ({"text": "Mira", "answer": "accept"}, "the keys ['text', 'answer']; name", SPANS),  # Prodigy
+        ({"content": "Mira", "annotation": [{"label": ["PER"]}]}, "the keys ['content', 'annotation']; name", ""),
+        ({"sentences": [["Mira"]], "ner": [[[0, 0, "PER"]]]}, "the keys ['sentences', 'ner']; name", ""),  # DyGIE
+        ({"tokens": [], "spans": []}, "the keys ['tokens', 'spans']; name", ""),
+        ({}, "the keys []; name", ""),
+        ([["Mira", "B-PER"]], "'[", ""),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_a_suffix_does_not_make_words_of_other_json(tmp_path, row, keys, advice, suffix):
+    line = json.dumps(row)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / f"a{suffix}", f"{line}\n{line}\n")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'a'}{suffix}: unknown format, got {keys}")
+    assert message.endswith(f"prodigy, spacy_entities, spacy_json{advice}") and "word_column" not in message
+
+
+@pytest.mark.parametrize("content", ['{"mots": ["Mira"], "classes": ["O"]}\n', '{"mots": ["Mira"]\n'])
+def test_a_suffix_still_decides_what_its_reader_can_say_more_of(tmp_path, content):
+    path = tmp_path / "a.jsonl"
+    path.write_text(content)
+    assert detect(path) == ("jsonl", "the name ends in .jsonl")

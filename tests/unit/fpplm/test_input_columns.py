@@ -70,6 +70,24 @@ def test_columns_are_named(tmp_path: Path) -> None:
 def test_words_alone_need_no_tags(tmp_path: Path) -> None:
     (tmp_path / "in.conll").write_text("Mira\nHolt\n\nOtto\n")
     assert words(tmp_path / "in.conll") == [["Mira", "Holt"], ["Otto"]]
+    (tmp_path / "in.csv").write_text("sentence,word\n1,Mira\n1,Holt\n2,Otto\n")
+    assert words(tmp_path / "in.csv") == [["Mira", "Holt"], ["Otto"]]
+
+
+def test_tasks_that_nobody_has_annotated_are_tagged(tmp_path: Path) -> None:
+    path, notes = tmp_path / "in.json", Notes()
+    regions = [{"type": "labels", "value": {"start": 0, "end": 99, "labels": ["PER"]}}]
+    annotations = [[{"result": regions}], [], [{"result": [], "was_cancelled": True}]]
+    tasks = [{"data": {"text": f"Mira {n}"}, "annotations": row} for n, row in enumerate(annotations)]
+    path.write_text(json.dumps(tasks))
+    assert words(path, notes=notes) == [["Mira", "0"], ["Mira", "1"], ["Mira", "2"]]
+    assert list(notes.counts) == ['read as label_studio (tasks with "data" and "annotations")']
+
+
+def test_a_bad_bracket_is_no_bad_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "in.conllu"
+    path.write_text("1\tMira" + "\t_" * 7 + "\tEntity=(1-person-1)\n\n1\tOtto" + "\t_" * 8 + "\n\n")
+    assert words(path) == [["Mira"], ["Otto"]]
 
 
 @pytest.mark.parametrize("word", ["a\tb", "a\nb", "", "-DOCSTART-"])
