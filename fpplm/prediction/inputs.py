@@ -147,11 +147,11 @@ def _read_json(name: str, options: Options, encoding: str) -> Iterator[Placed]:
         place = f"{name}:{number}"
         if isinstance(line, str) and not line.strip(BLANK):
             continue
+        if first and isinstance(line, str) and line.lstrip(BLANK).startswith("["):
+            yield from _read_list(name, number, line, lines, options)
+            return
+        first = False
         try:
-            if first and isinstance(line, str) and line.lstrip(BLANK).startswith("["):
-                yield from _read_list(name, number, line, lines, options)
-                return
-            first = False
             yield place, line if isinstance(line, DataError) else _of_json(loads(line, place), name, number, options)
         except DataError as error:
             yield place, error
@@ -160,7 +160,7 @@ def _read_json(name: str, options: Options, encoding: str) -> Iterator[Placed]:
 def _read_list(
     name: str, number: int, line: str, lines: Iterator[tuple[int, str | DataError]], options: Options
 ) -> Iterator[Placed]:
-    """The items of a file that is one JSON list."""
+    """The items of a file that is one JSON list. Raises DataError where the list itself is broken."""
 
     def readable() -> Iterator[tuple[int, str]]:
         yield number, line
@@ -170,7 +170,10 @@ def _read_list(
             yield place, following
 
     for place, row in values_of(readable(), name):
-        yield f"{name}:{place}", _of_json(row, name, place, options)
+        try:
+            yield f"{name}:{place}", _of_json(row, name, place, options)
+        except DataError as error:
+            yield f"{name}:{place}", error
 
 
 def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedText:

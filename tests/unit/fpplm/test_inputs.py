@@ -159,6 +159,30 @@ def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
     assert found(path) == expected
 
 
+@pytest.mark.parametrize("form", ["[{}]", "[{},\n{},\n{}]", "[\n{}\n]"])
+def test_a_bad_item_of_a_list_is_named_and_the_others_are_read(tmp_path: Path, form: str) -> None:
+    path, items = tmp_path / "in.jsonl", ['{"text": "Mira"}', '{"text": 1}', '{"tokens": ["Otto"]}']
+    path.write_text(form.format(*items) if form.count("{}") > 1 else form.format(", ".join(items)))
+    one, bad, three = found(path)
+    assert (one.text, three.text) == ("Mira", "Otto")  # type: ignore[union-attr]
+    line = 3 if form.startswith("[\n") else 2
+    assert bad == (
+        f"in.jsonl:{line}: neither text nor words in the JSON line, got {{'text': 1}}; "
+        "give an object with `text`, or with `tokens`, a list of words"
+    )
+
+
+@pytest.mark.parametrize("rest", [', {"text": x}, {"text": "Otto"}]', '\n{"text": "Otto"}\n{"text": "Ann"}\n', ""])
+def test_a_broken_list_ends_with_an_error_after_its_good_items(tmp_path: Path, rest: str) -> None:
+    """Even where bad texts are skipped: nobody knows which items it has."""
+    path = tmp_path / "in.jsonl"
+    path.write_text('[{"text": "Mira"}' + rest)
+    texts = accepted(read(str(path), "auto", OPTIONS), skip=True)
+    assert next(texts).text == "Mira"
+    with pytest.raises(DataError, match=r"in\.jsonl:[12]: (not valid JSON|a comma is missing|the list is not closed)"):
+        list(texts)
+
+
 @pytest.mark.parametrize("lines", [["Mira Holt", "", "Otto"], ['{"text": "Mira Holt"}', "{}", '{"tokens": ["Otto"]}']])
 def test_the_rate_of_a_file_is_that_of_its_words(tmp_path: Path, told_words: list[int], lines: list[str]) -> None:
     path = tmp_path / ("in.jsonl" if "{}" in lines else "in.txt")
