@@ -130,6 +130,10 @@ def _checked(text: SegmentedText, place: str, notes: Notes) -> SegmentedText | D
     if match := _NO_TEXT.search(text.text):
         what = "a zero byte (NUL)" if match[0] == "\0" else "half of a surrogate pair"
         return DataError(f"{what}, which is not text", where=place, do="correct it")
+    for number, (word, _, _) in enumerate(text.words, start=1):
+        if not word.strip():  # in files of words only
+            got = f"{shown(word)} as word {number}"
+            return DataError("a word without a visible character", where=place, got=got, do="leave it out")
     if match := _CONTROL.search(text.text):
         notes.add("texts with control characters, which are tagged as words", f"{place}: {match[0]!r}")
     return text

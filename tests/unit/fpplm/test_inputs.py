@@ -122,6 +122,10 @@ def test_standard_input_is_read_like_a_file(tmp_path: Path, kind: str, bom: byte
         ('{"tokens": ["a"], "words": ["a"]}', "several keys could hold the words"),
         ('{"tokens": ["a"], "text": "a", "offsets": [[0, 2]]}', "offsets out of order"),
         ('{"text": "' + "x" * 60 + '"}', "the text is too long, got 60 characters"),
+        ('{"tokens": ["Ann", "", "lives"]}', "a word without a visible character, got '' as word 2; "),
+        ('{"words": ["Ann", "\\n"]}', "a word without a visible character, got '\\n' as word 2; "),
+        ('{"tokens": ["\\u00a0"]}', "a word without a visible character, "),
+        ('{"tokens": ["", "a"], "text": "a", "offsets": [[0, 0], [0, 1]]}', "a word without a visible character, "),
     ],
 )
 def test_a_bad_json_line_is_named_and_the_others_are_read(
@@ -133,6 +137,14 @@ def test_a_bad_json_line_is_named_and_the_others_are_read(
     one, bad, three = found(path)
     assert (one.text, three.text) == ("Mira", "Otto")  # type: ignore[union-attr]
     assert str(bad).startswith(f"in.jsonl:3: {message}")
+
+
+def test_a_word_without_a_visible_character_is_refused_in_every_format(tmp_path: Path) -> None:
+    path = tmp_path / "in.conll"
+    path.write_text("Mira\tO\n\nAnn\tO\n\tO\n\nOtto\tO\n")
+    one, bad, three = words(path, "conll")
+    assert (one, three) == (["Mira"], ["Otto"])
+    assert str(bad).startswith("in.conll:3: a word without a visible character, got '' as word 2; ")
 
 
 def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
