@@ -236,6 +236,29 @@ def test_skipped_texts_are_printed_and_counted_and_others_stop(
         next(texts)
 
 
+@pytest.mark.parametrize(
+    ("name", "raw", "said"),
+    [
+        (
+            "a.log",
+            b"Mira lives in Quarl\n",
+            r"unknown format, got 'Mira.*data\.format\): brat, .*, or text \(one text per",
+        ),
+        ("a.json", b'{"text": "Mira"}', r"unknown format, .*, or text"),
+        ("a.html", b"<p>Mira</p>", r"unknown format, .*, or text"),
+        ("a.docx", b"PK\3\4\x14\0", "a compressed or binary file; give the text in it as a text file$"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08", "a compressed or binary file"),
+        ("a.pdf", b"%PDF-1.7\n", "a compressed or binary file"),
+    ],
+)
+def test_a_file_of_unknown_format_may_be_text_unless_it_is_packed(
+    tmp_path: Path, name: str, raw: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(DataError, match=said):
+        found(tmp_path / name)
+
+
 def test_control_characters_are_tagged_and_noted(tmp_path: Path) -> None:
     path, notes = tmp_path / "in.txt", Notes()
     path.write_text("Mira\x07 Holt\x0c\n")
