@@ -86,9 +86,11 @@ def _note_illegal(sentences: Sequence[Sentence], scheme: str, mend: str, notes: 
     bad = [(sentence, fault) for sentence in sentences for fault in tag_errors(sentence.tags, scheme)]
     refused = [row for row in bad if mend == "refuse" or not row[1].transition]
     if refused:
-        do = "correct it, or name the scheme (data.scheme) or the reading of illegal transitions (data.repair)"
-        reason, got = refused[0][1].reason, f"{len(refused)} such tag(s) in the file"
-        raise DataError(reason, where=_place(*refused[0]), got=got, do=do)
+        sentence, fault = refused[0]
+        do = "correct it, or name the scheme (data.scheme)"
+        do += " or the reading of illegal transitions (data.repair)" if fault.transition else ""
+        got = f"{len(refused)} such tag(s) in the file"
+        raise DataError(fault.reason, where=_place(sentence, fault), got=got, do=do)
     how = "read as conlleval does" if mend == "conlleval" else "entities with one are left out"
     nearest = ["IOB2"] if also_iob2 and bad and scheme in ("IOB1", "IO") else []
     for name in (scheme, *nearest):

@@ -80,6 +80,14 @@ def test_tags_of_no_scheme_are_refused_with_one_of_them(gold: Callable[..., Gold
         gold(columns(tags))
 
 
+@pytest.mark.parametrize("tag", ["0", "-", "i-PER"])
+def test_only_a_transition_is_said_to_be_readable_otherwise(gold: Callable[..., Gold], tag: str) -> None:
+    with pytest.raises(DataError, match=r"; correct it, or name the scheme \(data\.scheme\)$"):
+        gold(columns(f"B-PER O B-LOC {tag}"))
+    with pytest.raises(DataError, match=r"\(data\.scheme\) or the reading of illegal transitions \(data\.repair\)$"):
+        gold(columns("B-PER O I-LOC"), mend="refuse", scheme="IOB2")
+
+
 def test_a_wrong_scheme_is_refused(gold: Callable[..., Gold]) -> None:
     with pytest.raises(DataError, match=r"a\.conll:1: unknown prefix 'S' in 'S-PER': IOB2 has B, I, O"):
         gold(columns("S-PER O"), scheme="IOB2")
