@@ -120,6 +120,32 @@ def test_types_that_the_bundle_lacks_count_and_are_said(gold: Callable[..., Gold
     ]
 
 
+NO_TYPES = [
+    ("PER\u200b", r"the type has an invisible or control character; allowed are .*, got 'PER\\u200b'; correct it"),
+    ("O", "O stands for no entity, so it cannot be a type, got 'O'"),
+    ("B-PER", "B-PER is a tag of a word, not a type"),
+    ("I-PER", "I-PER is a tag of a word, not a type"),
+    ("(missed)", r"\(missed\) stands for no entity"),
+    ("x" * 101, "the type has 101 characters"),
+]
+
+
+@pytest.mark.parametrize(("kind", "said"), NO_TYPES)
+def test_what_check_calls_malformed_is_never_scored_as_a_type(gold: Callable[..., Gold], kind: str, said: str) -> None:
+    for mend in ("refuse", "conlleval", "discard"):
+        with pytest.raises(DataError, match=rf"a\.conll:3: {said}"):
+            gold(columns(f"B-PER O B-{kind}"), mend=mend)
+    row = {"text": "Mira Holt", "entities": [{"start": 5, "end": 9, "label": kind}]}
+    with pytest.raises(DataError, match=rf"a\.jsonl:1: {said}"):
+        gold(json.dumps(row), "a.jsonl")
+
+
+def test_a_type_of_the_bundle_is_scored_whatever_it_is(gold: Callable[..., Gold]) -> None:
+    """Its check was switched off, and the pipeline scored it."""
+    labels = label_list(["PER\u200b"])
+    assert gold(columns("B-PER\u200b O"), labels=labels)[0] == [[Span(0, 1, "PER\u200b")]]
+
+
 def test_notes_of_the_reader_come_along(gold: Callable[..., Gold]) -> None:
     rows = [{"start": 0, "end": 9, "label": "PER"}, {"start": 0, "end": 4, "label": "PER"}]
     content = json.dumps({"text": "Mira Holt", "entities": rows})
