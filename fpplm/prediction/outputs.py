@@ -14,6 +14,7 @@ from fpplm.prediction.records import Kind, record_of
 from fpplm.prediction.resume import remaining
 from fpplm.terminal.output import discard, is_closed
 from fpplm_core.errors import FpplmError
+from fpplm_core.files import making
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.serving.sketch import Sketch
@@ -53,7 +54,9 @@ def _opened(output: str, mode: str) -> Iterator[IO[str]]:
     if output == STDIN and is_closed(sys.stdout):
         raise FpplmError("standard output is closed", where="--output", do="name a file")
     target = sys.stdout.fileno() if output == STDIN else output
-    with open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN) as stream:
+    with making(Path(output)):
+        opened = open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN)  # noqa: SIM115
+    with opened as stream:
         try:
             yield stream
             stream.flush()

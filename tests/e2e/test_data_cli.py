@@ -211,6 +211,52 @@ def test_what_cannot_be_converted_is_one_line_and_leaves_nothing(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+NOWHERE = [
+    "train.conll/x",
+    "loop/x",
+    "loop",
+    "dangling/x",
+    "dangling",
+    "x" * 300,
+    "x" * 300 + "/x",
+    "/proc/x",
+    "/proc/x/y",
+]
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+@pytest.mark.parametrize("command", ["convert", "convert --to brat", "init", "check --docs"])
+def test_a_target_that_cannot_be_is_refused_in_one_line(
+    folder: Path, fpplm: Fpplm, with_encoder: list[str], command: str, target: str
+) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "dangling").symlink_to("nowhere/deep")
+    before = {path.name for path in folder.iterdir()}
+    name, *options = command.split()
+    if name == "convert":
+        options = ["train.conll", target, *(options or ["--to", "jsonl"])]
+    else:
+        options = [target, "train.conll"] if name == "init" else ["train.conll", "--docs", target, *with_encoder]
+    done = fpplm(name, *options)
+    assert done[0] == 3 and "unexpected" not in done[2] and "Traceback" not in done[2]
+    assert done[2].splitlines()[-1].startswith("error: ") and target.removesuffix("/x") in done[2]
+    assert {path.name for path in folder.iterdir()} == before, "links stay too"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["convert", "train.conll", ""], ".: already exists"),
+        (["convert", "train.conll", "."], ".: already exists"),
+        (["convert", "train.conll", "/"], "/: already exists"),
+        (["init", "p\udcf4", "train.conll"], "p\\udcf4: a name that is not UTF-8"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(folder: Path, fpplm: Fpplm, arguments: list[str], said: str) -> None:
+    done = fpplm(*arguments)
+    assert done[0] == 3 and said in done[2].splitlines()[-1]
+
+
 def test_as_a_process_too(folder: Path) -> None:
     command = [BIN / "fpplm", "convert", "bad.conll", "out", "--repair", "conlleval"]
     done = subprocess.run(command, check=False, capture_output=True)
