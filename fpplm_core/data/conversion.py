@@ -70,6 +70,7 @@ def convert(
     change = _change(reader, writer, source, options, scheme, repair)
 
     def records(options: Options) -> Iterator[Record]:
+        number = 0
         for record in reader.read(source, options):
             changed = change(record, options)
             if isinstance(changed, Sentence) and not changed.words:
@@ -78,7 +79,10 @@ def convert(
             check_lengths(changed)
             changed = _escaped(changed, options.notes) if escape_formulas else changed
             _note_losses(changed, writer, options.notes)
+            number += 1
             yield changed
+        if not number:
+            raise DataError("no sentence to write, as no text has a word", where=str(source))
 
     with making(target):
         target.parent.mkdir(parents=True, exist_ok=True)
