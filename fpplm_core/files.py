@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 T = TypeVar("T")
+NO_PLACE = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -29,6 +31,18 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def making(path: Path) -> Iterator[None]:
+    """Raises DataError if the block cannot write `path` because there can be no such file or folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        reason = os.strerror(errno.ENOTDIR if error.errno == errno.EEXIST else error.errno)  # in its path
+        raise DataError(f"cannot be made ({reason})", where=str(path), do="name another") from None
 
 
 @contextmanager

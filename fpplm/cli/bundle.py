@@ -20,6 +20,8 @@ from fpplm.cli.reading import (
     as_column,
     naming_options,
 )
+from fpplm_core.escaping import printable
+from fpplm_core.files import making
 from fpplm_core.tagging.words import Segmenter
 
 app = typer.Typer()
@@ -66,8 +68,10 @@ def triton(
     from fpplm_core.export.copies import write_triton_repository
     from fpplm_core.serving import open_bundle
 
-    write_triton_repository(open_bundle(bundle, allow_links=allow_links), folder, name)
-    typer.echo(f"{folder}: the models {name} (texts) and {name}_graph (pieces)")
+    opened = open_bundle(bundle, allow_links=allow_links)
+    with making(folder):
+        write_triton_repository(opened, folder, name)
+    typer.echo(printable(f"{folder}: the models {name} (texts) and {name}_graph (pieces)"))
 
 
 @copies.command(epilog="Example: fpplm bundle export bundle hub/ --to hf")
@@ -81,12 +85,13 @@ def export(
     from fpplm_core.export.copies import write_hub_repository
     from fpplm_core.serving import open_bundle
 
-    unsigned = write_hub_repository(open_bundle(bundle, allow_links=allow_links), folder)
-    typer.echo(f"{folder}: upload it with hf upload, or git push")
+    opened = open_bundle(bundle, allow_links=allow_links)
+    with making(folder):
+        unsigned = write_hub_repository(opened, folder)
+    typer.echo(printable(f"{folder}: upload it with hf upload, or git push"))
     if unsigned:
-        typer.echo(
-            f"the signature is left out, because .gitattributes was added: sign the folder again, fpplm sign {folder}"
-        )
+        said = "the signature is left out, because .gitattributes was added: sign the folder again, fpplm sign"
+        typer.echo(printable(f"{said} {folder}"))
 
 
 @app.command(epilog="Example: fpplm evaluate bundle data/wikigold/test.conll")

@@ -23,6 +23,7 @@ from fpplm.cli.reading import (
     naming_options,
 )
 from fpplm_core.errors import DataError
+from fpplm_core.escaping import printable
 
 app = typer.Typer()
 
@@ -111,7 +112,7 @@ def convert(
         segment = segmenter.segmentation(segmentation)
         options = Options(*columns, separator, segment, misaligned, overlap)
         number = run(source, target, options, from_format, to_format, scheme, repair, escape_formulas)
-    typer.echo(f"{target}: {number} records")
+    typer.echo(printable(f"{target}: {number} records"))
     for line in options.notes.lines():
         typer.echo(line)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.errors import DataError
+from fpplm_core.escaping import printable
 
 # Set before Prefect is imported, but not by `import fpplm`, which would silence a worker's log.
 PREFECT = {
@@ -36,7 +37,7 @@ def bundle_named(name: str) -> Path:
 
     Raises DataError, RegistryError, BundleError.
     """
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Path(name)
     if not Path("dvc.yaml").exists():
         do = "name the bundle's folder, such as ./bundle, or run this in the project's folder"
@@ -48,7 +49,7 @@ def bundle_named(name: str) -> Path:
 
 def announce(what: str) -> None:
     """Says on stderr what begins, at once: the imports of a slow command take seconds."""
-    print(f"{what} …", file=sys.stderr, flush=True)
+    print(printable(f"{what} …"), file=sys.stderr, flush=True)
 
 
 def run_flow(name: str, **arguments: Any) -> Any:

@@ -15,6 +15,7 @@ from fpplm.cli.predict import report_speed
 from fpplm.cli.reading import EncodingOption, OnErrorOption, naming_options
 from fpplm.terminal.progress import show_progress
 from fpplm_core.escaping import printable
+from fpplm_core.files import making
 
 if TYPE_CHECKING:
     from fpplm_core.data.records import Sentence
@@ -74,7 +75,8 @@ def queue(
         known = HeldOut(chain(corpus_here(), map(sentence_of, texts(annotated or [], "auto", Notes()))))
         report_speed(fill(pool, predictor, texts(inputs, input_format, notes), known, notes))
     chosen = choose(pool.best(), n)
-    write_tasks(chosen, out, to, predictor.bundle.manifest["digest"][:12])
+    with making(out):
+        write_tasks(chosen, out, to, predictor.bundle.manifest["digest"][:12])
     for line in notes.lines():
         print(line, file=sys.stderr)
     said = f"{len(chosen):,} texts" if len(chosen) == n else f"{len(chosen):,} of {n:,} texts (no other is new)"

@@ -9,6 +9,7 @@ import typer
 
 from fpplm.cli.flow import announce, require_project
 from fpplm_core.escaping import printable
+from fpplm_core.files import making
 
 app = typer.Typer()
 
@@ -41,7 +42,8 @@ def runs(
         from fpplm.report.page import render_trend
 
         models = history.trend(history.runs())
-        render_trend(models, html)
+        with making(html):
+            render_trend(models, html)
         typer.echo(printable(f"{html}: {len(models)} model{'s' * (len(models) != 1)}"))
         return
     from fpplm.cli.tables import runs as table

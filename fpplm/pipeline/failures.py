@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from fpplm.pipeline.paths import LAST_ERROR
-from fpplm_core.errors import FpplmError, InputsChanged, RegistryError, StorageError
+from fpplm_core.errors import DataError, FpplmError, InputsChanged, RegistryError, StorageError
 from fpplm_core.escaping import printable
 from fpplm_core.files import write_text
 
 INTERRUPTED = 130
+LOOP = "Symlink loop from "  # begins what Path.resolve says up to Python 3.12
 HTTP = ("prometheus_client", "starlette", "uvicorn")  # what the extra `http` adds to `serve`
 OWN = ("fpplm", "fpplm_core", "tasks", "flows")
 RETRYABLE = (StorageError, InputsChanged, RegistryError)  # a retry may help
@@ -64,6 +65,10 @@ def as_fpplm_error(error: Exception) -> FpplmError | None:
         return StorageError(
             f"cannot write ({causes[number]})", where=place, do="free some space or fix the permissions, then run again"
         )
+    if isinstance(error, OSError) and number in (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
+        return DataError(error.strerror or "", where=str(error.filename or ""), do="name another file or folder")
+    if isinstance(error, RuntimeError) and str(error).startswith(LOOP):
+        return DataError("a link that leads to itself", got=str(error).removeprefix(LOOP), do="name another")
     return None
 
 

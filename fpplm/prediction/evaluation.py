@@ -13,8 +13,8 @@ from fpplm_core.data.formats import detect, get, read_sentences
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.tagging.schemes import SCHEMES, TagError, detect_scheme, split_tag, tag_bigrams, tag_errors
+from fpplm_core.errors import DataError, ParamsError, shown
+from fpplm_core.tagging.schemes import SCHEMES, TagError, detect_scheme, split_tag, tag_bigrams, tag_errors, type_fault
 from fpplm_core.tagging.spans import Span, repair_tags, spans_from_tags
 
 SHOWN = 3  # tags that an error shows
@@ -86,9 +86,11 @@ def _note_illegal(sentences: Sequence[Sentence], scheme: str, mend: str, notes: 
     bad = [(sentence, fault) for sentence in sentences for fault in tag_errors(sentence.tags, scheme)]
     refused = [row for row in bad if mend == "refuse" or not row[1].transition]
     if refused:
-        do = "correct it, or name the scheme (data.scheme) or the reading of illegal transitions (data.repair)"
-        reason, got = refused[0][1].reason, f"{len(refused)} such tag(s) in the file"
-        raise DataError(reason, where=_place(*refused[0]), got=got, do=do)
+        sentence, fault = refused[0]
+        do = "correct it, or name the scheme (data.scheme)"
+        do += " or the reading of illegal transitions (data.repair)" if fault.transition else ""
+        got = f"{len(refused)} such tag(s) in the file"
+        raise DataError(fault.reason, where=_place(sentence, fault), got=got, do=do)
     how = "read as conlleval does" if mend == "conlleval" else "entities with one are left out"
     nearest = ["IOB2"] if also_iob2 and bad and scheme in ("IOB1", "IO") else []
     for name in (scheme, *nearest):
@@ -105,10 +107,14 @@ def _place(sentence: Sentence, fault: TagError) -> str:
 def _compare_types(
     sentences: Sequence[Sentence], spans: Sequence[Sequence[Span]], labels: Sequence[str], notes: Notes, file: Path
 ) -> None:
-    """Notes the types that the bundle lacks. Raises DataError if a bundle that tags every word has none of the tags."""
+    """Notes the types that the bundle lacks.
+
+    Raises DataError for what cannot be a type, and if a bundle that tags every word has none of the tags.
+    """
     known = {split_tag(label)[1] for label in labels} - {""}
     found = {span.type for row in spans for span in row}
-    if tags_words(labels) and not found & known:
+    of_words = tags_words(labels)
+    if of_words and not found & known:
         got = f"{', '.join(map(repr, sorted(found)[:SHOWN]))}, but the bundle has {', '.join(sorted(known))[:100]}"
         do = "name the column of the tags (data.tag_column)"
         raise DataError("the bundle has none of these tags", where=str(file), got=got, do=do)
@@ -116,4 +122,6 @@ def _compare_types(
         for span in row:
             if span.type not in known:
                 place = f"{sentence.file}:{sentence.lines[span.start]}"
+                if reason := type_fault(span.type, "TAGS" if of_words else "IOB2"):
+                    raise DataError(reason, where=place, got=shown(span.type), do="correct it")
                 notes.add(f"the bundle has no type {span.type!r}: its mentions count as missed", place)

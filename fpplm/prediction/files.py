@@ -18,6 +18,7 @@ from fpplm.prediction.records import Kind, without_unwritable
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.text_files import unreadable
 from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.escaping import printable
 from fpplm_core.files import file_sha256, whole_file, write_json
 from fpplm_core.serving import Predictor
 
@@ -68,7 +69,7 @@ def tag_file(predictor: Predictor, source: Path, target: Path, kind: Kind, resum
         _record_of(target).unlink(missing_ok=True)  # it is of the output that is replaced
     write_json(_record_of(target), origin)
     for line in notes.lines():
-        print(f"{target}: {line}", file=sys.stderr)
+        print(printable(f"{target}: {line}"), file=sys.stderr)
     return words
 
 

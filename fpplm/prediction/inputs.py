@@ -20,6 +20,7 @@ from fpplm_core.tagging.words import Range
 from fpplm_core.tracking import track
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with one text per line
+PACKED = (b"PK\3\4", b"\x1f\x8b", b"%PDF-", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")  # how these begin
 LINE_LIMIT = 16 * TEXT_LIMIT  # characters of a JSON line: escapes, tokens and offsets beside the text
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are not white space
@@ -118,9 +119,22 @@ def _told(name: str, notes: Notes) -> str:
         return "jsonl"
     if is_pipe(name):
         raise ParamsError("the format of a pipe cannot be detected", where=name, do="name it with --format")
-    kind, reason = detect(Path(name))
+    try:
+        kind, reason = detect(Path(name))
+    except DataError as error:
+        raise _advised(error, Path(name)) from None
     notes.add(f"read as {kind} ({reason})", name)
     return kind
+
+
+def _advised(error: DataError, path: Path) -> DataError:
+    """The error of a file of no annotated format with what helps here: `text` is a format too, of no packed file."""
+    if error.what != "unknown format":
+        return error
+    with path.open("rb") as stream:
+        if stream.read(8).startswith(PACKED):
+            return DataError("a compressed or binary file", where=str(path), do="give the text in it as a text file")
+    return error.replace(do=f"{error.do}, or text (one text per line)")
 
 
 def _checked(text: SegmentedText, place: str, notes: Notes) -> SegmentedText | DataError:
@@ -130,6 +144,10 @@ def _checked(text: SegmentedText, place: str, notes: Notes) -> SegmentedText | D
     if match := _NO_TEXT.search(text.text):
         what = "a zero byte (NUL)" if match[0] == "\0" else "half of a surrogate pair"
         return DataError(f"{what}, which is not text", where=place, do="correct it")
+    for number, (word, _, _) in enumerate(text.words, start=1):
+        if not word.strip():  # in files of words only
+            got = f"{shown(word)} as word {number}"
+            return DataError("a word without a visible character", where=place, got=got, do="leave it out")
     if match := _CONTROL.search(text.text):
         notes.add("texts with control characters, which are tagged as words", f"{place}: {match[0]!r}")
     return text
@@ -147,11 +165,11 @@ def _read_json(name: str, options: Options, encoding: str) -> Iterator[Placed]:
         place = f"{name}:{number}"
         if isinstance(line, str) and not line.strip(BLANK):
             continue
+        if first and isinstance(line, str) and line.lstrip(BLANK).startswith("["):
+            yield from _read_list(name, number, line, lines, options)
+            return
+        first = False
         try:
-            if first and isinstance(line, str) and line.lstrip(BLANK).startswith("["):
-                yield from _read_list(name, number, line, lines, options)
-                return
-            first = False
             yield place, line if isinstance(line, DataError) else _of_json(loads(line, place), name, number, options)
         except DataError as error:
             yield place, error
@@ -160,7 +178,7 @@ def _read_json(name: str, options: Options, encoding: str) -> Iterator[Placed]:
 def _read_list(
     name: str, number: int, line: str, lines: Iterator[tuple[int, str | DataError]], options: Options
 ) -> Iterator[Placed]:
-    """The items of a file that is one JSON list."""
+    """The items of a file that is one JSON list. Raises DataError where the list itself is broken."""
 
     def readable() -> Iterator[tuple[int, str]]:
         yield number, line
@@ -170,7 +188,10 @@ def _read_list(
             yield place, following
 
     for place, row in values_of(readable(), name):
-        yield f"{name}:{place}", _of_json(row, name, place, options)
+        try:
+            yield f"{name}:{place}", _of_json(row, name, place, options)
+        except DataError as error:
+            yield f"{name}:{place}", error
 
 
 def _of_json(row: Any, name: str, number: int, options: Options) -> SegmentedText:

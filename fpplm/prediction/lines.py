@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import os
 import re
 import shutil
 import tempfile
@@ -154,7 +155,7 @@ def require_files(names: Iterable[str], *outputs: str) -> None:
 
 def require_folder(folder: Path) -> None:
     """Raises ParamsError unless there is such a folder, or it can be made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir():
         raise ParamsError("not a folder", where=str(there), do="name a new folder")
 

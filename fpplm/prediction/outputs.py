@@ -12,8 +12,9 @@ from fpplm.prediction.inputs import until_error
 from fpplm.prediction.lines import STDIN
 from fpplm.prediction.records import Kind, record_of
 from fpplm.prediction.resume import remaining
-from fpplm.terminal.output import discard
+from fpplm.terminal.output import discard, is_closed
 from fpplm_core.errors import FpplmError
+from fpplm_core.files import making
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.entities import SegmentedText
 from fpplm_core.serving.sketch import Sketch
@@ -48,10 +49,14 @@ def tag_texts(
 def _opened(output: str, mode: str) -> Iterator[IO[str]]:
     """The output as UTF-8, whatever the locale is. Ends the program once the reader of standard output has gone.
 
-    Raises FpplmError if the reader of another pipe has gone.
+    Raises FpplmError if standard output is closed, or if the reader of another pipe has gone.
     """
+    if output == STDIN and is_closed(sys.stdout):
+        raise FpplmError("standard output is closed", where="--output", do="name a file")
     target = sys.stdout.fileno() if output == STDIN else output
-    with open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN) as stream:
+    with making(Path(output)):
+        opened = open(target, mode, encoding="utf-8", newline="\n", closefd=output != STDIN)  # noqa: SIM115
+    with opened as stream:
         try:
             yield stream
             stream.flush()

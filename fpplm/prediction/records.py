@@ -58,7 +58,7 @@ def without_unwritable(found: Iterable[Placed], kind: Kind) -> Iterator[Placed]:
 
 
 def _is_unwritable(word: str) -> bool:
-    return not word or "\t" in word or "\n" in word or word.partition(" ")[0] == DOCUMENT
+    return "\t" in word or "\n" in word or word.partition(" ")[0] == DOCUMENT
 
 
 def records_in(stream: BinaryIO, kind: Kind) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fpplm_core.files import write_text
+from fpplm_core.files import making, write_text
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.sketch import Sketch
 
@@ -19,4 +19,5 @@ def sketching(file: Path | None, predictor: Predictor) -> Iterator[Sketch | None
         yield sketch
     finally:
         if file and sketch:
-            write_text(file, sketch.as_text())
+            with making(file):
+                write_text(file, sketch.as_text())

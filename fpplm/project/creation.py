@@ -19,9 +19,10 @@ from fpplm.registry.repository import check_new_project
 from fpplm_core.data.formats import POINTER, detect
 from fpplm_core.data.options import Options
 from fpplm_core.data.reading import text_files
+from fpplm_core.data.text_files import require_name
 from fpplm_core.data.unlabelled import read_texts
 from fpplm_core.errors import DataError, RegistryError
-from fpplm_core.files import write_text
+from fpplm_core.files import making, write_text
 from fpplm_core.params import load
 
 logging.getLogger("dvc").setLevel(logging.WARNING)  # silences its advice on what to commit, which this module does
@@ -80,7 +81,8 @@ def create(directory: Path, train: Path, dev: Path | None, test: Path | None, un
     settings |= {"unlabelled": str(TEXT)} if texts else {}
     overrides = [f"data.{key}={value}" for key, value in settings.items()] + ["gate.min_f1=0", "gate.min_type_f1=0"]
     with nothing_left_behind(directory):
-        (directory / DATA).mkdir(parents=True)
+        with making(directory):
+            (directory / DATA).mkdir(parents=True)
         with chdir(directory):
             for split, file in files.items():
                 copy = shutil.copytree if file.is_dir() else shutil.copyfile
@@ -109,12 +111,13 @@ def nothing_left_behind(directory: Path) -> Iterator[None]:
             with chdir(directory):  # the index of a repository around it, in which DVC and `record` put files
                 try_git("reset", "--quiet", "--", ".")
         for path in [new] if new else set(directory.iterdir()) - kept:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+            shutil.rmtree(path, ignore_errors=True) if path == new or path.is_dir() else path.unlink()
         raise
 
 
 def check(directory: Path, files: dict[str, Path]) -> None:
     """Checks everything that can be wrong before anything is written. Raises DataError, ParamsError, RegistryError."""
+    require_name(directory.absolute())
     refuse_own_modules(directory)
     if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
         raise DataError("not empty", where=str(directory), do="name a new folder, or an empty one")

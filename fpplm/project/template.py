@@ -6,6 +6,7 @@ fills fpplm/template in the wheel names its files.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tomllib
 from dataclasses import asdict, dataclass
@@ -72,7 +73,7 @@ def copy_template(names: list[str]) -> None:
 
 def settings_here(overrides: list[str]) -> Params:
     """The settings of ./params.yaml, or else of a new project, with these overrides. Raises ParamsError."""
-    source = PARAMS if PARAMS.exists() else template_files()[str(PARAMS)]
+    source = PARAMS if os.path.lexists(PARAMS) else template_files()[str(PARAMS)]
     values = read_yaml(source)
     if not overrides or not isinstance(values, dict):
         return Params.parse(values, str(source))

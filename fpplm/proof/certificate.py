@@ -21,7 +21,7 @@ from fpplm.registry.locked import require_locked
 from fpplm.registry.versions import bundle_of, commit_of, resolve
 from fpplm_core.errors import BundleError, DataError, FpplmError
 from fpplm_core.export.bill_of_materials import package_url
-from fpplm_core.files import write_text
+from fpplm_core.files import making, write_text
 from fpplm_core.serving.bundle import LIMITS, MANIFEST, Bundle, open_bundle
 from fpplm_core.serving.files import open_regular, parse_json, read_limited
 
@@ -87,7 +87,8 @@ def write_certificate(file: Path, version: str, claims: Claims, key: Path | None
     Raises RegistryError, BundleError, ParamsError.
     """
     statement = as_bytes(statement_of(version, open_bundle(bundle_of(version), allow_links=True), claims))
-    write_text(file, (statement if key is None else as_bytes(seal_envelope(statement, key))).decode())
+    with making(file):
+        write_text(file, (statement if key is None else as_bytes(seal_envelope(statement, key))).decode())
 
 
 def verify_certificate(file: Path, folder: Path | None, public_key: Path | None) -> tuple[str, Claims]:

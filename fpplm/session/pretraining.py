@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ def write_encoder(
 
 def require_new(out: Path) -> None:
     """Raises DataError unless `out` can become a new folder."""
-    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
     if not there.is_dir() or (there == out and any(out.iterdir())):
         raise DataError("already there", where=str(there), do="name a new folder, or remove it")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -20,12 +21,27 @@ class Output(io.FileIO):
 
 
 def outlive_readers() -> None:
-    """Lets this process go on after the reader of stdout or stderr has closed the pipe, as `| head` does."""
+    """Lets this process go on after the reader of stdout or stderr has closed the pipe, as `| head` does.
+
+    It also goes on where stdout or stderr is closed from the beginning, as by `>&-`.
+    """
+    for descriptor in range(3):  # otherwise the next file that is opened is what this process, or a child, writes to
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_WRONLY), True)  # takes the lowest free number: this one
     sys.stdout, sys.stderr = _outliving(sys.stdout), _outliving(sys.stderr)
 
 
+def is_closed(stream: Any) -> bool:
+    """Whether a standard stream was closed from the beginning."""
+    return stream is None or str(getattr(stream, "name", "")) == os.devnull
+
+
 def _outliving(stream: Any) -> Any:
-    if not isinstance(stream, io.TextIOWrapper):  # None if the descriptor is closed
+    if stream is None:  # print() would take another stream
+        return Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace")
+    if not isinstance(stream, io.TextIOWrapper):
         return stream
     raw = Output(stream.fileno(), "w", closefd=False)
     binary: Any = raw if stream.write_through else io.BufferedWriter(raw)  # with PYTHONUNBUFFERED, nothing waits

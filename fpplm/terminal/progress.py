@@ -11,6 +11,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from fpplm.terminal.output import is_closed
 from fpplm_core.tracking import Words, tracked_by
 
 T = TypeVar("T")
@@ -23,7 +24,9 @@ def show_progress(title: str) -> Iterator[None]:
     """Shows on stderr the loops of this context that take their time; of nested ones, the outermost."""
     console = Console(stderr=True)
     columns = TextColumn(title), BarColumn(), TextColumn("{task.description}")
-    printed = sys.stdout.isatty()  # above the bar; otherwise into a file, which the bar must leave alone
+    printed = (
+        not is_closed(sys.stdout) and sys.stdout.isatty()
+    )  # above the bar; otherwise into a file, which the bar must leave alone
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=printed)
     running = False
 

@@ -7,6 +7,7 @@ otherwise, it is written, or the conversion is refused and names its place.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from fpplm_core.data.options import Options, Repair, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
 from fpplm_core.data.text_files import require_source
 from fpplm_core.errors import DataError, ParamsError
-from fpplm_core.files import remove
+from fpplm_core.files import making, remove
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
 from fpplm_core.tagging.spans import repair_tags, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import segment
@@ -51,9 +52,9 @@ def convert(
         DataError: the source cannot be read, or the target exists or cannot hold a record; then nothing is written.
         ParamsError: unknown format or scheme.
     """
-    partial_target = target.with_name(f"{target.name}.partial")
+    partial_target = target.parent / f"{target.name}.partial"
     for path in (target, partial_target):
-        if path.exists():
+        if os.path.lexists(path):
             raise DataError("already exists", where=str(path), do="remove it, or name another target")
     require_source(source)
     if source_format == "auto":
@@ -69,6 +70,7 @@ def convert(
     change = _change(reader, writer, source, options, scheme, repair)
 
     def records(options: Options) -> Iterator[Record]:
+        number = 0
         for record in reader.read(source, options):
             changed = change(record, options)
             if isinstance(changed, Sentence) and not changed.words:
@@ -77,16 +79,20 @@ def convert(
             check_lengths(changed)
             changed = _escaped(changed, options.notes) if escape_formulas else changed
             _note_losses(changed, writer, options.notes)
+            number += 1
             yield changed
+        if not number:
+            raise DataError("no sentence to write, as no text has a word", where=str(source))
 
-    try:
+    with making(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        writer.write(records(options), partial_target)
-        number = _compare(records(replace(options, notes=Notes())), partial_target, writer)
-    except BaseException:
-        remove(partial_target)
-        raise
-    partial_target.rename(target)
+        try:
+            writer.write(records(options), partial_target)
+            number = _compare(records(replace(options, notes=Notes())), partial_target, writer)
+        except BaseException:
+            remove(partial_target)
+            raise
+        partial_target.rename(target)
     return number
 
 

@@ -211,6 +211,73 @@ def test_what_cannot_be_converted_is_one_line_and_leaves_nothing(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+NOWHERE = [
+    "train.conll/x",
+    "loop/x",
+    "loop",
+    "dangling/x",
+    "dangling",
+    "x" * 300,
+    "x" * 300 + "/x",
+    "/proc/x",
+    "/proc/x/y",
+]
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+@pytest.mark.parametrize("command", ["convert", "convert --to brat", "init", "check --docs"])
+def test_a_target_that_cannot_be_is_refused_in_one_line(
+    folder: Path, fpplm: Fpplm, with_encoder: list[str], command: str, target: str
+) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "dangling").symlink_to("nowhere/deep")
+    before = {path.name for path in folder.iterdir()}
+    name, *options = command.split()
+    if name == "convert":
+        options = ["train.conll", target, *(options or ["--to", "jsonl"])]
+    else:
+        options = [target, "train.conll"] if name == "init" else ["train.conll", "--docs", target, *with_encoder]
+    done = fpplm(name, *options)
+    assert done[0] == 3 and "unexpected" not in done[2] and "Traceback" not in done[2]
+    assert done[2].splitlines()[-1].startswith("error: ") and target.removesuffix("/x") in done[2]
+    assert {path.name for path in folder.iterdir()} == before, "links stay too"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["convert", "train.conll", ""], ".: already exists"),
+        (["convert", "train.conll", "."], ".: already exists"),
+        (["convert", "train.conll", "/"], "/: already exists"),
+        (["init", "p\udcf4", "train.conll"], "p\\udcf4: a name that is not UTF-8"),
+        (["diff", "", "v1"], "no such folder, and no project here"),
+    ],
+)
+def test_a_name_that_is_none_is_refused(
+    folder: Path, fpplm: Fpplm, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.setattr("fpplm.cli.versions.require_project", lambda: None)
+    (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    done = fpplm(*arguments)
+    assert done[0] == 3 and said in done[2].splitlines()[-1]
+
+
+@pytest.mark.parametrize("goal", ["params.yaml", "nowhere"])
+def test_settings_in_a_broken_link_are_missed(folder: Path, fpplm: Fpplm, goal: str) -> None:
+    (folder / "params.yaml").symlink_to(goal)
+    done = fpplm("check", "train.conll")
+    assert done[0] == 2 and "error: params.yaml: " in done[2]
+
+
+def test_a_file_name_is_shown_in_one_line(folder: Path, fpplm: Fpplm) -> None:
+    name = "a\x1b[2J\nb\udcf4"
+    done = fpplm("convert", "train.conll", f"{name}.jsonl")
+    assert ok(done).splitlines()[0] == "a\\x1b[2J\\nb\\udcf4.jsonl: 12 records"
+    (folder / "c\nd.conll").write_bytes((folder / "train.conll").read_bytes())
+    done = fpplm("convert", "c\nd.conll", "e.jsonl")
+    assert done[2] == "converting c\\nd.conll …\n" and "(c\\nd.conll)" in ok(done)
+
+
 def test_as_a_process_too(folder: Path) -> None:
     command = [BIN / "fpplm", "convert", "bad.conll", "out", "--repair", "conlleval"]
     done = subprocess.run(command, check=False, capture_output=True)

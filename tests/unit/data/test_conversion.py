@@ -79,6 +79,16 @@ def test_what_a_scheme_cannot_say_is_refused_with_its_place(tmp_path):
     assert left(tmp_path) == {"a.conll"}
 
 
+@pytest.mark.parametrize("texts", [["   "], ["", "\t\n"]])
+@pytest.mark.parametrize("target", ["b.conll", "b.jsonl", "b.csv"])
+def test_a_source_of_blank_texts_is_named_itself(tmp_path, texts, target):
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps({"text": text, "entities": []}) + "\n" for text in texts))
+    with pytest.raises(DataError, match=r"/a\.jsonl: no sentence to write, as no text has a word$"):
+        convert(source, tmp_path / target, Options())
+    assert left(tmp_path) == {"a.jsonl"}
+
+
 def test_illegal_transitions_are_refused_or_mended_and_counted_with_their_lines(tmp_path):
     source = conll(tmp_path / "a.conll", "a/B-PER b/I-PER c/O", "d/O e/I-LOC f/I-LOC", "g/B-PER h/I-LOC i/B-LOC")
     with pytest.raises(DataError) as caught:

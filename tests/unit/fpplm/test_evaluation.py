@@ -80,6 +80,14 @@ def test_tags_of_no_scheme_are_refused_with_one_of_them(gold: Callable[..., Gold
         gold(columns(tags))
 
 
+@pytest.mark.parametrize("tag", ["0", "-", "i-PER"])
+def test_only_a_transition_is_said_to_be_readable_otherwise(gold: Callable[..., Gold], tag: str) -> None:
+    with pytest.raises(DataError, match=r"; correct it, or name the scheme \(data\.scheme\)$"):
+        gold(columns(f"B-PER O B-LOC {tag}"))
+    with pytest.raises(DataError, match=r"\(data\.scheme\) or the reading of illegal transitions \(data\.repair\)$"):
+        gold(columns("B-PER O I-LOC"), mend="refuse", scheme="IOB2")
+
+
 def test_a_wrong_scheme_is_refused(gold: Callable[..., Gold]) -> None:
     with pytest.raises(DataError, match=r"a\.conll:1: unknown prefix 'S' in 'S-PER': IOB2 has B, I, O"):
         gold(columns("S-PER O"), scheme="IOB2")
@@ -110,6 +118,32 @@ def test_types_that_the_bundle_lacks_count_and_are_said(gold: Callable[..., Gold
         "the bundle has no type 'ORG': its mentions count as missed: 2 (a.conll:3, a.conll:5)",
         "the bundle has no type 'loc': its mentions count as missed (a.conll:7)",
     ]
+
+
+NO_TYPES = [
+    ("PER\u200b", r"the type has an invisible or control character; allowed are .*, got 'PER\\u200b'; correct it"),
+    ("O", "O stands for no entity, so it cannot be a type, got 'O'"),
+    ("B-PER", "B-PER is a tag of a word, not a type"),
+    ("I-PER", "I-PER is a tag of a word, not a type"),
+    ("(missed)", r"\(missed\) stands for no entity"),
+    ("x" * 101, "the type has 101 characters"),
+]
+
+
+@pytest.mark.parametrize(("kind", "said"), NO_TYPES)
+def test_what_check_calls_malformed_is_never_scored_as_a_type(gold: Callable[..., Gold], kind: str, said: str) -> None:
+    for mend in ("refuse", "conlleval", "discard"):
+        with pytest.raises(DataError, match=rf"a\.conll:3: {said}"):
+            gold(columns(f"B-PER O B-{kind}"), mend=mend)
+    row = {"text": "Mira Holt", "entities": [{"start": 5, "end": 9, "label": kind}]}
+    with pytest.raises(DataError, match=rf"a\.jsonl:1: {said}"):
+        gold(json.dumps(row), "a.jsonl")
+
+
+def test_a_type_of_the_bundle_is_scored_whatever_it_is(gold: Callable[..., Gold]) -> None:
+    """Its check was switched off, and the pipeline scored it."""
+    labels = label_list(["PER\u200b"])
+    assert gold(columns("B-PER\u200b O"), labels=labels)[0] == [[Span(0, 1, "PER\u200b")]]
 
 
 def test_notes_of_the_reader_come_along(gold: Callable[..., Gold]) -> None:

@@ -122,6 +122,10 @@ def test_standard_input_is_read_like_a_file(tmp_path: Path, kind: str, bom: byte
         ('{"tokens": ["a"], "words": ["a"]}', "several keys could hold the words"),
         ('{"tokens": ["a"], "text": "a", "offsets": [[0, 2]]}', "offsets out of order"),
         ('{"text": "' + "x" * 60 + '"}', "the text is too long, got 60 characters"),
+        ('{"tokens": ["Ann", "", "lives"]}', "a word without a visible character, got '' as word 2; "),
+        ('{"words": ["Ann", "\\n"]}', "a word without a visible character, got '\\n' as word 2; "),
+        ('{"tokens": ["\\u00a0"]}', "a word without a visible character, "),
+        ('{"tokens": ["", "a"], "text": "a", "offsets": [[0, 0], [0, 1]]}', "a word without a visible character, "),
     ],
 )
 def test_a_bad_json_line_is_named_and_the_others_are_read(
@@ -133,6 +137,14 @@ def test_a_bad_json_line_is_named_and_the_others_are_read(
     one, bad, three = found(path)
     assert (one.text, three.text) == ("Mira", "Otto")  # type: ignore[union-attr]
     assert str(bad).startswith(f"in.jsonl:3: {message}")
+
+
+def test_a_word_without_a_visible_character_is_refused_in_every_format(tmp_path: Path) -> None:
+    path = tmp_path / "in.conll"
+    path.write_text("Mira\tO\n\nAnn\tO\n\tO\n\nOtto\tO\n")
+    one, bad, three = words(path, "conll")
+    assert (one, three) == (["Mira"], ["Otto"])
+    assert str(bad).startswith("in.conll:3: a word without a visible character, got '' as word 2; ")
 
 
 def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
@@ -157,6 +169,30 @@ def test_json_lines_have_words_or_text(tmp_path: Path) -> None:
     assert found(path) == found(path, "jsonl") == expected
     path.write_text(json.dumps(rows, indent=1))
     assert found(path) == expected
+
+
+@pytest.mark.parametrize("form", ["[{}]", "[{},\n{},\n{}]", "[\n{}\n]"])
+def test_a_bad_item_of_a_list_is_named_and_the_others_are_read(tmp_path: Path, form: str) -> None:
+    path, items = tmp_path / "in.jsonl", ['{"text": "Mira"}', '{"text": 1}', '{"tokens": ["Otto"]}']
+    path.write_text(form.format(*items) if form.count("{}") > 1 else form.format(", ".join(items)))
+    one, bad, three = found(path)
+    assert (one.text, three.text) == ("Mira", "Otto")  # type: ignore[union-attr]
+    line = 3 if form.startswith("[\n") else 2
+    assert bad == (
+        f"in.jsonl:{line}: neither text nor words in the JSON line, got {{'text': 1}}; "
+        "give an object with `text`, or with `tokens`, a list of words"
+    )
+
+
+@pytest.mark.parametrize("rest", [', {"text": x}, {"text": "Otto"}]', '\n{"text": "Otto"}\n{"text": "Ann"}\n', ""])
+def test_a_broken_list_ends_with_an_error_after_its_good_items(tmp_path: Path, rest: str) -> None:
+    """Even where bad texts are skipped: nobody knows which items it has."""
+    path = tmp_path / "in.jsonl"
+    path.write_text('[{"text": "Mira"}' + rest)
+    texts = accepted(read(str(path), "auto", OPTIONS), skip=True)
+    assert next(texts).text == "Mira"
+    with pytest.raises(DataError, match=r"in\.jsonl:[12]: (not valid JSON|a comma is missing|the list is not closed)"):
+        list(texts)
 
 
 @pytest.mark.parametrize("lines", [["Mira Holt", "", "Otto"], ['{"text": "Mira Holt"}', "{}", '{"tokens": ["Otto"]}']])
@@ -198,6 +234,29 @@ def test_skipped_texts_are_printed_and_counted_and_others_stop(
     assert next(texts).text == "a"
     with pytest.raises(DataError, match=r"in\.txt:2"):
         next(texts)
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "said"),
+    [
+        (
+            "a.log",
+            b"Mira lives in Quarl\n",
+            r"unknown format, got 'Mira.*data\.format\): brat, .*, or text \(one text per",
+        ),
+        ("a.json", b'{"text": "Mira"}', r"unknown format, .*, or text"),
+        ("a.html", b"<p>Mira</p>", r"unknown format, .*, or text"),
+        ("a.docx", b"PK\3\4\x14\0", "a compressed or binary file; give the text in it as a text file$"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08", "a compressed or binary file"),
+        ("a.pdf", b"%PDF-1.7\n", "a compressed or binary file"),
+    ],
+)
+def test_a_file_of_unknown_format_may_be_text_unless_it_is_packed(
+    tmp_path: Path, name: str, raw: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(DataError, match=said):
+        found(tmp_path / name)
 
 
 def test_control_characters_are_tagged_and_noted(tmp_path: Path) -> None:

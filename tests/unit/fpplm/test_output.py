@@ -78,3 +78,44 @@ def test_predict_ends_with_the_reader_of_its_output(tmp_path: Path) -> None:
     assert done.returncode == 0, errors
     assert "Traceback" not in errors and "error" not in errors
     assert int(errors.rpartition("\n")[0].rpartition("\n")[2].split()[0].replace(",", "")) < 10_000
+
+
+def run_closed(closed: str, code: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs code with closed streams, such as `>&-`."""
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "closed"),
+    [(STAGE, [], ">&-"), (COMMAND, ["fail"], "2>&-"), (COMMAND, ["fail"], "<&- >&- 2>&-")],
+)
+def test_a_verdict_keeps_its_exit_code_where_outputs_are_closed(
+    tmp_path: Path, code: str, arguments: list[str], closed: str
+) -> None:
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    done = run_closed(closed, code, *arguments, folder=tmp_path)
+    assert done.returncode == 10
+    assert done.stdout == ("a table\nrows\n" if closed == "2>&-" else "")
+    assert done.stderr == ("error: errors in the data\n" if closed == ">&-" else "")
+
+
+def test_predict_finds_the_same_where_outputs_are_closed(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle", label_lm=None)
+    (tmp_path / "in.txt").write_text("London\n")
+    done = run_closed("<&- >&-", PREDICT, "predict", bundle, "in.txt", "-o", "out", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    done = run_closed("2>&-", PREDICT, "predict", bundle, "in.txt", folder=tmp_path)
+    assert done.stdout == (tmp_path / "out").read_text() != "", "and nothing else between the records"
+    done = run_closed(">&-", PREDICT, "predict", bundle, "in.txt", folder=tmp_path)
+    assert done.returncode == 1 and "error: --output: standard output is closed; name a file\n" in done.stderr
+
+
+def test_nothing_takes_the_place_of_a_closed_descriptor(tmp_path: Path) -> None:
+    """Here and in a program that is started; to read from a closed input stays an error."""
+    started = "import os; print([os.readlink(f'/proc/self/fd/{n}') for n in range(3)], file=open('fds', 'w')); "
+    started += "os.read(0, 1)"
+    code = "from fpplm.terminal.output import outlive_readers as o; import subprocess, sys; o(); "
+    code += f"sys.exit(subprocess.run([sys.executable, '-c', {started!r}]).returncode + 1)"
+    assert run_closed("<&- >&- 2>&-", code, folder=tmp_path).returncode == 2
+    assert (tmp_path / "fds").read_text() == "['/dev/null', '/dev/null', '/dev/null']\n"

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fpplm.cli.main import app
+from fpplm.pipeline.failures import as_fpplm_error
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.serving import Predictor
 from tests.hostile_bundles.tiny import write_tiny_bundle
@@ -73,3 +74,24 @@ def test_a_pipe_is_read_as_the_file_is(bundle: Path, tmp_path: Path) -> None:
     writer.start()
     run("predict", bundle, pipe, "-o", tmp_path / "out", "--format", "conll", "--on-error", "skip")
     assert (tmp_path / "out").read_bytes() == (tmp_path / "of_file").read_bytes() != b""
+
+
+@pytest.mark.parametrize("target", ["in.txt/x", "loop/x", "loop", "dangling/x", "dangling", "x" * 300, "/proc/x"])
+@pytest.mark.parametrize("option", ["predict -o", "predict -o out --sketch", "queue --to jsonl --out", "bundle export"])
+def test_an_output_that_cannot_be_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, target: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.txt").write_text("London\n")
+    Path("loop").symlink_to("loop")
+    Path("dangling").symlink_to("nowhere/deep")
+    command, *options = option.split()
+    given = {"predict": [bundle, "in.txt"], "queue": ["in.txt", "--bundle", bundle], "bundle": []}[command]
+    arguments = [*given, *options, *([bundle] if command == "bundle" else []), target]
+    if "--sketch" in options and target == "dangling":
+        run(command, *arguments)
+        assert Path("dangling").is_file(), "it replaces the link, as any output that is written whole"
+        return
+    with pytest.raises(Exception, match=r".") as caught:
+        run(command, *arguments)
+    assert isinstance(as_fpplm_error(caught.value), DataError) and Path("loop").is_symlink()

@@ -300,12 +300,16 @@ def test_what_the_command_cannot_do_is_said_before_anything_is_read(corpora, pro
     monkeypatch.setattr(pretraining, "read_corpora", never)
     monkeypatch.setattr(pretraining.pretrained, "load_encoder", never)
     (tmp_path / "link").symlink_to(corpora[1])
+    for link, goal in (("loop", "loop"), ("broken", "nowhere")):
+        Path(link).symlink_to(goal)
     for arguments, message in (
         ([*corpora, "--held-out", "tset.conll", "--out", "new"], "--held-out: no such file, got tset.conll"),
         ([*corpora, tmp_path / "link", "--out", "new"], f"link: the same corpus twice, got {corpora[1]}"),
         ([*corpora, "--out", "params.yaml"], "params.yaml: already there"),
         ([*corpora, "--out", "params.yaml/new"], "params.yaml: already there"),
         ([*corpora, "--out", "data"], "data: already there"),
+        ([*corpora, "--out", "loop"], "loop: already there"),
+        ([*corpora, "--out", "broken/new"], "broken: already there"),
     ):
         assert message in str(project(*arguments).exception)
 
