@@ -32,7 +32,7 @@ from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.formats._layout import ROWS, Layout, choose
 from fpplm_core.data.options import SEPARATORS, Options, format_names
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.text_files import read_lines
+from fpplm_core.data.text_files import read_lines, refuse_cr_rows
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
@@ -154,6 +154,7 @@ def _layout(path: Path, head: list[str], options: Options) -> tuple[str, int, La
     columns = options.word_column, options.tag_column
     word, tag = (None if column is None else number_of(column, 0, path) for column in columns)
     separator = SEPARATORS.get(name) or ("\t" if "\t" in line else " ")
+    refuse_cr_rows(line, lambda row: len(_split(row, separator)), f"{path}:{first + 1}")
     width = len(_cells(line, separator, path, first + 1))
     words_only = options.words_only or (word is not None and word == tag)
     if width < (1 if words_only else 2):
