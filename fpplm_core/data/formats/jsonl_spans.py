@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import counted
 from fpplm_core.data.formats._json import (
     JsonObject,
     document_of,
@@ -64,7 +65,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             _mention(entity, text, where, options.notes) for entity in member(row, "entities", list, where)
         )
         note_keys(row, ("text", "entities", "document"), options.notes, where)
-        yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
+        yield counted(AnnotatedText(text, mentions, str(path), line, document_of(row, where)), options)
 
 
 def _mention(entity: Any, text: str, where: str, notes: Notes) -> Mention:

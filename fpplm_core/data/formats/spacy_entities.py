@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import counted
 from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_list
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText
@@ -37,7 +38,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         entities = member(annotation, "entities", list, where)
         mentions = tuple(mention_of(entity, "an entity", where) for entity in entities)
         note_keys(annotation, ("entities",), options.notes, where)
-        yield AnnotatedText(text, mentions, str(path), line)
+        yield counted(AnnotatedText(text, mentions, str(path), line), options)
 
 
 def write(records: Iterable[AnnotatedText], path: Path) -> None:
