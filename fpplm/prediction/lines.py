@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from fpplm_core.data.text_files import unreadable
+from fpplm_core.data.text_files import cr_ends, has_cr_ends, unreadable
 from fpplm_core.errors import DataError, ParamsError
 
 STDIN = "-"
 TEXT_LIMIT = 1_000_000  # characters of a text: with its words and windows it takes some hundred bytes for each
 UTF8 = "utf-8-sig"  # without the byte order mark
+TAKE_MARK = (UTF8, "utf-16", "utf-32")  # encodings that take a byte order mark away
 _BAD_BYTE = re.compile("[\udc00-\udcff]")  # as `_mark` decodes it; no codec decodes to these
 
 
@@ -52,7 +53,7 @@ def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | 
     """(1-based number, line without its end, or why it is no text) for each line of a file, `-` being standard input.
 
     A line of more than `limit` characters, with bytes that are not of the encoding, or with a zero byte is no text;
-    memory stays bounded. Raises DataError if the file cannot be read.
+    memory stays bounded. Raises DataError if the file cannot be read, or has CR alone as line ends.
     """
     number = 0
     try:
@@ -60,6 +61,8 @@ def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | 
             while line := stream.readline(limit + 1):
                 number += 1
                 where = f"{name}:{number}"
+                if number == 1 and line[-1] != "\n" and has_cr_ends(_without_mark(line, encoding)):
+                    raise cr_ends(name)
                 if len(line) > limit and line[-1] != "\n":
                     while (rest := stream.readline(limit)) and rest[-1] != "\n":
                         pass
@@ -74,7 +77,7 @@ def lines_of(name: str, encoding: str, limit: int) -> Iterator[tuple[int, str | 
                     do = "give text, or name the encoding with --encoding, such as utf-16"
                     yield number, DataError("a zero byte (NUL), which is not text", where=where, do=do)
                 else:
-                    yield number, line.rstrip("\r\n")
+                    yield number, (_without_mark(line, encoding) if number == 1 else line).rstrip("\r\n")
     except OSError as error:
         raise unreadable(name, error, do="") from None
     except UnicodeError as error:
@@ -93,6 +96,11 @@ def count_lines(path: Path) -> int:
 def _undecodable(name: str, line: int, encoding: str, error: UnicodeError) -> DataError:
     """The reason why a decoder gives up, such as a missing byte order mark."""
     return DataError(f"not valid {encoding}", where=f"{name}:{line}", got=str(error), do="name another with --encoding")
+
+
+def _without_mark(first: str, encoding: str) -> str:
+    """The first line without a byte order mark, which encodings that name the byte order keep as a character."""
+    return first if codecs.lookup(encoding).name in TAKE_MARK else first.removeprefix("\ufeff")
 
 
 def _open(name: str, encoding: str) -> io.TextIOWrapper:
@@ -124,7 +132,7 @@ def local_file(name: str, encoding: str) -> Iterator[Path]:
                         if bad := _BAD_BYTE.search(line):
                             got = f"byte 0x{ord(bad[0]) - 0xDC00:02x}"
                             raise DataError(f"not valid {encoding}", where=f"{name}:{number}", got=got)
-                        out.write(line)
+                        out.write(_without_mark(line, encoding) if number == 1 else line)
         except OSError as error:
             raise unreadable(name, error, do="") from None
         except UnicodeError as error:

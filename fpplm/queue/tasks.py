@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from fpplm.prediction.records import rows_of_entities
 from fpplm.queue.candidates import Candidate
+from fpplm_core.data.formats._counting import utf16_places
 from fpplm_core.data.formats._json import write_lines, write_list
-from fpplm_core.data.formats._regions import utf16_places
 from fpplm_core.serving.entities import entities_of
 
 Tool = Literal["label-studio", "prodigy", "doccano", "jsonl"]

@@ -22,7 +22,7 @@ from operator import itemgetter
 
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention, Sentence
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, shown
 from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import Range, strip_range, visible_range
 
@@ -221,7 +221,7 @@ def _place(mention: Mention, record: AnnotatedText) -> str:
 def _described(mention: Mention, record: AnnotatedText) -> str:
     inside = record.text[max(0, mention.start) : max(0, mention.end)]
     label = " ".join(mention.label.split())
-    return f"{label[:SHOWN]} {inside[:SHOWN]!r}, {mention.start} to {mention.end}"
+    return f"{label[:SHOWN]} {inside[:SHOWN]!r}, {shown(mention.start)} to {shown(mention.end)}"
 
 
 def _noted(mention: Mention, record: AnnotatedText) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -15,13 +16,15 @@ from fpplm_core.errors import DataError
 
 LONGEST_LINE = 2**28  # bytes of a line, which stands in memory several times: a whole JSON export may be one line
 HEAD = 65536  # bytes at the beginning of a file that are searched for zeros
+CONVERT = "convert its line ends, for instance: tr '\\r' '\\n' < FILE"
+_JSON = re.compile(r'\s*[\[{]\s*(?:["\[{]|\Z)')  # whose white space CR is
 
 
 def read_lines(path: Path | str) -> Iterator[str]:
     """Streams the lines of a UTF-8 file, without newlines and byte order mark.
 
-    Raises DataError for a path that is missing, is a folder, cannot be read, or holds bytes that are not text, and for
-    a line of more than LONGEST_LINE bytes.
+    Raises DataError for a path that is missing, is a folder, cannot be read, or holds bytes that are not text, for a
+    line of more than LONGEST_LINE bytes, and for line ends that are CR alone.
     """
     path = Path(path)
     try:
@@ -32,9 +35,29 @@ def read_lines(path: Path | str) -> Iterator[str]:
             is_short = stat.S_ISREG(status.st_mode) and status.st_size <= LONGEST_LINE
             lines = stream if is_short else _bounded(stream, path)
             for number, raw in enumerate(lines, start=1):  # bytes split only at newlines, str also elsewhere
-                yield _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
+                line = _decode(raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw, f"{path}:{number}")
+                if number == 1 and raw[-1:] != b"\n" and has_cr_ends(line):
+                    raise cr_ends(str(path))
+                yield line
     except OSError as error:
         raise unreadable(path, error) from None
+
+
+def has_cr_ends(text: str) -> bool:
+    """Whether a file without any LF has lines that CR alone ends, as on an old Mac; in JSON, CR is white space."""
+    return "\r" in text.strip("\r") and not _JSON.match(text)
+
+
+def refuse_cr_rows(line: str, width_of: Callable[[str], int], where: str) -> None:
+    """Raises DataError for a line of a table that CR divides into rows of equal width."""
+    rows = [row for row in line.split("\r") if row.strip()]
+    if len(rows) > 1 and width_of(rows[0]) > 1 and len(set(map(width_of, rows))) == 1:
+        raise cr_ends(where)
+
+
+def cr_ends(where: str) -> DataError:
+    """The reason why a file with such line ends is not read."""
+    return DataError("line ends are CR alone", where=where, do=CONVERT)
 
 
 def require_source(path: Path) -> None:

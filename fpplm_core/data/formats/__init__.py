@@ -18,7 +18,7 @@ from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.formats._json import first_value
 from fpplm_core.data.options import Options, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
-from fpplm_core.data.text_files import require_source, unreadable
+from fpplm_core.data.text_files import cr_ends, has_cr_ends, require_source, unreadable
 from fpplm_core.errors import DataError, ParamsError, shown
 
 Holding = Literal["tags", "words", "text", "documents", "overlaps"]
@@ -105,6 +105,8 @@ def detect(path: Path) -> tuple[str, str]:
     refuse_foreign(path, head)
     found = {name: reason for name in format_names() if (reason := get(name).recognise(path, head))}
     name = SUFFIXES.get(path.suffix) if path.suffix and path.is_file() else None
+    if not found and "\n" not in head and "\0" not in head and has_cr_ends(head):
+        raise cr_ends(str(path))
     row = first_value(head, path) if not found and path.is_file() else None
     if not found and name and _may_be(name, head, row):
         return name, f"the name ends in {path.suffix}"  # whose reader refuses what it cannot be sure of

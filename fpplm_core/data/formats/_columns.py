@@ -1,8 +1,9 @@
-"""Shared by the formats with one word per line: columns by number, writable cells, marks between documents."""
+"""Shared by the formats with one word per line: columns by number, cells that can be written, marks of documents."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from fpplm_core.errors import DataError
 
 FURTHEST = 1000  # most marks in a row for documents without a sentence
 TAG = re.compile(r"O|[A-Z]-\S.*")  # a tag that reveals a column of tags
+_BINARY = re.compile("[\0-\x08\x0e-\x1f\ufffd]")  # control characters, and bytes that are no UTF-8
+STRAY = 0.1  # share of these that a text may have: its reader says where they stand
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # a zero makes a file binary; half of a surrogate pair is not a character
 
 
@@ -18,6 +21,26 @@ def head_lines(head: str) -> list[str]:
     """The complete lines at a file's beginning, without line ends; the last is omitted, as it may be cut off."""
     lines = [line.removesuffix("\r") for line in head.split("\n")]
     return lines[:-1] or lines
+
+
+def is_binary(head: str) -> bool:
+    return "\0" in head or len(_BINARY.findall(head)) > STRAY * len(head)
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """The cells of a line, separated by tabs or else by blanks and tabs."""
+    # Not str.split(): that would also cut at no-break spaces and other marks that may stand inside a word.
+    return line.split("\t") if separator == "\t" else re.split("[ \t]+", line.lstrip(" \t"))
+
+
+def check_width(first: str, others: Iterable[str], separator: str, where: str) -> None:
+    """Raises DataError if most lines have another number of columns than the first, such as a comment without #."""
+    width = len(split_line(first, separator))
+    widths = Counter(len(split_line(line, separator)) for line in others)
+    usual, number = max(widths.items(), key=lambda item: item[1], default=(width, 0))
+    if number > widths[width] + 1:
+        got, do = f"{width} in {first[:60]!r}, but most have {usual}", "correct or remove such lines; # begins comments"
+        raise DataError("wrong number of columns", where=where, got=got, do=do)
 
 
 def number_of(column: int | str | None, default: int, path: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Mention
-from fpplm_core.data.text_files import read_lines
+from fpplm_core.data.text_files import CONVERT, read_lines
 from fpplm_core.errors import DataError, shown
 
 JsonObject = dict[str, Any]  # from a foreign file: its keys are checked as they are read
@@ -144,6 +144,8 @@ def loads(text: str, where: str) -> Any:
         got, do = repr(text[:60]), "correct the line"
         if text.strip(BLANK) == "{":
             do = "put an object over several lines in [ ], or on one line"
+        elif "\r" in text.strip(BLANK):
+            do = CONVERT
         raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do=do) from None
     _check(value, text, where)
     return value

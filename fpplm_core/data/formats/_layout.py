@@ -8,7 +8,8 @@ chunks      columns of chunks (NP, VP, …) beside tags, as in CoNLL-2003, are n
 GermEval    behind numbered words, two columns of tags are outer and inner tags: the outer ones are read
 header      a first row that names the columns (word, token, … and tag, ner, …) is not read
 
-What stays ambiguous is refused with the columns shown.
+What stays ambiguous is refused with the columns shown: so are ids or counts in place of words, and rows that hold whole
+texts (`_mistaken.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
 
+from fpplm_core.data.formats._mistaken import ids_in, is_tag, texts_in
 from fpplm_core.errors import DataError
 
 ROWS = 2000  # rows at the beginning of a file whose content is looked at: sentences enough to meet an entity
@@ -74,6 +76,8 @@ def choose(
         word, number = (named[0], None) if len(named) == 1 else table.word()
         if number is not None:
             notes.append(f"column 0 numbers the words: column {word} is read as the words")
+        if why := texts_in(table.sentences, word):
+            table.refuse(why)
     if words_only:
         return Layout(word, word, number, False, header, tuple(notes))
     if tag is None:
@@ -127,16 +131,22 @@ class _Table:
         """The column of the word, and the one that counts words, if there is one."""
         if self.has_entities(0) and not self.is_tags(self.width - 1):
             self.refuse("the first column holds tags")
-        if self.width < 3:  # the other one is the tag
-            numbered = self.width == 2 and self.is_numeric(0) and self.counts_words() and not self.is_tags(1)
-            return (1, 0) if numbered else (0, None)
-        if self.is_numeric(0):
+        if self.width == 1:
+            return 0, None
+        if self.width == 2:  # the other one is the tag
+            if self.is_numeric(0) and self.counts_words() and not self.is_tags(1):
+                return 1, 0
+            if any(map(is_tag, self.cells(1))):
+                return 0, None
+        elif self.is_numeric(0):
             found = next((place for place in range(1, self.width) if not self.is_numeric(place)), self.width)
             if not self.counts_words() or found >= self.width - 1:
                 self.refuse("the first column holds numbers, which may count the words")
             return found, 0
-        if len(self.rows) > 2 and len(set(self.cells(0))) == 1:
+        elif len(self.rows) > 2 and len(set(self.cells(0))) == 1:
             self.refuse("the first column is the same in all rows")
+        if why := ids_in(self.sentences, [place for place in range(self.width) if self.is_tags(place)]):
+            self.refuse(why)
         return 0, None
 
     def tag(self, word: int, number: int | None) -> tuple[int, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from functools import partial
 from typing import Any, NamedTuple
 
+from fpplm_core.data.formats._counting import ONE, POINTS, UTF16, Places, ways_of
 from fpplm_core.data.formats._json import member
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Mention
@@ -71,52 +72,62 @@ class Chosen:
             raise DataError(f"no region of the Labels tag {self.named[:60]!r}", where=path, got=got, do=do)
 
 
-def utf16_places(text: str) -> list[int]:
-    """Where each character begins, and the text ends, in UTF-16 units."""
-    return list(accumulate((1 + (char > "\uffff") for char in text), initial=0))
+class Seen:
+    """What earlier tasks of a file have decided: the way of counting, and the key of the text, "" before they have."""
+
+    def __init__(self) -> None:
+        self.way = ""
+        self.key = ""
 
 
-def mentions_of(text: str, regions: Sequence[Region], where: str, notes: Notes) -> tuple[Mention, ...]:
+def mentions_of(text: str, regions: Sequence[Region], where: str, notes: Notes, seen: Seen) -> tuple[Mention, ...]:
     """The regions in characters of the text, by the way of counting that the texts of all of them agree with.
 
-    Raises DataError if none does, or if some have no text and nothing else decides how line ends are counted.
+    If several do, that of earlier tasks, or else the one by which regions without a text stand at words. Raises
+    DataError if none does, or if some have no text and nothing else decides how line ends are counted.
     """
-    utf16, points, *one_newline = (
-        [(places.get(region.start, -1), places.get(region.end, -1)) for region in regions] for places in _ways(text)
-    )
-    fitting: list[list[Range]] = []
+    ways = {name: _placed(regions, places) for name, places in ways_of(text).items()}
+    fitting: dict[str, list[Range]] = {}
     for same in (_is_same, _is_same_but_for_white_space):
-        fitting = [way for way in (utf16, points, *one_newline) if _fits(text, regions, way, same)]
+        fitting = {name: way for name, way in ways.items() if _fits(text, regions, way, same)}
         if fitting:
             notes.add("texts of regions differ from the text in white space", where, same is not _is_same)
             break
     else:
-        raise _misplaced(text, regions, utf16, where)
-    chosen = fitting[0]
-    if any(way in one_newline and way != chosen for way in fitting):
-        if any(region.text is None for region in regions):
-            chosen = _at_words(text, fitting, where)
-        elif chosen in (utf16, points):
+        raise _misplaced(text, regions, ways[UTF16], where)
+    name, is_told = next(iter(fitting)), ways[UTF16] == ways[POINTS]
+    has_all_texts = all(region.text is not None for region in regions)
+    if any(ONE in other and fitting[other] != fitting[name] for other in fitting):
+        if not has_all_texts:
+            name = _at_words(text, fitting, where)
+        elif ONE not in name:
             notes.add("offsets counted with a line end (CRLF) as two characters (assumed)", where)
-    if chosen not in (utf16, points):
+    elif not is_told and UTF16 in fitting and POINTS in fitting:
+        at_words = [] if has_all_texts else [way for way in (UTF16, POINTS) if _is_at_words(text, fitting[way])]
+        is_told = seen.way in fitting
+        name = seen.way if is_told else at_words[0] if len(at_words) == 1 else UTF16
+        seen.way = name if len(at_words) == 1 else seen.way
+    elif not is_told and name in (UTF16, POINTS):
+        seen.way, is_told = name, True
+    chosen = fitting[name]
+    if chosen not in (ways[UTF16], ways[POINTS]):
         notes.add("offsets counted with a line end (CRLF) as one character, as browsers count", where)
-    elif utf16 != points and points in fitting:
-        way = "UTF-16 units (assumed)" if chosen == utf16 else "code points"
-        notes.add(f"offsets counted in {way}", where)
+    elif name == POINTS and chosen != ways[UTF16]:
+        notes.add("offsets counted in code points", where)
+    elif not is_told and POINTS in fitting:
+        notes.add("offsets counted in UTF-16 units (assumed)", where)
     return tuple(Mention(*span, region.label) for span, region in zip(chosen, regions, strict=True))
 
 
-def _ways(text: str) -> list[Mapping[int, int]]:
-    """From offsets to characters: in UTF-16 units, in characters; the same with CRLF as one, where there is one."""
-    found: list[Mapping[int, int]] = [
-        {unit: place for place, unit in enumerate(utf16_places(text))},
-        dict(enumerate(range(len(text) + 1))),
-    ]
-    if "\r\n" in text:
-        kept = [place for place in range(len(text) + 1) if text[place - 1 : place + 1] != "\r\n"]
-        units = utf16_places(text.replace("\r\n", "\n"))
-        found += [dict(zip(units, kept, strict=True)), dict(enumerate(kept))]
-    return found
+def may_be_of(text: str, regions: Sequence[Region], at_words: bool = False) -> bool:
+    """Whether the regions, however counted, have their texts in this one; with `at_words`, also begin and end there."""
+    ways = (_placed(regions, places) for places in ways_of(text).values())
+    fitting = [way for way in ways if _fits(text, regions, way, _is_same_but_for_white_space)]
+    return any(map(partial(_is_at_words, text), fitting)) if at_words else bool(fitting)
+
+
+def _placed(regions: Sequence[Region], places: Places) -> list[Range]:
+    return [(places.get(region.start, -1), places.get(region.end, -1)) for region in regions]
 
 
 def _fits(text: str, regions: Sequence[Region], ranges: Sequence[Range], same: Callable[[str, str], bool]) -> bool:
@@ -135,22 +146,27 @@ def _is_same_but_for_white_space(said: str, found: str) -> bool:
     return said.replace("\\n", "\n").split() == found.replace("\\n", "\n").split()
 
 
-def _at_words(text: str, ways: Sequence[list[Range]], where: str) -> list[Range]:
+def _at_words(text: str, ways: Mapping[str, list[Range]], where: str) -> str:
     """The one way of counting by which all regions begin and end at words. Raises DataError if there is none."""
+    found: dict[str, list[Range]] = {}
+    for name, way in ways.items():
+        if way not in found.values() and _is_at_words(text, way):
+            found[name] = way
+    if len(found) != 1:
+        what = "cannot tell whether offsets count a line end (CRLF) as one character or as two"
+        do = "export the regions with their text, or with LF as line ends in the text"
+        raise DataError(what, where=where, got=shown(text), do=do)
+    return next(iter(found))
+
+
+def _is_at_words(text: str, ranges: Sequence[Range]) -> bool:
+    """Whether all ranges, which lie in the text, begin and end at words."""
 
     def is_edge(place: int, inside: int) -> bool:
         around = text[max(0, place - 1) : place + 1]
         return not text[inside].isspace() and not (0 < place < len(text) and around.isalnum())
 
-    found: list[list[Range]] = []
-    for way in ways:
-        if way not in found and all(is_edge(start, start) and is_edge(end, end - 1) for start, end in way):
-            found.append(way)
-    if len(found) != 1:
-        what = "cannot tell whether offsets count a line end (CRLF) as one character or as two"
-        do = "export the regions with their text, or with LF as line ends in the text"
-        raise DataError(what, where=where, got=shown(text), do=do)
-    return found[0]
+    return all(is_edge(start, start) and is_edge(end, end - 1) for start, end in ranges)
 
 
 def _misplaced(text: str, regions: Sequence[Region], utf16: Sequence[Range], where: str) -> DataError:

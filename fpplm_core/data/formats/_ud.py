@@ -15,7 +15,7 @@ from typing import NamedTuple
 from fpplm_core.data.formats._columns import check, place_of
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.text_files import read_lines
+from fpplm_core.data.text_files import read_lines, refuse_cr_rows
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.schemes import OUTSIDE
 from fpplm_core.tagging.words import is_edge
@@ -64,6 +64,8 @@ def blocks(path: Path, widths: range) -> Iterator[Block]:
             comments.append((number, line))
         elif line.strip(" \t\r"):
             cells = line.split("\t")
+            if empty and not rows:
+                refuse_cr_rows(line, lambda row: len(row.split("\t")), f"{path}:{number}")
             if len(cells) not in widths:
                 got, do = f"{len(cells)} in {line[:60]!r}", f"give {widths[0]} to {widths[-1]}, separated by tabs"
                 raise DataError("wrong number of columns", where=f"{path}:{number}", got=got, do=do)

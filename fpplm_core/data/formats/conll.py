@@ -5,10 +5,10 @@ first rows suggests others: `_layout.py` has the rules. An ambiguous file is ref
 Columns are separated by tabs if the first word's line contains one, otherwise by blanks or tabs. data.separator names
 tab or blank, or comma or semicolon (a cell may then be in quotes).
 
-A `-DOCSTART-` line begins a document. A line that begins with `#` is a comment, skipped and noted, if it has another
-number of columns than the file, or has no tag where all words have O or PREFIX-TYPE, or no number where words are
-numbered, or is `# key = value`. Line ends (LF or CRLF), a byte order mark, leading and trailing blanks and a missing
-last newline do not matter.
+A `-DOCSTART-` line begins a document, in any case, also as `-DOCSTART-(d1)`. A line that begins with `#` is a comment,
+skipped and noted, if it has another number of columns than the file, or has no tag where all words have O or
+PREFIX-TYPE, or no number where words are numbered, or is `# key = value`. Line ends (LF or CRLF), a byte order mark,
+leading and trailing blanks and a missing last newline do not matter.
 
 `write` separates a word and its tag by a tab. It cannot hold what would be read as something else: words with a tab or
 newline, empty words, the word `-DOCSTART-`; tags with a tab or newline, empty or with blanks after them; documents
@@ -27,33 +27,45 @@ from pathlib import Path
 from typing import TypeVar
 
 from fpplm_core.data.formats import MARKUP, Holding, get
-from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, number_of, place_of, with_words, within
+from fpplm_core.data.formats._columns import (
+    TAG,
+    check,
+    check_width,
+    head_lines,
+    is_binary,
+    marks,
+    number_of,
+    place_of,
+    split_line,
+    with_words,
+    within,
+)
 from fpplm_core.data.formats._foreign import refuse_foreign
 from fpplm_core.data.formats._layout import ROWS, Layout, choose
+from fpplm_core.data.formats._mistaken import is_tag
 from fpplm_core.data.options import SEPARATORS, Options, format_names
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.text_files import read_lines
+from fpplm_core.data.text_files import read_lines, refuse_cr_rows
 from fpplm_core.errors import DataError
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 DOCUMENT = "-DOCSTART-"
+_DOCUMENT = re.compile(r"-DOCSTART-(?![^\W\d_]|[,;])", re.IGNORECASE)  # -docstart-, -DOCSTART-(d1)
 BLANK = " \t\r"  # what is cut off at the end of a line
 NAMES = {"\t": "tabs", " ": "blanks or tabs", ",": "commas", ";": "semicolons"}
 T = TypeVar("T")
 _RANGE = re.compile(r"[0-9]+[-.][0-9]+")  # what numbers a multiword token, as 1-2, or an empty node, as 1.1
 _KEY = re.compile(r"#\s*[\w.:-]+ += ")  # of a comment `# key = value`
-_BINARY = re.compile("[\0-\x08\x0e-\x1f\ufffd]")  # control characters, and bytes that are no UTF-8
-STRAY = 0.1  # share of these that a text may have: its reader says where they stand
 SAME = 0.9  # share of lines that must have as many columns as the first for a file to be recognised
 
 
 def recognise(path: Path, head: str) -> str | None:
     lines = [line for line in (line.rstrip(BLANK) for line in head_lines(head)) if line]
     rows = [line for line in lines if _is_word(line)]
-    if not rows or path.suffix == ".ann" or MARKUP.match(head) or _is_binary(head):
+    if not rows or path.suffix == ".ann" or MARKUP.match(head) or is_binary(head):
         return None
     separator = "\t" if "\t" in rows[0] else " "
-    cells = [_split(line, separator) for line in rows]
+    cells = [split_line(line, separator) for line in rows]
     width = len(cells[0])
     if width < 2 or sum(len(row) == width for row in cells) < SAME * len(cells):
         return None
@@ -64,10 +76,6 @@ def recognise(path: Path, head: str) -> str | None:
     if any(get(name).recognise(path, head) for name in format_names() if name != "conll"):
         return None
     return f"{width} columns separated by {NAMES[separator].partition(' ')[0]}"
-
-
-def _is_binary(head: str) -> bool:
-    return "\0" in head or len(_BINARY.findall(head)) > STRAY * len(head)
 
 
 def read(path: Path, options: Options) -> Iterator[Sentence]:
@@ -82,9 +90,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     words: list[str] = []
     tags: list[str] = []
     numbers: list[int] = []
-
     for number, line in enumerate(chain(head, lines, [""]), start=1):
-        starts_document = line.startswith(DOCUMENT) and line[len(DOCUMENT) :][:1] in ("", " ", "\t", separator)
+        starts_document = line[:1] == "-" and bool(_DOCUMENT.match(line) or line.startswith(DOCUMENT + separator))
         if line and not starts_document:
             cells = _cells(line, separator, path, number)
             if line[0] == "#" and (len(cells) != width or _is_comment(line, cells, separator, layout)):
@@ -119,18 +126,13 @@ def _is_comment(line: str, cells: list[str], separator: str, layout: Layout) -> 
 
 def _cells(line: str, separator: str, path: Path, number: int) -> list[str]:
     if separator not in ",;":
-        return _split(line, separator)
+        return split_line(line, separator)
     try:
         return next(csv.reader([line], delimiter=separator, strict=True))
     except csv.Error as error:
         do = "correct the line, or choose the format csv"
         what = f"cells that cannot be split ({error})"
         raise DataError(what, where=f"{path}:{number}", got=repr(line[:60]), do=do) from None
-
-
-def _split(line: str, separator: str) -> list[str]:
-    # Not str.split(): that would also cut at no-break spaces and other marks that may stand inside a word.
-    return line.split("\t") if separator == "\t" else re.split("[ \t]+", line.lstrip(" \t"))
 
 
 def _until_word(lines: Iterator[T], text: Callable[[T], str] = str) -> Iterator[T]:
@@ -142,18 +144,22 @@ def _until_word(lines: Iterator[T], text: Callable[[T], str] = str) -> Iterator[
 
 
 def _is_word(line: str) -> bool:
-    return bool(line) and not line.startswith(("#", DOCUMENT))
+    return bool(line) and not line.startswith(("#", DOCUMENT)) and not _DOCUMENT.match(line)
 
 
 def _layout(path: Path, head: list[str], options: Options) -> tuple[str, int, Layout]:
     """What separates the columns, how many there are, and which to read. A header's line in `head` is emptied."""
     first = next((place for place, line in enumerate(head) if _is_word(line)), None)
     if first is None:
+        if any(line.startswith("#") and is_tag(re.split("[ \t]", line)[-1]) for line in head):
+            what = "every word begins with #: words and comments are indistinguishable"
+            raise DataError(what, where=str(path), do="choose another format, such as jsonl or csv")
         raise DataError("no sentence in the file", where=str(path), do="put one word and its tag on each line")
     line, name = head[first], options.separator
     columns = options.word_column, options.tag_column
     word, tag = (None if column is None else number_of(column, 0, path) for column in columns)
     separator = SEPARATORS.get(name) or ("\t" if "\t" in line else " ")
+    refuse_cr_rows(line, lambda row: len(split_line(row, separator)), f"{path}:{first + 1}")
     width = len(_cells(line, separator, path, first + 1))
     words_only = options.words_only or (word is not None and word == tag)
     if width < (1 if words_only else 2):
@@ -165,6 +171,8 @@ def _layout(path: Path, head: list[str], options: Options) -> tuple[str, int, La
         )
     for column in (word, tag):
         within(column or 0, width, str(path))
+    if separator in "\t ":
+        check_width(line, filter(_is_word, head[first + 1 :]), separator, f"{path}:{first + 1}")
     layout = choose(_rows(head[first:], separator, width), word, tag, f"{path}:{first + 1}", words_only)
     if layout.header:
         options.notes.add("the header is not read", f"{path}:{first + 1}: {line[:60]}")
@@ -236,7 +244,7 @@ def _checked(sentence: Sentence) -> Iterator[tuple[str, str]]:
         check(tag, "\t\n", "a tag", where)
         if tag != tag.rstrip(BLANK):
             raise DataError("a tag followed by blanks", where=where, got=repr(tag[:60]), do="correct the tag")
-        if word.partition(" ")[0] == DOCUMENT:
+        if _DOCUMENT.match(word):
             what = "a word that would begin a document"
             raise DataError(what, where=where, got=repr(word[:60]), do="choose another format")
         yield word, tag

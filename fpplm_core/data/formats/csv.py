@@ -36,7 +36,7 @@ from fpplm_core.data.formats._long import (
 )
 from fpplm_core.data.options import SEPARATORS, Options, Separator
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.text_files import read_lines
+from fpplm_core.data.text_files import CONVERT, read_lines
 from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
@@ -95,7 +95,8 @@ def _rows(lines: Iterator[str], separator: str, path: Path) -> Iterator[tuple[in
         except StopIteration:
             return
         except csv.Error as error:
-            do = "correct its quotes, or name data.separator"
+            is_cr = "new-line" in str(error)  # the word of Python's csv for CR outside quotes
+            do = CONVERT if is_cr else "correct its quotes, or name data.separator"
             raise DataError(f"cells that cannot be split ({error})", where=f"{path}:{number}", do=do) from None
         yield number, cells
 

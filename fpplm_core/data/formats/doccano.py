@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import counted
 from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_lines
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText, Mention
@@ -48,7 +49,7 @@ def recognise(path: Path, head: str) -> str | None:
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     for line, row in read_values(path):
         text, mentions = _parts(row, f"{path}:{line}", options)
-        yield AnnotatedText(text, mentions, str(path), line)
+        yield counted(AnnotatedText(text, mentions, str(path), line), options)
 
 
 def _parts(row: Any, where: str, options: Options) -> tuple[str, tuple[Mention, ...]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import counted
 from fpplm_core.data.formats._json import (
     JsonObject,
     document_of,
@@ -62,7 +63,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         text = member(row, "text", str, where)
         mentions = () if options.words_only else tuple(_mentions(row, text, where, options.notes))
         note_keys(row, ("text", "entities", "document"), options.notes, where)
-        yield AnnotatedText(text, mentions, str(path), line, document_of(row, where))
+        yield counted(AnnotatedText(text, mentions, str(path), line, document_of(row, where)), options)
 
 
 def _mentions(row: JsonObject, text: str, where: str, notes: Notes) -> Iterator[Mention]:

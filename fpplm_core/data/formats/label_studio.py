@@ -4,11 +4,12 @@ JSON      [{"data": {"text": "Ann slept"}, "annotations": [{"result": [{"type": 
            "value": {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}}]}]}]     older: "completions"
 JSON-MIN  [{"text": "Ann slept", "label": [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]}]
 
-The text is what a region's `to_name` says, if `data` has that key; else `text`; else the only string. Older versions
-count offsets in UTF-16 units, newer ones in characters (code points). The texts of a task's regions show which: UTF-16
-is tried first, and used (and noted) if nothing decides. Browsers count CRLF as one character: so do the offsets where
-the regions' texts, or else the borders of words, say so (noted); else they are refused. Label Studio may change white
-space in a region's text.
+The text is what a region's `to_name` says, if `data` has that key; else the only string; else the only one that has the
+texts of the regions, as an earlier task may tell; else `text`, unless regions without texts stand at words in others
+only. Older versions count offsets in UTF-16 units, newer ones in characters (code points). The texts of a task's
+regions show which, or else earlier tasks, or the borders of words: UTF-16 is used (and noted) if nothing decides.
+Browsers count CRLF as one character: so do the offsets where the regions' texts, or else the borders of words, say so
+(noted); else they are refused. Label Studio may change white space in a region's text.
 
 Of a task's annotations that were not cancelled, the first ground truth is read, or else the first. Tasks without one,
 other annotations, predictions, drafts, results of other types (choices, relation, …) and unknown keys are skipped and
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import utf16_places
 from fpplm_core.data.formats._json import (
     JsonObject,
     first_value,
@@ -34,7 +36,7 @@ from fpplm_core.data.formats._json import (
     read_values,
     write_list,
 )
-from fpplm_core.data.formats._regions import Chosen, Region, mentions_of, other_region, region_of, utf16_places
+from fpplm_core.data.formats._regions import Chosen, Region, Seen, may_be_of, mentions_of, other_region, region_of
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import AnnotatedText
@@ -86,16 +88,16 @@ def _has_labels(value: Any) -> bool:
 @not_empty("text", do="export tasks that are annotated, as JSON")
 def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
     before = None
-    chosen = Chosen(options.tag_column, options.notes)
+    chosen, seen = Chosen(options.tag_column, options.notes), Seen()
     for line, row in read_values(path):
         where = f"{path}:{line}"
         is_item = isinstance(row, dict) and "data" not in row and (options.words_only or _is_min(row))
         if options.words_only:
-            text, regions = _text_of(row, where), list[Region]()
+            text, regions = _text_of(row, where, seen), list[Region]()
         elif is_item:
-            text, regions = _of_min(row, where, options.notes)
+            text, regions = _of_min(row, where, options.notes, seen)
             regions = chosen.of(regions, where)
-        elif found := _of_task(row, where, chosen):
+        elif found := _of_task(row, where, chosen, seen):
             text, regions = found
         else:
             continue
@@ -104,24 +106,24 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             options.notes.add("further annotations of a task are not read", where)
             continue
         before = task
-        yield AnnotatedText(text, mentions_of(text, regions, where, options.notes), str(path), line)
+        yield AnnotatedText(text, mentions_of(text, regions, where, options.notes, seen), str(path), line)
     chosen.check(str(path))
 
 
-def _text_of(row: Any, where: str) -> str:
+def _text_of(row: Any, where: str, seen: Seen) -> str:
     """The text of a task or item, whatever is annotated in it."""
     data = row if isinstance(row, dict) and "data" not in row else member(row, "data", dict, where)
     texts = {key: text for key, text in data.items() if isinstance(text, str) and key not in BOOKKEEPING}
     done = [annotation for key in ("annotations", "completions") for annotation in _objects(row.get(key))]
     names = [result.get("to_name") for annotation in done for result in _objects(annotation.get("result"))]
-    return texts[_text_key(texts, next((key for key in texts if key in names), ""), where)]
+    return texts[next((key for key in texts if key in names), None) or _text_key(texts, [], where, seen)]
 
 
 def _objects(value: Any) -> list[JsonObject]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _of_task(row: Any, where: str, chosen: Chosen) -> tuple[str, list[Region]] | None:
+def _of_task(row: Any, where: str, chosen: Chosen, seen: Seen) -> tuple[str, list[Region]] | None:
     """The text and regions of a task; None if nobody has annotated it."""
     data, notes = member(row, "data", dict, where), chosen.notes
     key = "completions" if "annotations" not in row and "completions" in row else "annotations"
@@ -147,7 +149,7 @@ def _of_task(row: Any, where: str, chosen: Chosen) -> tuple[str, list[Region]] |
         do = "export a project with one Text tag"
         raise DataError("regions over several texts", where=where, got=shown(sorted(names)), do=do)
     texts = {name: text for name, text in data.items() if isinstance(text, str)}
-    name = _text_key(texts, names.pop() if names else "", where)
+    name = _text_key(texts, regions, where, seen)
     note_keys(_filled(data), (name,), notes, where)
     return texts[name], regions
 
@@ -167,7 +169,7 @@ def _regions(results: list[Any], where: str, notes: Notes) -> list[Region]:
     return regions
 
 
-def _of_min(row: JsonObject, where: str, notes: Notes) -> tuple[str, list[Region]]:
+def _of_min(row: JsonObject, where: str, notes: Notes, seen: Seen) -> tuple[str, list[Region]]:
     """The text and regions of an item of JSON-MIN, whose other keys are those of `data` and of the labelling."""
     regions, read_keys = [], list(BOOKKEEPING)
     for key, value in row.items():
@@ -178,7 +180,7 @@ def _of_min(row: JsonObject, where: str, notes: Notes) -> tuple[str, list[Region
             regions += [region_of(item, where, key) for item in value]
             read_keys.append(key)
     texts = {key: text for key, text in row.items() if isinstance(text, str) and key not in BOOKKEEPING}
-    key = _text_key(texts, "", where)
+    key = _text_key(texts, regions, where, seen)
     note_keys(_filled(row), (key, *read_keys), notes, where)
     return texts[key], regions
 
@@ -187,15 +189,26 @@ def _filled(row: JsonObject) -> JsonObject:
     return {key: value for key, value in row.items() if value not in (None, [], {})}
 
 
-def _text_key(texts: dict[str, str], name: str, where: str) -> str:
-    """Which of the strings of a task is its text: `name`, or text, or the only one."""
-    for key in (name, "text"):
-        if key in texts:
+def _text_key(texts: dict[str, str], regions: list[Region], where: str, seen: Seen) -> str:
+    """Which of the strings of a task is its text.
+
+    That which the regions name; or the only one; or the one that has the regions' texts, here or in an earlier task; or
+    `text`. Raises DataError if that does not fit: if regions without texts stand at words in others only.
+    """
+    name = regions[0].target if regions else ""
+    if name in texts or len(texts) == 1:
+        return name if name in texts else next(iter(texts))
+    has_texts = any(region.text is not None for region in regions)
+    fitting = (
+        [key for key, text in texts.items() if may_be_of(text, regions, at_words=not has_texts)] if regions else []
+    )
+    if has_texts and len(fitting) == 1:
+        seen.key = fitting[0]
+    for key in (seen.key, "text"):
+        if key in texts and (key in fitting or not fitting):
             return key
-    if len(texts) != 1:
-        got = f"texts named {shown(list(texts))}"
-        raise DataError("cannot tell which text was annotated", where=where, got=got, do="name it text")
-    return next(iter(texts))
+    got, do = f"texts named {shown(list(texts))}", "name it text, or as the regions' to_name"
+    raise DataError("cannot tell which text was annotated", where=where, got=got, do=do)
 
 
 def write(records: Iterable[AnnotatedText], path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import counted
 from fpplm_core.data.formats._json import (
     JsonObject,
     first_value,
@@ -62,7 +63,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
         if row.get("_is_binary") and not options.words_only:
             options.notes.add("answers of a binary recipe: the rest of the text may hold mentions too", where)
         note_keys({key: None for key in row if not key.startswith("_")}, KEYS, options.notes, where)
-        yield AnnotatedText(text, mentions, str(path), line, words=words)
+        yield counted(AnnotatedText(text, mentions, str(path), line, words=words), options)
 
 
 def _answer(row: JsonObject, where: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
+from fpplm_core.data.formats._counting import counted
 from fpplm_core.data.formats._json import first_value, member, mention_of, note_keys, read_values, write_list
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
@@ -37,7 +38,7 @@ def read(path: Path, options: Options) -> Iterator[AnnotatedText]:
             raise DataError("an item must be a text and an object", where=where, got=shown(item), do=do)
         text, annotation = item
         mentions = () if options.words_only else tuple(_mentions(annotation, where, options.notes))
-        yield AnnotatedText(text, mentions, str(path), line)
+        yield counted(AnnotatedText(text, mentions, str(path), line), options)
 
 
 def _mentions(annotation: Any, where: str, notes: Notes) -> Iterator[Mention]:

@@ -423,3 +423,9 @@ def test_the_same_mention_given_twice_is_read_once_and_two_labels_overlap():
 def test_mentions_that_widening_makes_equal_are_one():
     record = AnnotatedText("Grossberlin", (Mention(0, 5, "LOC"), Mention(5, 11, "LOC")), "a", 1)
     assert to_sentence(record, Options(misaligned="expand")).tags == ("B-LOC",)
+
+
+def test_an_endless_offset_is_shown_in_part():
+    with pytest.raises(DataError, match="not a range in a text of 4 characters") as caught:
+        to_sentence(AnnotatedText("Mira", (Mention(0, 10**4000, "PER"),), "a", 1), Options())
+    assert len(str(caught.value)) < 200

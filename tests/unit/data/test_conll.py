@@ -65,6 +65,14 @@ def test_line_numbers_are_those_of_an_editor(read, head, line_end):
     assert [s.lines for s in read(content)] == [(start, start + 2), (start + 5,)]
 
 
+@pytest.mark.parametrize("rest", ["(d1)", "(d1)\tO", " (d1)", ":d1", "_d1\tO", "1\tO", "\t-X-\tO"])
+@pytest.mark.parametrize("mark", ["-DOCSTART-", "-docstart-", "-DocStart-"])
+def test_a_document_begins_in_any_spelling(read, mark, rest):
+    found = read(f"{mark}{rest}\n\na\tO\n\n{mark}{rest}\nb\tO\n")
+    assert [(s.words, s.document) for s in found] == [(("a",), 0), (("b",), 1)]
+    assert read(f"a\tO\n{mark}x\tO\n")[0].words == ("a", f"{mark}x")
+
+
 def test_documents_are_counted_from_their_marks(read):
     content = "a O\n\n-DOCSTART- -X- O O\n\nb O\n\nc O\n-DOCSTART-\nd O\n\n-DOCSTART- O\n-DOCSTART- O\ne O\n"
     assert [(s.words, s.document) for s in read(content)] == [
@@ -122,6 +130,15 @@ def test_columns_are_chosen_from_either_side(read, columns, words, tags):
         (b"a\tO\ncaf\xe9\tO\n", 2, ["not valid UTF-8", "byte 0xe9", "iconv"]),
         (b"\xff\xfea\x00\tO\n", None, ["not a text file"]),
         (b"PK\x03\x04\x00\x00", None, ["zero bytes"]),
+        *(
+            (f"{mark} id 3\n{rows}" * times, 1, [f"got 3 in '{mark} id 3', but most have 2", "# begins comments"])
+            for mark in ("%", "//")
+            for rows in ("Ann\tB-X\nslept\tO\n\n", "Ann B-X\nslept O\n\n")
+            for times in (1, 3)
+        ),
+        ("#nlp\tO\n#Bonn\tB-X\n", None, ["every word begins with #", "choose another format"]),
+        ("#nlp B-X\n", None, ["every word begins with #"]),
+        ("# one\n#two\n", None, ["no sentence"]),
         ("", None, ["no sentence"]),
         ("\ufeff\r\n\r\n", None, ["no sentence"]),
         ("# a comment\n-DOCSTART-\tO\n\n", None, ["no sentence"]),
@@ -363,6 +380,7 @@ def test_what_can_be_held_is_not_refused(tmp_path_factory, steps, unmarked):
         ([([("a", "O\r")], None)], "a tag followed by blanks"),
         ([([("-DOCSTART-", "O")], None)], "made:1: a word that would begin a document"),
         ([([("-DOCSTART- x", "O")], None)], "a word that would begin a document"),
+        ([([("-docstart-(x)", "O")], None)], "a word that would begin a document"),
         ([([("\ud800", "O")], None)], "made:1: a word has"),
         ([([("#a", "O")], None), ([("-DOCSTART-x", "O")], None)], "would be indistinguishable"),
         ([([("a", "O")], 0), ([("a", "O")], None)], "made:1: a document number that this format .*, got None after 0"),

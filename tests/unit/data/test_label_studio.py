@@ -148,6 +148,38 @@ def test_the_text_is_found_by_its_name(found, data, name, text):
     assert found(row)[:2] == (text, (Mention(0, 3, "X"),))
 
 
+TITLED = {"text": "short title", "body": "Mira Holt visited Quarl"}
+
+
+@pytest.mark.parametrize("minimal", [False, True])
+def test_of_several_texts_that_of_the_regions_is_read(tmp_path, minimal):
+    """In later tasks, too, whose regions have no texts."""
+    rows = [task("", region(0, 9, said, to_name="view")) | {"data": TITLED} for said in ("Mira Holt", None)]
+    if minimal:
+        rows = [TITLED | {"ner": [row["annotations"][0]["result"][0]["value"]], "annotation_id": 1} for row in rows]
+    found = read("label_studio", tmp_path / "a", json.dumps(rows))
+    assert [(one.text, one.mentions) for one in found] == [(TITLED["body"], (Mention(0, 9, "X"),))] * 2
+    with pytest.raises(DataError, match=r"cannot tell which text was annotated, got texts named \['text', 'body'\]"):
+        read("label_studio", tmp_path / "a", json.dumps(rows[1:]))
+
+
+@pytest.mark.parametrize("regions", [[], [region(0, 5, to_name="view")], [region(6, 11, "title", to_name="view")]])
+def test_of_several_texts_the_one_named_text_is_read_where_it_fits(found, regions):
+    assert found(task("", *regions) | {"data": TITLED | {"url": "https://example.org"}})[0] == TITLED["text"]
+
+
+def test_offsets_without_texts_are_counted_as_words_or_earlier_tasks_say(tmp_path):
+    quarl, either = "💩 Quarl liegt", "💩 aa aa"
+    first = [task(quarl, region(2, 7, "Quarl")), task(quarl, region(2, 7)), task("💩💩💩", region(1, 2))]
+    for rows, place in ((first[:2], (2, 7)), (first[1:2], (2, 7)), ([task(quarl, region(3, 8))], (2, 7))):
+        found = read("label_studio", tmp_path / "a", json.dumps(rows))
+        assert all(one.mentions == (Mention(*place, "X"),) for one in found)
+    rows = [first[0], task(either, region(2, 3, "a"))]
+    notes = notes_of("label_studio", tmp_path / "a", json.dumps(rows))
+    assert notes == {"offsets counted in code points": 2}
+    assert read("label_studio", tmp_path / "a", json.dumps(rows))[1].mentions == (Mention(2, 3, "X"),)
+
+
 def test_the_first_annotation_that_was_not_cancelled_is_read(tmp_path, found):
     taken, other = {"result": [region(0, 1, "a")], "was_cancelled": False}, {"result": [region(2, 3, "b")]}
     choice = {"type": "choices", "from_name": "c", "to_name": "text", "value": {"choices": ["good"]}}

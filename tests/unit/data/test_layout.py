@@ -157,7 +157,90 @@ REFUSED = {
     "tags before words": ("B-PER\tMira\nO\tmet\n", "the first column holds tags"),
     "a document's name in front": ("doc1\tMira\tB-PER\ndoc1\tmet\tO\ndoc1\tOtto\tB-PER\n", "the same in all rows"),
     "two kinds of tags": ("Mira\tB-PER\tstar\nmet\tO\tO\n", "two columns may hold the tags"),
+    "texts with numbers": ("17\tMira lives in Quarl\n23\tOtto sleeps\n", "rows appear to hold texts"),
+    "a text with a number": ("17\tMira lives in Quarl\n", "the column of the words holds numbers"),
+    "names with numbers": ("17\tMira\n23\tOtto\n", "the column of the words holds numbers"),
+    "texts that are counted": ("1\tMira lives\tpos\n2\tOtto sleeps\tneg\n", "rows appear to hold texts"),
+    "texts with labels": ("Mira lives in Quarl\tpos\nOtto sleeps\tneg\n", "rows appear to hold texts"),
+    "a text with a label": ("Mira lives in Quarl\tpos\n", "rows appear to hold texts"),
+    "texts below a header": ("text\tlabel\nMira lives in Quarl\tpos\nOtto sleeps\tneg\n", "rows appear to hold texts"),
+    "texts with ids": ("id\ttext\na7\tMira lives\nb3\tOtto sleeps\n", "rows appear to hold texts"),
+    "texts with ids and labels": ("a7\tMira lives\tpos\nb3\tOtto sleeps\tneg\n", "rows appear to hold texts"),
+    "texts with tags in one cell": ("Mira lives\tB-PER O\nOtto sleeps\tB-PER O\n", "rows appear to hold texts"),
 }
+
+
+@pytest.mark.parametrize("name", [name for name in REFUSED if "text" in name or "names" in name])
+def test_texts_are_no_words_to_tag(tmp_path, name):
+    with pytest.raises(DataError, match=REFUSED[name][1]):
+        read(tmp_path / "a.tsv", REFUSED[name][0], words_only=True)
+    found, _ = read(tmp_path / "a.tsv", REFUSED[name][0], words_only=True, word_column=1)
+    assert len(found) == 1
+
+
+# The words of two sentences, whose first column is formatted with the numbers of sentence and word.
+IDS = {
+    "{1}.": "count the words",
+    "T{1}": "count the words",
+    "({1})": "count the words",
+    "s{0}-{1}": "count the words",
+    "{0}:{1}": "numbers, which may count the words",
+    "0:0{0}": "numbers, which may count the words",
+    "{2}": "begins anew in each sentence",
+    "doc{0}": "the same in all rows of a sentence",
+}
+
+
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize("more", ["{0}\tO", "{1}\t{0}\tO", "{0}\tN\tB-LOC", "{0}\tN"])
+@pytest.mark.parametrize("form", IDS)
+def test_ids_and_counts_are_not_words(tmp_path, form, more, separator):
+    sentences = [("Die", "Stadt", "Quarl"), ("Es", "kam")]
+    content = "\n".join(
+        "".join(
+            f"{form.format(s, w, 'abc'[w - 1])}\t{more.format(word, w)}\n".replace("\t", separator)
+            for w, word in enumerate(words, start=1)
+        )
+        for s, words in enumerate(sentences, start=1)
+    )
+    for words_only in (False, True):
+        with pytest.raises(DataError, match=rf"{IDS[form]}.*got columns 0: .*data\.word_column"):
+            read(tmp_path / "a.tsv", content, words_only=words_only)
+    found, _ = read(tmp_path / "a.tsv", content, word_column=-len(more.split("\t")))
+    assert found[0][0] in (sentences[0], ("1", "2", "3"))
+
+
+def test_ids_without_empty_lines_are_not_words(tmp_path):
+    content = "s1\tDie\tO\ns1\tStadt\tO\ns1\tQuarl\tB-LOC\ns2\tEs\tO\ns2\tkam\tO\n"
+    with pytest.raises(DataError, match="the first column stays the same from row to row"):
+        read(tmp_path / "a.tsv", content)
+
+
+ALIKE = ("Mira\tN\tB-PER\nmet\tV\tO\nOtto\tN\tB-PER\n\n" * 2, "ha\tUH\tO\nha\tUH\tO\n\nno\tUH\tO\nno\tUH\tO\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *ALIKE,
+        "G7\tN\tB-ORG\nG20\tN\tB-ORG\n",
+        "12\tB-DATE\n7\tO\n",
+        "1996\tCD\n1997\tCD\n",
+        "New York\tB-LOC\nOld Quarl\tB-LOC\n",
+        "New York\tNNP\nin\tIN\n",
+        "Mira\tNeut Nom Sg\tNN\nmet\tPres Ind\tVB\nOtto\tNeut Nom Sg\tNN\n",
+        "1.\tO\n2.\tO\n3.\tB-X\n",
+        "w1\tPER\nw2\tPER\nw3\tNONE\nw4\tLOC\nw5\tNONE\n",
+        "w1\tNOUN\nw2\tVERB\nw3\tPUNCT\n",
+        "w1\tN\tO\nw2\tV\tO\nw3\tN\tO\nw4\tN\tB-X\nw5\tN\tO\n",
+        "x1\tB-GENE\nx2\tB-GENE\nx3\tO\n",
+    ],
+)
+@pytest.mark.parametrize("words_only", [False, True])
+def test_words_that_are_alike_are_words(tmp_path, content, words_only):
+    found, _ = read(tmp_path / "a.tsv", content, words_only=words_only)
+    words = [line.partition("\t")[0] for line in content.split("\n") if line]
+    assert [word for sentence, _ in found for word in sentence] == words
 
 
 @pytest.mark.parametrize("named", [False, True])

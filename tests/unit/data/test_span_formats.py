@@ -367,3 +367,55 @@ def test_mentions_of_cluener_may_share_their_surface_and_place(tmp_path):
     assert found.mentions == (Mention(2, 3, "X"), Mention(0, 1, "X"), Mention(2, 3, "X"), Mention(0, 1, "Y"))
     get("cluener").write([found], tmp_path / "b")
     assert json.loads((tmp_path / "b").read_text()) == row
+
+
+CRLF, SMILE = "Mira Holt\r\nvisited Quarl", "😀 Quarl liegt"
+
+
+def with_places(name, text, places):
+    if name == "doccano":
+        row = {"text": text, "label": [[*place, "X"] for place in places]}
+    elif name == "prodigy":
+        row = {"text": text, "spans": [{"start": start, "end": end, "label": "X"} for start, end in places]}
+    else:
+        row = {"text": text, "entities": [[*place, "X"] for place in places]}
+    return json.dumps([[text, {"entities": row["entities"]}]] if name == "spacy_entities" else row)
+
+
+@pytest.mark.parametrize("name", ["doccano", "prodigy", "jsonl_spans", "spacy_entities"])
+@pytest.mark.parametrize(
+    ("text", "places", "way"),
+    [
+        (CRLF, [(0, 9), (18, 23)], "count UTF-16 units, with a line end .CRLF. as one"),
+        ("😀" + CRLF, [(1, 10), (19, 24)], "count characters, with a line end .CRLF. as one"),
+        (SMILE, [(3, 8)], "count UTF-16 units, but"),
+        (SMILE, [(5, 10)], "count bytes of UTF-8, but"),
+        ("Größe: Quarl", [(9, 14)], "count bytes of UTF-8, but"),
+    ],
+)
+def test_offsets_that_are_not_counted_in_characters_are_refused(tmp_path, name, text, places, way):
+    content = with_places(name, text, places)
+    for misaligned in ("refuse", "split"):
+        with pytest.raises(DataError, match=rf":1: offsets that fit words if they {way}.*data\.misaligned to expand"):
+            read(name, tmp_path / "a", content, Options(misaligned=misaligned))
+    for options in (Options(misaligned="expand"), Options(words_only=True)):
+        assert [mention[:2] for mention in read(name, tmp_path / "a", content, options)[0].mentions] == places
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        (CRLF, [(0, 9), (19, 24)]),
+        (SMILE, [(2, 7)]),
+        (SMILE, [(1, 8)]),
+        ("😀 a Mira b", [(3, 9)]),  # white space at its edges
+        ("Größe Quarlstadt liegt", [(6, 11)]),
+        ("Größe Quarlstadt liegt", [(11, 16)]),
+        ("😀 Quarl liegt", [(2, 4)]),
+        ("😀 中国人在这里", [(3, 5)]),
+        ("e\u0301a b", [(1, 2)]),
+    ],
+)
+def test_mentions_inside_words_are_not_taken_for_wrong_offsets(tmp_path, text, places):
+    (found,) = read("doccano", tmp_path / "a", with_places("doccano", text, places), Options(misaligned="split"))
+    assert [mention[:2] for mention in found.mentions] == places

@@ -71,6 +71,32 @@ def test_every_encoding_gives_the_same_text_without_a_byte_order_mark(tmp_path: 
     assert words(path, "conll", encoding=known_encoding(encoding)) == [["Café"], ["Otto"]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "UTF-32BE", "gb18030"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "in.txt"
+    for kind, content in (("text", "Mira\nOtto\n"), ("jsonl", '{"text": "Mira"}\n{"text": "Otto"}\n')):
+        path.write_bytes(f"\ufeff{content}".encode(encoding))
+        assert [item.text for item in found(path, kind, encoding=encoding)] == ["Mira", "Otto"]  # type: ignore[union-attr]
+    path.write_bytes("\ufeffMira\tO\n\nOtto\tO\n".encode(encoding))
+    assert words(path, "conll", encoding=encoding) == [["Mira"], ["Otto"]]
+
+
+@pytest.mark.parametrize("kind", ["text", "jsonl", "conll"])
+def test_line_ends_that_are_cr_alone_are_refused(tmp_path: Path, kind: str) -> None:
+    """In JSON lines, where CR is white space, as one line with two objects."""
+    lines = {"text": "Mira lives", "jsonl": '{"text": "Mira"}', "conll": "Mira\tO"}[kind]
+    path = tmp_path / "in"
+    path.write_text(f"{lines}\r{lines}\r", newline="")
+    if kind == "jsonl":
+        (message,) = found(path, kind)
+        assert "convert its line ends" in str(message)
+        path.write_text(f"[{lines},\r{lines}]", newline="")
+        assert len(found(path, kind)) == 2
+    else:
+        with pytest.raises(DataError, match="line ends are CR alone; convert its line ends"):
+            found(path, kind)
+
+
 @pytest.mark.parametrize("name", ["utf-99", "hex", "", "a\0b", "idna", "punycode", "undefined"])
 def test_an_unknown_encoding_is_refused(name: str) -> None:
     with pytest.raises(ParamsError, match=r"--encoding: unknown encoding"):
