@@ -141,11 +141,9 @@ def loads(text: str, where: str) -> Any:
     try:
         value = _decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        got, do = repr(text[:60]), "correct the line"
+        got, do = repr(text[:60]), CONVERT if "\r" in text.strip(BLANK) else "correct the line"
         if text.strip(BLANK) == "{":
             do = "put an object over several lines in [ ], or on one line"
-        elif "\r" in text.strip(BLANK):
-            do = CONVERT
         raise DataError(f"not valid JSON ({_reason(error)})", where=where, got=got, do=do) from None
     _check(value, text, where)
     return value
