@@ -41,7 +41,7 @@ def counted(record: AnnotatedText, options: Options) -> AnnotatedText:
     another way; noted only where `options` widens mentions to whole words.
     """
     text = record.text
-    if options.words_only or not record.mentions or (text.isascii() and "\r\n" not in text):
+    if not record.mentions or (text.isascii() and "\r\n" not in text):
         return record
     if all(_is_edge(text, mention.start) and _is_edge(text, mention.end) for mention in record.mentions):
         return record

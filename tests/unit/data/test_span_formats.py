@@ -398,8 +398,10 @@ def test_offsets_that_are_not_counted_in_characters_are_refused(tmp_path, name, 
     for misaligned in ("refuse", "split"):
         with pytest.raises(DataError, match=rf":1: offsets that fit words if they {way}.*data\.misaligned to expand"):
             read(name, tmp_path / "a", content, Options(misaligned=misaligned))
-    for options in (Options(misaligned="expand"), Options(words_only=True)):
-        assert [mention[:2] for mention in read(name, tmp_path / "a", content, options)[0].mentions] == places
+    (expanded,) = read(name, tmp_path / "a", content, Options(misaligned="expand"))
+    assert [mention[:2] for mention in expanded.mentions] == places
+    (alone,) = read(name, tmp_path / "a", content, Options(words_only=True))
+    assert alone.text == text and not alone.mentions
 
 
 @pytest.mark.parametrize(
