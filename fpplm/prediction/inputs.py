@@ -20,7 +20,6 @@ from fpplm_core.tagging.words import Range
 from fpplm_core.tracking import track
 
 TEXT_SUFFIXES = {"", ".txt", ".md"}  # of files with one text per line
-PACKED = (b"PK\3\4", b"\x1f\x8b", b"%PDF-", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")  # how these begin
 LINE_LIMIT = 16 * TEXT_LIMIT  # characters of a JSON line: escapes, tokens and offsets beside the text
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _CONTROL = re.compile("[\x01-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # those that are not white space
@@ -122,19 +121,10 @@ def _told(name: str, notes: Notes) -> str:
     try:
         kind, reason = detect(Path(name))
     except DataError as error:
-        raise _advised(error, Path(name)) from None
+        is_unknown = error.what == "unknown format"  # then `text`, which is no annotated format, may be the one
+        raise (error.replace(do=f"{error.do}, or text (one text per line)") if is_unknown else error) from None
     notes.add(f"read as {kind} ({reason})", name)
     return kind
-
-
-def _advised(error: DataError, path: Path) -> DataError:
-    """The error of a file of no annotated format with what helps here: `text` is a format too, of no packed file."""
-    if error.what != "unknown format":
-        return error
-    with path.open("rb") as stream:
-        if stream.read(8).startswith(PACKED):
-            return DataError("a compressed or binary file", where=str(path), do="give the text in it as a text file")
-    return error.replace(do=f"{error.do}, or text (one text per line)")
 
 
 def _checked(text: SegmentedText, place: str, notes: Notes) -> SegmentedText | DataError:

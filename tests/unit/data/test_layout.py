@@ -295,6 +295,7 @@ def test_a_choice_looks_at_the_beginning_only(tmp_path):
         ("#FORMAT=WebAnno TSV 3.3\n#T_SP=x\n\n#Text=a\n1-1\t0-1\ta\tPER\n", "WebAnno TSV .*export CoNLL 2002"),
         ('{\n  "%TYPES": {}}\n', "UIMA CAS JSON .*export CoNLL 2002"),
         ('<?xml version="1.0"?>\n<xmi:XMI xmlns:xmi="x"/>', "UIMA CAS XMI .*export CoNLL 2002"),
+        ("PK\3\4\x14\0", "a compressed or binary file; give the text in it as a text file"),
     ],
 )
 @pytest.mark.parametrize("suffix", [".tsv", ".json", ""])
