@@ -24,9 +24,8 @@ def show_progress(title: str) -> Iterator[None]:
     """Shows on stderr the loops of this context that take their time; of nested ones, the outermost."""
     console = Console(stderr=True)
     columns = TextColumn(title), BarColumn(), TextColumn("{task.description}")
-    printed = (
-        not is_closed(sys.stdout) and sys.stdout.isatty()
-    )  # above the bar; otherwise into a file, which the bar must leave alone
+    # Above the bar; otherwise into a file, which the bar must leave alone.
+    printed = not is_closed(sys.stdout) and sys.stdout.isatty()
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=printed)
     running = False
 
