@@ -37,8 +37,8 @@ def verdict_lines(verdicts: Mapping[str, VariantVerdict], timings: Sequence[Timi
     """One line per graph and device."""
     for (name, verdict), timing in zip(verdicts.items(), timings, strict=True):
         yield (
-            f"{name}: dev F1 {verdict.dev_f1:.4f} (loss {verdict.dev_f1_loss:+.4f}, "
-            f"at most {verdict.dev_f1_loss_bound:+.4f}), "
+            f"{name}: dev F1 {verdict.dev_f1:.4f} (loss {verdict.dev_f1_loss:+.4f} "
+            f"[{verdict.dev_f1_loss_low:+.4f}, {verdict.dev_f1_loss_high:+.4f}]), "
             f"test F1 {verdict.test_f1:.4f} (loss {verdict.test_f1_loss:+.4f}), "
             f"max |Δlogit| {verdict.max_logit_delta:.2g}, {timing.words_per_s:,.0f} words/s, "
             f"{timing.latency_ms:.1f} ms per sentence: {'accepted' if verdict.accepted else 'LEFT OUT'}"

@@ -14,15 +14,16 @@ from fpplm_core.errors import FpplmError
 class VariantVerdict:
     """A graph against torch: how far its logits and spans differ, what F1 loses, and whether it may serve.
 
-    The first two are over dev and test. `dev_f1_loss_bound` is the one-sided 95 % upper bound of `dev_f1_loss`. The F1
-    of dev alone decides; that of test is only reported.
+    The first two are over dev and test. `dev_f1_loss_low` and `dev_f1_loss_high` are the one-sided 95 % bounds of
+    `dev_f1_loss`. The F1 of dev alone decides; that of test is only reported.
     """
 
     max_logit_delta: float
     sentences_with_other_spans: int
     dev_f1: float
     dev_f1_loss: float
-    dev_f1_loss_bound: float
+    dev_f1_loss_low: float
+    dev_f1_loss_high: float
     test_f1: float
     test_f1_loss: float
     accepted: bool
