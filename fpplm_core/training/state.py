@@ -119,7 +119,9 @@ def initial_state(
     for group in groups:
         kinds: dict[tuple[float, float], list[nn.Parameter]] = {}
         for p in group.parameters.values():
-            kinds.setdefault((settings.weight_decay if p.ndim > 1 else 0.0, rates.get(p, 1.0)), []).append(p)
+            # At a higher rate of its own, a parameter would shrink that many times faster.
+            decay = settings.weight_decay if p.ndim > 1 and p not in rates else 0.0
+            kinds.setdefault((decay, rates.get(p, 1.0)), []).append(p)
         for (decay, rate), chosen in kinds.items():
             rows.append({"params": chosen, "weight_decay": decay, "group": group, "rate": rate, "lr": 0.0})
     optimizer = torch.optim.AdamW(rows, fused=True)

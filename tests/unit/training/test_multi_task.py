@@ -413,6 +413,14 @@ def test_a_learned_weight_at_its_bound_can_leave_it(tiny_encoder):
     assert score.item() == 2.0 and score.grad > 0, "its loss is small, so that its weight must rise"
 
 
+def test_scores_of_pairs_do_not_decay(tiny_encoder):
+    """At 25 times the head's rate, they would shrink by a third in a run."""
+    state = tiny.start(tiny_encoder, {"multi_task": tiny.technique(MultiTask)})
+    scores = state.modules("multi_task")["pair"].scores
+    decays = {p: row["weight_decay"] for row in state.optimizer.param_groups for p in row["params"]}
+    assert decays[scores] == 0 and decays[state.model.head.weight] > 0
+
+
 def test_weights_are_learned(tiny_encoder):
     technique = tiny.technique(MultiTask, weights="uncertainty", presence=0)
     active = {"multi_task": technique}

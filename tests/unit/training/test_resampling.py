@@ -195,21 +195,23 @@ def test_findings_are_what_has_trained(tiny_encoder):
     assert 0 < found["while only some blocks train: mean share of the encoder's weights updated"] < 0.7
 
 
-def test_the_signal_is_a_running_mean_over_the_steps_in_which_the_group_was_open(tiny_encoder):
+def test_the_signal_is_a_running_mean_of_unclipped_gradients_over_the_steps_in_which_the_group_was_open(tiny_encoder):
     technique, model = tiny.technique(Resampling), tiny.tagger(tiny_encoder)
     modules = technique.modules(model, torch.zeros(0))
     groups = [group for group in model.groups() if group.depth]
     parameters = dict(model.named_parameters())
     wanted, steps = [0.0] * len(groups), [0] * len(groups)
     for step in range(2 * MEMORY):
+        clip = 1 / (1 + step % 3)
         for place, group in enumerate(groups):
+            value = clip * step * (place + 1.0)
             for parameter in group.parameters.values():
-                parameter.grad = torch.full_like(parameter, step * (place + 1.0)) if step % (place + 1) == 0 else None
+                parameter.grad = torch.full_like(parameter, value) if step % (place + 1) == 0 else None
             if step % (place + 1) == 0:
                 square = sum(p.numel() for p in group.parameters.values()) * (step * (place + 1.0)) ** 2
                 steps[place] += 1
                 wanted[place] += (square - wanted[place]) / min(steps[place], MEMORY)
-        technique.before_update(parameters, StepContext(step, 2 * MEMORY, 5, "resampling", 1.0, modules))
+        technique.before_update(parameters, StepContext(step, 2 * MEMORY, 5, "resampling", 1.0, modules, clip=clip))
     found = modules["signals"].of([group.name for group in groups])
     assert found.tolist() == pytest.approx(wanted, rel=1e-4)
 

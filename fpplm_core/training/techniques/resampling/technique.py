@@ -54,7 +54,7 @@ class Resampling(ResamplingSettings, Technique):
         first = self.first(context.total)
         if first < context.total:
             gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
-            context.modules["signals"].measure(gradients, count=context.step >= first)
+            context.modules["signals"].measure(gradients, context.clip, count=context.step >= first)
 
     def phases(self, total: int) -> dict[str, tuple[float, float]]:
         return {"a share of the blocks trains": (self.begin, 1.0)} if self.first(total) < total else {}
@@ -102,8 +102,11 @@ class GroupSignals(nn.Module):
             self.current = dict(zip(self.members, self.scales.tolist(), strict=True))
         return self.current
 
-    def measure(self, gradients: Mapping[str, Tensor], count: bool) -> None:
-        """Updates the signals of the groups that have gradients; with `count` also the counts of what has trained."""
+    def measure(self, gradients: Mapping[str, Tensor], clip: Tensor | float, count: bool) -> None:
+        """Updates the signals of the groups that have gradients; with `count` also the counts of what has trained.
+
+        `clip` is what clipping multiplied the gradients by. It depends on which groups were drawn, so it is undone.
+        """
         own = {name: [gradients[n] for n in members if n in gradients] for name, members in self.members.items()}
         norms = {name: torch.stack(torch._foreach_norm(values)) for name, values in own.items() if values}
         if not norms:
@@ -112,7 +115,7 @@ class GroupSignals(nn.Module):
         squares = [norms[name].square().sum() if name in norms else zero for name in self.members]
         present = torch.tensor([name in norms for name in self.members], dtype=torch.float64).to(self.signal.device)
         self.measured += present
-        self.signal.lerp_(torch.stack(squares).double(), present / self.measured.clamp(1, MEMORY))
+        self.signal.lerp_((torch.stack(squares) / clip**2).double(), present / self.measured.clamp(1, MEMORY))
         if count:
             self.trained += present
             updated = sum(self.sizes[name] for name in self.sizes if name in gradients) / sum(self.sizes.values())
