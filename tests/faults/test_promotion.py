@@ -11,17 +11,21 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.settings import read_yaml
-from tests.project import Project
+from tests.project import Project, shared
 
 
 @pytest.fixture(scope="module")
-def promoted(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose model is v1.0.0 in production; tests may read it, not change it."""
-    project = trained.copy(tmp_path_factory.mktemp("promoted") / "project")
-    project.commit()
-    output = project.ok("fpplm", "retrain", "--promote")
-    assert "verdict  v1.0.0 is in production: the first model" in output
-    return project
+def promoted(trained: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """A project whose model is v1.0.0 in production."""
+
+    def make() -> Project:
+        project = trained.copy(tmp_path_factory.mktemp("promoted") / "project")
+        project.commit()
+        output = project.ok("fpplm", "retrain", "--promote")
+        assert "verdict  v1.0.0 is in production: the first model" in output
+        return project
+
+    return shared(request, make)
 
 
 @pytest.fixture
@@ -44,14 +48,14 @@ def last_run(project: Project) -> dict[str, object]:
     return dict(json.loads(lines[-1]))
 
 
-def test_what_a_promotion_leaves(promoted: Project) -> None:
-    assert not promoted.ok("git", "status", "--porcelain").strip()
-    assert promoted.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
-    models = promoted.ok("fpplm", "models").splitlines()
+def test_what_a_promotion_leaves(project: Project) -> None:
+    assert not project.ok("git", "status", "--porcelain").strip()
+    assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
+    models = project.ok("fpplm", "models").splitlines()
     assert len(models) == 2 and models[1].startswith("v1.0.0   production")
-    f1 = json.loads((promoted.path / "metrics/evaluate.json").read_text())["test"]["f1"]
+    f1 = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["f1"]
     assert f"{f1:.4f}" in models[1]
-    assert "promoted" in promoted.ok("fpplm", "runs")
+    assert "promoted" in project.ok("fpplm", "runs")
 
 
 def test_nothing_to_do_says_since_when(project: Project) -> None:
@@ -218,10 +222,10 @@ def test_a_bundle_of_an_earlier_model_is_not_promoted(project: Project) -> None:
     assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
 
 
-def test_no_such_version_and_nothing_to_go_back_to(promoted: Project) -> None:
-    done = promoted.run("fpplm", "promote", "v7")
+def test_no_such_version_and_nothing_to_go_back_to(project: Project) -> None:
+    done = project.run("fpplm", "promote", "v7")
     assert done.returncode == 3 and "known: v1.0.0" in done.stderr
-    done = promoted.run("fpplm", "rollback")
+    done = project.run("fpplm", "rollback")
     assert done.returncode == 3 and "no earlier version to return to" in done.stderr
 
 
