@@ -1,4 +1,4 @@
-"""What becomes of a trained model: promoted, held, taken back, made again; what a run writes down and tells."""
+"""What becomes of a trained model: promoted, held, taken back; what a run writes down and tells."""
 
 from __future__ import annotations
 
@@ -140,12 +140,6 @@ def test_a_model_that_was_taken_back_does_not_return_by_itself(project: Project)
         ["-", "v1.0.0"],
     ]
     assert "promoted by hand" in rows[2] and rows[1].endswith("wrong names in the news") and rows[0].endswith("v2.0.0")
-
-
-def test_reproduced_it_is_identical(promoted: Project, tmp_path: Path) -> None:
-    project = promoted.copy(tmp_path / "project")
-    assert project.ok("fpplm", "reproduce", "v1").splitlines()[-1].startswith("identical: ")
-    assert not project.ok("git", "status", "--porcelain").strip()
 
 
 def test_a_bundle_of_other_parameters_is_not_promoted(project: Project) -> None:

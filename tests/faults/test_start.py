@@ -97,7 +97,8 @@ def test_lock_and_manifest_name_the_version_that_it_started_from(
 
 def test_the_run_is_reproduced_from_the_same_start(second: Project, tmp_path: Path) -> None:
     project = second.copy(tmp_path / "project")
-    assert "identical" in project.ok("fpplm", "reproduce", "v2")
+    assert project.ok("fpplm", "reproduce", "v2").splitlines()[-1].startswith("identical: ")
+    assert not project.ok("git", "status", "--porcelain").strip()
 
 
 def test_dvc_repro_does_not_follow_what_is_promoted(second: Project, tmp_path: Path) -> None:
