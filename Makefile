@@ -9,7 +9,7 @@ retrain: $(READY)
 	$(BIN)/fpplm retrain
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts tests/e2e benchmarks/tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 25 tests/unit tests/contracts tests/e2e benchmarks/tests
 
 # Kills, full disks, servers that go, schedules, promotions; and what `make test` leaves out or runs with smaller counts.
 # Three processes on two cores, because many of these tests wait for a server or a clock.
