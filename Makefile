@@ -9,15 +9,13 @@ retrain: $(READY)
 	$(BIN)/fpplm retrain
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit tests/contracts tests/e2e benchmarks/tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 25 tests/unit tests/contracts tests/e2e benchmarks/tests
 
 # Kills, full disks, servers that go, schedules, promotions; and what `make test` leaves out or runs with smaller counts.
 # Three processes on two cores, because many of these tests wait for a server or a clock.
-IN_FULL := $(BIN)/python -m pytest -n 3 --dist worksteal --durations 40
 test-faults: $(READY)
-	$(IN_FULL) --full tests/faults/test_operations.py tests/faults
-	$(IN_FULL) --only-full tests/e2e/test_init.py tests/e2e/test_docs.py tests/contracts/test_formats.py \
-	  tests/contracts/test_encoders.py
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 40 --only-full tests/faults tests/e2e/test_init.py \
+	  tests/e2e/test_docs.py tests/contracts/test_formats.py tests/contracts/test_encoders.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -43,7 +43,8 @@ MAY_SKIP = re.compile(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="all counts in full, as `make test-faults` runs them")
-    parser.addoption("--only-full", action="store_true", help="--full, without the tests that are the same without it")
+    only = "--full, and of the tests outside tests/faults only those that it changes"
+    parser.addoption("--only-full", action="store_true", help=only)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,15 +55,20 @@ def runs_full(config: pytest.Config) -> bool:
     return bool(config.getoption("--full") or config.getoption("--only-full"))
 
 
+def is_in_only_full(item: pytest.Item) -> bool:
+    changed = item.get_closest_marker("full") or "full" in getattr(item, "fixturenames", ())
+    return bool(changed) or item.nodeid.startswith("tests/faults/")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = []
     if not runs_full(config):
         left_out = [item for item in items if item.get_closest_marker("full")]
     elif config.getoption("--only-full"):
-        in_full = [i for i in items if i.get_closest_marker("full") or "full" in getattr(i, "fixturenames", ())]
-        left_out = [item for item in items if item not in in_full]
+        left_out = [item for item in items if not is_in_only_full(item)]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    kept = [item for item in items if item not in left_out]
+    items[:] = sorted(kept, key=lambda item: item.path.name != "test_operations.py")  # the longest first
 
 
 def fail_if_skipped_unlisted(report: pytest.TestReport | pytest.CollectReport) -> None:

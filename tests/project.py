@@ -221,18 +221,31 @@ def make_project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -
     return make
 
 
-@pytest.fixture(scope="session")
-def trained(make_project: Callable[[], Project], tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project after its first `fpplm retrain`, for all test processes; tests may read it and change copies of it."""
-    own = tmp_path_factory.getbasetemp()
-    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "trained"
+SHARED: dict[str, Path] = {}  # by the name of the fixture
+
+
+def shared(request: pytest.FixtureRequest, make: Callable[[], Project]) -> Project:
+    """What a fixture makes, once for all test processes; tests may read it and change copies of it."""
+    own = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    place = folder / f"{make.__module__}.{request.fixturename}"
     with FileLock(f"{place}.lock"):
         if not place.exists():
-            project = make_project()
-            output = project.ok("fpplm", "retrain")
-            (project.path / "retrain.log").write_text(output)
-            place.symlink_to(project.path)
+            place.symlink_to(make().path)
+    SHARED[request.fixturename] = place.resolve()
     return Project(place.resolve())
+
+
+@pytest.fixture(scope="session")
+def trained(make_project: Callable[[], Project], request: pytest.FixtureRequest) -> Project:
+    """A project after its first `fpplm retrain`."""
+
+    def make() -> Project:
+        project = make_project()
+        (project.path / "retrain.log").write_text(project.ok("fpplm", "retrain"))
+        return project
+
+    return shared(request, make)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -246,12 +259,12 @@ def outside_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def nothing_shared_is_changed(request: pytest.FixtureRequest, outside_log: Path) -> Iterator[None]:
-    """After each test the trained project is as it was, and no process has tried to reach the network."""
-    path = request.getfixturevalue("trained").path if "trained" in request.fixturenames else None
-    before = files(path) if path else {}
+    """After each test the shared projects are as they were, and no process has tried to reach the network."""
+    before = {name: files(SHARED[name]) for name in request.fixturenames if name in SHARED}
     yield
     assert not outside_log.exists(), outside_log.read_text()
-    assert not path or files(path) == before, "the session's project was changed: change a copy of it"
+    for name, found in before.items():
+        assert files(SHARED[name]) == found, f"{name} was changed, which other tests share: change a copy of it"
 
 
 def files(path: Path) -> dict[Path, tuple[int, int]]:

@@ -12,7 +12,7 @@ import pytest
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.likeness import tokens_of
 from fpplm_core.settings import read_yaml
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, shared
 
 DATA = Path("data/wikigold")
 WEAK_TYPE = re.compile(r"(\w+): test F1 0\.0000 on \d+ mention\(s\)")
@@ -20,26 +20,31 @@ TYPE = "Zorro\tB-WEAPON\n"
 
 
 @pytest.fixture(scope="module")
-def first(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose first model waits for floors; tests may read it, not change it.
+def first(trained: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """A project whose first model waits for floors.
 
     The model knows three types well enough for floors above 0, and MISC, which train has once, not at all.
     """
-    project = trained.copy(tmp_path_factory.mktemp("first") / "project")
-    for name in ("params.yaml", ".gitignore"):  # with its comments
-        shutil.copyfile(ROOT / name, project.path / name)
-    values = read_yaml(trained.path / "params.yaml") | {"gate": read_yaml(ROOT / "params.yaml")["gate"]}
-    values["train"] = values["train"] | {"epochs": 12}
-    project.ok("python", "-c", WRITE, json.dumps(values | {"gate": values["gate"] | {"min_f1": 0, "min_type_f1": 0}}))
-    train = project.path / DATA / "train.conll"
-    before, mention, after = train.read_text().partition("-MISC")
-    train.write_text(before + mention + after.replace("-MISC", "-ORG"))
-    with (project.path / ".gitignore").open("a") as ignored:
-        ignored.write("/.prefect/\n/retrain.log\n/plots/\n/incoming/\n")
-    (project.path / "incoming").mkdir()
-    project.commit()
-    (project.path / "first.log").write_text(project.ok("fpplm", "retrain", "--promote"))
-    return project
+
+    def make() -> Project:
+        project = trained.copy(tmp_path_factory.mktemp("first") / "project")
+        for name in ("params.yaml", ".gitignore"):  # with its comments
+            shutil.copyfile(ROOT / name, project.path / name)
+        values = read_yaml(trained.path / "params.yaml") | {"gate": read_yaml(ROOT / "params.yaml")["gate"]}
+        values["train"] |= {"epochs": 12}
+        values["gate"] |= {"min_f1": 0, "min_type_f1": 0}
+        project.ok("python", "-c", WRITE, json.dumps(values))
+        train = project.path / DATA / "train.conll"
+        before, mention, after = train.read_text().partition("-MISC")
+        train.write_text(before + mention + after.replace("-MISC", "-ORG"))
+        with (project.path / ".gitignore").open("a") as ignored:
+            ignored.write("/.prefect/\n/retrain.log\n/plots/\n/incoming/\n")
+        (project.path / "incoming").mkdir()
+        project.commit()
+        (project.path / "first.log").write_text(project.ok("fpplm", "retrain", "--promote"))
+        return project
+
+    return shared(request, make)
 
 
 WRITE = """
@@ -51,12 +56,16 @@ write_values(PARAMS, json.loads(sys.argv[1]))
 
 
 @pytest.fixture(scope="module")
-def promoted(first: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same with the proposed floors, in production; tests may read it, not change it."""
-    project = first.copy(tmp_path_factory.mktemp("promoted") / "project")
-    (project.path / "gate.log").write_text(project.ok("fpplm", "gate", "--write"))
-    (project.path / "second.log").write_text(project.ok("fpplm", "retrain", "--promote"))
-    return project
+def promoted(first: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """The same with the proposed floors, in production."""
+
+    def make() -> Project:
+        project = first.copy(tmp_path_factory.mktemp("promoted") / "project")
+        (project.path / "gate.log").write_text(project.ok("fpplm", "gate", "--write"))
+        (project.path / "second.log").write_text(project.ok("fpplm", "retrain", "--promote"))
+        return project
+
+    return shared(request, make)
 
 
 def last_run(project: Project) -> dict[str, object]:

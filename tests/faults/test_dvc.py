@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.project import Project, kill_group, model_digest, steps_saved
-
-Make = Callable[[], Project]
+from tests.faults.test_faults import train_anew
+from tests.faults.test_kills import digests, locked
+from tests.project import Project, steps_saved
 
 
 def test_dvc_commands_work(trained: Project, tmp_path: Path) -> None:
@@ -34,35 +31,30 @@ def test_experiment_changes_a_parameter(trained: Project, tmp_path: Path) -> Non
     assert "stride: 8" in (project.path / "params.yaml").read_text()
 
 
-def test_killed_training_ends_with_the_same_bytes_and_lock(trained: Project, make_project: Make) -> None:
-    """Another project from the same inputs, killed in training: with all its processes, and DVC alone.
+def test_killed_training_ends_with_the_same_bytes_and_lock(trained: Project, tmp_path: Path) -> None:
+    """DVC alone is killed, not what it started; test_kills kills all.
 
     `bash` becomes the stage that it starts; `sh`, which DVC takes where SHELL is not set, stays between.
     """
-    project = make_project()
-    project.ok("dvc", "repro", "encode", "check")
-    alone = subprocess.Popen.kill
-    for kill, shell in ((kill_group, "/bin/sh"), (alone, "/bin/sh"), (alone, "/bin/bash")):
+    project = trained.copy(tmp_path / "project")
+    train_anew(project)
+    for shell in ("/bin/sh", "/bin/bash"):
         before = steps_saved(project)
         process = project.start("dvc", "repro", "train", SHELL=shell)
         while steps_saved(project) == before:
             assert process.poll() is None, "training ended before it could be killed"
             time.sleep(0.01)
-        kill(process)
+        process.kill()
         process.wait()
-    output = project.ok("dvc", "repro")
-    assert "resumed at step" in output
-    assert model_digest(project) == model_digest(trained)
-    # The bundle's manifest names the commit, and two projects made at different seconds have different commits.
-    locks = [yaml.safe_load((p.path / "dvc.lock").read_text())["stages"] for p in (trained, project)]
-    assert all(lock.pop("verify") for lock in locks)
-    assert locks[0] == locks[1]
+    assert "resumed at step" in project.ok("dvc", "repro")
+    assert digests(project) == digests(trained)
+    assert locked(project) == locked(trained)
     assert not list((project.path / ".fpplm/checkpoints").iterdir()), "the checkpoint of a finished run is removed"
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_ctrl_c_is_said_in_one_line_and_keeps_the_checkpoint(make_project: Make, shell: str) -> None:
-    project = make_project()
+def test_ctrl_c_is_said_in_one_line_and_keeps_the_checkpoint(trained: Project, tmp_path: Path, shell: str) -> None:
+    project = trained.copy(tmp_path / "project")
     project.set(train={"epochs": 50})
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         pytest.skip("started in the background by a shell that switches Ctrl-C off")

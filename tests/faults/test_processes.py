@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,27 +11,30 @@ from subprocess import Popen
 import psutil
 import pytest
 
-from tests.project import Project, free_port, wait_until
+from tests.project import Project, free_port, shared, wait_until
 
 TRAIN = ("python", "-m", "tasks.train")
 
 
 @pytest.fixture(scope="module")
-def whole(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, bytes]:
-    """A project that trains in two processes, and the model that it gives if nothing disturbs it."""
-    project = trained.copy(tmp_path_factory.mktemp("two") / "project")
-    project.set(train={"processes": 2, "epochs": 3})
-    assert "device cpu, 2 × " in project.ok(*TRAIN)
-    numbers = json.loads((project.path / "metrics/train.json").read_text())
-    assert numbers["epochs"] == 3 and numbers["dev_f1"] > 0
-    return project, model(project)
+def whole(trained: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """A project that has trained in two processes, and nothing disturbed it."""
+
+    def make() -> Project:
+        project = trained.copy(tmp_path_factory.mktemp("two") / "project")
+        project.set(train={"processes": 2, "epochs": 3})
+        assert "device cpu, 2 × " in project.ok(*TRAIN)
+        numbers = json.loads((project.path / "metrics/train.json").read_text())
+        assert numbers["epochs"] == 3 and numbers["dev_f1"] > 0
+        return project
+
+    return shared(request, make)
 
 
 @pytest.fixture
-def two(whole: tuple[Project, bytes]) -> tuple[Project, bytes]:
-    """The same, without what an earlier test left of its run."""
-    shutil.rmtree(whole[0].path / ".fpplm/checkpoints", ignore_errors=True)
-    return whole
+def two(whole: Project, tmp_path: Path) -> tuple[Project, bytes]:
+    """A copy to train again, and the model that it gives if nothing disturbs it."""
+    return whole.copy(tmp_path / "project"), model(whole)
 
 
 def model(project: Project) -> bytes:

@@ -1,4 +1,4 @@
-"""What becomes of a trained model: promoted, held, taken back, made again; what a run writes down and tells."""
+"""What becomes of a trained model: promoted, held, taken back; what a run writes down and tells."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from pathlib import Path
 import pytest
 
 from fpplm_core.settings import read_yaml
-from tests.project import Project
+from tests.project import Project, shared
 
 
 @pytest.fixture(scope="module")
-def promoted(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose model is v1.0.0 in production; tests may read it, not change it."""
-    project = trained.copy(tmp_path_factory.mktemp("promoted") / "project")
-    project.commit()
-    output = project.ok("fpplm", "retrain", "--promote")
-    assert "verdict  v1.0.0 is in production: the first model" in output
-    return project
+def promoted(trained: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
+    """A project whose model is v1.0.0 in production."""
+
+    def make() -> Project:
+        project = trained.copy(tmp_path_factory.mktemp("promoted") / "project")
+        project.commit()
+        output = project.ok("fpplm", "retrain", "--promote")
+        assert "verdict  v1.0.0 is in production: the first model" in output
+        return project
+
+    return shared(request, make)
 
 
 @pytest.fixture
@@ -44,14 +48,14 @@ def last_run(project: Project) -> dict[str, object]:
     return dict(json.loads(lines[-1]))
 
 
-def test_what_a_promotion_leaves(promoted: Project) -> None:
-    assert not promoted.ok("git", "status", "--porcelain").strip()
-    assert promoted.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
-    models = promoted.ok("fpplm", "models").splitlines()
+def test_what_a_promotion_leaves(project: Project) -> None:
+    assert not project.ok("git", "status", "--porcelain").strip()
+    assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
+    models = project.ok("fpplm", "models").splitlines()
     assert len(models) == 2 and models[1].startswith("v1.0.0   production")
-    f1 = json.loads((promoted.path / "metrics/evaluate.json").read_text())["test"]["f1"]
+    f1 = json.loads((project.path / "metrics/evaluate.json").read_text())["test"]["f1"]
     assert f"{f1:.4f}" in models[1]
-    assert "promoted" in promoted.ok("fpplm", "runs")
+    assert "promoted" in project.ok("fpplm", "runs")
 
 
 def test_nothing_to_do_says_since_when(project: Project) -> None:
@@ -74,8 +78,9 @@ def test_a_report_alone_commits_and_registers_nothing(trained: Project, tmp_path
 
 def test_values_of_a_run_are_taken_back_where_it_is_not_promoted(project: Project) -> None:
     before = (project.path / "params.yaml").read_bytes()
-    done = project.run("fpplm", "retrain", "--promote", "-S", "gate.min_f1=0.99")
-    assert done.returncode == 11
+    done = project.run("fpplm", "retrain", "--promote", "--notify", "custom-webhook/none", "-S", "gate.min_f1=0.99")
+    assert done.returncode == 11, "as without a notification that cannot be sent"
+    assert "warning: custom-webhook/none cannot be reached" in done.stderr
     assert (project.path / "params.yaml").read_bytes() == before
     run = last_run(project)
     assert run["verdict"] == "failed"
@@ -135,12 +140,6 @@ def test_a_model_that_was_taken_back_does_not_return_by_itself(project: Project)
         ["-", "v1.0.0"],
     ]
     assert "promoted by hand" in rows[2] and rows[1].endswith("wrong names in the news") and rows[0].endswith("v2.0.0")
-
-
-def test_reproduced_it_is_identical(promoted: Project, tmp_path: Path) -> None:
-    project = promoted.copy(tmp_path / "project")
-    assert project.ok("fpplm", "reproduce", "v1").splitlines()[-1].startswith("identical: ")
-    assert not project.ok("git", "status", "--porcelain").strip()
 
 
 def test_a_bundle_of_other_parameters_is_not_promoted(project: Project) -> None:
@@ -218,10 +217,10 @@ def test_a_bundle_of_an_earlier_model_is_not_promoted(project: Project) -> None:
     assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
 
 
-def test_no_such_version_and_nothing_to_go_back_to(promoted: Project) -> None:
-    done = promoted.run("fpplm", "promote", "v7")
+def test_no_such_version_and_nothing_to_go_back_to(project: Project) -> None:
+    done = project.run("fpplm", "promote", "v7")
     assert done.returncode == 3 and "known: v1.0.0" in done.stderr
-    done = promoted.run("fpplm", "rollback")
+    done = project.run("fpplm", "rollback")
     assert done.returncode == 3 and "no earlier version to return to" in done.stderr
 
 
@@ -270,9 +269,3 @@ def test_promotions_and_failures_are_told(trained: Project, tmp_path: Path, sink
     project.run("fpplm", "retrain", "-S", "gate.min_f1=0.99", "--notify", "custom-webhook/ops")
     told = json.loads(kept[1])
     assert told["title"] == "fpplm project: failed" and "the stage gate failed" in told["text"]
-
-
-def test_a_notification_that_cannot_be_sent_fails_no_run(project: Project) -> None:
-    done = project.run("fpplm", "retrain", "--notify", "custom-webhook/none", "-S", "gate.min_f1=0.99")
-    assert done.returncode == 11, done.stderr
-    assert "warning: custom-webhook/none cannot be reached" in done.stderr

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.project import Project, head, model_digest
+from tests.project import Project, head, model_digest, shared
 
 TRAIN = "data/wikigold/train.conll"
 
@@ -31,33 +31,42 @@ def add_data(project: Project, sentences: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def first(trained: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
     """The first night: a cold start, v1.0.0 is in production."""
-    project = trained.copy(tmp_path_factory.mktemp("nights") / "project")
-    project.set(
-        model={"start": "production"},
-        promotion={"margin": 1, "max_type_loss": 1, "max_slice_loss": 1, "alpha": 0.001, "max_overlap": 1},
-    )
-    project.commit()
-    output = night(project)
-    assert "start: cold, nothing is in production" in output and "v1.0.0 is in production" in output
-    assert manifest(project)["start"] == {}
-    return project
+
+    def make() -> Project:
+        project = trained.copy(tmp_path_factory.mktemp("nights") / "project")
+        project.set(
+            model={"start": "production"},
+            promotion={"margin": 1, "max_type_loss": 1, "max_slice_loss": 1, "alpha": 0.001, "max_overlap": 1},
+        )
+        project.commit()
+        output = night(project)
+        assert "start: cold, nothing is in production" in output and "v1.0.0 is in production" in output
+        assert manifest(project)["start"] == {}
+        return project
+
+    return shared(request, make)
 
 
 @pytest.fixture(scope="module")
-def second(first: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def second(first: Project, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Project:
     """A night with new data: v2.0.0 starts from v1.0.0."""
-    project = first.copy(tmp_path_factory.mktemp("nights") / "project")
-    add_data(project, 90)
-    output = night(project)
-    assert "start: v1.0.0" in output and "starts from data/start" in output, output
-    assert "v2.0.0 is in production" in output, output
-    return project
+
+    def make() -> Project:
+        project = first.copy(tmp_path_factory.mktemp("nights") / "project")
+        add_data(project, 90)
+        output = night(project)
+        assert "start: v1.0.0" in output and "starts from data/start" in output, output
+        assert "v2.0.0 is in production" in output, output
+        return project
+
+    return shared(request, make)
 
 
-def test_a_night_without_data_trains_nothing(first: Project, second: Project) -> None:
-    for project, version in ((first, "v1.0.0"), (second, "v2.0.0")):
+def test_a_night_without_data_trains_nothing(first: Project, second: Project, tmp_path: Path) -> None:
+    for made, version in ((first, "v1.0.0"), (second, "v2.0.0")):
+        project = made.copy(tmp_path / version)
         before, commit = model_digest(project), project.ok("git", "rev-parse", "HEAD")
         output = night(project)
         assert "0 of 9 stages ran" in output and "start:" not in output and "verdict  unchanged" in output, output
@@ -66,7 +75,9 @@ def test_a_night_without_data_trains_nothing(first: Project, second: Project) ->
         assert f"{version}   production" in project.ok("fpplm", "models")
 
 
-def test_lock_and_manifest_name_the_version_that_it_started_from(first: Project, second: Project) -> None:
+def test_lock_and_manifest_name_the_version_that_it_started_from(
+    first: Project, second: Project, tmp_path: Path
+) -> None:
     start = {"version": "v1.0.0", "model_sha256": manifest(first)["model_sha256"]}
     assert manifest(second)["start"] == start
     assert "data/start" not in str(manifest(second)["data"]), "it is no training data"
@@ -78,14 +89,16 @@ def test_lock_and_manifest_name_the_version_that_it_started_from(first: Project,
     assert json.loads(inputs)["model.safetensors"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert json.loads((second.path / "data/start/version.json").read_text()) == {"version": "v1.0.0"}
     assert second.ok("git", "show", "HEAD:data/start.dvc")
-    changes = second.ok("fpplm", "diff", "v1", "v2")
+    changes = second.copy(tmp_path / "project").ok("fpplm", "diff", "v1", "v2")
     assert "model_sha256" in changes and "v1.0.0" in changes
     origin = json.loads((second.path / "build/model/origin.json").read_text())
     assert origin["starts"] == [start["model_sha256"]]
 
 
-def test_the_run_is_reproduced_from_the_same_start(second: Project) -> None:
-    assert "identical" in second.ok("fpplm", "reproduce", "v2")
+def test_the_run_is_reproduced_from_the_same_start(second: Project, tmp_path: Path) -> None:
+    project = second.copy(tmp_path / "project")
+    assert project.ok("fpplm", "reproduce", "v2").splitlines()[-1].startswith("identical: ")
+    assert not project.ok("git", "status", "--porcelain").strip()
 
 
 def test_dvc_repro_does_not_follow_what_is_promoted(second: Project, tmp_path: Path) -> None:
