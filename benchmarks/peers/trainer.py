@@ -25,6 +25,7 @@ from torch.utils.data import SequentialSampler
 from transformers import (
     AutoModelForTokenClassification,
     DataCollatorForTokenClassification,
+    PreTrainedModel,
     Trainer,
     TrainerCallback,
     TrainingArguments,
@@ -181,11 +182,11 @@ def train_peer(
     return Peer(dev, tags, calibration, epochs * words / clock.seconds, trained_at)
 
 
-def optimizer_of(model: torch.nn.Module, rate: float, head_rate: float) -> torch.optim.Optimizer:
+def optimizer_of(model: PreTrainedModel, rate: float, head_rate: float) -> torch.optim.Optimizer:
     """The Trainer's AdamW, with a separate learning rate for the head."""
     encoder = {id(p) for p in model.base_model.parameters()}
     head = [p for p in model.parameters() if id(p) not in encoder]
-    groups = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]
+    groups: list[dict[str, Any]] = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]
     return torch.optim.AdamW(groups, lr=rate, weight_decay=0.0, fused=True)
 
 
