@@ -13,6 +13,7 @@ GRAPHS = Path("build/onnx")
 BUNDLE = Path("bundle")
 METRICS = Path("metrics")
 REPORTS = Path("reports")
+EPOCHS = REPORTS / "training/epochs.csv"  # dev F1 of a training, written after each epoch
 SCRATCH = Path(".fpplm")
 TRAIN_LOCK = SCRATCH / "train.lock"  # held while a process trains in this project
 LAST_ERROR = SCRATCH / "error.txt"

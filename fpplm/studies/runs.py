@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from fpplm.pipeline.parent import WATCHED
-from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PARAMS, PREDICTIONS, REPORTS
+from fpplm.pipeline.paths import CORPUS, ENCODED, EPOCHS, METRICS, PARAMS, PREDICTIONS
 from fpplm.pipeline.start import PRODUCTION
 from fpplm.studies.ablation import PREPARE, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
@@ -33,7 +33,6 @@ from fpplm_core.files import read_json, whole_folder
 from fpplm_core.settings import yaml_text
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
-CURVE = REPORTS / "training/dvclive/plots/metrics/dev_f1.tsv"  # written by the training after each epoch
 PREPARED = SCRATCH / "prepared"
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
 WATCH_EVERY = 0.2  # seconds
@@ -137,11 +136,10 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
 
 
 def read_curve(folder: Path) -> list[float]:
-    """Dev F1 of each finished epoch of the training in this folder; a line that is still being written is left out."""
-    if not (folder / CURVE).exists():
-        return []
-    lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
-    return [float(row["dev_f1"]) for row in csv.DictReader((x for x in lines if x.endswith("\n")), delimiter="\t")]
+    """Dev F1 of each finished epoch of the training in this folder."""
+    file = folder / EPOCHS
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [float(row["dev_f1"]) for row in csv.DictReader(lines)]
 
 
 def should_prune(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:
