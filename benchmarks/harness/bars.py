@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from fpplm.studies.svg import svg
+
 WIDTH, LABEL, VALUE, ROW = 860, 260, 190, 22  # pixels: the whole, the names, the numbers, a row
 
 
@@ -26,11 +28,7 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], ours: str = "fpplm
                 'stroke="#b3423a" stroke-width="2"/>',
                 f'<text x="{WIDTH}" y="{y}" text-anchor="end">{text}</text>',
             ]
-    body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + ROW}" font-family="sans-serif" '
-        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
-    )
+    return svg(WIDTH, y + ROW, shapes)
 
 
 def _number(value: float) -> str:
