@@ -10,6 +10,7 @@ from dvc.repo import Repo
 from fpplm.intake import incoming
 from fpplm.pipeline.start import POINTER, PRODUCTION, tracked_folder
 from fpplm.registry.git import REMOTE, git, has_remote, is_repository, save, try_git
+from fpplm.registry.versions import push_bytes
 from fpplm_core.data.reading import DROPS, text_files
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.escaping import printable
@@ -83,12 +84,8 @@ def require_data(settings: Params) -> None:
 
 def push(pointer: Path) -> None:
     """Pushes the data, where DVC tracks them and has a remote, and then this branch. Raises RegistryError."""
-    try:
-        with Repo() as repo:
-            if pointer.exists() and repo.config["core"].get("remote"):
-                repo.push([str(pointer)])
-    except Exception as error:  # each storage library has its own
-        raise RegistryError("dvc push failed", got=str(error)) from None
+    if pointer.exists():
+        push_bytes([str(pointer)], do="")
     git("push", "--quiet", REMOTE, f"HEAD:refs/heads/{git('branch', '--show-current')}")
 
 
