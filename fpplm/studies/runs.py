@@ -49,10 +49,11 @@ class Usage(NamedTuple):
     diverged: bool = False
 
 
-def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watch) -> LedgerRow:
-    """Runs the stages of a cell in a scratch folder, with this number of threads (None: all cores).
+def run_here(cell: Cell, threads: int | None, facts: dict[str, Any], finished: list[LedgerRow]) -> LedgerRow:
+    """Runs the stages of a cell on this machine in a scratch folder, with this number of threads (None: all cores).
 
-    `facts` are further fields of its row. Raises FpplmError if a stage fails, with the end of its log.
+    It may be pruned by what has finished, also while it runs. `facts` are further fields of its row. Raises FpplmError
+    if a stage fails, with the end of its log.
     """
     folder = SCRATCH / cell.key
     shutil.rmtree(folder, ignore_errors=True)  # left by a killed run; resuming it would record too few seconds
@@ -62,18 +63,13 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
         (folder / part).symlink_to(data / part)
     write_params(cell, folder)
     training, *scoring = cell.modules
-    usage = run_stage_module(training, folder, threads, cell, watch)
+    usage = run_stage_module(training, folder, threads, cell, partial(should_prune, finished, cell))
     if not usage.pruned:
         for module in scoring:
             run_stage_module(module, folder, threads, cell)
     row = result(cell, folder, facts, usage)
     shutil.rmtree(folder)
     return row
-
-
-def run_here(cell: Cell, threads: int | None, facts: dict[str, Any], finished: list[LedgerRow]) -> LedgerRow:
-    """Runs a cell on this machine; it may be pruned by what has finished, also while it runs. Raises FpplmError."""
-    return run_cell(cell, threads, facts, partial(should_prune, finished, cell))
 
 
 def prepared(cell: Cell, threads: int | None) -> Path:
