@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce
+from fpplm.cli.common import announce
 from fpplm.cli.pipeline import Overrides
 from fpplm.cli.reading import (
     MisalignedOption,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Threads, Variant, load_segmenter
-from fpplm.cli.flow import require_project, run_flow
+from fpplm.cli.common import require_project, run_flow
 from fpplm.cli.reading import (
     EncodingOption,
     OnErrorOption,

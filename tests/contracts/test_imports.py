@@ -23,7 +23,7 @@ BY_COMPUTED_NAME = {
     *(Path(*module.split("."), "__init__.py") for module in BY_NAME),
     *(Path(*module.split(".")).with_suffix(".py") for module in BY_NAME),
     Path("fpplm_core/data/segmenter.py"),
-    Path("fpplm/cli/flow.py"),
+    Path("fpplm/cli/common.py"),
 }
 
 
