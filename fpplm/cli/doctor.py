@@ -28,7 +28,7 @@ def lines() -> Iterator[Line]:
     yield _runtime()
     yield "ray", version_of("ray") or "not installed; to use a cluster, install the extra ray of fpplm", None
     yield _devices()
-    yield _tool("git", "apt-get install git, or https://git-scm.com")
+    yield _git()
     if PARAMS.exists():
         yield from _template()
         yield _guarded(str(PARAMS), _params)
@@ -72,9 +72,9 @@ def _devices() -> Line:
     return "devices", f"{torch.get_num_threads()} CPU threads, {cuda}", None
 
 
-def _tool(name: str, advice: str) -> Line:
-    found = shutil.which(name)
-    return name, found or "not found", None if found else advice
+def _git() -> Line:
+    found = shutil.which("git")
+    return "git", found or "not found", None if found else "apt-get install git, or https://git-scm.com"
 
 
 def _template() -> Iterator[Line]:

@@ -128,7 +128,7 @@ def predict(
         require_format(input_format)
     require_files(inputs, output, str(sketch or STDIN))
     if part:
-        require_rereadable(inputs, "--shard")
+        require_rereadable(inputs)
     predictor = Predictor.load(
         bundle, device, variant, threads, load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )
