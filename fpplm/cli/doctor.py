@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +18,7 @@ Line = tuple[str, str, str | None]  # name, finding, advice (None if all is well
 
 
 def lines() -> Iterator[Line]:
-    yield _python()
+    yield "python", platform.python_version(), None
     if not any(map(version_of, PACKAGES)):  # a service: fpplm[serve]
         yield "pipeline", "not installed; to train, install the extra pipeline of fpplm", None
         yield _runtime()
@@ -37,12 +37,6 @@ def lines() -> Iterator[Line]:
     else:
         yield "project", "none in this folder", None
     yield _disk()
-
-
-def _python() -> Line:
-    found = ".".join(map(str, sys.version_info[:3]))
-    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return "python", found, None if good else "make PYTHON=python3.11 retrain"
 
 
 def _package(package: str) -> Line:
