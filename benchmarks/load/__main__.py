@@ -32,7 +32,7 @@ from fpplm_core.files import read_json
 SERVER, CALLERS = 0, 1  # cores
 MANY = 64  # users that keep the server busy
 SIMULATED = 200_000  # requests
-START = "from fpplm.cli.start import start; start()"
+START = "from fpplm.cli.entry import start; start()"
 OFFLINE = """
 import json, sys, time
 from pathlib import Path
