@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from fpplm.pipeline.changes import first_names
-from fpplm.pipeline.paths import BUNDLE, CORPUS, METRICS
+from fpplm.pipeline.paths import BUNDLE, COMPARISON, CORPUS, DATA_DIFF, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
-from fpplm.promotion.comparison import COMPARISON, compare
-from fpplm.promotion.data_changes import DATA_DIFF, kept_corpus, write_diff
+from fpplm.promotion.comparison import compare
+from fpplm.promotion.data_changes import kept_corpus, write_diff
 from fpplm.promotion.floors import open_gate, weak, worst
 from fpplm.promotion.overlap import measure_overlap
 from fpplm.registry import versions

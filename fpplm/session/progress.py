@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
-from fpplm.pipeline.paths import EPOCHS, REPORTS
+from fpplm.pipeline.paths import EPOCHS, REPORTS, STEPS
 from fpplm_core.files import write_text
 from fpplm_core.training.history import DevScore, TrainingHistory
 
@@ -44,7 +44,7 @@ class Display:
             rows.append(
                 ",".join([str(step), f"{lr:.8g}", *(f"{losses[name]:.6g}" if name in losses else "" for name in names)])
             )
-        write_text(CURVES / "steps.csv", "\n".join(rows) + "\n")
+        write_text(STEPS, "\n".join(rows) + "\n")
 
 
 def write_epochs(scores: Sequence[DevScore]) -> None:
