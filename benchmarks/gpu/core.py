@@ -153,7 +153,7 @@ def write_inputs(folder: Path) -> None:
 
     encoder = load_encoder(settings.model.encoder, settings.model.revision)
     table = encoder.get_input_embeddings().weight.detach()[torch.from_numpy(pieces)]
-    encoder.set_input_embeddings(nn.Embedding.from_pretrained(table, freeze=False))
+    encoder.set_input_embeddings(nn.Embedding.from_pretrained(table, freeze=False))  # type: ignore[no-untyped-call]
     encoder.config.vocab_size = len(pieces)
     encoder.half().save_pretrained(folder / "encoder")
 

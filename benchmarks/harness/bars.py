@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from fpplm.studies.svg import svg
+
 WIDTH, LABEL, VALUE, ROW = 860, 260, 190, 22  # pixels: the whole, the names, the numbers, a row
 
 
-def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], ours: str = "fpplm") -> str:
-    """*groups:* title → name → the lowest, the median and the highest value; names that begin with `ours` stand out."""
+def bars(groups: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """*groups:* title → name → the lowest, the median and the highest value; names that begin with fpplm stand out."""
     shapes, y = [], 0.0
     for title, group in groups.items():
         y += 1.5 * ROW
@@ -17,7 +19,7 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], ours: str = "fpplm
         scale = (WIDTH - LABEL - VALUE) / max(high for _, _, high in group.values())
         for name, (low, middle, high) in group.items():
             y += ROW
-            colour = "#2a7f62" if name.startswith(ours) else "#8a8a8a"
+            colour = "#2a7f62" if name.startswith("fpplm") else "#8a8a8a"
             text = f"{_number(middle)} [{_number(low)}, {_number(high)}]"
             shapes += [
                 f'<text x="0" y="{y}">{escape(name)}</text>',
@@ -26,11 +28,7 @@ def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], ours: str = "fpplm
                 'stroke="#b3423a" stroke-width="2"/>',
                 f'<text x="{WIDTH}" y="{y}" text-anchor="end">{text}</text>',
             ]
-    body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y + ROW}" font-family="sans-serif" '
-        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
-    )
+    return svg(WIDTH, y + ROW, shapes)
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from fpplm.studies.svg import svg
+
 WIDTH, HEIGHT, LEFT, RIGHT, EDGE = 860, 300, 60, 150, 40  # pixels of a panel
 
 
@@ -42,14 +44,11 @@ def figure(panels: Mapping[str, Curves], colours: Mapping[str, str], unit: str, 
 
     All curves of a panel have the same places.
     """
-    body = "\n".join(
+    shapes = (
         f'<g transform="translate(0 {number * HEIGHT})">{_panel(title, curves, colours, unit, step)}</g>'
         for number, (title, curves) in enumerate(panels.items())
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {max(1, len(panels)) * HEIGHT}" '
-        f'font-family="sans-serif" font-size="13" fill="#767676">\n{body}\n</svg>\n'
-    )
+    return svg(WIDTH, max(1, len(panels)) * HEIGHT, shapes)
 
 
 def _panel(title: str, curves: Curves, colours: Mapping[str, str], unit: str, step: int) -> str:

@@ -54,7 +54,7 @@ def prepare(folder: Path) -> int:
     # The peers know no word shapes: as token types they give 0, which training has shown as well.
     setattr(model, model.base_model_prefix, trained.encoder)
     if blueprint.first_shape is not None:
-        model.config.type_vocab_size = trained.encoder.embeddings.token_type_embeddings.num_embeddings
+        model.config.type_vocab_size = len(trained.encoder.get_parameter("embeddings.token_type_embeddings.weight"))
     model.classifier.load_state_dict(trained.head.state_dict())
     model.save_pretrained(folder / "hf")
     pretrained.load_tokenizer(settings.encoder, settings.revision).save_pretrained(folder / "hf")

@@ -32,7 +32,7 @@ from fpplm_core.files import read_json
 SERVER, CALLERS = 0, 1  # cores
 MANY = 64  # users that keep the server busy
 SIMULATED = 200_000  # requests
-START = "from fpplm.cli.start import start; start()"
+START = "from fpplm.cli.entry import start; start()"
 OFFLINE = """
 import json, sys, time
 from pathlib import Path
@@ -137,9 +137,9 @@ def offline(options: argparse.Namespace) -> float:
     return float(done.communicate()[0])
 
 
-def reloads(bundle: Path, times: int, pause: float) -> None:
-    """Seals a bundle anew, with another digest each time."""
-    for number in range(times):
+def reloads(bundle: Path, pause: float) -> None:
+    """Seals a bundle anew three times, with another digest each time."""
+    for number in range(3):
         time.sleep(pause)
         seal(bundle, {"scores": {}, "number": number})
 
@@ -157,7 +157,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         rounds["half"].append(load(server, options, MANY, rounds["full"][-1]["requests_per_s"] / 2))
         print(json.dumps({name: found[-1] for name, found in rounds.items()}), file=sys.stderr, flush=True)
     rate = statistics.median(one["requests_per_s"] for one in rounds["full"])
-    moving = load(server, options, MANY, rate / 2, lambda: reloads(bundle, 3, options.seconds / 4))
+    moving = load(server, options, MANY, rate / 2, lambda: reloads(bundle, options.seconds / 4))
     moving["taken"] = server.counts().get('fpplm_reloads_total{outcome="taken"}', 0)
     memory = []
     for _ in range(options.memory):

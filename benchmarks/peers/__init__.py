@@ -60,12 +60,13 @@ def install(name: str) -> None:
     shutil.rmtree(environment, ignore_errors=True)
     pins = _requirements(name)
     torch = re.findall(r"^torch==\S+", pins.read_text(), re.MULTILINE)
-    uv = [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--compile-bytecode"]
-    for command in (
+    uv: list[str | Path] = [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--compile-bytecode"]
+    commands: tuple[list[str | Path], ...] = (
         [sys.executable, "-m", "venv", environment],
         [python(name), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *torch, "-c", pins],
         [*uv, "--python", python(name), "-r", pins],
-    ):
+    )
+    for command in commands:
         subprocess.run(command, check=True, stderr=subprocess.PIPE, text=True)
 
 

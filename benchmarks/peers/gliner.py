@@ -28,7 +28,7 @@ def prepare(task: dict[str, Any]) -> tuple[dict[str, arm.Job], dict[str, Any]]:
     model = GLiNER.from_config({"model_name": str(Path(task["folder"], "hf"))}, map_location=task["device"])
     texts = tagging.plain(task)
 
-    def tag(texts: Any, size: int, threshold: float) -> list[Any]:
+    def tag(texts: Any, size: int, threshold: float) -> Any:
         return model.inference(texts, TYPES, threshold=threshold, batch_size=size)
 
     few = texts[:20]

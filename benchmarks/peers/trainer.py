@@ -12,26 +12,28 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import psutil
 import torch
 from datasets import Dataset
-from dvclive.live import Live
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 from torch.utils.data import SequentialSampler
 from transformers import (
     AutoModelForTokenClassification,
     DataCollatorForTokenClassification,
+    PreTrainedModel,
     Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
-from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS, REPORTS
+from fpplm.pipeline.paths import CORPUS, METRICS, PREDICTIONS
+from fpplm.session.progress import write_epochs
 from fpplm_core.data.corpus import load_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import calibration_error, calibration_gaps
@@ -46,6 +48,7 @@ from fpplm_core.params import load
 from fpplm_core.tagging.schemes import label_list, legal
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 from fpplm_core.tagging.viterbi import softmax
+from fpplm_core.training.history import DevScore
 from fpplm_core.training.length import epochs_of, warmup_of
 
 PIECES = 32  # pieces of train.batch_pieces that count as one sentence in the Trainer's batch
@@ -83,7 +86,7 @@ def main() -> None:
         head_rate=train.head_lr,
         warmup=warmup_of(train, epochs * steps),
         grouped=True,
-        live=Live(str(REPORTS / "training/dvclive"), save_dvc_exp=False, dvcyaml=None, report=None),
+        show=write_epochs,
     )
     scores = {}
     for split, tags in peer.tags.items():
@@ -111,12 +114,12 @@ def train_peer(
     head_rate: float | None = None,
     warmup: float = 0.0,
     grouped: bool = False,
-    live: Live | None = None,
+    show: Callable[[Sequence[DevScore]], None] = lambda _: None,
 ) -> Peer:
     """Trains, and tags these splits with the weights of the best epoch.
 
     The head learns at `head_rate` (None: at `rate`); `warmup` is a share of all steps; `grouped` sorts batches
-    by length, for less padding; `live` logs dev F1 by epoch.
+    by length, for less padding; `show` gets dev F1 by epoch, after each.
     """
     set_seed(seed)
     tokenizer = pretrained.load_tokenizer(settings.encoder, settings.revision)
@@ -124,11 +127,12 @@ def train_peer(
     sets = {split: tokenised(corpus[split], tokenizer, labels) for split in ("train", "dev", *splits)}
     model = AutoModelForTokenClassification.from_pretrained(encoder_source(settings.encoder), num_labels=len(labels))
 
+    curve: list[DevScore] = []
+
     def scores(prediction: Any) -> dict[str, float]:
         f1 = strict_f1(corpus["dev"], words_of(prediction, labels, corpus["dev"]))
-        if live:
-            live.log_metric("dev_f1", f1)
-            live.step += 1
+        curve.append(DevScore(trainer.state.global_step, f1))
+        show(curve)
         return {"f1": f1}
 
     with tempfile.TemporaryDirectory() as folder:
@@ -181,11 +185,11 @@ def train_peer(
     return Peer(dev, tags, calibration, epochs * words / clock.seconds, trained_at)
 
 
-def optimizer_of(model: torch.nn.Module, rate: float, head_rate: float) -> torch.optim.Optimizer:
+def optimizer_of(model: PreTrainedModel, rate: float, head_rate: float) -> torch.optim.Optimizer:
     """The Trainer's AdamW, with a separate learning rate for the head."""
     encoder = {id(p) for p in model.base_model.parameters()}
     head = [p for p in model.parameters() if id(p) not in encoder]
-    groups = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]
+    groups: list[dict[str, Any]] = [{"params": list(model.base_model.parameters())}, {"params": head, "lr": head_rate}]
     return torch.optim.AdamW(groups, lr=rate, weight_decay=0.0, fused=True)
 
 

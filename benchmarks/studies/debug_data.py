@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from itertools import zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Spacy:
 
         vocab, found = Vocab(), DocBin(attrs=["ENT_IOB", "ENT_TYPE", "SENT_START"])
         sentences = [s for s in corpus.splits[split] if not is_document(s)]
-        for sentence, behind in zip_longest(sentences, sentences[1:], fillvalue=[]):
+        for sentence, behind in pairwise([*sentences, []]):
             if sentence is corpus.crossing:
                 continue
             rows = [*sentence, *behind] if behind and behind is corpus.crossing else sentence

@@ -108,7 +108,8 @@ class Study:
             Split(folder / f"{name}.conll", builder) for name in ("train", "dev", "test")
         )
         labels = label_list(types_of(sentence.tags for sentence in self.train.sentences), INNER_SCHEME)
-        self.blueprint = Blueprint(labels, builder.first_shape_type, mask_id, [])
+        mask = builder.filler if mask_id is None else mask_id
+        self.blueprint = Blueprint(labels, builder.first_shape_type, mask, [])
         self.encoder = pretrained.load_encoder(settings.encoder, settings.revision).eval()
         blocks = self.encoder.encoder.layer
         self.encoder.encoder.layer, self.blocks = blocks[:frozen], blocks[frozen:]

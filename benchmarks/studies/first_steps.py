@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from fpplm.session.checkpoint import run_inputs
 from fpplm.session.training import start
 from fpplm_core.params import load
 from fpplm_core.training.frozen import train_frozen
@@ -20,7 +19,6 @@ STEPS = 200
 
 def main() -> None:
     settings, history = load(), TrainingHistory()
-    run_inputs()
     run = start(settings.model, settings.train, settings.technique, False, torch.device("cpu"))
     print(f"{len(run.data.windows)} windows, {run.loop.steps} steps")
     most = own_memory_mb()

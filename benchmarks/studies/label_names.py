@@ -28,10 +28,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness import ledger
 from benchmarks.harness.curves import Mean
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.few_sentences import Study
+from fpplm_core.files import append_json_line, read_json_lines
 from fpplm_core.model import pretrained
 from fpplm_core.model.descriptions import add_descriptions, encode_descriptions
 from fpplm_core.model.tagger import Tagger
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    done = {(r["corpus"], r["training"], r["mentions"], r["seed"], r["arm"]) for r in ledger.read(FILE)}
+    done = {(r["corpus"], r["training"], r["mentions"], r["seed"], r["arm"]) for r in read_json_lines(FILE)}
     for corpus in given.corpus or CORPORA:
         study = FewMentions(given.folder / corpus)
         for place in itertools.product(TRAININGS, MENTIONS, range(1, given.seeds + 1), ARMS):
@@ -149,8 +149,9 @@ def main() -> None:
                 training, mentions, seed, arm = place
                 row = {"corpus": corpus, "seed": seed, "training": training, "mentions": mentions, "arm": arm}
                 row |= study.result(arm, training, mentions, seed)
-                ledger.append(FILE, row)
-    print(table(ledger.read(FILE)))
+                print(row, flush=True)
+                append_json_line(FILE, row)
+    print(table(read_json_lines(FILE)))
 
 
 if __name__ == "__main__":

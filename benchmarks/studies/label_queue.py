@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.harness import ledger
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.few_sentences import Study, Trained, logits_of
 from fpplm.prediction.formats import of_sentence
@@ -30,6 +29,7 @@ from fpplm.queue import candidates as queue
 from fpplm.queue.candidates import Pool
 from fpplm.queue.selection import choose
 from fpplm_core.evaluation.metrics import micro_f1
+from fpplm_core.files import append_json_line, read_json_lines
 
 FILE = RESULTS / "label-queue.jsonl"
 START, STEP, ROUNDS, POOL = 100, 100, 3, 900  # sentences; rounds
@@ -90,12 +90,13 @@ def main() -> None:
     for seed in range(1, given.seeds + 1):
         for arm in given.arm or ARMS:
             place = {"corpus": given.name, "arm": arm, "seed": seed}
-            done = sum(place.items() <= row.items() for row in ledger.read(FILE))
+            done = sum(place.items() <= row.items() for row in read_json_lines(FILE))
             if done > ROUNDS:
                 continue
             for number, result in enumerate(islice(study.rounds(arm, seed), ROUNDS + 1)):
                 if number >= done:
-                    ledger.append(FILE, place | result)
+                    print(place | result, flush=True)
+                    append_json_line(FILE, place | result)
 
 
 if __name__ == "__main__":

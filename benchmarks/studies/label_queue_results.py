@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import curves, ledger
+from benchmarks.harness import curves
 from benchmarks.harness.curves import Mean
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.label_queue import ARMS, FILE, ROUNDS, START, STEP
+from fpplm_core.files import read_json_lines
 
 FIGURE = RESULTS / "label-queue.svg"
 COLOURS = {"random": "#8a8a8a", "uncertainty": "#b3423a", "queue": "#2a7f62"}
@@ -65,7 +66,7 @@ def figure(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    rows = ledger.read(FILE)
+    rows = read_json_lines(FILE)
     print(table(rows))
     FIGURE.write_text(figure(rows), encoding="utf-8")
 

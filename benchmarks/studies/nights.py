@@ -27,13 +27,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import ledger
 from benchmarks.harness.machine import RESULTS
 from fpplm_core.data.formats import get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import FpplmError
-from fpplm_core.files import read_json
+from fpplm_core.files import append_json_line, read_json, read_json_lines
 from fpplm_core.settings import read_yaml, yaml_text
 from fpplm_core.tagging.spans import spans_from_tags
 
@@ -60,11 +59,12 @@ class Study:
         """Every night of an arm that has no result yet."""
         for night in range(nights + 1):
             row = {"corpus": self.corpus, "techniques": self.techniques, "seed": self.seed, "arm": arm, "night": night}
-            if any(row.items() <= other.items() for other in ledger.read(FILE)):
+            if any(row.items() <= other.items() for other in read_json_lines(FILE)):
                 continue
             every = ARMS[arm]
             row |= read_json(self.trained(night - night % every if every else 0, night) / "result.json")
-            ledger.append(FILE, row)
+            print(row, flush=True)
+            append_json_line(FILE, row)
 
     def trained(self, first: int, night: int) -> Path:
         """The folder of the night's training in the chain that started cold on night `first`; arms share it."""

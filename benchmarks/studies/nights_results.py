@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import curves, ledger
+from benchmarks.harness import curves
 from benchmarks.harness.curves import Mean
 from benchmarks.harness.machine import RESULTS
 from benchmarks.studies.nights import CORPORA, FILE
+from fpplm_core.files import read_json_lines
 
 FIGURE = RESULTS / "nights.svg"
 COLOURS = {"cold": "#8a8a8a", "warm": "#b3423a", "cold every 5": "#2a7f62"}
@@ -65,7 +66,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main() -> None:
-    rows = ledger.read(FILE)
+    rows = read_json_lines(FILE)
     print(table(rows))
     FIGURE.write_text(figure(rows), encoding="utf-8")
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from fpplm.studies.svg import svg
 from fpplm_core.data.formats import get
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -126,11 +127,7 @@ def plot(results: Mapping[str, Mapping[str, Any]]) -> str:
         lines = {stage: [results[size][stage][name] for size in sizes] for stage in STAGES}
         shapes.append(f'<text x="{left}" y="20" font-weight="bold">{title}</text>')
         shapes += panel([int(size) for size in sizes], lines, left, width)
-    body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
-    )
+    return svg(WIDTH, HEIGHT, shapes)
 
 
 def short(size: int) -> str:

@@ -19,7 +19,7 @@ from benchmarks.harness import machine
 from benchmarks.harness.arm import peak_bytes
 from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import open_bundle
-from fpplm_core.serving.onnx_session import open_session
+from fpplm_core.serving.onnx_session import Session, open_session
 from fpplm_core.serving.padded_session import PaddedSession
 
 COMPARED = 100  # one shape in so many
@@ -37,7 +37,7 @@ def main() -> None:
     variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
     graph, exact_graph = (bundle.read(bundle.config.graphs[name]) for name in (variant, "fp32"))
     if options.device == "cpu":
-        session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu")
+        session: Session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu")
     else:
         session = open_session(graph, options.device)
     exact = open_session(exact_graph, "cpu")

@@ -42,7 +42,7 @@ def main() -> None:
         settings = changed(read_yaml(PARAMS), {**CHANGES, "data.path": str(OUTPUT / name)}, name)
         others = [source / other for other in SENTENCES if other != name]
         with show_progress(name):
-            record = pretrain(Params.parse(settings, name), others, [], STEPS, out)
+            record = pretrain(Params.parse(settings, name), others, [], STEPS, out, [], None)
         for row in record.corpora:
             print(name, row.name, row.sentences, row.left_out, row.steps, f"{row.dev_f1:.4f}", flush=True)
 

@@ -37,7 +37,7 @@ def sentences(folder: Path) -> Iterator[Sentence]:
 
 def joined(words: Iterable[str]) -> tuple[str, list[Range]]:
     """The words as text is written, and the place of each in it."""
-    text, places = "", []
+    text, places = "", list[Range]()
     for word in words:
         if text and not (
             NO_BLANK_BEFORE.fullmatch(word)

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,7 +42,7 @@ def run(tmp_path: Path, jobs: str) -> tuple[list[dict[str, Any]], subprocess.Com
     return [json.loads(line) for line in ended.stdout.splitlines()], ended
 
 
-def test_an_arm_says_what_it_is_and_answers_each_job(tmp_path: Path):
+def test_an_arm_says_what_it_is_and_answers_each_job(tmp_path: Path) -> None:
     (ready, *answers), ended = run(tmp_path, "corpus\ncorpus\n")
     assert ready["jobs"] == ["corpus", "broken"]
     assert ready["batch"] == 8
@@ -53,7 +55,7 @@ def test_an_arm_says_what_it_is_and_answers_each_job(tmp_path: Path):
 
 
 @pytest.mark.parametrize("found", ["cuda", "CUDAExecutionProvider", "cpu", "CPUExecutionProvider"])
-def test_no_arm_reports_another_device(found: str):
+def test_no_arm_reports_another_device(found: str) -> None:
     for wanted in ("cpu", "cuda"):
         if wanted in found.lower():
             arm.require_device(wanted, found)
@@ -62,14 +64,14 @@ def test_no_arm_reports_another_device(found: str):
                 arm.require_device(wanted, found)
 
 
-def test_an_exception_ends_the_arm(tmp_path: Path):
+def test_an_exception_ends_the_arm(tmp_path: Path) -> None:
     (_, *answers), ended = run(tmp_path, "corpus\nbroken\ncorpus\n")
     assert len(answers) == 1
     assert ended.returncode != 0
     assert "ZeroDivisionError" in ended.stderr
 
 
-def test_an_unknown_job_ends_the_arm(tmp_path: Path):
+def test_an_unknown_job_ends_the_arm(tmp_path: Path) -> None:
     (_, *answers), ended = run(tmp_path, "nothing\n")
     assert not answers
     assert ended.returncode != 0
@@ -79,11 +81,11 @@ def test_an_unknown_job_ends_the_arm(tmp_path: Path):
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A clock that stands still until a test moves it."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(arm.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
     return clock
 
 
-def test_the_fastest_size_counts_its_better_run(clock: SimpleNamespace):
+def test_the_fastest_size_counts_its_better_run(clock: SimpleNamespace) -> None:
     seconds = {1: [5.0, 5.0], 8: [9.0, 2.0], 32: [3.0, 3.0]}  # the first run of 8 is slow, as a cold one is
 
     def tag(size: int) -> None:
@@ -93,7 +95,7 @@ def test_the_fastest_size_counts_its_better_run(clock: SimpleNamespace):
     assert not any(seconds.values())
 
 
-def test_latency_in_ms(clock: SimpleNamespace):
+def test_latency_in_ms(clock: SimpleNamespace) -> None:
     def tag(text: str) -> None:
         clock.now += len(text) / 1000
 
@@ -102,7 +104,7 @@ def test_latency_in_ms(clock: SimpleNamespace):
     assert found == {"median_ms": pytest.approx(50.5), "p95_ms": pytest.approx(96)}
 
 
-def test_taggers_share_their_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_taggers_share_their_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "texts.json").write_text(json.dumps([["New", "York"], ["no"]]))
     task = {"folder": str(tmp_path)}
     assert tagging.words(task) == [["New", "York"], ["no"]]
@@ -110,7 +112,7 @@ def test_taggers_share_their_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(arm, "fastest", lambda run, sizes: [run(size) for size in sizes] and sizes[-1])
     called = []
 
-    def tag(texts: list[str], size: int) -> list[list[str]]:
+    def tag(texts: Sequence[str], size: int) -> list[list[str]]:
         called.append((len(texts), size))
         return [text.split()[:-1] for text in texts]
 
@@ -121,7 +123,7 @@ def test_taggers_share_their_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert called == [(2, 1), (2, 8), (2, 32), (2, 32), (1, 1), (1, 1)]
 
 
-def test_every_peer_has_an_arm_and_exact_versions():
+def test_every_peer_has_an_arm_and_exact_versions() -> None:
     assert peers.NAMES == ("flair", "gliner", "optimum", "spacy")
     for name in peers.NAMES:
         assert peers.script(name).exists()
@@ -132,7 +134,7 @@ def test_every_peer_has_an_arm_and_exact_versions():
 
 def test_a_peer_that_fails_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.setattr(peers, "ENVIRONMENTS", tmp_path)
 
     def install(name: str) -> None:

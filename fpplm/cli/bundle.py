@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fpplm.cli.flow import announce
+from fpplm.cli.common import announce
 from fpplm.cli.reading import (
     MisalignedOption,
     OverlapOption,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce
+from fpplm.cli.common import announce
 from fpplm.cli.pipeline import Overrides
 from fpplm.cli.reading import (
     MisalignedOption,
@@ -22,18 +22,9 @@ from fpplm.cli.reading import (
     as_column,
     naming_options,
 )
-from fpplm_core.errors import DataError
 from fpplm_core.escaping import printable
 
 app = typer.Typer()
-
-
-def make_folder(path: Path) -> None:
-    """Raises DataError if there can be no folder of this name."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot be a folder ({error.strerror})", where=str(path), do="name another") from None
 
 
 @app.command(epilog="Example: fpplm check train.conll --dev dev.conll --docs pages/")
@@ -57,10 +48,12 @@ def check(
     from fpplm_core.data.notes import Notes
     from fpplm_core.data.reading import corpus_of_files
     from fpplm_core.errors import CheckFailed
+    from fpplm_core.files import making
 
     settings, notes = settings_here(overrides or []), Notes()
     if docs is not None:
-        make_folder(docs)
+        with making(docs):
+            docs.mkdir(parents=True, exist_ok=True)
     given = {"train": files, "dev": [dev] if dev else [], "test": [test] if test else []}
     with tempfile.TemporaryDirectory() as folder:
         splits = {split: paths for split, paths in given.items() if paths}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
-from fpplm.cli.flow import bundle_named
+from fpplm.cli.common import bundle_named
 from fpplm.promotion.data_changes import diff_data
 from fpplm.registry.lineage import Lineage
 from fpplm.report.console import comparison_section

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +18,7 @@ Line = tuple[str, str, str | None]  # name, finding, advice (None if all is well
 
 
 def lines() -> Iterator[Line]:
-    yield _python()
+    yield "python", platform.python_version(), None
     if not any(map(version_of, PACKAGES)):  # a service: fpplm[serve]
         yield "pipeline", "not installed; to train, install the extra pipeline of fpplm", None
         yield _runtime()
@@ -28,7 +28,7 @@ def lines() -> Iterator[Line]:
     yield _runtime()
     yield "ray", version_of("ray") or "not installed; to use a cluster, install the extra ray of fpplm", None
     yield _devices()
-    yield _tool("git", "apt-get install git, or https://git-scm.com")
+    yield _git()
     if PARAMS.exists():
         yield from _template()
         yield _guarded(str(PARAMS), _params)
@@ -37,12 +37,6 @@ def lines() -> Iterator[Line]:
     else:
         yield "project", "none in this folder", None
     yield _disk()
-
-
-def _python() -> Line:
-    found = ".".join(map(str, sys.version_info[:3]))
-    good = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return "python", found, None if good else "make PYTHON=python3.11 retrain"
 
 
 def _package(package: str) -> Line:
@@ -72,9 +66,9 @@ def _devices() -> Line:
     return "devices", f"{torch.get_num_threads()} CPU threads, {cuda}", None
 
 
-def _tool(name: str, advice: str) -> Line:
-    found = shutil.which(name)
-    return name, found or "not found", None if found else advice
+def _git() -> Line:
+    found = shutil.which("git")
+    return "git", found or "not found", None if found else "apt-get install git, or https://git-scm.com"
 
 
 def _template() -> Iterator[Line]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fpplm.cli.bundle import AllowLinks, Digest
-from fpplm.cli.flow import bundle_named
+from fpplm.cli.common import bundle_named
 from fpplm.terminal.tables import Section, as_text
 from fpplm_core.errors import CheckFailed
 

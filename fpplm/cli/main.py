@@ -11,7 +11,7 @@ import typer
 
 import fpplm_core
 from fpplm.cli import bundle, data, drift, pipeline, predict, pretrain, proof, queue, schedule, serve, versions
-from fpplm.cli.flow import announce, require_project
+from fpplm.cli.common import announce, require_project
 from fpplm.cli.reading import naming_options
 from fpplm_core.escaping import printable
 

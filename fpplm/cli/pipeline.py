@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce, require_project, run_flow
+from fpplm.cli.common import announce, require_project, run_flow
 from fpplm.project.lock import Busy
 from fpplm_core.errors import DataError, FpplmError
 

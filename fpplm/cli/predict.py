@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from fpplm.cli.bundle import AllowLinks, BundlePath, Device, Digest, Segmentation, Threads, Variant, load_segmenter
-from fpplm.cli.flow import require_project, run_flow
+from fpplm.cli.common import require_project, run_flow
 from fpplm.cli.reading import (
     EncodingOption,
     OnErrorOption,
@@ -128,7 +128,7 @@ def predict(
         require_format(input_format)
     require_files(inputs, output, str(sketch or STDIN))
     if part:
-        require_rereadable(inputs, "--shard")
+        require_rereadable(inputs)
     predictor = Predictor.load(
         bundle, device, variant, threads, load_segmenter(segmenter), digest=digest, allow_links=allow_links
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce, bundle_named, require_project
+from fpplm.cli.common import announce, bundle_named, require_project
 from fpplm_core.errors import ParamsError
 from fpplm_core.escaping import printable
 

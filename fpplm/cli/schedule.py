@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fpplm.cli.flow import announce, require_project
+from fpplm.cli.common import announce, require_project
 from fpplm.cli.pipeline import ColdEvery, Notify, Overrides
 from fpplm.project.lock import Busy
 

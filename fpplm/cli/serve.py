@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fpplm.cli.bundle import AllowLinks, Device, Digest, Segmentation, Variant, load_segmenter
-from fpplm.cli.flow import announce, require_project
+from fpplm.cli.common import announce, require_project
 from fpplm.service.limits import Limits
 from fpplm_core.errors import ParamsError
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fpplm.cli.flow import announce, require_project
+from fpplm.cli.common import announce, require_project
 from fpplm_core.escaping import printable
 from fpplm_core.files import making
 

@@ -8,8 +8,10 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from fpplm.intake import incoming
+from fpplm.pipeline.dvc import using_dvc
 from fpplm.pipeline.start import POINTER, PRODUCTION, tracked_folder
 from fpplm.registry.git import REMOTE, git, has_remote, is_repository, save, try_git
+from fpplm.registry.versions import push_bytes
 from fpplm_core.data.reading import DROPS, text_files
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.escaping import printable
@@ -46,14 +48,11 @@ def take_in(settings: Params, commit: bool) -> list[str]:
         kept = f"taken in, {file.sentences} sentences" if file.accepted else "quarantined"
         print(printable("; ".join(filter(None, (f"{file.name}: {kept}", file.reason, file.note)))), flush=True)
     for one in filter(Path.exists, (pointer, *others)):
-        try:
-            with Repo() as repo:
-                if read_yaml(one).get("deps"):
-                    repo.update([str(one)])
-                else:
-                    repo.add([str(one.with_suffix(""))])
-        except (DvcException, OSError) as error:
-            raise RegistryError("DVC cannot update the data", where=str(one), got=str(error)) from None
+        with using_dvc("update the data", one) as repo:
+            if read_yaml(one).get("deps"):
+                repo.update([str(one)])
+            else:
+                repo.add([str(one.with_suffix(""))])
     if paths:
         taken = [file.name for file in found if file.accepted]
         save(paths, f"Data: {', '.join(taken) or settings.data.path}")
@@ -83,12 +82,8 @@ def require_data(settings: Params) -> None:
 
 def push(pointer: Path) -> None:
     """Pushes the data, where DVC tracks them and has a remote, and then this branch. Raises RegistryError."""
-    try:
-        with Repo() as repo:
-            if pointer.exists() and repo.config["core"].get("remote"):
-                repo.push([str(pointer)])
-    except Exception as error:  # each storage library has its own
-        raise RegistryError("dvc push failed", got=str(error)) from None
+    if pointer.exists():
+        push_bytes([str(pointer)], do="")
     git("push", "--quiet", REMOTE, f"HEAD:refs/heads/{git('branch', '--show-current')}")
 
 

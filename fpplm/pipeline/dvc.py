@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fpplm_core.errors import ParamsError
+from fpplm_core.errors import ParamsError, RegistryError
 from fpplm_core.settings import read_yaml
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ def open_repo() -> Iterator[Repo]:
         raise _unreadable(error) from None
     with repo:
         yield repo
+
+
+@contextmanager
+def using_dvc(purpose: str, where: Path) -> Iterator[Repo]:
+    """The DVC repository of this folder. Raises RegistryError if DVC fails in the block."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except (DvcException, OSError) as error:
+        raise RegistryError(f"DVC cannot {purpose}", where=str(where), got=str(error)) from None
 
 
 def _unreadable(error: Exception) -> ParamsError:

@@ -21,10 +21,10 @@ SHOWN = 3  # tags that an error shows
 Gold = tuple[list[Sentence], list[list[Span]]]
 
 
-def read_gold(file: Path, kind: str, options: Options, labels: Sequence[str], scheme: str, mend: str) -> Gold:
+def read_gold(file: Path, kind: str, options: Options, labels: Sequence[str], scheme: str, repair: str) -> Gold:
     """The sentences of an annotated file and the spans that their tags hold.
 
-    `labels` are those of the bundle; `scheme` is auto or a key of SCHEMES; `mend` says how illegal transitions are
+    `labels` are those of the bundle; `scheme` is auto or a key of SCHEMES; `repair` says how illegal transitions are
     read: refuse, conlleval or discard. The scheme, illegal transitions and types that the bundle lacks are noted.
 
     Raises DataError if the file cannot be read, or has tags that are not of the scheme or of the bundle's task.
@@ -42,9 +42,9 @@ def read_gold(file: Path, kind: str, options: Options, labels: Sequence[str], sc
             raise DataError("the sentence is too long", where=sentence.place, do=do)
     if holds_tags and not of_words:
         own = _scheme_of(sentences, file, scheme, options.notes)
-        _note_illegal(sentences, own, mend, options.notes, also_iob2=scheme == "auto")
-        if mend == "discard":
-            sentences = [replace(s, tags=tuple(repair_tags(s.tags, own, mend))) for s in sentences]
+        _note_illegal(sentences, own, repair, options.notes, also_iob2=scheme == "auto")
+        if repair == "discard":
+            sentences = [replace(s, tags=tuple(repair_tags(s.tags, own, repair))) for s in sentences]
     elif of_words and (not holds_tags or scheme not in ("auto", "TAGS")):
         do = "give a file with the tag of each word"
         raise DataError("mentions, but this bundle tags every word", where=str(file), do=do)
@@ -78,20 +78,20 @@ def _scheme_of(sentences: Sequence[Sentence], file: Path, scheme: str, notes: No
     return scheme
 
 
-def _note_illegal(sentences: Sequence[Sentence], scheme: str, mend: str, notes: Notes, also_iob2: bool) -> None:
+def _note_illegal(sentences: Sequence[Sentence], scheme: str, repair: str, notes: Notes, also_iob2: bool) -> None:
     """Notes illegal transitions. Raises DataError for tags that are not of the scheme.
 
     IOB1 and IO allow nearly everything: with `also_iob2`, where even these are violated, IOB2 is as likely meant.
     """
     bad = [(sentence, fault) for sentence in sentences for fault in tag_errors(sentence.tags, scheme)]
-    refused = [row for row in bad if mend == "refuse" or not row[1].transition]
+    refused = [row for row in bad if repair == "refuse" or not row[1].transition]
     if refused:
         sentence, fault = refused[0]
         do = "correct it, or name the scheme (data.scheme)"
         do += " or the reading of illegal transitions (data.repair)" if fault.transition else ""
         got = f"{len(refused)} such tag(s) in the file"
         raise DataError(fault.reason, where=_place(sentence, fault), got=got, do=do)
-    how = "read as conlleval does" if mend == "conlleval" else "entities with one are left out"
+    how = "read as conlleval does" if repair == "conlleval" else "entities with one are left out"
     nearest = ["IOB2"] if also_iob2 and bad and scheme in ("IOB1", "IO") else []
     for name in (scheme, *nearest):
         for sentence in sentences:

@@ -38,7 +38,7 @@ def read(name: str, kind: str, options: Options, encoding: str = UTF8) -> Iterat
     place. Raises DataError if nothing behind an error can be read.
     """
     if kind == "auto":
-        kind = _told(name, options.notes)
+        kind = _kind_of(name, options.notes)
     if kind == "text":
         found = track(_read_text(name, options, encoding), *_lines_in(name))
     elif kind == "jsonl":
@@ -110,7 +110,7 @@ def _words_of(found: Placed) -> int:
     return len(found[1].words) if isinstance(found[1], SegmentedText) else 0
 
 
-def _told(name: str, notes: Notes) -> str:
+def _kind_of(name: str, notes: Notes) -> str:
     suffix = Path(name).suffix.lower()
     if name == STDIN or (suffix in TEXT_SUFFIXES and not Path(name).is_dir()):
         return "text"

@@ -172,9 +172,9 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
 
 
-def require_rereadable(names: Iterable[str], option: str) -> None:
+def require_rereadable(names: Iterable[str]) -> None:
     """Raises ParamsError for an input that can be read only once."""
     for name in names:
         if is_pipe(name):
             got = "standard input" if name == STDIN else name
-            raise ParamsError("an input that cannot be read twice", where=option, got=got, do="name regular files")
+            raise ParamsError("an input that cannot be read twice", where="--shard", got=got, do="name regular files")

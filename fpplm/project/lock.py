@@ -68,15 +68,12 @@ def _lock(file: Path, busy: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     SCRATCH.mkdir(exist_ok=True)
-    lock = FileLock(file)
     try:
-        lock.acquire(timeout=0)
+        held = FileLock(file).acquire(timeout=0)
     except Timeout:
         raise WorkspaceBusy(busy, where=str(Path.cwd()), do="wait until it ends") from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def owner() -> str:

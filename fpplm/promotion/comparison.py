@@ -30,7 +30,6 @@ from fpplm_core.params import Params
 from fpplm_core.serving import Predictor
 from fpplm_core.tagging.spans import types_of
 
-COMPARISON = paths.REPORTS / "comparison.json"
 TIMED = 500  # sentences in a speed measurement
 EXAMPLES = 20
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fpplm.pipeline.dvc import open_repo
-from fpplm.pipeline.paths import BUNDLE, CORPUS, REPORTS
+from fpplm.pipeline.paths import BUNDLE, CORPUS, DATA_DIFF
 from fpplm.registry.copies import copy_of
 from fpplm.registry.versions import commit_of, resolve
 from fpplm_core.data.diff import DataDiff, diff_corpora
 from fpplm_core.errors import DataError, RegistryError
 from fpplm_core.files import write_record
 
-DATA_DIFF = REPORTS / "data_diff.json"  # of the last comparison: from the version in production to the new bundle
 EXAMPLES = 20  # of each kind in each split
 
 

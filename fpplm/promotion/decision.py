@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from fpplm.pipeline.paths import BUNDLE, CORPUS, METRICS
+from fpplm.pipeline.changes import first_names
+from fpplm.pipeline.paths import BUNDLE, COMPARISON, CORPUS, DATA_DIFF, METRICS
 from fpplm.project.overrides import keep_overrides
 from fpplm.promotion import history
-from fpplm.promotion.comparison import COMPARISON, compare
-from fpplm.promotion.data_changes import DATA_DIFF, kept_corpus, write_diff
+from fpplm.promotion.comparison import compare
+from fpplm.promotion.data_changes import kept_corpus, write_diff
 from fpplm.promotion.floors import open_gate, weak, worst
 from fpplm.promotion.overlap import measure_overlap
 from fpplm.registry import versions
@@ -157,7 +158,7 @@ def require_unchanged(made_of: Lineage) -> None:
     changes = made_of.diff(Lineage.of(load()))
     if other := [change.name for change in changes if change.kind in ("parameters", "data", "start")]:
         do = "restore them (fpplm diff shows them), run fpplm retrain, then fpplm promote"
-        raise DataError("changed since the bundle was made", where=", ".join(other[:5]), do=do)
+        raise DataError("changed since the bundle was made", where=first_names(other), do=do)
 
 
 def promote_by_hand(settings: Params, version: str | None, why: str) -> str:

@@ -34,31 +34,27 @@ def reproduce(version: str) -> str:
         FpplmError: a stage failed, the scores differ from the registered ones, or another reproduction is running.
     """
     with reproduction_lock():
-        return reproduce_locked(version)
-
-
-def reproduce_locked(version: str) -> str:
-    """As `reproduce`, whose lock the caller holds."""
-    fetch()
-    name = resolve(version)
-    wanted = manifest_of(name)
-    require_stages(name, wanted["fpplm"])
-    folder = clone(name)
-    for change in Lineage.from_manifest(wanted).diff(Lineage.of_environment()):
-        if change.kind in ("environment", "packages"):
-            print(f"the environment differs: {change.name} was {change.before}, is {change.after}", flush=True)
-    trained = read_json(folder / METRICS / "train.json")
-    set_values(folder / PARAMS, [f"train.precision={trained['precision']}"])  # it may have been chosen by measurement
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    command = [sys.executable, "-m", "dvc", "repro", "--quiet", "--force", "--no-run-cache"]  # the stages speak
-    threads = str(trained["threads"])  # sums round differently with another number of threads
-    variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": threads}
-    done = subprocess.run(command, cwd=folder, env=variables, check=False)
-    if done.returncode:
-        raise FpplmError(
-            "a stage failed", where=str(folder), got=f"exit code {done.returncode}", do="see its message above"
-        )
-    return verdict(wanted, open_bundle(folder / BUNDLE, allow_links=True).manifest)
+        fetch()
+        name = resolve(version)
+        wanted = manifest_of(name)
+        require_stages(name, wanted["fpplm"])
+        folder = clone(name)
+        for change in Lineage.from_manifest(wanted).diff(Lineage.of_environment()):
+            if change.kind in ("environment", "packages"):
+                print(f"the environment differs: {change.name} was {change.before}, is {change.after}", flush=True)
+        trained = read_json(folder / METRICS / "train.json")
+        precision = trained["precision"]  # it may have been chosen by measurement
+        set_values(folder / PARAMS, [f"train.precision={precision}"])
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        command = [sys.executable, "-m", "dvc", "repro", "--quiet", "--force", "--no-run-cache"]  # the stages speak
+        threads = str(trained["threads"])  # sums round differently with another number of threads
+        variables = os.environ | {"PATH": path, "OMP_NUM_THREADS": threads}
+        done = subprocess.run(command, cwd=folder, env=variables, check=False)
+        if done.returncode:
+            raise FpplmError(
+                "a stage failed", where=str(folder), got=f"exit code {done.returncode}", do="see its message above"
+            )
+        return verdict(wanted, open_bundle(folder / BUNDLE, allow_links=True).manifest)
 
 
 def require_stages(version: str, made_by: str) -> None:

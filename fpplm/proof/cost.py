@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fpplm.pipeline.paths import BUNDLE, REPORTS
+from fpplm.pipeline.paths import BUNDLE, TIMINGS
 from fpplm.pipeline.timing import TimingReport
 from fpplm.promotion.history import runs
 from fpplm_core.errors import FpplmError
@@ -44,7 +44,7 @@ def serving_cost(digest: str) -> dict[str, float]:
     try:
         if open_bundle(BUNDLE, allow_links=True).manifest["digest"] != digest:
             return {}
-        timings = read_record(REPORTS / "timings" / "verify.json", TimingReport).runs
+        timings = read_record(TIMINGS, TimingReport).runs
     except FpplmError:
         return {}
     costs = {f"{timing.variant} on {timing.device}": timing.cpu_s_per_million_words for timing in timings}

@@ -9,7 +9,7 @@ the two: the sum divided by the square root of the number of words.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,7 @@ class Candidate:
     doubts: Doubts
 
 
-def rate(text: SegmentedText, spans: ScoredSpans, logits: NDArray[np.float32], labels: list[str]) -> Candidate:
+def rate(text: SegmentedText, spans: ScoredSpans, logits: NDArray[np.float32], labels: Sequence[str]) -> Candidate:
     """A text of one word or more, with the errors to expect in it. *Shape:* logits (words, K); `labels` K, O first."""
     chances = softmax(logits)
     wrong = 1.0 - chances[:, 0].astype(float)  # as labels of a word outside all spans

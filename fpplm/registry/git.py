@@ -20,7 +20,12 @@ NO_REPOSITORY = "not a git repository (or any"  # without "(or any", a .git file
 
 
 def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) -> str:
-    """What Git prints, without the trailing newline; `options` come before the subcommand.
+    """What Git prints, without the trailing newline. Raises RegistryError as `output` does."""
+    return os.fsdecode(output(*arguments, stdin=stdin, options=options)).rstrip("\n")  # names of files may be any bytes
+
+
+def output(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) -> bytes:
+    """What Git prints, byte for byte; `options` come before the subcommand.
 
     Raises RegistryError with the beginning of Git's own message.
     """
@@ -42,7 +47,7 @@ def git(*arguments: str, stdin: str | None = None, options: Sequence[str] = ()) 
         lines = [line for line in os.fsdecode(done.stderr).splitlines() if not line.startswith("hint:")]
         message = " ".join(" ".join(lines).split()) or f"exit code {done.returncode}"
         raise RegistryError(f"git {arguments[0]} failed", got=message[:SHOWN], do="see Git's message, then run again")
-    return os.fsdecode(done.stdout).rstrip("\n")  # names of files may be any bytes
+    return done.stdout
 
 
 def environment() -> dict[str, str]:
@@ -55,12 +60,11 @@ def read_committed(commit: str, path: str, checked_out: bool = False) -> bytes:
 
     Raises RegistryError.
     """
-    command = ["git", "cat-file", "--filters" if checked_out else "blob", f"{commit}:./{path}"]
-    done = subprocess.run(command, env=environment(), capture_output=True, check=False)
-    if done.returncode:
-        do = "fetch the commit: git fetch --tags"
-        raise RegistryError("not in the repository", where=path, got=f"the commit {commit}", do=do)
-    return done.stdout
+    try:
+        return output("cat-file", "--filters" if checked_out else "blob", f"{commit}:./{path}")
+    except RegistryError as error:
+        do = f"see what the commit has: git show --stat {commit}; if it is not here: git fetch --tags"
+        raise RegistryError("not in the repository", where=path, got=error.got, do=do) from None
 
 
 def committed_yaml(commit: str, path: str) -> Any:

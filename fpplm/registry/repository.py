@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import chdir
 from pathlib import Path
 
+from fpplm.pipeline.changes import first_names
 from fpplm.pipeline.paths import METRICS, PARAMS
 from fpplm.registry.git import REMOTE, git, has_remote, is_repository, try_git
 from fpplm.registry.lineage import code_of_stages
@@ -103,7 +104,7 @@ def require_finished() -> None:
             raise RegistryError(f"a {operation} is in progress", where="Git", do=do)
     if conflicts := git("diff", "--name-only", "--diff-filter=U").splitlines():
         do = "resolve them, then: git add"
-        raise RegistryError("unresolved merge conflicts", where="Git", got=", ".join(conflicts[:5]), do=do)
+        raise RegistryError("unresolved merge conflicts", where="Git", got=first_names(conflicts), do=do)
 
 
 def require_committed_code() -> None:
@@ -112,7 +113,7 @@ def require_committed_code() -> None:
     params.yaml may differ, because it is committed with the version.
     """
     if changed := uncommitted([*in_repository(code_of_stages()), *map(Path, CONFIGURATION)]):
-        got = ", ".join(map(str, changed[:5]))
+        got = first_names([str(path) for path in changed])
         raise RegistryError("uncommitted code", got=got, do="commit it, then run the command again")
 
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-
+from fpplm.pipeline.dvc import using_dvc
 from fpplm.pipeline.paths import MODEL, SCRATCH
 from fpplm.pipeline.start import ORIGIN, POINTER, PRODUCTION, START, VERSION
 from fpplm.pipeline.why import source_changes
@@ -18,7 +14,7 @@ from fpplm.registry.copies import copy_of
 from fpplm.registry.git import is_repository, save
 from fpplm.registry.repository import fetch
 from fpplm.registry.versions import commit_of, in_production
-from fpplm_core.errors import ParamsError, RegistryError
+from fpplm_core.errors import ParamsError
 from fpplm_core.files import read_json, write_json
 from fpplm_core.params import Params
 
@@ -56,7 +52,7 @@ def pin_start(settings: Params, commit: bool, cold_every: int | None = None) -> 
         shutil.rmtree(START, ignore_errors=True)
         START.parent.mkdir(parents=True, exist_ok=True)
         (Path(scratch) / START.name).rename(START)
-    with _dvc("track") as repo:
+    with using_dvc("track the start", START) as repo:
         repo.add([str(START)])
     if commit:
         save([str(POINTER), str(POINTER.with_name(".gitignore"))], f"Start: {version or 'cold'}")
@@ -66,17 +62,8 @@ def pin_start(settings: Params, commit: bool, cold_every: int | None = None) -> 
 def restore() -> None:
     """Makes data/start what data/start.dvc says, which may come from a clone or a pull. Raises RegistryError."""
     if POINTER.exists():
-        with _dvc("fetch") as repo:
+        with using_dvc("fetch the start", START) as repo:
             repo.pull([str(POINTER)], force=True)
-
-
-@contextmanager
-def _dvc(what: str) -> Iterator[Repo]:
-    try:
-        with Repo() as repo:
-            yield repo
-    except (DvcException, OSError) as error:
-        raise RegistryError(f"DVC cannot {what} the start", where=str(START), got=str(error)) from None
 
 
 def fill(folder: Path, version: str | None, cold_every: int | None) -> tuple[str | None, str]:

@@ -186,18 +186,21 @@ def assign(version: str, why: str = "") -> None:
     _move([_assignment(version, one_line(why))], commit_of(version), with_branch=False)
 
 
-def push_bytes() -> None:
-    """Pushes everything that dvc.lock names to the DVC remote where there is one. Raises RegistryError."""
+def push_bytes(
+    targets: Sequence[str] | None = None, do: str = "production has not changed; the same command continues here"
+) -> None:
+    """Pushes the data of .dvc files, or all that DVC tracks, to the DVC remote where there is one.
+
+    Raises RegistryError, which says what to `do`.
+    """
     from dvc.repo import Repo
 
-    with Repo() as repo:
-        if not repo.config["core"].get("remote"):
-            return
-        try:
-            repo.push()
-        except Exception as error:  # each storage library has its own
-            do = "production has not changed; the same command continues here"
-            raise RegistryError("dvc push failed", got=str(error), do=do) from None
+    try:
+        with Repo() as repo:
+            if repo.config["core"].get("remote"):
+                repo.push(targets)
+    except Exception as error:  # each storage library has its own
+        raise RegistryError("dvc push failed", got=str(error), do=do) from None
 
 
 def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> None:

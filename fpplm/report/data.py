@@ -133,13 +133,13 @@ class ReportData:
         findings = (if_there(reports / "training" / "findings.json") or {}) if train else {}
         predictions, settings = root / paths.PREDICTIONS / "test.jsonl", root / paths.PARAMS
         sentences = read_predictions(predictions) if results.evaluate and predictions.exists() else None
-        comparison = record_if_there(reports / "comparison.json", Comparison)
+        comparison = record_if_there(root / paths.COMPARISON, Comparison)
         compared = comparison if manifest and comparison and comparison.candidate == manifest["digest"] else None
-        diff = record_if_there(reports / "data_diff.json", DataDiff)
-        run = record_if_there(reports / "run.json", RunSummary)
+        diff = record_if_there(root / paths.DATA_DIFF, DataDiff)
+        run = record_if_there(root / paths.RUN, RunSummary)
         checked = results.states["check"] == PASSED
-        curves = read_curves(reports / "training" / "steps.csv") if checked else Curves()
-        epochs = read_columns(reports / "training" / "epochs.csv") if checked else {}
+        curves = read_curves(root / paths.STEPS) if checked else Curves()
+        epochs = read_columns(root / paths.EPOCHS) if checked else {}
         source = bundled or train or {}
         return cls(
             results=results,
@@ -157,7 +157,7 @@ class ReportData:
             ],
             groups=group_rows(findings, train["steps"]) if train else [],
             techniques=techniques(findings, curves.columns),
-            graphs=graph_rows(results.verify, record_if_there(reports / "timings" / "verify.json", TimingReport)),
+            graphs=graph_rows(results.verify, record_if_there(root / paths.TIMINGS, TimingReport)),
             parameters=read_yaml(settings) if settings.exists() else {},
             sources={name: source[key] for key, name in SOURCES.items() if source.get(key)},
             bundled=bundled,

@@ -34,11 +34,10 @@ def ignore_server_errors() -> Iterator[None]:
 
 def publish_run(summary: RunSummary) -> None:
     """Writes reports/run.json and the page, and publishes the summary, the comparison and where the page is."""
-    write_record(paths.REPORTS / "run.json", summary)
+    write_record(paths.RUN, summary)
     page = render().resolve()
     text = as_markdown(summary, both_f1() if summary.model else "")  # without a model, metrics may be an earlier run's
-    compared = paths.REPORTS / "comparison.json"
-    comparison = read_record(compared, Comparison) if compared.exists() else None
+    comparison = read_record(paths.COMPARISON, Comparison) if paths.COMPARISON.exists() else None
     with ignore_server_errors():
         create_markdown_artifact(text, key="retraining", description="what changed, and the verdict")
         if comparison and (comparison.candidate, comparison.incumbent) == (summary.model, summary.against):

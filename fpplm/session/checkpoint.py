@@ -7,6 +7,7 @@ not verify its bytes, so each file contains a digest of its content.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +23,7 @@ from fpplm.pipeline.fingerprint import fingerprint
 from fpplm.pipeline.inputs import INPUTS
 from fpplm.pipeline.paths import CORPUS, ENCODED, SCRATCH, TRAIN_LOCK
 from fpplm_core.errors import FpplmError
-from fpplm_core.files import write_tensors
+from fpplm_core.files import file_sha256, write_tensors
 from fpplm_core.model.digest import weights_sha256
 from fpplm_core.settings import Settings
 from fpplm_core.training.history import TrainingHistory
@@ -30,7 +31,6 @@ from fpplm_core.training.state import TrainingState
 
 Tensors = dict[str, torch.Tensor]
 STATE, BEST = "state.safetensors", "best.safetensors"
-BLOCK = 1 << 20  # bytes of a file that are hashed at a time
 WAIT = 60  # seconds that another process of a killed run may still need to end
 
 
@@ -59,16 +59,12 @@ def run_inputs(*sections: Settings) -> dict[str, str]:
     The windows contain train's labels; dev's are in the corpus alone.
     """
     settings = "\n".join(section.model_dump_json() for section in sections)
-    data = hashlib.sha256()
     inputs = [INPUTS / "encoder.json", INPUTS / "start.json", CORPUS / "dev.parquet"]
-    for path in sorted([*ENCODED.iterdir(), *filter(Path.exists, inputs)]):
-        data.update(str(path).encode() + b"\0")
-        with path.open("rb") as content:
-            while block := content.read(BLOCK):
-                data.update(block)
+    files = sorted([*ENCODED.iterdir(), *filter(Path.exists, inputs)])
+    data = "".join(f"{path}\0{file_sha256(path)}\0" for path in files)
     return {
         "settings": hashlib.sha256(settings.encode()).hexdigest(),
-        "data": data.hexdigest(),
+        "data": hashlib.sha256(os.fsencode(data)).hexdigest(),
         "code": code_digest([fingerprint("tasks.train")]),
     }
 

@@ -1,12 +1,11 @@
-"""Records the curves of a training, in dvclive and in two tables, and prints a line for each evaluation on dev."""
+"""Records the curves of a training in two tables, and prints a line for each evaluation on dev."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
-from dvclive.live import Live
-
-from fpplm.pipeline.paths import REPORTS
+from fpplm.pipeline.paths import EPOCHS, REPORTS, STEPS
 from fpplm_core.files import write_text
 from fpplm_core.training.history import DevScore, TrainingHistory
 
@@ -14,43 +13,30 @@ CURVES = REPORTS / "training"
 
 
 class Display:
-    """A line for each evaluation on dev, and curves for DVC; `fpplm_core.tracking` shows the steps."""
+    """A line for each evaluation on dev, and the tables; `fpplm_core.tracking` shows the steps."""
 
     def __init__(self, history: TrainingHistory) -> None:
-        self.history, self.shown = history, len(history.losses)
+        self.history = history
         shutil.rmtree(CURVES, ignore_errors=True)
-        self.live = Live(str(CURVES / "dvclive"), save_dvc_exp=False, dvcyaml=None, report=None)
 
     def __enter__(self) -> Display:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.live.end()  # type: ignore[no-untyped-call]
-        self._write_curves()
+        self._write_steps()
+        write_epochs(self.history.dev_f1)
 
     def frozen(self, score: DevScore) -> None:
         """Shows an evaluation in the frozen phase."""
         print(f"frozen phase, step {score.step}: dev F1 {score.f1:.4f}", flush=True)
 
-    def steps(self, speed: float) -> None:
-        """Records the steps added to the history since the last call."""
-        for losses, lr in zip(self.history.losses[self.shown :], self.history.lr[self.shown :], strict=True):
-            step = 1 + self.shown * self.history.every
-            self.shown += 1
-            values = {f"loss/{name}": value for name, value in losses.items()}
-            self.log(step, {**values, "lr": lr, "words_per_s": speed})
+    def epoch(self, speed: float) -> None:
+        """Shows the epoch that has just ended."""
+        write_epochs(self.history.dev_f1)
+        print(f"epoch {self.history.epoch}: dev F1 {self.history.dev_f1[-1].f1:.4f}, {speed:,.0f} words/s", flush=True)
 
-    def epoch(self, step: int, epoch: int, score: float, speed: float) -> None:
-        self.log(step, {"dev_f1": score})
-        print(f"epoch {epoch}: dev F1 {score:.4f}, {speed:,.0f} words/s", flush=True)
-
-    def log(self, step: int, values: dict[str, float]) -> None:
-        self.live.step = step
-        for name, value in values.items():
-            self.live.log_metric(name, value)
-
-    def _write_curves(self) -> None:
-        """Writes the curves without times, so that equal runs give equal files."""
+    def _write_steps(self) -> None:
+        """Without times, so that equal runs give equal files."""
         names = list(dict.fromkeys(name for losses in self.history.losses for name in losses))
         rows = [",".join(["step", "lr", *names])]
         for row, (lr, losses) in enumerate(zip(self.history.lr, self.history.losses, strict=True)):
@@ -58,7 +44,10 @@ class Display:
             rows.append(
                 ",".join([str(step), f"{lr:.8g}", *(f"{losses[name]:.6g}" if name in losses else "" for name in names)])
             )
-        write_text(CURVES / "steps.csv", "\n".join(rows) + "\n")
-        scores = ["step,epoch,dev_f1"]
-        scores += [f"{step},{n},{score:.6f}" for n, (step, score) in enumerate(self.history.dev_f1, start=1)]
-        write_text(CURVES / "epochs.csv", "\n".join(scores) + "\n")
+        write_text(STEPS, "\n".join(rows) + "\n")
+
+
+def write_epochs(scores: Sequence[DevScore]) -> None:
+    """Writes dev F1 by epoch, atomically: a study reads it while the training runs."""
+    rows = [f"{step},{epoch},{f1:.6f}\n" for epoch, (step, f1) in enumerate(scores, start=1)]
+    write_text(EPOCHS, "".join(["step,epoch,dev_f1\n", *rows]))

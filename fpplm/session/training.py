@@ -150,12 +150,10 @@ def _train_and_save_epochs(
     for progress in track(train_epochs(run, history, terminated), "steps", run.loop.steps - history.step, lambda _: 1):
         if display:
             words += sum(len(windows[row].owned_words) for row in run.data.rows(progress.report.step))
-            speed = words / (time.perf_counter() - began)
-            display.steps(speed)
             if progress.dev_f1 is not None:
+                display.epoch(words / (time.perf_counter() - began))
                 if history.best_epoch == history.epoch:
                     checkpoint.save_best(run.state)
-                display.epoch(history.step, history.epoch, progress.dev_f1, speed)
             due = history.step % run.settings.checkpoint_steps == 0
             if progress.dev_f1 is not None or due or progress.interrupted:
                 checkpoint.save(run.state, history)

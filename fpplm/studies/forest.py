@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from fpplm.studies.statistics import Effect
+from fpplm.studies.svg import svg
 
 WIDTH, LABEL, VALUE, ROW = 860, 300, 190, 22  # pixels: the whole, the names, the numbers, a row
 
@@ -36,10 +37,5 @@ def forest(groups: Mapping[str, Mapping[str, Effect]]) -> str:
                 f'<circle cx="{x(one.mean):.1f}" cy="{middle}" r="4" fill="{colour}"/>',
                 f'<text x="{WIDTH}" y="{y}" text-anchor="end">{numbers}</text>',
             ]
-    height = y + ROW
     zero = f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="{ROW}" y2="{y}" stroke="#8a8a8a" stroke-dasharray="3"/>'
-    body = "\n".join([zero, *shapes])
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" '
-        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
-    )
+    return svg(WIDTH, y + ROW, [zero, *shapes])

@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from fpplm.pipeline.parent import WATCHED
-from fpplm.pipeline.paths import CORPUS, ENCODED, METRICS, PARAMS, PREDICTIONS, REPORTS
+from fpplm.pipeline.paths import CORPUS, ENCODED, EPOCHS, METRICS, PARAMS, PREDICTIONS
 from fpplm.pipeline.start import PRODUCTION
 from fpplm.studies.ablation import PREPARE, SCRATCH, Cell
 from fpplm.studies.ledger import LedgerRow, packed
@@ -33,7 +33,6 @@ from fpplm_core.files import read_json, whole_folder
 from fpplm_core.settings import yaml_text
 from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans, types_of
 
-CURVE = REPORTS / "training/dvclive/plots/metrics/dev_f1.tsv"  # written by the training after each epoch
 PREPARED = SCRATCH / "prepared"
 SCORES = ("f1", "precision", "recall", "seen_f1", "unseen_f1", "illegal_paths", "calibration_error")
 WATCH_EVERY = 0.2  # seconds
@@ -50,10 +49,11 @@ class Usage(NamedTuple):
     diverged: bool = False
 
 
-def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watch) -> LedgerRow:
-    """Runs the stages of a cell in a scratch folder, with this number of threads (None: all cores).
+def run_here(cell: Cell, threads: int | None, facts: dict[str, Any], finished: list[LedgerRow]) -> LedgerRow:
+    """Runs the stages of a cell on this machine in a scratch folder, with this number of threads (None: all cores).
 
-    `facts` are further fields of its row. Raises FpplmError if a stage fails, with the end of its log.
+    It may be pruned by what has finished, also while it runs. `facts` are further fields of its row. Raises FpplmError
+    if a stage fails, with the end of its log.
     """
     folder = SCRATCH / cell.key
     shutil.rmtree(folder, ignore_errors=True)  # left by a killed run; resuming it would record too few seconds
@@ -63,18 +63,13 @@ def run_cell(cell: Cell, threads: int | None, facts: dict[str, Any], watch: Watc
         (folder / part).symlink_to(data / part)
     write_params(cell, folder)
     training, *scoring = cell.modules
-    usage = run_stage_module(training, folder, threads, cell, watch)
+    usage = run_stage_module(training, folder, threads, cell, partial(should_prune, finished, cell))
     if not usage.pruned:
         for module in scoring:
             run_stage_module(module, folder, threads, cell)
     row = result(cell, folder, facts, usage)
     shutil.rmtree(folder)
     return row
-
-
-def run_here(cell: Cell, threads: int | None, facts: dict[str, Any], finished: list[LedgerRow]) -> LedgerRow:
-    """Runs a cell on this machine; it may be pruned by what has finished, also while it runs. Raises FpplmError."""
-    return run_cell(cell, threads, facts, partial(should_prune, finished, cell))
 
 
 def prepared(cell: Cell, threads: int | None) -> Path:
@@ -137,11 +132,10 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
 
 
 def read_curve(folder: Path) -> list[float]:
-    """Dev F1 of each finished epoch of the training in this folder; a line that is still being written is left out."""
-    if not (folder / CURVE).exists():
-        return []
-    lines = (folder / CURVE).read_text(encoding="utf-8").splitlines(keepends=True)
-    return [float(row["dev_f1"]) for row in csv.DictReader((x for x in lines if x.endswith("\n")), delimiter="\t")]
+    """Dev F1 of each finished epoch of the training in this folder."""
+    file = folder / EPOCHS
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    return [float(row["dev_f1"]) for row in csv.DictReader(lines)]
 
 
 def should_prune(finished: list[LedgerRow], cell: Cell, curve: Sequence[float]) -> bool:

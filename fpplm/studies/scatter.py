@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
+from fpplm.studies.svg import svg
+
 WIDTH, HEIGHT, LEFT, RIGHT, EDGE = 860, 420, 60, 240, 40  # pixels
 
 
@@ -32,8 +34,4 @@ def scatter(points: Mapping[str, tuple[float, float]]) -> str:
             f'<circle cx="{x(taken):.1f}" cy="{y(f1):.1f}" r="5" fill="#2a7f62"/>',
             f'<text x="{x(taken) + 9:.1f}" y="{y(f1) + 4:.1f}">{escape(name)}: {100 * f1:.1f}, {taken:.0f} s</text>',
         ]
-    body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
-        f'font-size="13" fill="#767676">\n{body}\n</svg>\n'
-    )
+    return svg(WIDTH, HEIGHT, shapes)

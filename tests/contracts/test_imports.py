@@ -23,7 +23,7 @@ BY_COMPUTED_NAME = {
     *(Path(*module.split("."), "__init__.py") for module in BY_NAME),
     *(Path(*module.split(".")).with_suffix(".py") for module in BY_NAME),
     Path("fpplm_core/data/segmenter.py"),
-    Path("fpplm/cli/flow.py"),
+    Path("fpplm/cli/common.py"),
 }
 
 
@@ -85,8 +85,8 @@ def test_serving_starts_without_torch_transformers_pandas_and_pydantic():
 
 
 def test_the_command_without_any_extra_is_one_line():
-    code = BLOCKED.replace("MODULE", "fpplm.cli.start").replace("ALLOWED = {", 'ALLOWED = {"fpplm", ')
-    code += "\nfpplm.cli.start.start()"
+    code = BLOCKED.replace("MODULE", "fpplm.cli.entry").replace("ALLOWED = {", 'ALLOWED = {"fpplm", ')
+    code += "\nfpplm.cli.entry.start()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     said = "error: this needs the Python package typer; install the extra pipeline of fpplm, or serve "
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{said}to use bundles alone\n")

@@ -38,7 +38,7 @@ WRONG_ANSWERS = """
 from fpplm_core.serving import Predictor
 from fpplm_core.tagging.spans import Span
 Predictor.tag = lambda self, words, documents=None: [[(Span(0, 1, "no type"), 1.0)] for _ in words]
-from fpplm.cli.start import start
+from fpplm.cli.entry import start
 start()
 """
 

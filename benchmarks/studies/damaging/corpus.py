@@ -13,6 +13,7 @@ from fpplm_core.tagging.spans import Span, spans_from_tags, tags_from_spans
 
 SEED = 1
 SPLITS = ("train", "dev", "test")
+LONGEST = 60  # words of a sentence that is damaged
 Row = list[str]  # a line's columns; the word is the first, the tag the last
 Sentence = list[Row]
 
@@ -28,13 +29,13 @@ class Corpus:
         self.cut: Row | None = None  # a word's first part, of which its entity is; then train is texts with mentions
         self.crossing: Sentence | None = None  # begins inside an entity of the sentence before it
 
-    def pick(self, split: str, wanted: Callable[[Sentence], Any], least: int = 4, most: int = 60) -> Sentence:
+    def pick(self, split: str, wanted: Callable[[Sentence], Any], least: int = 4) -> Sentence:
         """A sentence of a split that no damage has touched yet; raises LookupError where there is none such."""
         order = list(range(len(self.splits[split])))
         self.chance.shuffle(order)
         for number in order:
             sentence = self.splits[split][number]
-            fits = id(sentence) not in self.touched and least <= len(sentence) <= most
+            fits = id(sentence) not in self.touched and least <= len(sentence) <= LONGEST
             if fits and not is_document(sentence) and wanted(sentence):
                 self.touched.add(id(sentence))
                 return sentence

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from fpplm.session.progress import write_epochs
 from fpplm.studies.ablation import by_key, cells_of, content, grid
 from fpplm.studies.choices import choose, write_choices
 from fpplm.studies.forest import WIDTH, forest
@@ -23,6 +24,7 @@ from fpplm.studies.statistics import Effect
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import ParamsError
 from fpplm_core.settings import read_yaml
+from fpplm_core.training.history import DevScore
 from tests.conftest import ROOT
 
 SEARCH = {
@@ -330,12 +332,12 @@ def test_counts_are_by_document_where_documents_are_marked(tmp_path):
     assert counts_by_document(file, single).tolist() == [[n, 1, 0] for n in range(4)]  # one document has no spread
 
 
-def test_a_curve_is_read_while_it_is_written(tmp_path):
+def test_a_curve_is_read_while_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert read_curve(tmp_path) == []
-    file = tmp_path / "reports/training/dvclive/plots/metrics/dev_f1.tsv"
-    file.parent.mkdir(parents=True)
-    file.write_text("step\tdev_f1\n40\t0.5\n80\t0.62")
-    assert read_curve(tmp_path) == [0.5]
+    for scores in ([], [DevScore(40, 0.5)], [DevScore(40, 0.5), DevScore(80, 0.6234567)]):
+        write_epochs(scores)
+        assert read_curve(tmp_path) == [round(score.f1, 6) for score in scores]
 
 
 def test_a_part_of_train_is_spread_over_it():

@@ -35,12 +35,12 @@ def gold(tmp_path: Path) -> Callable[..., Gold]:
         name: str = "a.conll",
         labels: Any = LABELS,
         scheme: str = "auto",
-        mend: str = "conlleval",
+        repair: str = "conlleval",
         **how: Any,
     ) -> Gold:
         (tmp_path / name).write_text(content)
         options = Options(**how)
-        _, spans = read_gold(tmp_path / name, "auto", options, labels, scheme, mend)
+        _, spans = read_gold(tmp_path / name, "auto", options, labels, scheme, repair)
         return spans, [line.replace(f"{tmp_path}/", "") for line in options.notes.lines()]
 
     return read
@@ -85,7 +85,7 @@ def test_only_a_transition_is_said_to_be_readable_otherwise(gold: Callable[..., 
     with pytest.raises(DataError, match=r"; correct it, or name the scheme \(data\.scheme\)$"):
         gold(columns(f"B-PER O B-LOC {tag}"))
     with pytest.raises(DataError, match=r"\(data\.scheme\) or the reading of illegal transitions \(data\.repair\)$"):
-        gold(columns("B-PER O I-LOC"), mend="refuse", scheme="IOB2")
+        gold(columns("B-PER O I-LOC"), repair="refuse", scheme="IOB2")
 
 
 def test_a_wrong_scheme_is_refused(gold: Callable[..., Gold]) -> None:
@@ -105,10 +105,10 @@ def test_illegal_transitions_are_counted_with_their_places_and_reading(gold: Cal
         "a.conll:2: I-LOC cannot follow I-PER, a.conll:5: I-PER cannot follow B-LOC)",
     ]
     assert gold(columns(tags), scheme="IOB2")[1][-1] == notes[-1]
-    spans, notes = gold(columns(tags), scheme="IOB2", mend="discard")
+    spans, notes = gold(columns(tags), scheme="IOB2", repair="discard")
     assert spans == [[Span(3, 4, "LOC")]] and "entities with one are left out: 3" in notes[-1]
     with pytest.raises(DataError, match=r"a\.conll:1: I-PER cannot follow .*, got 3 such tag"):
-        gold(columns(tags), scheme="IOB2", mend="refuse")
+        gold(columns(tags), scheme="IOB2", repair="refuse")
 
 
 def test_types_that_the_bundle_lacks_count_and_are_said(gold: Callable[..., Gold]) -> None:
@@ -132,9 +132,9 @@ NO_TYPES = [
 
 @pytest.mark.parametrize(("kind", "said"), NO_TYPES)
 def test_what_check_calls_malformed_is_never_scored_as_a_type(gold: Callable[..., Gold], kind: str, said: str) -> None:
-    for mend in ("refuse", "conlleval", "discard"):
+    for repair in ("refuse", "conlleval", "discard"):
         with pytest.raises(DataError, match=rf"a\.conll:3: {said}"):
-            gold(columns(f"B-PER O B-{kind}"), mend=mend)
+            gold(columns(f"B-PER O B-{kind}"), repair=repair)
     row = {"text": "Mira Holt", "entities": [{"start": 5, "end": 9, "label": kind}]}
     with pytest.raises(DataError, match=rf"a\.jsonl:1: {said}"):
         gold(json.dumps(row), "a.jsonl")

@@ -245,7 +245,7 @@ def test_the_first_model_is_compared_with_none_and_a_lost_bundle_is_said(monkeyp
 
 def test_prefect_is_not_imported_before_the_flow() -> None:
     """`run_flow` sets variables that Prefect reads once, when it is imported."""
-    modules = "fpplm.cli.main, fpplm.cli.flow, fpplm.promotion.history, fpplm.report.console, fpplm.studies.ablation"
+    modules = "fpplm.cli.main, fpplm.cli.common, fpplm.promotion.history, fpplm.report.console, fpplm.studies.ablation"
     code = f"import sys, {modules}; print('prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

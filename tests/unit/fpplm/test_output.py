@@ -21,7 +21,7 @@ def check() -> None:
     raise CheckFailed("errors in the data")
 """
 STAGE = f"{FOUND}\nfrom fpplm.pipeline import stage\nstage.run(check)"
-PREDICT = "from fpplm.cli.start import start\nstart()"
+PREDICT = "from fpplm.cli.entry import start\nstart()"
 COMMAND = f"{FOUND}\nfrom fpplm.cli.main import app\napp.command('fail')(check)\n{PREDICT}"
 ELSEWHERE = """
 from fpplm.pipeline.failures import exit_on_error

@@ -335,7 +335,7 @@ def test_the_output_is_no_input_and_no_folder(bundle: Path, tmp_path: Path) -> N
 def test_it_needs_no_package_that_a_service_lacks(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("B C D")
     missing = ("torch", "transformers", "pyarrow", "pandas", "ruamel", "prefect", "dvc", "scipy", "rensa")
-    code = f"import sys; sys.modules |= dict.fromkeys({missing}); from fpplm.cli.start import start; start()"
+    code = f"import sys; sys.modules |= dict.fromkeys({missing}); from fpplm.cli.entry import start; start()"
     arguments = ["queue", "in.txt", "--to", "doccano", "--out", "out", "--bundle", str(bundle)]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -6,20 +6,20 @@ from fpplm.studies.ablation import grid
 from fpplm.studies.choices import choose
 from fpplm.studies.outcome import on_dev
 from fpplm.studies.plan import Plan
-from fpplm.studies.runs import CURVE, read_curve, result, run_stage_module, should_prune
+from fpplm.studies.runs import read_curve, result, run_stage_module, should_prune
 from fpplm_core.errors import FpplmError, TrainingDiverged
 from tests.unit.fpplm.test_ablate import SEARCH, row
 
-TRAINING = f"""
-import pathlib, time
-curve = pathlib.Path("{CURVE}")
-curve.parent.mkdir(parents=True)
-curve.write_text("step\\tdev_f1\\n")
-for epoch in range({{epochs}}):
-    with curve.open("a") as stream:
-        stream.write(f"{{{{epoch}}}}\\t0.{{{{epoch}}}}\\n")
-    time.sleep({{pause}})
-{{end}}
+TRAINING = """
+import time
+from fpplm.session.progress import write_epochs
+from fpplm_core.training.history import DevScore
+scores = []
+for epoch in range({epochs}):
+    scores.append(DevScore(epoch, epoch / 10))
+    write_epochs(scores)
+    time.sleep({pause})
+{end}
 """
 
 

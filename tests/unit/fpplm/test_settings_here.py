@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fpplm.cli.data import make_folder
 from fpplm.project.template import settings_here
-from fpplm_core.errors import DataError, ParamsError
+from fpplm_core.errors import ParamsError
 
 OVERRIDES = [[], ["check.near=0.9"]]
 
@@ -40,12 +39,3 @@ def test_a_date_is_a_wrong_value_and_no_defect(tmp_path: Path, monkeypatch: pyte
     for overrides in ([], ["check.drift=0.3"]):
         with pytest.raises(ParamsError, match=r"check\.near"):
             settings_here(overrides)
-
-
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file", tmp_path / "file/below"):
-        with pytest.raises(DataError, match="cannot be a folder"):
-            make_folder(path)
-    make_folder(tmp_path / "a/b")
-    assert (tmp_path / "a/b").is_dir()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.hostile_bundles.tiny import write_tiny_bundle
 
-FPPLM = [sys.executable, "-c", "from fpplm.cli.start import start; start()"]
+FPPLM = [sys.executable, "-c", "from fpplm.cli.entry import start; start()"]
 
 
 class Server:
