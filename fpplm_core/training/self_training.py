@@ -68,7 +68,7 @@ def unlabelled_losses(
 
 def _outputs(state: TrainingState, clean: Batch, batch: Batch) -> StepOutputs:
     model = state.model
-    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces)
+    hidden = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
     return StepOutputs(model, clean, batch, hidden, model.classify(hidden), state.average)
 
 

@@ -87,10 +87,8 @@ class StepOutputs:
     def teacher(self) -> Tensor:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
-            hidden = model.first_piece_states(
-                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first_pieces
-            )
-            return model.classify(hidden)
+            clean = self.clean
+            return model.classify(model.words(clean.ids, clean.mask, clean.types, clean.first_pieces))
 
 
 class SecondGraph(NamedTuple):

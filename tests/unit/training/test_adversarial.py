@@ -70,8 +70,7 @@ def test_the_loss_rises_along_the_attack_as_its_gradient_says(tiny_encoder):
     plain = model.embed(batch.ids).detach().requires_grad_()
 
     def loss(embeddings):
-        states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        logits = model.head(model.first_piece_states(states, batch.first_pieces))
+        logits = model.head(model.words(batch.ids, batch.mask, batch.types, batch.first_pieces, embeddings))
         return tag_loss(logits, batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(plain), plain)

@@ -97,7 +97,7 @@ def test_logits_of_cached_states_are_those_of_the_live_encoder(tiny_encoder, dat
         arrays = collate([data.windows[row] for row in rows])
         ids, mask, types, first, words = (torch.from_numpy(array) for array in arrays)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            live = model.classify(model.first_piece_states(model.encode(ids, mask, types), first))
+            live = model.classify(model.words(ids, mask, types, first))
             cached = model.classify(found.of(rows))
         assert cached.shape == live.shape
         counted = words.bool()

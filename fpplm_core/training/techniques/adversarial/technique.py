@@ -185,8 +185,8 @@ def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
     leaf = plain.detach().requires_grad_()
 
     def loss(embeddings: Tensor) -> Tensor:
-        states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        return tag_loss(model.classify(model.first_piece_states(states, batch.first_pieces)), batch.labels)
+        states = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces, embeddings)
+        return tag_loss(model.classify(states), batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))

@@ -32,8 +32,8 @@ def virtual_attack(model: Tagger, batch: Batch, epsilon: float, generator: torch
     """Mean KL from the prediction to the one with embeddings moved by ε · median ‖e_t‖ in each window."""
     with without_dropout(model):
         with without_gradient(batch.ids.device):
-            states = model.encode(batch.ids, batch.mask, batch.types)
-            clean = model.classify(model.first_piece_states(states, batch.first_pieces)).softmax(-1)
+            states = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
+            clean = model.classify(states).softmax(-1)
         plain = model.embed(batch.ids)
         delta = virtual_direction(model, batch, plain.detach(), clean, epsilon, generator)
         return divergence(model, batch, plain + delta, clean)
@@ -57,9 +57,9 @@ def divergence(model: Tagger, batch: Batch, embeddings: Tensor, clean: Tensor) -
 
     *Shape:* embeddings (batch, pieces, width), clean, probabilities, (batch, words, K).
     """
-    states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
+    states = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces, embeddings)
     owned = batch.word_mask.bool()
-    moved = model.classify(model.first_piece_states(states, batch.first_pieces))[owned].log_softmax(-1)
+    moved = model.classify(states)[owned].log_softmax(-1)
     return F.kl_div(moved, clean[owned], reduction="batchmean")
 
 

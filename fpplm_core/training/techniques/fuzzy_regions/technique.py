@@ -189,9 +189,7 @@ def probe(step: StepOutputs, members: Sequence[Sequence[str]]) -> Tensor:
     try:
         with torch.enable_grad():
             batch = step.batch
-            hidden = step.model.first_piece_states(
-                step.model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces
-            )
+            hidden = step.model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
             loss = tag_loss(step.model.classify(hidden), batch.labels)
         values = torch.autograd.grad(loss, [parameters[name] for name in closed], allow_unused=True)
     finally:
