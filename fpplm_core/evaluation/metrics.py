@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 from fpplm_core.tagging.spans import Span
 
+RESAMPLES = 1000  # of the sentences, for the interval of F1
+CONFIDENCE = 0.95  # of that interval
 BINS = 15  # of confidence, for the calibration error
 DRAWN = 1_000_000  # numbers that a bootstrap draws at a time
 
@@ -73,17 +75,15 @@ def f1_of_counts(counts: SentenceCounts) -> float:
     return float(f1_of_sums(counts.sum(axis=0)))
 
 
-def bootstrap_f1(
-    rows: Sequence[Row] | Counter[Row], resamples: int, confidence: float, seed: int
-) -> tuple[float, float]:
+def bootstrap_f1(rows: Sequence[Row] | Counter[Row]) -> tuple[float, float]:
     """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012).
 
     `rows` has the counts of each sentence, or how often each row of counts occurs. Without any, both ends are 0.
     """
     if not rows:
         return 0.0, 0.0
-    scores = f1_of_sums(resampled_sums(Counter(rows), resamples, seed))
-    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
+    scores = f1_of_sums(resampled_sums(Counter(rows), RESAMPLES, seed=0))
+    low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 

@@ -26,8 +26,6 @@ from fpplm_core.evaluation.metrics import (
     sum_rows,
 )
 from fpplm_core.evaluation.scores import (
-    CONFIDENCE,
-    RESAMPLES,
     Logits,
     Spans,
     SpanScores,
@@ -76,7 +74,7 @@ class SpanScorer:
         """The scores of all sentences, to the bit those of seqeval in strict mode."""
         micro = type_score(sum_rows(self.rows))
         types = {kind: type_score(row) for kind, row in sorted(self.types.items())}
-        low, high = bootstrap_f1(self.rows, RESAMPLES, CONFIDENCE, seed=0)
+        low, high = bootstrap_f1(self.rows)
         seen, unseen = (self.by_novelty.get(name, Counts(0, 0, 0)) for name in ("seen", "unseen"))
         table: dict[str, dict[str, int]] = {}
         for (gold_type, predicted_type), number in sorted(self.confusion.items()):

@@ -16,7 +16,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
 from fpplm_core.evaluation.metrics import Counts, Row, SentenceCounts, bootstrap_f1, mention, span_counts, sum_rows
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, SliceScore, Spans, type_score
+from fpplm_core.evaluation.scores import SliceScore, Spans, type_score
 from fpplm_core.evaluation.slices import MIXED, SLICES, Column, Slice, Slices
 from fpplm_core.quality.columns import ends, join_words, matching, sums_of_lists
 from fpplm_core.quality.scripts import letters
@@ -164,7 +164,7 @@ class SliceScorer:
 
 
 def _score(rows: Counter[Row], min_support: int) -> SliceScore:
-    low, high = bootstrap_f1(rows, RESAMPLES, CONFIDENCE, seed=0)
+    low, high = bootstrap_f1(rows)
     total = type_score(sum_rows(rows))
     return SliceScore(
         **vars(total), f1_low=low, f1_high=high, sentences=rows.total(), decides=total.support >= min_support

@@ -14,7 +14,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import BundleError, DeviceError, FpplmError
 from fpplm_core.evaluation.differences import f1_difference
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, f1_of_counts, span_counts, sum_counts
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, gold_spans
+from fpplm_core.evaluation.scores import Logits, gold_spans
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import LabelLmTrial, ServedF1, VariantVerdict
 from fpplm_core.serving import Predictor
@@ -148,7 +148,7 @@ def try_label_lm(predictor: Predictor, dev: Parts) -> LabelLmTrial:
 def served_f1(predictor: Predictor, test: Parts) -> ServedF1:
     """The F1 of a predictor on test with its documents; also without, if the tagger has context and test marks any."""
     counts = served_counts(predictor, test)
-    low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
+    low, high = bootstrap_f1(counts)
     alone = None
     if predictor.bundle.config.context and any(s.document is not None for part in test for s in part):
         parts = ([replace(s, document=None) for s in part] for part in test)
