@@ -124,16 +124,21 @@ def seen_unseen(
 
     A predicted span counts in the part that its own text and type belong to.
     """
-    parts: dict[str, list[Counts]] = {"seen": [], "unseen": []}
-    for words, gold_spans, predicted_spans in zip(sentences, gold, predicted, strict=True):
-        for part, rows in parts.items():
-            belongs = part == "seen"
-            own_gold, own_predicted = (
-                [span for span in spans if (mention(words, span) in seen) == belongs]
-                for spans in (gold_spans, predicted_spans)
-            )
-            rows.append(span_counts(own_gold, own_predicted))
-    return {part: sum_counts(rows) for part, rows in parts.items()}
+    rows = list(zip(sentences, gold, predicted, strict=True))
+    return {part: sum_counts(mention_counts(*row, part, seen) for row in rows) for part in ("seen", "unseen")}
+
+
+def mention_counts(
+    words: Sequence[str], gold: Sequence[Span], predicted: Sequence[Span], part: str | None, seen: set[tuple[str, str]]
+) -> Counts:
+    """The counts of one sentence, only over its seen or unseen mentions if `part` says so, as in `seen_unseen`."""
+    if part is None:
+        return span_counts(gold, predicted)
+
+    def own(spans: Sequence[Span]) -> list[Span]:
+        return [span for span in spans if (mention(words, span) in seen) == (part == "seen")]
+
+    return span_counts(own(gold), own(predicted))
 
 
 def mention(words: Sequence[str], span: Span) -> tuple[str, str]:
