@@ -166,7 +166,7 @@ def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, sch
             options.notes.add(f"tags repaired ({repair})", f"{sentence.file}:{line}: {old} to {new}")
     for fault in tag_errors(tags, own):
         do = "correct it, or choose --repair conlleval or discard"
-        raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)
+        raise DataError(fault.reason, where=sentence.place_of(fault.word), do=do)
     sentence = replace(sentence, tags=tags)
     if to_kind == "mentions":
         annotated = to_annotated_text(sentence)

@@ -59,11 +59,6 @@ def within(column: int, width: int, where: str) -> int:
     return column
 
 
-def place_of(sentence: Sentence, word: int) -> str:
-    """file:line of a word, by its number."""
-    return f"{sentence.file}:{sentence.lines[word]}" if sentence.lines else sentence.file
-
-
 def with_words(sentences: Iterable[Sentence], path: Path) -> Iterator[Sentence]:
     """Passes the sentences on. Raises DataError for a sentence without words, or if there are no sentences."""
     empty = True

@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from fpplm_core.data.formats._columns import check, place_of
+from fpplm_core.data.formats._columns import check
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines, refuse_cr_rows
@@ -222,6 +222,6 @@ def text_comment(sentence: Sentence) -> str:
 def check_words(sentence: Sentence, forbidden_in_tags: str) -> None:
     """Raises DataError for a word that a cell cannot hold, or a tag with one of these characters."""
     for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-        where = place_of(sentence, number)
+        where = sentence.place_of(number)
         check(word, "\t\n", "a word", where)
         check(tag, forbidden_in_tags, "a tag", where)

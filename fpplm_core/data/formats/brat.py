@@ -178,7 +178,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
 
 
 def _written(mention: Mention, record: AnnotatedText) -> str:
-    where = mention.place or record.place
+    where = record.place_of(mention)
     inside = piece(record.text, mention.start, mention.end, where).replace("\n", " ")
     if not re.fullmatch(r"\S+", mention.label) or UNWRITABLE.search(mention.label):
         do = "choose another format, or another label"

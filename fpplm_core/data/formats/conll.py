@@ -35,7 +35,6 @@ from fpplm_core.data.formats._columns import (
     is_binary,
     marks,
     number_of,
-    place_of,
     split_line,
     with_words,
     within,
@@ -239,7 +238,7 @@ def _as_read(head: list[str], place: str) -> Layout:
 
 def _checked(sentence: Sentence) -> Iterator[tuple[str, str]]:
     for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-        where = place_of(sentence, number)
+        where = sentence.place_of(number)
         check(word, "\t\n", "a word", where)
         check(tag, "\t\n", "a tag", where)
         if tag != tag.rstrip(BLANK):

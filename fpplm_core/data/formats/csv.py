@@ -24,7 +24,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding, not_empty
-from fpplm_core.data.formats._columns import TAG, head_lines, place_of
+from fpplm_core.data.formats._columns import TAG, head_lines
 from fpplm_core.data.formats._long import (
     HEADER,
     NAMES,
@@ -147,9 +147,9 @@ def _fitting(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         for number, cells in enumerate(zip(sentence.words, sentence.tags, strict=True)):
             if max(map(len, cells)) > LONGEST:
                 what, do = f"a word or tag of more than {LONGEST} characters", "choose another format"
-                raise DataError(what, where=place_of(sentence, number), got=repr(max(cells, key=len)[:60]), do=do)
+                raise DataError(what, where=sentence.place_of(number), got=repr(max(cells, key=len)[:60]), do=do)
             for cell in cells:
-                _check(cell, ",", place_of(sentence, number))
+                _check(cell, ",", sentence.place_of(number))
         yield sentence
 
 
