@@ -100,9 +100,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+        raise _missing(path) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON ({shown(str(error))})", where=str(path), do="run: dvc repro") from None
+
+
+def _missing(path: Path) -> DataError:
+    return DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro")
 
 
 def append_json_line(path: Path, values: Mapping[str, Any]) -> None:
@@ -177,7 +181,7 @@ def open_mapped_table(path: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except FileNotFoundError:
-        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+        raise _missing(path) from None
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):
             raise
@@ -191,4 +195,4 @@ def open_table(path: Path) -> ParquetFile:
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError:
-        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+        raise _missing(path) from None
