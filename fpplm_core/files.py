@@ -18,6 +18,7 @@ from fpplm_core.errors import DataError, StorageError, shown
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
+    from pydantic import ValidationError
 
 T = TypeVar("T")
 NO_PLACE = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -146,14 +147,32 @@ def read_record(path: Path, kind: type[T]) -> T:
     try:
         return TypeAdapter(kind).validate_python(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"{key}: {first['msg']}" if key else first["msg"],
-            where=str(path),
-            got=repr(first["input"])[:80],
-            do="run: dvc repro",
-        ) from None
+        raise _unlike(error, str(path)) from None
+
+
+def read_record_lines(path: Path, kind: type[T]) -> list[T]:
+    """Reads dataclasses, each the JSON of a line; blank lines are passed over. Raises DataError as `read_record`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    reader, found = TypeAdapter(kind), list[T]()
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    found += [reader.validate_json(line)] if line.strip() else []
+                except ValidationError as error:
+                    raise _unlike(error, f"{path}:{number}") from None
+    except FileNotFoundError:
+        raise _missing(path) from None
+    return found
+
+
+def _unlike(error: ValidationError, where: str) -> DataError:
+    """The reason why a value is not the expected record."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    what = f"{key}: {first['msg']}" if key else first["msg"]
+    return DataError(what, where=where, got=repr(first["input"])[:80], do="run: dvc repro")
 
 
 def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
