@@ -81,6 +81,15 @@ def check(text: str, forbidden: str, what: str, where: str) -> str:
     return text
 
 
+def checked(sentence: Sentence, not_in_words: str, not_in_tags: str) -> list[tuple[str, str, str]]:
+    """Each word with its tag and its place. Raises DataError if `check` refuses one."""
+    rows = []
+    for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
+        where = sentence.place_of(number)
+        rows.append((check(word, not_in_words, "a word", where), check(tag, not_in_tags, "a tag", where), where))
+    return rows
+
+
 def marks(sentence: Sentence, before: int | None) -> int:
     """How many documents begin between a sentence of document `before` and this sentence.
 

@@ -217,11 +217,3 @@ def text_comment(sentence: Sentence) -> str:
         do = "choose another format"
         raise DataError("a text with a line end", where=sentence.place, got=repr(text[-60:]), do=do)
     return f"# text = {text}\n"
-
-
-def check_words(sentence: Sentence, forbidden_in_tags: str) -> None:
-    """Raises DataError for a word that a cell cannot hold, or a tag with one of these characters."""
-    for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-        where = sentence.place_of(number)
-        check(word, "\t\n", "a word", where)
-        check(tag, forbidden_in_tags, "a tag", where)
