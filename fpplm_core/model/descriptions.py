@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model.mode import evaluating
+from fpplm_core.model.tagger import last_layer
 from fpplm_core.tagging.schemes import split_tag
 from fpplm_core.tagging.windows import Window
 
@@ -46,7 +47,7 @@ def add_descriptions(head: nn.Module, rows: Mapping[str, int], encodings: Mappin
     The random rows stay, and tell the labels of a type (B-, I-, E-, S-) from each other. In an mlp head, the encodings
     pass through its first layer.
     """
-    last = cast(nn.Linear, head[-1] if isinstance(head, nn.Sequential) else head)
+    last = last_layer(head)
     states = torch.stack(list(encodings.values()))
     if isinstance(head, nn.Sequential):
         with evaluating(head):

@@ -39,6 +39,11 @@ def new_head(width: int, labels: int, settings: ModelSettings) -> nn.Module:
     return head
 
 
+def last_layer(head: nn.Module) -> nn.Linear:
+    """The layer of a head that gives the logits: a row of it, and a number of its bias, for each label."""
+    return [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1]
+
+
 class Tagger(nn.Module):
     """Encoder, dropout, head.
 
