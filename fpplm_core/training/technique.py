@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from fpplm_core.errors import FpplmError
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged, without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.own_class import own_class
 from fpplm_core.training.randomness import derive_seed
 
 if TYPE_CHECKING:
@@ -235,13 +235,6 @@ def build(blocks: Mapping[str, Settings]) -> dict[str, Technique]:
 
     Raises FpplmError if a technique's module does not define one Technique class.
     """
-    return {name: cast(Any, _technique_of(name))(**dict(block)) for name, block in blocks.items()}
-
-
-def _technique_of(name: str) -> type[Technique]:
-    module = importlib.import_module(f"fpplm_core.training.techniques.{name}.technique")
-    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Technique)]
-    own = [kind for kind in kinds if kind.__module__ == module.__name__]
-    if len(own) != 1:
-        raise FpplmError("must define one Technique class", where=str(module.__file__), got=str(len(own)))
-    return own[0]
+    package = "fpplm_core.training.techniques"
+    kinds = {name: own_class(importlib.import_module(f"{package}.{name}.technique"), Technique) for name in blocks}
+    return {name: cast(Any, kinds[name])(**dict(block)) for name, block in blocks.items()}

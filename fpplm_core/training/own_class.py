@@ -1,0 +1,19 @@
+"""The class that a module of a technique defines."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TypeVar
+
+from fpplm_core.errors import FpplmError
+
+T = TypeVar("T")
+
+
+def own_class(module: ModuleType, kind: type[T]) -> type[T]:
+    """The one subclass of `kind` that a module defines itself. Raises FpplmError if it defines none, or several."""
+    kinds = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, kind)]
+    own = [one for one in kinds if one.__module__ == module.__name__]
+    if len(own) != 1:
+        raise FpplmError(f"must define one {kind.__name__} class", where=str(module.__file__), got=str(len(own)))
+    return own[0]
