@@ -122,7 +122,7 @@ def _train_steps(
         for row in optimizer.param_groups:
             row["lr"] = run.loop.head_lr * factor * row["rate"] * (HEAD_RATE if row["group"].name == "head" else 1.0)
         contexts = {
-            name: StepContext(number, steps, seed, name, factor, state.modules(name), frozen=True)
+            name: StepContext(number, steps, seed, name, factor, state.modules(name), in_frozen_phase=True)
             for name in run.techniques
         }
         batch, hidden = make_batch(run.data, [chosen[row] for row in rows]).to(device), train.of(rows).to(device)

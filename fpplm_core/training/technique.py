@@ -33,8 +33,8 @@ class StepContext:
     """Where training stands, for one technique: `step` counts from 0.
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
-    gave them. In a `frozen` step (of the frozen phase) the hidden states are cached ones, and the encoder does not run:
-    a technique may return only losses on hidden states and logits. `clip` is what clipping multiplied the model's
+    gave them. Steps that are `in_frozen_phase` have cached hidden states, and the encoder does not run: a technique may
+    return only losses on hidden states and logits. `clip` is what clipping multiplied the model's
     gradients by, known in `before_update` and `after_update` alone.
     """
 
@@ -44,7 +44,7 @@ class StepContext:
     technique: str = ""
     rate: float = 1.0
     modules: Mapping[str, Any] = field(default_factory=dict)
-    frozen: bool = False
+    in_frozen_phase: bool = False
     clip: Tensor | float = 1.0
 
     @property

@@ -221,7 +221,7 @@ class Watch(Technique):
         self.began.append((hidden, labels))
 
     def losses(self, step, context):
-        if context.frozen:
+        if context.in_frozen_phase:
             assert not step.hidden.requires_grad and step.logits.requires_grad
             counted = step.batch.labels != IGNORED
             assert counted.sum(1).tolist() == step.batch.word_mask.sum(1).tolist() and counted.shape[1] > 0

@@ -59,7 +59,7 @@ class Adversarial(AdversarialSettings, Technique):
         strength = context.ramp(self.begin, self.full)
         if self.rival_budget:
             found |= self.rival_losses(step, context, strength)
-        if not strength or context.frozen:
+        if not strength or context.in_frozen_phase:
             return found
         if self.consistency:
             found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.counted)
@@ -76,7 +76,7 @@ class Adversarial(AdversarialSettings, Technique):
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
         attacked = logits
-        if strength and not context.frozen:
+        if strength and not context.in_frozen_phase:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
             push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
             # The loop adds the loss on z: together, the label loss is the one on z' (if multi_task learns no weight).

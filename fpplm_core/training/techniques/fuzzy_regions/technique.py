@@ -64,7 +64,7 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         regions: FuzzyRegionState = context.modules["regions"]
-        if context.frozen:
+        if context.in_frozen_phase:
             return {}
         if not self.due(context, len(regions.names)):
             regions.measure(probe(step, regions.members))

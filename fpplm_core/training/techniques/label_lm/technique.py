@@ -60,7 +60,7 @@ class LabelLm(LabelLmSettings, Technique):
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
         labels, counted = step.batch.labels, step.counted
-        if context.step < INIT_STEPS and not context.frozen and decoder.gathered < INIT_STEPS:
+        if context.step < INIT_STEPS and not context.in_frozen_phase and decoder.gathered < INIT_STEPS:
             decoder.gather(step.hidden, labels)
             return {}
         generator = context.generator("read", labels.device)
@@ -69,7 +69,7 @@ class LabelLm(LabelLmSettings, Technique):
         losses = {"write": self.weight * F.cross_entropy(written[counted], labels[counted])}
         asked = hidden & counted
         taught, own = written[asked].detach(), step.logits[asked]
-        if self.feedback and not context.frozen:
+        if self.feedback and not context.in_frozen_phase:
             losses["feedback"] = self.feedback * decoder.ahead() * feedback(taught, own, labels[asked])
             decoder.note_lesson(taught, own.detach(), labels[asked])
         decoder.update(taught, own.detach(), labels[asked])

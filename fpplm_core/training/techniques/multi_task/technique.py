@@ -98,7 +98,7 @@ class MultiTask(MultiTaskSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         own, on = context.modules, self.active()
-        if context.frozen:  # the other heads would overfit train there, and then pull the encoder towards that
+        if context.in_frozen_phase:  # the other heads would overfit train there, and then pull the encoder towards that
             on = {name: weight for name, weight in on.items() if name == "pair"}
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}
