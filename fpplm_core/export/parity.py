@@ -72,7 +72,7 @@ def verify_graphs(
 
     Raises BundleError if the float32 graph fails on the CPU: a failure of any other is only returned.
     """
-    offered = open_bundle(bundle).variants
+    offered = open_bundle(bundle).config.variants
     graphs = [(variant, device) for device in offered if is_available(device) for variant in offered[device]]
     verdicts, failures = dict[str, VariantVerdict](), dict[str, str]()
     for number, (variant, device) in enumerate(graphs, start=1):

@@ -79,7 +79,7 @@ def require_finite(values: NDArray[np.float32], where: str) -> NDArray[np.float3
 
 def choose_variant(bundle: Bundle, device: str, variant: str) -> str:
     """The named variant, or for `auto` the one that the device prefers. Raises BundleError if the bundle lacks it."""
-    offered = bundle.variants["cpu" if device == "cpu" else "cuda"]
+    offered = bundle.config.variants["cpu" if device == "cpu" else "cuda"]
     chosen = offered[0] if variant == "auto" and offered else variant
     if chosen not in offered:
         do = f"it has {offered}"

@@ -47,10 +47,14 @@ class Adversarial(AdversarialSettings, Technique):
     def learns_text(self, context: StepContext) -> bool:
         return self.virtual_weight(context) > 0
 
+    def attacks_inputs(self, context: StepContext) -> bool:
+        """Whether this step has attacks on the embeddings."""
+        due = context.progress < self.input_until and context.step % self.input_every == 0
+        return self.epsilon > 0 and due
+
     def virtual_weight(self, context: StepContext) -> float:
         """The weight of the virtual attack in this step; 0 where there is none."""
-        attacks = self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0
-        return self.virtual * context.ramp(self.begin, self.full) if attacks else 0.0
+        return self.virtual * context.ramp(self.begin, self.full) if self.attacks_inputs(context) else 0.0
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -65,7 +69,7 @@ class Adversarial(AdversarialSettings, Technique):
             found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.counted)
         if self.label_correction:
             found["label_correction"] = strength * correction(step, self.label_correction)
-        if self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0:
+        if self.attacks_inputs(context):
             found["input"] = strength * input_attack(step.model, step.batch, self.epsilon)
         return found
 
