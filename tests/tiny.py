@@ -66,7 +66,7 @@ def build(active: list[str], **blocks: dict[str, Any]) -> dict[str, Technique]:
 
 @cache
 def _encoder(folder: Path) -> nn.Module:
-    return pretrained.load_encoder(str(folder))
+    return pretrained.load_encoder(str(folder), None)
 
 
 def tagger(folder: Path) -> Tagger:

@@ -119,7 +119,7 @@ def mentions_of(text: str, regions: Sequence[Region], where: str, notes: Notes, 
     return tuple(Mention(*span, region.label) for span, region in zip(chosen, regions, strict=True))
 
 
-def may_be_of(text: str, regions: Sequence[Region], at_words: bool = False) -> bool:
+def may_be_of(text: str, regions: Sequence[Region], at_words: bool) -> bool:
     """Whether the regions, however counted, have their texts in this one; with `at_words`, also begin and end there."""
     ways = (_placed(regions, places) for places in ways_of(text).values())
     fitting = [way for way in ways if _fits(text, regions, way, _is_same_but_for_white_space)]

@@ -26,12 +26,12 @@ TEXTS = {"PER": "the word in London", "creative-work": "rivers"}
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder: Path) -> Any:
-    return pretrained.load_encoder(str(tiny_encoder))
+    return pretrained.load_encoder(str(tiny_encoder), None)
 
 
 @pytest.fixture(scope="module")
 def builder(tiny_encoder: Path) -> WindowBuilder:
-    return WindowBuilder(pretrained.load_tokenizer(str(tiny_encoder)).backend_tokenizer, 12, 2)
+    return WindowBuilder(pretrained.load_tokenizer(str(tiny_encoder), None).backend_tokenizer, 12, 2)
 
 
 @pytest.fixture(scope="module")
