@@ -1,4 +1,4 @@
-"""Writes and reads files atomically: text, JSON, tables, tensors."""
+"""Writes files atomically, and reads them: text, JSON, tables, tensors."""
 
 from __future__ import annotations
 

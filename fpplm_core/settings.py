@@ -33,7 +33,10 @@ MOST_VALUES = 100_000  # with each alias written out: ten aliases of ten aliases
 
 
 class Settings(BaseModel):
-    """A block of params.yaml. Fields have no defaults: params.yaml is the only place for values."""
+    """A block of params.yaml, or of another settings file.
+
+    A field that params.yaml must hold has no default here: that file is the only place for its value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

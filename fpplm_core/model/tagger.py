@@ -47,8 +47,8 @@ def last_layer(head: nn.Module) -> nn.Linear:
 class Tagger(nn.Module):
     """Encoder, dropout, head.
 
-    `forward` is the exported graph: (batch, pieces) ids, mask and, with shapes, token types to (batch, pieces, K)
-    logits. Training looks at first pieces only: `words`, then `classify`.
+    `forward` is the graph to export, from ids, mask and, with shapes, token types (batch, pieces) to the logits of all
+    pieces (batch, pieces, K). Training and evaluation look at first pieces alone: `words`, then `classify`.
     """
 
     def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings) -> None:

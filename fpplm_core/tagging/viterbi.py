@@ -1,4 +1,4 @@
-"""Viterbi decoding under legality rules, batched in numpy; the one decoder of training, evaluation and serving."""
+"""The best label path by the scores of labels and of their transitions (Viterbi), and probabilities; in numpy."""
 
 from __future__ import annotations
 

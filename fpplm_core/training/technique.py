@@ -34,8 +34,8 @@ class StepContext:
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
     gave them. Steps that are `in_frozen_phase` have cached hidden states, and the encoder does not run: a technique may
-    return only losses on hidden states and logits. `clip` is what clipping multiplied the model's
-    gradients by, known in `before_update` and `after_update` alone.
+    return only losses on hidden states and logits. `clip` is what clipping multiplied the model's gradients by, known
+    in `before_update` and `after_update` alone.
     """
 
     step: int

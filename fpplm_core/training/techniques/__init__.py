@@ -1,6 +1,6 @@
 """The techniques of FP-PLM. The folder is the registry: a folder NAME in it is the technique NAME.
 
-`NAME/settings.py` has its block of params.yaml, `technique.NAME`, and imports pydantic alone; `NAME/technique.py` has
+`NAME/settings.py` has its block of params.yaml, `technique.NAME`, and is read without torch; `NAME/technique.py` has
 the technique itself. `technique.active` switches it on.
 """
 
