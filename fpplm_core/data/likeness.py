@@ -45,9 +45,10 @@ def are_alike(one: Tokens, other: Tokens) -> bool:
     begins = Counter(there - here for there, here in pairs)
 
     def one_has_enough(begins: list[int]) -> bool:
-        """Whether one of the stretches that begin at these places, in order, has enough.
+        """Whether one of the stretches that begin at these places, which ascend, has enough tokens of the short text.
 
-        If they are close together, the part of the text that spans them all is compared first: none of them has more.
+        If they are close together, the part of the long text that spans them all is compared first: no stretch in it
+        has more.
         """
         first, last = max(0, begins[0] - room), begins[-1] + size + room
         close = len(begins) == 1 or last - first < len(begins) * (size + 2 * room)

@@ -77,7 +77,7 @@ def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
 
 
 def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
-    """−mean log p(y) a word, in float32; words that count stand in front. *Shape:* as `pair_loss`."""
+    """−Σ log p(y of a row) / words that count, which come first in each row; in float32. *Shape:* as `pair_loss`."""
     counted = labels != IGNORED
     gold = labels.where(counted, torch.zeros_like(labels))
     path = logits.gather(2, gold.unsqueeze(2)).squeeze(2)
