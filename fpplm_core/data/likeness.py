@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 ALIKE = 0.75  # least share of the shorter text's tokens: one in four may differ
+# Fewer ranges than those of tagging/words.py. Adding the others would change tokens, and with them stored hashes.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
