@@ -30,6 +30,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 file atomically."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 

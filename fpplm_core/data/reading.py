@@ -182,6 +182,7 @@ def renumber_documents(sentences: Iterable[Sentence], numbers: Iterator[int]) ->
 
 
 def same_task() -> DataError:
+    """The error about a second task whose tags are those of the first."""
     do = "give another tag_column or another train"
     return DataError("the second task is the same as the first", where="data.second", do=do)
 

@@ -142,6 +142,7 @@ def check_number_of_types(data: ParquetFile, scheme: str) -> None:
 
 
 def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+    """The rows of a split that are to be kept, in batches. *Shape:* rows (sentences,)."""
     start = 0
     for batch in data.iter_batches(BATCH):
         yield batch.filter(pa.array(rows[start : start + len(batch)]))

@@ -50,6 +50,7 @@ def span_counts(gold: Iterable[Span], predicted: Iterable[Span], kind: str | Non
 
 
 def sum_counts(counts: Iterable[Counts]) -> Counts:
+    """The counts of all sentences together."""
     rows = list(counts)
     return Counts(sum(c.tp for c in rows), sum(c.fp for c in rows), sum(c.fn for c in rows))
 
