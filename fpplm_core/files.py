@@ -44,7 +44,7 @@ def making(path: Path) -> Iterator[None]:
         if error.errno not in NO_PLACE:
             raise
         reason = os.strerror(errno.ENOTDIR if error.errno == errno.EEXIST else error.errno)  # in its path
-        raise DataError(f"cannot be made ({reason})", where=str(path), do="name another") from None
+        raise DataError(f"cannot be made ({reason})", where=str(path), do="name another path") from None
 
 
 @contextmanager

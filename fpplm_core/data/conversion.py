@@ -83,7 +83,8 @@ def convert(
             number += 1
             yield changed
         if not number:
-            raise DataError("no sentence to write, as no text has a word", where=str(source))
+            do = "give a file with words"
+            raise DataError("no sentence to write, as no text has a word", where=str(source), do=do)
 
     with making(target):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -173,7 +173,8 @@ def compare_with_seqeval(sentences: Sequence[Sentence], gold: Spans, predicted: 
     ]
     other = f1_score(*tags, mode="strict", scheme=IOB2, zero_division=0) if names else 0.0
     if abs(f1 - other) > 1e-9:
-        raise FpplmError("span scores disagree with seqeval", got=f"F1 {f1} and {other}")
+        where, do = f"the sentences from {sentences[0].place} on", "report it: one of the two counts them wrongly"
+        raise FpplmError("span scores disagree with seqeval", where=where, got=f"F1 {f1} and {other}", do=do)
 
 
 def count_illegal(logits: Logits, labels: Sequence[str]) -> int:

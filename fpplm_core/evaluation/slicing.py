@@ -44,8 +44,8 @@ def open_columns(slices: Slices, settings: DataSettings) -> dict[str, Columns]:
                         columns[column] = _no_values
                         print(f"note: slice {name} has no sentence in {split}, which lacks the column {column}")
             if len(errors) == len(found):
-                where = f"{SLICES}: slices.{name}.column.{column}"
-                raise DataError("neither dev nor test has this column", where=where, got=errors[-1])
+                where, do = f"{SLICES}: slices.{name}.column.{column}", "name a column that they have"
+                raise DataError("neither dev nor test has this column", where=where, got=errors[-1], do=do)
     return found
 
 

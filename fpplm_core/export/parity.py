@@ -46,7 +46,9 @@ class TorchAnswer:
             yield sentences, np.split(self.logits[start : start + ends[-1]], ends[:-1])
             start += ends[-1]
         if start != len(self.logits):
-            raise FpplmError("torch's logits are not those of the split", got=f"{len(self.logits)} of {start} words")
+            where = str(getattr(self.logits, "filename", None) or "")  # of the mapped file
+            got = f"{len(self.logits)} of {start} words"
+            raise FpplmError("torch's logits are not those of the split", where=where, got=got, do="run: dvc repro")
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,8 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
     # Byte-level BPE (RoBERTa, GPT-2) marks a word's start by the blank before it, which a single word lacks.
     tokenizer = _load(AutoTokenizer, name, revision, use_fast=True, add_prefix_space=True)
     if not tokenizer.is_fast:
-        raise EncoderError("the encoder has no fast tokenizer", where="model.encoder", got=repr(name))
+        do = "choose an encoder that has a tokenizer.json"
+        raise EncoderError("the encoder has no fast tokenizer", where="model.encoder", got=repr(name), do=do)
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()

@@ -158,9 +158,8 @@ class Tagger(nn.Module):
             for module in self.encoder.modules():
                 if isinstance(module, nn.ModuleList) and len(module) == count:
                     return module
-        raise EncoderError(
-            "no list of layers found in the encoder", where="model.encoder", got=type(self.encoder).__name__
-        )
+        got, do = type(self.encoder).__name__, "choose an encoder of a tested family (docs/deploy.md)"
+        raise EncoderError("no list of layers found in the encoder", where="model.encoder", got=got, do=do)
 
 
 def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:

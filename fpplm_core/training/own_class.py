@@ -15,5 +15,6 @@ def own_class(module: ModuleType, kind: type[T]) -> type[T]:
     kinds = [one for one in vars(module).values() if isinstance(one, type) and issubclass(one, kind)]
     own = [one for one in kinds if one.__module__ == module.__name__]
     if len(own) != 1:
-        raise FpplmError(f"must define one {kind.__name__} class", where=str(module.__file__), got=str(len(own)))
+        what, do = f"must define one {kind.__name__} class", "define it there, and any other in a module of its own"
+        raise FpplmError(what, where=str(module.__file__), got=str(len(own)), do=do)
     return own[0]

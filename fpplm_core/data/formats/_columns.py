@@ -68,7 +68,7 @@ def with_words(sentences: Iterable[Sentence], path: Path) -> Iterator[Sentence]:
         empty = False
         yield sentence
     if empty:
-        raise DataError("no sentence to write", where=str(path))
+        raise DataError("no sentence to write", where=str(path), do="give at least one sentence")
 
 
 def check(text: str, forbidden: str, what: str, where: str) -> str:

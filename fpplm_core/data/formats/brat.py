@@ -174,7 +174,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         (path / f"{number:08}.txt").write_bytes(record.text.encode())
         (path / f"{number:08}.ann").write_bytes("".join(lines).encode())
     if not number:
-        raise DataError("no text to write", where=str(path))
+        raise DataError("no text to write", where=str(path), do="give at least one text")
 
 
 def _written(mention: Mention, record: AnnotatedText) -> str:
