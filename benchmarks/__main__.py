@@ -115,7 +115,7 @@ def predict(options: argparse.Namespace) -> dict[str, Any]:
     base = {"folder": str(FOLDER), "device": options.device}
     arms: dict[str, tuple[str, Path, Mapping[str, Any]]] = {
         f"fpplm {variant}": (sys.executable, HERE / "arms/fpplm_predict.py", base | {"variant": variant})
-        for variant in open_bundle(FOLDER / "bundle").variants["cuda" if gpu else "cpu"]
+        for variant in open_bundle(FOLDER / "bundle").config.variants["cuda" if gpu else "cpu"]
     }
     sizes = [8, 32, 128, 512] if gpu else list(tagging.SIZES)
     kinds = ["float16", "float32"] if gpu else ["float32"]

@@ -1,4 +1,4 @@
-"""Writes and reads files atomically: text, JSON, tables, tensors."""
+"""Writes files atomically, and reads them: text, JSON, tables, tensors."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fpplm_core.errors import DataError, StorageError, shown
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
+    from pydantic import ValidationError
 
 T = TypeVar("T")
 NO_PLACE = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -29,6 +30,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 file atomically."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
@@ -42,7 +44,7 @@ def making(path: Path) -> Iterator[None]:
         if error.errno not in NO_PLACE:
             raise
         reason = os.strerror(errno.ENOTDIR if error.errno == errno.EEXIST else error.errno)  # in its path
-        raise DataError(f"cannot be made ({reason})", where=str(path), do="name another") from None
+        raise DataError(f"cannot be made ({reason})", where=str(path), do="name another path") from None
 
 
 @contextmanager
@@ -100,9 +102,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+        raise _missing(path) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON ({shown(str(error))})", where=str(path), do="run: dvc repro") from None
+
+
+def _missing(path: Path) -> DataError:
+    return DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro")
 
 
 def append_json_line(path: Path, values: Mapping[str, Any]) -> None:
@@ -142,14 +148,32 @@ def read_record(path: Path, kind: type[T]) -> T:
     try:
         return TypeAdapter(kind).validate_python(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"{key}: {first['msg']}" if key else first["msg"],
-            where=str(path),
-            got=repr(first["input"])[:80],
-            do="run: dvc repro",
-        ) from None
+        raise _unlike(error, str(path)) from None
+
+
+def read_record_lines(path: Path, kind: type[T]) -> list[T]:
+    """Reads dataclasses, each the JSON of a line; blank lines are passed over. Raises DataError as `read_record`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    reader, found = TypeAdapter(kind), list[T]()
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    found += [reader.validate_json(line)] if line.strip() else []
+                except ValidationError as error:
+                    raise _unlike(error, f"{path}:{number}") from None
+    except FileNotFoundError:
+        raise _missing(path) from None
+    return found
+
+
+def _unlike(error: ValidationError, where: str) -> DataError:
+    """The reason why a value is not the expected record."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    what = f"{key}: {first['msg']}" if key else first["msg"]
+    return DataError(what, where=where, got=repr(first["input"])[:80], do="run: dvc repro")
 
 
 def write_table(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
@@ -177,7 +201,7 @@ def open_mapped_table(path: Path) -> pa.Table:
     try:
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     except FileNotFoundError:
-        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+        raise _missing(path) from None
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):
             raise
@@ -191,4 +215,4 @@ def open_table(path: Path) -> ParquetFile:
     try:
         return pq.ParquetFile(path)
     except FileNotFoundError:
-        raise DataError("made by an earlier stage, and missing", where=str(path), do="run: dvc repro") from None
+        raise _missing(path) from None

@@ -33,7 +33,10 @@ MOST_VALUES = 100_000  # with each alias written out: ten aliases of ten aliases
 
 
 class Settings(BaseModel):
-    """A block of params.yaml. Fields have no defaults: params.yaml is the only place for values."""
+    """A block of params.yaml, or of another settings file.
+
+    A field that params.yaml must hold has no default here: that file is the only place for its value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,7 +64,7 @@ def validate(kind: type[T], values: Any, where: str, moved: Mapping[str, str | N
     """
     if not isinstance(values, Mapping):
         got = "an empty file" if values is None else type(values).__name__
-        raise ParamsError("expected sections", where=where, got=got)
+        raise ParamsError("expected sections", where=where, got=got, do=f"write {', '.join(kind.model_fields)}")
     if errors := _errors(kind, values):
         raise ParamsError("\n".join(map(str, _lines(kind, values, errors, where, moved or {}))))
     return kind.model_validate(values)
@@ -100,7 +103,8 @@ def _lines(
         place = f"{where}: {name}"
         if name in moved:
             new = moved[name]
-            lines.append(ParamsError(f"renamed to {new}" if new else "removed: no value is needed", where=place))
+            what, do = (f"renamed to {new}", "rename it") if new else ("removed: no value is needed", "remove it")
+            lines.append(ParamsError(what, where=place, do=do))
         elif first["type"] == "extra_forbidden":
             known = _fields(kind, key[:-1])
             do = f"{guess(key[-1], known)}known here: {', '.join(known)}"
@@ -173,7 +177,8 @@ def read_yaml(path: Path | str) -> Any:
         got = f"byte 0x{error.object[error.start]:02x}"
         raise ParamsError("not UTF-8", where=f"{path}:{line}", got=got, do="save it as UTF-8") from None
     except OSError as error:
-        raise ParamsError(f"cannot be read ({error})", where=str(path)) from None
+        do = "make it a file that this user may read"
+        raise ParamsError(f"cannot be read ({error})", where=str(path), do=do) from None
     if len(text) > LONGEST_YAML:
         raise ParamsError("too large", where=str(path), got=f"{len(text)} characters", do=f"use at most {LONGEST_YAML}")
     try:
@@ -204,12 +209,12 @@ def _not_yaml(path: Path | str, text: str, error: Exception) -> ParamsError:
         return ParamsError("not valid YAML (a merge conflict)", where=f"{path}:{line}", got=conflict[0], do=do)
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
-        return ParamsError(
-            "not valid YAML (a control character)", where=f"{path}:{line}", got=f"#x{error.character:04x}"
-        )
+        what, got = "not valid YAML (a control character)", f"#x{error.character:04x}"
+        return ParamsError(what, where=f"{path}:{line}", got=got, do="remove it")
     mark = getattr(error, "problem_mark", None)
     problem = " ".join(str(getattr(error, "problem", None) or error).split())[:LONGEST_PROBLEM]
-    return ParamsError(f"not valid YAML ({problem})", where=f"{path}:{mark.line + 1}" if mark else str(path))
+    where, do = (f"{path}:{mark.line + 1}", "correct that line") if mark else (str(path), "correct that value")
+    return ParamsError(f"not valid YAML ({problem})", where=where, do=do)
 
 
 def _too_deep(text: str) -> int:

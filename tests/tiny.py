@@ -66,7 +66,7 @@ def build(active: list[str], **blocks: dict[str, Any]) -> dict[str, Technique]:
 
 @cache
 def _encoder(folder: Path) -> nn.Module:
-    return pretrained.load_encoder(str(folder))
+    return pretrained.load_encoder(str(folder), None)
 
 
 def tagger(folder: Path) -> Tagger:
@@ -149,7 +149,7 @@ def weights(state: TrainingState) -> bytes:
 
 def step_of(model: Tagger, batch: Batch) -> StepOutputs:
     """What techniques see of a step at which no technique changed anything."""
-    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces)
+    hidden = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
     return StepOutputs(model, batch, batch, hidden, model.classify(hidden), average)
 

@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
     def tagger(self) -> Tagger:
         """The tagger before training, on the CPU in float32; its head depends on the seed alone."""
         settings = load()
-        encoder = load_encoder(str(self.folder / "encoder"))
+        encoder = load_encoder(str(self.folder / "encoder"), None)
         return initialise(encoder, self.blueprint, settings.model, settings.train.seed)
 
     def batch(self, rows: Sequence[int]) -> Batch:

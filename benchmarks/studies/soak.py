@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--shapes", type=int, default=10_000)
     options = parser.parse_args()
     bundle = open_bundle(BUNDLE)
-    variant = bundle.variants["cpu" if options.device == "cpu" else "cuda"][0]
+    variant = bundle.config.variants["cpu" if options.device == "cpu" else "cuda"][0]
     graph, exact_graph = (bundle.read(bundle.config.graphs[name]) for name in (variant, "fp32"))
     if options.device == "cpu":
         session: Session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu")

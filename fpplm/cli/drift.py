@@ -13,7 +13,7 @@ import typer
 from fpplm.cli.bundle import AllowLinks, Digest
 from fpplm.cli.common import bundle_named
 from fpplm.terminal.tables import Section, as_text
-from fpplm_core.errors import CheckFailed
+from fpplm_core.errors import CheckFailed, DataError
 
 if TYPE_CHECKING:
     from fpplm_core.evaluation.drift import Drift, FeatureDrift
@@ -48,8 +48,11 @@ def drift(
     from fpplm_core.serving.sketch import read_reference, read_sketch
 
     opened = open_bundle(bundle_named(bundle), digest, allow_links or not Path(bundle).is_dir())
-    live = reduce(add, map(read_sketch, sketches))
-    found = compare_sketches(read_reference(opened, live), live, min_distance, alpha)
+    try:
+        live = reduce(add, map(read_sketch, sketches))
+        found = compare_sketches(read_reference(opened, live), live, min_distance, alpha)
+    except DataError as error:
+        raise error.replace(where=error.where or ", ".join(map(str, sketches))) from None
     typer.echo(as_text(sections_of(found)))
     if names := ", ".join(one.feature for one in found.matters):
         if emit:

@@ -139,10 +139,10 @@ def places_of_types(sentences: Iterable[Sentence], scheme: str) -> Iterator[tupl
     """The type and the place of each mention; in the scheme TAGS, of each word."""
     for sentence in sentences:
         if scheme == "TAGS":
-            yield from zip(sentence.tags, (f"{sentence.file}:{line}" for line in sentence.lines), strict=True)
+            yield from zip(sentence.tags, map(sentence.place_of, range(len(sentence.words))), strict=True)
         else:
             spans = spans_from_tags(sentence.tags)
-            yield from ((span.type, f"{sentence.file}:{sentence.lines[span.start]}") for span in spans)
+            yield from ((span.type, sentence.place_of(span.start)) for span in spans)
 
 
 def duplicate(path: Path, drops: Path) -> str:

@@ -14,7 +14,7 @@ from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, ParamsError, shown
-from fpplm_core.tagging.schemes import SCHEMES, TagError, detect_scheme, split_tag, tag_bigrams, tag_errors, type_fault
+from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, split_tag, tag_bigrams, tag_errors, type_fault
 from fpplm_core.tagging.spans import Span, repair_tags, spans_from_tags
 
 SHOWN = 3  # tags that an error shows
@@ -90,18 +90,14 @@ def _note_illegal(sentences: Sequence[Sentence], scheme: str, repair: str, notes
         do = "correct it, or name the scheme (data.scheme)"
         do += " or the reading of illegal transitions (data.repair)" if fault.transition else ""
         got = f"{len(refused)} such tag(s) in the file"
-        raise DataError(fault.reason, where=_place(sentence, fault), got=got, do=do)
+        raise DataError(fault.reason, where=sentence.place_of(fault.word), got=got, do=do)
     how = "read as conlleval does" if repair == "conlleval" else "entities with one are left out"
     nearest = ["IOB2"] if also_iob2 and bad and scheme in ("IOB1", "IO") else []
     for name in (scheme, *nearest):
         for sentence in sentences:
             for fault in tag_errors(sentence.tags, name):
                 note = f"illegal transitions in {name}, {how}"
-                notes.add(note, f"{_place(sentence, fault)}: {fault.reason.removesuffix(f' in {name}')}")
-
-
-def _place(sentence: Sentence, fault: TagError) -> str:
-    return f"{sentence.file}:{sentence.lines[fault.word]}"
+                notes.add(note, f"{sentence.place_of(fault.word)}: {fault.reason.removesuffix(f' in {name}')}")
 
 
 def _compare_types(
@@ -121,7 +117,7 @@ def _compare_types(
     for sentence, row in zip(sentences, spans, strict=True):
         for span in row:
             if span.type not in known:
-                place = f"{sentence.file}:{sentence.lines[span.start]}"
+                place = sentence.place_of(span.start)
                 if reason := type_fault(span.type, "TAGS" if of_words else "IOB2"):
                     raise DataError(reason, where=place, got=shown(span.type), do="correct it")
                 notes.add(f"the bundle has no type {span.type!r}: its mentions count as missed", place)

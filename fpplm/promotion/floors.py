@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from fpplm.pipeline.paths import METRICS, MODEL, PARAMS, PREDICTIONS
 from fpplm.project.overrides import write_values
-from fpplm_core.errors import DataError, GateFailed
+from fpplm_core.errors import GateFailed
 from fpplm_core.evaluation.floors import Floors, missing_floors, propose_floors, weak_types
 from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.evaluation.scores import Evaluation, worst_slice
@@ -47,10 +47,7 @@ def proposed() -> Floors:
         DataError: no run has evaluated a model here.
         GateFailed: its F1 is too low for any floor.
     """
-    predictions = PREDICTIONS / "test.jsonl"
-    if not predictions.exists():
-        raise DataError("made by an earlier stage, and missing", where=str(predictions), do="run: fpplm retrain")
-    floors = propose_floors(read_predictions(predictions), known_types())
+    floors = propose_floors(read_predictions(PREDICTIONS / "test.jsonl"), known_types())
     if not floors.min_f1:
         test = read_record(METRICS / "evaluate.json", Evaluation).test
         got = f"test F1 {test.f1:.4f} [{test.f1_low:.4f}, {test.f1_high:.4f}]"

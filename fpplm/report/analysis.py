@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from fpplm.report.tagging_errors import Error
-from fpplm_core.evaluation.metrics import bootstrap_f1, span_counts
+from fpplm_core.evaluation.metrics import CONFIDENCE, bootstrap_f1, span_counts
 from fpplm_core.evaluation.predictions import SentencePrediction
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES
 from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 
 BINS = 10  # of the score, for the reliability
@@ -70,10 +69,7 @@ class Calibration:
 
 def type_intervals(sentences: Sequence[SentencePrediction], types: Collection[str]) -> dict[str, tuple[float, float]]:
     """The bootstrap interval of each type's F1, as the gate's floors take it."""
-    return {
-        kind: bootstrap_f1([span_counts(s.gold, s.predicted, kind) for s in sentences], RESAMPLES, CONFIDENCE, seed=0)
-        for kind in types
-    }
+    return {kind: bootstrap_f1([span_counts(s.gold, s.predicted, kind) for s in sentences]) for kind in types}
 
 
 def type_confusion(confusion: Mapping[str, Mapping[str, int]]) -> HeatMap:

@@ -22,7 +22,7 @@ from fpplm.report.data import ReportData
 from fpplm.report.run import TrendPoint
 from fpplm.terminal.pages import environment
 from fpplm_core import __version__
-from fpplm_core.evaluation.scores import CONFIDENCE
+from fpplm_core.evaluation.metrics import CONFIDENCE
 from fpplm_core.files import write_text
 
 HERE = Path(__file__).parent

@@ -159,8 +159,7 @@ def grouped(
         places = [word for _, word in run]
         score = min(float(chances[word, types.index(wrong)]) for word in places)
         text = " ".join(sentence.words[places[0] : places[-1] + 1])
-        place = f"{sentence.file}:{sentence.lines[places[0]]}"
-        yield Doubt(place, text, wrong, right, round(score, 4), " ".join(sentence.words))
+        yield Doubt(sentence.place_of(places[0]), text, wrong, right, round(score, 4), " ".join(sentence.words))
 
 
 def lines(doubts: Sequence[Doubt], shown: int) -> Iterator[str]:

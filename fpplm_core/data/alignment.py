@@ -62,8 +62,7 @@ def to_annotated_text(sentence: Sentence) -> AnnotatedText:
     text, words = text_of(sentence)
     mentions = []
     for first, end, kind in spans_from_tags(sentence.tags):
-        place = f"{sentence.file}:{sentence.lines[first]}"
-        mentions.append(Mention(words[first][0], words[end - 1][1], kind, place))
+        mentions.append(Mention(words[first][0], words[end - 1][1], kind, sentence.place_of(first)))
     line = sentence.lines[0] if sentence.lines else 1
     return AnnotatedText(text, tuple(mentions), sentence.file, line, sentence.document, words)
 
@@ -214,10 +213,6 @@ def _lines(words: Iterable[Range], record: AnnotatedText) -> list[int]:
     return [record.line + bisect_left(newlines, start) for start, _ in words]
 
 
-def _place(mention: Mention, record: AnnotatedText) -> str:
-    return mention.place or record.place
-
-
 def _described(mention: Mention, record: AnnotatedText) -> str:
     inside = record.text[max(0, mention.start) : max(0, mention.end)]
     label = " ".join(mention.label.split())
@@ -225,8 +220,8 @@ def _described(mention: Mention, record: AnnotatedText) -> str:
 
 
 def _noted(mention: Mention, record: AnnotatedText) -> str:
-    return f"{_place(mention, record)}: {_described(mention, record)}"
+    return f"{record.place_of(mention)}: {_described(mention, record)}"
 
 
 def _refused(what: str, mention: Mention, record: AnnotatedText, do: str) -> DataError:
-    return DataError(what, where=_place(mention, record), got=_described(mention, record), do=do)
+    return DataError(what, where=record.place_of(mention), got=_described(mention, record), do=do)

@@ -20,11 +20,12 @@ from fpplm_core.data.formats import SUFFIXES, Format, detect, get
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options, Repair, format_names
 from fpplm_core.data.records import AnnotatedText, Sentence, check_lengths
+from fpplm_core.data.repair import repaired
 from fpplm_core.data.text_files import require_source
 from fpplm_core.errors import DataError, ParamsError
 from fpplm_core.files import making, remove
 from fpplm_core.tagging.schemes import SCHEMES, detect_scheme, tag_bigrams, tag_errors
-from fpplm_core.tagging.spans import repair_tags, spans_from_tags, tags_from_spans
+from fpplm_core.tagging.spans import spans_from_tags, tags_from_spans
 from fpplm_core.tagging.words import segment
 
 Record = Sentence | AnnotatedText
@@ -82,7 +83,8 @@ def convert(
             number += 1
             yield changed
         if not number:
-            raise DataError("no sentence to write, as no text has a word", where=str(source))
+            do = "give a file with words"
+            raise DataError("no sentence to write, as no text has a word", where=str(source), do=do)
 
     with making(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,14 +162,10 @@ def _tagged(record: AnnotatedText, options: Options, scheme: str) -> Record:
 
 
 def _from_tags(sentence: Sentence, options: Options, to_kind: str, own: str, scheme: str, repair: Repair) -> Record:
-    tags = sentence.tags if repair == "refuse" else tuple(repair_tags(sentence.tags, own, repair))
-    for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
-        if old != new:
-            options.notes.add(f"tags repaired ({repair})", f"{sentence.file}:{line}: {old} to {new}")
-    for fault in tag_errors(tags, own):
+    sentence = repaired(sentence, own, repair, options.notes)
+    for fault in tag_errors(sentence.tags, own):
         do = "correct it, or choose --repair conlleval or discard"
-        raise DataError(fault.reason, where=f"{sentence.file}:{sentence.lines[fault.word]}", do=do)
-    sentence = replace(sentence, tags=tags)
+        raise DataError(fault.reason, where=sentence.place_of(fault.word), do=do)
     if to_kind == "mentions":
         annotated = to_annotated_text(sentence)
         words = tuple(dict.fromkeys(annotated.words or ()))

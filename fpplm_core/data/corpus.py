@@ -74,15 +74,18 @@ def tag_bigrams_in(data: ParquetFile) -> Counter[TagBigram]:
 
 
 def distinct_tags(data: ParquetFile) -> set[str]:
+    """All tags of a split."""
     columns = (batch["tags"] for batch in data.iter_batches(BATCH, columns=["tags"]))
     return {tag for column in columns for tag in column.flatten().unique().to_pylist()}
 
 
 def write_corpus(path: Path, sentences: Iterable[Sentence]) -> None:
+    """Writes a split of the corpus, from a stream of its sentences."""
     write_table(path, track(batches(sentences), f"sentences of {path.stem}", None, len), SCHEMA)
 
 
 def batches(sentences: Iterable[Sentence]) -> Iterator[pa.RecordBatch]:
+    """The sentences as batches of rows of a split, at most BATCH in each."""
     stream = iter(sentences)
     while held := list(islice(stream, BATCH)):
         yield pa.RecordBatch.from_pydict({name: [getattr(s, name) for s in held] for name in SCHEMA.names}, SCHEMA)
@@ -105,6 +108,7 @@ def training_sentences(folder: Path) -> Iterator[Sentence]:
 
 
 def sentences_of(data: ParquetFile) -> Iterator[Sentence]:
+    """The sentences of a split, one after another."""
     for batch in data.iter_batches(BATCH):
         words, tags, lines = (map(tuple, batch[name].to_pylist()) for name in ("words", "tags", "lines"))
         rest = (batch[name].to_pylist() for name in ("document", "text"))

@@ -21,6 +21,6 @@ def describe_types(settings: DataSettings, types: Sequence[str]) -> dict[str, li
             do = f"describe {', '.join(types)}" if types else "annotate some entities first"
             raise ParamsError("train has no such type", where="data.describe", got=shown(kind), do=do)
         if not found:
-            got = shown(settings.describe[kind])
-            raise ParamsError("a description without a word", where=f"data.describe.{kind}", got=got)
+            got, do = shown(settings.describe[kind]), "describe the type in words, or remove it from there"
+            raise ParamsError("a description without a word", where=f"data.describe.{kind}", got=got, do=do)
     return words

@@ -169,8 +169,7 @@ def _mention_changes(before: Row | None, after: Row | None) -> Iterator[MentionC
         kind: MentionKind = (
             "added" if old is None else "removed" if new is None else "moved" if old.type == new.type else "re-typed"
         )
-        place = f"{row.sentence.file}:{row.sentence.lines[span.start]}"
-        yield MentionChange(kind, after.split, place, row.sentence.words, old, new)
+        yield MentionChange(kind, after.split, row.sentence.place_of(span.start), row.sentence.words, old, new)
 
 
 def _sentence_changes(before: Row | None, after: Row | None) -> Iterator[SentenceChange]:

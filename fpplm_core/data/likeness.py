@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 ALIKE = 0.75  # least share of the shorter text's tokens: one in four may differ
+# Fewer ranges than those of tagging/words.py. Adding the others would change tokens, and with them stored hashes.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
@@ -45,9 +46,10 @@ def are_alike(one: Tokens, other: Tokens) -> bool:
     begins = Counter(there - here for there, here in pairs)
 
     def one_has_enough(begins: list[int]) -> bool:
-        """Whether one of the stretches that begin at these places, in order, has enough.
+        """Whether one of the stretches that begin at these places, which ascend, has enough tokens of the short text.
 
-        If they are close together, the part of the text that spans them all is compared first: none of them has more.
+        If they are close together, the part of the long text that spans them all is compared first: no stretch in it
+        has more.
         """
         first, last = max(0, begins[0] - room), begins[-1] + size + room
         close = len(begins) == 1 or last - first < len(begins) * (size + 2 * room)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fpplm_core.escaping import printable
 
 EXAMPLES = 20  # places kept per kind
+SHOWN = 3  # of them, in a line
 
 
 class Notes:
@@ -23,9 +24,9 @@ class Notes:
             if len(self.places[kind]) < EXAMPLES:
                 self.places[kind].append(place)
 
-    def lines(self, shown: int = 3) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """One line per kind: `relations are not read: 12 (a.jsonl:3, a.jsonl:9, …)`, without a count of 1."""
         for kind, number in self.counts.items():
-            places = self.places[kind][:shown]
+            places = self.places[kind][:SHOWN]
             more = ", …" if number > len(places) else ""
             yield printable(f"{kind}{f': {number}' if number > 1 else ''} ({', '.join(places)}{more})")

@@ -154,7 +154,7 @@ class HeldOut:
 
 
 def distinct(sentences: Sequence[Sentence]) -> list[int]:
-    """The places of the sentences that are like none before them which is kept; short ones only have to differ."""
+    """The places of the sentences to keep: each that is not like one kept before; short ones only have to differ."""
     index = HeldOut(sentences)
     numbers = {tokens: number for number, tokens in enumerate(index.tokens)}
     candidates = index._candidates(index.tokens) if index.tokens else {}

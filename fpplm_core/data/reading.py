@@ -36,13 +36,14 @@ from fpplm_core.data.descriptions import describe_types
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.overlap import HeldOut
 from fpplm_core.data.records import Sentence
+from fpplm_core.data.repair import repaired
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import check_number_of_types, documents_of, read_file, write_splits
 from fpplm_core.data.unlabelled import read_texts, sample
 from fpplm_core.errors import DataError
 from fpplm_core.files import open_table, write_record, write_table
 from fpplm_core.tagging.schemes import Detected, detect_scheme
-from fpplm_core.tagging.spans import repair_tags, types_of
+from fpplm_core.tagging.spans import types_of
 
 DROPS = "drops"  # folder in data.path with files that were accepted later, for train only
 LEFT_OUT = "incoming sentences that dev or test have, left out of train"
@@ -85,21 +86,16 @@ def normalise_tags(splits: Iterable[str], settings: DataSettings, folder: Path, 
     With data.repair, illegal transitions are repaired and noted. In TAGS, the tag of each word becomes an entity.
     """
 
-    def repaired(sentence: Sentence) -> Sentence:
-        tags = tuple(repair_tags(sentence.tags, scheme, settings.repair))
-        for line, old, new in zip(sentence.lines, sentence.tags, tags, strict=True):
-            if old != new:
-                notes.add(f"tags repaired ({settings.repair})", f"{sentence.file}:{line}: {old} to {new}")
-        return replace(sentence, tags=tags)
-
-    def tag_to_entity(sentence: Sentence) -> Sentence:
-        return replace(sentence, tags=tuple(f"S-{tag}" if tag else tag for tag in sentence.tags))
+    def normalised(sentence: Sentence) -> Sentence:
+        if scheme == "TAGS":
+            return replace(sentence, tags=tuple(f"S-{tag}" if tag else tag for tag in sentence.tags))
+        return repaired(sentence, scheme, settings.repair, notes)
 
     if scheme == "TAGS" or settings.repair != "refuse":
         for split in splits:
             path = folder / f"{split}.parquet"
             before = path.rename(folder / "before.parquet")
-            write_corpus(path, map(tag_to_entity if scheme == "TAGS" else repaired, sentences_of(open_table(before))))
+            write_corpus(path, map(normalised, sentences_of(open_table(before))))
             before.unlink()
 
 
@@ -186,6 +182,7 @@ def renumber_documents(sentences: Iterable[Sentence], numbers: Iterator[int]) ->
 
 
 def same_task() -> DataError:
+    """The error about a second task whose tags are those of the first."""
     do = "give another tag_column or another train"
     return DataError("the second task is the same as the first", where="data.second", do=do)
 

@@ -31,7 +31,11 @@ class Sentence:
     @property
     def place(self) -> str:
         """file:line of the first word."""
-        return f"{self.file}:{self.lines[0]}" if self.lines else self.file
+        return self.place_of(0)
+
+    def place_of(self, word: int) -> str:
+        """file:line of a word, by its number."""
+        return f"{self.file}:{self.lines[word]}" if self.lines else self.file
 
 
 class Mention(NamedTuple):
@@ -66,15 +70,19 @@ class AnnotatedText:
     def place(self) -> str:
         return f"{self.file}:{self.line}"
 
+    def place_of(self, mention: Mention) -> str:
+        """file:line of a mention: its own, or else that of the text."""
+        return mention.place or self.place
+
 
 def check_lengths(record: Sentence | AnnotatedText) -> None:
     """Raises DataError, naming the line, for a word, tag or label of more than LONGEST_WORD characters."""
     if isinstance(record, AnnotatedText):
-        parts = [(mention.label, mention.place or record.place) for mention in record.mentions]
+        parts = [(mention.label, record.place_of(mention)) for mention in record.mentions]
     elif len("".join(record.words)) + len("".join(record.tags)) <= LONGEST_WORD:  # fast, and so nearly always
         return
     else:
-        places = [f"{record.file}:{line}" for line in record.lines]
+        places = [record.place_of(word) for word in range(len(record.words))]
         parts = [*zip(record.words, places, strict=True), *zip(record.tags, places, strict=True)]
     for part, place in parts:
         if len(part) > LONGEST_WORD:

@@ -1,7 +1,7 @@
 """Splits annotated texts into words, by a rule or by a user's own function, the only code that a parameter can name.
 
-Only reading annotated data loads such a function, from `data.segmentation` or from `--segmenter` on the command line.
-A bundle cannot name one: the caller must pass the function.
+Whoever runs fpplm names such a function: in `data.segmentation`, or with `--segmenter` on the command line. A bundle
+cannot name one: the caller must pass the function.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class DataSettings(Settings):
 
     @field_validator("describe")
     @classmethod
-    def _told_apart(cls, descriptions: dict[str, str]) -> dict[str, str]:
+    def _of_several_types(cls, descriptions: dict[str, str]) -> dict[str, str]:
         if len(descriptions) == 1:
             raise ValueError("describe at least two types, or none: descriptions tell types apart")
         return descriptions

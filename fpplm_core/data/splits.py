@@ -63,11 +63,12 @@ def assign_splits(
     shares: Mapping[str, float],
     random: np.random.Generator,
 ) -> tuple[NDArray[np.str_], str]:
-    """The split of each sentence, and what the shares are of: documents (>= 0), and sentences that are in none.
+    """The split of each sentence, and what the shares are shares of: documents, and sentences outside of documents.
 
-    If these are fewer than the splits, documents are not kept whole. Each share is taken at random from what the
-    previous shares left, but for units that hold the last mention of a type in train. `types` are those of each
-    sentence. Raises ValueError if nothing can be taken.
+    These are the units; if they are fewer than the splits, each sentence is one. The units of a split are drawn from
+    those that the splits before it left in train; one that has train's last mention of a type stays there. Of each
+    sentence, `documents` has the document, negative for none, and `types` the types. Raises ValueError if nothing can
+    be taken.
     """
     part = np.full(len(documents), "train")
     marked = documents >= 0
@@ -91,9 +92,10 @@ def assign_splits(
 
 
 def take_units(order: Sequence[int], held: Mapping[int, Collection[str]], wanted: int) -> list[int]:
-    """The first units in this order that leave each type in another unit; one of them has a type if any may be taken.
+    """The first `wanted` units in this order, without those that hold what is left of a type.
 
-    `held` are the types of each unit. Raises ValueError if no unit may be taken.
+    If none of them has a type, the next one that has a type takes the place of the last. `held` are the types of each
+    unit. Raises ValueError if no unit may be taken.
     """
     left = Counter(kind for kinds in held.values() for kind in kinds)
     taken: list[int] = []
@@ -140,6 +142,7 @@ def check_number_of_types(data: ParquetFile, scheme: str) -> None:
 
 
 def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+    """The rows of a split that are to be kept, in batches. *Shape:* rows (sentences,)."""
     start = 0
     for batch in data.iter_batches(BATCH):
         yield batch.filter(pa.array(rows[start : start + len(batch)]))

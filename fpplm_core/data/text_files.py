@@ -86,7 +86,8 @@ def unreadable(path: Path | str, error: OSError, do: str = "check the path in pa
         return DataError("no such file", where=str(path), do=do)
     if isinstance(error, IsADirectoryError):
         return DataError("a folder, expected a file", where=str(path), do="name the file")
-    return DataError(f"cannot be read ({error.strerror or error})", where=str(path))
+    do = "check its permissions, and the disk"
+    return DataError(f"cannot be read ({error.strerror or error})", where=str(path), do=do)
 
 
 def damaged(kind: str, where: str, error: Exception) -> DataError:

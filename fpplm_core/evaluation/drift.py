@@ -19,7 +19,7 @@ from fpplm_core.evaluation.significance import holm
 from fpplm_core.serving.sketch import BLOCKS, Sketch
 
 MIN_TEXTS = 100
-MIN_BLOCKS = 8  # with a count of a feature: from fewer, chance cannot be told
+MIN_BLOCKS = 8  # with a count of a feature: fewer do not show what is chance
 RESAMPLES = 5000
 CONFIDENCE = 0.95
 SHOWN = 3  # bins that changed most

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fpplm_core.evaluation.metrics import bootstrap_f1, span_counts
 from fpplm_core.evaluation.predictions import SentencePrediction
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, SpanScores
+from fpplm_core.evaluation.scores import SpanScores
 from fpplm_core.evaluation.settings import GateSettings
 
 STEPS = 100  # proposed floors are whole hundredths
@@ -32,7 +32,7 @@ def propose_floors(test: Sequence[SentencePrediction], types: Collection[str]) -
 
     def low(kind: str | None) -> float:
         counts = [span_counts(row.gold, row.predicted, kind) for row in test]
-        return math.floor(STEPS * bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)[0]) / STEPS
+        return math.floor(STEPS * bootstrap_f1(counts)[0]) / STEPS
 
     by_type = {kind: low(kind) for kind in sorted(types)}
     smallest = min((value for value in by_type.values() if value), default=0.0)

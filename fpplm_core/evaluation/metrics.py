@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fpplm_core.tagging.schemes import MISSED, SPURIOUS
 from fpplm_core.tagging.spans import Span
 
+RESAMPLES = 1000  # of the sentences, for the interval of F1
+CONFIDENCE = 0.95  # of that interval
 BINS = 15  # of confidence, for the calibration error
 DRAWN = 1_000_000  # numbers that a bootstrap draws at a time
 
@@ -48,6 +50,7 @@ def span_counts(gold: Iterable[Span], predicted: Iterable[Span], kind: str | Non
 
 
 def sum_counts(counts: Iterable[Counts]) -> Counts:
+    """The counts of all sentences together."""
     rows = list(counts)
     return Counts(sum(c.tp for c in rows), sum(c.fp for c in rows), sum(c.fn for c in rows))
 
@@ -73,17 +76,15 @@ def f1_of_counts(counts: SentenceCounts) -> float:
     return float(f1_of_sums(counts.sum(axis=0)))
 
 
-def bootstrap_f1(
-    rows: Sequence[Row] | Counter[Row], resamples: int, confidence: float, seed: int
-) -> tuple[float, float]:
+def bootstrap_f1(rows: Sequence[Row] | Counter[Row]) -> tuple[float, float]:
     """Percentile interval of micro F1 over resampled sentences (Efron 1979; for NLP: Berg-Kirkpatrick 2012).
 
     `rows` has the counts of each sentence, or how often each row of counts occurs. Without any, both ends are 0.
     """
     if not rows:
         return 0.0, 0.0
-    scores = f1_of_sums(resampled_sums(Counter(rows), resamples, seed))
-    low, high = np.quantile(scores, [(1 - confidence) / 2, (1 + confidence) / 2])
+    scores = f1_of_sums(resampled_sums(Counter(rows), RESAMPLES, seed=0))
+    low, high = np.quantile(scores, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 
@@ -124,16 +125,21 @@ def seen_unseen(
 
     A predicted span counts in the part that its own text and type belong to.
     """
-    parts: dict[str, list[Counts]] = {"seen": [], "unseen": []}
-    for words, gold_spans, predicted_spans in zip(sentences, gold, predicted, strict=True):
-        for part, rows in parts.items():
-            belongs = part == "seen"
-            own_gold, own_predicted = (
-                [span for span in spans if (mention(words, span) in seen) == belongs]
-                for spans in (gold_spans, predicted_spans)
-            )
-            rows.append(span_counts(own_gold, own_predicted))
-    return {part: sum_counts(rows) for part, rows in parts.items()}
+    rows = list(zip(sentences, gold, predicted, strict=True))
+    return {part: sum_counts(mention_counts(*row, part, seen) for row in rows) for part in ("seen", "unseen")}
+
+
+def mention_counts(
+    words: Sequence[str], gold: Sequence[Span], predicted: Sequence[Span], part: str | None, seen: set[tuple[str, str]]
+) -> Counts:
+    """The counts of one sentence, only over its seen or unseen mentions if `part` says so, as in `seen_unseen`."""
+    if part is None:
+        return span_counts(gold, predicted)
+
+    def own(spans: Sequence[Span]) -> list[Span]:
+        return [span for span in spans if (mention(words, span) in seen) == (part == "seen")]
+
+    return span_counts(own(gold), own(predicted))
 
 
 def mention(words: Sequence[str], span: Span) -> tuple[str, str]:

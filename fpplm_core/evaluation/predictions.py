@@ -11,12 +11,11 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import mention, span_counts
 from fpplm_core.evaluation.scores import Logits, SliceScore, Spans, SpanScores
-from fpplm_core.files import whole_file, write_text
+from fpplm_core.files import read_record_lines, whole_file, write_text
 from fpplm_core.tagging.spans import Span
 
 
@@ -128,9 +127,8 @@ def logits_writer(path: Path, labels: int) -> Iterator[Callable[[Logits], None]]
 
 
 def read_predictions(path: Path) -> list[SentencePrediction]:
-    reader = TypeAdapter(SentencePrediction)
-    with path.open(encoding="utf-8") as lines:
-        return [reader.validate_json(line) for line in lines if line.strip()]
+    """What `prediction_writer` wrote. Raises DataError, naming the line, if the file is missing or damaged."""
+    return read_record_lines(path, SentencePrediction)
 
 
 def write_plots(folder: Path, scores: SpanScores, slices: Mapping[str, SliceScore] | None = None) -> None:

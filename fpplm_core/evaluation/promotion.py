@@ -156,6 +156,7 @@ def f1_rules(whole: F1Difference, p: float, settings: PromotionSettings) -> Iter
 
 
 def type_rule(kind: str, row: F1Difference, settings: PromotionSettings) -> tuple[Rule, str]:
+    """A type that lost too much rejects the candidate; it only holds it if that may be chance."""
     certain = row.p is not None and row.p < settings.alpha
     outcome: Outcome = "pass" if row.mean >= -settings.max_type_loss else "reject" if certain else "hold"
     reason = f"{kind}: {row} on {row.support} mentions; it lost more than {settings.max_type_loss:g}"
@@ -180,6 +181,7 @@ def worst_slice(slices: Mapping[str, F1Difference]) -> list[str]:
 
 
 def lost_types_rule(lost: Sequence[str]) -> tuple[Rule, str]:
+    """A type of the test split that the candidate does not know any more rejects it."""
     reason = f"{len(lost)} type(s) of the test split are no longer known: {', '.join(lost)}"
     return Rule("lost types", len(lost), 0, "reject" if lost else "pass"), reason
 

@@ -26,8 +26,6 @@ from fpplm_core.evaluation.metrics import (
     sum_rows,
 )
 from fpplm_core.evaluation.scores import (
-    CONFIDENCE,
-    RESAMPLES,
     Logits,
     Spans,
     SpanScores,
@@ -76,7 +74,7 @@ class SpanScorer:
         """The scores of all sentences, to the bit those of seqeval in strict mode."""
         micro = type_score(sum_rows(self.rows))
         types = {kind: type_score(row) for kind, row in sorted(self.types.items())}
-        low, high = bootstrap_f1(self.rows, RESAMPLES, CONFIDENCE, seed=0)
+        low, high = bootstrap_f1(self.rows)
         seen, unseen = (self.by_novelty.get(name, Counts(0, 0, 0)) for name in ("seen", "unseen"))
         table: dict[str, dict[str, int]] = {}
         for (gold_type, predicted_type), number in sorted(self.confusion.items()):
@@ -175,7 +173,8 @@ def compare_with_seqeval(sentences: Sequence[Sentence], gold: Spans, predicted: 
     ]
     other = f1_score(*tags, mode="strict", scheme=IOB2, zero_division=0) if names else 0.0
     if abs(f1 - other) > 1e-9:
-        raise FpplmError("span scores disagree with seqeval", got=f"F1 {f1} and {other}")
+        where, do = f"the sentences from {sentences[0].place} on", "report it: one of the two counts them wrongly"
+        raise FpplmError("span scores disagree with seqeval", where=where, got=f"F1 {f1} and {other}", do=do)
 
 
 def count_illegal(logits: Logits, labels: Sequence[str]) -> int:

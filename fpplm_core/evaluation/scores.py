@@ -12,9 +12,6 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.evaluation.metrics import Counts, mention
 from fpplm_core.tagging.spans import Span, spans_from_tags
 
-RESAMPLES = 1000  # of the sentences, for the interval of F1
-CONFIDENCE = 0.95  # of that interval
-
 Spans = Sequence[Sequence[Span]]  # by sentence
 Logits = Sequence[NDArray[np.float32]]  # (words, K) by sentence
 

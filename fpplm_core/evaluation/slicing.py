@@ -15,12 +15,11 @@ from fpplm_core.data.columns import Values, open_column
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
-from fpplm_core.evaluation.metrics import Counts, Row, SentenceCounts, bootstrap_f1, mention, span_counts, sum_rows
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, SliceScore, Spans, type_score
+from fpplm_core.evaluation.metrics import Row, SentenceCounts, bootstrap_f1, mention_counts, sum_rows
+from fpplm_core.evaluation.scores import SliceScore, Spans, type_score
 from fpplm_core.evaluation.slices import MIXED, SLICES, Column, Slice, Slices
 from fpplm_core.quality.columns import ends, join_words, matching, sums_of_lists
 from fpplm_core.quality.scripts import letters
-from fpplm_core.tagging.spans import Span
 
 Columns = dict[Column, Values]
 Members = NDArray[np.bool_]  # (sentences,)
@@ -45,8 +44,8 @@ def open_columns(slices: Slices, settings: DataSettings) -> dict[str, Columns]:
                         columns[column] = _no_values
                         print(f"note: slice {name} has no sentence in {split}, which lacks the column {column}")
             if len(errors) == len(found):
-                where = f"{SLICES}: slices.{name}.column.{column}"
-                raise DataError("neither dev nor test has this column", where=where, got=errors[-1])
+                where, do = f"{SLICES}: slices.{name}.column.{column}", "name a column that they have"
+                raise DataError("neither dev nor test has this column", where=where, got=errors[-1], do=do)
     return found
 
 
@@ -119,23 +118,10 @@ def slice_counts(
     """
     rows = list(zip((s.words for s in sentences), gold, predicted, strict=True))
     tables = {
-        kind: np.array([_counts(*row, kind, seen) for row in rows], dtype=np.int64).reshape(-1, 3)
-        for kind in {one.mentions for one in slices.slices.values()}
+        part: np.array([mention_counts(*row, part, seen) for row in rows], dtype=np.int64).reshape(-1, 3)
+        for part in {one.mentions for one in slices.slices.values()}
     }
     return {name: tables[one.mentions][members[name]] for name, one in slices.slices.items()}
-
-
-def _counts(
-    words: Sequence[str], gold: Sequence[Span], predicted: Sequence[Span], kind: str | None, seen: Mentions
-) -> Counts:
-    """The counts of a sentence, only over the seen or unseen mentions if `kind` says so."""
-    if kind is None:
-        return span_counts(gold, predicted)
-
-    def own(spans: Sequence[Span]) -> list[Span]:
-        return [span for span in spans if (mention(words, span) in seen) == (kind == "seen")]
-
-    return span_counts(own(gold), own(predicted))
 
 
 class SliceScorer:
@@ -164,7 +150,7 @@ class SliceScorer:
 
 
 def _score(rows: Counter[Row], min_support: int) -> SliceScore:
-    low, high = bootstrap_f1(rows, RESAMPLES, CONFIDENCE, seed=0)
+    low, high = bootstrap_f1(rows)
     total = type_score(sum_rows(rows))
     return SliceScore(
         **vars(total), f1_low=low, f1_high=high, sentences=rows.total(), decides=total.support >= min_support

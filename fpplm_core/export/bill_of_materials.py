@@ -77,6 +77,7 @@ def performance(lineage: Facts) -> Iterator[dict[str, Any]]:
 
 
 def interval_of(scores: Facts) -> dict[str, Any]:
+    """The interval of F1 as CycloneDX writes it."""
     low, high = (f"{scores[bound]:.4f}" for bound in ("f1_low", "f1_high"))
     return {"confidenceInterval": {"lowerBound": low, "upperBound": high}}
 
@@ -98,6 +99,7 @@ def materials(lineage: Facts) -> Iterator[dict[str, Any]]:
 
 
 def component(kind: str, reference: str, name: str, sha256: str) -> dict[str, Any]:
+    """A component of the bill, with the digest of its content; others refer to it by `reference`."""
     return {"type": kind, "bom-ref": reference, "name": name, "hashes": [{"alg": "SHA-256", "content": sha256}]}
 
 

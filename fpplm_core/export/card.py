@@ -121,6 +121,7 @@ Such clients split words at every punctuation mark and cut off long texts, take 
 
 
 def client_rows(clients: Mapping[str, Any], verdicts: Mapping[str, Any]) -> Iterator[str]:
+    """Two rows of the table of scores for each graph: as a client without fpplm reads it, and as `Predictor` does."""
     for variant, row in clients.items():
         yield f"| `{row['file']}`, as such a client | {row['dev_f1']:.4f} | {row['test_f1']:.4f} |"
         own = verdicts[f"{variant} on cpu"]

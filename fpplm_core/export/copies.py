@@ -101,6 +101,7 @@ def require_model_name(name: str) -> None:
 
 
 def require_empty(folder: Path, bundle: Bundle) -> None:
+    """Raises ParamsError if a copy cannot go there: into the bundle itself, or a folder that holds something."""
     if folder.resolve().is_relative_to(bundle.path.resolve()):
         raise ParamsError("is inside the bundle", where=str(folder), do="name a folder outside it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -108,6 +109,7 @@ def require_empty(folder: Path, bundle: Bundle) -> None:
 
 
 def require_format_2(bundle: Bundle) -> None:
+    """Raises ParamsError for a bundle of format 1, which clients without fpplm cannot read."""
     if bundle.manifest["format"] < 2:
         do = "make the bundle again: fpplm retrain"
         raise ParamsError("fpplm alone can read a bundle of format 1", where=str(bundle.path / MANIFEST), do=do)

@@ -9,6 +9,7 @@ from typing import Any
 from fpplm_core.data.alignment import text_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.export.generic_client import GenericClient
+from fpplm_core.export.parity import with_documents
 from fpplm_core.files import write_json
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.bundle import GOLDEN
@@ -26,8 +27,7 @@ def golden_rows(bundle: Path, sentences: Sequence[Sentence]) -> list[dict[str, A
     neighbours with the same `document` number are context for each other. `entities` (start, end, type) over the
     code points of `text` are the answers of a client without fpplm; `input_ids` and `offsets` are its pieces.
     """
-    words, documents = [s.words for s in sentences], [s.document for s in sentences]
-    tagged = Predictor.load(bundle, "cpu", "fp32").tag(words, documents)
+    tagged = Predictor.load(bundle, "cpu", "fp32").tag(*with_documents(sentences))
     client = GenericClient(bundle)
     rows = []
     for sentence, row in zip(sentences, tagged, strict=True):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from fpplm_core.errors import EncoderError
+from fpplm_core.model.mode import evaluating
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.technique import SecondGraph
 
@@ -48,17 +49,16 @@ def export_fp32(model: Tagger, path: Path, with_states: bool) -> None:
     # The types need a tensor of their own: one object passed twice would become one input.
     inputs = [ids, mask] if model.blueprint.first_shape is None else [ids, mask, torch.zeros_like(mask)]
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("pieces")}
-    training = model.training
-    model.eval()
     try:
-        _export(
-            WithStates(model) if with_states else model,
-            tuple(tensor.to(device) for tensor in inputs),
-            path,
-            input_names=list(INPUTS[: len(inputs)]),
-            output_names=list(OUTPUTS if with_states else OUTPUTS[:1]),
-            dynamic_shapes=((sizes,) * len(inputs),) if with_states else (sizes,) * len(inputs),
-        )
+        with evaluating(model):
+            _export(
+                WithStates(model) if with_states else model,
+                tuple(tensor.to(device) for tensor in inputs),
+                path,
+                input_names=list(INPUTS[: len(inputs)]),
+                output_names=list(OUTPUTS if with_states else OUTPUTS[:1]),
+                dynamic_shapes=((sizes,) * len(inputs),) if with_states else (sizes,) * len(inputs),
+            )
     except torch.onnx.errors.OnnxExporterError as error:
         raise EncoderError(
             "cannot be exported to ONNX",
@@ -66,8 +66,6 @@ def export_fp32(model: Tagger, path: Path, with_states: bool) -> None:
             got=f"{type(model.encoder).__name__}: {type(error).__name__}",
             do="choose another encoder; torch names the operation with FPPLM_DEBUG=1",
         ) from error
-    finally:
-        model.train(training)
 
 
 def export_second(graph: SecondGraph, path: Path) -> None:

@@ -14,7 +14,7 @@ from fpplm_core.data.records import Sentence
 from fpplm_core.errors import BundleError, DeviceError, FpplmError
 from fpplm_core.evaluation.differences import f1_difference
 from fpplm_core.evaluation.metrics import Counts, SentenceCounts, bootstrap_f1, f1_of_counts, span_counts, sum_counts
-from fpplm_core.evaluation.scores import CONFIDENCE, RESAMPLES, Logits, gold_spans
+from fpplm_core.evaluation.scores import Logits, gold_spans
 from fpplm_core.export.settings import VerifySettings
 from fpplm_core.export.verdicts import LabelLmTrial, ServedF1, VariantVerdict
 from fpplm_core.serving import Predictor
@@ -46,7 +46,9 @@ class TorchAnswer:
             yield sentences, np.split(self.logits[start : start + ends[-1]], ends[:-1])
             start += ends[-1]
         if start != len(self.logits):
-            raise FpplmError("torch's logits are not those of the split", got=f"{len(self.logits)} of {start} words")
+            where = str(getattr(self.logits, "filename", None) or "")  # of the mapped file
+            got = f"{len(self.logits)} of {start} words"
+            raise FpplmError("torch's logits are not those of the split", where=where, got=got, do="run: dvc repro")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def verify_graphs(
 
     Raises BundleError if the float32 graph fails on the CPU: a failure of any other is only returned.
     """
-    offered = open_bundle(bundle).variants
+    offered = open_bundle(bundle).config.variants
     graphs = [(variant, device) for device in offered if is_available(device) for variant in offered[device]]
     verdicts, failures = dict[str, VariantVerdict](), dict[str, str]()
     for number, (variant, device) in enumerate(graphs, start=1):
@@ -148,7 +150,7 @@ def try_label_lm(predictor: Predictor, dev: Parts) -> LabelLmTrial:
 def served_f1(predictor: Predictor, test: Parts) -> ServedF1:
     """The F1 of a predictor on test with its documents; also without, if the tagger has context and test marks any."""
     counts = served_counts(predictor, test)
-    low, high = bootstrap_f1(counts, RESAMPLES, CONFIDENCE, seed=0)
+    low, high = bootstrap_f1(counts)
     alone = None
     if predictor.bundle.config.context and any(s.document is not None for part in test for s in part):
         parts = ([replace(s, document=None) for s in part] for part in test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from fpplm_core.export.parity import Parts
+from fpplm_core.export.parity import Parts, with_documents
 from fpplm_core.serving import Predictor
 from fpplm_core.serving.sketch import Sketch
 from fpplm_core.tagging.spans import types_of
@@ -24,7 +24,7 @@ def reference_sketch(predictor: Predictor, train: Parts, *held_out: Parts) -> Sk
         if number % step == 0:
             sketch.add(sentence.words, predictor.builder, None, sentence.document)
     for part in chain.from_iterable(held_out):
-        tagged = predictor.tag([s.words for s in part], [s.document for s in part])
+        tagged = predictor.tag(*with_documents(part))
         for sentence, spans in zip(part, tagged, strict=True):
             sketch.add(sentence.words, predictor.builder, spans, sentence.document)
     return sketch

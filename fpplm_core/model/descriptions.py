@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpplm_core.model.mode import evaluating
+from fpplm_core.model.tagger import last_layer
 from fpplm_core.tagging.schemes import split_tag
 from fpplm_core.tagging.windows import Window
 
@@ -26,16 +28,15 @@ Descriptions = Mapping[str, Sequence[Window]]  # the windows of the description 
 @torch.no_grad()
 def encode_descriptions(encoder: nn.Module, descriptions: Descriptions) -> dict[str, Tensor]:
     """The mean state (width,) of the words of each description, by type."""
-    found, training = {}, encoder.training
-    encoder.eval()
-    for kind, windows in descriptions.items():
-        states = []
-        for window in windows:
-            ids = torch.tensor([window.ids])
-            output = cast(Any, encoder)(input_ids=ids, attention_mask=torch.ones_like(ids))
-            states.append(output.last_hidden_state[0, window.first_pieces])
-        found[kind] = torch.cat(states).mean(0)
-    encoder.train(training)
+    found = {}
+    with evaluating(encoder):
+        for kind, windows in descriptions.items():
+            states = []
+            for window in windows:
+                ids = torch.tensor([window.ids])
+                output = cast(Any, encoder)(input_ids=ids, attention_mask=torch.ones_like(ids))
+                states.append(output.last_hidden_state[0, window.first_pieces])
+            found[kind] = torch.cat(states).mean(0)
     return found
 
 
@@ -46,12 +47,11 @@ def add_descriptions(head: nn.Module, rows: Mapping[str, int], encodings: Mappin
     The random rows stay, and tell the labels of a type (B-, I-, E-, S-) from each other. In an mlp head, the encodings
     pass through its first layer.
     """
-    last = cast(nn.Linear, head[-1] if isinstance(head, nn.Sequential) else head)
+    last = last_layer(head)
     states = torch.stack(list(encodings.values()))
     if isinstance(head, nn.Sequential):
-        training = head.training
-        states = head.eval()[:-1](states)
-        head.train(training)
+        with evaluating(head):
+            states = head[:-1](states)
     directions = dict(zip(encodings, F.normalize(states - states.mean(0), dim=1), strict=True))
     for label, number in rows.items():
         if (direction := directions.get(split_tag(label)[1])) is not None:

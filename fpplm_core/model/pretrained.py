@@ -56,7 +56,7 @@ def _require_no_code(config: Any, name: str) -> None:
         _require_no_code(value, name)
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
+def load_tokenizer(name: str, revision: str | None) -> Any:
     """The encoder's fast tokenizer without truncation and padding, which windows replace.
 
     Raises EncoderError, also if it has parts that serving would not run.
@@ -64,7 +64,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     # Byte-level BPE (RoBERTa, GPT-2) marks a word's start by the blank before it, which a single word lacks.
     tokenizer = _load(AutoTokenizer, name, revision, use_fast=True, add_prefix_space=True)
     if not tokenizer.is_fast:
-        raise EncoderError("the encoder has no fast tokenizer", where="model.encoder", got=repr(name))
+        do = "choose an encoder that has a tokenizer.json"
+        raise EncoderError("the encoder has no fast tokenizer", where="model.encoder", got=repr(name), do=do)
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -77,12 +78,12 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     return tokenizer
 
 
-def load_config(name: str, revision: str | None = None) -> Any:
+def load_config(name: str, revision: str | None) -> Any:
     """The encoder's configuration. Raises EncoderError."""
     return _load(AutoConfig, name, revision)
 
 
-def load_encoder(name: str, revision: str | None = None) -> Any:
+def load_encoder(name: str, revision: str | None) -> Any:
     """The pretrained encoder in float32, from safetensors only: nothing is ever unpickled. Raises EncoderError."""
     encoder = _load(AutoModel, name, revision, use_safetensors=True, attn_implementation=ATTENTION, dtype="float32")
     if hasattr(encoder, "pooler"):

@@ -25,5 +25,6 @@ def encoder_source(name: str) -> str:
             "no such package", where="model.encoder", got=repr(package), do=f"pip install {package.replace('_', '-')}"
         ) from None
     if not path.is_dir():
-        raise EncoderError("no such folder in the package", where="model.encoder", got=repr(name))
+        do = f"name the folder of {package} that has the encoder's config.json"
+        raise EncoderError("no such folder in the package", where="model.encoder", got=repr(name), do=do)
     return str(path)

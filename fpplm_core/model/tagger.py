@@ -39,11 +39,16 @@ def new_head(width: int, labels: int, settings: ModelSettings) -> nn.Module:
     return head
 
 
+def last_layer(head: nn.Module) -> nn.Linear:
+    """The layer of a head that gives the logits: a row of it, and a number of its bias, for each label."""
+    return [layer for layer in head.modules() if isinstance(layer, nn.Linear)][-1]
+
+
 class Tagger(nn.Module):
     """Encoder, dropout, head.
 
-    `forward` is the exported graph: (batch, pieces) ids, mask and, with shapes, token types to (batch, pieces, K)
-    logits. Training looks at first pieces only: `encode`, then `words`, then `classify`.
+    `forward` is the graph to export, from ids, mask and, with shapes, token types (batch, pieces) to the logits of all
+    pieces (batch, pieces, K). Training and evaluation look at first pieces alone: `words`, then `classify`.
     """
 
     def __init__(self, encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings) -> None:
@@ -113,6 +118,12 @@ class Tagger(nn.Module):
         """The states of first pieces. *Shape:* (batch, pieces, width), (batch, words) to (batch, words, width)."""
         return hidden.gather(1, first.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
 
+    def words(
+        self, ids: Tensor, mask: Tensor, types: Tensor, first: Tensor, embeddings: Tensor | None = None
+    ) -> Tensor:
+        """`encode`, then the states of first pieces alone. *Shape:* first (batch, words) to (batch, words, width)."""
+        return self.first_piece_states(self.encode(ids, mask, types, embeddings), first)
+
     def classify(self, hidden: Tensor) -> Tensor:
         """float32 logits. *Shape:* (..., width) to (..., K)."""
         return cast(Tensor, self.head(self.dropout(hidden))).float()
@@ -147,9 +158,8 @@ class Tagger(nn.Module):
             for module in self.encoder.modules():
                 if isinstance(module, nn.ModuleList) and len(module) == count:
                     return module
-        raise EncoderError(
-            "no list of layers found in the encoder", where="model.encoder", got=type(self.encoder).__name__
-        )
+        got, do = type(self.encoder).__name__, "choose an encoder of a tested family (docs/deploy.md)"
+        raise EncoderError("no list of layers found in the encoder", where="model.encoder", got=got, do=do)
 
 
 def initialise(encoder: nn.Module, blueprint: Blueprint, settings: ModelSettings, seed: int) -> Tagger:
@@ -174,7 +184,7 @@ def batch_logits(model: Tagger, bfloat16: bool = False) -> Callable[[Arrays], ND
     def run(arrays: Arrays) -> NDArray[np.float32]:
         ids, mask, types, first, _ = (torch.from_numpy(array).to(device) for array in arrays)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            logits = model.classify(model.first_piece_states(model.encode(ids, mask, types), first))
+            logits = model.classify(model.words(ids, mask, types, first))
         return cast(NDArray[np.float32], logits.cpu().numpy())
 
     return run

@@ -16,6 +16,8 @@ def load_window_builder(
     Raises EncoderError; ParamsError if a window is longer than the encoder accepts, or if it takes no word shapes.
     """
     tokenizer = load_tokenizer(settings.encoder, settings.revision)
-    check_window(window, load_config(settings.encoder, settings.revision), tokenizer)
-    builder = WindowBuilder(tokenizer.backend_tokenizer, window, stride, context, choose_shapes(settings, tokenizer))
+    config = load_config(settings.encoder, settings.revision)
+    check_window(window, config, tokenizer)
+    first_shape = choose_shapes(settings.shapes, config, tokenizer)
+    builder = WindowBuilder(tokenizer.backend_tokenizer, window, stride, context, first_shape)
     return builder, tokenizer.mask_token_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,10 +10,6 @@ from torch import nn
 from fpplm_core.errors import EncoderError, ParamsError
 from fpplm_core.model import pretrained
 from fpplm_core.tagging.windows import WORD_SHAPES
-
-if TYPE_CHECKING:
-    from fpplm_core.model.settings import ModelSettings
-
 
 FIRST_SHAPE = "fpplm_first_shape"  # key of config.json in an encoder that was pretrained with shapes
 
@@ -37,17 +33,16 @@ def _type_table(encoder: nn.Module) -> nn.Embedding | None:
     return found if isinstance(found, nn.Embedding) else None
 
 
-def choose_shapes(settings: ModelSettings, tokenizer: Any) -> int | None:
-    """The token type of the first word shape, or None if the encoder does not get word shapes.
+def choose_shapes(shapes: str, config: Any, tokenizer: Any) -> int | None:
+    """The token type of the first word shape, or None if the encoder of this configuration does not get word shapes.
 
-    Raises ParamsError if `shapes` is on and the encoder has no token types.
+    Raises ParamsError if `shapes` (on, off, auto) is on and the encoder has no token types.
     """
-    config = pretrained.load_config(settings.encoder, settings.revision)
     count = getattr(config, FIRST_SHAPE, None) or pretrained.type_count(config)
-    if settings.shapes == "on" and not count:
+    if shapes == "on" and not count:
         raise ParamsError(
             "the encoder has no token types to carry shapes", where="model.shapes", got="on", do="set it to auto or off"
         )
-    wanted = settings.shapes == "on" or (settings.shapes == "auto" and pretrained.lower_cases(tokenizer))
+    wanted = shapes == "on" or (shapes == "auto" and pretrained.lower_cases(tokenizer))
     print(f"word shapes: {'on' if wanted and count else 'off'}")
     return count if wanted and count else None

@@ -75,11 +75,6 @@ class Bundle:
     manifest_sha256: str  # of the bytes that were read
     allow_links: bool = False
 
-    @property
-    def variants(self) -> dict[str, list[str]]:
-        """The variants by device (cpu, cuda), in order of preference."""
-        return self.config.variants
-
     def read(self, name: str) -> bytes:
         """The content of a file: these very bytes have the hash in the manifest. Raises BundleError otherwise."""
         return _read(self.path, name, self.manifest["files"], self.allow_links)

@@ -188,12 +188,8 @@ def is_label(label: Any) -> bool:
         return False
 
 
-def is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
 def is_row(row: Any, size: int) -> bool:
-    numbers = isinstance(row, list) and len(row) == size and all(map(is_number, row))
+    numbers = isinstance(row, list) and len(row) == size and all(type(value) in (int, float) for value in row)
     return numbers and all(abs(value) <= LARGEST_SCORE for value in row)
 
 

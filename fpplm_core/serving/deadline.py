@@ -72,6 +72,7 @@ def graph_limits(where: str, seconds: float, cancel: Callable[[], object]) -> It
 
 
 def run_options() -> ort.RunOptions:
+    """Options of a run that logs nothing."""
     options = ort.RunOptions()
     options.log_severity_level = 4  # errors are raised, in one line
     return options

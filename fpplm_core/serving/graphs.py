@@ -39,6 +39,7 @@ class Signature:
 
 
 def tagger_signature(config: BundleConfig) -> Signature:
+    """The inputs and outputs that the tagger's graph must have."""
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if config.first_shape is not None else [])]
     outputs = {config.logits: Port(REAL, 3, len(config.labels))}
     if config.label_lm_threshold:
@@ -47,6 +48,7 @@ def tagger_signature(config: BundleConfig) -> Signature:
 
 
 def label_lm_signature(config: BundleConfig) -> Signature:
+    """The inputs and outputs that the label language model's graph must have."""
     labels = Port(REAL, 3, len(config.labels))
     inputs = {"read": labels, "hidden": Port(TRUTH), "states": Port(REAL, 3), "counted": Port(TRUTH)}
     return Signature(inputs, {"written": labels})
@@ -79,7 +81,7 @@ def require_finite(values: NDArray[np.float32], where: str) -> NDArray[np.float3
 
 def choose_variant(bundle: Bundle, device: str, variant: str) -> str:
     """The named variant, or for `auto` the one that the device prefers. Raises BundleError if the bundle lacks it."""
-    offered = bundle.variants["cpu" if device == "cpu" else "cuda"]
+    offered = bundle.config.variants["cpu" if device == "cpu" else "cuda"]
     chosen = offered[0] if variant == "auto" and offered else variant
     if chosen not in offered:
         do = f"it has {offered}"

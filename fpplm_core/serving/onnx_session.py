@@ -102,15 +102,16 @@ def is_available(device: str) -> bool:
 def require_device(device: str) -> None:
     """Raises DeviceError if the device is not one of PROVIDERS or not available."""
     if device not in PROVIDERS:
-        raise DeviceError("unknown device", got=repr(device), do=f"use auto, {', '.join(PROVIDERS)}")
+        raise DeviceError("unknown device", where="device", got=repr(device), do=f"use auto, {', '.join(PROVIDERS)}")
     if is_available(device):
         return
     what = f"ONNX Runtime cannot use {device} here"
     if has_gpu(device):
         do = "install the libraries: pip install 'onnxruntime-gpu[cuda,cudnn]'; or use --device cpu"
-        raise DeviceError(what, got=str(missing_library()), do=do)
+        raise DeviceError(what, where="device", got=str(missing_library()), do=do)
     got = f"providers {', '.join(ort.get_available_providers())}"
-    raise DeviceError(what, got=got, do="install onnxruntime-gpu and the NVIDIA driver, or use --device cpu")
+    do = "install onnxruntime-gpu and the NVIDIA driver, or use --device cpu"
+    raise DeviceError(what, where="device", got=got, do=do)
 
 
 def open_session(
@@ -146,7 +147,7 @@ def open_session(
         session, unrecorded = _open_on_gpu(graph, device, options, pieces)
     if session.get_providers()[0] != PROVIDERS[device][0]:
         got = str(session.get_providers())
-        raise DeviceError(f"ONNX Runtime could not start {device}", got=got, do="use --device cpu")
+        raise DeviceError(f"ONNX Runtime could not start {device}", where="device", got=got, do="use --device cpu")
     return PaddedSession(session, "cuda", unrecorded, where, seconds, TENSORRT_ROWS if device == "tensorrt" else None)
 
 

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from fpplm_core.errors import BundleError
-from fpplm_core.serving.deadline import DEADLINE, graph_limits, run_options
+from fpplm_core.serving.deadline import graph_limits, run_options
 
 RECORDED_ROWS = 8  # larger batches spend more time computing than launching, so they keep no buffers and no CUDA graph
 FEWEST_PIECES = 8
@@ -35,10 +35,10 @@ class PaddedSession:
         self,
         session: ort.InferenceSession,
         memory: str,
-        unrecorded: Callable[[], ort.InferenceSession] | None = None,
-        where: str = "graph",
-        seconds: float = DEADLINE,
-        most_rows: int | None = None,
+        unrecorded: Callable[[], ort.InferenceSession] | None,
+        where: str,
+        seconds: float,
+        most_rows: int | None,
     ) -> None:
         self.session, self.memory, self.unrecorded = session, memory, unrecorded
         self.where, self.seconds, self.most_rows = where, seconds, most_rows

@@ -29,12 +29,11 @@ from fpplm_core.serving.tokenizer import BundleWindowBuilder
 from fpplm_core.tagging.batches import Arrays, collate
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.spans import Span
-from fpplm_core.tagging.viterbi import log_softmax, softmax
+from fpplm_core.tagging.viterbi import LABEL_LM_TEMPERATURE, log_softmax, softmax
 from fpplm_core.tagging.windows import Documents, Window
 from fpplm_core.tagging.word_logits import batch_windows, join_word_logits
 from fpplm_core.tagging.words import Segmenter
 
-TEMPERATURE = 2.0  # softens the label language model's input, as in its training
 # The batches of some sentences, their logits as they are computed, and the number of words of each sentence.
 PendingLogits = tuple[list[list[Window]], Iterable[NDArray[np.float32]], list[int]]
 
@@ -219,7 +218,7 @@ class Predictor:
     def _write(self, logits: NDArray[np.float32], states: NDArray[np.float32], arrays: Arrays) -> NDArray[np.float32]:
         """The label language model's logits, given the tagger's softened guesses for all but the doubtful words."""
         inputs = {
-            "read": softmax(logits / TEMPERATURE),
+            "read": softmax(logits / LABEL_LM_TEMPERATURE),
             "hidden": self._doubtful(logits, arrays),
             "states": states,
             "counted": arrays.word_mask == 1,

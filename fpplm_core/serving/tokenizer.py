@@ -30,7 +30,8 @@ class BundleWindowBuilder(WindowBuilder):
             super().__init__(tokenizer, config.window, config.stride, config.context, config.first_shape)
         if self.capacity < 1:
             got = f"{config.window - self.capacity} special pieces in a window of {config.window}"
-            raise BundleError("a window has no room for words", where=self.where, got=got)
+            do = "make the bundle again, with a longer encode.window"
+            raise BundleError("a window has no room for words", where=self.where, got=got, do=do)
 
     def windows(
         self,

@@ -1,4 +1,7 @@
-"""The one decoder of training, evaluation, export and serving: word logits to spans."""
+"""From word logits to spans, in training, evaluation and serving.
+
+Clients without fpplm have a decoder of their own in the graph (fpplm_core/export/portable.py).
+"""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def label_list(types: Iterable[str], scheme: str = INNER_SCHEME) -> list[str]:
     return [OUTSIDE] + [f"{prefix}-{kind}" for kind in sorted(set(types)) for prefix in SCHEMES[scheme]]
 
 
-def transitions(labels: Sequence[str], scheme: str = INNER_SCHEME) -> NDArray[np.bool_]:
-    """Legality of label pairs. *Shape:* (K+1, K+1); row K is the sentence start, column K its end."""
+def transitions(labels: Sequence[str]) -> NDArray[np.bool_]:
+    """Legality of pairs of a tagger's labels. *Shape:* (K+1, K+1); row K is the sentence start, column K its end."""
     ends: list[str | None] = [*labels, None]
-    return np.array([[legal(before, after, scheme) for after in ends] for before in ends], dtype=np.bool_)
+    return np.array([[legal(before, after, INNER_SCHEME) for after in ends] for before in ends], dtype=np.bool_)

@@ -81,3 +81,9 @@ def tags_from_spans(entities: Iterable[Span], length: int, scheme: str) -> list[
 def types_of(sentences: Iterable[Iterable[str]]) -> list[str]:
     """The entity types of these tags, sorted."""
     return sorted({tag[2:] for tags in sentences for tag in tags if tag != OUTSIDE})
+
+
+def types_of_labels(labels: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The entity types of a tagger's labels, sorted, and each label's number among them counted from 1; 0 for O."""
+    types = types_of([labels])
+    return types, [0 if label == OUTSIDE else types.index(label[2:]) + 1 for label in labels]

@@ -1,4 +1,4 @@
-"""Viterbi decoding under legality rules, batched in numpy; the one decoder of training, evaluation and serving."""
+"""The best label path by the scores of labels and of their transitions (Viterbi), and probabilities; in numpy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fpplm_core.tagging.batches import by_length
 
 AT_ONCE = 2**24  # scores of pairs of labels in one step of a batch: 64 MB
 FORBIDDEN = -1e4  # finite, so that sums stay finite; far below any logit
+LABEL_LM_TEMPERATURE = 2.0  # softens the tagger's predictions that the label language model reads
 
 
 def viterbi(logits: NDArray[np.float32], lengths: NDArray[np.intp], scores: NDArray[np.float32]) -> NDArray[np.intp]:

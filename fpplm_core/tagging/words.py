@@ -124,11 +124,13 @@ def segment_with(text: str, segmenter: Segmenter, where: str) -> list[Range]:
     for word in _words(text, segmenter, where):
         start = text.find(word, end)
         if start < 0 or text[end:start].strip():
-            raise ParamsError("the segmenter's words are not those of the text", where=where, got=repr(word[:SHOWN]))
+            what, do = "the segmenter's words are not those of the text", "return them in order, as the text has them"
+            raise ParamsError(what, where=where, got=repr(word[:SHOWN]), do=do)
         end = start + len(word)
         ranges.append(strip_range(text, start, end))
     if text[end:].strip():
-        raise ParamsError("the segmenter omits the end of the text", where=where, got=repr(text[end:][:SHOWN]))
+        what, do = "the segmenter omits the end of the text", "return all that is not white space"
+        raise ParamsError(what, where=where, got=repr(text[end:][:SHOWN]), do=do)
     return [(start, end) for start, end in ranges if start < end]
 
 
@@ -136,10 +138,12 @@ def _words(text: str, segmenter: Segmenter, where: str) -> list[str]:
     try:
         words = list(segmenter(text))
     except Exception as error:  # user code may raise anything
-        raise ParamsError("the segmenter failed", where=where, got=repr(error)[:SHOWN]) from error
+        do = "correct it, or choose another segmenter"
+        raise ParamsError("the segmenter failed", where=where, got=repr(error)[:SHOWN], do=do) from error
     for word in words:
         if not isinstance(word, str):
-            raise ParamsError("the segmenter returned something other than words", where=where, got=repr(word)[:SHOWN])
+            what, do = "the segmenter returned something other than words", "return strings"
+            raise ParamsError(what, where=where, got=repr(word)[:SHOWN], do=do)
     return words
 
 

@@ -1,4 +1,4 @@
-"""The averaged weights in place of the current ones."""
+"""Passes beside the step's own: without gradient, and with the averaged weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from fpplm_core.model.mode import evaluating
 from fpplm_core.model.tagger import Tagger
 
 
@@ -28,20 +29,14 @@ def averaged(
     average: Mapping[str, Tensor], model: Tagger, technique_modules: nn.ModuleDict | None = None
 ) -> Iterator[Tagger]:
     """Model and techniques' modules in evaluation mode with their averaged weights; restores everything afterwards."""
-    modes = {
-        module: module.training for root in (model, technique_modules) if root is not None for module in root.modules()
-    }
     current = dict(model.named_parameters())
     current |= dict(technique_modules.named_parameters(prefix="extras")) if technique_modules is not None else {}
     own = {name: current[name].data for name in average if name in current}
     for name in own:
         current[name].data = average[name]
-    for module in modes:
-        module.training = False
     try:
-        yield model
+        with evaluating(*(root for root in (model, technique_modules) if root is not None)):
+            yield model
     finally:
         for name, data in own.items():
             current[name].data = data
-        for module, training in modes.items():
-            module.training = training

@@ -47,7 +47,7 @@ def encode_windows(
             arrays = collate([windows[row] for row in rows])
             ids, mask, types, first, _ = (torch.from_numpy(array).to(device) for array in arrays)
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                hidden = model.first_piece_states(model.encode(ids, mask, types), first).float().cpu().numpy()
+                hidden = model.words(ids, mask, types, first).float().cpu().numpy()
             for row, own in zip(rows, hidden, strict=True):
                 file.seek(starts[row] * hidden.itemsize * model.width)
                 file.write(own[: starts[row + 1] - starts[row]].tobytes())

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from fpplm_core.model.groups import Group
+from fpplm_core.model.tagger import last_layer
 from fpplm_core.tagging.batches import batch_stream
 from fpplm_core.tagging.word_logits import join_word_logits
 from fpplm_core.training.averaging import averaged
@@ -80,7 +81,7 @@ def _until_dev_stops_rising(
     The restored head is scaled to its initial norm. On states that do not change it overfits train and its norm grows
     several times; fine-tuning from such a head gives a lower F1 (docs/decisions/0020-frozen-phase.md).
     """
-    last = [layer for layer in run.state.model.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    last = last_layer(run.state.model.head)
     norm = torch.linalg.vector_norm(last.weight.detach())
     modules = (run.state.model.head, run.state.technique_modules)
     while unread := list(itertools.islice(reports, EVALUATE_EVERY)):
@@ -121,7 +122,7 @@ def _train_steps(
         for row in optimizer.param_groups:
             row["lr"] = run.loop.head_lr * factor * row["rate"] * (HEAD_RATE if row["group"].name == "head" else 1.0)
         contexts = {
-            name: StepContext(number, steps, seed, name, factor, state.modules(name), frozen=True)
+            name: StepContext(number, steps, seed, name, factor, state.modules(name), in_frozen_phase=True)
             for name in run.techniques
         }
         batch, hidden = make_batch(run.data, [chosen[row] for row in rows]).to(device), train.of(rows).to(device)

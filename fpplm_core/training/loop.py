@@ -107,9 +107,7 @@ def train_steps(
             seeded(device, derive_seed(settings.seed, number, "dropout")),
             torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16),
         ):
-            hidden = state.model.first_piece_states(
-                state.model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces
-            )
+            hidden = state.model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
             changed = (t.on_hidden(hidden, batch, state.model, contexts[n]) for n, t in techniques.items())
             hidden = _owned("on_hidden", hidden, changed)
             logits = state.model.classify(hidden)

@@ -146,6 +146,7 @@ def phases_of(run: TrainingRun) -> dict[str, Phases]:
 
 @torch.no_grad()
 def group_movement(model: Tagger, untrained: Tagger) -> list[GroupMovement]:
+    """How far training has moved the weights of each group, from the head down."""
     before = dict(untrained.named_parameters())
     rows = []
     for group in model.groups():

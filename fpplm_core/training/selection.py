@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fpplm_core.evaluation.metrics import micro_f1
-from fpplm_core.model.tagger import Tagger, batch_logits
+from fpplm_core.model.tagger import Tagger, batch_logits, last_layer
 from fpplm_core.tagging.decoder import SpanDecoder
 from fpplm_core.tagging.schemes import INNER_SCHEME
 from fpplm_core.tagging.spans import Span, tags_from_spans
@@ -94,7 +94,7 @@ def correct_bias(
     """
     gold = dev.labels(model.blueprint.labels)
     folds = torch.from_numpy(np.repeat(np.arange(len(dev.lengths)) % FOLDS, dev.lengths))
-    last = [layer for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    last = last_layer(model.head)
 
     def with_bias(bias: Tensor) -> DevResult:
         values = np.concatenate(result.logits) + bias.numpy()

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.tagging.schemes import OUTSIDE, transitions
+from fpplm_core.tagging.spans import types_of_labels
 from fpplm_core.training.averaging import averaged, without_gradient
 from fpplm_core.training.batch import IGNORED, Batch, hide_words
 from fpplm_core.training.settings import SelfTrainingSettings
@@ -68,7 +69,7 @@ def unlabelled_losses(
 
 def _outputs(state: TrainingState, clean: Batch, batch: Batch) -> StepOutputs:
     model = state.model
-    hidden = model.first_piece_states(model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces)
+    hidden = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
     return StepOutputs(model, clean, batch, hidden, model.classify(hidden), state.average)
 
 
@@ -143,8 +144,7 @@ class Quotas(nn.Module):
 
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__()
-        self.names = sorted({label.partition("-")[2] for label in labels if label != OUTSIDE})
-        kinds = [self.names.index(label.partition("-")[2]) + 1 if label != OUTSIDE else 0 for label in labels]
+        self.names, kinds = types_of_labels(labels)
         self.register_buffer("kind", torch.tensor(kinds), persistent=False)
         for shares in ("labelled", "kept"):
             self.register_buffer(shares, torch.zeros(1 + len(self.names), dtype=torch.float64))

@@ -25,7 +25,7 @@ from fpplm_core.files import file_sha256, read_record, write_record
 from fpplm_core.model.blueprint import BLUEPRINT, EXTRAS, WEIGHTS, Blueprint, read_blueprint
 from fpplm_core.model.descriptions import Descriptions, add_descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
-from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.model.tagger import Tagger, initialise, last_layer
 from fpplm_core.training.leakage import SEEN, UNREADABLE, load_seen, require_unseen, write_seen
 from fpplm_core.training.state import TrainingState
 from fpplm_core.training.technique import Axes, Technique
@@ -130,9 +130,8 @@ def untrained_tagger(
 def load_weights(start: Start, tagger: Tagger) -> None:
     """Copies the encoder, and the head by the names of its labels. Raises DataError as `untrained_tagger` does."""
     own = tagger.state_dict()
-    layers = [name for name, layer in tagger.head.named_modules() if isinstance(layer, nn.Linear)]
-    prefix = ".".join(filter(None, ("head", layers[-1])))
-    by_label = (f"{prefix}.weight", f"{prefix}.bias")
+    last = {*last_layer(tagger.head).parameters()}
+    by_label = {name for name, parameter in tagger.named_parameters() if parameter in last}
     same = own.keys() == start.weights.keys() and tagger.blueprint.first_shape == start.blueprint.first_shape
     for name, tensor in own.items() if same else ():
         rows = name in by_label

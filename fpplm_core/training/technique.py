@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from fpplm_core.errors import FpplmError
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.groups import Group
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import averaged, without_gradient
 from fpplm_core.training.batch import IGNORED, Batch
+from fpplm_core.training.own_class import own_class
 from fpplm_core.training.randomness import derive_seed
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class StepContext:
     """Where training stands, for one technique: `step` counts from 0.
 
     `rate` is the learning-rate schedule's factor in [0, 1]; `modules` are the technique's own, by the names that it
-    gave them. In a `frozen` step (of the frozen phase) the hidden states are cached ones, and the encoder does not run:
-    a technique may return only losses on hidden states and logits. `clip` is what clipping multiplied the model's
-    gradients by, known in `before_update` and `after_update` alone.
+    gave them. Steps that are `in_frozen_phase` have cached hidden states, and the encoder does not run: a technique may
+    return only losses on hidden states and logits. `clip` is what clipping multiplied the model's gradients by, known
+    in `before_update` and `after_update` alone.
     """
 
     step: int
@@ -44,7 +44,7 @@ class StepContext:
     technique: str = ""
     rate: float = 1.0
     modules: Mapping[str, Any] = field(default_factory=dict)
-    frozen: bool = False
+    in_frozen_phase: bool = False
     clip: Tensor | float = 1.0
 
     @property
@@ -87,10 +87,8 @@ class StepOutputs:
     def teacher(self) -> Tensor:
         """Logits (batch, words, K) of the averaged weights on the clean batch, without noise and gradient."""
         with averaged(self.average, self.model) as model, without_gradient(self.clean.ids.device):
-            hidden = model.first_piece_states(
-                model.encode(self.clean.ids, self.clean.mask, self.clean.types), self.clean.first_pieces
-            )
-            return model.classify(hidden)
+            clean = self.clean
+            return model.classify(model.words(clean.ids, clean.mask, clean.types, clean.first_pieces))
 
 
 class SecondGraph(NamedTuple):
@@ -237,13 +235,6 @@ def build(blocks: Mapping[str, Settings]) -> dict[str, Technique]:
 
     Raises FpplmError if a technique's module does not define one Technique class.
     """
-    return {name: cast(Any, _technique_of(name))(**dict(block)) for name, block in blocks.items()}
-
-
-def _technique_of(name: str) -> type[Technique]:
-    module = importlib.import_module(f"fpplm_core.training.techniques.{name}.technique")
-    kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Technique)]
-    own = [kind for kind in kinds if kind.__module__ == module.__name__]
-    if len(own) != 1:
-        raise FpplmError("must define one Technique class", where=str(module.__file__), got=str(len(own)))
-    return own[0]
+    package = "fpplm_core.training.techniques"
+    kinds = {name: own_class(importlib.import_module(f"{package}.{name}.technique"), Technique) for name in blocks}
+    return {name: cast(Any, kinds[name])(**dict(block)) for name, block in blocks.items()}

@@ -145,7 +145,7 @@ def test_the_masked_lm_head_is_the_one_that_the_encoder_was_saved_with(family, t
         torch.manual_seed(0)
         whole = AutoModelForMaskedLM.from_config(config, attn_implementation="eager").eval()
     whole.save_pretrained(tmp_path)
-    encoder = load_encoder(str(tmp_path)).eval()
+    encoder = load_encoder(str(tmp_path), None).eval()
     batch = tiny.batch_of(0)
     with torch.no_grad():
         wanted = whole(input_ids=batch.ids[:1], attention_mask=batch.mask[:1]).logits[0]

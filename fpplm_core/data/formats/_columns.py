@@ -59,11 +59,6 @@ def within(column: int, width: int, where: str) -> int:
     return column
 
 
-def place_of(sentence: Sentence, word: int) -> str:
-    """file:line of a word, by its number."""
-    return f"{sentence.file}:{sentence.lines[word]}" if sentence.lines else sentence.file
-
-
 def with_words(sentences: Iterable[Sentence], path: Path) -> Iterator[Sentence]:
     """Passes the sentences on. Raises DataError for a sentence without words, or if there are no sentences."""
     empty = True
@@ -73,7 +68,7 @@ def with_words(sentences: Iterable[Sentence], path: Path) -> Iterator[Sentence]:
         empty = False
         yield sentence
     if empty:
-        raise DataError("no sentence to write", where=str(path))
+        raise DataError("no sentence to write", where=str(path), do="give at least one sentence")
 
 
 def check(text: str, forbidden: str, what: str, where: str) -> str:
@@ -84,6 +79,15 @@ def check(text: str, forbidden: str, what: str, where: str) -> str:
         why = f"has {found!r}, which this format cannot hold" if found else "is empty"
         raise DataError(f"{what} {why}", where=where, got=repr(text[:60]), do="correct it, or choose another format")
     return text
+
+
+def checked(sentence: Sentence, not_in_words: str, not_in_tags: str) -> list[tuple[str, str, str]]:
+    """Each word with its tag and its place. Raises DataError if `check` refuses one."""
+    rows = []
+    for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
+        where = sentence.place_of(number)
+        rows.append((check(word, not_in_words, "a word", where), check(tag, not_in_tags, "a tag", where), where))
+    return rows
 
 
 def marks(sentence: Sentence, before: int | None) -> int:

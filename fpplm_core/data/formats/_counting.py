@@ -74,5 +74,5 @@ def _is_whole(text: str, mention: Mention, starts: set[int], ends: set[int]) -> 
 
 
 def _is_edge(text: str, place: int) -> bool:
-    """Whether a word may begin or end there; a place between two letters is no edge, although a word may end there."""
+    """Whether the characters on the two sides of a place are not both letters or digits."""
     return 0 <= place <= len(text) and not text[max(0, place - 1) : place + 1].isalnum()

@@ -16,7 +16,7 @@ Features = Mapping[str, Any]  # the features of `datasets`, by column
 
 
 def choose_columns(
-    features: Features, words: int | str | None, tags: int | str | None, where: str, words_only: bool = False
+    features: Features, words: int | str | None, tags: int | str | None, where: str, words_only: bool
 ) -> tuple[str, str]:
     """The names of the columns of words and tags; with `words_only` the tags' column is the words'.
 

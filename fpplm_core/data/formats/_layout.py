@@ -58,7 +58,7 @@ class Layout(NamedTuple):
 
 
 def choose(
-    sentences: Sequence[Sequence[Row]], word: int | None, tag: int | None, where: str, words_only: bool = False
+    sentences: Sequence[Sequence[Row]], word: int | None, tag: int | None, where: str, words_only: bool
 ) -> Layout:
     """The layout of a file that begins with these sentences, whose rows have one width; None asks for a choice.
 

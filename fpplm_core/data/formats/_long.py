@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fpplm_core.data.formats._columns import check, place_of, with_words, within
+from fpplm_core.data.formats._columns import checked, with_words, within
 from fpplm_core.data.formats._json import LARGEST
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -161,6 +161,4 @@ def to_rows(sentences: Iterable[Sentence], path: Path) -> Iterator[Row]:
             got, do = f"{new} after {document}", "number all documents from 0"
             raise DataError("a document number that a table cannot express", where=sentence.place, got=got, do=do)
         document = new
-        for index, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-            where = place_of(sentence, index)
-            yield number, check(word, "", "a word", where), check(tag, "", "a tag", where), document
+        yield from ((number, word, tag, document) for word, tag, _ in checked(sentence, "", ""))

@@ -95,32 +95,32 @@ def mentions_of(text: str, regions: Sequence[Region], where: str, notes: Notes, 
             break
     else:
         raise _misplaced(text, regions, ways[UTF16], where)
-    name, is_told = next(iter(fitting)), ways[UTF16] == ways[POINTS]
+    name, is_known = next(iter(fitting)), ways[UTF16] == ways[POINTS]
     has_all_texts = all(region.text is not None for region in regions)
     if any(ONE in other and fitting[other] != fitting[name] for other in fitting):
         if not has_all_texts:
             name = _at_words(text, fitting, where)
         elif ONE not in name:
             notes.add("offsets counted with a line end (CRLF) as two characters (assumed)", where)
-    elif not is_told and UTF16 in fitting and POINTS in fitting:
+    elif not is_known and UTF16 in fitting and POINTS in fitting:
         at_words = [] if has_all_texts else [way for way in (UTF16, POINTS) if _is_at_words(text, fitting[way])]
-        is_told = seen.way in fitting
-        name = seen.way if is_told else at_words[0] if len(at_words) == 1 else UTF16
+        is_known = seen.way in fitting
+        name = seen.way if is_known else at_words[0] if len(at_words) == 1 else UTF16
         seen.way = name if len(at_words) == 1 else seen.way
-    elif not is_told and name in (UTF16, POINTS):
-        seen.way, is_told = name, True
+    elif not is_known and name in (UTF16, POINTS):
+        seen.way, is_known = name, True
     chosen = fitting[name]
     if chosen not in (ways[UTF16], ways[POINTS]):
         notes.add("offsets counted with a line end (CRLF) as one character, as browsers count", where)
     elif name == POINTS and chosen != ways[UTF16]:
         notes.add("offsets counted in code points", where)
-    elif not is_told and POINTS in fitting:
+    elif not is_known and POINTS in fitting:
         notes.add("offsets counted in UTF-16 units (assumed)", where)
     return tuple(Mention(*span, region.label) for span, region in zip(chosen, regions, strict=True))
 
 
-def may_be_of(text: str, regions: Sequence[Region], at_words: bool = False) -> bool:
-    """Whether the regions, however counted, have their texts in this one; with `at_words`, also begin and end there."""
+def may_be_of(text: str, regions: Sequence[Region], at_words: bool) -> bool:
+    """Whether some way of counting finds the regions' texts in this one; with `at_words`, also at borders of words."""
     ways = (_placed(regions, places) for places in ways_of(text).values())
     fitting = [way for way in ways if _fits(text, regions, way, _is_same_but_for_white_space)]
     return any(map(partial(_is_at_words, text), fitting)) if at_words else bool(fitting)

@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from fpplm_core.data.formats._columns import check, place_of
+from fpplm_core.data.formats._columns import check
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines, refuse_cr_rows
@@ -217,11 +217,3 @@ def text_comment(sentence: Sentence) -> str:
         do = "choose another format"
         raise DataError("a text with a line end", where=sentence.place, got=repr(text[-60:]), do=do)
     return f"# text = {text}\n"
-
-
-def check_words(sentence: Sentence, forbidden_in_tags: str) -> None:
-    """Raises DataError for a word that a cell cannot hold, or a tag with one of these characters."""
-    for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-        where = place_of(sentence, number)
-        check(word, "\t\n", "a word", where)
-        check(tag, forbidden_in_tags, "a tag", where)

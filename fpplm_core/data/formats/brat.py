@@ -174,11 +174,11 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         (path / f"{number:08}.txt").write_bytes(record.text.encode())
         (path / f"{number:08}.ann").write_bytes("".join(lines).encode())
     if not number:
-        raise DataError("no text to write", where=str(path))
+        raise DataError("no text to write", where=str(path), do="give at least one text")
 
 
 def _written(mention: Mention, record: AnnotatedText) -> str:
-    where = mention.place or record.place
+    where = record.place_of(mention)
     inside = piece(record.text, mention.start, mention.end, where).replace("\n", " ")
     if not re.fullmatch(r"\S+", mention.label) or UNWRITABLE.search(mention.label):
         do = "choose another format, or another label"

@@ -29,13 +29,12 @@ from typing import TypeVar
 from fpplm_core.data.formats import MARKUP, Holding, get
 from fpplm_core.data.formats._columns import (
     TAG,
-    check,
     check_width,
+    checked,
     head_lines,
     is_binary,
     marks,
     number_of,
-    place_of,
     split_line,
     with_words,
     within,
@@ -189,7 +188,7 @@ def _rows(lines: Iterable[str], separator: str, width: int) -> list[list[list[st
         elif _is_word(line):
             try:
                 cells = _cells(line, separator, Path(), 0)
-            except DataError:  # told when it is read
+            except DataError:  # reading it raises it again
                 continue
             if len(cells) == width:
                 found[-1].append(cells)
@@ -238,10 +237,7 @@ def _as_read(head: list[str], place: str) -> Layout:
 
 
 def _checked(sentence: Sentence) -> Iterator[tuple[str, str]]:
-    for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
-        where = place_of(sentence, number)
-        check(word, "\t\n", "a word", where)
-        check(tag, "\t\n", "a tag", where)
+    for word, tag, where in checked(sentence, "\t\n", "\t\n"):
         if tag != tag.rstrip(BLANK):
             raise DataError("a tag followed by blanks", where=where, got=repr(tag[:60]), do="correct the tag")
         if _DOCUMENT.match(word):

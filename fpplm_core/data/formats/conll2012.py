@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding, get, not_empty
-from fpplm_core.data.formats._columns import check, head_lines, marks, number_of, place_of, with_words, within
+from fpplm_core.data.formats._columns import checked, head_lines, marks, number_of, with_words, within
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
@@ -148,12 +148,11 @@ def write(sentences: Iterable[Sentence], path: Path) -> None:
 def _rows(sentence: Sentence) -> Iterator[str]:
     for fault in tag_errors(sentence.tags, "IOB2"):
         do = "convert it to the scheme IOB2"
-        raise DataError(fault.reason, where=place_of(sentence, fault.word), do=do)
+        raise DataError(fault.reason, where=sentence.place_of(fault.word), do=do)
     following = (*sentence.tags[1:], OUTSIDE)
-    for number, (word, tag, after) in enumerate(zip(sentence.words, sentence.tags, following, strict=True)):
-        where = place_of(sentence, number)
-        check(word, " \t\n", "a word", where)
-        prefix, kind = split_tag(check(tag, " \t\n()*", "a tag", where))
+    rows = checked(sentence, " \t\n", " \t\n()*")
+    for number, ((word, tag, _), after) in enumerate(zip(rows, following, strict=True)):
+        prefix, kind = split_tag(tag)
         opened = f"({kind}" if prefix == "B" else ""
         ends = prefix != OUTSIDE and not after.startswith("I")
         entity = f"{opened})" if opened and ends else f"{opened}*{')' * ends}"

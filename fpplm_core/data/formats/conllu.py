@@ -25,8 +25,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._columns import TAG, check, head_lines, marks, with_words, within
-from fpplm_core.data.formats._ud import NEWDOC, Row, blocks, check_words, is_row, numbered, sentence_of, text_comment
+from fpplm_core.data.formats._columns import TAG, check, checked, head_lines, marks, with_words, within
+from fpplm_core.data.formats._ud import NEWDOC, Row, blocks, is_row, numbered, sentence_of, text_comment
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
@@ -142,7 +142,7 @@ def write(sentences: Iterable[Sentence], path: Path) -> None:
     document: int | None = None
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for place, sentence in enumerate(with_words(sentences, path)):
-            check_words(sentence, "\t\n\r |")
+            checked(sentence, "\t\n", "\t\n\r |")
             stream.write("# newdoc\n" * marks(sentence, document) + text_comment(sentence))
             for number, token, word in numbered(sentence):
                 form = check(token.form, "\t\n", "a word", sentence.place)

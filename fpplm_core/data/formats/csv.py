@@ -24,7 +24,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding, not_empty
-from fpplm_core.data.formats._columns import TAG, head_lines, place_of
+from fpplm_core.data.formats._columns import TAG, head_lines
 from fpplm_core.data.formats._long import (
     HEADER,
     NAMES,
@@ -41,7 +41,7 @@ from fpplm_core.errors import DataError, shown
 
 HOLDS: frozenset[Holding] = frozenset({"tags", "words", "documents"})
 CONLL = re.compile(r"\s*|-DOCSTART-.*|#[^\t]*")  # lines of the format conll between its rows
-TOLD_BY = 1000  # rows that tell whether a table without sentences holds words or texts
+MOST_LOOKED_AT = 1000  # rows, for whether a table without sentences holds words or texts
 LONGEST = 131_072  # characters of a cell, csv.field_size_limit()
 
 
@@ -69,7 +69,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     columns = columns_of(names, options, f"{path}:{number}")
     named = options.word_column is not None and (options.words_only or options.tag_column is not None)
     if columns.sentence is None and not named:
-        head = list(islice(rows, TOLD_BY))
+        head = list(islice(rows, MOST_LOOKED_AT))
         _check_words([row for _, row in head if len(row) == len(names)], columns, f"{path}:{number}")
         rows = chain(head, rows)
     yield from sentences_of(_checked(rows, columns, len(names), separator, path), columns, path)
@@ -147,9 +147,9 @@ def _fitting(sentences: Iterable[Sentence]) -> Iterator[Sentence]:
         for number, cells in enumerate(zip(sentence.words, sentence.tags, strict=True)):
             if max(map(len, cells)) > LONGEST:
                 what, do = f"a word or tag of more than {LONGEST} characters", "choose another format"
-                raise DataError(what, where=place_of(sentence, number), got=repr(max(cells, key=len)[:60]), do=do)
+                raise DataError(what, where=sentence.place_of(number), got=repr(max(cells, key=len)[:60]), do=do)
             for cell in cells:
-                _check(cell, ",", place_of(sentence, number))
+                _check(cell, ",", sentence.place_of(number))
         yield sentence
 
 

@@ -115,7 +115,7 @@ def write(records: Iterable[AnnotatedText], path: Path) -> None:
         ]
         made.add(new)
     if not len(made):
-        raise DataError("no text to write", where=str(path))
+        raise DataError("no text to write", where=str(path), do="give at least one text")
     path.write_bytes(made.to_bytes())
 
 

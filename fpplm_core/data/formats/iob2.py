@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fpplm_core.data.formats import Holding
-from fpplm_core.data.formats._columns import TAG, check, head_lines, number_of, with_words, within
-from fpplm_core.data.formats._ud import NEWDOC, Row, blocks, check_words, is_row, numbered, sentence_of, text_comment
+from fpplm_core.data.formats._columns import TAG, check, checked, head_lines, number_of, with_words, within
+from fpplm_core.data.formats._ud import NEWDOC, Row, blocks, is_row, numbered, sentence_of, text_comment
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError
@@ -76,7 +76,7 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
 def write(sentences: Iterable[Sentence], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for sentence in with_words(sentences, path):
-            check_words(sentence, "\t\n")
+            checked(sentence, "\t\n", "\t\n")
             stream.write(text_comment(sentence))
             for number, token, word in numbered(sentence):
                 form = check(token.form, "\t\n", "a word", sentence.place)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from fpplm_core.data.formats import Holding, not_empty
-from fpplm_core.data.formats._columns import marks, place_of, with_words
+from fpplm_core.data.formats._columns import marks, with_words
 from fpplm_core.data.formats._json import JsonObject, first_value, member, note_keys, read_values, write_list
 from fpplm_core.data.options import Options
 from fpplm_core.data.records import Sentence
@@ -166,7 +166,7 @@ def _written(sentence: Sentence) -> JsonObject:
     for number, (word, tag) in enumerate(zip(sentence.words, sentence.tags, strict=True)):
         if tag in MISSING:
             do = "give each word a tag"
-            raise DataError("a tag that means no tag", where=place_of(sentence, number), got=repr(tag), do=do)
+            raise DataError("a tag that means no tag", where=sentence.place_of(number), got=repr(tag), do=do)
         tokens.append({"id": number, "orth": word, "ner": tag})
     paragraph: JsonObject = {"sentences": [{"tokens": tokens, "brackets": []}]}
     if sentence.text is None or sentence.offsets is None:

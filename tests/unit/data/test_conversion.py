@@ -84,7 +84,7 @@ def test_what_a_scheme_cannot_say_is_refused_with_its_place(tmp_path):
 def test_a_source_of_blank_texts_is_named_itself(tmp_path, texts, target):
     source = tmp_path / "a.jsonl"
     source.write_text("".join(json.dumps({"text": text, "entities": []}) + "\n" for text in texts))
-    with pytest.raises(DataError, match=r"/a\.jsonl: no sentence to write, as no text has a word$"):
+    with pytest.raises(DataError, match=r"/a\.jsonl: no sentence to write, as no text has a word; "):
         convert(source, tmp_path / target, Options())
     assert left(tmp_path) == {"a.jsonl"}
 

@@ -29,7 +29,7 @@ TEST = [row("PER", "LOC", found=n % 3 > 0) for n in range(60)] + [row("ORG", fou
 
 def test_floors_are_the_lower_ends_of_the_intervals_rounded_down() -> None:
     floors = propose_floors(TEST, ["PER", "LOC", "ORG", "NONE"])
-    low, _ = bootstrap_f1([(r.tp, r.fp, r.fn) for r in TEST], 1000, 0.95, 0)
+    low, _ = bootstrap_f1([(r.tp, r.fp, r.fn) for r in TEST])
     assert low - 0.01 < floors.min_f1 <= low and round(100 * floors.min_f1, 9) % 1 == 0
     assert 0 < floors.min_type_f1 <= 0.8
     assert floors.type_f1 == {"NONE": 0, "ORG": 0}, "a type that is never found has no floor, and that is written"

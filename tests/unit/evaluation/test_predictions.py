@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from fpplm_core.data.records import Sentence
+from fpplm_core.errors import DataError
 from fpplm_core.evaluation.predictions import (
     CharacterSpan,
     SentencePrediction,
@@ -91,11 +91,21 @@ def test_what_is_written_is_read_again(
     assert read_predictions(path) == rows
 
 
-@pytest.mark.parametrize("line", ['{"file": "a"', '{"file": "a", "line": 1}', "[]"])
-def test_a_line_that_is_no_prediction_is_an_error(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", [b'{"file": "a"', b'{"file": "a", "line": 1}', b"[]", b'{"file": "\xff"}'])
+def test_a_line_that_is_no_prediction_is_an_error_with_its_place(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
-    path.write_text(line, encoding="utf-8")
-    with pytest.raises(ValidationError):
+    with prediction_writer(path) as write:
+        write(predictions_of([PLAIN], [GOLD], [PREDICTED]))
+    path.write_bytes(path.read_bytes() + b"\n" + line)
+    with pytest.raises(DataError) as caught:
+        read_predictions(path)
+    assert caught.value.where == f"{path}:3" and caught.value.do == "run: dvc repro"
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_predictions_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    with pytest.raises(DataError, match=f"{path}: made by an earlier stage, and missing; run: dvc repro"):
         read_predictions(path)
 
 

@@ -54,7 +54,7 @@ def bundle(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     derive_int8(graphs / "model.fp32.onnx", graphs / "model.int8.onnx")
     settings = tiny.MODEL.model_copy(update={"encoder": str(tiny_encoder), "revision": None})
     write_encoder_files(graphs, settings)
-    load_tokenizer(str(tiny_encoder)).backend_tokenizer.save(str(tokenizer))
+    load_tokenizer(str(tiny_encoder), None).backend_tokenizer.save(str(tokenizer))
     decoder = SpanDecoder.of_labels(tiny.LABELS)
     data, encode = SimpleNamespace(segmentation_rule="unicode-2"), SimpleNamespace(window=64, stride=16, context=0)
     config = bundle_writer.make_config(

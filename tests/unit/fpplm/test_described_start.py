@@ -35,7 +35,7 @@ def test_the_head_of_a_run_starts_at_the_descriptions(
         data = read_yaml(ROOT / "params.yaml")["data"]
         data |= {"path": "data", "dev": None, "test": None, "describe": descriptions}
         read_corpus(Params.parse(params.model_dump() | {"data": data}, "params.yaml").data, CORPUS)
-        builder = WindowBuilder(load_tokenizer(str(tiny_encoder)).backend_tokenizer, 64, 16)
+        builder = WindowBuilder(load_tokenizer(str(tiny_encoder), None).backend_tokenizer, 64, 16)
         ENCODED.mkdir(parents=True, exist_ok=True)
         write_record(ENCODED / windows.INFO, windows.encode_corpus(CORPUS, ENCODED, builder, 4))
         return start(params.model, params.train, params.technique, False, torch.device("cpu"))

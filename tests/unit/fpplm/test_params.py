@@ -381,7 +381,7 @@ def test_a_key_of_the_release_before_is_answered_with_what_became_of_it(old, new
     if new in KNOBS:  # a file of that release lacks the new key
         *sections, key = new.split(".")
         del reduce(dict.__getitem__, sections, values)[key]
-    answer = f"renamed to {new}" if new else "removed: no value is needed"
+    answer = f"renamed to {new}; rename it" if new else "removed: no value is needed; remove it"
     assert error_of(values) == f"params.yaml: {old}: {answer}"
 
 

@@ -101,12 +101,12 @@ def test_the_encoder_learns_and_its_folder_is_one_that_training_takes(corpora, p
     changed = [name for name, value in after.items() if not torch.equal(value, before[name])]
     assert any("layer.1" in name for name in changed) and "embeddings.word_embeddings.weight" in changed
     assert after["embeddings.word_embeddings.weight"].shape == before["embeddings.word_embeddings.weight"].shape
-    unused = pretrained.load_tokenizer("new").convert_tokens_to_ids("London")
+    unused = pretrained.load_tokenizer("new", None).convert_tokens_to_ids("London")
     assert torch.equal(*(one["embeddings.word_embeddings.weight"][unused] for one in (before, after)))
     # It keeps the word shapes that it has learned.
     table = after["embeddings.token_type_embeddings.weight"]
     assert len(table) == 9 and not torch.equal(table[2], table[3])
-    tagger = initialise(pretrained.load_encoder("new"), Blueprint(label_list(["X"]), 2, 4), params.model, seed=1)
+    tagger = initialise(pretrained.load_encoder("new", None), Blueprint(label_list(["X"]), 2, 4), params.model, seed=1)
     assert torch.equal(tagger.encoder.embeddings.token_type_embeddings.weight, table)
     assert record["precision"] == "float32" and set(record["held_out"]) == {"data/dev.conll", "data/test.conll"}
     again = project(*corpora, "--out", "new", "--steps", "12")
@@ -344,7 +344,7 @@ def test_a_damaged_checkpoint_is_said(corpora, project, monkeypatch):
 
 def test_a_corpus_moves_its_own_head_alone(tiny_encoder, params):
     blueprints = [Blueprint(label_list(kinds), None, 4) for kinds in (["X"], ["Y", "Z"])]
-    tagger = tagger_of_corpora(pretrained.load_encoder(str(tiny_encoder)), blueprints, params.model, 1)
+    tagger = tagger_of_corpora(pretrained.load_encoder(str(tiny_encoder), None), blueprints, params.model, 1)
     hidden = torch.ones(2, 3, tagger.width)
     assert tagger.classify(hidden).shape == (2, 3, 5)
     tagger.head.chosen = 1

@@ -172,7 +172,10 @@ def test_a_page_with_all_inputs_shows_them(whole_run):
     for line in ("fp32 on cpu int8 on cpu", "size 90.8 MB 23.2 MB", "loss on dev 0.0000 0.0123", "words/s 916 –",
                  "in the bundle ✓ in ✗ left out", "ms a sentence, p95 58.4 –"):  # fmt: skip
         assert line in text["verify"]
-    assert "on cpu it loses 0.0123 of dev F1, at least 0.0061 and at most 0.0234 (allowed: 0.005 and 0.015)" in text["verify"]
+    assert (
+        "on cpu it loses 0.0123 of dev F1, at least 0.0061 and at most 0.0234 (allowed: 0.005 and 0.015)"
+        in text["verify"]
+    )
     assert "Not made: fp16" in text["verify"] and "Left out: int8" in text["header"]
     for part in ("648f7c1526", "d" * 64, "e" * 64, MODEL, "2.13.0", "0.005", "changes that the commit does not have"):
         assert part in text["lineage"]

@@ -14,7 +14,7 @@ from fpplm_core.model import pretrained
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.descriptions import STRENGTH, Descriptions, encode_descriptions
 from fpplm_core.model.digest import weights_sha256
-from fpplm_core.model.tagger import Tagger, initialise
+from fpplm_core.model.tagger import Tagger, initialise, last_layer
 from fpplm_core.tagging.schemes import label_list
 from fpplm_core.tagging.windows import WindowBuilder
 from fpplm_core.training.start import untrained_tagger
@@ -26,12 +26,12 @@ TEXTS = {"PER": "the word in London", "creative-work": "rivers"}
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder: Path) -> Any:
-    return pretrained.load_encoder(str(tiny_encoder))
+    return pretrained.load_encoder(str(tiny_encoder), None)
 
 
 @pytest.fixture(scope="module")
 def builder(tiny_encoder: Path) -> WindowBuilder:
-    return WindowBuilder(pretrained.load_tokenizer(str(tiny_encoder)).backend_tokenizer, 12, 2)
+    return WindowBuilder(pretrained.load_tokenizer(str(tiny_encoder), None).backend_tokenizer, 12, 2)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,7 @@ def descriptions(builder: WindowBuilder) -> Descriptions:
 
 def last(tagger: Tagger) -> Tensor:
     """The rows of the labels. *Shape:* (K, width)."""
-    layers = [layer for layer in tagger.head.modules() if isinstance(layer, nn.Linear)]
-    return layers[-1].weight.detach()
+    return last_layer(tagger.head).weight.detach()
 
 
 def taggers(encoder: Any, descriptions: Descriptions, settings: Any) -> tuple[Tagger, Tagger]:

@@ -51,7 +51,7 @@ def copy(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def refused(folder: Path, load: Callable[[str], Any]) -> str:
     with pytest.raises(EncoderError) as caught:
-        load(str(folder))
+        load(str(folder), None)
     assert "\n" not in str(caught.value)
     assert not (folder.parent / "ran").exists(), "its code ran"
     return str(caught.value)
@@ -89,7 +89,7 @@ def test_code_beside_an_unknown_model_never_runs(copy: Callable[..., Path], load
 
 def test_code_beside_a_known_model_is_left_alone(copy: Callable[..., Path]) -> None:
     folder = copy(auto_map={"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}, attn_implementation="sdpa")
-    encoder = pretrained.load_encoder(str(folder))
+    encoder = pretrained.load_encoder(str(folder), None)
     assert type(encoder).__name__ == "BertModel" and encoder.config._attn_implementation == pretrained.ATTENTION
     assert not (folder.parent / "ran").exists()
 

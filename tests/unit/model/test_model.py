@@ -23,12 +23,12 @@ SENTENCES = [["The", "rivers", "of", "London"], [f"w{n}" for n in range(80)], ["
 
 @pytest.fixture
 def encoder(params):
-    return pretrained.load_encoder(params.model.encoder)
+    return pretrained.load_encoder(params.model.encoder, None)
 
 
 @pytest.fixture
 def windows(params):
-    tokenizer = pretrained.load_tokenizer(params.model.encoder).backend_tokenizer
+    tokenizer = pretrained.load_tokenizer(params.model.encoder, None).backend_tokenizer
     return WindowBuilder(tokenizer, params.encode.window, params.encode.stride).windows(SENTENCES)
 
 
@@ -96,11 +96,13 @@ def test_a_fingerprint_sees_every_bit_and_name(encoder):
 def test_an_encoder_loads_in_float32_without_its_pooler(encoder, params):
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
     assert not any("pooler" in name for name, _ in encoder.named_parameters())
-    assert weights_sha256(pretrained.load_encoder(params.model.encoder)) == weights_sha256(encoder)
+    assert weights_sha256(pretrained.load_encoder(params.model.encoder, None)) == weights_sha256(encoder)
 
 
 def test_a_window_beyond_the_encoder_is_an_error(params):
-    tokenizer, config = pretrained.load_tokenizer(params.model.encoder), pretrained.load_config(params.model.encoder)
+    tokenizer, config = (
+        load(params.model.encoder, None) for load in (pretrained.load_tokenizer, pretrained.load_config)
+    )
     pretrained.check_window(128, config, tokenizer)
     with pytest.raises(ParamsError, match=r"encode.window: longer than the encoder allows, got 129; use at most 128"):
         pretrained.check_window(129, config, tokenizer)
@@ -117,7 +119,7 @@ def test_a_window_beyond_the_encoder_is_an_error(params):
 def test_an_encoder_that_is_not_there_is_an_error_that_says_what_to_do(name, message):
     for load in (pretrained.load_tokenizer, pretrained.load_config):
         with pytest.raises(EncoderError, match=message) as caught:
-            load(name)
+            load(name, None)
         assert "\n" not in str(caught.value) and str(caught.value).startswith("model.encoder: ")
 
 
@@ -126,10 +128,10 @@ def test_an_encoder_without_weights_is_an_error(params, tmp_path, tiny_encoder):
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        pretrained.load_encoder(str(tmp_path))
+        pretrained.load_encoder(str(tmp_path), None)
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        pretrained.load_encoder(str(tmp_path))
+        pretrained.load_encoder(str(tmp_path), None)
 
 
 def test_a_device_that_is_not_there_is_an_error(monkeypatch):

@@ -300,7 +300,7 @@ def test_odd_names_of_types_are_no_fault(folder, label):
 
 def test_a_bundle_without_cuda_variants_says_so(folder, monkeypatch):
     values.edit_config(folder, lambda config: config.update(variants={"cpu": ["fp32"]}))
-    assert open_bundle(folder).variants == {"cpu": ["fp32"], "cuda": []}
+    assert open_bundle(folder).config.variants == {"cpu": ["fp32"], "cuda": []}
     assert json.loads((folder / "config.json").read_text())["fpplm"]["variants"] == {"cpu": ["fp32"]}
 
 

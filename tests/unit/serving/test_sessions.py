@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fpplm_core.errors import DeviceError
 from fpplm_core.serving import onnx_session
+from fpplm_core.serving.deadline import DEADLINE
 from fpplm_core.serving.onnx_session import is_available, open_session, require_device
 from fpplm_core.serving.padded_session import RECORDED_ROWS, PaddedSession, round_up
 
@@ -111,7 +112,7 @@ def test_there_are_few_rounded_sizes() -> None:
 
 def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph: Path) -> None:
     plain = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    padded = PaddedSession(plain, "cpu")
+    padded = PaddedSession(plain, "cpu", None, "graph", DEADLINE, None)
     random = np.random.default_rng(0)
     for _ in range(10_000):
         shape = int(random.integers(1, 40)), int(random.integers(1, 260))
@@ -123,7 +124,8 @@ def test_ten_thousand_random_shapes_give_the_plain_answers_in_few_buffers(graph:
 
 
 def test_an_answer_is_not_overwritten_by_the_next(graph: Path) -> None:
-    padded = PaddedSession(ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"]), "cpu")
+    session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    padded = PaddedSession(session, "cpu", None, "graph", DEADLINE, None)
     feeds = [{"input_ids": np.full((2, 3), n), "attention_mask": np.ones((2, 3), dtype=np.int64)} for n in (1, 7)]
     (first,) = padded.run(["logits"], feeds[0])
     kept = first.copy()

@@ -13,6 +13,7 @@ from seqscore import validation
 from fpplm_core.errors import DataError
 from fpplm_core.tagging.schemes import (
     DETECTED,
+    INNER_SCHEME,
     SCHEMES,
     count_violations,
     detect_scheme,
@@ -128,11 +129,8 @@ def test_legal_sequences_are_those_that_encode_spans(scheme, length, kinds):
     found = [entities for entities in all_span_sets(length, types) if sayable(entities, scheme)]
     encoded = {tuple(tags_from_spans(entities, length, scheme)): entities for entities in found}
     assert len(encoded) == len(found)  # no two sets have the same tags
-    matrix = transitions(labels, scheme)
-    edge = len(labels)
-    for path in product(range(len(labels)), repeat=length):
-        tags = tuple(labels[label] for label in path)
-        allowed = all(matrix[a, b] for a, b in pairwise([edge, *path, edge]))
+    for tags in product(labels, repeat=length):
+        allowed = all(legal(a, b, scheme) for a, b in pairwise([None, *tags, None]))
         assert allowed == (tags in encoded) == (tag_errors(tags, scheme) == [])
         if allowed:
             assert spans_from_tags(tags) == encoded[tags]
@@ -319,13 +317,16 @@ def test_a_fault_says_what_came_before():
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
-def test_transitions_hold_legality_of_each_pair(scheme):
-    labels = label_list(TYPES, scheme)
-    assert len(set(labels)) == 1 + len(TYPES) * len(SCHEMES[scheme])
-    matrix = transitions(labels, scheme)
+def test_a_label_list_has_every_prefix_of_every_type(scheme):
+    assert len(set(label_list(TYPES, scheme))) == 1 + len(TYPES) * len(SCHEMES[scheme])
+
+
+def test_transitions_hold_legality_of_each_pair():
+    labels = label_list(TYPES)
+    matrix = transitions(labels)
     ends = [*labels, None]
     assert matrix.shape == (len(labels) + 1,) * 2
-    assert all(matrix[i, j] == legal(a, b, scheme) for (i, a), (j, b) in product(enumerate(ends), repeat=2))
+    assert all(matrix[i, j] == legal(a, b, INNER_SCHEME) for (i, a), (j, b) in product(enumerate(ends), repeat=2))
     assert matrix[-1, 0] and matrix[0, -1]
 
 

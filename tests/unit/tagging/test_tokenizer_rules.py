@@ -158,7 +158,7 @@ def test_an_encoder_with_parts_that_serving_refuses_is_refused_before_training(t
     with pytest.raises(
         EncoderError, match=r"model\.encoder: the encoder's tokenizer has a normalizer that is not one of"
     ):
-        load_of_encoder(str(tmp_path))
+        load_of_encoder(str(tmp_path), None)
 
 
 def test_an_encoders_truncation_and_padding_are_left_behind(tiny_encoder: Path, tmp_path: Path):
@@ -168,7 +168,7 @@ def test_an_encoders_truncation_and_padding_are_left_behind(tiny_encoder: Path, 
     for name in ("tokenizer_config.json", "config.json"):
         (tmp_path / name).write_bytes((tiny_encoder / name).read_bytes())
     own.save(str(tmp_path / "tokenizer.json"))
-    loaded = load_of_encoder(str(tmp_path)).backend_tokenizer
+    loaded = load_of_encoder(str(tmp_path), None).backend_tokenizer
     assert json.loads(loaded.to_str())["truncation"] is None and json.loads(loaded.to_str())["padding"] is None
     assert len(loaded.encode("word " * 50).ids) == 52 and len(loaded.encode("word").ids) == 3
 

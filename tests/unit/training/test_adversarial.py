@@ -70,8 +70,7 @@ def test_the_loss_rises_along_the_attack_as_its_gradient_says(tiny_encoder):
     plain = model.embed(batch.ids).detach().requires_grad_()
 
     def loss(embeddings):
-        states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        logits = model.head(model.first_piece_states(states, batch.first_pieces))
+        logits = model.head(model.words(batch.ids, batch.mask, batch.types, batch.first_pieces, embeddings))
         return tag_loss(logits, batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(plain), plain)
@@ -151,7 +150,7 @@ def test_in_a_frozen_step_the_rival_alone_learns(tiny_encoder):
     technique = tiny.technique(Adversarial, begin=0, full=0, input_every=1, label_correction=0.5)
     step = made_step(normal(1, 3, 7, COUNT).requires_grad_(), batch_of(0).labels)
     del vars(step)["teacher"]  # no model, no average: asking for it is an error
-    context = StepContext(0, 12, modules={"rival": rival_of(1, COUNT)}, frozen=True)
+    context = StepContext(0, 12, modules={"rival": rival_of(1, COUNT)}, in_frozen_phase=True)
     losses = technique.losses(step, context)
     assert set(losses) == {"rival"}
     own = list(context.modules["rival"].parameters())

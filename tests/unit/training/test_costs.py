@@ -44,7 +44,7 @@ def test_a_technique_shares_the_pass_of_the_step(tiny_encoder, names):
 @pytest.fixture(scope="module")
 def lengths() -> list[int]:
     """The pieces of WikiGold's training sentences under the encoder that ships."""
-    tokenizer = pretrained.load_tokenizer(SHIPPED.model.encoder).backend_tokenizer
+    tokenizer = pretrained.load_tokenizer(SHIPPED.model.encoder, None).backend_tokenizer
     sentences = conll.read(ROOT / "data/wikigold/train.conll", Options())
     windows = WindowBuilder(tokenizer, SHIPPED.encode.window, SHIPPED.encode.stride).windows(
         [s.words for s in sentences]

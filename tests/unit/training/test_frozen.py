@@ -97,7 +97,7 @@ def test_logits_of_cached_states_are_those_of_the_live_encoder(tiny_encoder, dat
         arrays = collate([data.windows[row] for row in rows])
         ids, mask, types, first, words = (torch.from_numpy(array) for array in arrays)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            live = model.classify(model.first_piece_states(model.encode(ids, mask, types), first))
+            live = model.classify(model.words(ids, mask, types, first))
             cached = model.classify(found.of(rows))
         assert cached.shape == live.shape
         counted = words.bool()
@@ -221,7 +221,7 @@ class Watch(Technique):
         self.began.append((hidden, labels))
 
     def losses(self, step, context):
-        if context.frozen:
+        if context.in_frozen_phase:
             assert not step.hidden.requires_grad and step.logits.requires_grad
             counted = step.batch.labels != IGNORED
             assert counted.sum(1).tolist() == step.batch.word_mask.sum(1).tolist() and counted.shape[1] > 0

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from fpplm_core.tagging.viterbi import LABEL_LM_TEMPERATURE
 from fpplm_core.training.batch import IGNORED, Batch
 from fpplm_core.training.loop import train_steps
 from fpplm_core.training.technique import StepContext, StepOutputs
 from fpplm_core.training.techniques.label_lm.technique import (
     INIT_STEPS,
     LONGEST,
-    TEMPERATURE,
     LabelDecoder,
     LabelLm,
     agreement,
@@ -230,7 +230,7 @@ def test_it_reads_damaged_labels_or_the_taggers_own_guesses(tiny_encoder):
         made, read, hides = reading(model, technique, step)
         assert not read.requires_grad and torch.allclose(read.sum(2), torch.ones(3, 7))
         hidden += int(hides.sum())
-        guesses = (made.logits.detach() / TEMPERATURE).softmax(-1)
+        guesses = (made.logits.detach() / LABEL_LM_TEMPERATURE).softmax(-1)
         for row in range(3):
             windows += 1
             if torch.equal(read[row], guesses[row]):
@@ -259,7 +259,7 @@ def test_damage_is_never_the_gold_label(tiny_encoder, scale):
         vars(made)["logits"] = made.logits.detach() + sure
         read, hides = technique.reading(made, context_of(technique, model, step).generator("r", torch.device("cpu")))
         assert not hides.any()
-        guesses = (made.logits / TEMPERATURE).softmax(-1)
+        guesses = (made.logits / LABEL_LM_TEMPERATURE).softmax(-1)
         for row in range(3):
             if not torch.equal(read[row], guesses[row]):
                 assert (read[row].argmax(-1) != made.batch.labels[row])[made.counted[row]].all()
@@ -267,7 +267,7 @@ def test_damage_is_never_the_gold_label(tiny_encoder, scale):
 
 def test_without_noise_it_reads_the_gold_labels(tiny_encoder):
     made, read, hides = reading(tagger(tiny_encoder).eval(), tiny.technique(LabelLm, noise=0.0, hide=1.0))
-    guesses = (made.logits / TEMPERATURE).softmax(-1)
+    guesses = (made.logits / LABEL_LM_TEMPERATURE).softmax(-1)
     assert hides.all()
     for row in range(3):
         if not torch.equal(read[row], guesses[row]):

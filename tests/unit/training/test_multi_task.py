@@ -548,7 +548,7 @@ SECOND = ["ADJ", "NOUN", "VERB"]
 
 def second_tagger(folder):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=SECOND)
-    return initialise(pretrained.load_encoder(str(folder)), blueprint, tiny.MODEL, seed=1)
+    return initialise(pretrained.load_encoder(str(folder), None), blueprint, tiny.MODEL, seed=1)
 
 
 def second_batch(step):
@@ -602,7 +602,10 @@ def test_all_six_with_a_second_task_stay_finite(tiny_encoder):
 def test_with_a_single_label_all_losses_are_numbers(tiny_encoder, kind):
     """A corpus without entities, for which the check was switched off."""
     model = initialise(
-        pretrained.load_encoder(str(tiny_encoder)), dataclasses.replace(tiny.BLUEPRINT, labels=["O"]), tiny.MODEL, 1
+        pretrained.load_encoder(str(tiny_encoder), None),
+        dataclasses.replace(tiny.BLUEPRINT, labels=["O"]),
+        tiny.MODEL,
+        1,
     )
     active = tiny.build(["multi_task"], multi_task={"pair_kind": kind})
     state = initial_state(model, active, SETTINGS)
@@ -615,7 +618,7 @@ def test_with_a_single_label_all_losses_are_numbers(tiny_encoder, kind):
 @pytest.mark.parametrize(("weight", "labels"), [(0.5, ()), (0, SECOND)])
 def test_a_second_task_without_labels_or_weight_is_an_error(tiny_encoder, weight, labels):
     blueprint = dataclasses.replace(tiny.BLUEPRINT, second=labels)
-    model = initialise(pretrained.load_encoder(str(tiny_encoder)), blueprint, tiny.MODEL, seed=1)
+    model = initialise(pretrained.load_encoder(str(tiny_encoder), None), blueprint, tiny.MODEL, seed=1)
     active = tiny.build(["multi_task"], multi_task={"second": weight})
     with pytest.raises(ParamsError, match=r"technique.multi_task.second: .*give both data.second and this weight"):
         initial_state(model, active, SETTINGS)

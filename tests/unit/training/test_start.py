@@ -62,7 +62,7 @@ def state_of(encoder: Path, labels: list[str] = tiny.LABELS, seed: int = 1) -> T
     """A state whose weights all differ from those of another seed."""
     from fpplm_core.model.pretrained import load_encoder
 
-    model = initialise(load_encoder(str(encoder)), Blueprint(labels, tiny.FIRST_SHAPE, 4), tiny.MODEL, seed)
+    model = initialise(load_encoder(str(encoder), None), Blueprint(labels, tiny.FIRST_SHAPE, 4), tiny.MODEL, seed)
     counted = torch.zeros(len(labels), len(labels))
     state = initial_state(model, tiny.build(NAMES), tiny.changed(seed=seed), counted)
     with torch.no_grad(), torch.random.fork_rng([]):
@@ -171,12 +171,15 @@ def test_every_label_of_the_label_lm_starts_at_its_centroid(tiny_encoder: Path, 
 def test_a_description_moves_new_labels_alone(tiny_encoder: Path, earlier: Path) -> None:
     from fpplm_core.model.pretrained import load_encoder, load_tokenizer
 
-    start, builder = read_start(earlier), WindowBuilder(load_tokenizer(str(tiny_encoder)).backend_tokenizer, 64, 16)
+    start, builder = (
+        read_start(earlier),
+        WindowBuilder(load_tokenizer(str(tiny_encoder), None).backend_tokenizer, 64, 16),
+    )
     labels = ["O", *(f"{prefix}-{kind}" for kind in "XZ" for prefix in "SEIB")]
     blueprint = Blueprint(labels, tiny.FIRST_SHAPE, 4)
     described = {kind: builder.windows([text.split()]) for kind, text in (("X", "old towns"), ("Z", "tall trees"))}
     without, moved = (
-        untrained_tagger(load_encoder(str(tiny_encoder)), blueprint, tiny.MODEL, 1, given, start)
+        untrained_tagger(load_encoder(str(tiny_encoder), None), blueprint, tiny.MODEL, 1, given, start)
         for given in ({}, described)
     )
     differs = (without.state_dict()["head.weight"] != moved.state_dict()["head.weight"]).any(1)

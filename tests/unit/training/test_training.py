@@ -37,7 +37,7 @@ SETTINGS = tiny.changed(steps=STEPS)
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder) -> nn.Module:
-    return pretrained.load_encoder(str(tiny_encoder))
+    return pretrained.load_encoder(str(tiny_encoder), None)
 
 
 @pytest.fixture

@@ -47,10 +47,14 @@ class Adversarial(AdversarialSettings, Technique):
     def learns_text(self, context: StepContext) -> bool:
         return self.virtual_weight(context) > 0
 
+    def attacks_inputs(self, context: StepContext) -> bool:
+        """Whether this step has attacks on the embeddings."""
+        due = context.progress < self.input_until and context.step % self.input_every == 0
+        return self.epsilon > 0 and due
+
     def virtual_weight(self, context: StepContext) -> float:
         """The weight of the virtual attack in this step; 0 where there is none."""
-        attacks = self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0
-        return self.virtual * context.ramp(self.begin, self.full) if attacks else 0.0
+        return self.virtual * context.ramp(self.begin, self.full) if self.attacks_inputs(context) else 0.0
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -59,13 +63,13 @@ class Adversarial(AdversarialSettings, Technique):
         strength = context.ramp(self.begin, self.full)
         if self.rival_budget:
             found |= self.rival_losses(step, context, strength)
-        if not strength or context.frozen:
+        if not strength or context.in_frozen_phase:
             return found
         if self.consistency:
             found["consistency"] = self.consistency * strength * agreement(step.teacher, step.logits, step.counted)
         if self.label_correction:
             found["label_correction"] = strength * correction(step, self.label_correction)
-        if self.epsilon and context.progress < self.input_until and context.step % self.input_every == 0:
+        if self.attacks_inputs(context):
             found["input"] = strength * input_attack(step.model, step.batch, self.epsilon)
         return found
 
@@ -76,7 +80,7 @@ class Adversarial(AdversarialSettings, Technique):
         wrong = rival(step.hidden[counted].detach(), gold)
         found = {"rival": rival_loss(wrong, logits.detach(), gold)}
         attacked = logits
-        if strength and not context.frozen:
+        if strength and not context.in_frozen_phase:
             trust = step.teacher[counted].softmax(-1).gather(1, gold.unsqueeze(1))
             push = self.rival_budget * strength * trust * wrong.detach().softmax(-1)
             # The loop adds the loss on z: together, the label loss is the one on z' (if multi_task learns no weight).
@@ -185,8 +189,8 @@ def input_attack(model: Tagger, batch: Batch, epsilon: float) -> Tensor:
     leaf = plain.detach().requires_grad_()
 
     def loss(embeddings: Tensor) -> Tensor:
-        states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
-        return tag_loss(model.classify(model.first_piece_states(states, batch.first_pieces)), batch.labels)
+        states = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces, embeddings)
+        return tag_loss(model.classify(states), batch.labels)
 
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     return loss(plain + perturbation(plain.detach(), gradient, batch.mask, epsilon))

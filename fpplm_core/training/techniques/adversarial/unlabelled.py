@@ -9,13 +9,11 @@ opinion   a second classification head on A's detached states learns the given l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpplm_core.model.mode import evaluating
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.averaging import without_gradient
@@ -30,10 +28,10 @@ XI = 0.5
 
 def virtual_attack(model: Tagger, batch: Batch, epsilon: float, generator: torch.Generator) -> Tensor:
     """Mean KL from the prediction to the one with embeddings moved by ε · median ‖e_t‖ in each window."""
-    with without_dropout(model):
+    with evaluating(model):
         with without_gradient(batch.ids.device):
-            states = model.encode(batch.ids, batch.mask, batch.types)
-            clean = model.classify(model.first_piece_states(states, batch.first_pieces)).softmax(-1)
+            states = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
+            clean = model.classify(states).softmax(-1)
         plain = model.embed(batch.ids)
         delta = virtual_direction(model, batch, plain.detach(), clean, epsilon, generator)
         return divergence(model, batch, plain + delta, clean)
@@ -57,9 +55,9 @@ def divergence(model: Tagger, batch: Batch, embeddings: Tensor, clean: Tensor) -
 
     *Shape:* embeddings (batch, pieces, width), clean, probabilities, (batch, words, K).
     """
-    states = model.encode(batch.ids, batch.mask, batch.types, embeddings)
+    states = model.words(batch.ids, batch.mask, batch.types, batch.first_pieces, embeddings)
     owned = batch.word_mask.bool()
-    moved = model.classify(model.first_piece_states(states, batch.first_pieces))[owned].log_softmax(-1)
+    moved = model.classify(states)[owned].log_softmax(-1)
     return F.kl_div(moved, clean[owned], reduction="batchmean")
 
 
@@ -76,18 +74,6 @@ def perturbation(embeddings: Tensor, direction: Tensor, mask: Tensor, epsilon: f
     delta = torch.where(norms > 0, direction / norms.clamp(min=1e-30), torch.zeros_like(direction))
     moved: Tensor = epsilon * sizes * delta
     return moved.to(embeddings.dtype)
-
-
-@contextmanager
-def without_dropout(model: Tagger) -> Iterator[None]:
-    """Puts the model into evaluation mode, and restores the mode of each module at the end."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 class SecondOpinion(nn.Module):

@@ -12,12 +12,13 @@ filtered and hidden, predicted labels that change, effective rank.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fpplm_core.model.mode import evaluating
 from fpplm_core.model.tagger import Tagger
 from fpplm_core.training.averaging import without_gradient
 from fpplm_core.training.batch import IGNORED, Batch, hide_words
@@ -75,11 +76,8 @@ class FilterPooling(FilterPoolingSettings, Technique):
 
 def head_logits(model: Tagger, hidden: Tensor) -> Tensor:
     """The head's logits without its dropout. *Shape:* (batch, words, width) to (batch, words, K) in float32."""
-    training = model.head.training
-    model.head.eval()
-    logits: Tensor = model.head(hidden)
-    model.head.train(training)
-    return logits.float()
+    with evaluating(model.head):
+        return cast(Tensor, model.head(hidden)).float()
 
 
 def fill(hidden: Tensor, dropped: Tensor, counted: Tensor, window: int) -> tuple[Tensor, Tensor]:

@@ -64,7 +64,7 @@ class FuzzyRegions(FuzzyRegionsSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         regions: FuzzyRegionState = context.modules["regions"]
-        if context.frozen:
+        if context.in_frozen_phase:
             return {}
         if not self.due(context, len(regions.names)):
             regions.measure(probe(step, regions.members))
@@ -189,9 +189,7 @@ def probe(step: StepOutputs, members: Sequence[Sequence[str]]) -> Tensor:
     try:
         with torch.enable_grad():
             batch = step.batch
-            hidden = step.model.first_piece_states(
-                step.model.encode(batch.ids, batch.mask, batch.types), batch.first_pieces
-            )
+            hidden = step.model.words(batch.ids, batch.mask, batch.types, batch.first_pieces)
             loss = tag_loss(step.model.classify(hidden), batch.labels)
         values = torch.autograd.grad(loss, [parameters[name] for name in closed], allow_unused=True)
     finally:

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.dropout import Dropout
 from fpplm_core.model.tagger import Tagger
+from fpplm_core.tagging.viterbi import LABEL_LM_TEMPERATURE
 from fpplm_core.training.agreed_share import AgreedShare
 from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.running_mean import RunningMean
@@ -38,7 +39,6 @@ from fpplm_core.training.technique import Axes, Finding, SecondGraph, StepContex
 from fpplm_core.training.techniques.label_lm.settings import LabelLmSettings
 
 LONGEST = 512  # words with a position of their own; all words after them share the last position
-TEMPERATURE = 2.0  # of the tagger's predictions that the decoder reads
 STATE_DROPOUT = 0.5  # otherwise the decoder overfits the states of the training set and ignores the labels
 INIT_STEPS = 4  # first steps whose states become the label embeddings, if there is no frozen phase
 
@@ -60,7 +60,7 @@ class LabelLm(LabelLmSettings, Technique):
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         decoder: LabelDecoder = context.modules["decoder"]
         labels, counted = step.batch.labels, step.counted
-        if context.step < INIT_STEPS and not context.frozen and decoder.gathered < INIT_STEPS:
+        if context.step < INIT_STEPS and not context.in_frozen_phase and decoder.gathered < INIT_STEPS:
             decoder.gather(step.hidden, labels)
             return {}
         generator = context.generator("read", labels.device)
@@ -69,7 +69,7 @@ class LabelLm(LabelLmSettings, Technique):
         losses = {"write": self.weight * F.cross_entropy(written[counted], labels[counted])}
         asked = hidden & counted
         taught, own = written[asked].detach(), step.logits[asked]
-        if self.feedback and not context.frozen:
+        if self.feedback and not context.in_frozen_phase:
             losses["feedback"] = self.feedback * decoder.ahead() * feedback(taught, own, labels[asked])
             decoder.note_lesson(taught, own.detach(), labels[asked])
         decoder.update(taught, own.detach(), labels[asked])
@@ -86,7 +86,7 @@ class LabelLm(LabelLmSettings, Technique):
         gold = labels.clamp(min=0)
         other = (gold + 1 + (draw(*gold.shape) * (count - 1)).long()) % count
         # Half of the wrong labels are the tagger's best wrong one, so that D often sees the tagger's own mistakes.
-        guesses = (step.logits.detach() / TEMPERATURE).softmax(-1)
+        guesses = (step.logits.detach() / LABEL_LM_TEMPERATURE).softmax(-1)
         rival = guesses.scatter(2, gold.unsqueeze(2), -1.0).argmax(-1)
         damage = torch.where(draw(*gold.shape) < 0.5, other, rival)
         damaged = torch.where(draw(*gold.shape) < self.noise, damage, gold)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fpplm_core.model import pretrained
 from fpplm_core.model.tagger import Tagger
-from fpplm_core.tagging.schemes import OUTSIDE, split_tag
+from fpplm_core.tagging.schemes import split_tag
 from fpplm_core.tagging.schemes import transitions as legal_pairs
+from fpplm_core.tagging.spans import types_of_labels
 from fpplm_core.training.batch import IGNORED
 from fpplm_core.training.technique import StepOutputs
 
@@ -78,7 +77,7 @@ def pair_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
 
 
 def chain_loss(logits: Tensor, labels: Tensor, scores: Tensor) -> Tensor:
-    """−mean log p(y) a word, in float32; words that count stand in front. *Shape:* as `pair_loss`."""
+    """−Σ log p(y of a row) / words that count, which come first in each row; in float32. *Shape:* as `pair_loss`."""
     counted = labels != IGNORED
     gold = labels.where(counted, torch.zeros_like(labels))
     path = logits.gather(2, gold.unsqueeze(2)).squeeze(2)
@@ -132,7 +131,7 @@ class Presence(nn.Module):
         types, of_label = types_of_labels(labels)
         self.query = nn.Linear(width, 1)
         self.head = nn.Linear(width, len(types))
-        table = F.one_hot(torch.from_numpy(of_label), len(types) + 1)[:, 1:].float()  # O has no type
+        table = F.one_hot(torch.tensor(of_label), len(types) + 1)[:, 1:].float()  # O has no type
         self.register_buffer("of_label", table, persistent=False)
 
     def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
@@ -159,7 +158,7 @@ class PrefixAndType(nn.Module):
         self.head = nn.Linear(width, sum(self.sizes))
         prefixes = [PREFIXES.index(split_tag(label)[0]) for label in labels]
         self.register_buffer("prefix", torch.tensor(prefixes), persistent=False)
-        self.register_buffer("kind", torch.from_numpy(of_label), persistent=False)
+        self.register_buffer("kind", torch.tensor(of_label), persistent=False)
 
     def forward(self, hidden: Tensor, labels: Tensor) -> Tensor:
         counted = labels != IGNORED
@@ -214,10 +213,3 @@ class Anchor(nn.Module):
 
     def weights(self, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
         return {name: self.get_buffer(f"w{index}") for index, name in enumerate(self.names) if name in parameters}
-
-
-def types_of_labels(labels: Sequence[str]) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
-    """The entity types, sorted, and each label's number among them counted from 1; 0 for O."""
-    kinds = [split_tag(label)[1] for label in labels]
-    types = sorted({kind for label, kind in zip(labels, kinds, strict=True) if label != OUTSIDE})
-    return types, np.array([types.index(kind) + 1 if kind else 0 for kind in kinds], dtype=np.int64)

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from fpplm_core.errors import ParamsError
 from fpplm_core.model.blueprint import Blueprint
 from fpplm_core.model.tagger import Tagger
+from fpplm_core.tagging.spans import types_of
 from fpplm_core.training.batch import tag_loss
 from fpplm_core.training.technique import Axes, Finding, StepContext, StepOutputs, Technique
 from fpplm_core.training.techniques.multi_task.losses import (
@@ -41,7 +42,6 @@ from fpplm_core.training.techniques.multi_task.losses import (
     log_odds,
     neighbour_loss,
     second_loss,
-    types_of_labels,
     uniform_loss,
 )
 from fpplm_core.training.techniques.multi_task.settings import MultiTaskSettings
@@ -86,7 +86,7 @@ class MultiTask(MultiTaskSettings, Technique):
         return made
 
     def label_axes(self, blueprint: Blueprint) -> dict[str, Axes]:
-        labels, types = blueprint.labels, types_of_labels(blueprint.labels)[0]
+        labels, types = blueprint.labels, types_of([blueprint.labels])
         both = [f"{place} {label}" for place in ("before", "after") for label in labels]
         apart = [*PREFIXES, "no type", *(f"type {kind}" for kind in types)]
         rows = {"presence.head": types, "neighbours": both, "boundary.head": apart, "second": blueprint.second}
@@ -98,7 +98,7 @@ class MultiTask(MultiTaskSettings, Technique):
 
     def losses(self, step: StepOutputs, context: StepContext) -> dict[str, Tensor]:
         own, on = context.modules, self.active()
-        if context.frozen:  # the other heads would overfit train there, and then pull the encoder towards that
+        if context.in_frozen_phase:  # the other heads would overfit train there, and then pull the encoder towards that
             on = {name: weight for name, weight in on.items() if name == "pair"}
         count = step.logits.shape[-1]
         raw: dict[str, Tensor] = {}
