@@ -19,6 +19,7 @@ from benchmarks.harness import machine
 from benchmarks.harness.arm import peak_bytes
 from fpplm.pipeline.paths import BUNDLE
 from fpplm_core.serving.bundle import open_bundle
+from fpplm_core.serving.deadline import DEADLINE
 from fpplm_core.serving.onnx_session import Session, open_session
 from fpplm_core.serving.padded_session import PaddedSession
 
@@ -37,7 +38,8 @@ def main() -> None:
     variant = bundle.config.variants["cpu" if options.device == "cpu" else "cuda"][0]
     graph, exact_graph = (bundle.read(bundle.config.graphs[name]) for name in (variant, "fp32"))
     if options.device == "cpu":
-        session: Session = PaddedSession(ort.InferenceSession(graph, providers=["CPUExecutionProvider"]), "cpu")
+        plain = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        session: Session = PaddedSession(plain, "cpu", None, bundle.config.graphs[variant], DEADLINE, None)
     else:
         session = open_session(graph, options.device)
     exact = open_session(exact_graph, "cpu")
