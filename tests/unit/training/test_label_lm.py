@@ -128,7 +128,7 @@ def test_without_a_frozen_phase_the_first_steps_only_gather(tiny_encoder):
 def cached(folder, technique) -> tuple[StepOutputs, StepContext]:
     """A step of the frozen phase, and its context with modules that know all cached states."""
     model, batch = tagger(folder), batch_of(1)
-    context = dataclasses.replace(context_of(technique, model), frozen=True)
+    context = dataclasses.replace(context_of(technique, model), in_frozen_phase=True)
     step = step_of(model, batch)
     cache = step.hidden.detach()[step.counted], batch.labels[step.counted]
     technique.initialise(*cache, context.modules)
@@ -143,7 +143,7 @@ def test_a_frozen_phase_gives_it_all_states_and_no_step_gathers_again(tiny_encod
     assert float(decoder.numbers.sum()) == int(step.counted.sum())
     assert set(technique.losses(step, context)) == {"write"}  # it learns, and does not teach yet
     for number in range(INIT_STEPS):
-        joint = dataclasses.replace(context, frozen=False, step=number)
+        joint = dataclasses.replace(context, in_frozen_phase=False, step=number)
         assert set(technique.losses(step, joint)) == {"write", "feedback"}
     assert torch.equal(decoder.labels, before)
 
@@ -151,7 +151,7 @@ def test_a_frozen_phase_gives_it_all_states_and_no_step_gathers_again(tiny_encod
 def test_it_teaches_only_while_it_is_ahead_and_zero_switches_it_off(tiny_encoder):
     technique = tiny.technique(LabelLm)
     step, context = cached(tiny_encoder, technique)
-    joint = dataclasses.replace(context, frozen=False, step=9)
+    joint = dataclasses.replace(context, in_frozen_phase=False, step=9)
     wrong = -10.0 * F.one_hot(step.batch.labels.clamp(min=0), COUNT)  # so that the decoder knows better on every word
     step = dataclasses.replace(step, logits=wrong)
     decoder = context.modules["decoder"]
@@ -201,7 +201,7 @@ def test_feedback_teaches_the_tagger_and_not_the_teacher():
 def test_feedback_reaches_hidden_slots_alone_and_no_weight_of_the_decoder(tiny_encoder):
     technique = tiny.technique(LabelLm)
     step, context = cached(tiny_encoder, technique)
-    context = dataclasses.replace(context, frozen=False, step=9)
+    context = dataclasses.replace(context, in_frozen_phase=False, step=9)
     decoder = context.modules["decoder"]
     with torch.no_grad():  # a decoder that knows every label better than the tagger
         decoder.write.weight.mul_(0.01), decoder.write.bias.copy_(F.one_hot(torch.tensor(0), COUNT) * 5.0)
@@ -312,7 +312,7 @@ def tuned(tiny_encoder):
     """The technique with its modules after a frozen phase on `constant`, by its own losses alone."""
     technique, generator = tiny.technique(LabelLm, noise=0.25), torch.Generator().manual_seed(7)
     model = tagger(tiny_encoder)
-    context = dataclasses.replace(context_of(technique, model), frozen=True)
+    context = dataclasses.replace(context_of(technique, model), in_frozen_phase=True)
     decoder = context.modules["decoder"]
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=3e-3)
     with torch.random.fork_rng([]):
