@@ -31,7 +31,8 @@ def splits(
     min_sentences: int,
     min_examples: int,
     drift: float,
-    admitted: Collection[str],
+    admitted: Collection[str] = (),
+    min_test_examples: int = MIN_TEST_EXAMPLES,
 ) -> pd.DataFrame:
     """One row per split, then one per split and type; `sizes` are the splits' `statistics`. The index counts entities.
 
@@ -81,7 +82,7 @@ def splits(
             unknown = f"{kind}: {here} in {split}, none in train" if here and not trained else None
             foreign = here and admitted and kind not in admitted
             rare = split == "train" and 0 < here < min_examples
-            unsure = split != "train" and trained and number and here < MIN_TEST_EXAMPLES
+            unsure = split != "train" and trained and number and here < min_test_examples
             keys.append((split, kind, here))
             rows.append(
                 {
@@ -95,7 +96,7 @@ def splits(
                         kind, f"{kind}: {here} in {split}, at least {min_examples} wanted" if rare else None
                     ),
                     "few_test_examples": cell_of(
-                        kind, f"{kind}: {here} in {split}, at least {MIN_TEST_EXAMPLES} wanted" if unsure else None
+                        kind, f"{kind}: {here} in {split}, at least {min_test_examples} wanted" if unsure else None
                     ),
                 }
             )

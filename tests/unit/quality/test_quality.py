@@ -11,7 +11,7 @@ import pytest
 from fpplm_core.data.corpus import SCHEMA, batches
 from fpplm_core.data.records import Sentence
 from fpplm_core.params import load
-from fpplm_core.quality import columns, document_table, sentence_table, split_table
+from fpplm_core.quality import columns, document_table, sentence_table
 from fpplm_core.quality.checks import BY_NAME, TABLES, check_names
 from fpplm_core.quality.mention_table import mentions
 from fpplm_core.quality.split_table import drift, splits
@@ -19,7 +19,7 @@ from fpplm_core.quality.statistics import statistics
 from fpplm_core.quality.token_table import tokens
 
 CAPACITY, STRIDE, LEAKAGE_WORDS, NEAR, DRIFT = 8, 2, 3, 0.8, 0.2
-LEAST = {"min_sentences": 3, "min_examples": 2, "admitted": ()}
+LEAST = {"min_sentences": 3, "min_examples": 2, "min_test_examples": 0}
 CLEAN = {
     "train": ["EU/B-ORG rejects/O German/B-MISC call/O", "Paris/B-LOC and/O New/B-LOC York/I-LOC", "Ann/B-PER met/O"],
     "dev": ["he/O saw/O Berlin/B-LOC", "Ann/B-PER slept/O", "they/O slept/O"],
@@ -272,11 +272,6 @@ def unknown(words: list[str]) -> list[bool]:
     return ["qq" in word for word in words]
 
 
-@pytest.fixture(autouse=True)
-def small_splits_suffice(monkeypatch):
-    monkeypatch.setattr(split_table, "MIN_TEST_EXAMPLES", 0)
-
-
 def tables(
     corpus: Corpus, scheme: str = "IOB2", pieces=lambda words: [1] * len(words), **least: object
 ) -> dict[str, list[pd.DataFrame]]:
@@ -334,9 +329,8 @@ def test_a_type_that_is_not_admitted():
     assert "unlisted_type" not in found_in(tables(corpus)), "without a list, all are admitted"
 
 
-def test_a_type_too_rare_to_be_measured(monkeypatch):
-    monkeypatch.setattr(split_table, "MIN_TEST_EXAMPLES", 1)
-    found = found_in(tables(clean()))
+def test_a_type_too_rare_to_be_measured():
+    found = found_in(tables(clean(), min_test_examples=1))
     assert found == {
         "few_test_examples": [
             *(f"dev.conll:1: {kind}: 0 in dev, at least 1 wanted" for kind in ("MISC", "ORG")),
@@ -458,17 +452,14 @@ def validated(made: dict[str, list[pd.DataFrame]], severities: dict[str, str]):
     return validate(made, suites.load(severities, Path("no.yaml")))
 
 
-def test_great_expectations_finds_the_same(monkeypatch):
+def test_great_expectations_finds_the_same():
     from fpplm.checks.validation import EXAMPLES
 
     severities = dict.fromkeys(CHECKS, "warning") | {"duplicate": "error"}
     verdict = validated(tables(clean()), severities)
     assert {name: row.found for name, row in verdict.items()} == dict.fromkeys(CHECKS, 0)
 
-    damaged = [tables(clean(), admitted=("PER",))]
-    with monkeypatch.context() as patched:
-        patched.setattr(split_table, "MIN_TEST_EXAMPLES", 1)
-        damaged.append(tables(clean()))
+    damaged = [tables(clean(), min_test_examples=1), tables(clean(), admitted=("PER",))]
     for _, damage, *_ in DAMAGES:
         corpus = clean()
         damage(corpus)
