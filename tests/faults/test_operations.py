@@ -26,13 +26,15 @@ SETTINGS = (
 
 def test_from_new_data_to_production_and_back(tiny_encoder: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples/operations.py"), str(tmp_path / "place")]
+    environment = {**os.environ, "PYTHONPATH": str(write_guard(tmp_path))}
+    environment.pop("PREFECT_HOME", None)  # it may be shared with a project whose server is still up
     process = subprocess.Popen(
         [*command, f"model.encoder={tiny_encoder}", *SETTINGS],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(write_guard(tmp_path))},
+        env=environment,
     )
     try:
         output, errors = process.communicate(timeout=1800)
