@@ -14,6 +14,7 @@ from pyarrow.parquet import ParquetFile
 from fpplm_core.data.corpus import BATCH, SCHEMA, distinct_tags, write_corpus
 from fpplm_core.data.formats import read_sentences
 from fpplm_core.data.notes import Notes
+from fpplm_core.data.ranks import rank_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.errors import DataError
@@ -43,7 +44,7 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
     whole = (folder / "train.parquet").rename(folder / "whole.parquet")
     try:
         types = types_by_sentence(whole, settings.scheme)
-        part, what = assign_splits(documents_of(whole), types, shares, np.random.default_rng(settings.split_seed))
+        part, what = assign_splits(documents_of(whole), ranks_of(whole, settings.split_seed), types, shares)
     except ValueError as error:
         where, do = str(Path(settings.path) / settings.train), "add data, or name files in data.dev and data.test"
         raise DataError("too small to split off dev or test", where=where, got=str(error), do=do) from None
@@ -59,55 +60,63 @@ def write_splits(settings: DataSettings, folder: Path, notes: Notes) -> list[str
 
 def assign_splits(
     documents: NDArray[np.int32],
+    ranks: NDArray[np.uint64],
     types: Sequence[Collection[str]],
     shares: Mapping[str, float],
-    random: np.random.Generator,
 ) -> tuple[NDArray[np.str_], str]:
     """The split of each sentence, and what the shares are shares of: documents, and sentences outside of documents.
 
-    These are the units; if they are fewer than the splits, each sentence is one. The units of a split are drawn from
-    those that the splits before it left in train; one that has train's last mention of a type stays there. Of each
-    sentence, `documents` has the document, negative for none, and `types` the types. Raises ValueError if nothing can
-    be taken.
+    These are the units, equal ones together as one; if they are fewer than the splits, each different sentence is one.
+    The units of a split are those with the lowest ranks that the splits before it left in train, so that most units
+    keep their split when others are added; one that has train's last mention of a type stays there. Of each sentence,
+    `documents` has the document, negative for none, `ranks` the rank (`ranks.rank_of`), and `types` the types.
+
+    Raises ValueError if nothing can be taken.
     """
     part = np.full(len(documents), "train")
     marked = documents >= 0
-    places = np.arange(len(documents))
-    keys = np.where(marked, documents, int(documents.max(initial=-1)) + 1 + places)
+    keys = ranks.copy()
+    keys[marked] = sums_by(documents[marked], ranks[marked])
     what = "documents" if marked.all() else "documents and sentences outside them" if marked.any() else "sentences"
-    if len(np.unique(keys)) <= len(shares) < len(documents):
-        keys, what = places, "sentences, as documents are too few"
+    if len(np.unique(keys)) <= len(shares) < len(np.unique(ranks)):
+        keys, what = ranks, "sentences, as documents are too few"
     for split, share in shares.items():
         rest = np.flatnonzero(part == "train")
         units, unit_of = np.unique(keys[rest], return_inverse=True)
         if len(units) < 2:
             raise ValueError("one document or sentence")
-        held: dict[int, Collection[str]] = {}
+        held: list[Collection[str]] = [()] * len(units)
         for row, number in zip(rest.tolist(), unit_of.tolist(), strict=True):
-            held[number] = {*held[number], *types[row]} if number in held else types[row]
+            held[number] = {*held[number], *types[row]} if held[number] else types[row]
         wanted = min(len(units) - 1, max(1, round(len(units) * share)))
-        taken = take_units(random.permutation(len(units)).tolist(), held, wanted)
-        part[rest[np.isin(unit_of, taken)]] = split
+        part[rest[np.isin(unit_of, take_units(held, wanted))]] = split
     return part, what
 
 
-def take_units(order: Sequence[int], held: Mapping[int, Collection[str]], wanted: int) -> list[int]:
-    """The first `wanted` units in this order, without those that hold what is left of a type.
+def sums_by(groups: NDArray[np.int32], values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """For each place, the sum (modulo 2^64) of all values of its group. *Shape:* (places,) all."""
+    sums = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.uint64)
+    np.add.at(sums, groups, values)
+    return sums[groups]
+
+
+def take_units(held: Sequence[Collection[str]], wanted: int) -> list[int]:
+    """The first `wanted` units, without those that hold what is left of a type.
 
     If none of them has a type, the next one that has a type takes the place of the last. `held` are the types of each
     unit. Raises ValueError if no unit may be taken.
     """
-    left = Counter(kind for kinds in held.values() for kind in kinds)
+    left = Counter(kind for kinds in held for kind in kinds)
     taken: list[int] = []
-    for number in order:
+    for number, kinds in enumerate(held):
         if len(taken) == wanted and any(held[one] for one in taken):
             break
-        if any(left[kind] == 1 for kind in held[number]) or (len(taken) == wanted and not held[number]):
+        if any(left[kind] == 1 for kind in kinds) or (len(taken) == wanted and not kinds):
             continue
         if len(taken) == wanted:
             taken.pop()
         taken.append(number)
-        left.subtract(held[number])
+        left.subtract(kinds)
     if not taken:
         raise ValueError("every document or sentence has the last mention of a type")
     return taken
@@ -147,6 +156,12 @@ def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.Rec
     for batch in data.iter_batches(BATCH):
         yield batch.filter(pa.array(rows[start : start + len(batch)]))
         start += len(batch)
+
+
+def ranks_of(path: Path, seed: int) -> NDArray[np.uint64]:
+    """The rank of each sentence."""
+    batches = open_table(path).iter_batches(BATCH, columns=["words"])
+    return np.fromiter((rank_of(words, seed) for one in batches for words in one["words"].to_pylist()), dtype=np.uint64)
 
 
 def documents_of(path: Path) -> NDArray[np.int32]:

@@ -1,15 +1,13 @@
 """Unlabelled text for self-training: streamed from files of lines, and sampled with a seed.
 
-The rank of a sentence is a hash of the seed and its words; the sample consists of the sentences with the lowest ranks
-(bottom-k sampling, Cohen & Kaplan 2007). So every different sentence is equally likely to be drawn, a repeated one is
-drawn at most once, the order of files does not matter, memory grows with the sample only, and new text changes few
-sentences of the sample.
+The sample consists of the sentences with the lowest ranks (`ranks`). So every different sentence is equally likely to be
+drawn, a repeated one is drawn at most once, the order of files does not matter, memory grows with the sample only, and
+new text changes few sentences of the sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,11 @@ from fpplm_core.data.formats._json import member, read_values
 from fpplm_core.data.formats.jsonl import words_of
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
+from fpplm_core.data.ranks import RANKS, rank_of
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.text_files import read_lines
 
 LONGEST = 10_000  # characters in the words of a sentence: longer lines are whole documents, or not text at all
-RANKS = 2**64
 
 
 def sample(sentences: Iterable[Sentence], size: int, seed: int) -> list[Sentence]:
@@ -29,8 +27,7 @@ def sample(sentences: Iterable[Sentence], size: int, seed: int) -> list[Sentence
     kept: dict[int, Sentence] = {}
     limit = RANKS
     for sentence in sentences:
-        words = "\0".join(sentence.words).encode("utf-8", "surrogatepass")
-        rank = int.from_bytes(blake2b(words, digest_size=8, key=str(seed).encode()).digest(), "big")
+        rank = rank_of(sentence.words, seed)
         if rank < limit and rank not in kept:
             kept[rank] = sentence
             if len(kept) == 2 * size:

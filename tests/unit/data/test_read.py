@@ -26,6 +26,7 @@ from fpplm_core.data.corpus import (
 from fpplm_core.data.formats import get
 from fpplm_core.data.notes import Notes
 from fpplm_core.data.options import Options
+from fpplm_core.data.ranks import RANKS, rank_of
 from fpplm_core.data.reading import add_drops
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.splits import assign_splits, read_file, type_in
@@ -36,6 +37,8 @@ from tasks.read import read
 
 ROOT = Path(__file__).resolve().parents[3]
 DATA = {"dev": None, "test": None, "format": "conll"}
+SHARES = {"test": 0.2, "dev": 0.2}
+RANDOM = np.random.default_rng(0).integers(0, RANKS, 101, dtype=np.uint64)
 
 
 def sentence(number: int, document: int | None = None) -> Sentence:
@@ -44,13 +47,13 @@ def sentence(number: int, document: int | None = None) -> Sentence:
     return Sentence(words, tags, "some.conll", tuple(range(5 * number + 1, 5 * number + 1 + len(words))), document)
 
 
-def slow_cut(sentences: list[Sentence], share: float, random: np.random.Generator) -> tuple[list, list, str]:
+def slow_cut(sentences: list[Sentence], share: float, seed: int) -> tuple[list, list, str]:
     """A cut as lists."""
     by_document = sentences[0].document is not None
-    keys = [s.document if by_document else index for index, s in enumerate(sentences)]
-    units = sorted(Counter(keys))
-    number = min(len(units) - 1, max(1, round(len(units) * share)))
-    taken = {units[index] for index in random.permutation(len(units))[:number]}
+    ranks = [rank_of(s.words, seed) for s in sentences]
+    keys = [s.document if by_document else rank for s, rank in zip(sentences, ranks, strict=True)]
+    units = sorted(set(keys), key=lambda key: sum(r for k, r in zip(keys, ranks, strict=True) if k == key) % RANKS)
+    taken = units[: min(len(units) - 1, max(1, round(len(units) * share)))]
     return (
         [s for s, key in zip(sentences, keys, strict=True) if key not in taken],
         [s for s, key in zip(sentences, keys, strict=True) if key in taken],
@@ -68,14 +71,39 @@ def slow_cut(sentences: list[Sentence], share: float, random: np.random.Generato
 def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, dev, seed):
     documents = np.repeat(np.arange(len(sizes)), sizes) if marked else np.full(sum(sizes), -1)
     whole = [sentence(number, int(of) if marked else None) for number, of in enumerate(documents)]
-    random = np.random.default_rng(seed)
-    rest, for_test, unit = slow_cut(whole, test, random)
-    train, for_dev, _ = slow_cut(rest, dev, random)
-    types = [{"X"}] * len(documents)
-    part, what = assign_splits(documents, types, {"test": test, "dev": dev}, np.random.default_rng(seed))
+    rest, for_test, unit = slow_cut(whole, test, seed)
+    train, for_dev, _ = slow_cut(rest, dev, seed)
+    ranks = np.array([rank_of(s.words, seed) for s in whole], dtype=np.uint64)
+    part, what = assign_splits(documents, ranks, [{"X"}] * len(documents), {"test": test, "dev": dev})
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
     assert what == unit
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_most_of_a_cut_stays_when_a_tenth_is_added_anywhere(marked):
+    moved = Counter()
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        documents = np.repeat(np.arange(400), 1 + random.integers(0, 5, 400)) if marked else np.full(1000, -1)
+        ranks = random.integers(0, RANKS, len(documents), dtype=np.uint64)
+        old = documents < 360 if marked else random.permutation(1000) < 900
+        before, after = (
+            assign_splits(documents[rows], ranks[rows], [{"X"}] * len(documents), SHARES)[0]
+            for rows in (old, np.full(len(documents), True))
+        )
+        moved.update(zip(before.tolist(), after[old].tolist(), strict=True))
+    kept = sum(number for (one, other), number in moved.items() if one == other)
+    assert kept > 0.97 * moved.total()
+    assert not moved["train", "test"], "dev lies between them"
+
+
+def test_neither_order_nor_tags_move_a_sentence_and_equal_sentences_stay_together(project):
+    rows = [f"a{number % 30}\tB-X\n\n" for number in range(40)]
+    splits = [project("".join(some)) for some in (rows, rows[::-1], [row.replace("X", "Y") for row in rows])]
+    words = [{split: {s.words for s in sentences} for split, sentences in found.items()} for found in splits]
+    assert words[0] == words[1] == words[2]
+    assert sum(map(len, words[0].values())) == 30 and sum(map(len, splits[0].values())) == 40
 
 
 @pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0], [0, 1]])
@@ -85,24 +113,22 @@ def test_what_is_too_small_for_two_cuts_is_an_error(documents):
 
 
 def test_a_sentence_outside_documents_leaves_them_whole():
-    documents = [-1, *np.repeat(np.arange(20), 5)]
-    part, what = assign_splits(np.array(documents), [{"X"}] * 101, SHARES, np.random.default_rng(0))
+    documents = np.array([-1, *np.repeat(np.arange(20), 5)])
+    part, what = assign_splits(documents, RANDOM[:101], [{"X"}] * 101, SHARES)
     assert what == "documents and sentences outside them"
-    assert len({*zip(documents[1:], part[1:].tolist(), strict=True)}) == 20
+    assert len({*zip(documents[1:].tolist(), part[1:].tolist(), strict=True)}) == 20
 
 
 @pytest.mark.parametrize("documents", [[0] * 100, [0] * 50 + [1] * 50, [-1] + [0] * 99])
 def test_too_few_documents_are_cut_by_sentences(documents):
-    part, what = assign_splits(np.array(documents), [{"X"}] * 100, SHARES, np.random.default_rng(0))
+    part, what = assign_splits(np.array(documents), RANDOM[:100], [{"X"}] * 100, SHARES)
     assert what == "sentences, as documents are too few"
     assert Counter(part.tolist()) == {"train": 64, "test": 20, "dev": 16}
 
 
-SHARES = {"test": 0.2, "dev": 0.2}
-
-
-def cut(documents: list[int], types: list[set[str]], seed: int = 0, shares: dict[str, float] = SHARES) -> list[str]:
-    return assign_splits(np.array(documents, dtype=np.int32), types, shares, np.random.default_rng(seed))[0].tolist()
+def cut(documents: list[int], types: list[set[str]], seed: int = 0) -> list[str]:
+    ranks = np.random.default_rng(seed).integers(0, RANKS, len(documents), dtype=np.uint64)
+    return assign_splits(np.array(documents, dtype=np.int32), ranks, types, SHARES)[0].tolist()
 
 
 @given(
