@@ -36,7 +36,7 @@ def output(*arguments: str, stdin: str | None = None, options: Sequence[str] = (
             input=None if stdin is None else os.fsencode(stdin),
             capture_output=True,
             check=False,
-            timeout=PATIENCE if arguments[0] in ("fetch", "push") else None,
+            timeout=PATIENCE if arguments[0] in ("fetch", "ls-remote", "push") else None,
         )
     except subprocess.TimeoutExpired as error:
         do = "see whether the remote answers, then run again"

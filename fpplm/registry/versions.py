@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from fpplm.pipeline.paths import BUNDLE, METRICS, SCRATCH
 from fpplm.pipeline.start import PRODUCTION
 from fpplm.registry.copies import copy_of
-from fpplm.registry.git import REMOTE, git, has_remote, identity, read_committed, save
+from fpplm.registry.git import REMOTE, git, has_remote, identity, read_committed, save, try_git
 from fpplm.registry.repository import RECORDS, artifact, fetch, require_promotable
 from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.escaping import printable
@@ -207,7 +207,7 @@ def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> No
     """Creates these tags (name, message) at a commit atomically: here, and in the remote repository if there is one.
 
     Raises:
-        RegistryError: no tag was created, for instance because others have pushed since.
+        RegistryError: no tag was created, for instance because others have pushed since; or the remote does not answer.
     """
     times = git("for-each-ref", "--format=%(taggerdate:unix)", "refs/tags").split()
     moment = max([int(time.time()), *(int(one) + 1 for one in times)])
@@ -215,11 +215,16 @@ def _move(tags: Sequence[tuple[str, str]], commit: str, with_branch: bool) -> No
     if has_remote():
         branch = [f"{commit}:refs/heads/{git('branch', '--show-current')}"] if with_branch else []
         pushed = (f"{made}:refs/tags/{name}" for name, made in objects.items())
-        git("push", "--quiet", "--atomic", REMOTE, *branch, *pushed)
-        fetch()
-    else:
-        created = (f"create refs/tags/{name} {made}\n" for name, made in objects.items())
-        git("update-ref", "--stdin", stdin="".join(created))
+        try:
+            git("push", "--quiet", "--atomic", REMOTE, *branch, *pushed)
+        except RegistryError as error:  # the connection may have broken after the remote had accepted
+            there = try_git("ls-remote", "--tags", REMOTE)
+            if there is None:
+                do = "it may have arrived: run fpplm models when the remote is back, before you run this again"
+                raise error.replace(do=do) from None
+            if not {f"{made}\trefs/tags/{name}" for name, made in objects.items()} <= set(there.splitlines()):
+                raise
+    git("update-ref", "--stdin", stdin="".join(f"create refs/tags/{name} {made}\n" for name, made in objects.items()))
 
 
 def _tag_object(name: str, message: str, commit: str, moment: int) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -137,6 +138,29 @@ def test_promoted_versions_are_delivered_and_rolled_back(place: Place) -> None:
     assert resolve("v1") == resolve("1") == "v1.0.0"
     with pytest.raises(DataError, match=r"no such version.*v1.0.0, v2.0.0"):
         resolve("v3")
+
+
+def test_a_remote_that_goes_after_it_has_accepted_does_not_undo_a_rollback(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback that is reported as failed would be repeated, which puts the bad version back."""
+    promote("first", ["text.txt"])
+    place.train("two")
+    promote("second", ["text.txt"])
+    real, gone = module.git, module.try_git
+
+    def breaks(*arguments: str, **options: Any) -> str:
+        done = real(*arguments, **options)
+        if arguments[0] in ("push", "fetch"):
+            raise RegistryError("git failed", got="the remote end hung up unexpectedly")
+        return done
+
+    monkeypatch.setattr(module, "git", breaks)
+    assign(previous())
+    assert (in_production(), place.delivered()) == ("v1.0.0", "one")
+    monkeypatch.setattr(module, "try_git", lambda *arguments: None if arguments[0] == "ls-remote" else gone(*arguments))
+    with pytest.raises(RegistryError, match="it may have arrived: run fpplm models"):
+        assign("v2.0.0")
 
 
 def test_many_assignments_in_a_second_and_a_clock_set_back(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +330,7 @@ from fpplm.registry import git as calls, repository, versions as registry
 count, real, push = 0, registry.git, registry.push_bytes
 def step(call, *args, **options):
     global count
-    if args and args[0] not in ("fetch", "add", "commit", "mktag", "push"):  # only reads
+    if args and args[0] not in ("fetch", "add", "commit", "mktag", "push", "update-ref"):  # only reads
         return call(*args, **options)
     count += 1
     if count == int(sys.argv[1]):
