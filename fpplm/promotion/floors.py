@@ -60,7 +60,8 @@ def write_floors(gate: GateSettings) -> dict[str, object]:
     """Writes the proposed floors into params.yaml where none is set; returns what was written. Raises as `proposed`."""
     floors = proposed()
     new = {name: value for name, value in asdict(floors).items() if value and not getattr(gate, name)}
-    new["type_f1"] = {**floors.type_f1, **gate.type_f1}
+    if not gate.min_type_f1:  # the types that it would not suit; a floor that is set holds for all of them
+        new["type_f1"] = {**floors.type_f1, **gate.type_f1}
     values = read_yaml(PARAMS)
     values["gate"] |= new
     write_values(PARAMS, values)

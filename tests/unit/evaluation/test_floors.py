@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fpplm.pipeline.paths import PARAMS
 from fpplm.promotion import floors as promotion
+from fpplm_core.errors import GateFailed
 from fpplm_core.evaluation.floors import Floors, missing_floors, propose_floors, weak_types
 from fpplm_core.evaluation.metrics import bootstrap_f1
 from fpplm_core.evaluation.predictions import SentencePrediction
@@ -69,11 +71,28 @@ def test_floors_are_written_where_none_is_set_and_comments_stay(
     PARAMS.write_text(text)
     monkeypatch.setattr(promotion, "proposed", lambda: Floors(0.41, 0.05, {"LOC": 0, "ORG": 0}))
     gate = settings(**read_yaml("params.yaml")["gate"])
-    assert promotion.write_floors(gate) == {"min_f1": 0.41, "type_f1": {"LOC": 0.7, "ORG": 0}}
+    assert promotion.write_floors(gate) == {"min_f1": 0.41}, "min_type_f1 is set, and holds for ORG too"
     after = PARAMS.read_text()
     changed = [b for a, b in zip(text.splitlines(), after.splitlines(), strict=True) if a != b]
-    assert [line.split("#")[0].split() for line in changed] == [
-        ["min_f1:", "0.41"],
-        ["type_f1:", "{LOC:", "0.7,", "ORG:", "0}"],
-    ]
+    assert [line.split("#")[0].split() for line in changed] == [["min_f1:", "0.41"]]
     assert all("#" in line for line in changed)
+
+
+def test_a_type_that_no_floor_suits_gets_none_with_the_floor_of_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text().replace("min_type_f1: 0.35", "min_type_f1: 0.0")
+    PARAMS.write_text(text.replace("type_f1: {}", "type_f1: {LOC: 0.7}"))
+    monkeypatch.setattr(promotion, "proposed", lambda: Floors(0.41, 0.05, {"LOC": 0, "ORG": 0}))
+    written = promotion.write_floors(settings(**read_yaml("params.yaml")["gate"]))
+    assert written == {"min_type_f1": 0.05, "type_f1": {"LOC": 0.7, "ORG": 0}}
+    assert read_yaml("params.yaml")["gate"]["type_f1"] == {"LOC": 0.7, "ORG": 0}
+
+
+def test_a_model_that_finds_nothing_gets_no_floors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promotion, "known_types", lambda: ["PER"])
+    monkeypatch.setattr(promotion, "read_predictions", lambda path: [row("PER", found=False)] * 20)
+    monkeypatch.setattr(promotion, "read_record", lambda path, kind: SimpleNamespace(test=scores(PER=0.0)))
+    with pytest.raises(GateFailed, match=r"too low to propose floors, got test F1"):
+        promotion.proposed()
