@@ -106,11 +106,12 @@ def changed(base: dict[str, Any], changes: Changes, where: str) -> dict[str, Any
     settings = copy.deepcopy(base)
     for name, value in changes.items():
         *path, last = name.split(".")
-        place = settings
+        place: Any = settings
         for part in path:
-            place = place.get(part, {})
-        if last not in place:
-            raise ParamsError("unknown parameter", where=where, got=repr(name), do=guess(last, place).strip())
+            place = place.get(part, {}) if isinstance(place, dict) else {}
+        if not isinstance(place, dict) or last not in place:
+            do = guess(last, place if isinstance(place, dict) else ()).strip()
+            raise ParamsError("unknown parameter", where=where, got=repr(name), do=do)
         place[last] = value
     Params.parse(settings, where)
     return settings

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -117,7 +118,7 @@ def run_stage_module(module: str, folder: Path, threads: int | None, cell: Cell,
             if watch and not pruned and len(curve := read_curve(folder)) > seen:
                 seen, pruned = len(curve), watch(curve)
                 if pruned:
-                    process.terminate()
+                    os.kill(process.pid, signal.SIGTERM)  # process.terminate() would reap one that has just ended
             time.sleep(WATCH_EVERY)
     _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)

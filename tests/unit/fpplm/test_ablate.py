@@ -201,6 +201,9 @@ def test_a_corpus_may_want_an_arm_otherwise():
     [
         ({"x": {"train.lrr": 1}}, r"unknown parameter, got 'train.lrr'"),
         ({"x": {"no.such.thing": 1}}, r"unknown parameter, got 'no.such.thing'"),
+        ({"x": {"train.lr.low": 1}}, r"unknown parameter, got 'train.lr.low'"),
+        ({"x": {"train.lr.low.x": 1}}, r"unknown parameter, got 'train.lr.low.x'"),
+        ({"x": {"model.encoder.model": 1}}, r"unknown parameter, got 'model.encoder.model'"),
         ({"x": {"train.lr": 2}}, r"train.lr"),
     ],
 )

@@ -1,5 +1,8 @@
 """How the modules of an ablation's cell run: watched, ended, or failed."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from fpplm.studies.ablation import grid
@@ -44,6 +47,16 @@ def test_a_training_that_is_pruned_is_ended_and_its_curve_kept(tmp_path, cells):
 
 def test_a_training_that_ends_by_itself_is_not_pruned(tmp_path, cells):
     usage = run_stage_module("training", training(tmp_path, pause=0.3), 1, cells[0], lambda curve: False)
+    assert not usage.pruned and read_curve(tmp_path) == [0.0, 0.1, 0.2]
+
+
+def test_a_training_that_ends_just_before_it_is_pruned_counts(tmp_path, cells):
+    def watch(curve):
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        os.waitid(os.P_PID, int(children[-1]), os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has been told
+        return True
+
+    usage = run_stage_module("training", training(tmp_path), 1, cells[0], watch)
     assert not usage.pruned and read_curve(tmp_path) == [0.0, 0.1, 0.2]
 
 
