@@ -27,6 +27,7 @@ from fpplm.pipeline.paths import CORPUS, MODEL, PARAMS, PREDICTIONS, REPORTS, SC
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, FpplmError
+from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.escaping import printable
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.model.blueprint import read_blueprint
@@ -54,13 +55,17 @@ class Doubt(NamedTuple):
 def review(folds: int) -> list[Doubt]:
     """The doubtful words of dev and test, and of train if there are folds (0, or >= 2), most doubtful first.
 
-    Also writes them to reports/review.jsonl. Raises DataError if nothing has been trained yet, or if train is one
-    document, which leaves nothing to train on.
+    Also writes them to reports/review.jsonl. Raises DataError if nothing has been trained yet, if dev or test have
+    changed since, or if train is one document, which leaves nothing to train on.
     """
     settings = load()
     doubts, labels = list[Doubt](), read_blueprint(MODEL).labels
     for split in ("dev", "test"):
-        doubts += doubtful(load_corpus(split, CORPUS), PREDICTIONS / f"{split}_logits.npy", labels)
+        sentences = load_corpus(split, CORPUS)
+        if [row.words for row in read_predictions(PREDICTIONS / f"{split}.jsonl")] != [s.words for s in sentences]:
+            do = "run: fpplm retrain"
+            raise DataError("the last run has tagged other sentences", where=f"{PREDICTIONS / split}.jsonl", do=do)
+        doubts += doubtful(sentences, PREDICTIONS / f"{split}_logits.npy", labels)
     train = load_corpus("train", CORPUS) if folds else []
     part = fold_of(train, folds)
     if len(set(part)) == 1:
