@@ -123,7 +123,7 @@ def compare_taggers(
     return Comparison(
         *names,
         verdict="reject" if "reject" in outcomes else "hold" if "hold" in outcomes else "promote",
-        reasons=[*reasons, *worst_slice(by_slice)],
+        reasons=[*reasons, *favoured_incumbent(overlap, settings), *worst_slice(by_slice)],
         rules=[rule for rule, _ in applied],
         f1={"candidate": whole.after, "incumbent": whole.before},
         difference={"mean": whole.mean, "low": whole.low, "high": whole.high},
@@ -169,6 +169,17 @@ def slice_rule(name: str, row: F1Difference, p: float, settings: PromotionSettin
     outcome: Outcome = "hold" if row.mean < -settings.max_slice_loss and p < settings.alpha else "pass"
     reason = f"slice {name}: {row} on {row.support} mentions; it lost more than {settings.max_slice_loss:g} (p {p:.4f})"
     return Rule(f"F1 difference of slice {name}", row.mean, -settings.max_slice_loss, outcome), reason
+
+
+def favoured_incumbent(overlap: SplitOverlap | None, settings: PromotionSettings) -> list[str]:
+    """A line if the incumbent was trained on many test sentences, and on more than the candidate; none otherwise."""
+    if overlap is None or overlap.incumbent is None:
+        return []
+    before, now, sentences = overlap.incumbent, overlap.candidate, overlap.sentences
+    if before <= max(now, settings.max_overlap * sentences):
+        return []
+    text = f"the model in production was trained on {before} of {sentences} test sentences, this one on {now}"
+    return [f"{text}: the comparison favours the former"]
 
 
 def worst_slice(slices: Mapping[str, F1Difference]) -> list[str]:

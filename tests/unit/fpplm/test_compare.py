@@ -296,3 +296,22 @@ def test_bundles_of_both_formats_are_compared(tmp_path: Path, monkeypatch: pytes
     found = compare(Path("candidate"), Path("incumbent"), params)
     assert found.verdict == "promote" and not found.examples
     assert found.difference == {"mean": 0.0, "low": 0.0, "high": 0.0} and found.f1["candidate"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("candidate", "incumbent", "changes", "is_named"),
+    [
+        (0, 6, {}, True),
+        (0, 5, {}, False),
+        (6, 6, {}, False),
+        (7, 8, {}, True),
+        (0, None, {}, False),
+        (0, 100, {"max_overlap": 1.0}, False),
+    ],
+)
+def test_an_incumbent_that_was_trained_on_test_sentences_is_named(candidate, incumbent, changes, is_named):
+    overlap = SplitOverlap(100, candidate, incumbent, 0, [])
+    found = compared(side(PER=right(0.8)), side(PER=right(0.9)), settings(**changes), overlap=overlap)
+    reason = f"the model in production was trained on {incumbent} of 100 test sentences, this one on {candidate}"
+    assert any(row.startswith(reason) for row in found.reasons) == is_named
+    assert found.verdict == "reject"
