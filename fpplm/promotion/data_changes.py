@@ -37,6 +37,11 @@ def is_corpus_current() -> bool:
         return not repo.status(["read"])
 
 
+def is_own(model: str) -> bool:
+    """Whether it names ./bundle."""
+    return Path(model).resolve() == BUNDLE.resolve()
+
+
 def write_diff(before: Path | None, incumbent: str, candidate: str) -> None:
     """Writes reports/data_diff.json: from a version's corpus, if there is one, to that of this folder."""
     DATA_DIFF.unlink(missing_ok=True)
@@ -51,7 +56,7 @@ def corpus_of(model: str) -> Iterator[Path]:
         version = resolve(model)
         with TemporaryDirectory() as folder:
             yield copy_of(CORPUS, version, commit_of(version), Path(folder) / "corpus")
-    elif Path(model).resolve() == BUNDLE.resolve():
+    elif is_own(model):
         yield CORPUS
     else:
         do = f"name a registered version, or {BUNDLE} for the data of this folder"
