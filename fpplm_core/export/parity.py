@@ -39,16 +39,23 @@ class TorchAnswer:
         return cls(CorpusParts(split, corpus), np.load(predictions / f"{split}_logits.npy", mmap_mode="r"))
 
     def __iter__(self) -> Iterator[tuple[Sequence[Sentence], Logits]]:
-        """Each part with the logits (words, K) of each of its sentences. Raises FpplmError if there are more."""
+        """Each part with the logits (words, K) of each of its sentences. Raises FpplmError if there are more or fewer."""
         start = 0
         for sentences in self.parts:
             ends = np.cumsum([len(s.words) for s in sentences])
-            yield sentences, np.split(self.logits[start : start + ends[-1]], ends[:-1])
-            start += ends[-1]
+            own = self.logits[start : start + ends[-1]]
+            start += int(ends[-1])
+            if len(own) < ends[-1]:
+                raise self.mismatch(f"at least {start}")
+            yield sentences, np.split(own, ends[:-1])
         if start != len(self.logits):
-            where = str(getattr(self.logits, "filename", None) or "")  # of the mapped file
-            got = f"{len(self.logits)} of {start} words"
-            raise FpplmError("torch's logits are not those of the split", where=where, got=got, do="run: dvc repro")
+            raise self.mismatch(str(start))
+
+    def mismatch(self, words: str) -> FpplmError:
+        """The error about logits of another number of words than this."""
+        where = str(getattr(self.logits, "filename", None) or "")  # of the mapped file
+        got = f"{len(self.logits)} for {words} words"
+        return FpplmError("torch's logits are not those of the split", where=where, got=got, do="run: dvc repro")
 
 
 @dataclass(frozen=True)

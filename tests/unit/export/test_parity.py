@@ -77,6 +77,13 @@ def test_the_logits_of_all_sentences_are_parted_by_their_words(parts: list[list[
     assert np.array_equal(np.concatenate([values for _, rows in answer for values in rows]), LOGITS)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 2, 4])
+@pytest.mark.parametrize("parts", [[SENTENCES], [SENTENCES[:1], SENTENCES[1:]]])
+def test_logits_of_another_split_are_an_error(parts: list[list[Sentence]], rows: int) -> None:
+    with pytest.raises(FpplmError, match=rf"not those of the split, got {rows} for (at least )?[23] words"):
+        list(TorchAnswer(parts, np.zeros((rows, 2), dtype=np.float32)))
+
+
 def test_parts_give_the_verdict_of_the_whole() -> None:
     found = logits({(0, 0): 0.5, (2, 0): 9.0})
     parted = TorchAnswer([SENTENCES[:1], SENTENCES[1:]], LOGITS)
