@@ -64,9 +64,11 @@ def test_entities_are_characters_of_the_text(copy: Path) -> None:
     predictor = Predictor.load(copy)
     found = list(predictor.predict_many(TEXTS * 3))
     assert len(found) == len(TEXTS) * 3 and found[: len(TEXTS)] == found[len(TEXTS) : 2 * len(TEXTS)]
+    assert any(found), "or the test would show nothing"
     for text, entities in zip(TEXTS, found, strict=False):
         for entity in entities:
             assert text[entity.start : entity.end] == entity.text and 0 < entity.score <= 1
+            assert f" {entity.text} " in f" {text} ", "whole words"
 
 
 def test_one_text_and_many_agree(copy: Path) -> None:
@@ -79,6 +81,7 @@ def test_one_text_and_many_agree(copy: Path) -> None:
 def test_golden_sentences_of_the_bundle(copy: Path) -> None:
     rows = json.loads((copy / "golden.json").read_text())
     found = Predictor.load(copy, variant="fp32").tag([row["words"] for row in rows], [row["document"] for row in rows])
+    assert any(found), "or the test would show nothing"
     assert [[list(span) for span, _ in row] for row in found] == [row["spans"] for row in rows]
 
 
@@ -102,12 +105,6 @@ def test_evaluate_agrees_with_the_pipeline(trained: Project, tmp_path: Path) -> 
     expected = json.loads((trained.path / "metrics/evaluate.json").read_text())["test"]
     for key in ("f1", "precision", "recall", "words", "types", "confusion"):
         assert scores[key] == expected[key]
-
-
-def test_onnx_and_torch_agree(trained: Project) -> None:
-    verdict = json.loads((trained.path / "metrics/verify.json").read_text())["variants"]["fp32 on cpu"]
-    assert verdict["accepted"] and verdict["sentences_with_other_spans"] == 0
-    assert 0 < verdict["max_logit_delta"] < 1e-3
 
 
 def test_predict_goes_on_from_what_is_written(trained: Project, tmp_path: Path) -> None:

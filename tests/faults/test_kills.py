@@ -126,7 +126,7 @@ def test_the_flow_killed_again_and_again_until_it_gets_through(trained: Project,
         kills += 1
         assert nothing_is_left_at_work(project.path)
     output = project.ok("fpplm", "retrain", "--promote")
-    assert kills == FLOW_KILLS or "unchanged" in output
+    assert kills == FLOW_KILLS or (kills >= LEAST_KILLS and "unchanged" in output)
     print(f"the flow: {kills} kills")
     tags = project.ok("git", "tag", "--list").split()
     assert sorted(tags) == ["tagger#production#1", "tagger@v1.0.0"]

@@ -79,11 +79,11 @@ def test_transformers_pipeline_gives_the_golden_entities(bundle: Path) -> None:
 
 def test_whole_words_are_entities_as_predictor_finds_them(bundle: Path) -> None:
     client, predictor = GenericClient(bundle), Predictor.load(bundle, "cpu", "fp32")
-    for sentence in sentences()[:1]:
-        text, words = text_of(sentence)
-        (tagged,) = predictor.tag([sentence.words])
-        wanted = [(words[span.start][0], words[span.end - 1][1], span.type) for span, _ in tagged]
-        assert [tuple(span) for span in client.read(text).entities] == wanted
+    sentence = next(s for s in sentences() if predictor.tag([s.words])[0])
+    text, words = text_of(sentence)
+    (tagged,) = predictor.tag([sentence.words])
+    wanted = [(words[span.start][0], words[span.end - 1][1], span.type) for span, _ in tagged]
+    assert [tuple(span) for span in client.read(text).entities] == wanted
 
 
 def test_the_layout_is_that_of_the_hubs_libraries(bundle: Path) -> None:

@@ -100,14 +100,6 @@ def test_what_would_leave_texts_out_is_refused(bundle: Path, tmp_path: Path, opt
         predict(bundle, tmp_path, "texts", ["London"], option)
 
 
-def test_a_sketch_may_not_be_an_input(bundle: Path, tmp_path: Path) -> None:
-    texts = tmp_path / "texts.txt"
-    texts.write_text("London\n")
-    with pytest.raises(DataError, match="the output is an input"):
-        run("predict", bundle, texts, "-o", tmp_path / "out", "--sketch", texts)
-    assert texts.read_text() == "London\n"
-
-
 def test_too_few_texts_and_other_bundles_are_refused(bundle: Path, tmp_path: Path) -> None:
     few = predict(bundle, tmp_path, "few", ["London"])
     with pytest.raises(DataError, match="too few texts in the sketch, got 1"):

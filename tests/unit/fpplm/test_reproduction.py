@@ -1,15 +1,16 @@
-"""Which fpplm a registered version needs, before anything is cloned."""
+"""Which fpplm a registered version needs, before anything is cloned, and how the results are compared."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fpplm_core
 from fpplm.promotion import reproduction
-from fpplm_core.errors import RegistryError
+from fpplm_core.errors import FpplmError, RegistryError
 
 
 @pytest.fixture
@@ -41,3 +42,26 @@ def test_a_version_with_its_stages_is_made_again_here(commit: str, capsys: pytes
     assert capsys.readouterr().out == ""
     reproduction.require_stages(commit, "0.1.5")
     assert f"was 0.1.5, is {fpplm_core.__version__}" in capsys.readouterr().out
+
+
+def manifest(weights: str, f1: float, **files: int) -> dict[str, Any]:
+    names = {name: {"bytes": size, "sha256": f"{name}{size}"} for name, size in files.items()}
+    return {"files": names, "model_sha256": weights, "scores": {"test": {"f1": f1}}}
+
+
+@pytest.mark.parametrize(
+    ("made", "found"),
+    [
+        (manifest("w", 0.75, a=2, b=3), "identical: 2 files of the bundle, 5 bytes"),
+        (manifest("w", 0.75, a=2, b=4), "the same weights, but different bytes in b; trained test F1 0.7500 and 0.7500"),
+        (manifest("w", 0.75, a=2), "the same weights, but different bytes in b; trained test F1 0.7500 and 0.7500"),
+        (manifest("v", 0.75, a=3, b=3), "different weights, but the same scores: trained test F1 0.7500"),
+    ],
+)
+def test_the_verdict_names_what_is_equal(made: dict[str, Any], found: str) -> None:
+    assert reproduction.verdict(manifest("w", 0.75, a=2, b=3), made) == found
+
+
+def test_a_model_with_other_scores_is_not_reproduced() -> None:
+    with pytest.raises(FpplmError, match=r"differs, got trained test F1 0\.7000, registered 0\.7500"):
+        reproduction.verdict(manifest("w", 0.75, a=2), manifest("v", 0.7, a=3))

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from fpplm.cli.main import app
 from fpplm.service.server import bind
+from fpplm_core.errors import ParamsError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor
 from tests.project import wait_until
@@ -28,6 +31,19 @@ JSON = {"content-type": "application/json"}
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A service that does not start."""
     return subprocess.run([*FPPLM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--watch", "--digest=a"], "--digest: accepts only one bundle"),
+        (["--shadow-report=a.json"], "--shadow-report: there is no shadow to report on"),
+        (["--shadow=b", "--shadow-report=nowhere/a.json"], "--shadow-report: its folder does not exist"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_before_anything_loads(options, error):
+    done = CliRunner().invoke(app, ["serve", "bundle", *options])
+    assert isinstance(done.exception, ParamsError) and str(done.exception).startswith(error)
 
 
 def test_answers_are_those_of_the_predictor(server, bundle):
