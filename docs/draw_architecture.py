@@ -32,7 +32,7 @@ def drawing() -> str:
     parts = [BEGIN, picture(arrows(graph, set(PACKAGES)))]
     for package in ("fpplm_core", "fpplm"):
         rooms = graph.find_children(package)
-        parts += [f"\n### Rooms of {package}\n\n", picture(arrows(graph, rooms)), "\n", table(rooms)]
+        parts += [f"\n### Packages of {package}\n\n", picture(arrows(graph, rooms)), "\n", table(rooms)]
     return "".join([*parts, END])
 
 
@@ -74,7 +74,7 @@ def picture(direct: Arrows) -> str:
 
 def table(rooms: set[str]) -> str:
     rows = [f"| {room.rpartition('.')[2]} | {description(room)} |\n" for room in sorted(rooms)]
-    return "| room | what it holds |\n| --- | --- |\n" + "".join(rows)
+    return "| package | what it holds |\n| --- | --- |\n" + "".join(rows)
 
 
 def description(module: str) -> str:

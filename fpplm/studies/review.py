@@ -27,8 +27,8 @@ from fpplm.pipeline.paths import CORPUS, MODEL, PARAMS, PREDICTIONS, REPORTS, SC
 from fpplm_core.data.corpus import load_corpus, write_corpus
 from fpplm_core.data.records import Sentence
 from fpplm_core.errors import DataError, FpplmError
-from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.escaping import printable
+from fpplm_core.evaluation.predictions import read_predictions
 from fpplm_core.files import read_json, write_json, write_text
 from fpplm_core.model.blueprint import read_blueprint
 from fpplm_core.params import Params, load

@@ -1,7 +1,7 @@
 """Unlabelled text for self-training: streamed from files of lines, and sampled with a seed.
 
-The sample consists of the sentences with the lowest ranks (`ranks`). So every different sentence is equally likely to be
-drawn, a repeated one is drawn at most once, the order of files does not matter, memory grows with the sample only, and
+The sample consists of the sentences with the lowest ranks (`ranks`). So every different sentence is equally likely to
+be drawn, a repeated one is drawn at most once, the order of files does not matter, memory grows with the sample only, and
 new text changes few sentences of the sample.
 """
 

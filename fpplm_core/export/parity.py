@@ -39,7 +39,7 @@ class TorchAnswer:
         return cls(CorpusParts(split, corpus), np.load(predictions / f"{split}_logits.npy", mmap_mode="r"))
 
     def __iter__(self) -> Iterator[tuple[Sequence[Sentence], Logits]]:
-        """Each part with the logits (words, K) of each of its sentences. Raises FpplmError if there are more or fewer."""
+        """Each part with the logits (words, K) of each sentence. Raises FpplmError for those of more or fewer words."""
         start = 0
         for sentences in self.parts:
             ends = np.cumsum([len(s.words) for s in sentences])
