@@ -78,6 +78,11 @@ def test_the_exit_code_is_a_fault_that_the_flow_tries_again(project: Project) ->
 
 def test_a_section_that_the_stage_does_not_declare_may_change(project: Project) -> None:
     edit = replace("min_examples: 20", "min_examples: 21")
+    lock = project.path / "dvc.lock"
+    values = yaml.safe_load(lock.read_text())
+    values["stages"].pop("read", None)
+    lock.write_text(yaml.safe_dump(values))
+    assert recorded(project) is None
     project.ok("dvc", "repro", "-f", "read", EDIT=edit)
     assert "min_examples: 21" in (project.path / "params.yaml").read_text()
     assert recorded(project) is not None

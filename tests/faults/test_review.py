@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.project import Project
 
 
-def test_each_split_is_reviewed_and_predictions_of_other_sentences_are_refused(trained: Project, tmp_path: Path) -> None:
+def test_each_split_is_reviewed_unless_the_predictions_are_of_other_sentences(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     data, report = project.path / "data/wikigold", project.path / "reports/review.jsonl"
     shown = project.ok("fpplm", "review", "--folds", "2").splitlines()

@@ -57,3 +57,16 @@ def test_columns_are_numbers_or_names(given: str | None, column: int | str | Non
 def test_an_option_that_a_folder_would_ignore_is_refused(option: str) -> None:
     done = CliRunner().invoke(app, ["predict", "bundle", "a.txt", "--folder", "out", option])
     assert isinstance(done.exception, ParamsError) and "--folder" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--ray=local"], "--ray: needs --folder"),
+        (["--ray=local", "--folder=out", "--segmenter=a:b"], "--segmenter"),
+        (["--ray=local", "--folder=out", "--explain"], "--explain"),
+    ],
+)
+def test_an_option_that_a_cluster_would_ignore_is_refused(options: list[str], error: str) -> None:
+    done = CliRunner().invoke(app, ["predict", "bundle", "a.txt", *options])
+    assert isinstance(done.exception, ParamsError) and error in str(done.exception)

@@ -49,12 +49,15 @@ def manifest(weights: str, f1: float, **files: int) -> dict[str, Any]:
     return {"files": names, "model_sha256": weights, "scores": {"test": {"f1": f1}}}
 
 
+OTHER = "the same weights, but different bytes in b; trained test F1 0.7500 and 0.7500"
+
+
 @pytest.mark.parametrize(
     ("made", "found"),
     [
         (manifest("w", 0.75, a=2, b=3), "identical: 2 files of the bundle, 5 bytes"),
-        (manifest("w", 0.75, a=2, b=4), "the same weights, but different bytes in b; trained test F1 0.7500 and 0.7500"),
-        (manifest("w", 0.75, a=2), "the same weights, but different bytes in b; trained test F1 0.7500 and 0.7500"),
+        (manifest("w", 0.75, a=2, b=4), OTHER),
+        (manifest("w", 0.75, a=2), OTHER),
         (manifest("v", 0.75, a=3, b=3), "different weights, but the same scores: trained test F1 0.7500"),
     ],
 )

@@ -304,8 +304,7 @@ def test_the_next_group_opens_at_the_first_measurement_that_finds_the_open_ones_
     assert CLOSED not in regions.opened and regions.opened == sorted(set(regions.opened))
 
 
-@pytest.mark.parametrize("order", ["top_down", "fuzziest"])
-@pytest.mark.parametrize("moment", ["schedule", "settled"])
+@pytest.mark.parametrize(("order", "moment"), [("fuzziest", "schedule"), ("top_down", "settled")])
 def test_a_run_resumed_in_the_midst_of_a_stage_equals_the_uncut_one(tiny_encoder, order, moment):
     technique = tiny.technique(FuzzyRegions, open_by=0.9, warmup=0.3, order=order, moment=moment, settled=1e9)
     active = {"fuzzy_regions": technique}
