@@ -1,8 +1,8 @@
 """Unlabelled text for self-training: streamed from files of lines, and sampled with a seed.
 
 The sample consists of the sentences with the lowest ranks (`ranks`). So every different sentence is equally likely to
-be drawn, a repeated one is drawn at most once, the order of files does not matter, memory grows with the sample only, and
-new text changes few sentences of the sample.
+be drawn, a repeated one is drawn at most once, the order of files does not matter, memory grows with the sample only,
+and new text changes few sentences of the sample.
 """
 
 from __future__ import annotations
