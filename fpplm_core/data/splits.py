@@ -84,7 +84,7 @@ def assign_splits(
         rest = np.flatnonzero(part == "train")
         units, unit_of = np.unique(keys[rest], return_inverse=True)
         if len(units) < 2:
-            raise ValueError("one document or sentence")
+            raise ValueError("one distinct document or sentence")
         held: list[Collection[str]] = [()] * len(units)
         for row, number in zip(rest.tolist(), unit_of.tolist(), strict=True):
             held[number] = {*held[number], *types[row]} if held[number] else types[row]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MIN_TEST_EXAMPLES = 10  # mentions of a type in dev or test
 Table = Literal["tokens", "sentences", "documents", "mentions", "splits"]
 Severity = Literal["error", "warning", "off"]  # an error stops the pipeline, a warning is counted
 
@@ -234,7 +235,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "few_test_examples",
         "splits",
-        "a type has few mentions in dev or test: its score, and a floor for it (gate), means little",
+        f"a type has fewer than {MIN_TEST_EXAMPLES} mentions in dev or test: its score, or a floor for it, means little",
         "add sentences with it to the split, or exempt it with gate.type_f1",
     ),
 )

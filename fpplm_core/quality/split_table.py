@@ -13,11 +13,10 @@ from pyarrow.parquet import ParquetFile
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2_contingency
 
-from fpplm_core.quality.checks import check_names
+from fpplm_core.quality.checks import MIN_TEST_EXAMPLES, check_names
 from fpplm_core.quality.columns import Corpus, batch_entities, batches, place_of, tags_in_context
 from fpplm_core.quality.statistics import SplitStatistics
 
-MIN_TEST_EXAMPLES = 10  # entities of a type in dev or test
 CHANCE = 0.001  # p below which a difference between two splits is not by chance
 SHOWN = 3  # most-changed types shown
 

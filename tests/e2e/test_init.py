@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -195,7 +196,8 @@ def test_inside_a_repository_it_becomes_a_part_of_it(folder: Path, tmp_path: Pat
 
 
 def test_every_file_is_read_in_its_own_format(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.jsonl").write_text('{"tokens": ["Ann", "slept"], "tags": ["B-PER", "O"]}\n' * 10)
+    rows = (json.dumps({"tokens": [f"Ann{number}", "slept"], "tags": ["B-PER", "O"]}) for number in range(10))
+    (tmp_path / "mine.jsonl").write_text("\n".join(rows))
     guarded = {"PYTHONPATH": f"{folder / 'guard'}:{ROOT}"}
     Installed(tmp_path).ok("fpplm", "init", "made", "mine.jsonl", "--dev", str(folder / "my dev.txt"), **guarded)
     made = Installed(tmp_path / "made")

@@ -108,7 +108,7 @@ def test_neither_order_nor_tags_move_a_sentence_and_equal_sentences_stay_togethe
 
 @pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0], [0, 1]])
 def test_what_is_too_small_for_two_cuts_is_an_error(documents):
-    with pytest.raises(ValueError, match="one document or sentence"):
+    with pytest.raises(ValueError, match="one distinct document or sentence"):
         cut(documents, [{"X"}] * len(documents))
 
 
@@ -269,7 +269,7 @@ def test_an_error_beyond_the_first_batch_has_its_line_and_leaves_the_corpus_as_i
 
 def test_one_sentence_cannot_be_cut(project):
     with pytest.raises(
-        DataError, match=r"data/train.conll: too small to split off dev or test, got one document or sentence"
+        DataError, match=r"data/train.conll: too small to split off dev or test, got one distinct document or sentence"
     ):
         project(text(1))
 
