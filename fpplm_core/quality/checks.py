@@ -235,7 +235,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "few_test_examples",
         "splits",
-        f"a type has fewer than {MIN_TEST_EXAMPLES} mentions in dev or test: its score, or a floor for it, means little",
+        f"a type has fewer than {MIN_TEST_EXAMPLES} mentions in dev or test: its score or floor means little",
         "add sentences with it to the split, or exempt it with gate.type_f1",
     ),
 )
