@@ -95,9 +95,10 @@ def assign_splits(
 
 def sums_by(groups: NDArray[np.int32], values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """For each place, the sum (modulo 2^64) of all values of its group. *Shape:* (places,) all."""
-    sums = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.uint64)
-    np.add.at(sums, groups, values)
-    return sums[groups]
+    _, place = np.unique(groups, return_inverse=True)  # the numbers of documents in a file may be any
+    sums = np.zeros(int(place.max(initial=-1)) + 1, dtype=np.uint64)
+    np.add.at(sums, place, values)
+    return sums[place]
 
 
 def take_units(held: Sequence[Collection[str]], wanted: int) -> list[int]:
@@ -107,15 +108,16 @@ def take_units(held: Sequence[Collection[str]], wanted: int) -> list[int]:
     unit. Raises ValueError if no unit may be taken.
     """
     left = Counter(kind for kinds in held for kind in kinds)
-    taken: list[int] = []
+    taken, has_type = list[int](), False
     for number, kinds in enumerate(held):
-        if len(taken) == wanted and any(held[one] for one in taken):
+        if len(taken) == wanted and has_type:
             break
         if any(left[kind] == 1 for kind in kinds) or (len(taken) == wanted and not kinds):
             continue
         if len(taken) == wanted:
             taken.pop()
         taken.append(number)
+        has_type = has_type or bool(kinds)
         left.subtract(kinds)
     if not taken:
         raise ValueError("every document or sentence has the last mention of a type")
@@ -159,9 +161,10 @@ def selected_rows(data: ParquetFile, rows: NDArray[np.bool_]) -> Iterator[pa.Rec
 
 
 def ranks_of(path: Path, seed: int) -> NDArray[np.uint64]:
-    """The rank of each sentence."""
+    """The rank of each sentence, by its characters: data.misaligned cuts words where mentions end."""
     batches = open_table(path).iter_batches(BATCH, columns=["words"])
-    return np.fromiter((rank_of(words, seed) for one in batches for words in one["words"].to_pylist()), dtype=np.uint64)
+    texts = ("".join(words) for one in batches for words in one["words"].to_pylist())
+    return np.fromiter((rank_of([text], seed) for text in texts), dtype=np.uint64)
 
 
 def documents_of(path: Path) -> NDArray[np.int32]:
