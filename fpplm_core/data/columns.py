@@ -26,6 +26,9 @@ def open_column(column: int | str, split: str, settings: DataSettings) -> Values
     if "tags" not in get(name).HOLDS:
         do = "slices take columns from formats with a tag for each word"
         raise DataError(f"the format {name} has no columns", where=str(path), do=do)
+    if name == "spacy_json" or (name == "jsonl" and isinstance(column, int)):
+        do = "name the key of its list" if name == "jsonl" else "convert the file to another format"
+        raise DataError(f"the format {name} has no such column", where=str(path), got=repr(column), do=do)
     sentences = read_file(path, settings.model_copy(update={"tag_column": column}), Notes())
     sentences = chain([*islice(sentences, 1)], sentences)  # raises now what the first lines show
 

@@ -73,7 +73,8 @@ def read(path: Path, options: Options) -> Iterator[Sentence]:
     word_column, tag_column = options.word_column, options.tag_column
     if path.name.endswith(POINTER):
         pointer = _pointer(path)
-        word_column, tag_column = pointer.get("words", word_column), pointer.get("tags", tag_column)
+        word_column = pointer.get("words") if word_column is None else word_column
+        tag_column = pointer.get("tags") if tag_column is None else tag_column
         features, rows = _loaded(path, pointer, options)
     elif path.is_dir():
         features, rows = _saved(path)

@@ -261,6 +261,8 @@ def test_a_pointer_reads_a_folder_beside_it(split, tmp_path):
     assert plain(hugging_face.read(path, options)) == WANTED
     assert not any("revision" in kind for kind in options.notes.counts)
     assert detect(path)[0] == "hugging_face"
+    named = read(point(tmp_path, "dataset: data\nsplit: train\ntags: ner_tags\n"), tag_column="pos_tags")
+    assert [s.tags for s in named] == [("NNP", "NNP", "VBD"), ("CD", "NN")], "a slice or a second task names another"
     for content, said in [
         ("dataset: data\nsplit: dev\n", r"the dataset .* cannot be loaded \(.*dev"),
         ("dataset: data\nsplit: train\nname: none\n", r"the dataset .* cannot be loaded \(.*none"),

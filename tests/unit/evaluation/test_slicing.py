@@ -14,6 +14,7 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from fpplm_core.data.columns import open_column
+from fpplm_core.data.notes import Notes
 from fpplm_core.data.records import Sentence
 from fpplm_core.data.settings import DataSettings
 from fpplm_core.data.splits import read_file
@@ -251,6 +252,11 @@ def test_a_column_without_the_words_of_the_corpus_or_without_columns_is_an_error
     (corpus / "test.jsonl").write_text(text)
     with pytest.raises(DataError, match=r"test.jsonl: the format \w+ has no columns"):
         open_column(1, "test", data(corpus, test="test.jsonl"))
+    (corpus / "test.jsonl").write_text('{"tokens": ["Ann"], "tags": ["B-PER"], "pos": ["PROPN"]}\n')
+    with pytest.raises(DataError, match=r"test.jsonl: the format jsonl has no such column, got 1; name the key"):
+        open_column(1, "test", data(corpus, test="test.jsonl"))
+    (row,) = read_file(corpus / "test.jsonl", settings, Notes())
+    assert open_column("pos", "test", data(corpus, test="test.jsonl"))([row]) == [frozenset({"PROPN"})]
 
 
 @pytest.mark.parametrize("split", ["dev", "test"])
