@@ -56,9 +56,11 @@ def _lines(path: Path, options: Options) -> Iterator[Sentence]:
 
 
 def _objects(path: Path, options: Options) -> Iterator[Sentence]:
-    without = Options(options.word_column, notes=Notes())  # labels are left out on purpose, so notes are discarded
+    column, notes = options.word_column, Notes()  # labels are left out on purpose, so notes are discarded
     for number, row in read_values(path):
-        sentence = words_of(row, without, str(path), number) if isinstance(row, dict) else None
+        has_column = isinstance(row, dict) and isinstance(column, str) and isinstance(row.get(column), list)
+        own = Options(column if has_column else None, notes=notes)  # it is named for the annotated files
+        sentence = words_of(row, own, str(path), number) if isinstance(row, dict) else None
         yield sentence or _sentence(_text(row, f"{path}:{number}"), path, number, options)
 
 

@@ -150,7 +150,8 @@ def _offsets(value: Any, words: Sequence[str], text: str, where: str) -> tuple[t
         if not (before == after or before[1] <= after[0] <= after[1] <= len(text)):
             got = f"{shown(list(after))} after {shown(list(before))}, in a text of {len(text)} characters"
             raise DataError("offsets out of order", where=where, got=got, do="give them from left to right")
-    shared = {pair for pair, other in pairwise(found) if pair == other}
+    neighbours = zip(words, pairwise(found), strict=False)
+    shared = {one for word, (one, other) in neighbours if one == other and (one[0] < one[1] or not word)}
     for word, (start, end) in zip(words, found, strict=True):
         if text[start:end] != word and (start, end) not in shared:
             got = f"{shown(word)}, but the text has {shown(text[start:end])} from {start} to {end}"

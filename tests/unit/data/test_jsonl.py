@@ -136,6 +136,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, rest, said):
                 ("[[0, 1], [2, 3.0]]", "offsets: not [start, end]"),
                 ("[[0, 1], 2]", "offsets: not [start, end]"),
                 ("null", "offsets: not [start, end]"),
+                ("[[0, 0], [0, 0]]", "offsets do not fit the words, got 'a', but the text has '' from 0 to 0"),
             ]
         ),
         ('{"tokens": ["a"], "tags": ["O"], "text": 1, "offsets": [[0, 1]]}', "text: not a list of strings, got [1]"),

@@ -166,3 +166,11 @@ def test_a_longer_file_takes_no_more_memory(tmp_path, monkeypatch):
     read(1_000)
     assert read(20_000) < 1.5 * read(2_000)
     assert unlabelled.RANKS == 2**64
+
+
+@pytest.mark.parametrize("column", [None, 1, "FORM", "text"])
+def test_the_column_of_the_annotated_files_may_be_missing(tmp_path, column):
+    rows = [{"text": "Mira met Otto"}, {"tokens": ["Ulm"]}, {"FORM": ["Kiel"], "text": "Bonn"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = [s.words for s in read_texts(tmp_path / "a.jsonl", Options(word_column=column))]
+    assert found == [("Mira", "met", "Otto"), ("Ulm",), ("Kiel",) if column == "FORM" else ("Bonn",)]
