@@ -55,7 +55,9 @@ UNFINISHED = (".partial", ".tmp")
 def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
     """Writes the splits and corpus.json to a folder. Raises DataError, and ParamsError for a wrong data.describe."""
     seen = Notes()
-    notes = write_splits(settings, folder, seen) + add_drops(settings, folder, seen)
+    notes = write_splits(settings, folder, seen)
+    first = tag_bigrams_in(open_corpus("train", folder)) if settings.second else None  # drops have no second task
+    notes += add_drops(settings, folder, seen)
     notes += add_unlabelled(settings, folder, seen)
     corpus = {split: open_corpus(split, folder) for split in SPLITS}
     scheme, evidence = scheme_of(settings, corpus.values())
@@ -63,7 +65,6 @@ def read_corpus(settings: DataSettings, folder: Path) -> CorpusInfo:
     for split, data in corpus.items():
         words = sum(len(batch["lines"].flatten()) for batch in data.iter_batches(BATCH, columns=["lines"]))
         print(f"{split}: {data.metadata.num_rows} sentences, {words} words")
-    first = tag_bigrams_in(corpus["train"]) if settings.second else None
     normalise_tags(SPLITS, settings, folder, scheme, seen)
     if settings.second is not None:
         write_corpus(folder / "second.parquet", read_second(settings, corpus["train"], seen))

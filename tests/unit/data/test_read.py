@@ -1,6 +1,7 @@
 """The read stage: streams that are written in batches, and splits that are cut from them."""
 
 import json
+import time
 import tracemalloc
 from collections import Counter
 from itertools import pairwise
@@ -29,7 +30,7 @@ from fpplm_core.data.options import Options
 from fpplm_core.data.ranks import RANKS, rank_of
 from fpplm_core.data.reading import add_drops
 from fpplm_core.data.records import Sentence
-from fpplm_core.data.splits import assign_splits, read_file, type_in
+from fpplm_core.data.splits import assign_splits, read_file, take_units, type_in
 from fpplm_core.errors import DataError
 from fpplm_core.params import Params, load
 from fpplm_core.settings import read_yaml
@@ -50,7 +51,7 @@ def sentence(number: int, document: int | None = None) -> Sentence:
 def slow_cut(sentences: list[Sentence], share: float, seed: int) -> tuple[list, list, str]:
     """A cut as lists."""
     by_document = sentences[0].document is not None
-    ranks = [rank_of(s.words, seed) for s in sentences]
+    ranks = [rank_of(["".join(s.words)], seed) for s in sentences]
     keys = [s.document if by_document else rank for s, rank in zip(sentences, ranks, strict=True)]
     units = sorted(set(keys), key=lambda key: sum(r for k, r in zip(keys, ranks, strict=True) if k == key) % RANKS)
     taken = units[: min(len(units) - 1, max(1, round(len(units) * share)))]
@@ -73,7 +74,7 @@ def test_a_cut_by_numbers_takes_what_a_cut_of_lists_takes(sizes, marked, test, d
     whole = [sentence(number, int(of) if marked else None) for number, of in enumerate(documents)]
     rest, for_test, unit = slow_cut(whole, test, seed)
     train, for_dev, _ = slow_cut(rest, dev, seed)
-    ranks = np.array([rank_of(s.words, seed) for s in whole], dtype=np.uint64)
+    ranks = np.array([rank_of(["".join(s.words)], seed) for s in whole], dtype=np.uint64)
     part, what = assign_splits(documents, ranks, [{"X"}] * len(documents), {"test": test, "dev": dev})
     for split, wanted in {"train": train, "dev": for_dev, "test": for_test}.items():
         assert [s for s, name in zip(whole, part, strict=True) if name == split] == wanted
@@ -104,6 +105,25 @@ def test_neither_order_nor_tags_move_a_sentence_and_equal_sentences_stay_togethe
     words = [{split: {s.words for s in sentences} for split, sentences in found.items()} for found in splits]
     assert words[0] == words[1] == words[2]
     assert sum(map(len, words[0].values())) == 30 and sum(map(len, splits[0].values())) == 40
+
+
+def test_where_mentions_cut_words_moves_no_sentence(project):
+    texts = [f"a{number} redhaired man" for number in range(40)]
+    found = []
+    for start, end in ((3, 6), (3, 12)):
+        mention = {"start": start + 1, "end": end + 1, "label": "X"}
+        rows = [json.dumps({"text": text, "entities": [mention]}) for text in texts]
+        splits = project("\n".join(rows), format="jsonl_spans", misaligned="split")
+        found.append({split: {s.text for s in sentences} for split, sentences in splits.items()})
+    assert found[0] == found[1] and sum(map(len, found[0].values())) == 40
+
+
+def test_numbers_of_documents_may_be_large_and_sentences_without_types_many():
+    documents = np.arange(100, dtype=np.int32) * 21_000_000
+    assert peak(lambda: assign_splits(documents, RANDOM[:100], [{"X"}] * 100, SHARES)) < 2**20
+    began = time.process_time()
+    assert take_units([()] * 200_000, 40_000) == list(range(40_000))
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("documents", [[], [0], [-1], [0, 0], [0, 1]])
@@ -315,7 +335,7 @@ def test_drops_follow_train_and_leave_dev_and_test_alone(project, capsys, docume
     before = project(text(40, documents), size)
     drop("b.jsonl", "\n".join([row("b0", 9), row("b1", 9), row("b2"), row("b3", 4), row("b4", 9)]))
     drop("a.conll", text(4, 2).replace("a", "drop"))
-    drop("a.jsonl", row("a0", 0))
+    drop("a.jsonl", row("c0", 0))
     for name in (".hidden.conll", "c.conll.partial", "c.tmp"):
         drop(name, "not yet")
     Path("data/drops/folder.conll").mkdir()
@@ -323,7 +343,7 @@ def test_drops_follow_train_and_leave_dev_and_test_alone(project, capsys, docume
     own = after["train"][: len(before["train"])]
     assert (own, after["dev"], after["test"]) == (before["train"], before["dev"], before["test"])
     added = after["train"][len(own) :]
-    assert [s.words[0] for s in added] == ["drop0", "drop1", "drop2", "drop3", "a0", "b0", "b1", "b2", "b3", "b4"]
+    assert [s.words[0] for s in added] == ["drop0", "drop1", "drop2", "drop3", "c0", "b0", "b1", "b2", "b3", "b4"]
     assert {s.file for s in added} == {f"data/drops/{name}" for name in ("a.conll", "a.jsonl", "b.jsonl")}
     first = 1 + max((s.document for s in own if s.document is not None), default=-1)
     assert [None if s.document is None else s.document - first for s in added] == [0, 0, 1, 1, 2, 3, 3, None, 4, 3]
@@ -332,6 +352,12 @@ def test_drops_follow_train_and_leave_dev_and_test_alone(project, capsys, docume
         "corpus.json",
         *(f"{s}.parquet" for s in ("dev", "test", "train")),
     ]
+
+
+def test_a_second_task_that_is_the_first_is_noticed_beside_drops(project):
+    drop("a.conll", text(4).replace("a", "drop"))
+    with pytest.raises(DataError, match="the second task is the same as the first"):
+        project(text(40), second={"tag_column": -1})
 
 
 def test_drops_join_a_train_beside_given_splits(project):
