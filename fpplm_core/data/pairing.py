@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice, takewhile
 from typing import NamedTuple
 
 from fpplm_core.data.records import Sentence
@@ -54,17 +54,28 @@ def pair_mentions(before: Sequence[Span], after: Sequence[Span]) -> list[tuple[S
     then with the one that it shares the most words with.
     """
     same = set(before) & set(after)
-    old, new = ([span for span in spans if span not in same] for spans in (before, after))
-    shared = {(a, b): min(a.end, b.end) - max(a.start, b.start) for a in old for b in new}
+    old, new = (sorted(span for span in spans if span not in same) for spans in (before, after))
+    shared = overlaps(old, new)
     ranked = sorted(
-        (pair for pair, words in shared.items() if words > 0),
+        shared,
         key=lambda pair: (pair[0][:2] != pair[1][:2], pair[0].type != pair[1].type, -shared[pair], pair),
     )
     found: list[tuple[Span | None, Span | None]] = []
+    left, right = dict.fromkeys(old), dict.fromkeys(new)
     for a, b in ranked:
-        if a in old and b in new:
+        if a in left and b in right:
             found.append((a, b))
-            old.remove(a)
-            new.remove(b)
-    found += [*((span, None) for span in old), *((None, span) for span in new)]
+            del left[a], right[b]
+    found += [*((span, None) for span in left), *((None, span) for span in right)]
     return sorted(found, key=lambda pair: (pair[1] or pair[0], pair[1] is None))
+
+
+def overlaps(old: Sequence[Span], new: Sequence[Span]) -> dict[tuple[Span, Span], int]:
+    """The number of words that two mentions share, for those that share any; both are flat and ascend."""
+    shared, first = dict[tuple[Span, Span], int](), 0
+    for b in new:
+        while first < len(old) and old[first].end <= b.start:
+            first += 1
+        for a in takewhile(lambda a, end=b.end: a.start < end, islice(old, first, None)):
+            shared[a, b] = min(a.end, b.end) - max(a.start, b.start)
+    return shared
