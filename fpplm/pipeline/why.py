@@ -111,6 +111,9 @@ def _changes(repo: Repo, stage: Stage, params: Params) -> Iterator[Change]:
             else:
                 yield from differences(Fingerprint.from_json(old), now)
         elif path.parent == inputs.INPUTS:
+            if not dependency.hash_info:
+                yield Change("input", f"no {path.stem} was recorded")
+                continue
             parts = inputs.INPUT[path.stem](params)
             old = _recorded(repo, dependency, inputs.input_json(parts))
             yield from _input(path.stem, old, parts)

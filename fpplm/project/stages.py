@@ -9,6 +9,7 @@ import signal
 import sys
 from asyncio import CancelledError
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import psutil
@@ -17,11 +18,13 @@ from dvc.repo import Repo
 from dvc.stage import PipelineStage
 from prefect.settings import PREFECT_API_URL
 
+from fpplm.pipeline.changes import dotted, first_names
 from fpplm.pipeline.dvc import open_repo
 from fpplm.pipeline.failures import INTERRUPTED, StageError
 from fpplm.pipeline.paths import LAST_ERROR
 from fpplm.project.repair import keep_lock_file
-from fpplm_core.errors import ParamsError
+from fpplm_core.errors import InputsChanged, ParamsError
+from fpplm_core.settings import read_yaml
 
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # stages say `python`
 
@@ -36,6 +39,23 @@ def stage_names() -> list[str]:
     if not names:
         raise ParamsError("no stages", where="dvc.yaml", do="restore it with Git")
     return names
+
+
+def require_one_state() -> None:
+    """Raises InputsChanged if stages were run with different states of the same file or parameter.
+
+    DVC runs one stage after the other and looks at the inputs of each: what is edited in between reaches only the
+    later ones, whose records would then describe data or parameters that the model was not made of.
+    """
+    recorded = read_yaml("dvc.lock")["stages"]
+    seen: dict[str, Any] = {}
+    for name in stage_names():
+        stage = recorded.get(name, {})
+        found = {one["path"]: one.get("md5") for one in (*stage.get("deps", ()), *stage.get("outs", ()))}
+        found |= dotted(stage.get("params", {}))
+        if other := [key for key, value in found.items() if seen.setdefault(key, value) != value]:
+            do = "run fpplm retrain, which starts from the present state"
+            raise InputsChanged("edited between two stages", where=first_names(other), do=do)
 
 
 def reproduce_stage(name: str) -> bool:

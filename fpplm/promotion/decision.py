@@ -139,10 +139,13 @@ def put_into_production(settings: Params, verdict: Verdict) -> str:
 
     Raises:
         DataError: this folder's parameters or data differ from those of the bundle.
+        InputsChanged: its stages were run with different states of them.
         RegistryError: Git, DVC or a remote has refused, or as `dvc_import.tracked` does.
     """
     from fpplm.intake import dvc_import  # imports DVC
+    from fpplm.project.stages import require_one_state  # likewise
 
+    require_one_state()
     manifest = open_bundle(BUNDLE, allow_links=True).manifest
     if manifest["model_sha256"] != read_json(METRICS / "train.json")["model_sha256"]:
         do = "the run after it produced no bundle; see the report"

@@ -149,6 +149,19 @@ def test_a_bundle_of_other_parameters_is_not_promoted(project: Project) -> None:
     assert project.ok("git", "tag").split() == ["tagger#production#1", "tagger@v1.0.0"]
 
 
+def test_data_edited_between_two_stages_make_no_version(trained: Project, tmp_path: Path) -> None:
+    """The manifest would name data that the model was not trained on."""
+    project = trained.copy(tmp_path / "project")
+    project.commit()
+    train = project.path / "data/wikigold/train.conll"
+    train.write_text(train.read_text() + "\nNairobi\tI-LOC\n")
+    for stage in ("evaluate", "verify"):
+        project.ok("dvc", "repro", "-q", "-s", stage)
+    done = project.run("fpplm", "promote")
+    assert done.returncode == 8 and "data/wikigold: edited between two stages" in done.stderr
+    assert not project.ok("git", "tag").strip()
+
+
 def test_code_that_is_not_committed_holds_a_promotion_up(trained: Project, tmp_path: Path) -> None:
     project = trained.copy(tmp_path / "project")
     project.commit()

@@ -18,7 +18,8 @@ from dvc.repo import Repo
 from fpplm.pipeline.code import write_code
 from fpplm.pipeline.inputs import write_inputs
 from fpplm.pipeline.why import UNKNOWN, line, lines, source_changes, why
-from fpplm_core.errors import DataError
+from fpplm.project.stages import require_one_state
+from fpplm_core.errors import DataError, InputsChanged
 from fpplm_core.params import Params
 from tests.unit.fpplm.conftest import FILES, enter
 
@@ -152,12 +153,17 @@ def test_a_stage_that_never_ran(project: Path) -> None:
     assert told("read") == ["run: it has no recorded run"]
 
 
-def test_a_record_that_has_no_fingerprint(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("record", "change"),
+    [("code/read", "code: no fingerprint was recorded"), ("inputs/unlabelled", "input: no unlabelled was recorded")],
+)
+def test_what_an_older_record_lacks_is_said(project: Path, record: str, change: str) -> None:
     lock = yaml.safe_load(Path("dvc.lock").read_text())
     deps = lock["stages"]["read"]["deps"]
-    deps[:] = [entry for entry in deps if entry["path"] != "build/code/read.json"]
+    assert any(entry["path"] == f"build/{record}.json" for entry in deps)
+    deps[:] = [entry for entry in deps if entry["path"] != f"build/{record}.json"]
     edit("dvc.lock", yaml.safe_dump(lock))
-    assert told("read") == ["code: no fingerprint was recorded"]
+    assert told("read") == [change]
 
 
 def test_a_clone_knows_it_once_the_cache_is_fetched(project: Path) -> None:
@@ -215,3 +221,25 @@ def test_what_a_stage_before_has_made_anew_is_a_change_of_a_source(project: Path
         shutil.rmtree("build/corpus", ignore_errors=True)
     run()
     assert source_changes("train", SETTINGS) == []
+
+
+def test_stages_with_different_states_of_an_input_are_refused(project: Path) -> None:
+    require_one_state()
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    (corpus,) = (entry for entry in lock["stages"]["train"]["deps"] if entry["path"] == "build/corpus")
+    corpus["md5"] = "0" * 32 + ".dir"
+    edit("dvc.lock", yaml.safe_dump(lock))
+    with pytest.raises(InputsChanged, match=r"build/corpus: edited between two stages; run fpplm retrain"):
+        require_one_state()
+    lock["stages"]["gone"] = lock["stages"].pop("train")  # a stage that dvc.yaml had once
+    edit("dvc.lock", yaml.safe_dump(lock))
+    require_one_state()
+
+
+def test_stages_with_different_values_of_a_parameter_are_refused(project: Path) -> None:
+    lock = yaml.safe_load(Path("dvc.lock").read_text())
+    for value, name in enumerate(("read", "train")):
+        lock["stages"][name].setdefault("params", {})["params.yaml"] = {"data": {"path": "data", "held_out": value}}
+    edit("dvc.lock", yaml.safe_dump(lock))
+    with pytest.raises(InputsChanged, match=r"params\.yaml\.data\.held_out: edited between two stages"):
+        require_one_state()
