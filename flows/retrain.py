@@ -6,6 +6,7 @@ of their own (fpplm_core.errors). DVC decides whether a stage has anything to do
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from fpplm.pipeline.paths import METRICS
 from fpplm.project.lock import Busy, project_lock
 from fpplm.project.overrides import with_overrides
 from fpplm.project.repair import repair_workspace
-from fpplm.project.stages import reproduce_stage, stage_names
+from fpplm.project.stages import reproduce_stage, require_one_state, stage_names
 from fpplm.promotion import decision
 from fpplm.promotion.history import INTERRUPTED_VERDICT, Run, drift, summarise
 from fpplm.promotion.notification import notify as send
@@ -31,7 +32,7 @@ from fpplm.registry.start import pin_start
 from fpplm.report.prefect import ignore_server_errors, publish_run, publish_stage
 from fpplm.report.run import Verdict
 from fpplm.report.scores import model_scores
-from fpplm_core.errors import WorkspaceBusy
+from fpplm_core.errors import FpplmError, WorkspaceBusy
 from fpplm_core.files import read_json
 from fpplm_core.params import Params, load
 
@@ -129,6 +130,7 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float, cold_every: int | 
                 run.note(statistics=read_json(METRICS / "check.json")["statistics"])
                 for change in drift(run, settings.check.drift):
                     print(f"since the last finished run: {change}", flush=True)
+        require_one_state()
         verdict = decide.with_options(timeout_seconds=3600 * stage_hours)(settings, promote)
         verdict = replace(verdict, reasons=[*verdict.reasons, *refused])
     except Exception as error:
@@ -137,7 +139,10 @@ def run_pipeline(run: Run, promote: bool, stage_hours: float, cold_every: int | 
         verdict = Verdict.of_error(error)
         raise
     finally:
-        publish_run(summarise(run, verdict, settings.check.drift))
+        try:
+            publish_run(summarise(run, verdict, settings.check.drift))
+        except (FpplmError, OSError) as error:  # the outcome is settled, and must not be lost
+            print(f"warning: the report was not written: {error}", file=sys.stderr, flush=True)
     return verdict
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -13,7 +14,7 @@ from fpplm.pipeline.start import POINTER, PRODUCTION, tracked_folder
 from fpplm.registry.git import REMOTE, git, has_remote, is_repository, save, try_git
 from fpplm.registry.versions import push_bytes
 from fpplm_core.data.reading import DROPS, text_files
-from fpplm_core.errors import DataError, RegistryError
+from fpplm_core.errors import DataError, FpplmError, RegistryError
 from fpplm_core.escaping import printable
 from fpplm_core.params import Params
 from fpplm_core.settings import read_yaml
@@ -47,16 +48,16 @@ def take_in(settings: Params, commit: bool) -> list[str]:
     for file in found:
         kept = f"taken in, {file.sentences} sentences" if file.accepted else "quarantined"
         print(printable("; ".join(filter(None, (f"{file.name}: {kept}", file.reason, file.note)))), flush=True)
-    for one in filter(Path.exists, (pointer, *others)):
-        with using_dvc("update the data", one) as repo:
-            if read_yaml(one).get("deps"):
-                repo.update([str(one)])
-            else:
-                repo.add([str(one.with_suffix(""))])
-    if paths:
-        taken = [file.name for file in found if file.accepted]
-        save(paths, f"Data: {', '.join(taken) or settings.data.path}")
     refused = [f"{printable(file.name)} was quarantined: {file.reason}" for file in found if not file.accepted]
+    try:
+        record([one for one in (pointer, *others) if one.exists()])
+        if paths:
+            taken = [file.name for file in found if file.accepted]
+            save(paths, f"Data: {', '.join(taken) or settings.data.path}")
+    except FpplmError as error:
+        for line in refused:  # the next run will not see them
+            error.add_note(line)
+        raise
     if not (is_repository() and has_remote()):
         incoming.release(settings)
     elif paths and incoming.accepted_files(settings):
@@ -67,6 +68,19 @@ def take_in(settings: Params, commit: bool) -> list[str]:
             refused.append(f"new data are committed here, but not pushed: {error}")
             print(printable(refused[-1]), flush=True)
     return refused
+
+
+def record(pointers: Sequence[Path]) -> None:
+    """Records the present content of the folders of these .dvc files, of imported ones a new version.
+
+    Raises RegistryError.
+    """
+    for pointer in pointers:
+        with using_dvc("update the data", pointer) as repo:
+            if read_yaml(pointer).get("deps"):
+                repo.update([str(pointer)])
+            else:
+                repo.add([str(pointer.with_suffix(""))])
 
 
 def require_data(settings: Params) -> None:

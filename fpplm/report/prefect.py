@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from fpplm.pipeline import paths
 from fpplm.report.console import comparison_section, gate_section
+from fpplm.report.data import record_if_there
 from fpplm.report.page import render
 from fpplm.report.run import PAGES, RunSummary, as_markdown
 from fpplm.report.scores import both_f1
@@ -37,7 +38,7 @@ def publish_run(summary: RunSummary) -> None:
     write_record(paths.RUN, summary)
     page = render().resolve()
     text = as_markdown(summary, both_f1() if summary.model else "")  # without a model, metrics may be an earlier run's
-    comparison = read_record(paths.COMPARISON, Comparison) if paths.COMPARISON.exists() else None
+    comparison = record_if_there(paths.COMPARISON, Comparison)
     with ignore_server_errors():
         create_markdown_artifact(text, key="retraining", description="what changed, and the verdict")
         if comparison and (comparison.candidate, comparison.incumbent) == (summary.model, summary.against):

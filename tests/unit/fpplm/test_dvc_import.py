@@ -8,7 +8,8 @@ import pytest
 from dvc.repo import Repo
 
 from fpplm.intake import dvc_import
-from fpplm_core.errors import DataError
+from fpplm.report.run import Verdict
+from fpplm_core.errors import DataError, RegistryError
 
 SPLITS = {"train": "Ann\tB-PER\nmet\tO\nBob\tB-PER\n", "dev": "he\tO\nsaw\tO\nEve\tB-PER\n", "test": "Kim\tB-PER\n"}
 NEW = "Zoe\tB-PER\nsleeps\tO\n"
@@ -99,3 +100,15 @@ def test_names_of_any_bytes_can_be_shown(settings):
     Path("../incoming/caf\udce9.conll").write_text(NEW)
     (said,) = dvc_import.take_in(settings, commit=True)
     assert said.encode() and said.startswith(r"caf\udce9.conll was quarantined: unprintable characters")
+
+
+def test_a_file_is_told_as_quarantined_although_git_refuses_the_data(settings):
+    Path("../incoming/bad.conll").write_text("no\tentity\n")
+    hook = Path(".git/hooks/pre-commit")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(RegistryError) as caught:
+        dvc_import.take_in(settings, commit=True)
+    reasons = Verdict.of_error(caught.value).reasons
+    assert len(reasons) == 2 and reasons[1].startswith("bad.conll was quarantined: ")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,7 +62,14 @@ def retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[A
     monkeypatch.chdir(tmp_path)
     for name in ("repair_workspace", "repair_cache"):
         monkeypatch.setattr(module, name, lambda: ())
-    for name in ("require_readable", "end_on_sigterm", "publish_run", "pin_start", "summarise"):
+    for name in (
+        "require_readable",
+        "end_on_sigterm",
+        "publish_run",
+        "pin_start",
+        "summarise",
+        "require_one_state",
+    ):
         monkeypatch.setattr(module, name, lambda *_: None)
     settings = SimpleNamespace(check=SimpleNamespace(drift=0.1), promotion=PromotionSettings.model_construct())
     monkeypatch.setattr(module, "load", lambda: settings)
@@ -83,6 +91,28 @@ def test_what_was_quarantined_is_told_although_a_stage_failed(retrain: tuple[Any
         module.retrain.fn(promote=False)
     assert told == [Verdict("failed", ["the stage failed", "bad.conll was quarantined: no tags"])]
     assert [run.reasons for run in history.runs()] == [told[0].reasons]
+
+
+@pytest.mark.parametrize("stages", [["read"], []])
+def test_a_report_that_cannot_be_written_changes_no_outcome(
+    retrain: tuple[Any, list[Verdict]], stages: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    module, told = retrain
+    promoted = Verdict("promote", ["better"], "d", "v1.0.0", "v2.0.0")
+    monkeypatch.setattr(module, "publish_run", refuse)
+    monkeypatch.setattr(module, "stage_names", lambda: stages)
+    monkeypatch.setattr(module, "decide", SimpleNamespace(with_options=lambda **_: lambda *_: promoted))
+    if stages:
+        with pytest.raises(DataError, match="the stage failed"):
+            module.retrain.fn(promote=False)
+        assert told == [Verdict("failed", ["the stage failed", "bad.conll was quarantined: no tags"])]
+    else:
+        module.retrain.fn(promote=False)
+        assert told == [replace(promoted, reasons=["better", "bad.conll was quarantined: no tags"])]
+        assert [run.version for run in history.runs()] == ["v2.0.0"]
 
 
 @pytest.mark.parametrize("event", ["end", "begin"])
