@@ -115,6 +115,7 @@ class _Tally:
     table: str
     mostly: float
     rows: int = 0
+    judged: int = 0  # of these rows; an expectation about a column judges no empty cells
     found: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -136,6 +137,7 @@ class _Tally:
             raise ParamsError(f"the expectation cannot be evaluated ({reason})", where=where)
         seen = result.result
         self.rows += seen.get("element_count", rows)
+        self.judged += seen.get("element_count", rows) - seen.get("missing_count", 0)
         if "unexpected_count" in seen:
             self.found += seen["unexpected_count"]
             new = seen["partial_unexpected_list"]
@@ -145,5 +147,6 @@ class _Tally:
         self.examples = [*self.examples, *map(str, new)][:examples]
 
     def result(self) -> CheckResult:
-        failed = self.found > (1 - self.mostly) * self.rows
+        right = (self.judged - self.found) / max(1, self.judged)
+        failed = self.found > 0 and right < self.mostly
         return CheckResult(self.severity, self.table, self.rows, self.found, failed, self.examples)

@@ -58,6 +58,25 @@ def test_a_share_of_rows_is_tolerated_over_all_parts(tmp_path, mostly, failed):
     assert (row.found, row.rows, row.failed, row.examples) == (1, 20, failed, ["f:1: empty"])
 
 
+@pytest.mark.parametrize(
+    ("rows", "found", "mostly", "failed"),
+    [(10, 1, 0.9, False), (5, 1, 0.8, False), (10, 2, 0.9, True), (1000, 100, 0.9, False), (1000, 101, 0.9, True)],
+)
+def test_a_share_that_is_exactly_tolerated_passes(tmp_path, rows, found, mostly, failed):
+    whole = pd.DataFrame({"empty_word": ["f:1: empty"] * found + [None] * (rows - found)}, dtype=object)
+    content = {"tokens": [{"type": "expect_no_empty_word", "mostly": mostly}]}
+    row = verdict(tmp_path, content, {"tokens": [whole]}, empty_word="error")["empty_word"]
+    assert (row.found, row.rows, row.failed) == (found, rows, failed)
+
+
+@pytest.mark.parametrize(("mostly", "failed"), [(0.5, False), (0.6, True)])
+def test_empty_cells_are_no_rows_that_pass(tmp_path, mostly, failed):
+    whole = pd.DataFrame({"type": ["PER", "QQQ", *[None] * 8]}, dtype=object)
+    own = {"type": "expect_column_values_to_be_in_set", "column": "type", "value_set": ["PER"], "mostly": mostly}
+    (row,) = verdict(tmp_path, {"splits": [own]}, {"splits": [whole]}).values()
+    assert (row.found, row.rows, row.failed) == (1, 10, failed)
+
+
 def test_the_example_in_the_shipped_file_works_as_it_stands(tmp_path):
     tolerance, example = re.findall(r"^# +(- \{.*)$", SHIPPED.read_text(), re.MULTILINE)
     (row,) = verdict(tmp_path, f"sentences:\n  {example}\n").values()
