@@ -161,7 +161,10 @@ def tag_lines(predictor: Predictor, part: Part, options: Options, target: Path, 
     with filesystem.open_input_file(path) as stream, copy.open("wb") as local:
         stream.seek(part.start)
         while left := part.end - stream.tell():
-            local.write(stream.read(min(READ, left)))
+            if not (block := stream.read(min(READ, left))):
+                do = "tag a file that does not change, into a new folder"
+                raise DataError("shorter than when it was split into parts", where=part.source, do=do)
+            local.write(block)
     encoding = "utf-8" if part.start else UTF8  # only a file begins with a byte order mark
     found = renamed(read(str(copy), part.kind, options, encoding), str(copy), part)
     texts = (accept(item, skipped) for _, item in found)

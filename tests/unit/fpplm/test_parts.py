@@ -79,6 +79,17 @@ def test_joined_outputs_of_json_lines_are_those_of_one_run(tmp_path: Path) -> No
     assert in_parts(source, tmp_path / "out")[0] == at_once(source, tmp_path / "whole", "jsonl")
 
 
+def test_a_source_that_became_shorter_is_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("".join(f"line {n}\n" for n in range(7)))
+    found = parts_of([str(source)])
+    source.write_text("line")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError, match=f"{source}: shorter than when it was split"):
+        for part in found:
+            tag_part(STUB, part, str(tmp_path / "out"), False)
+
+
 @pytest.mark.parametrize("skip", [True, False])
 def test_an_error_names_the_line_of_the_source(tmp_path: Path, skip: bool) -> None:
     source = tmp_path / "in.txt"
