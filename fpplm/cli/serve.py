@@ -14,6 +14,7 @@ from fpplm.service.limits import Limits
 from fpplm_core.errors import ParamsError
 
 app = typer.Typer()
+LONGEST = 86_400  # s that a request or a batch may wait
 Host = Annotated[str, typer.Option(help="address to listen on; whoever reaches it can use the model")]
 Deadline = Annotated[float, typer.Option(min=0.01, help="seconds after which a request gets 503 instead of an answer")]
 Wait = Annotated[float, typer.Option(min=0, help="longest wait of a batch for more requests, in milliseconds")]
@@ -49,6 +50,10 @@ def serve(
     allow_links: AllowLinks = False,
 ) -> None:
     """Serves a bundle over HTTP: POST /predict, the Open Inference Protocol, metrics, and a demo page."""
+    for option, seconds in (("--deadline", deadline), ("--wait", wait / 1000)):
+        if seconds > LONGEST:
+            do = f"use at most {LONGEST:,} s"
+            raise ParamsError("not a time to wait", where=option, got=f"{seconds:g} s", do=do)
     if watch and digest:
         raise ParamsError("accepts only one bundle", where="--digest", do="omit --watch or --digest")
     if shadow_report and not shadow:

@@ -1,4 +1,4 @@
-"""The locks of the project's folder: one retraining, one reproduction and one study at a time."""
+"""The locks of the project's folder: one retraining, reproduction, study and server at a time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ Busy = Literal["wait", "skip", "fail"]
 LOCK = SCRATCH / "retrain.lock"
 REPRODUCTION_LOCK = SCRATCH / "reproduce.lock"
 STUDY_LOCK = SCRATCH / "study.lock"
+SERVER_LOCK = SCRATCH / "up.lock"
 OWNER = SCRATCH / "retrain.owner.json"
 
 
@@ -61,6 +62,11 @@ def reproduction_lock() -> AbstractContextManager[None]:
 def study_lock() -> AbstractContextManager[None]:
     """Held by `fpplm ablate` and `fpplm tune`, whose runs share their folders and ledger. Raises WorkspaceBusy."""
     return _lock(STUDY_LOCK, "another fpplm ablate or fpplm tune is running here")
+
+
+def server_lock() -> AbstractContextManager[None]:
+    """Held by `fpplm up`, whose server, worker and database belong to the folder. Raises WorkspaceBusy."""
+    return _lock(SERVER_LOCK, "another fpplm up is running here")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import psutil
 
 from fpplm.pipeline.guard import guard, started_by  # first: it switches telemetry off before the libraries look
 from fpplm.pipeline.paths import SCRATCH
+from fpplm.project.lock import server_lock
 from fpplm.report.run import PAGES
 from fpplm.schedule import access, pages
 from fpplm.service.address import listening_address, url
@@ -79,6 +80,7 @@ def up(host: str, port: int) -> None:
 
     Raises:
         FpplmError: the port is taken, other machines would need no password, or server or worker has ended by itself.
+        WorkspaceBusy: another `up` is running here.
     """
     place, here_only = listening_address(host, port)
     origin = url(place, port)
@@ -91,6 +93,12 @@ def up(host: str, port: int) -> None:
     HOME.mkdir(parents=True, exist_ok=True)  # Prefect warns where it is missing
     access.secure(host, here_only, origin)
     os.environ[PAGES] = pages.serve(port + 1)
+    with server_lock():  # another `fpplm up` of this folder may be starting
+        run_processes(place, port, address)
+
+
+def run_processes(host: str, port: int, address: str) -> None:
+    """Runs server and worker, as `up` does. Raises FpplmError if one of them has ended by itself."""
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: received.append(number))
@@ -98,7 +106,7 @@ def up(host: str, port: int) -> None:
     print(f"starting; the server's log is {LOG}", flush=True)
     try:
         with LOG.open("wb") as log:
-            where = ("--host", place, "--port", str(port))
+            where = ("--host", host, "--port", str(port))
             running["server"] = prefect("server", "start", *where, log=log)
         if not wait_for(running, received, lambda: is_healthy(address)):
             return

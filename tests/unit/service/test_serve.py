@@ -36,6 +36,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
+        (["--deadline=inf"], "--deadline: not a time to wait, got inf s"),
+        (["--wait=inf"], "--wait: not a time to wait"),
         (["--watch", "--digest=a"], "--digest: accepts only one bundle"),
         (["--shadow-report=a.json"], "--shadow-report: there is no shadow to report on"),
         (["--shadow=b", "--shadow-report=nowhere/a.json"], "--shadow-report: its folder does not exist"),
