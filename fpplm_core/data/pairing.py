@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import chain, islice, takewhile
+from itertools import chain, islice
 from typing import NamedTuple
 
 from fpplm_core.data.records import Sentence
@@ -76,6 +76,8 @@ def overlaps(old: Sequence[Span], new: Sequence[Span]) -> dict[tuple[Span, Span]
     for b in new:
         while first < len(old) and old[first].end <= b.start:
             first += 1
-        for a in takewhile(lambda a, end=b.end: a.start < end, islice(old, first, None)):
+        for a in islice(old, first, None):
+            if a.start >= b.end:
+                break
             shared[a, b] = min(a.end, b.end) - max(a.start, b.start)
     return shared

@@ -62,10 +62,10 @@ Column = StrictInt | Text
 class Slice(Settings):
     """The conditions of a slice. A sentence that meets all of them is in it; what is not set is no condition.
 
-    `source` are patterns of the file's path (`*` also matches `/`), `document` numbers of documents (those of
-    the file, else counted from 0), `script` scripts of which the sentence has a letter. `regex` is searched in the words joined by blanks.
-    `column` maps columns of the data, named as in data.tag_column, to values of which a word has one. `mentions` keeps
-    only the mentions that train has, or those that it lacks.
+    `source` are patterns of the file's path (`*` also matches `/`), `document` numbers of documents (those of the
+    file, else counted from 0), `script` scripts of which the sentence has a letter. `regex` is searched in the words
+    joined by blanks. `column` maps columns of the data, named as in data.tag_column, to values of which a word has one.
+    `mentions` keeps only the mentions that train has, or those that it lacks.
     """
 
     min_words: WordCount | None = None
