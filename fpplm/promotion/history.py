@@ -186,7 +186,7 @@ def summarise(run: Run, verdict: Verdict, threshold: float) -> RunSummary:
         started=own.started,
         ran=run.ran,
         seconds=run.seconds,
-        compared=[*since_production(now, verdict), *since_last_finished(now, run)] if own.facts else [],
+        compared=[*since_production(now, verdict), *since_last_finished(now, run)] if own.facts else None,
         drift=drift(run, threshold),
         trend=trend([*known.values()]),
     )

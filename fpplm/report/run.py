@@ -72,15 +72,16 @@ class TrendPoint:
 class RunSummary(Verdict):
     """The verdict of a run, its stages, and the changes since others, as reports/run.json holds them.
 
-    `compared` is empty for the first run; `drift` describes how the data changed since the last finished run. `ran`
-    and `seconds` are by stage. `trend` has the models so far, this one included, in the order of their dates.
+    `compared` is empty for the first run, and None for one that ended before it was known what it is made of. `drift`
+    describes how the data changed since the last finished run. `ran` and `seconds` are by stage. `trend` has the models
+    so far, this one included, in the order of their dates.
     """
 
     run: str
     started: str
     ran: dict[str, bool]
     seconds: dict[str, float]
-    compared: list[ChangesSince] = field(default_factory=list)  # earlier versions did not record these three
+    compared: list[ChangesSince] | None = field(default_factory=list)  # earlier versions did not record these three
     drift: list[str] = field(default_factory=list)
     trend: list[TrendPoint] = field(default_factory=list)
 
@@ -92,8 +93,8 @@ def as_markdown(summary: RunSummary, scores: str) -> str:
         [
             "## " + markdown(" ".join(filter(None, (summary.state, summary.version)))),
             *(f"- {markdown(line)}" for line in (*summary.reasons, scores) if line),
-            *(line for one in summary.compared for line in changes_lines(one)),
-            *(() if summary.compared else ("\n## Changes\n\nThis is the first run.",)),
+            *(line for one in summary.compared or () for line in changes_lines(one)),
+            *(("\n## Changes\n\nThis is the first run.",) if summary.compared == [] else ()),
             *(f"\nData, since the last finished run: {markdown(change)}" for change in summary.drift),
             f"\n## Stages\n\n{markdown_table(('stage', '', 'seconds'), stages)}",
         ]

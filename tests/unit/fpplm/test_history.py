@@ -249,3 +249,9 @@ def test_prefect_is_not_imported_before_the_flow() -> None:
     code = f"import sys, {modules}; print('prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_run_that_fails_before_its_inputs_are_known_is_not_called_the_first() -> None:
+    run = Run.begin()
+    summary = summarise(run, Verdict("refused", ["so"]), 0.2)
+    assert summary.compared is None and "first run" not in as_markdown(summary, "")
