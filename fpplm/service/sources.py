@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Protocol
 
 from fpplm.pipeline.start import PRODUCTION
+from fpplm_core.errors import RegistryError
 
 
 class Source(Protocol):
@@ -50,10 +51,33 @@ class Production:
         return last_assignment()
 
     def path(self) -> Path:
-        """The verified copy of the version in production; DVC, which is large, runs in a separate process."""
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
-            found: Path = child.submit(_production).result()
-        return found
+        """The verified copy of the version in production; DVC, which is large, runs in a separate process.
+
+        That process ends with this one.
+        """
+        context = get_context("spawn")
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_send_production, args=(there,), daemon=True)
+        child.start()
+        there.close()
+        try:
+            found = here.recv()
+        except EOFError:
+            what = "the process that fetches the version in production was killed"
+            raise RegistryError(what, do="is there enough memory? it is tried again") from None
+        finally:
+            child.join()
+            here.close()
+        if isinstance(found, Exception):
+            raise found
+        return Path(found)
+
+
+def _send_production(there: Connection) -> None:
+    try:
+        there.send(_production())
+    except Exception as error:  # the parent raises it
+        there.send(error)
 
 
 def _production() -> Path:

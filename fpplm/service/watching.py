@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 from fpplm.service.app import Service
 from fpplm.service.log import log
@@ -13,6 +17,7 @@ from fpplm.service.model import Model
 from fpplm.service.sources import Source
 from fpplm_core.errors import BundleError, FpplmError
 
+T = TypeVar("T")
 PERIOD = 5.0  # s between two looks at the source
 
 
@@ -26,9 +31,9 @@ async def watch(service: Service, source: Source, seen: object, load: Callable[[
         await asyncio.sleep(PERIOD)
         state: object = None
         try:
-            state = await asyncio.to_thread(source.state)
+            state = await run_aside(source.state)
             if state != seen:
-                await _take(service, await asyncio.to_thread(lambda: load(source.path())))
+                await _take(service, await run_aside(lambda: load(source.path())))
                 seen, said = state, ""
         except Exception as error:  # whatever a new version raises, the next one is to be found
             if isinstance(error, BundleError):  # the same files would fail again
@@ -52,3 +57,20 @@ async def _take(service: Service, new: Model) -> None:
     await asyncio.to_thread(old.close)
     del old
     gc.collect()  # its parts refer to each other, and hold the memory of its graphs
+
+
+async def run_aside(work: Callable[[], T]) -> T:
+    """As asyncio.to_thread, but the end of the process does not wait for the thread: a remote may never answer."""
+    answer = Future[T]()
+
+    def run() -> None:
+        with suppress(InvalidStateError):  # the service is ending, and has cancelled it
+            try:
+                result = work()
+            except BaseException as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(result)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(answer)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -28,7 +30,7 @@ from fpplm.service.shadow import Shadow
 from fpplm.service.sources import Folder, Production, source_of
 from fpplm.service.texts import Texts
 from fpplm.service.watching import watch
-from fpplm_core.errors import BundleError, DataError
+from fpplm_core.errors import BundleError, DataError, RegistryError
 from fpplm_core.export.bundle_writer import seal
 from fpplm_core.serving import Predictor
 from tests.hostile_bundles.tiny import save_tagger, table
@@ -134,6 +136,30 @@ def test_the_watch_goes_on_after_any_error(bundle, tmp_path, capfd, monkeypatch)
     said = capfd.readouterr().err
     assert "unexpected BrokenProcessPool" in said and "unexpected MemoryError" in said
     assert service.metrics.registry.get_sample_value("fpplm_reloads_total", {"outcome": "refused"}) >= 2
+
+
+HANGS = """
+import asyncio, time
+from fpplm.service.watching import run_aside
+async def main():
+    task = asyncio.create_task(run_aside(lambda: time.sleep(600)))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    print(await run_aside(lambda: 7))
+asyncio.run(main())
+"""
+
+
+def test_the_end_of_the_service_does_not_wait_for_a_remote_that_never_answers():
+    done = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")
+
+
+def test_a_process_that_dies_while_it_fetches_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "_send_production", os._exit)  # with a connection for a code: a TypeError, and an end
+    with pytest.raises(RegistryError, match="fetches the version in production was killed"):
+        Production().path()
 
 
 def test_no_request_fails_while_the_folder_is_replaced(start, bundle, tmp_path):
