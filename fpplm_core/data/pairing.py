@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple
 
 from fpplm_core.data.records import Sentence
@@ -76,8 +76,9 @@ def overlaps(old: Sequence[Span], new: Sequence[Span]) -> dict[tuple[Span, Span]
     for b in new:
         while first < len(old) and old[first].end <= b.start:
             first += 1
-        for a in islice(old, first, None):
-            if a.start >= b.end:
-                break
+        last = first
+        while last < len(old) and old[last].start < b.end:
+            a = old[last]
             shared[a, b] = min(a.end, b.end) - max(a.start, b.start)
+            last += 1
     return shared
