@@ -11,7 +11,7 @@
       words: tokens                # columns, may be missing
       tags: ner_tags
 
-Columns are named, or numbered, by `word_column` and `tag_column`, or the pointer. Else the words are in the list of
+Columns are named, or numbered, by `word_column` and `tag_column`, or else the pointer. Else the words are in the list of
 strings that is named tokens or words, or the only one beside the tags; the tags in the list that is named ner_tags,
 tags, labels or ner, or the only one beside the words. Tags are strings or class labels, which become their names;
 numbers without names are refused. A column `document` of whole numbers is kept. Other columns, and sentences without
