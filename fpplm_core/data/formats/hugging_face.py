@@ -11,11 +11,11 @@
       words: tokens                # columns, may be missing
       tags: ner_tags
 
-Columns are named, or numbered, by `word_column` and `tag_column`, or else the pointer. Else the words are in the list of
-strings that is named tokens or words, or the only one beside the tags; the tags in the list that is named ner_tags,
-tags, labels or ner, or the only one beside the words. Tags are strings or class labels, which become their names;
-numbers without names are refused. A column `document` of whole numbers is kept. Other columns, and sentences without
-words, are noted and not read. Rows stand in for lines: the first is line 1.
+Columns are named, or numbered, by `word_column` and `tag_column`, or else the pointer. By default, the words are in the
+list of strings that is named tokens or words, or the only one beside the tags; the tags in the list that is named
+ner_tags, tags, labels or ner, or the only one beside the words. Tags are strings or class labels, which become their
+names; numbers without names are refused. A column `document` of whole numbers is kept. Other columns, and sentences
+without words, are noted and not read. Rows stand in for lines: the first is line 1.
 
 `write` gives a Parquet file with tokens, tags and document, which `datasets.load_dataset("parquet")` reads. It cannot
 hold a sentence without words.
