@@ -1,7 +1,7 @@
-"""Draws the rooms and their arrows into docs/architecture.md: `python docs/draw_architecture.py`.
+"""Draws the subpackages and their arrows into docs/architecture.md: `python docs/draw_architecture.py`.
 
-An arrow means "imports". Arrows that follow from others are left out, so that the height of a room shows what it stands
-on. Rooms, arrows and descriptions come from the code.
+An arrow means "imports". Arrows that follow from others are left out, so that the height of a subpackage shows what it
+stands on. Subpackages, arrows and descriptions come from the code.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ def main() -> None:
 
 
 def drawing() -> str:
-    """The part of the page that the code decides: a picture of the packages, and one of the rooms of each large one."""
+    """The part of the page that the code decides: a picture of the packages, and one of each large one."""
     sys.path.insert(0, str(ROOT))
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     parts = [BEGIN, picture(arrows(graph, set(PACKAGES)))]
     for package in ("fpplm_core", "fpplm"):
-        rooms = graph.find_children(package)
-        parts += [f"\n### Packages of {package}\n\n", picture(arrows(graph, rooms)), "\n", table(rooms)]
+        subpackages = graph.find_children(package)
+        parts += [f"\n### Packages of {package}\n\n", picture(arrows(graph, subpackages)), "\n", table(subpackages)]
     return "".join([*parts, END])
 
 
-def arrows(graph: grimp.ImportGraph, rooms: set[str]) -> Arrows:
+def arrows(graph: grimp.ImportGraph, subpackages: set[str]) -> Arrows:
     """Who imports whom, without what follows from other arrows."""
     direct = {
         one: {
             other
-            for other in rooms - {one}
+            for other in subpackages - {one}
             if graph.direct_import_exists(importer=one, imported=other, as_packages=True)
         }
-        for one in rooms
+        for one in subpackages
     }
-    below = {room: reached(direct, room) for room in rooms}
+    below = {subpackage: reached(direct, subpackage) for subpackage in subpackages}
     return {
-        room: {to for to in targets if not any(to in below[other] for other in targets - {to})}
-        for room, targets in direct.items()
+        subpackage: {to for to in targets if not any(to in below[other] for other in targets - {to})}
+        for subpackage, targets in direct.items()
     }
 
 
-def reached(direct: Arrows, room: str) -> set[str]:
-    """All rooms below a room."""
+def reached(direct: Arrows, subpackage: str) -> set[str]:
+    """All subpackages below a subpackage."""
     seen: set[str] = set()
-    todo = list(direct[room])
+    todo = list(direct[subpackage])
     while todo:
         if (name := todo.pop()) not in seen:
             seen.add(name)
@@ -66,14 +66,16 @@ def reached(direct: Arrows, room: str) -> set[str]:
 
 def picture(direct: Arrows) -> str:
     """A Mermaid flowchart."""
-    names = {room: room.rpartition(".")[2] for room in direct}
-    lines = [f"    {names[room]}" for room in sorted(direct)]
-    lines += [f"    {names[room]} --> {names[to]}" for room in sorted(direct) for to in sorted(direct[room])]
+    names = {subpackage: subpackage.rpartition(".")[2] for subpackage in direct}
+    lines = [f"    {names[subpackage]}" for subpackage in sorted(direct)]
+    lines += [
+        f"    {names[subpackage]} --> {names[to]}" for subpackage in sorted(direct) for to in sorted(direct[subpackage])
+    ]
     return "```mermaid\nflowchart TD\n" + "\n".join(lines) + "\n```\n"
 
 
-def table(rooms: set[str]) -> str:
-    rows = [f"| {room.rpartition('.')[2]} | {description(room)} |\n" for room in sorted(rooms)]
+def table(subpackages: set[str]) -> str:
+    rows = [f"| {subpackage.rpartition('.')[2]} | {description(subpackage)} |\n" for subpackage in sorted(subpackages)]
     return "| package | what it holds |\n| --- | --- |\n" + "".join(rows)
 
 
