@@ -106,10 +106,10 @@ def diff(
     require_project()
     announce(f"comparing {after} with {before}")
     from fpplm.cli.diff import data_sections, model_sections
-    from fpplm.promotion.data_changes import is_corpus_current, is_own
+    from fpplm.promotion.data_changes import is_corpus_current, is_own_bundle
     from fpplm.terminal import tables
 
-    if data and (is_own(before) or is_own(after)) and not is_corpus_current():
+    if data and (is_own_bundle(before) or is_own_bundle(after)) and not is_corpus_current():
         announce("build/corpus is older than the data; to compare them as they are now, first run: dvc repro read")
     found = data_sections(before, after, limit) if data else model_sections(before, after, limit)
     typer.echo(tables.as_markdown(found) if as_markdown else tables.as_text(found))

@@ -37,7 +37,7 @@ def is_corpus_current() -> bool:
         return not repo.status(["read"])
 
 
-def is_own(model: str) -> bool:
+def is_own_bundle(model: str) -> bool:
     """Whether it names ./bundle."""
     return Path(model).resolve() == BUNDLE.resolve()
 
@@ -56,7 +56,7 @@ def corpus_of(model: str) -> Iterator[Path]:
         version = resolve(model)
         with TemporaryDirectory() as folder:
             yield copy_of(CORPUS, version, commit_of(version), Path(folder) / "corpus")
-    elif is_own(model):
+    elif is_own_bundle(model):
         yield CORPUS
     else:
         do = f"name a registered version, or {BUNDLE} for the data of this folder"

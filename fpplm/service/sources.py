@@ -64,7 +64,7 @@ class Production:
             found = here.recv()
         except EOFError:
             what = "the process that fetches the version in production was killed"
-            raise RegistryError(what, do="is there enough memory? it is tried again") from None
+            raise RegistryError(what, do="it is tried again; see whether the machine has enough memory") from None
         finally:
             child.join()
             here.close()

@@ -36,7 +36,7 @@ def test_every_import_can_be_seen_in_the_source(file):
 
 
 def test_a_package_has_a_docstring_and_no_code_but_serving_and_the_registries():
-    """Importing a room must not import its neighbours."""
+    """Importing a package must not import its neighbours."""
     registries = {"fpplm_core/data/formats", "fpplm_core/training/techniques", "fpplm_core/serving"}
     first = {"fpplm_core", "fpplm", "tasks", "flows"}  # a version, environment variables
     for file in FILES:

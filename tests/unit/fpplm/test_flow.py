@@ -18,7 +18,7 @@ import pytest
 from fpplm.promotion import history
 from fpplm.registry.lineage import Lineage
 from fpplm.report.run import Verdict
-from fpplm_core.errors import DataError
+from fpplm_core.errors import DataError, InputsChanged
 from fpplm_core.evaluation.settings import PromotionSettings
 from tests.project import Project
 
@@ -91,6 +91,21 @@ def test_what_was_quarantined_is_told_although_a_stage_failed(retrain: tuple[Any
         module.retrain.fn(promote=False)
     assert told == [Verdict("failed", ["the stage failed", "bad.conll was quarantined: no tags"])]
     assert [run.reasons for run in history.runs()] == [told[0].reasons]
+
+
+def test_stages_of_different_states_are_not_judged(
+    retrain: tuple[Any, list[Verdict]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise InputsChanged("edited between two stages")
+
+    module, told = retrain
+    monkeypatch.setattr(module, "stage_names", lambda: [])
+    monkeypatch.setattr(module, "require_one_state", refuse)
+    monkeypatch.setattr(module, "decide", SimpleNamespace(with_options=lambda **_: pytest.fail))
+    with pytest.raises(InputsChanged):
+        module.retrain.fn(promote=False)
+    assert [verdict.state for verdict in told] == ["failed"]
 
 
 @pytest.mark.parametrize("stages", [["read"], []])
